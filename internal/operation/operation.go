@@ -1,0 +1,124 @@
+// Package operation turns a request for the Docker Engine API into a typed,
+// canonical Operation: what is asked, of which object, with which hazards.
+//
+// It is pure: it opens nothing, asks nobody and keeps no state. Every byte it
+// reads is controlled by the caller, so whatever it does not understand it
+// refuses (a *Refusal) or names (Operation.Unknown, the hazard unknown-input);
+// it never drops a key and never passes one unseen. Both doors judge the same
+// Operation, and the gateway forwards a request rebuilt from it.
+//
+// It does not decide anything: access classes and hazards are facts for the
+// policy. References to objects (Target, Enters) are what the caller typed;
+// resolving them against the Engine is the caller's work (package authz).
+package operation
+
+import (
+	"net/http"
+	"net/url"
+)
+
+// Access is the class of what an operation does to the Engine. GET is not an
+// access class: a GET can read a secret, open an interactive stream or write.
+type Access string
+
+// The access classes, from harmless to administrative.
+const (
+	Ping        Access = "ping"
+	List        Access = "list"
+	Inspect     Access = "inspect"
+	Stream      Access = "stream"
+	Content     Access = "content"
+	Secret      Access = "secret"
+	Interactive Access = "interactive"
+	Write       Access = "write"
+	Build       Access = "build"
+	Admin       Access = "admin"
+)
+
+// BodyState says what is known of a request's body.
+type BodyState string
+
+// The body states. Withheld and Invalid are denied for everyone but admins.
+const (
+	BodyNone     BodyState = "none"     // there is no body
+	BodyJSON     BodyState = "json"     // parsed, canonical, in Operation.Body
+	BodyOpaque   BodyState = "opaque"   // a stream that is not judged: build context, image archive, docker cp
+	BodyWithheld BodyState = "withheld" // the daemon did not show it, though the operation needs one
+	BodyInvalid  BodyState = "invalid"  // shown, and cannot be judged
+)
+
+// Carry says how a door has to carry the request and its answer.
+type Carry string
+
+// The ways to carry a request.
+const (
+	CarryPlain   Carry = "plain"   // ordinary request and answer; the answer may be endless (events, logs -f)
+	CarryUpload  Carry = "upload"  // the request body is opaque and streams
+	CarryHijack  Carry = "hijack"  // attach, exec start: 101, or 200 with a raw or multiplexed stream
+	CarryUpgrade Carry = "upgrade" // attach/ws, /session, /grpc: 101 or nothing
+)
+
+// Operation is one request for the Engine API, understood.
+// The zero value is no operation; only Parse makes a usable one.
+type Operation struct {
+	ID       string         // operationId of Docker's own API description, e.g. "ContainerInspect"
+	Resource string         // "containers", "images", "volumes", "networks", "system", "exec", "swarm", "plugins", …
+	Target   string         // the {id} or {name} of the path as typed (decoded once), "" where there is none
+	Access   Access         //
+	Hazards  []Hazard       // sorted, no duplicates
+	HostPath []string       // host paths asked for, "volume:<name>" for named volumes; sorted
+	Mints    []string       // principals that the request would create, "kind:*" or "*" where unknowable; sorted
+	Enters   []string       // references to containers whose processes, files or namespaces it reaches; "exec:<id>" for an exec; "*" where unknowable; sorted
+	Unknown  []string       // keys and parameters that the catalogue does not know; sorted
+	Params   map[string]any // JSON in the query (filters, buildargs …) parsed, by parameter name
+	Version  string         // API version of the path, e.g. "1.41"; "" where the path has none
+
+	Method    string      // upper case, as sent
+	URI       string      // canonical request target: what the gateway forwards
+	Path      string      // canonical path without the version prefix, decoded
+	Query     url.Values  // canonical query
+	Headers   http.Header // those that a policy may see: no credentials, no cookies, no ticket
+	Body      any         // canonical JSON body: map[string]any, []any, json.Number, string, bool or nil
+	BodyState BodyState
+
+	// Canonical is the canonical JSON body as bytes, the gateway forwards it.
+	// nil unless BodyState is BodyJSON.
+	Canonical []byte
+
+	Carry Carry
+	// Rail, when not empty, says why only an admin may do this whatever the
+	// policy allows (undocumented route, session upgrade, plugin write …).
+	Rail string
+	// Documented is false for the hand-written routes that Docker's API
+	// descriptions do not have.
+	Documented bool
+}
+
+// Request is what a door has of a request, before any judgement.
+type Request struct {
+	Method string
+	URI    string // the request target exactly as on the request line
+	Proto  string // "HTTP/1.1"; "" where the door does not know (the plugin door)
+	Header http.Header
+	// ContentLength is the declared length, -1 if unknown (chunked), 0 if none.
+	ContentLength int64
+	// ReadBody returns the whole body. Parse calls it at most once, and only
+	// for an operation whose body is JSON. It returns a *Refusal (413) for a body
+	// over the door's limit. nil means that there is no body to read.
+	ReadBody func() ([]byte, error)
+	// Withheld says that the door cannot see the body, though one may exist:
+	// dockerd shows a plugin none over 1 MiB, for example. Parse then answers
+	// BodyWithheld for an operation that needs a body.
+	Withheld bool
+}
+
+// Refusal is a request that cannot be understood in exactly one way. It is
+// final: no policy is asked. It holds in audit mode too.
+type Refusal struct {
+	Status int    // the HTTP status that the gateway answers: 400, 403 (unknown route), 413, 431
+	Code   string // short and stable, for audit and metrics, e.g. "path-not-canonical"
+	Reason string // for the person who reads it
+}
+
+// Error gives the reason.
+func (r *Refusal) Error() string { return r.Reason }

@@ -1,0 +1,34 @@
+package policy
+
+import (
+	"vitrine/internal/identity"
+	"vitrine/internal/operation"
+)
+
+// Input is what one decision is about. Its JSON form is DESIGN §3 and §4:
+// {"caller": …, "operation": …, "request": …}.
+type Input struct {
+	Caller    *identity.Identity
+	Operation *operation.Operation
+	// Enters are the principals of the containers that the operation enters,
+	// resolved by the caller of Decide from Operation.Enters. They are what the
+	// policy sees as operation.enters.
+	Enters []string
+}
+
+// Decision is the policy's answer. The zero value denies.
+type Decision struct {
+	Allow    bool
+	Admin    bool     // passes the rails
+	Reasons  []string // sorted; for the caller and the audit record
+	Redact   []string // JSON pointers, "*" for any key or index
+	KeepEnv  []string // environment names whose values survive a redacted Env
+	Where    map[string]string
+	Revision string // of the policy that decided
+	// WithoutRedaction: the role may go through the plugin door, where an answer
+	// cannot be redacted.
+	WithoutRedaction bool
+	// Failed says that the policy could not answer (undefined, an error, a
+	// deadline, no policy loaded). Allow is false then.
+	Failed bool
+}
