@@ -35,6 +35,9 @@ const (
 	Admin       Access = "admin"
 )
 
+// Hazard is a fact about a request that can hurt the host; Hazards lists them all.
+type Hazard string
+
 // BodyState says what is known of a request's body.
 type BodyState string
 
