@@ -1,7 +1,7 @@
 package depstmp
 
 import (
-	_ "github.com/alecthomas/kong"
+	_ "github.com/spf13/cobra"
 	_ "github.com/docker/go-plugins-helpers/authorization"
 	_ "github.com/docker/go-plugins-helpers/sdk"
 	_ "github.com/fsnotify/fsnotify"
