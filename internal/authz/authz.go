@@ -1,29 +1,293 @@
 // Package authz is the one place that calls the steps of a decision in order:
 // identify, parse, decide, record. Both doors call Authorize and nothing else.
+//
+// A request is denied unless every step says yes: the caller is established,
+// the parser understands the request in exactly one way, no rail stands in
+// front of it, and the policy answers allow. An error, a deadline or a panic in
+// any step is a denial. In audit mode a denial of the policy is lifted and
+// recorded; one of the parser or of a rail is not.
+//
+// What the caller of Authorize must still do: answer what the verdict says,
+// meet the decision's obligations (redaction) or deny, forward nothing but the
+// operation, and call Verdict.Finish exactly once, in a defer.
 package authz
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
 
+	"vitrine/internal/audit"
 	"vitrine/internal/identity"
 	"vitrine/internal/operation"
 	"vitrine/internal/policy"
 )
 
-// Authorizer decides requests. (Interface for the doors.)
+// Mode is what a denial of the policy does.
+type Mode string
+
+// The modes.
+const (
+	Enforce Mode = "enforce" // a denial is a denial
+	Audit   Mode = "audit"   // a denial of the policy is recorded and lifted
+)
+
+// Identifier says who is on a connection, and which principals a container has.
+type Identifier interface {
+	// Identify never returns nil.
+	Identify(ctx context.Context, conn *identity.Connection) *identity.Identity
+	// ContainerPrincipals gives every principal of the container that a
+	// reference names: a name, an id, an unambiguous prefix, or "exec:<id>".
+	// ok is false when that cannot be established.
+	ContainerPrincipals(ctx context.Context, ref string) (principals []string, ok bool)
+}
+
+// Policy answers an input. Its zero decision denies.
+type Policy interface {
+	Decide(ctx context.Context, in *policy.Input) policy.Decision
+}
+
+// Authorizer is what the doors need of this package.
 type Authorizer interface {
-	// Authorize never returns nil and never panics. The caller must call
-	// Verdict.Finish exactly once per verdict, in a defer.
+	// Authorize never returns nil and never panics.
 	Authorize(ctx context.Context, conn *identity.Connection, req *operation.Request) *Verdict
 }
 
-// Verdict is what a door has to do with one request.
-type Verdict struct {
-	Allow   bool   // false: answer Status and Message, and do nothing else
-	Status  int    // HTTP status of the refusal: 400, 403, 413, 431, 503
-	Message string // for the caller: "vitrine: container:web may not …"
+// Options are the parts that Steps connects.
+type Options struct {
+	Identifier Identifier
+	Policy     Policy
+	Record     func(audit.Record) // called once a verdict, by Finish
+	Mode       Mode
+	// OwnContainer returns the full id of the container that we run in, "" for
+	// none. It is asked for each request that could reach it.
+	OwnContainer func() string
+	Timeout      time.Duration // of identifying and of deciding, each; default 2 s
+	Concurrent   int           // decisions at one time; default 512
+}
 
-	Caller    *identity.Identity   // never nil
-	Operation *operation.Operation // nil when the request was refused by the parser
-	Decision  policy.Decision
+// Steps is the Authorizer.
+type Steps struct {
+	Options
+	ids   idSource
+	slots chan struct{}
+}
+
+// New connects the steps. Options.Identifier, Policy and Record are required.
+func New(o Options) *Steps {
+	if o.Timeout <= 0 {
+		o.Timeout = 2 * time.Second
+	}
+	if o.Concurrent <= 0 {
+		o.Concurrent = 512
+	}
+	if o.OwnContainer == nil {
+		o.OwnContainer = func() string { return "" }
+	}
+	return &Steps{Options: o, ids: newIDSource(), slots: make(chan struct{}, o.Concurrent)}
+}
+
+// Authorize decides one request.
+func (s *Steps) Authorize(ctx context.Context, conn *identity.Connection, req *operation.Request) (v *Verdict) {
+	v = &Verdict{
+		Status: http.StatusForbidden, Caller: &identity.Identity{Kind: identity.Unknown},
+		request: req, record: s.Record, id: s.ids.next(), start: time.Now(),
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			v.deny(http.StatusForbidden, "internal-error", fmt.Sprintf("the decision panicked: %v", p))
+		}
+		v.decided = time.Since(v.start) - v.reading
+	}()
+
+	if !s.identify(ctx, conn, v) || !v.parse() {
+		return v
+	}
+	s.decide(ctx, v)
+	return v
+}
+
+// identify is step 1. It reports false when there was no time for it.
+func (s *Steps) identify(ctx context.Context, conn *identity.Connection, v *Verdict) bool {
+	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
+	defer cancel()
+	if !s.acquire(ctx) {
+		v.deny(http.StatusServiceUnavailable, "busy", "too many decisions are waiting; try again")
+		return false
+	}
+	defer s.release()
+	v.Caller = s.Identifier.Identify(ctx, conn)
+	return true
+}
+
+// parse is step 2. The time that the caller takes to send its body is not the
+// decision's.
+func (v *Verdict) parse() bool {
+	req := *v.request
+	if read := req.ReadBody; read != nil {
+		req.ReadBody = func() ([]byte, error) {
+			from := time.Now()
+			defer func() { v.reading += time.Since(from) }()
+			return read()
+		}
+	}
+	op, err := operation.Parse(&req)
+	if err == nil {
+		v.Operation = op
+		return true
+	}
+	refusal, ok := errors.AsType[*operation.Refusal](err)
+	if !ok {
+		refusal = &operation.Refusal{Status: http.StatusBadRequest, Code: "bad-request", Reason: err.Error()}
+	}
+	v.deny(refusal.Status, refusal.Code, refusal.Reason)
+	return false
+}
+
+// decide is step 3: the policy, and the rails that only an admin passes.
+func (s *Steps) decide(ctx context.Context, v *Verdict) {
+	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
+	defer cancel()
+	if !s.acquire(ctx) {
+		v.deny(http.StatusServiceUnavailable, "busy", "too many decisions are waiting; try again")
+		return
+	}
+	defer s.release()
+
+	in := &policy.Input{Caller: v.Caller, Operation: v.Operation, Enters: s.enters(ctx, v.Operation)}
+	d := s.Policy.Decide(ctx, in)
+	v.Decision = d
+	if !d.Admin {
+		if rail := s.rail(ctx, in); rail != "" {
+			v.deny(http.StatusForbidden, "rail", rail)
+			return
+		}
+	}
+	switch {
+	case d.Allow && !d.Failed:
+		v.Allow, v.Status = true, 0
+	case s.Mode == Audit:
+		v.Allow, v.Status, v.lifted = true, 0, true
+	default:
+		v.deny(http.StatusForbidden, "policy", d.Reasons...)
+	}
+}
+
+// enters resolves the containers that an operation reaches into to their
+// principals. One that cannot be resolved is "*": everybody's.
+func (s *Steps) enters(ctx context.Context, op *operation.Operation) []string {
+	var out []string
+	for _, ref := range op.Enters {
+		principals, ok := []string(nil), false
+		if ref != "*" {
+			principals, ok = s.Identifier.ContainerPrincipals(ctx, ref)
+		}
+		if !ok {
+			return []string{"*"}
+		}
+		out = append(out, principals...)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// rail says why only an admin may do this, "" if no rail stands before it.
+func (s *Steps) rail(ctx context.Context, in *policy.Input) string {
+	op := in.Operation
+	switch {
+	case op.Rail != "":
+		return op.Rail
+	case op.BodyState == operation.BodyWithheld:
+		return "the daemon did not show the request's body (over 1 MiB, or not JSON); send it to the gateway's socket"
+	case op.BodyState == operation.BodyInvalid:
+		return "the request's body cannot be judged"
+	}
+	return s.ownContainer(ctx, in)
+}
+
+// ownContainer guards the container that we run in: whoever writes to it,
+// enters it or stops it decides instead of us.
+func (s *Steps) ownContainer(ctx context.Context, in *policy.Input) string {
+	op := in.Operation
+	own := s.OwnContainer()
+	if own == "" {
+		return ""
+	}
+	const rail = "it reaches the container that Vitrine runs in"
+	principal := "container-id:" + own
+	if slices.Contains(in.Enters, principal) {
+		return rail
+	}
+	if op.Resource != "containers" || op.Target == "" || harmless(op.Access) {
+		return ""
+	}
+	target, ok := s.Identifier.ContainerPrincipals(ctx, op.Target)
+	switch {
+	case !ok:
+		return "it cannot be told which container it reaches: there is none of that name, or Docker does not answer"
+	case slices.Contains(target, principal):
+		return rail
+	}
+	return ""
+}
+
+// harmless: these classes neither change a container nor read its files.
+func harmless(a operation.Access) bool {
+	switch a {
+	case operation.Ping, operation.List, operation.Inspect, operation.Stream:
+		return true
+	case operation.Content, operation.Secret, operation.Interactive, operation.Write, operation.Build, operation.Admin:
+		return false
+	}
+	return false
+}
+
+func (s *Steps) acquire(ctx context.Context) bool {
+	select {
+	case s.slots <- struct{}{}:
+		return true
+	default:
+	}
+	select {
+	case s.slots <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (s *Steps) release() { <-s.slots }
+
+// deny makes the verdict a denial.
+func (v *Verdict) deny(status int, code string, reasons ...string) {
+	if status < 400 {
+		status = http.StatusForbidden
+	}
+	v.Allow, v.Status, v.Code = false, status, code
+	v.reasons = reasons
+	who := v.Caller.String()
+	if v.Caller.Kind == identity.Unknown && v.Caller.Why != "" {
+		who = "an unknown caller (" + v.Caller.Why + ")"
+	}
+	what := "do this"
+	if op := v.Operation; op != nil {
+		what = fmt.Sprintf("%s (%s %s)", op.ID, op.Method, op.Path)
+	}
+	why := strings.Join(reasons, "; ")
+	if why == "" {
+		why = "the policy gives no reason"
+	}
+	v.Message = fmt.Sprintf("vitrine: %s may not %s: %s", who, what, why)
+}
+
+// idSource numbers requests: unique in this process, and with a random prefix
+// in all likelihood among processes.
+type idSource struct {
+	prefix string
+	n      *atomic.Uint64
 }

@@ -1,0 +1,127 @@
+// Package audit keeps one record a decision: what was asked, by whom, and what
+// was answered.
+//
+// A record never holds a body, a header or a secret: it is built from an
+// allow-list of facts, and values in the query that can carry secrets are cut
+// (see SafeURI). Records are one JSON object a line; strings come from callers
+// and are escaped by encoding/json, so that a line is a record whatever a name
+// holds.
+//
+// A Log writes behind a bounded queue. When the writer is slower than the
+// callers, they wait for up to a second; a record that still finds no place is
+// counted as lost, and Health says so. Writing is not a decision: a full disk
+// does not stop Docker, it makes the health check fail.
+package audit
+
+import (
+	"net/url"
+	"strings"
+	"time"
+
+	"vitrine/internal/identity"
+	"vitrine/internal/operation"
+	"vitrine/internal/policy"
+)
+
+// Record is one decision. Its JSON form is the audit log's line, documented in
+// docs/audit.md.
+type Record struct {
+	Time           time.Time `json:"time"`
+	ID             string    `json:"id"`
+	Door           string    `json:"door"`
+	Listener       string    `json:"listener,omitempty"`
+	Caller         Caller    `json:"caller"`
+	Operation      string    `json:"operation"` // "" when the request was not understood
+	Method         string    `json:"method"`
+	URI            string    `json:"uri"`
+	Status         int       `json:"status,omitempty"` // 0: dockerd answers, not we (plugin door, allowed)
+	Allow          bool      `json:"allow"`
+	Reasons        []string  `json:"reasons,omitempty"`
+	PolicyRevision string    `json:"policy_revision,omitempty"`
+	DurationUsec   int64     `json:"duration_us"` // of the decision, not of the answer
+
+	Mode         string `json:"mode,omitempty"` // "audit": the policy would have denied it
+	Differential string `json:"differential,omitempty"`
+	Redacted     bool   `json:"redacted,omitempty"`
+
+	// Duration is the same with full precision, for histograms.
+	Duration time.Duration `json:"-"`
+}
+
+// Caller is who asked.
+type Caller struct {
+	Kind        identity.Kind `json:"kind"`
+	Principals  []string      `json:"principals"`
+	UID         *uint32       `json:"uid,omitempty"`
+	PID         int           `json:"pid,omitempty"`
+	ContainerID string        `json:"container_id,omitempty"`
+	Why         string        `json:"why,omitempty"` // why it is unknown
+}
+
+// CallerOf gives the facts of an identity that a record keeps.
+func CallerOf(id *identity.Identity) Caller {
+	c := Caller{Kind: id.Kind, Principals: id.Principals, UID: id.UID, PID: id.PID, Why: id.Why}
+	if c.Principals == nil {
+		c.Principals = []string{}
+	}
+	if id.Container != nil {
+		c.ContainerID = id.Container.ID
+	}
+	return c
+}
+
+// New fills the facts that every record has.
+func New(id string, at time.Time, caller *identity.Identity, method, uri string, op *operation.Operation, d policy.Decision) Record {
+	r := Record{
+		Time: at.UTC(), ID: id, Door: caller.Door, Listener: caller.Listener, Caller: CallerOf(caller),
+		Method: method, PolicyRevision: d.Revision, Reasons: d.Reasons,
+	}
+	if op != nil {
+		r.Operation = op.ID
+		r.URI = SafeURI(op)
+	} else {
+		r.URI = pathOnly(uri)
+	}
+	return r
+}
+
+// secretQuery are query parameters that can hold secrets: build arguments and
+// the sources of images and builds, which may be URLs with a password in them.
+var secretQuery = []string{"buildargs", "labels", "outputs", "remote", "fromSrc", "changes"}
+
+// SafeURI is the canonical request target with the values of parameters that can
+// carry secrets replaced by "-".
+func SafeURI(op *operation.Operation) string {
+	path, query, ok := strings.Cut(op.URI, "?")
+	if !ok {
+		return op.URI
+	}
+	secret := false
+	for _, name := range secretQuery {
+		secret = secret || op.Query.Has(name)
+	}
+	if !secret {
+		return op.URI
+	}
+	q, err := url.ParseQuery(query)
+	if err != nil {
+		return path
+	}
+	for _, name := range secretQuery {
+		if q.Has(name) {
+			q.Set(name, "-")
+		}
+	}
+	return path + "?" + q.Encode()
+}
+
+// pathOnly is what is kept of a request target that nobody understood: no
+// query, and no more than 512 bytes.
+func pathOnly(uri string) string {
+	path, _, _ := strings.Cut(uri, "?")
+	const most = 512
+	if len(path) > most {
+		return path[:most] + "…"
+	}
+	return path
+}
