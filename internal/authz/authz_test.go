@@ -1,0 +1,236 @@
+package authz_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"vitrine/internal/audit"
+	"vitrine/internal/authz"
+	"vitrine/internal/identity"
+	"vitrine/internal/operation"
+	"vitrine/internal/policy"
+)
+
+const own = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+// world is a fake of everything that Authorize asks.
+type world struct {
+	who        *identity.Identity
+	containers map[string][]string
+	decision   policy.Decision
+	input      *policy.Input
+	delay      time.Duration
+	boom       any
+	records    []audit.Record
+}
+
+func (w *world) Identify(context.Context, *identity.Connection) *identity.Identity {
+	if w.who != nil {
+		return w.who
+	}
+	return &identity.Identity{Kind: identity.Container, Principals: []string{"container:web"}, Door: "gateway"}
+}
+
+func (w *world) ContainerPrincipals(_ context.Context, ref string) ([]string, bool) {
+	p, ok := w.containers[ref]
+	return p, ok
+}
+
+func (w *world) Decide(ctx context.Context, in *policy.Input) policy.Decision {
+	if w.boom != nil {
+		panic(w.boom)
+	}
+	w.input = in
+	select {
+	case <-time.After(w.delay):
+		return w.decision
+	case <-ctx.Done():
+		return policy.Decision{Failed: true, Reasons: []string{"the policy took too long"}}
+	}
+}
+
+func (w *world) options() authz.Options {
+	return authz.Options{Identifier: w, Policy: w, Record: func(r audit.Record) { w.records = append(w.records, r) }}
+}
+
+func (w *world) ask(t *testing.T, o authz.Options, method, uri, body string) *authz.Verdict {
+	t.Helper()
+	req := &operation.Request{Method: method, URI: uri, Proto: "HTTP/1.1", Header: http.Header{}}
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+		req.ContentLength = int64(len(body))
+		req.ReadBody = func() ([]byte, error) { return []byte(body), nil }
+	}
+	v := authz.New(o).Authorize(t.Context(), identity.NewLocal(), req)
+	v.Finish(v.Status, false)
+	v.Finish(v.Status, false)
+	if len(w.records) != 1 {
+		t.Fatalf("%d audit records for one request", len(w.records))
+	}
+	if w.records[0].Allow != v.Allow {
+		t.Errorf("the record says allow=%v, the verdict %v", w.records[0].Allow, v.Allow)
+	}
+	return v
+}
+
+func TestAllowed(t *testing.T) {
+	w := &world{decision: policy.Decision{Allow: true, Revision: "r1", Redact: []string{"/Config/Env"}}}
+	v := w.ask(t, w.options(), "GET", "/v1.41/containers/web/json", "")
+	if !v.Allow || v.Status != 0 || v.Operation.ID != "ContainerInspect" {
+		t.Fatalf("verdict = %+v", v)
+	}
+	r := w.records[0]
+	if r.Operation != "ContainerInspect" || r.PolicyRevision != "r1" || r.URI != "/v1.41/containers/web/json" || r.Caller.Principals[0] != "container:web" {
+		t.Errorf("record = %+v", r)
+	}
+}
+
+func TestEveryDoubtClosed(t *testing.T) {
+	yes := policy.Decision{Allow: true}
+	for name, tc := range map[string]struct {
+		decision     policy.Decision
+		boom         any
+		method, uri  string
+		body         string
+		status       int
+		code, reason string
+	}{
+		"the zero decision":                {policy.Decision{}, nil, "GET", "/_ping", "", 403, "policy", "no reason"},
+		"the policy's no, with its reason": {policy.Decision{Reasons: []string{"role look allows ping"}}, nil, "POST", "/containers/x/kill", "", 403, "policy", "vitrine: container:web may not ContainerKill (POST /containers/x/kill): role look allows ping"},
+		"allow along with a failure":       {policy.Decision{Allow: true, Failed: true}, nil, "GET", "/_ping", "", 403, "policy", ""},
+		"a panic":                          {yes, errors.New("boom"), "GET", "/_ping", "", 403, "internal-error", "boom"},
+		"an unknown route":                 {yes, nil, "GET", "/nope", "", 403, "unknown-route", ""},
+		"a path that is not canonical":     {yes, nil, "GET", "/v1.41/../containers/json", "", 400, "", ""},
+		"a rail":                           {yes, nil, "POST", "/plugins/vitrine/disable", "", 403, "rail", ""},
+		"a session":                        {yes, nil, "POST", "/session", "", 403, "rail", ""},
+		"an API older than 1.24":           {yes, nil, "GET", "/v1.23/containers/json", "", 403, "rail", ""},
+		"a body on start":                  {yes, nil, "POST", "/v1.41/containers/x/start", `{"Privileged":true}`, 403, "rail", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, mode := range []authz.Mode{authz.Enforce, authz.Audit} {
+				w := &world{decision: tc.decision, boom: tc.boom}
+				o := w.options()
+				o.Mode = mode
+				v := w.ask(t, o, tc.method, tc.uri, tc.body)
+				lifted := mode == authz.Audit && tc.code == "policy"
+				if v.Allow != lifted {
+					t.Fatalf("mode %s: allow = %v (%s)", mode, v.Allow, v.Message)
+				}
+				if lifted {
+					if w.records[0].Mode != "audit" {
+						t.Errorf("a lifted denial is not marked: %+v", w.records[0])
+					}
+					continue
+				}
+				if v.Status != tc.status || (tc.code != "" && v.Code != tc.code) || !strings.Contains(v.Message, tc.reason) {
+					t.Errorf("status %d code %q message %q", v.Status, v.Code, v.Message)
+				}
+			}
+		})
+	}
+}
+
+func TestAdminPassesTheRails(t *testing.T) {
+	w := &world{decision: policy.Decision{Allow: true, Admin: true}}
+	if v := w.ask(t, w.options(), "POST", "/plugins/vitrine/disable", ""); !v.Allow {
+		t.Errorf("an admin was stopped by a rail: %s", v.Message)
+	}
+	w = &world{decision: policy.Decision{Allow: true, Admin: true}}
+	if v := w.ask(t, w.options(), "GET", "/v1.41/../containers/json", ""); v.Allow {
+		t.Error("an admin's request was let through although nobody understands it")
+	}
+}
+
+func TestWhatReachesOurOwnContainerClosed(t *testing.T) {
+	known := map[string][]string{
+		"vitrine": {"container:vitrine", "container-id:" + own}, own[:12]: {"container:vitrine", "container-id:" + own},
+		"web": {"container:web", "container-id:f00"},
+	}
+	for _, tc := range []struct {
+		method, uri, body string
+		allow             bool
+	}{
+		{"POST", "/containers/vitrine/stop", "", false},
+		{"POST", "/containers/" + own[:12] + "/exec", `{"Cmd":["sh"]}`, false},
+		{"DELETE", "/containers/vitrine?force=1", "", false},
+		{"GET", "/containers/vitrine/archive?path=/", "", false},
+		{"POST", "/containers/create?name=x", `{"Image":"a","HostConfig":{"PidMode":"container:vitrine"}}`, false},
+		{"POST", "/containers/nobody-knows/stop", "", false},
+		{"GET", "/containers/vitrine/json", "", true},
+		{"POST", "/containers/web/stop", "", true},
+	} {
+		w := &world{containers: known, decision: policy.Decision{Allow: true}}
+		o := w.options()
+		o.OwnContainer = func() string { return own }
+		if v := w.ask(t, o, tc.method, tc.uri, tc.body); v.Allow != tc.allow {
+			t.Errorf("%s %s: allow = %v (%s)", tc.method, tc.uri, v.Allow, v.Message)
+		}
+	}
+}
+
+func TestEntersAreResolvedAndUnknownOnesAreEverybodyClosed(t *testing.T) {
+	w := &world{containers: map[string][]string{"web": {"container:web", "label:team=sre"}}, decision: policy.Decision{Allow: true}}
+	w.ask(t, w.options(), "POST", "/containers/web/exec", `{"Cmd":["sh"]}`)
+	if got := strings.Join(w.input.Enters, " "); got != "container:web label:team=sre" {
+		t.Errorf("enters = %q", got)
+	}
+	w = &world{decision: policy.Decision{Allow: true}}
+	w.ask(t, w.options(), "POST", "/exec/abcdef/start", `{"Detach":false}`)
+	if got := strings.Join(w.input.Enters, " "); got != "*" {
+		t.Errorf("enters of an unknown exec = %q, want *", got)
+	}
+}
+
+func TestAHungPolicyIsADenialInTwoSecondsClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{decision: policy.Decision{Allow: true}, delay: time.Hour}
+		start := time.Now()
+		v := w.ask(t, w.options(), "GET", "/_ping", "")
+		if v.Allow || time.Since(start) > 2*time.Second {
+			t.Errorf("allow = %v after %s", v.Allow, time.Since(start))
+		}
+	})
+}
+
+func TestTooManyWaitingDecisionsClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{decision: policy.Decision{Allow: true}, delay: time.Hour}
+		o := w.options()
+		o.Concurrent = 1
+		o.Record = func(audit.Record) {}
+		steps := authz.New(o)
+		ask := func() *authz.Verdict {
+			return steps.Authorize(t.Context(), identity.NewLocal(), &operation.Request{Method: "GET", URI: "/_ping", Header: http.Header{}})
+		}
+		go ask()
+		synctest.Wait()
+		go ask() // waits for the first in identify
+		synctest.Wait()
+		v := ask()
+		if v.Allow {
+			t.Fatal("allowed without a decision")
+		}
+		synctest.Wait()
+	})
+}
+
+func TestABodyThatComesSlowlyIsNotTheDecisionsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{decision: policy.Decision{Allow: true}}
+		body := `{"Image":"a"}`
+		req := &operation.Request{
+			Method: "POST", URI: "/containers/create", Header: http.Header{"Content-Type": {"application/json"}}, ContentLength: int64(len(body)),
+			ReadBody: func() ([]byte, error) { time.Sleep(30 * time.Second); return []byte(body), nil },
+		}
+		v := authz.New(w.options()).Authorize(t.Context(), identity.NewLocal(), req)
+		v.Finish(201, false)
+		if !v.Allow || w.records[0].Duration > time.Second {
+			t.Errorf("allow = %v, duration = %s", v.Allow, w.records[0].Duration)
+		}
+	})
+}
