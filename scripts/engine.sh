@@ -1,0 +1,268 @@
+#!/usr/bin/env bash
+# Starts a Docker Engine of its own, for the demo and the tests, without touching the machine's: own folders, mount and
+# network namespace, cgroup, and process list. Several can run side by side. Needs root and what setup.sh installs.
+#
+#   engine.sh start DIR [dockerd flag...]   make the namespaces if need be, start dockerd, wait until it answers
+#   engine.sh term|kill|hup DIR             SIGTERM (and wait), SIGKILL or SIGHUP for dockerd; the namespaces stay
+#   engine.sh exec DIR command...           run a command inside the namespaces
+#   engine.sh docker DIR argument...        Debian's docker command line, asking this engine
+#   engine.sh busybox DIR                   make the image bb:1 out of busybox-static (nothing can be pulled here)
+#   engine.sh registry DIR [PORT]           a registry on 127.0.0.1:PORT (5000) of the network namespace
+#   engine.sh status DIR                    what runs; exit status 0 if dockerd does
+#   engine.sh stop DIR                      kill all of it and remove what start made; DIR too if nothing else is in it
+#
+# Inside the namespaces DIR/run is /run and DIR/etc is /etc, so every default path holds there, and from outside the
+# same sockets are DIR/run/docker.sock and so on. Put daemon.json in DIR/etc/docker before start. /opt is an empty
+# tmpfs (containerd makes a folder there). DIR must be short: a socket's path has 107 bytes.
+#
+# A process named "holder" keeps the namespaces when dockerd is killed. All that dockerd starts, managed plugins too,
+# lies in the cgroup /vitrine-<random>: dockerd in its child "daemon", because a plugin's cgroup is relative to dockerd's.
+set -euo pipefail
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin
+
+die() { printf 'engine: %s\n' "$*" >&2; exit 1; }
+
+usage() { sed -n '5,12s/^# \{0,3\}//p' "$0" >&2; exit 2; }
+
+# running PID: it exists and is no zombie.
+running() { [[ "$(sed -n 's/^State:\s*\(.\).*/\1/p' "/proc/$1/status" 2>/dev/null)" =~ ^[^ZX]$ ]]; }
+
+# holder prints the holder's pid, if it is still the process that we started.
+holder() {
+	local pid ns
+	read -r pid ns 2>/dev/null <"$dir/state/holder" || return 1
+	[ "$(readlink "/proc/$pid/ns/mnt")" = "$ns" ] && echo "$pid"
+}
+
+daemon() {
+	local pid
+	pid=$(cat "$dir/state/dockerd" 2>/dev/null) && running "$pid" && inside "$pid" && echo "$pid"
+}
+
+inside() { [ "$(readlink "/proc/$1/ns/mnt" 2>/dev/null)" = "$(cut -d' ' -f2 "$dir/state/holder" 2>/dev/null)" ]; }
+
+# cgroup_mounts prints the mount point of every cgroup hierarchy.
+cgroup_mounts() { awk '$3 == "cgroup" || $3 == "cgroup2" {print $2}' /proc/mounts; }
+
+make_cgroups() {
+	local mount name=$1 file
+	while read -r mount; do
+		mkdir -p "$mount/$name/daemon"
+		[ -e "$mount/cgroup.clone_children" ] || continue # a new v1 cpuset is empty, and takes no process
+		for file in cpuset.cpus cpuset.mems; do
+			[ -e "$mount/$file" ] || continue
+			cat "$mount/$file" >"$mount/$name/$file"
+			cat "$mount/$file" >"$mount/$name/daemon/$file"
+		done
+	done < <(cgroup_mounts)
+}
+
+enter_cgroups() {
+	local mount
+	while read -r mount; do echo 0 >"$mount/$1/daemon/cgroup.procs"; done < <(cgroup_mounts)
+}
+
+# remove_cgroups removes our folders from every hierarchy, deepest first, and tells whether all are gone.
+remove_cgroups() {
+	local mount folder left=0
+	while read -r mount; do
+		for folder in $(cgroup_folders); do
+			if [ -d "$mount/$folder" ]; then find "$mount/$folder" -depth -type d -exec rmdir {} + 2>/dev/null; fi
+			if [ -d "$mount/$folder" ]; then left=1; fi
+		done
+	done < <(cgroup_mounts)
+	return $left
+}
+
+# cgroup_folders prints ours: the engine's, and those of its plugins, which runc puts at the top of a hybrid's v2 tree.
+cgroup_folders() {
+	cat "$dir/state/cgroup" 2>/dev/null || true
+	find "$dir/data/plugins" -mindepth 1 -maxdepth 1 -regex '.*/[0-9a-f]*' -printf '%f\n' 2>/dev/null || true
+}
+
+# members prints every process of this engine: those in its cgroup, and those in its mount namespace.
+members() {
+	local mount folder pid holder_ns
+	while read -r mount; do
+		for folder in $(cgroup_folders); do
+			find "$mount/$folder" -name cgroup.procs -exec cat {} + 2>/dev/null || true
+		done
+	done < <(cgroup_mounts)
+	read -r pid holder_ns <"$dir/state/holder" || return 0
+	find /proc -maxdepth 3 -path '/proc/[0-9]*/ns/mnt' -lname "${holder_ns/[/\\[}" 2>/dev/null | cut -d/ -f3
+}
+
+# etc fills DIR/etc with what programs need of /etc, and nothing secret.
+etc() {
+	local name
+	mkdir -p "$dir/etc/docker"
+	for name in passwd group hosts resolv.conf nsswitch.conf protocols services ethertypes localtime ld.so.cache \
+		ld.so.conf ld.so.conf.d alternatives ssl ca-certificates ca-certificates.conf mime.types os-release; do
+		[ -e "$dir/etc/$name" ] || [ ! -e "/etc/$name" ] || cp -a "/etc/$name" "$dir/etc/$name"
+	done
+	rm -rf "$dir/etc/ssl/private"
+	[ -e "$dir/etc/docker/daemon.json" ] || echo '{}' >"$dir/etc/docker/daemon.json"
+}
+
+make_namespaces() {
+	local pid
+	case $dir/ in
+	/run/* | /var/run/* | /etc/* | /opt/*) die "$dir is hidden inside the namespaces; take a folder under /tmp" ;;
+	esac
+	[ ${#dir} -le 50 ] || die "the path $dir is too long for the sockets below it (at most 50 bytes)"
+	mkdir -p "$dir/run" "$dir/data" "$dir/state/docker"
+	chmod 0755 "$dir" "$dir/run" # an unprivileged user must reach the gateway's socket
+	etc
+	cgroup=vitrine-$(od -An -N6 -tx1 /dev/urandom | tr -d ' \n')
+	echo "$cgroup" >"$dir/state/cgroup"
+	make_cgroups "$cgroup"
+	# shellcheck disable=SC2016 # expanded by the inner shell
+	setsid unshare --mount --net --propagation private bash -c '
+		mount -n --bind "$0/run" /run && mount -n --bind "$0/etc" /etc && mount -n -t tmpfs -o mode=0755 tmpfs /opt &&
+		ip link set lo up && : >"$0/state/ready" && exec sleep infinity
+	' "$dir" </dev/null >"$dir/state/holder.log" 2>&1 &
+	pid=$!
+	until [ -e "$dir/state/ready" ]; do
+		running "$pid" || die "making the namespaces failed: $(cat "$dir/state/holder.log")"
+		sleep 0.02
+	done
+	echo "$pid $(readlink "/proc/$pid/ns/mnt")" >"$dir/state/holder"
+}
+
+enter() {
+	local pid
+	pid=$(holder) || die "no engine in $dir"
+	# shellcheck disable=SC2016 # expanded by the inner shell
+	exec nsenter --target "$pid" --mount --net -- sh -c 'cd "$0" 2>/dev/null; exec "$@"' "$PWD" "$@"
+}
+
+start() {
+	local pid deadline
+	command -v dockerd >/dev/null || die "dockerd is missing; scripts/setup.sh installs it"
+	! daemon >/dev/null || die "already running in $dir"
+	holder >/dev/null || make_namespaces
+	cgroup=$(cat "$dir/state/cgroup")
+	forget_the_dead
+	(
+		enter_cgroups "$cgroup"
+		pid=$(holder)
+		exec setsid nsenter --target "$pid" --mount --net -- dockerd --data-root "$dir/data" --exec-root /run/docker \
+			--pidfile /run/dockerd.pid --host unix:///run/docker.sock --exec-opt native.cgroupdriver=cgroupfs \
+			--cgroup-parent "/$cgroup" "$@"
+	) </dev/null >>"$dir/dockerd.log" 2>&1 &
+	pid=$!
+	echo "$pid" >"$dir/state/dockerd"
+	deadline=$((SECONDS + ${ENGINE_WAIT:-60}))
+	until curl -s -o /dev/null --max-time 5 --unix-socket "$dir/run/docker.sock" http://docker/_ping; do
+		running "$pid" || die "dockerd did not start; the end of $dir/dockerd.log:
+$(tail -n 8 "$dir/dockerd.log")"
+		[ $SECONDS -lt $deadline ] || die "dockerd does not answer; see $dir/dockerd.log"
+		sleep 0.05
+	done
+	echo "$dir/run/docker.sock"
+}
+
+# forget_the_dead removes what a killed dockerd left: it would take the pid of a zombie for a running process.
+forget_the_dead() {
+	local containerd=$dir/run/docker/containerd/containerd.pid deadline=$((SECONDS + 5))
+	rm -f "$dir/run/docker.sock" "$dir/run/dockerd.pid"
+	[ -e "$containerd" ] || return 0
+	# Its containerd was to die with it.
+	while running "$(cat "$containerd")" && [ $SECONDS -lt $deadline ]; do sleep 0.02; done
+	rm -f "$containerd"
+}
+
+signal() {
+	local pid
+	pid=$(daemon) || die "dockerd does not run in $dir"
+	kill -s "$1" "$pid"
+	[ "$1" = HUP ] || while running "$pid"; do sleep 0.05; done
+}
+
+stop() {
+	local pid pids deadline=$((SECONDS + 20))
+	[ -d "$dir/state" ] || die "no engine in $dir"
+	while :; do
+		pids=
+		for pid in $(members | sort -un); do if running "$pid"; then pids+=" $pid"; fi; done
+		[ -n "$pids" ] || break
+		[ $SECONDS -lt $deadline ] || die "these processes of $dir cannot be killed:$pids"
+		# shellcheck disable=SC2086 # one word a process
+		kill -s KILL $pids 2>/dev/null || true
+		sleep 0.02
+	done
+	until remove_cgroups; do
+		[ $SECONDS -lt $deadline ] || die "these cgroups cannot be removed: $(cgroup_folders)"
+		sleep 0.02
+	done
+	(cd "$dir" && rm -rf --one-file-system -- run data etc registry state dockerd.log)
+	rmdir "$dir" 2>/dev/null || true
+}
+
+client() {
+	local cli=/usr/bin/docker
+	[ -x "$cli" ] || cli=docker
+	unset DOCKER_CONTEXT DOCKER_TLS DOCKER_TLS_VERIFY DOCKER_CERT_PATH DOCKER_API_VERSION
+	DOCKER_HOST=unix://$dir/run/docker.sock DOCKER_CONFIG=$dir/state/docker "$cli" "$@"
+}
+
+import_busybox() {
+	local root
+	root=$(mktemp -d)
+	# shellcheck disable=SC2064 # now, while $root is known
+	trap "rm -rf '$root'" EXIT
+	mkdir -p "$root/bin" "$root/etc" "$root/root" "$root/tmp" "$root/var"
+	cp "$(command -v busybox)" "$root/bin/busybox"
+	"$root/bin/busybox" --install -s "$root/bin"
+	find "$root/bin" -type l -exec ln -sf busybox {} \;
+	printf 'root:x:0:0:root:/root:/bin/sh\n' >"$root/etc/passwd"
+	printf 'root:x:0:\n' >"$root/etc/group"
+	tar -C "$root" -c . | client import --change 'CMD ["sh"]' - bb:1 >/dev/null
+	echo bb:1
+}
+
+run_registry() {
+	local port=${1:-5000} pid deadline=$((SECONDS + 20))
+	command -v docker-registry >/dev/null || die "docker-registry is missing; scripts/setup.sh installs it"
+	pid=$(holder) || die "no engine in $dir"
+	mkdir -p "$dir/registry/data"
+	cat >"$dir/registry/config.yml" <<-END
+		version: 0.1
+		log: {level: warn}
+		storage: {filesystem: {rootdirectory: $dir/registry/data}, delete: {enabled: true}}
+		http: {addr: "127.0.0.1:$port"}
+	END
+	setsid nsenter --target "$pid" --mount --net -- docker-registry serve "$dir/registry/config.yml" \
+		</dev/null >"$dir/registry/log" 2>&1 &
+	until (enter curl -s -o /dev/null "http://127.0.0.1:$port/v2/"); do
+		[ $SECONDS -lt $deadline ] || die "the registry does not answer: $(tail -n 3 "$dir/registry/log")"
+		sleep 0.05
+	done
+	echo "127.0.0.1:$port"
+}
+
+status() {
+	local pid
+	pid=$(holder) || die "no engine in $dir"
+	echo "holder $pid, cgroup /$(cat "$dir/state/cgroup")"
+	pid=$(daemon) || die "dockerd does not run"
+	echo "dockerd $pid, socket $dir/run/docker.sock"
+}
+
+[ $# -ge 2 ] || usage
+[ "$(id -u)" -eq 0 ] || die "needs root"
+command=$1
+mkdir -p "$2"
+dir=$(cd "$2" && pwd -P)
+shift 2
+case $command in
+start | stop | status) "$command" "$@" ;;
+busybox) import_busybox ;;
+registry) run_registry "$@" ;;
+docker) client "$@" ;;
+exec) enter "$@" ;;
+term) signal TERM ;;
+kill) signal KILL ;;
+hup) signal HUP ;;
+*) usage ;;
+esac
