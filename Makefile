@@ -1,0 +1,46 @@
+# Vitrine. `make help` lists the targets.
+SHELL       := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+BIN         := build
+VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS     := -s -w -X main.version=$(VERSION)
+TOOL        := go tool -modfile=scripts/tools.mod
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build test unit check generate fuzz plugin demo bench clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Install what the other targets need from Debian or Ubuntu packages; starts no service
+	@scripts/setup.sh
+
+build: ## Build the static binaries into build/
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/...
+
+test: setup ## Run every test, on real engines too (as root; about 15 minutes on 2 cores)
+	VITRINE_REQUIRE=1 go test -race -timeout 30m ./...
+
+unit: ## Run the tests that need neither root nor an engine
+	go test -race ./cmd/... ./internal/... ./rego/...
+
+check: setup ## Lint, vet, formatting, dead code, generated files, policies, scripts
+	@scripts/check.sh
+
+generate: ## Make the generated files again (the catalogue of operations, docs/)
+	go generate ./...
+
+fuzz: ## Fuzz every target for FUZZTIME each (default 20s)
+	@scripts/fuzz.sh
+
+plugin: ## Build the managed plugin into build/plugin (see scripts/plugin.sh)
+	@scripts/plugin.sh build $(BIN)/plugin
+
+demo: setup ## Show it all on a private Engine; ends by itself and leaves nothing running
+	@scripts/demo.sh
+
+bench: setup ## Measure against named peers and floors; prints what docs/performance.md quotes
+	@scripts/bench.sh
+
+clean: ## Remove what build made
+	rm -rf $(BIN)
