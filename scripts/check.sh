@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# make check: everything that a reviewer should not have to look for.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+tool() { go tool -modfile=scripts/tools.mod "$@"; }
+step() { printf '== %s\n' "$*"; }
+
+step "gofmt and lint"
+tool golangci-lint run ./...
+
+step "dead code"
+dead=$(tool deadcode -test ./...)
+if [ -n "$dead" ]; then
+	printf '%s\n' "$dead" "remove it, or use it" >&2
+	exit 1
+fi
+
+step "go.mod is tidy"
+go mod tidy -diff
+
+step "generated files are what go generate makes"
+before=$(git status --porcelain -uno | sha256sum; git diff | sha256sum)
+go generate ./...
+after=$(git status --porcelain -uno | sha256sum; git diff | sha256sum)
+if [ "$before" != "$after" ]; then
+	git --no-pager diff --stat >&2
+	echo "run make generate, read the difference, and commit it" >&2
+	exit 1
+fi
+
+step "the policy: format, check, tests with full coverage"
+go run ./cmd/authz-plugin policy fmt --diff rego
+go run ./cmd/authz-plugin policy check rego
+go run ./cmd/authz-plugin policy test rego
+
+step "scripts"
+shellcheck scripts/*.sh .ci/run
+
+step "known vulnerabilities"
+if ! out=$(tool govulncheck ./... 2>&1); then
+	case "$out" in
+	*"vulnerability database"* | *"fetching vulnerabilities"* | *"vuln.go.dev"* | *"dial tcp"*) echo "skipped: no database" ;;
+	*) printf '%s\n' "$out" >&2; exit 1 ;;
+	esac
+fi
+echo "check passed"
