@@ -1,0 +1,272 @@
+// Package redact blanks values in a JSON answer of the Engine, so that a caller
+// may look at an object without its secrets.
+//
+// What is blanked is named by JSON Pointers (RFC 6901) in which a segment "*"
+// stands for any key or index. Types are kept, so that typed clients go on
+// decoding: a string becomes "" (which is also how an unset address, prefix or
+// identifier is written), one that is an RFC 3339 time becomes the zero time, a
+// number becomes 0, a bool false, an array [], an object {}; null stays. The
+// strings of an array under a key Env are "NAME=value": they become "NAME=",
+// or stay whole if the name is to be kept.
+//
+// The answer is the daemon's, but containers, images and plugins choose much of
+// what is in it. So keys are compared as a Go client folds them ("env", "ENV"
+// and "Env" are one field), each occurrence of a repeated key is blanked, and a
+// document that is not exactly one JSON value is an error: the caller of this
+// package must answer an error instead, and pass nothing on. Everything that
+// is not blanked is copied byte for byte: numbers stay the tokens they were.
+//
+// It does not know which fields are secret, that is the policy's to say; and it
+// holds the whole document in memory, so the caller must bound its size.
+package redact
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// maxPointers bounds a plan: one bit of a word each.
+const maxPointers = 64
+
+// ErrNotJSON says that the answer is not one JSON value.
+var ErrNotJSON = errors.New("the answer is not one JSON value")
+
+// Plan is a set of pointers, ready to be applied to any number of documents.
+type Plan struct {
+	pointers [][]string
+	keepEnv  map[string]bool
+}
+
+// Compile reads the pointers. It fails on one that is not an RFC 6901 pointer,
+// and on more than 64: an obligation that cannot be met.
+func Compile(pointers, keepEnv []string) (*Plan, error) {
+	if len(pointers) > maxPointers {
+		return nil, fmt.Errorf("%d pointers to redact, at most %d can be", len(pointers), maxPointers)
+	}
+	p := &Plan{keepEnv: make(map[string]bool, len(keepEnv))}
+	for _, name := range keepEnv {
+		p.keepEnv[name] = true
+	}
+	for _, pointer := range pointers {
+		segments, err := parsePointer(pointer)
+		if err != nil {
+			return nil, err
+		}
+		p.pointers = append(p.pointers, segments)
+	}
+	return p, nil
+}
+
+func parsePointer(pointer string) ([]string, error) {
+	if pointer == "" {
+		return nil, nil // the whole document
+	}
+	if pointer[0] != '/' {
+		return nil, fmt.Errorf("pointer %q does not begin with a slash", pointer)
+	}
+	segments := strings.Split(pointer[1:], "/")
+	for i, s := range segments {
+		if rest := strings.NewReplacer("~0", "", "~1", "").Replace(s); strings.Contains(rest, "~") {
+			return nil, fmt.Errorf("pointer %q has a ~ that is neither ~0 nor ~1", pointer)
+		}
+		segments[i] = strings.NewReplacer("~1", "/", "~0", "~").Replace(s)
+	}
+	return segments, nil
+}
+
+// JSON blanks in doc what the pointers name. See Compile and Plan.Apply.
+func JSON(doc []byte, pointers, keepEnv []string) ([]byte, error) {
+	p, err := Compile(pointers, keepEnv)
+	if err != nil {
+		return nil, err
+	}
+	return p.Apply(doc)
+}
+
+// Apply returns doc without the values that the plan names. It does not change
+// doc. The error is ErrNotJSON.
+func (p *Plan) Apply(doc []byte) ([]byte, error) {
+	if !json.Valid(doc) {
+		return nil, ErrNotJSON
+	}
+	w := walker{plan: p, in: doc, out: make([]byte, 0, len(doc))}
+	w.value(w.start(), 0, false)
+	return append(w.out, w.in[w.kept:]...), nil
+}
+
+// walker goes once through a document that is known to be valid.
+type walker struct {
+	plan *Plan
+	in   []byte
+	at   int // the next byte to read
+	kept int // in[kept:at] has been read and is to be copied
+	out  []byte
+}
+
+// set has one bit for each pointer that has matched so far.
+type set uint64
+
+func (w *walker) start() (active set) {
+	for i := range w.plan.pointers {
+		active |= 1 << i
+	}
+	return active
+}
+
+// value reads one value. active are the pointers that lead to it or below it,
+// of which depth segments have been used; env says that it is under a key Env.
+func (w *walker) value(active set, depth int, env bool) {
+	w.space()
+	c := w.in[w.at]
+	if active == 0 {
+		w.skip()
+		return
+	}
+	if w.ends(active, depth) || (c != '{' && c != '[' && w.wildcardNext(active, depth)) {
+		w.blank(env)
+		return
+	}
+	switch c {
+	case '{':
+		w.object(active, depth)
+	case '[':
+		w.array(active, depth, env)
+	default:
+		w.skip()
+	}
+}
+
+func (w *walker) object(active set, depth int) {
+	w.at++ // {
+	for w.more('}') {
+		from := w.at
+		w.skipString()
+		key := decode(w.in[from:w.at])
+		w.space()
+		w.at++ // :
+		w.value(w.match(active, depth, key), depth+1, strings.EqualFold(key, "Env"))
+	}
+}
+
+func (w *walker) array(active set, depth int, env bool) {
+	w.at++ // [
+	for i := 0; w.more(']'); i++ {
+		w.value(w.match(active, depth, strconv.Itoa(i)), depth+1, env)
+	}
+}
+
+// more moves to the next member of an object or array, or past its end.
+func (w *walker) more(end byte) bool {
+	w.space()
+	if w.in[w.at] == ',' {
+		w.at++
+		w.space()
+	}
+	if w.in[w.at] == end {
+		w.at++
+		return false
+	}
+	return true
+}
+
+// match keeps the pointers whose next segment is "*" or the key.
+func (w *walker) match(active set, depth int, key string) (next set) {
+	for i, p := range w.plan.pointers {
+		if active&(1<<i) != 0 && len(p) > depth && (p[depth] == "*" || strings.EqualFold(p[depth], key)) {
+			next |= 1 << i
+		}
+	}
+	return next
+}
+
+// ends reports whether a pointer ends here.
+func (w *walker) ends(active set, depth int) bool {
+	for i, p := range w.plan.pointers {
+		if active&(1<<i) != 0 && len(p) == depth {
+			return true
+		}
+	}
+	return false
+}
+
+// wildcardNext reports whether a pointer ends with a "*" below this place. If
+// the daemon then sends a bare value where a list was expected, it is blanked.
+func (w *walker) wildcardNext(active set, depth int) bool {
+	for i, p := range w.plan.pointers {
+		if active&(1<<i) != 0 && len(p) == depth+1 && p[depth] == "*" {
+			return true
+		}
+	}
+	return false
+}
+
+// blank replaces the value that begins here.
+func (w *walker) blank(env bool) {
+	w.out = append(w.out, w.in[w.kept:w.at]...)
+	from := w.at
+	if env && w.in[from] == '[' {
+		w.environment()
+	} else {
+		w.skip()
+		w.out = append(w.out, w.zero(w.in[from:w.at], env)...)
+	}
+	w.kept = w.at
+}
+
+// environment replaces the members of an array under a key Env one by one.
+func (w *walker) environment() {
+	w.out = append(w.out, '[')
+	w.at++
+	for i := 0; w.more(']'); i++ {
+		if i > 0 {
+			w.out = append(w.out, ',')
+		}
+		from := w.at
+		w.skip()
+		w.out = append(w.out, w.zero(w.in[from:w.at], true)...)
+	}
+	w.out = append(w.out, ']')
+}
+
+// zero is the empty value of the same type.
+func (w *walker) zero(v []byte, env bool) string {
+	switch v[0] {
+	case '{':
+		return "{}"
+	case '[':
+		return "[]"
+	case 't', 'f':
+		return "false"
+	case 'n':
+		return "null"
+	case '"':
+		return w.zeroString(v, env)
+	default:
+		return "0"
+	}
+}
+
+func (w *walker) zeroString(v []byte, env bool) string {
+	s := decode(v)
+	if env {
+		name, _, ok := strings.Cut(s, "=")
+		switch {
+		case !ok:
+			return `""` // no name: all of it may be the secret
+		case w.plan.keepEnv[name]:
+			return string(v)
+		}
+		if b, err := json.Marshal(name + "="); err == nil {
+			return string(b)
+		}
+		return `""`
+	}
+	if _, err := time.Parse(time.RFC3339Nano, s); err == nil {
+		return `"0001-01-01T00:00:00Z"`
+	}
+	return `""`
+}
