@@ -8,7 +8,8 @@
 # request on dockerd's sockets passes undecided, and a dockerd that restarts then ends: it cannot find its plugin. So:
 #
 #   before   refuse unless daemon.json names the plugin (one named by a flag is dropped by the SIGHUP), and it is asked
-#            now; fetch the new version and start it once, on sockets of its own, to see that it starts at all
+#            now; fetch the plugin and start it once as it will be, on sockets of its own, to see that it starts at all
+#            ("set" does without that where the registry cannot be reached)
 #   the gap  disable, set or upgrade, enable, SIGHUP, and probe until dockerd asks again; signals are ignored
 #   failure  put back what was, enable that, SIGHUP; say how it stands
 #   after    print the gap, measured from the last probe that was refused to the first one that is refused again
@@ -78,33 +79,37 @@ named_in_config() {
 
 setting() { "$docker" plugin inspect --format "$1" "$name"; }
 
-environment() { setting '{{range .Settings.Env}}{{println .}}{{end}}'; }
-sources() { setting '{{range .Settings.Mounts}}{{println .Name .Source}}{{end}}' | sed -n 's/^\([^ ]*\) \(.*\)$/\1.source=\2/p'; }
+# settings prints all of them as "plugin set" takes them.
+settings() {
+	setting '{{range .Settings.Env}}{{.}}{{"\n"}}{{end}}{{range .Settings.Mounts}}{{.Name}}.source={{.Source}}{{"\n"}}{{end}}' |
+		grep .
+}
 
 # before prints the present value of each KEY=VALUE given.
 before() {
-	local pair key
+	local pair all
+	all=$(settings)
 	for pair in "$@"; do
-		key=${pair%%=*}
-		{ environment; sources; } | grep -m 1 "^${key//./\\.}=" || die "$name has no setting $key"
+		grep -F "${pair%%=*}=" <<<"$all" | grep "^${pair%%=*}=" || die "$name has no setting ${pair%%=*}. Nothing was changed"
 	done
 }
 
-# rehearse starts REF beside the running plugin, with its settings but sockets of its own, and removes it again. What
-# it fetched stays in the engine's cache as long as the copy is there, so the copy goes after the upgrade.
+# rehearse starts REF beside the running plugin, with its settings and KEY=VALUE..., but sockets of its own. What it
+# fetches is then here when the gap begins. Status 2: cannot be fetched.
 rehearse() {
-	local settings
-	mapfile -t settings < <({ environment; sources; } | grep -vE '^VITRINE_(LISTEN|ADMIN_SOCKET|PLUGIN_SOCKET)=')
-	"$docker" plugin rm -f "$name-next" >/dev/null 2>&1 || true
-	"$docker" plugin install --disable --grant-all-permissions --alias "$name-next" "$1" >/dev/null || return 1
-	"$docker" plugin set "$name-next" 'VITRINE_LISTEN=next=unix:///run/vitrine-next/docker.sock,mode=0600' \
-		VITRINE_ADMIN_SOCKET=/run/vitrine-next/admin.sock || return 1
-	for pair in "${settings[@]}"; do
+	local ref=$1 pair all
+	shift
+	mapfile -t all < <(settings)
+	forget_rehearsal
+	"$docker" plugin install --disable --grant-all-permissions --alias "$name-next" "$ref" >/dev/null || return 2
+	for pair in "${all[@]}" "$@" 'VITRINE_LISTEN=next=unix:///run/vitrine-next/docker.sock,mode=0600' \
+		VITRINE_ADMIN_SOCKET=/run/vitrine-next/admin.sock; do
 		"$docker" plugin set "$name-next" "$pair" 2>/dev/null || say "the new version has no setting ${pair%%=*}"
 	done
 	"$docker" plugin enable "$name-next" >/dev/null && "$docker" plugin disable -f "$name-next" >/dev/null
 }
 
+# shellcheck disable=SC2317 # called by the trap too
 forget_rehearsal() { "$docker" plugin rm -f "$name-next" >/dev/null 2>&1 || true; }
 
 change() {
@@ -116,7 +121,7 @@ change() {
 
 # bring_back enables the plugin and makes dockerd ask it.
 bring_back() {
-	"$docker" plugin enable "$name" >/dev/null && kill -HUP "$pid" && asked_within 20
+	"$docker" plugin enable "$name" >/dev/null && kill -HUP "$pid" && asked_within 5
 }
 
 # before the gap
@@ -125,13 +130,22 @@ flock -n 9 || die "another run is under way"
 [ "$(setting '{{.Enabled}}' 2>/dev/null)" = true ] || die "there is no enabled plugin $name"
 named_in_config || die "$(config_file) does not name $name in authorization-plugins: a SIGHUP would drop it. Nothing was changed"
 asked || die "dockerd does not ask $name now (or answers nothing); mend that first. Nothing was changed"
-case $action in
-set) mapfile -t old < <(before "$@") && [ ${#old[@]} -eq $# ] || exit 1 ;;
-upgrade)
-	old=("$(setting '{{.PluginReference}}')")
-	trap forget_rehearsal EXIT
-	rehearse "$1" || die "$1 cannot be fetched or does not start with the present settings. Nothing was changed"
-	;;
+reference=$(setting '{{.PluginReference}}')
+old=("$reference")
+rehearsal=("${1}")
+if [ "$action" = set ]; then
+	mapfile -t old < <(before "$@")
+	[ ${#old[@]} -eq $# ] || exit 1
+	rehearsal=("$reference" "$@")
+fi
+trap forget_rehearsal EXIT
+status=0
+rehearse "${rehearsal[@]}" || status=$?
+case $action,$status in
+*,0) ;;
+set,2) say "going on without a rehearsal: $reference cannot be fetched" ;;
+upgrade,2) die "$1 cannot be fetched. Nothing was changed" ;;
+*) die "it does not start like that (see dockerd's log). Nothing was changed" ;;
 esac
 
 # the gap
@@ -140,7 +154,7 @@ result=0
 asked || die "dockerd does not ask $name now. Nothing was changed"
 last=$(now_ms)
 if ! "$docker" plugin disable "$name" >/dev/null; then
-	asked || { kill -HUP "$pid" && asked_within 20; } || exit 3
+	asked || { kill -HUP "$pid" && asked_within 5; } || exit 3
 	die "$name cannot be disabled. Nothing was changed"
 fi
 if ! { change "$@" && bring_back; }; then

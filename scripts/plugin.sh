@@ -7,7 +7,8 @@
 #   plugin.sh install REF [KEY=VALUE...]    install and enable it under the name "vitrine"
 #   plugin.sh uninstall                     take it away; refuses while daemon.json names it
 #
-# Which engine: DOCKER_HOST, as ever. DOCKER names another docker command, BINARY a binary that is already built.
+# Which engine: DOCKER_HOST, as ever; its daemon.json: DAEMON_JSON. DOCKER names another docker command, BINARY a binary
+# that is already built.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -52,10 +53,14 @@ install_plugin() {
 	END
 }
 
+# uninstall asks what plugin-reconfigure.sh explains: with the plugin asked, a repeated parameter is refused.
 uninstall() {
-	if "$docker" info --format '{{.Plugins.Authorization}}' | tr '[] ' '\n\n\n' | grep -qxE "$name(:latest)?"; then
-		die "dockerd still asks $name: take it out of authorization-plugins in daemon.json and send dockerd SIGHUP first,
-or dockerd will not start again"
+	local host=${DOCKER_HOST:-unix:///run/docker.sock} config=${DAEMON_JSON:-/etc/docker/daemon.json} status
+	status=$(curl -s -o /dev/null -w '%{http_code}' --max-time 5 --unix-socket "${host#unix://}" \
+		'http://docker/_ping?vitrine=1&vitrine=2') || true
+	if [ "$status" = 403 ] || grep -qs "\"$name\(:latest\)\?\"" "$config"; then
+		die "dockerd still asks $name, or $config names it: take it out of authorization-plugins there and send
+dockerd SIGHUP first, or dockerd will not start again"
 	fi
 	"$docker" plugin disable "$name" || true
 	"$docker" plugin rm "$name"

@@ -257,6 +257,11 @@ func (e *Engine) Docker(arg ...string) string {
 // ImportBusybox makes the image bb:1.
 func (e *Engine) ImportBusybox() error { return e.run("busybox") }
 
+// ImportImage makes an image like bb:1 that has more programs in /bin, with their libraries.
+func (e *Engine) ImportImage(name string, programs ...string) error {
+	return e.run("busybox", append([]string{name}, programs...)...)
+}
+
 // RunRegistry starts docker-registry on 127.0.0.1:port of the engine's network namespace and returns that address.
 func (e *Engine) RunRegistry(port int) (string, error) {
 	return fmt.Sprintf("127.0.0.1:%d", port), e.run("registry", strconv.Itoa(port))
