@@ -166,7 +166,7 @@ func TestWhatReachesOurOwnContainerClosed(t *testing.T) {
 	} {
 		w := &world{containers: known, decision: policy.Decision{Allow: true}}
 		o := w.options()
-		o.OwnContainer = func() string { return own }
+		o.OwnContainer = func() (string, bool) { return own, true }
 		if v := w.ask(t, o, tc.method, tc.uri, tc.body); v.Allow != tc.allow {
 			t.Errorf("%s %s: allow = %v (%s)", tc.method, tc.uri, v.Allow, v.Message)
 		}
