@@ -214,6 +214,7 @@ import_busybox() {
 	# shellcheck disable=SC2064 # now, while $root is known
 	trap "rm -rf '$root'" EXIT
 	mkdir -p "$root/bin" "$root/etc" "$root/root" "$root/tmp" "$root/var"
+	ln -s ../run "$root/var/run"
 	cp "$(command -v busybox)" "$root/bin/busybox"
 	"$root/bin/busybox" --install -s "$root/bin"
 	find "$root/bin" -type l -exec ln -sf busybox {} \;
