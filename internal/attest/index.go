@@ -77,24 +77,35 @@ func (a *Attestor) observe(c docker.Container) {
 }
 
 // rootCgroups finds a container's own cgroup in each hierarchy from where its
-// init is: the shortest prefix that ends in the container's id, since init may have moved
-// further down; without one, init's own, unless that is shared ground.
+// init is: the shortest prefix that ends in the container's id, since init may
+// have moved further down. Without one it is init's own, unless that is shared
+// ground or looks like another container's: an init that may write to the cgroup file
+// system can move itself there.
 func rootCgroups(id string, lines []procfs.Cgroup) map[string]string {
 	out := map[string]string{}
 	for _, l := range lines {
-		if !speaks(l.Path) {
-			continue
-		}
-		out[l.Hierarchy] = l.Path
-		for end := range prefixes(l.Path) {
-			last := l.Path[strings.LastIndexByte(l.Path[:end], '/')+1 : end]
-			if last == id || strings.HasSuffix(last, "-"+id+".scope") {
-				out[l.Hierarchy] = l.Path[:end]
-				break
-			}
+		if root := rootCgroup(id, l.Path); root != "" {
+			out[l.Hierarchy] = root
 		}
 	}
 	return out
+}
+
+func rootCgroup(id, path string) string {
+	foreign := false
+	for end := range prefixes(path) {
+		last := path[strings.LastIndexByte(path[:end], '/')+1 : end]
+		if last == id || strings.HasSuffix(last, "-"+id+".scope") {
+			return path[:end]
+		}
+		if _, like := containerLike(last); like {
+			foreign = true
+		}
+	}
+	if foreign || !speaks(path) {
+		return ""
+	}
+	return path
 }
 
 // prefixes yields the ends of the path's prefixes by whole segments, shortest first.
@@ -152,7 +163,10 @@ func (a *Attestor) judge(facts procfs.Process, absent map[string]bool) (id strin
 		return "", Unknown, err
 	}
 	if c.id == "" {
-		return "", Host, a.proveHost(facts)
+		if err := a.proveHost(facts); err != nil {
+			return "", Unknown, err
+		}
+		return "", Host, nil
 	}
 	if init, err := a.proc.Stat(c.pid); err != nil || init.Start != c.start || init.Dead() {
 		return "", Unknown, &askError{id: c.id}
