@@ -15,23 +15,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// SocketOptions say who may connect to a socket.
-type SocketOptions struct {
-	Mode fs.FileMode // of the socket, for example 0o666
-	GID  int         // its group; -1: leave it
-	// DirMode is the mode of the folder if it has to be made; default 0o755.
-	DirMode fs.FileMode
-}
-
-// ListenUnix listens on a Unix socket at path. Its folder is made if it is
+// ListenUnix listens on a Unix socket at path that those may connect to whom
+// mode and gid let; gid -1 leaves the group. Its folder is made (0755) if it is
 // missing; one that others than its owner can write to is refused, as whoever
 // can write there can put a socket of his own in the place. A path that still
 // answers is never taken over, and nothing but a stale socket is replaced. The
 // socket comes into being in a folder that nobody else can enter and is moved
 // into place when its mode and group are set, so it is never open wider.
-func ListenUnix(path string, o SocketOptions) (net.Listener, error) {
+func ListenUnix(path string, mode fs.FileMode, gid int) (net.Listener, error) {
 	dir := filepath.Dir(path)
-	if err := makeFolder(dir, o.DirMode); err != nil {
+	if err := makeFolder(dir); err != nil {
 		return nil, err
 	}
 	unlock, err := lockFolder(dir)
@@ -47,20 +40,20 @@ func ListenUnix(path string, o SocketOptions) (net.Listener, error) {
 		return nil, fmt.Errorf("make folder for socket %s: %w", path, err)
 	}
 	defer os.RemoveAll(private) //nolint:errcheck // empty by then
-	return bindAndMove(filepath.Join(private, "s"), path, o)
+	return bindAndMove(filepath.Join(private, "s"), path, mode, gid)
 }
 
-func bindAndMove(private, path string, o SocketOptions) (net.Listener, error) {
+func bindAndMove(private, path string, mode fs.FileMode, gid int) (net.Listener, error) {
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: private, Net: "unix"})
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", path, err)
 	}
 	l.SetUnlinkOnClose(false)
-	if o.GID >= 0 {
-		err = os.Chown(private, -1, o.GID)
+	if gid >= 0 {
+		err = os.Chown(private, -1, gid)
 	}
 	if err == nil {
-		err = os.Chmod(private, o.Mode.Perm())
+		err = os.Chmod(private, mode.Perm())
 	}
 	if err == nil {
 		err = os.Link(private, path) // unlike a rename, it never replaces
@@ -100,17 +93,14 @@ func (l *unixListener) Close() error {
 }
 
 // makeFolder makes dir, or checks that only its owner, we or root, can write to it.
-func makeFolder(dir string, mode fs.FileMode) error {
-	if mode == 0 {
-		mode = 0o755
-	}
+func makeFolder(dir string) error {
 	info, err := os.Lstat(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 			return fmt.Errorf("make folder of %s: %w", dir, err)
 		}
 		if err = os.Mkdir(dir, 0o700); err == nil {
-			err = os.Chmod(dir, mode.Perm()) // whatever the umask is
+			err = os.Chmod(dir, 0o755) // whatever the umask is
 		}
 		if err != nil {
 			return fmt.Errorf("make folder %s: %w", dir, err)
