@@ -106,6 +106,10 @@ func (s *Steps) Authorize(ctx context.Context, conn *identity.Connection, req *o
 	if !s.identify(ctx, conn, v) || !v.parse() {
 		return v
 	}
+	if v.Caller.Kind == identity.Self {
+		v.self()
+		return v
+	}
 	s.decide(ctx, v)
 	return v
 }

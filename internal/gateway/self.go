@@ -4,29 +4,18 @@ import (
 	"fmt"
 	"net/http"
 
+	"vitrine/internal/authz"
 	"vitrine/internal/operation"
 	"vitrine/internal/ticket"
 )
 
-// selfReads are the operations that we may call ourselves: what the inventory
-// and the pings need, and nothing that writes or shows a container's content.
-func selfReads() map[string]bool {
-	return map[string]bool{
-		"SystemPing": true, "SystemPingHead": true, "SystemVersion": true, "SystemInfo": true, "SystemEvents": true,
-		"ContainerList": true, "ContainerInspect": true, "ImageInspect": true, "ExecInspect": true, "PluginList": true,
-	}
-}
-
 // SelfTransport carries our own calls to the daemon, each under a ticket where
-// there are tickets. It refuses everything but a fixed list of reads.
+// there are tickets. It refuses everything but the fixed list of reads of authz.MayRead.
 func (s *Server) SelfTransport() http.RoundTripper {
-	return &selfTransport{up: s.up, reads: selfReads()}
+	return &selfTransport{s.up}
 }
 
-type selfTransport struct {
-	up    *upstream
-	reads map[string]bool
-}
+type selfTransport struct{ up *upstream }
 
 // RoundTrip implements http.RoundTripper.
 func (t *selfTransport) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -37,7 +26,7 @@ func (t *selfTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("our own call %s %s: %w", r.Method, r.URL.Path, err)
-	case !t.reads[op.ID] || r.Method != http.MethodGet && r.Method != http.MethodHead:
+	case !authz.MayRead(op):
 		return nil, fmt.Errorf("our own call %s %s: %s is not among the reads that we may do", r.Method, r.URL.Path, op.ID)
 	}
 	ex, err := t.up.send(r.Context(), &outgoing{
