@@ -25,7 +25,7 @@ type Users struct {
 	names   *names
 	checked time.Time
 	read    os.FileInfo // of the file that names were read from
-	problem string // the last one logged
+	problem string      // the last one logged
 }
 
 // NewUsers reads names from path, /etc/passwd or where the host's is mounted.
