@@ -7,8 +7,9 @@ func (o *Operation) judgeService() {
 	body := o.body()
 	task := object(body, "TaskTemplate")
 	o.mint("*")
-	if present(task, "PluginSpec") || text(task, "Runtime") != "" && text(task, "Runtime") != "container" {
-		o.Rail = "a service that installs plugins"
+	switch runtime := text(task, "Runtime"); {
+	case present(task, "PluginSpec"), runtime != "" && runtime != "container" && runtime != "types.docker.com/RuntimeContainer":
+		o.Rail = "a service that is not of containers can install plugins"
 	}
 	o.judgeTaskContainer(object(task, "ContainerSpec"))
 	for _, networks := range [][]any{list(body, "Networks"), list(task, "Networks")} {

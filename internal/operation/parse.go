@@ -40,6 +40,9 @@ func parse(req *Request) (*Operation, *Refusal) {
 		Method: req.Method, Path: t.path, Headers: hs.visible,
 		Carry: e.carry, Rail: e.rail, Documented: e.since > 0,
 	}
+	if e.method == http.MethodOptions {
+		op.Target = "" // the route takes any path
+	}
 	if op.Carry == "" {
 		op.Carry = CarryPlain
 	}

@@ -248,7 +248,7 @@ func (c *catalogue) complete() error {
 		if access[op.ID] == "" {
 			return fmt.Errorf("%s (%s %s) has no access class: add it to tables.go", op.ID, op.Method, op.Path)
 		}
-		for path, t := range extraKeys[op.ID] {
+		for path, t := range extraKeys(op.ID) {
 			if err := op.Schema.set(path, t); err != nil {
 				return fmt.Errorf("extra keys of %s: %w", op.ID, err)
 			}

@@ -75,11 +75,15 @@ func (s *schema) set(path string, t *schema) error {
 	if s.Kind != "object" {
 		return fmt.Errorf("%s: not in an object", path)
 	}
-	if !more {
+	i := s.find(head)
+	switch {
+	case !more && i == nil:
 		s.add(head, t)
 		return nil
+	case !more:
+		s.Props[*i].Schema = t
+		return nil
 	}
-	i := s.find(head)
 	if i == nil {
 		return fmt.Errorf("%s: no such key", path)
 	}

@@ -103,12 +103,11 @@ var undocumented = []*operation{
 // extraParams are parameters that the daemon or a well-known client uses and
 // the descriptions lack.
 var extraParams = map[string][]string{
-	"ContainerList":   {"since", "before", "trunc_cmd"}, // the first two work; python3-docker always sends the third
-	"ContainerLogs":   {"details"},
-	"ContainerStart":  {"checkpoint", "checkpoint-dir"},
-	"ImageList":       {"filter", "only_ids"}, // filter until API 1.40; python3-docker sends only_ids
-	"ImageBuild":      {"cgroupparent", "securityopt", "session", "ulimits", "buildid", "id", "isolation", "cpusetmems"},
-	"ContainerRename": {}, "PluginUpgrade": {"name"},
+	"ContainerList":  {"since", "before", "trunc_cmd"}, // the first two work; python3-docker always sends the third
+	"ContainerLogs":  {"details"},
+	"ContainerStart": {"checkpoint", "checkpoint-dir"},
+	"ImageList":      {"filter", "only_ids"}, // filter until API 1.40; python3-docker sends only_ids
+	"ImageBuild":     {"cgroupparent", "securityopt", "session", "ulimits", "buildid", "id", "isolation", "cpusetmems"},
 }
 
 // listParams are the repeated parameters, those that the daemon reads as
@@ -149,10 +148,44 @@ func jsonParam(op, name string) *schema {
 	return nil
 }
 
-// extraKeys are keys of bodies that Go's types have, now or in the engines
-// since 1.12, and the descriptions lack; "*" is any element.
-var extraKeys = map[string]map[string]*schema{
-	"ContainerExec": {"/Detach": leaf("bool"), "/Container": leaf("string")}, // old clients send both; ignored
+// extraKeys are keys of bodies that the daemon's Go types have and the
+// descriptions lack, or describe wrongly; "*" is any element.
+func extraKeys(op string) map[string]*schema {
+	clusterVolume := func(at string) map[string]*schema {
+		topologies := arrayOf(object("Segments", mapOf(leaf("string"))))
+		return map[string]*schema{
+			at + "/AccessMode/MountVolume":    object("FsType", leaf("string"), "MountFlags", arrayOf(leaf("string"))),
+			at + "/AccessMode/BlockVolume":    mapOf(leaf("any")),
+			at + "/AccessibilityRequirements": object("Requisite", topologies, "Preferred", topologies),
+			at + "/CapacityRange":             object("RequiredBytes", leaf("number"), "LimitBytes", leaf("number")),
+			at + "/Secrets":                   arrayOf(object("Key", leaf("string"), "Secret", leaf("string"))),
+			at + "/Availability":              leaf("string"),
+		}
+	}
+	switch op {
+	case "ContainerCreate":
+		return map[string]*schema{"/HostConfig/Mounts/*/ClusterOptions": mapOf(leaf("any"))}
+	case "ContainerExec": // old clients send both; ignored
+		return map[string]*schema{"/Detach": leaf("bool"), "/Container": leaf("string")}
+	case "ServiceCreate", "ServiceUpdate":
+		privilege := object("Name", leaf("string"), "Description", leaf("string"), "Value", arrayOf(leaf("string")))
+		return map[string]*schema{
+			"/TaskTemplate/ContainerSpec/Mounts/*/ClusterOptions": mapOf(leaf("any")),
+			"/TaskTemplate/PluginSpec/privileges":                 arrayOf(privilege),
+			"/TaskTemplate/PluginSpec/env":                        arrayOf(leaf("string")),
+		}
+	case "SwarmInit":
+		return map[string]*schema{"/AutoLockManagers": leaf("bool"), "/Availability": leaf("string")}
+	case "SwarmJoin":
+		return map[string]*schema{"/Availability": leaf("string")}
+	case "SystemAuth":
+		return map[string]*schema{"/auth": leaf("string"), "/identitytoken": leaf("string"), "/registrytoken": leaf("string")}
+	case "VolumeCreate":
+		return clusterVolume("/ClusterVolumeSpec")
+	case "VolumeUpdate":
+		return clusterVolume("/Spec")
+	}
+	return nil
 }
 
 // stringOrList are the keys that engines take as one string too.
