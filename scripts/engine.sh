@@ -120,7 +120,8 @@ make_namespaces() {
 	# shellcheck disable=SC2016 # expanded by the inner shell
 	setsid unshare --mount --net --propagation private bash -c '
 		mount -n --bind "$0/run" /run && mount -n --bind "$0/etc" /etc && mount -n -t tmpfs -o mode=0755 tmpfs /opt &&
-		ip link set lo up && : >"$0/state/ready" && exec sleep infinity
+		ip link set lo up && mount -n --make-rshared / &&
+		: >"$0/state/ready" && exec sleep infinity
 	' "$dir" </dev/null >"$dir/state/holder.log" 2>&1 &
 	pid=$!
 	until [ -e "$dir/state/ready" ]; do
