@@ -114,7 +114,7 @@ refused_websocket() {
 
 # look_dont_touch WHO: the same for everybody whose role is "look".
 look_dont_touch() {
-	works "$1" '^web .*Up|^agent .*Up' ps --format 'table {{.Names}}\t{{.Image}}\t{{.Status}}'
+	works "$1" '^web: Up' ps --format '{{.Names}}: {{.Status}}'
 	works "$1" '^running .*PASSWORD=[] ]' inspect --format '{{.State.Status}} {{.Config.Env}}' web
 	refused "$1" run --rm --privileged --volume /:/host bb:1 cat /host/etc/shadow
 	refused "$1" exec web cat /etc/passwd
