@@ -27,6 +27,8 @@ type task struct {
 
 // ServeHTTP carries one request, or says why not.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.requests.Add(1)
+	defer s.requests.Done()
 	c, who := s.identityOf(r)
 	switch {
 	case r.ProtoMajor != 1 || r.Method == "PRI":
@@ -67,6 +69,11 @@ func (s *Server) closed() string {
 }
 
 func (t *task) run() {
+	if t.v.Operation == nil || tunnels(t.v.Operation) {
+		// What the client sends behind such a request need not be a request: if
+		// the answer is not a tunnel, the connection ends with it.
+		t.w.Header().Set("Connection", "close")
+	}
 	if t.v.Allow {
 		t.obligations()
 	}
@@ -98,7 +105,6 @@ func (t *task) run() {
 // what the parser leaves to the door: it is the one place for both.
 func (t *task) obligations() {
 	op, d := t.v.Operation, &t.v.Decision
-	tunnel := op.Carry == operation.CarryHijack || op.Carry == operation.CarryUpgrade
 	switch {
 	// An answer's objects are not filtered by label yet. Filtering belongs
 	// beside redaction, in answer.go.
@@ -118,9 +124,14 @@ func (t *task) obligations() {
 		t.badRequest("the body could not be judged, so it cannot be forwarded")
 	case op.BodyState == operation.BodyOpaque && isJSON(t.r.Header.Get("Content-Type")):
 		t.badRequest("this body is not JSON, but Content-Type says so")
-	case tunnel && t.r.ContentLength != 0 && op.BodyState != operation.BodyJSON:
+	case tunnels(op) && t.r.ContentLength != 0 && op.BodyState != operation.BodyJSON:
 		t.badRequest("this operation takes no body")
 	}
+}
+
+// tunnels reports whether the operation may turn its connection into a stream.
+func tunnels(op *operation.Operation) bool {
+	return op.Carry == operation.CarryHijack || op.Carry == operation.CarryUpgrade
 }
 
 func (t *task) deny(code, reason string) { t.v.Deny(http.StatusForbidden, code, reason) }
@@ -169,7 +180,7 @@ func (t *task) upstreamFailed(err error) {
 // refuse answers in the Engine's own error shape.
 func refuse(w http.ResponseWriter, status int, message string) {
 	w.Header().Set("Content-Type", "application/json")
-	if status == http.StatusRequestTimeout || status == http.StatusBadRequest {
+	if status == http.StatusBadRequest {
 		w.Header().Set("Connection", "close")
 	}
 	w.WriteHeader(status)

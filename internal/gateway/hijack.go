@@ -42,7 +42,6 @@ func (t *task) hijack(ctx context.Context) {
 	case ex.res.StatusCode == http.StatusSwitchingProtocols, rawStream(ex.res):
 		t.tunnel(ex)
 	default:
-		t.w.Header().Set("Connection", "close")
 		t.answer(ex)
 	}
 }
