@@ -82,6 +82,9 @@ func containerNS(n int) string { return fmt.Sprintf("user:[1] pid:[%d] mnt:[%d]"
 // as soon as the world is begun.
 func (w *world) container(id string, pid int, path, namespaces string) {
 	w.process(pid, path, namespaces)
+	if !strings.Contains(namespaces, "pid:[2]") {
+		w.file(fmt.Sprintf("%d/status", pid), fmt.Sprintf("Name:\tx\nUid:\t0\t0\t0\t0\nNSpid:\t%d\t1\n", pid))
+	}
 	w.engine[id] = docker.Container{ID: id, Name: id[:3], Running: true, Pid: pid, StartedAt: "once"}
 	w.held[id] = w.engine[id]
 }

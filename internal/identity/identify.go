@@ -147,7 +147,7 @@ func describe(c *Connection, a attest.Attestation, users *names) *Identity {
 	case attest.Container:
 		id.Kind = Container
 		id.Container = containerInfo(a.Container)
-		id.Principals = containerPrincipals(a.Container)
+		id.Principals = containerPrincipals(a.Container, a.Container.ImageKnown)
 		id.addNumbers("container-uid", "container-gid", a.Groups)
 	case attest.Peer:
 		id.Kind = Peer
@@ -188,15 +188,15 @@ func containerInfo(c docker.Container) *ContainerInfo {
 //
 // They are as trustworthy as those who may create containers. A label that the
 // image sets is its publisher's word, whoever made the container, so it gives none,
-// even where the creator repeated it: the Engine does not say which. With
-// an image that is not known, no label counts.
-func containerPrincipals(c docker.Container) []string {
+// even where the creator repeated it: the Engine does not say which. labels is
+// false where no label may count, because the image is not known.
+func containerPrincipals(c docker.Container, labels bool) []string {
 	id := Identity{Principals: make([]string, 0, 6+len(c.Labels))}
 	id.add("container", c.Name)
 	id.add("container-id", c.ID)
 	id.add("image", repository(c.Image))
 	id.add("image-id", c.ImageID)
-	if c.ImageKnown {
+	if labels {
 		for _, key := range slices.Sorted(maps.Keys(c.Labels)) {
 			if _, image := c.ImageLabels[key]; !image && key != "" && !strings.Contains(key, "=") {
 				id.add("label", key+"="+c.Labels[key])
@@ -222,6 +222,9 @@ func repository(image string) string {
 // ContainerPrincipals are the principals of the container that an operation
 // names: by name, id or prefix as the Engine takes them, or "exec:<id>". It is
 // not ok where the container is not known, and then must be taken for anyone's.
+//
+// They guard a container against others, so they are rather too many: where the
+// image is not known, each label may be the container's own.
 func (i *Identifier) ContainerPrincipals(ctx context.Context, ref string) (principals []string, ok bool) {
 	var c docker.Container
 	var err error
@@ -233,7 +236,7 @@ func (i *Identifier) ContainerPrincipals(ctx context.Context, ref string) (princ
 	if err != nil {
 		return nil, false
 	}
-	return containerPrincipals(c), true
+	return containerPrincipals(c, true), true
 }
 
 // certificate identifies a caller by its verified certificate; what the kernel

@@ -141,7 +141,7 @@ func TestLabelsClosed(t *testing.T) {
 			c := docker.Container{ID: monitorID, Labels: map[string]string{"k": "v"}, ImageKnown: true}
 			tt.edit(&c)
 			var got []string
-			for _, p := range containerPrincipals(c) {
+			for _, p := range containerPrincipals(c, c.ImageKnown) {
 				if strings.HasPrefix(p, "label:") {
 					got = append(got, p)
 				}
@@ -274,6 +274,12 @@ func TestContainerPrincipals(t *testing.T) {
 		if !ok || !slices.Contains(got, "container:monitor") || !slices.Contains(got, "label:com.example.team=sre") || slices.Contains(got, "label:vitrine.role=admin") {
 			t.Errorf("%s: %q, %v", ref, got, ok)
 		}
+	}
+	c := monitor()
+	c.ImageKnown, c.ImageLabels = false, nil
+	f.containers[monitorID] = c
+	if got, _ := i.ContainerPrincipals(t.Context(), monitorID); !slices.Contains(got, "label:vitrine.role=admin") {
+		t.Errorf("with an image that is not known: %q, want every label guarded", got)
 	}
 	for _, ref := range []string{"", "*", "nope", "exec:", "exec:e2"} {
 		if got, ok := i.ContainerPrincipals(t.Context(), ref); ok || got != nil {

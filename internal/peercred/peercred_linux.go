@@ -47,14 +47,15 @@ func groups(fd int) ([]uint32, error) {
 	}
 }
 
-// socketPidfd is SO_PEERPIDFD (Linux 6.5): the very process that connected.
-// The integer is 0 on an error, which would be a descriptor of somebody else.
-func socketPidfd(fd int) (int, error) {
+// socketPidfd is SO_PEERPIDFD (Linux 6.5): the very process that connected; -1
+// if there is none (it was reaped, or no descriptor is left). On an error the
+// kernel's integer is 0, which would be a descriptor of somebody else.
+func socketPidfd(fd int) (pidfd int, supported bool) {
 	pidfd, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PEERPIDFD)
 	if err != nil {
-		return -1, err
+		return -1, !errors.Is(err, unix.ENOPROTOOPT)
 	}
-	return pidfd, nil
+	return pidfd, true
 }
 
 // openPidfd is pidfd_open(2) (Linux 5.3).

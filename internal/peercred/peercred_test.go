@@ -281,6 +281,20 @@ func TestPinByNumberOfAnotherUserClosed(t *testing.T) {
 	}
 }
 
+// A kernel that has SO_PEERPIDFD and gives none must not make us look up a
+// number that may be another process's by now.
+func TestNoPidfdOfASocketClosed(t *testing.T) {
+	for _, fd := range []int{-1, int(^uint16(0))} {
+		if pidfd, supported := socketPidfd(fd); pidfd != -1 || !supported {
+			t.Errorf("socketPidfd(%d) = %d, %v", fd, pidfd, supported)
+		}
+	}
+	p := &Peer{UID: uint32(os.Geteuid()), PID: os.Getpid(), proc: procfs.New(os.DirFS("/proc")), pidfd: -1}
+	if p.pin(-1); p.Alive() {
+		t.Error("pinned by its number")
+	}
+}
+
 func TestNoUnixSocketClosed(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
