@@ -17,7 +17,7 @@ import (
 // import stages before it, for their types, never one after it.
 var allowed = map[string][]string{
 	"internal/procfs":    {},
-	"internal/peercred":  {},
+	"internal/peercred":  {"procfs"},
 	"internal/operation": {},
 	"internal/ticket":    {},
 	"internal/docker":    {},
