@@ -41,5 +41,6 @@ func (o *Operation) judgeNetwork() {
 		o.hazard(HazardNetworkDriver)
 	}
 	ipam := text(object(body, "IPAM"), "Driver")
-	o.hazardIf(HazardNetworkDriver, present(body, "Options") || ipam != "" && ipam != "default")
+	// ConfigFrom takes the options of another network.
+	o.hazardIf(HazardNetworkDriver, present(body, "Options") || present(body, "ConfigFrom") || ipam != "" && ipam != "default")
 }

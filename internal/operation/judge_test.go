@@ -85,8 +85,15 @@ func TestHazardsOfCreate(t *testing.T) {
 		`{"HostConfig":{"LogConfig":{"Config":{"syslog-address":"x"}}}}`:                                      "log-driver",
 		`{"HostConfig":{"ExtraHosts":["a:1"]}}`:                                                               "extra-hosts",
 		`{"HostConfig":{"PortBindings":{"80/tcp":[{"HostPort":"80"}]}}}`:                                      "host-port",
-		`{"Env":["A=b"]}`:           "env",
-		`{"HostConfig":{"Nope":1}}`: "unknown-input",
+		`{"Runtime":null}`:                                           "",
+		`{"Runtime":"x"}`:                                            "runtime",
+		`{"HostConfig":{"InitPath":"/srv/x"}}`:                       "host-path runtime",
+		`{"HostConfig":{"Binds":["/run/user/1000:/x"]}}`:             "engine-socket host-path",
+		`{"HostConfig":{"Binds":["/run/user/1000/pulse:/x"]}}`:       "host-path",
+		`{"HostConfig":{"Binds":["/var:/x"]}}`:                       "engine-socket host-path vitrine-files",
+		`{"HostConfig":{"Binds":["/run/docker/plugins/x.sock:/x"]}}`: "engine-socket host-path vitrine-files",
+		`{"Env":["A=b"]}`:                                            "env",
+		`{"HostConfig":{"Nope":1}}`:                                  "unknown-input",
 	} {
 		if got := hazards(mustParse(t, request("POST", "/containers/create", body))); got != want {
 			t.Errorf("%s: %q, want %q", body, got, want)
