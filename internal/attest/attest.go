@@ -22,7 +22,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-
 	"vitrine/internal/docker"
 	"vitrine/internal/peercred"
 	"vitrine/internal/procfs"

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
 	"vitrine/internal/docker"
 	"vitrine/internal/peercred"
 	"vitrine/internal/procfs"

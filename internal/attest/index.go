@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"sync"
-
 	"vitrine/internal/docker"
 	"vitrine/internal/procfs"
 )

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
-
 	"vitrine/internal/docker"
 	"vitrine/internal/peercred"
 	"vitrine/internal/procfs"
@@ -69,7 +68,7 @@ func (w *world) process(pid int, path, namespaces string) {
 		path = fmt.Sprintf("4:memory:%s\n3:cpu,cpuacct:%s\n0::%s\n", path, path, path)
 	}
 	w.file(fmt.Sprintf("%d/cgroup", pid), path)
-	for _, link := range strings.Fields(namespaces + " cgroup:[9]") {
+	for link := range strings.FieldsSeq(namespaces + " cgroup:[9]") {
 		kind, _, _ := strings.Cut(link, ":")
 		w.file(fmt.Sprintf("%d/ns/%s", pid, kind), link)
 	}

@@ -140,7 +140,7 @@ type Event struct{ Action, ID string }
 // engine has subscribed us: what happens from now on will be in the stream. next blocks; it
 // fails when the stream or ctx ends. The caller must call stop.
 func (c *Client) Events(ctx context.Context) (next func() (Event, error), stop func(), err error) {
-	resp, err := c.get(ctx, "/events", url.Values{"filters": {`{"type":["container"]}`}})
+	resp, err := c.get(ctx, "/events", url.Values{"filters": {`{"type":["container"]}`}}) //nolint:bodyclose // stop closes it
 	if err != nil {
 		return nil, nil, err
 	}

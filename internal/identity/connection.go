@@ -3,7 +3,6 @@ package identity
 import (
 	"crypto/x509"
 	"sync"
-
 	"vitrine/internal/attest"
 	"vitrine/internal/peercred"
 )

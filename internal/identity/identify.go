@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
 	"vitrine/internal/attest"
 	"vitrine/internal/docker"
 	"vitrine/internal/peercred"

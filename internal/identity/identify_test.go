@@ -11,7 +11,6 @@ import (
 	"sync"
 	"testing"
 	"testing/fstest"
-
 	"vitrine/internal/attest"
 	"vitrine/internal/docker"
 	"vitrine/internal/peercred"
@@ -56,8 +55,6 @@ func (f *fake) ExecContainer(ctx context.Context, id string) (docker.Container, 
 	return f.Find(ctx, monitorID)
 }
 
-func ptr(n uint32) *uint32 { return &n }
-
 func monitor() docker.Container {
 	return docker.Container{
 		ID: monitorID, Name: "monitor", Image: "localhost:5000/vitrine/monitor:1", ImageID: "sha256:11",
@@ -69,7 +66,7 @@ func monitor() docker.Container {
 
 func inContainer(c docker.Container) *fake {
 	return &fake{
-		attested:   attest.Attestation{Kind: attest.Container, Container: c, UID: ptr(65532), GID: ptr(7), Groups: []uint32{7, 8}},
+		attested:   attest.Attestation{Kind: attest.Container, Container: c, UID: new(uint32(65532)), GID: new(uint32(7)), Groups: []uint32{7, 8}},
 		containers: map[string]docker.Container{c.ID: c},
 	}
 }
@@ -113,7 +110,7 @@ func TestContainer(t *testing.T) {
 
 func TestRootInAContainerIsNotTheHostsClosed(t *testing.T) {
 	f := inContainer(monitor())
-	f.attested.UID, f.attested.GID = ptr(0), ptr(0)
+	f.attested.UID, f.attested.GID = new(uint32(0)), new(uint32(0))
 	for _, p := range New(f, f, nil).Identify(t.Context(), NewUnix("a", self(t))).Principals {
 		if strings.HasPrefix(p, "unix:") || strings.HasPrefix(p, "uid:") || strings.HasPrefix(p, "gid:") {
 			t.Errorf("principal %q", p)
@@ -171,11 +168,11 @@ func TestHost(t *testing.T) {
 		groups   []uint32
 		want     []string
 	}{
-		"root":             {ptr(0), ptr(0), []uint32{0}, []string{"unix:root", "uid:0", "gid:0"}},
-		"a user":           {ptr(1000), ptr(1000), []uint32{27, 1000}, []string{"unix:alice", "uid:1000", "gid:1000", "gid:27"}},
-		"without a name":   {ptr(4242), ptr(4242), nil, []string{"uid:4242", "gid:4242"}},
+		"root":             {new(uint32(0)), new(uint32(0)), []uint32{0}, []string{"unix:root", "uid:0", "gid:0"}},
+		"a user":           {new(uint32(1000)), new(uint32(1000)), []uint32{27, 1000}, []string{"unix:alice", "uid:1000", "gid:1000", "gid:27"}},
+		"without a name":   {new(uint32(4242)), new(uint32(4242)), nil, []string{"uid:4242", "gid:4242"}},
 		"of ids unmapped":  {nil, nil, nil, []string{}},
-		"its group is not": {ptr(1000), nil, nil, []string{"unix:alice", "uid:1000"}},
+		"its group is not": {new(uint32(1000)), nil, nil, []string{"unix:alice", "uid:1000"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := &fake{attested: attest.Attestation{Kind: attest.Host, UID: tt.uid, GID: tt.gid, Groups: tt.groups}}
@@ -185,7 +182,7 @@ func TestHost(t *testing.T) {
 }
 
 func TestPeer(t *testing.T) {
-	f := &fake{attested: attest.Attestation{Kind: attest.Peer, UID: ptr(0), GID: ptr(0), Groups: []uint32{5}}}
+	f := &fake{attested: attest.Attestation{Kind: attest.Peer, UID: new(uint32(0)), GID: new(uint32(0)), Groups: []uint32{5}}}
 	id := New(f, f, nil).Identify(t.Context(), NewUnix("a", &peercred.Peer{}))
 	wantPrincipals(t, id, Peer, "peer-uid:0", "peer-gid:0")
 	if id.User != "" {
@@ -205,7 +202,7 @@ func TestOtherKinds(t *testing.T) {
 func TestUnknownIsNotRememberedClosed(t *testing.T) {
 	f := inContainer(monitor())
 	known := f.attested
-	f.attested = attest.Attestation{Why: "the daemon is blocked", UID: ptr(0)}
+	f.attested = attest.Attestation{Why: "the daemon is blocked", UID: new(uint32(0))}
 	i, c := New(f, f, nil), NewUnix("a", self(t))
 	for range 2 {
 		id := i.Identify(t.Context(), c)
@@ -363,7 +360,7 @@ func TestHostThroughTheAttestor(t *testing.T) {
 func BenchmarkIdentify(b *testing.B) {
 	for name, f := range map[string]*fake{
 		"container": inContainer(monitor()),
-		"host":      {attested: attest.Attestation{Kind: attest.Host, UID: ptr(1000)}},
+		"host":      {attested: attest.Attestation{Kind: attest.Host, UID: new(uint32(1000))}},
 	} {
 		b.Run(name, func(b *testing.B) {
 			p, err := livingPeer(b)

@@ -22,7 +22,6 @@ import (
 	"os"
 	"sync"
 	"syscall"
-
 	"vitrine/internal/procfs"
 )
 

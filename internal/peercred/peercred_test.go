@@ -16,10 +16,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"vitrine/internal/procfs"
 
 	"go.uber.org/goleak"
-
-	"vitrine/internal/procfs"
 )
 
 // TestMain lets the test binary be another process: one that connects to a
@@ -67,7 +66,7 @@ func needRoot(t *testing.T) {
 // socketPath is in a folder that other users may enter.
 func socketPath(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "peercred")
+	dir, err := os.MkdirTemp("", "peercred") //nolint:usetesting // the folder above t.TempDir is closed to others
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -387,7 +386,7 @@ func TestHTTPServerHijacksAndHalfCloses(t *testing.T) {
 
 func TestCloseWhileAsked(t *testing.T) {
 	l, path := listen(t)
-	for range 50 {
+	for range 10 {
 		client, err := net.Dial("unix", path)
 		if err != nil {
 			t.Fatal(err)
