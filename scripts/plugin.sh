@@ -20,13 +20,14 @@ die() { printf 'plugin: %s\n' "$*" >&2; exit 1; }
 usage() { sed -n '4,9s/^# \{0,3\}//p' "$0" >&2; exit 2; }
 
 build() {
-	local dir
+	local dir version
 	mkdir -p "$1/rootfs"
 	dir=$(cd "$1" && pwd)
 	if [ -n "${BINARY:-}" ]; then
 		install -m 0755 "$BINARY" "$dir/rootfs/authz-plugin"
 	else
-		(cd "$root" && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o "$dir/rootfs/authz-plugin" ./cmd/authz-plugin)
+		version=$(git -C "$root" describe --tags --always --dirty 2>/dev/null || echo dev)
+		(cd "$root" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$version" -o "$dir/rootfs/authz-plugin" ./cmd/authz-plugin)
 	fi
 	mkdir -p "$dir/rootfs/run" "$dir/rootfs/etc" "$dir/rootfs/tmp"
 	cp "$root/plugin/config.json" "$dir/config.json"
