@@ -76,9 +76,9 @@ func (a *Attestor) observe(c docker.Container) {
 }
 
 // lookAtInit reads the facts of what the Engine calls a container's init. Its
-// cgroup may count anywhere, even where it does not bear the container's id,
-// if it is the first process of a PID namespace below ours. Otherwise the Engine may
-// number processes differently than we do, and have meant another one.
+// cgroup may count anywhere, even where it does not bear the container's id, if
+// it is the first process of a PID namespace below ours. Otherwise the Engine
+// may number processes differently than we do, and have meant another one.
 func (a *Attestor) lookAtInit(pid int) (init procfs.Process, anywhere bool, err error) {
 	before, err := a.proc.Stat(pid)
 	if err != nil {
@@ -101,8 +101,8 @@ func (a *Attestor) lookAtInit(pid int) (init procfs.Process, anywhere bool, err 
 // rootCgroups finds a container's own cgroup in each hierarchy from where its
 // init is: the shortest prefix that ends in the container's id, since init may
 // have moved further down. Without one it is init's own if that may count
-// anywhere, unless it is shared ground or looks like another container's: an init that
-// may write to the cgroup file system can move itself there.
+// anywhere, unless it is shared ground or looks like another container's: an
+// init that may write to the cgroup file system can move itself there.
 func rootCgroups(id string, lines []procfs.Cgroup, anywhere bool) map[string]string {
 	out := map[string]string{}
 	for _, l := range lines {
@@ -234,9 +234,9 @@ func (x *index) surrounding(lines []procfs.Cgroup, absent map[string]bool) (conf
 }
 
 // strangers looks for what may be an unknown container in a path, or in the
-// rest of one below a known container's root. There it may be that container's own (Docker
-// in Docker), or one of the Engine's nested by --cgroup-parent that the inventory
-// does not hold yet: the Engine knows.
+// rest of one below a known container's root. There it may be that container's
+// own (Docker in Docker), or one of the Engine's nested by --cgroup-parent that
+// the inventory does not hold yet: the Engine knows.
 func strangers(path string, inside bool, absent map[string]bool) error {
 	for s := range strings.SplitSeq(path, "/") {
 		id, like := containerLike(s)
@@ -283,9 +283,9 @@ func (x *index) inMount(mount string) string {
 }
 
 // proveHost demands what only a process of the host itself has; cgroups outside
-// every container are established already. What remains is who shares the host's user and
-// PID namespaces and is in no container's mount namespace: services with
-// mounts of their own (PrivateTmp=yes), the Engine itself.
+// every container are established already. What remains is who shares the
+// host's user and PID namespaces and is in no container's mount namespace:
+// services with mounts of their own (PrivateTmp=yes), the Engine itself.
 func (a *Attestor) proveHost(facts procfs.Process) error {
 	switch ns, ref := facts.Namespaces, a.here.ref; {
 	case a.here.err != nil:

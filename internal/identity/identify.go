@@ -40,8 +40,8 @@ func New(a Attestor, c Containers, users *Users) *Identifier {
 	return &Identifier{attestor: a, containers: c, users: users}
 }
 
-// Identify says who is on the other end. It is never nil; what could not be established
-// is Unknown, and is established anew at the next call. The
+// Identify says who is on the other end. It is never nil; what could not be
+// established is Unknown, and is established anew at the next call. The
 // Identity may be shared with other requests and must not be changed.
 func (i *Identifier) Identify(ctx context.Context, c *Connection) *Identity {
 	switch {
@@ -62,12 +62,13 @@ func (i *Identifier) Identify(ctx context.Context, c *Connection) *Identity {
 
 // peer identifies the process at the other end. What was attested once holds
 // while a pidfd shows that process alive and its container runs as it did: a
-// container that was restarted has another Pid, and none of the processes it had before.
+// container that was restarted has another Pid, and none of the processes it
+// had before.
 func (i *Identifier) peer(ctx context.Context, c *Connection) (*Identity, attest.Attestation) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.attested.Kind != attest.Unknown && !i.holds(c) {
-		c.attested, c.built = attest.Attestation{}, nil
+		c.remember(attest.Attestation{})
 	}
 	if c.attested.Kind == attest.Unknown {
 		a := i.attestor.Attest(ctx, c.peer)
@@ -76,7 +77,7 @@ func (i *Identifier) peer(ctx context.Context, c *Connection) (*Identity, attest
 			id.addIDs(c, a)
 			return id, a
 		}
-		c.attested, c.built = a, nil
+		c.remember(a)
 	}
 	a := &c.attested
 	users := i.users.current()
@@ -186,9 +187,9 @@ func containerInfo(c docker.Container) *ContainerInfo {
 // containerPrincipals are those that everything in a container has.
 //
 // They are as trustworthy as those who may create containers. A label that the
-// image sets is its publisher's word, whoever made the container, so it gives none,
-// even where the creator repeated it: the Engine does not say which. labels is
-// false where no label may count, because the image is not known.
+// image sets is its publisher's word, whoever made the container, so it gives
+// none, even where the creator repeated it: the Engine does not say which.
+// labels is false where no label may count, because the image is not known.
 func containerPrincipals(c docker.Container, labels bool) []string {
 	id := Identity{Principals: make([]string, 0, 6+len(c.Labels))}
 	id.add("container", c.Name)

@@ -263,6 +263,38 @@ func TestWhatWasAttestedEndsClosed(t *testing.T) {
 	}
 }
 
+// slow attests only when it is let go.
+type slow struct {
+	*fake
+	begun, letGo chan struct{}
+}
+
+func (s *slow) Attest(ctx context.Context, p *peercred.Peer) attest.Attestation {
+	close(s.begun)
+	<-s.letGo
+	return s.fake.Attest(ctx, p)
+}
+
+// The inventory calls its hooks with a lock that an attestation may need.
+func TestContainerIDDoesNotWaitForAnAttestation(t *testing.T) {
+	f := inContainer(monitor())
+	s := &slow{f, make(chan struct{}), make(chan struct{})}
+	c, done := NewUnix("a", self(t)), make(chan struct{})
+	go func() {
+		defer close(done)
+		New(s, f, nil).Identify(t.Context(), c)
+	}()
+	<-s.begun
+	if id := c.ContainerID(); id != "" {
+		t.Errorf("container %q before it is attested", id)
+	}
+	close(s.letGo)
+	<-done
+	if id := c.ContainerID(); id != monitorID {
+		t.Errorf("container %q, want %q", id, monitorID)
+	}
+}
+
 func TestContainerPrincipals(t *testing.T) {
 	f := inContainer(monitor())
 	i := New(f, f, nil)

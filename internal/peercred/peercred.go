@@ -11,8 +11,8 @@
 // connection waits to be accepted, so accept at once.
 //
 // The caller must read facts about Peer.PID first and ask Alive afterwards:
-// alive then, the number meant that process all the time. Ids may be the overflow id
-// of an unmapped user namespace; to tell is the caller's work.
+// alive then, the number meant that process all the time. Ids may be the
+// overflow id of an unmapped user namespace; to tell is the caller's work.
 package peercred
 
 import (
