@@ -44,6 +44,8 @@ var bypasses = []bypass{
 	{name: "7 lower case", method: "POST", uri: "/containers/create", body: `{"hostconfig":{"privileged":true}}`, hazard: HazardPrivileged},
 	{name: "8 long s", method: "POST", uri: "/containers/create", body: `{"Image":"good","ho` + "\u017f" + `tconfig":{"Privileged":true}}`, hazard: HazardPrivileged},
 	{name: "8 Kelvin", method: "POST", uri: "/containers/create", body: `{"HostConfig":{"Networ\u212aMode":"host"}}`, hazard: HazardHostNamespace},
+	{name: "5 two types in one", method: "POST", uri: "/containers/create", header: http.Header{"Content-Type": {"application/json, text/plain"}}, body: `{}`, code: "content-type"},
+	{name: "5 two spellings", method: "POST", uri: "/containers/create", header: http.Header{"Content-Type": {"application/json"}, "content-type": {"text/plain"}}, body: `{}`, code: "content-type"},
 	{name: "9 second document", method: "POST", uri: "/containers/create", body: `{}{"HostConfig":{"Privileged":true}}`, code: "body-trailing"},
 	{name: "9 brace", method: "POST", uri: "/containers/create", body: `{}}`, code: "body-trailing"},
 	{name: "9 bracket", method: "POST", uri: "/containers/create", body: `{} ]`, code: "body-trailing"},
@@ -63,6 +65,8 @@ var bypasses = []bypass{
 	{name: "16 HEAD is not GET", method: "HEAD", uri: "/containers/json", code: "unknown-route"},
 	{name: "16 HEAD archive", method: "HEAD", uri: "/containers/x/archive?path=/etc", access: Content},
 	{name: "17 websocket attach", method: "GET", uri: "/containers/web/attach/ws?stream=1&stdin=1", header: http.Header{"Upgrade": {"websocket"}}, access: Interactive},
+	{name: "17 attach by another protocol", method: "POST", uri: "/containers/web/attach", header: http.Header{"Upgrade": {"websocket"}}, code: "upgrade"},
+	{name: "1 HTTP/2 by proto", method: "GET", uri: "/info", header: http.Header{"Http2-Settings": {"AAMAAABkAAQAoAAAAAIAAAAA"}}, code: "http2-upgrade"},
 	{name: "18 options", method: "OPTIONS", uri: "/containers/json", rail: true},
 	{name: "18 options star", method: "OPTIONS", uri: "*", code: "uri-form"},
 	{name: "19 repeated", method: "POST", uri: "/images/x/tag?repo=ok&repo=evil", code: "query-repeated"},
@@ -255,6 +259,19 @@ func TestHeaders(t *testing.T) {
 	op = mustParse(t, &Request{Method: "POST", URI: "/containers/x/attach", Header: h})
 	if out := ForwardHeader(op, h); out.Get("Upgrade") != "tcp" || out.Get("Connection") != "Upgrade" || len(out) != len(want)+2 {
 		t.Errorf("attach: %v", out)
+	}
+	ws := http.Header{"Connection": {"Upgrade"}, "Upgrade": {"WebSocket"}, "Sec-Websocket-Key": {"x"}, "Sec-Websocket-Version": {"13"}, "Origin": {"http://x"}, "X-Vitrine-Ticket": {"forged"}}
+	op = mustParse(t, &Request{Method: "GET", URI: "/containers/x/attach/ws", Header: ws})
+	if out := ForwardHeader(op, ws); op.Carry != CarryUpgrade || out.Get("Upgrade") != "websocket" || out.Get("Sec-Websocket-Key") != "x" || len(out) != 5 {
+		t.Errorf("attach/ws: %s %v", op.Carry, out)
+	}
+	session := http.Header{"Upgrade": {"h2c"}, "X-Docker-Expose-Session-Uuid": {"x"}}
+	op = mustParse(t, &Request{Method: "POST", URI: "/session", Header: session})
+	if out := ForwardHeader(op, session); op.Carry != CarryUpgrade || out.Get("Upgrade") != "h2c" || len(out) != 3 {
+		t.Errorf("session: %s %v", op.Carry, out)
+	}
+	if code := refused(t, &Request{Method: "GET", URI: "/info", Proto: "HTTP/2.0"}); code != "http2-preface" {
+		t.Errorf("HTTP/2: %s", code)
 	}
 	if code := refused(t, &Request{Method: "GET", URI: "/info", Header: http.Header{"Expect": {"200-ok"}}}); code != "expect" {
 		t.Errorf("Expect: %s", code)

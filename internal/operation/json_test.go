@@ -20,6 +20,7 @@ func TestJSONCanonical(t *testing.T) {
 		"numbers are tokens":    {`{"StopTimeout":1e2,"HostConfig":{"Memory":9223372036854775807,"CpuShares":-0.50}}`, `{"StopTimeout":1e2,"HostConfig":{"Memory":9223372036854775807,"CpuShares":-0.50}}`},
 		"null, absent, empty":   {` { "Cmd" : null , "Env" : [ ] , "Entrypoint":"" } `, `{"Cmd":null,"Env":[],"Entrypoint":""}`},
 		"escapes":               {`{"Image":"\u0061\/\n\"\\\ud83d\ude00"}`, `{"Image":"a/\u000a\"\\😀"}`},
+		"more escapes":          {`{"Image":"\b\f\r\t\u00E9\u007f\u2028"}`, "{\"Image\":\"\\u0008\\u000c\\u000d\\u0009é\u007f\u2028\"}"},
 		"order stays":           {`{"Tty":true,"Image":"x","Cmd":[]}`, `{"Tty":true,"Image":"x","Cmd":[]}`},
 		"unknown below unknown": {`{"X":{"Privileged":true,"privileged":false}}`, `{"X":{"Privileged":true,"privileged":false}}`},
 	} {
