@@ -79,7 +79,7 @@ const (
 func (u *upstream) watch(ctx context.Context) {
 	for ctx.Err() == nil {
 		u.ping(ctx)
-		u.pool.expire()
+		u.pool.drop(idleTime)
 		wait := u.every
 		if now, known := u.asked.get(); !u.ready.Load() || known && !now {
 			wait = min(wait, pingSoon)
