@@ -25,7 +25,7 @@ engine() {
 leave() {
 	local status=$?
 	trap - EXIT
-	if [ $status -ne 0 ] && [ -s "$dir/dockerd.log" ]; then
+	if [ $status -eq 1 ] && [ -s "$dir/dockerd.log" ]; then # not when interrupted
 		printf '\nThe end of the log of dockerd and the plugin:\n' >&2
 		tail -n 15 "$dir/dockerd.log" >&2
 	fi
