@@ -13,6 +13,8 @@ const (
 	maxDepth   = 64      // Docker's own bodies nest 9 deep
 	maxValues  = 1 << 17 // a value costs about 50 bytes of ours for two of the caller's
 	maxUnknown = 64      // unknown keys in all
+	maxNumber  = 64      // bytes of a number; int64 has 20
+	maxExp     = 3       // digits of an exponent: 1e999999999 as an integer would fill the memory of who computes it
 )
 
 // decoder reads one JSON text strictly (RFC 8259, no duplicate key, valid
@@ -297,9 +299,15 @@ func (d *decoder) number() (any, error) {
 		if d.pos++; d.at('+') || d.at('-') {
 			d.pos++
 		}
-		if d.digits() == 0 {
+		switch n := d.digits(); {
+		case n == 0:
 			return nil, d.fail("body-json", "no digit in the exponent")
+		case n > maxExp:
+			return nil, d.fail("body-number", "a number too large for Docker")
 		}
+	}
+	if d.pos-start > maxNumber {
+		return nil, d.fail("body-number", "a number too long for Docker")
 	}
 	d.out = append(d.out, d.in[start:d.pos]...)
 	return json.Number(d.in[start:d.pos]), nil
