@@ -23,6 +23,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+
 	"vitrine/internal/docker"
 	"vitrine/internal/peercred"
 	"vitrine/internal/procfs"

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
 	"vitrine/internal/docker"
 	"vitrine/internal/peercred"
 	"vitrine/internal/procfs"

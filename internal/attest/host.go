@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+
 	"vitrine/internal/procfs"
 )
 

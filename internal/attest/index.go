@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+
 	"vitrine/internal/docker"
 	"vitrine/internal/procfs"
 )

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+
 	"vitrine/internal/docker"
 	"vitrine/internal/peercred"
 	"vitrine/internal/procfs"

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"testing"
 	"time"
+
 	"vitrine/internal/attest"
 	"vitrine/internal/peercred"
 )

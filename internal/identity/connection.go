@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"sync"
 	"sync/atomic"
+
 	"vitrine/internal/attest"
 	"vitrine/internal/peercred"
 )

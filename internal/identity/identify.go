@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+
 	"vitrine/internal/attest"
 	"vitrine/internal/docker"
 	"vitrine/internal/peercred"

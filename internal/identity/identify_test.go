@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 	"testing/fstest"
+
 	"vitrine/internal/attest"
 	"vitrine/internal/docker"
 	"vitrine/internal/peercred"

@@ -22,6 +22,7 @@ import (
 	"os"
 	"sync"
 	"syscall"
+
 	"vitrine/internal/procfs"
 )
 

@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
 	"vitrine/internal/procfs"
 
 	"go.uber.org/goleak"
