@@ -137,8 +137,7 @@ func (p *parts) buildPolicy() {
 	})
 	p.run = append(p.run, func(ctx context.Context) error {
 		_ = p.engine.Load(ctx) // the engine has logged why, and denies until the files are mended
-		<-ctx.Done()
-		return nil
+		return p.engine.Watch(ctx)
 	})
 }
 
