@@ -25,10 +25,6 @@ func (t *task) plain(ctx context.Context) {
 // ended (progress of an image load) or instead of reading it (an error).
 func (t *task) upload(ctx context.Context) {
 	out := t.outgoing()
-	if t.r.ContentLength == 0 {
-		t.plain(ctx) // an upload operation without its body, such as build with a remote context
-		return
-	}
 	out.stream, out.length = t.r.Body, t.r.ContentLength
 	rc := http.NewResponseController(t.w)
 	_ = rc.EnableFullDuplex() // HTTP/1 has it
