@@ -165,7 +165,11 @@ func (d *decoder) array(n *node) (any, error) {
 }
 
 func (d *decoder) object(n *node) (any, error) {
-	obj := map[string]any{}
+	size := 0
+	if d.depth <= 2 { // a create's HostConfig comes with most of its keys, once
+		size = int(n.props.hi-n.props.lo) / 2
+	}
+	obj := make(map[string]any, size)
 	d.out = append(d.out, '{')
 	if d.peek() == '}' {
 		d.pos++

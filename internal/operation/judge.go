@@ -77,6 +77,8 @@ func (o *Operation) judgeMore() {
 	case "VolumeCreate":
 		o.judgeVolumeDriver(text(o.body(), "Driver"), object(o.body(), "DriverOpts"))
 		o.hazardIf(HazardVolumeDriver, present(o.body(), "ClusterVolumeSpec"))
+	case "VolumeUpdate": // of a cluster volume
+		o.hazardIf(HazardVolumeDriver, present(o.body(), "Spec"))
 	case "NetworkCreate":
 		o.judgeNetwork()
 	case "ServiceCreate", "ServiceUpdate":

@@ -135,7 +135,10 @@ func TestHazardsElsewhere(t *testing.T) {
 		{"POST", "/volumes/create", `{"DriverOpts":{"device":"tmpfs","type":"tmpfs"}}`, "volume-driver"},
 		{"POST", "/volumes/create", `{"DriverOpts":{"device":"/srv","o":"bind"}}`, "host-path volume-driver"},
 		{"POST", "/volumes/create", `{"ClusterVolumeSpec":{"Group":"x"}}`, "volume-driver"},
+		{"PUT", "/volumes/v?version=1", `{"Spec":{"Availability":"drain"}}`, "volume-driver"},
 		{"POST", "/networks/create", `{"Name":"n","Driver":"bridge"}`, ""},
+		{"POST", "/networks/create", `{"Name":"n","ConfigFrom":{"Network":"m"}}`, "network-driver"},
+		{"POST", "/networks/host/connect", `{}`, "host-namespace"},
 		{"POST", "/networks/create", `{"Name":"n","Driver":"macvlan","Options":{"parent":"eth0"}}`, "network-driver"},
 		{"POST", "/networks/n/connect", `{"Container":"web","EndpointConfig":{"Links":["db:x"]}}`, "link"},
 		{"POST", "/build?networkmode=host&extrahosts=a:1&remote=http://x&buildargs={%22A%22:%22b%22}", "", "env extra-hosts host-namespace outbound"},
@@ -243,6 +246,10 @@ func TestRepository(t *testing.T) {
 
 func BenchmarkParse(b *testing.B) {
 	plain := plainCreate(b)
+	for i := range 30 { // as long as what compose sends
+		plain = strings.Replace(plain, `"Labels":{`, fmt.Sprintf(`"Labels":{"com.example.service.%02d":"value",`, i), 1)
+	}
+	plain = strings.Replace(plain, ",}", "}", 1)
 	for _, c := range []struct{ name, method, uri, body string }{
 		{"ping", "HEAD", "/_ping", ""},
 		{"list", "GET", "/v1.41/containers/json", ""},
