@@ -36,9 +36,10 @@ func (e *Engine) Watch(ctx context.Context) error {
 	}
 	defer w.Close()
 
+	e.watchFolders(w)
 	again := time.NewTicker(lookAgain)
 	defer again.Stop()
-	quiet := time.NewTimer(0) // look at once: something may have changed since Load
+	quiet := time.NewTimer(settle) // something may have changed since Load
 	defer quiet.Stop()
 	for {
 		select {
