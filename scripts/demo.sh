@@ -132,7 +132,7 @@ cat >"$dir/etc/docker/vitrine/data.yaml" <<-END
 	  admin: ["unix:root", "local"]
 	  look: ["unix:visitor", "label:vitrine.role=look"]
 END
-engine start >/dev/null
+ENGINE_OWNER=$$ engine start >/dev/null
 engine busybox >/dev/null
 engine busybox client:1 "$docker" "$(command -v curl)" >/dev/null
 registry=$(engine registry)
