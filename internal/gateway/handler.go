@@ -6,6 +6,7 @@ import (
 	"errors"
 	"mime"
 	"net/http"
+	"time"
 
 	"vitrine/internal/authz"
 	"vitrine/internal/identity"
@@ -50,7 +51,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength != 0 {
 		req.ReadBody = t.body.read
 	}
-	t.v = s.cfg.Authorizer.Authorize(r.Context(), who, req)
+	// The decision does not hang on the client: one that has sent all it will
+	// send looks to net/http like one that has gone.
+	t.v = s.cfg.Authorizer.Authorize(context.WithoutCancel(r.Context()), who, req)
 	defer t.v.Finish(0, false) // does nothing if the answer's head has recorded it
 	s.conns.belongs(c, t.v.Caller)
 	t.run()
@@ -87,7 +90,7 @@ func (t *task) run() {
 		t.fail(t.v.Status, t.v.Message)
 		return
 	}
-	ctx, cancel := context.WithCancel(t.r.Context())
+	ctx, cancel := t.whileConnected()
 	defer cancel()
 	switch t.v.Operation.Carry {
 	case operation.CarryUpload:
@@ -99,6 +102,26 @@ func (t *task) run() {
 	default:
 		t.fail(http.StatusBadGateway, "vitrine: nobody has said how to carry "+t.v.Operation.ID)
 	}
+}
+
+// leftEvery is how often we look whether a client that has ended its half of
+// the connection has left altogether.
+const leftEvery = 250 * time.Millisecond
+
+// whileConnected is a context that ends when the client leaves. net/http ends
+// the request's when it reads the end of the client's half; on a Unix socket
+// the kernel says whether the other half is still open.
+func (t *task) whileConnected() (context.Context, context.CancelFunc) {
+	if t.conn.peer == nil {
+		return context.WithCancel(t.r.Context())
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.r.Context()))
+	stop := context.AfterFunc(t.r.Context(), func() {
+		for !hungUp(t.conn) && sleep(ctx, leftEvery) {
+		}
+		cancel()
+	})
+	return ctx, func() { stop(); cancel() }
 }
 
 // obligations denies what the decision demands and this door cannot do, and
@@ -164,8 +187,8 @@ func (t *task) fail(status int, message string) {
 }
 
 // upstreamFailed answers that the daemon did not, unless nobody is left to hear it.
-func (t *task) upstreamFailed(err error) {
-	if t.r.Context().Err() != nil {
+func (t *task) upstreamFailed(ctx context.Context, err error) {
+	if ctx.Err() != nil {
 		return
 	}
 	t.s.log.Warn("request not answered by the daemon", "operation", t.v.Operation.ID, "error", err)

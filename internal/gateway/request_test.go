@@ -184,6 +184,20 @@ func TestHTTP10WithoutHostIsCloseDelimited(t *testing.T) {
 	}
 }
 
+// A client that ends its half after the request still gets its answer.
+func TestClientThatHalfClosesEarly(t *testing.T) {
+	g := startHTTP(t, func(w http.ResponseWriter, _ *http.Request) {
+		time.Sleep(50 * time.Millisecond) // long enough for the end to be noticed
+		_, _ = io.WriteString(w, "[]")
+	})
+	c := g.dial()
+	_, _ = io.WriteString(c, "GET /containers/json HTTP/1.0\r\n\r\n")
+	_ = c.CloseWrite()
+	if answer, err := io.ReadAll(c); err != nil || !strings.HasSuffix(string(answer), "[]") {
+		t.Errorf("answer %q, %v", answer, err)
+	}
+}
+
 func TestContinueComesAfterTheDecision(t *testing.T) {
 	g := startHTTP(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Expect") != "" {

@@ -218,6 +218,23 @@ func TestUploadThatTheDaemonRefuses(t *testing.T) {
 	eventually(t, "the upload to end", func() bool { return g.srv.Stats().Streams == 0 })
 }
 
+// Go's client, sending in chunks, hears the refusal and not a broken pipe.
+func TestRefusedUploadOfAGoClient(t *testing.T) {
+	g := startHTTP(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) })
+	for range 3 {
+		r, _ := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://docker/containers/nope/archive?path=/", io.LimitReader(zeros{}, 3<<20))
+		r.Header.Set("Content-Type", "application/x-tar")
+		res, err := g.client().Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		if res.StatusCode != http.StatusNotFound {
+			t.Errorf("status %d", res.StatusCode)
+		}
+	}
+}
+
 // Half a body must not reach the daemon as a whole one.
 func TestUploadThatBreaksOffClosed(t *testing.T) {
 	for name, head := range map[string]string{

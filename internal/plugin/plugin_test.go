@@ -257,6 +257,12 @@ func TestTicket(t *testing.T) {
 	}
 	closed("used ticket", create(pass, body))
 	closed("used ticket, dockerd's retry without the body", create(pass, nil))
+	late := issue()
+	g.tickets.Abandon(late)
+	if res := g.ask(create(late, body)); res.Allow || len(g.differential) != 2 {
+		t.Errorf("closed: a request that was given up: %+v, differential %v", res, g.differential)
+	}
+	closed("its ticket again", create(late, body))
 	closed("unknown ticket", create(strings.Repeat("0", 32), body))
 	closed("empty ticket", create("", body))
 	closed("another body", create(issue(), []byte(`{"Image":"xx"}`)))
