@@ -143,24 +143,22 @@ denials contains reason if {
 #   that role, so the caller must hold it too.
 denials contains reason if {
 	understood
-	some principal in array.concat(input.operation.mints, input.operation.enters)
-	some role in guarded(principal)
+	some principal in reached
+	some role, i
+	some one in flat(data.bindings[role][i])
+	stands_for(principal, one)
+	opens(data.bindings[role][i], one)
 	not role in roles
 	reason := sprintf("%s is bound to role %s, which the caller does not hold", [principal, role])
 }
 
-# The roles that a principal, or one that it may stand for, is bound to.
-guarded(principal) := {role |
-	some role
-	bound := data.bindings[role][_]
-	some one in flat(bound)
-	stands_for(principal, one)
-}
+reached := array.concat(input.operation.mints, input.operation.enters)
 
 flat(bound) := [bound] if is_string(bound)
 
 flat(bound) := bound if is_array(bound)
 
+# Whether a principal that the request reaches is, or may be, the bound one.
 stands_for(principal, bound) if principal == bound
 
 stands_for("*", bound) if mintable(bound)
@@ -170,11 +168,42 @@ stands_for(principal, bound) if {
 	startswith(bound, trim_suffix(principal, "*"))
 }
 
+# A container's user is a peer where the gateway does not see its process.
+stands_for(principal, bound) if {
+	startswith(bound, "peer-")
+	startswith(principal, "container-")
+	stands_for_peer(trim_prefix(principal, "container-"), trim_prefix(bound, "peer-"))
+}
+
+stands_for_peer(number, bound) if number == bound
+
+stands_for_peer("uid:*", bound) if startswith(bound, "uid:")
+
+stands_for_peer("gid:*", bound) if startswith(bound, "gid:")
+
 # What Docker can give a process. Certificates and the host's own users are not
 # made through its API; who may reach the host's files is a matter of hazards.
 mintable(bound) if {
 	bound != "local"
 	not split(bound, ":")[0] in {"unix", "uid", "gid", "tls", "tls-san", "tls-o", "tls-sha256"}
+}
+
+# One of a list is enough to be on guard: the others may be there already. But a
+# user and an image id come only with a container's process, whose other
+# principals the request then reaches too: those must all be.
+opens(bound, _) if is_string(bound)
+
+opens(bound, one) if {
+	is_array(bound)
+	not split(one, ":")[0] in {"container-uid", "container-gid", "image-id"}
+}
+
+opens(bound, _) if {
+	is_array(bound)
+	every one in bound {
+		some principal in reached
+		stands_for(principal, one)
+	}
 }
 
 # METADATA

@@ -210,7 +210,28 @@ test_mint_of_ones_own_role if {
 }
 
 test_part_of_a_list_is_guarded_closed if {
-	denied(by(["unix:risky"], changed(create, {"mints": ["container-uid:1000"]})))
+	denied(by(["unix:risky"], changed(create, {"mints": ["container:ci"]})))
+}
+
+# Any container has a user; with the rest of the list it is the caller of a role.
+test_user_alone_is_not_guarded_closed if {
+	allowed(by(["unix:risky"], changed(create, {"mints": ["container-uid:1000"]})))
+	allowed(by(["unix:risky"], changed(create, {"mints": ["container:x", "container-uid:*"]})))
+	every bound in [["container-uid:1000", "container-gid:5"], ["image-id:x"]] {
+		not authz.allow with input as by(["unix:risky"], changed(create, {"mints": ["container-uid:*", "container-gid:*", "image-id:*"]}))
+			with data.roles as roles
+			with data.bindings as {"risky": ["unix:risky"], "look": [bound]}
+	}
+}
+
+test_peer_is_a_containers_user_closed if {
+	every bound in ["peer-uid:1000", "peer-gid:5"] {
+		every minted in [["container-uid:*", "container-gid:*"], ["container-uid:1000", "container-gid:5"], ["*"]] {
+			not authz.allow with input as by(["unix:risky"], changed(create, {"mints": minted}))
+				with data.roles as roles
+				with data.bindings as {"risky": ["unix:risky"], "look": [bound]}
+		}
+	}
 }
 
 test_unknowable_mint_closed if {
