@@ -152,8 +152,14 @@ func TestSelfTransport(t *testing.T) {
 		t.Error("the connection was not kept")
 	}
 	for _, tc := range [][2]string{
-		{"POST", "/containers/create"}, {"GET", "/containers/x/export"}, {"GET", "/containers/x/archive?path=/"}, {"DELETE", "/containers/x"},
-		{"GET", "/containers/x/attach/ws"}, {"GET", "/swarm/unlockkey"}, {"GET", "/nonsense"}, {"POST", "/exec/x/start"},
+		{"POST", "/containers/create"},
+		{"GET", "/containers/x/export"},
+		{"GET", "/containers/x/archive?path=/"},
+		{"DELETE", "/containers/x"},
+		{"GET", "/containers/x/attach/ws"},
+		{"GET", "/swarm/unlockkey"},
+		{"GET", "/nonsense"},
+		{"POST", "/exec/x/start"},
 	} {
 		r, _ := http.NewRequestWithContext(t.Context(), tc[0], "http://docker"+tc[1], nil)
 		if res, err := c.Do(r); err == nil {

@@ -166,7 +166,7 @@ func startRaw(t testing.TB, serve func(g *rig, c *net.UnixConn, br *bufio.Reader
 				return
 			}
 			wg.Go(func() {
-				defer c.Close() //nolint:errcheck // a test
+				defer c.Close()
 				br := bufio.NewReader(c)
 				for {
 					r, err := http.ReadRequest(br)
@@ -189,7 +189,7 @@ func startRaw(t testing.TB, serve func(g *rig, c *net.UnixConn, br *bufio.Reader
 
 func newRig(t testing.TB) *rig {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "gw") // t.TempDir is too long for a socket's path
+	dir, err := os.MkdirTemp("", "gw") //nolint:usetesting // t.TempDir is too long for a socket's path
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -307,7 +307,7 @@ func (g *rig) do(method, uri, contentType, body string) (int, string) {
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	defer res.Body.Close() //nolint:errcheck // a test
+	defer res.Body.Close()
 	b, err := io.ReadAll(res.Body)
 	if err != nil {
 		g.t.Fatal(err)

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -39,7 +40,7 @@ func ListenUnix(path string, mode fs.FileMode, gid int) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make folder for socket %s: %w", path, err)
 	}
-	defer os.RemoveAll(private) //nolint:errcheck // empty by then
+	defer os.RemoveAll(private)
 	return bindAndMove(filepath.Join(private, "s"), path, mode, gid)
 }
 
@@ -96,11 +97,11 @@ func (l *unixListener) Close() error {
 func makeFolder(dir string) error {
 	info, err := os.Lstat(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil { //nolint:gosec // callers must be able to enter
 			return fmt.Errorf("make folder of %s: %w", dir, err)
 		}
 		if err = os.Mkdir(dir, 0o700); err == nil {
-			err = os.Chmod(dir, 0o755) // whatever the umask is
+			err = os.Chmod(dir, 0o755) //nolint:gosec // callers must be able to enter, whatever the umask is
 		}
 		if err != nil {
 			return fmt.Errorf("make folder %s: %w", dir, err)
@@ -146,7 +147,8 @@ func removeStale(path string) error {
 	case info.Mode().Type() != fs.ModeSocket:
 		return fmt.Errorf("%s exists and is not a socket: it is left alone", path)
 	}
-	c, err := net.DialTimeout("unix", path, time.Second)
+	d := net.Dialer{Timeout: time.Second}
+	c, err := d.DialContext(context.Background(), "unix", path)
 	if err == nil {
 		_ = c.Close()
 		return fmt.Errorf("%s still answers: is another one running?", path)
@@ -180,7 +182,7 @@ func hungUp(c net.Conn) bool {
 	}
 	gone := true
 	_ = raw.Control(func(fd uintptr) { // an error leaves gone: the connection is closed
-		fds := []unix.PollFd{{Fd: int32(fd)}}
+		fds := []unix.PollFd{{Fd: int32(fd)}} //nolint:gosec // a descriptor is an int
 		n, err := unix.Poll(fds, 0)
 		gone = err == nil && n > 0 && fds[0].Revents&(unix.POLLHUP|unix.POLLERR) != 0
 	})

@@ -52,7 +52,7 @@ func TestPathThatAnswersIsNotTakenOverClosed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close() //nolint:errcheck // a test
+	defer l.Close()
 	if _, err := ListenUnix(path, 0o666, -1); err == nil || !strings.Contains(err.Error(), "still answers") {
 		t.Errorf("second ListenUnix: %v", err)
 	}
@@ -247,7 +247,7 @@ func TestTLS(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer c.Close() //nolint:errcheck // a test
+			defer c.Close()
 			_, _ = io.WriteString(c, "GET /_ping HTTP/1.0\r\n\r\n")
 			if b, _ := io.ReadAll(c); strings.Contains(string(b), "200 OK") {
 				t.Errorf("closed: plain HTTP was answered %q", b)
@@ -263,7 +263,7 @@ func TestListenerThatKnowsNobodyClosed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer tcp.Close() //nolint:errcheck // a test
+	defer tcp.Close()
 	for name, l := range map[string]Listener{
 		"TCP without TLS":          {Name: "a", Listener: tcp},
 		"TLS without certificates": {Name: "b", Listener: tcp, TLS: &tls.Config{MinVersion: tls.VersionTLS12}},

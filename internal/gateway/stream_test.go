@@ -30,7 +30,7 @@ func TestStreamsAreNotBuffered(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer res.Body.Close() //nolint:errcheck // a test
+	defer res.Body.Close()
 	if rec := g.recorded(1)[0]; rec.Status != 200 {
 		t.Errorf("the record of a stream is written at its head, got %+v", rec)
 	}
@@ -183,7 +183,7 @@ func TestAnswerDuringUpload(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer res.Body.Close() //nolint:errcheck // a test
+	defer res.Body.Close()
 	body := bufio.NewReader(res.Body)
 	for range 3 {
 		if line, err := body.ReadString('\n'); line != "got layer\n" {
@@ -211,7 +211,7 @@ func TestUploadThatTheDaemonRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer res.Body.Close() //nolint:errcheck // a test
+	defer res.Body.Close()
 	if body, _ := io.ReadAll(res.Body); res.StatusCode != 404 || !strings.Contains(string(body), "no such") || !res.Close {
 		t.Errorf("%d %s, close %v", res.StatusCode, body, res.Close)
 	}
