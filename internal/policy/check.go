@@ -125,6 +125,7 @@ func formatFile(name string, mode FormatMode, w io.Writer) (same bool, err error
 	opts := format.Opts{RegoVersion: ast.RegoV1}
 	if m.RegoVersion() == ast.RegoV0 {
 		opts.RegoVersion = ast.RegoV0
+		opts.ParserOptions = &ast.ParserOptions{RegoVersion: ast.RegoV0}
 	}
 	out, err := format.SourceWithOpts(name, raw, opts)
 	if err != nil {
