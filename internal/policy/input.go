@@ -10,9 +10,6 @@ import (
 	"vitrine/internal/identity"
 )
 
-// Input is what one decision is about. A policy sees it as
-// {"caller": …, "operation": …, "request": …}; InputJSON shows that.
-
 // field is one value of the input: its place, and how it is taken from an Input.
 type field struct {
 	section string // "caller", "operation", "request"; "" for the top level
