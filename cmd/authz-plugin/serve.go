@@ -188,7 +188,7 @@ func (p *parts) buildDoors() error {
 		Identifier: p.ids, Policy: p.engine, Record: p.record, Mode: s.mode,
 		OwnContainer: attestor.OwnContainer,
 	})
-	if err := p.buildGateway(); err != nil {
+	if err := p.buildGateway(attestor.Group); err != nil {
 		return err
 	}
 	self.RoundTripper = p.gateway.SelfTransport()
@@ -205,7 +205,7 @@ func (p *parts) record(r audit.Record) {
 	p.metrics.Observe(r)
 }
 
-func (p *parts) buildGateway() error {
+func (p *parts) buildGateway(callerOf func(*peercred.Peer) string) error {
 	s := p.settings
 	cfg := gateway.Config{
 		Dial: func(ctx context.Context) (net.Conn, error) {
@@ -213,7 +213,7 @@ func (p *parts) buildGateway() error {
 			return d.DialContext(ctx, "unix", s.upstream)
 		},
 		Upstream: s.upstream, Authorizer: p.steps, Tickets: p.tickets, RequirePlugin: s.requirePlugin,
-		Limits: s.limits, Logger: p.log,
+		Limits: s.limits, CallerOf: callerOf, Logger: p.log,
 	}
 	for _, l := range s.listeners {
 		ln, err := l.listen()
