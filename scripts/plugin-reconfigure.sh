@@ -125,7 +125,7 @@ bring_back() {
 }
 
 # before the gap
-exec 9<"$0"
+exec 9<"$(dirname "$socket")" # one run an Engine
 flock -n 9 || die "another run is under way"
 [ "$(setting '{{.Enabled}}' 2>/dev/null)" = true ] || die "there is no enabled plugin $name"
 named_in_config || die "$(config_file) does not name $name in authorization-plugins: a SIGHUP would drop it. Nothing was changed"
