@@ -183,6 +183,9 @@ func (e *Engine) Restart() error {
 	return e.Resume()
 }
 
+// SetFlags replaces the flags of an engine without TLS; dockerd has them from Restart or Resume on.
+func (e *Engine) SetFlags(flags ...string) { e.flags = flags }
+
 // Kill ends dockerd with SIGKILL; containers, namespaces and managed plugins stay.
 func (e *Engine) Kill() error { return e.run("kill") }
 
