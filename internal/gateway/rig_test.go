@@ -229,7 +229,7 @@ func (g *rig) start(options ...option) {
 		o(&cfg)
 	}
 	if len(cfg.Listeners) == 0 {
-		l, err := ListenUnix(g.sock, 0o666, -1)
+		l, err := ListenUnix(g.t.Context(), g.sock, 0o666, -1)
 		if err != nil {
 			g.t.Fatal(err)
 		}

@@ -253,8 +253,8 @@ func (p projection) value(in *Input) (ast.Value, error) {
 
 // appendKey appends what a remembered decision is keyed on.
 func (p projection) appendKey(b []byte, in *Input) ([]byte, bool) {
-	ok := true
 	for i := range p {
+		var ok bool
 		if b, ok = p[i].value(in).appendKey(b, p[i].paths); !ok {
 			return b, false
 		}

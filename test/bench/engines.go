@@ -122,7 +122,7 @@ func usePlugin(e *engine.Engine) error {
 func (b *bench) settle() error {
 	for _, v := range b.variants {
 		err := eventually(func() error {
-			resp, err := engine.SocketClient(v.socket).Get("http://docker/containers/json") //nolint:noctx // a bench
+			resp, err := engine.SocketClient(v.socket).Get("http://docker/containers/json")
 			if err != nil {
 				return err
 			}
@@ -155,7 +155,7 @@ func (b *bench) fill(n int) error {
 	for ; b.containers < n; b.containers++ {
 		for _, e := range []*engine.Engine{b.bare, b.yes, b.ours} {
 			body := strings.NewReader(`{"Image":"bb:1","Cmd":["sleep","1"],"Labels":{"com.example.team":"bench"}}`)
-			resp, err := e.Client().Post(fmt.Sprintf("http://docker/containers/create?name=c%d", b.containers), "application/json", body) //nolint:noctx // a bench
+			resp, err := e.Client().Post(fmt.Sprintf("http://docker/containers/create?name=c%d", b.containers), "application/json", body)
 			if err != nil {
 				return err
 			}
@@ -174,7 +174,7 @@ func (b *bench) footprint() error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close() //nolint:errcheck // measured already
+	defer conn.Close()
 	v := &variant{conn: conn, r: bufio.NewReader(conn)}
 	for range 100_000 {
 		if _, err := v.ask([]byte("GET /_ping HTTP/1.1\r\nHost: docker\r\n\r\n")); err != nil {
@@ -216,9 +216,9 @@ func (b *bench) firstAnswer() (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // a temporary folder
+	defer os.RemoveAll(dir)
 	socket := dir + "/p.sock"
-	cmd := exec.Command(b.binary, "serve", "--plugin-socket", socket, "--listen", "", "--admin-socket", "", "--audit", "/dev/null", "--upstream", "unix://"+b.bare.Socket) //nolint:gosec,noctx // the program under test
+	cmd := exec.Command(b.binary, "serve", "--plugin-socket", socket, "--listen", "", "--admin-socket", "", "--audit", "/dev/null", "--upstream", "unix://"+b.bare.Socket)
 	start := time.Now()
 	if err := cmd.Start(); err != nil {
 		return 0, err
@@ -230,7 +230,7 @@ func (b *bench) firstAnswer() (time.Duration, error) {
 	}
 	client := engine.SocketClient(socket)
 	for time.Since(start) < 10*time.Second {
-		resp, err := client.Post("http://plugin/AuthZPlugin.AuthZReq", "application/json", bytes.NewReader(question)) //nolint:noctx // a bench
+		resp, err := client.Post("http://plugin/AuthZPlugin.AuthZReq", "application/json", bytes.NewReader(question))
 		if err != nil {
 			time.Sleep(time.Millisecond)
 			continue
