@@ -21,6 +21,7 @@ import (
 	"vitrine/internal/identity"
 	"vitrine/internal/policy"
 	"vitrine/internal/ticket"
+	"vitrine/test/wait"
 )
 
 func TestMain(m *testing.M) {
@@ -109,7 +110,7 @@ func (g *rig) reached() []string {
 func (g *rig) recorded(n int) []audit.Record {
 	g.t.Helper()
 	var got []audit.Record
-	eventually(g.t, "audit records", func() bool {
+	wait.Until(g.t, "audit records", func() bool {
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		got = append([]audit.Record(nil), g.records...)
@@ -219,7 +220,7 @@ func (g *rig) config() Config {
 func (g *rig) run(options ...option) {
 	g.t.Helper()
 	g.start(options...)
-	eventually(g.t, "the gateway to see the daemon", g.srv.Ready)
+	wait.Until(g.t, "the gateway to see the daemon", g.srv.Ready)
 }
 
 func (g *rig) start(options ...option) {
@@ -322,14 +323,4 @@ func listenUnix(t testing.TB, path string) net.Listener {
 		t.Fatal(err)
 	}
 	return l
-}
-
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
-		if ok() {
-			return
-		}
-	}
-	t.Fatalf("waited in vain for %s", what)
 }

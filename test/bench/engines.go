@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"vitrine/test/engine"
+	"vitrine/test/wait"
 )
 
 // bench is three Engines, the processes in front of them, and the ways to ask.
@@ -98,9 +99,12 @@ func (b *bench) start(e *engine.Engine, name string, args ...string) error {
 	return nil
 }
 
+// patience is how long an engine or a plugin may take to come up.
+const patience = 30 * time.Second
+
 // usePlugin makes an engine ask the plugin named vitrine.
 func usePlugin(e *engine.Engine) error {
-	err := eventually(func() error { _, err := os.Stat(e.Path("/run/docker/plugins/vitrine.sock")); return err })
+	err := wait.NoError(patience, func() error { _, err := os.Stat(e.Path("/run/docker/plugins/vitrine.sock")); return err })
 	if err != nil {
 		return err
 	}
@@ -110,7 +114,7 @@ func usePlugin(e *engine.Engine) error {
 	if err := e.Hangup(); err != nil {
 		return err
 	}
-	return eventually(func() error {
+	return wait.NoError(patience, func() error {
 		if !strings.Contains(e.Log(), "Reloaded configuration") {
 			return errors.New("dockerd has not reloaded its configuration")
 		}
@@ -121,7 +125,7 @@ func usePlugin(e *engine.Engine) error {
 // settle waits until every variant answers a list.
 func (b *bench) settle() error {
 	for _, v := range b.variants {
-		err := eventually(func() error {
+		err := wait.NoError(patience, func() error {
 			resp, err := engine.SocketClient(v.socket).Get("http://docker/containers/json")
 			if err != nil {
 				return err
@@ -136,17 +140,6 @@ func (b *bench) settle() error {
 		}
 	}
 	return nil
-}
-
-func eventually(f func() error) error {
-	deadline := time.Now().Add(30 * time.Second)
-	for {
-		err := f()
-		if err == nil || time.Now().After(deadline) {
-			return err
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
 }
 
 // fill creates containers until every engine has n. They are not started: a list
