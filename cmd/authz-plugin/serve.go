@@ -320,8 +320,11 @@ func number(b bool) float64 {
 func (p *parts) checks() []admin.Check {
 	return []admin.Check{
 		{Name: "policy", Run: func() error {
-			if s := p.engine.Status(); s.LastError != "" {
+			switch s := p.engine.Status(); {
+			case s.LastError != "":
 				return fmt.Errorf("refused at %s, revision %q decides: %s", s.LastErrorAt.UTC().Format("2006-01-02T15:04:05Z"), s.Revision, s.LastError)
+			case s.Revision == "":
+				return errors.New("none is loaded yet: everything is denied")
 			}
 			return nil
 		}},
