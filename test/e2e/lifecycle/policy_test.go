@@ -39,7 +39,7 @@ loops if {
 
 matches if {
 	input.operation.id == "NetworkList"
-	regex.match("^(0?){900}1$", sprintf("%0300000d", [0]))
+	regex.match("(0?){900}1", sprintf("%0200000d", [0]))
 }
 `
 
