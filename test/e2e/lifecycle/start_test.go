@@ -24,7 +24,7 @@ func pluginAnswers(t *testing.T, e *engine.Engine) error {
 	if err != nil {
 		return err
 	}
-	defer res.Body.Close() //nolint:errcheck // read to its end
+	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
 	if err == nil && !strings.Contains(string(body), `"authz"`) {
 		err = fmt.Errorf("answered %s", body)
@@ -42,7 +42,7 @@ func notYet(t *testing.T, p *vitrine.Process) {
 	p.Eventually("everything to be ready but the Engine", func() error {
 		h, err := p.Health()
 		if err != nil || h.Status == "ok" || h.Checks["upstream"] == "ok" || h.Checks["policy"] != "ok" {
-			return fmt.Errorf("%v, %v", h, err)
+			return fmt.Errorf("%v, %w", h, err)
 		}
 		return nil
 	})
@@ -153,7 +153,7 @@ func TestGatewayAndInventoryComeBackWithTheEngine(t *testing.T) {
 	p.Eventually("the loss to be noticed", func() error {
 		h, err := p.Health()
 		if err != nil || h.Status == "ok" || metric(p.Metrics(), "vitrine_inventory_ready") != "0" {
-			return fmt.Errorf("%v, %v", h, err)
+			return fmt.Errorf("%v, %w", h, err)
 		}
 		return nil
 	})
