@@ -6,7 +6,8 @@
 #   engine.sh term|kill|hup DIR             SIGTERM (and wait), SIGKILL or SIGHUP for dockerd; the namespaces stay
 #   engine.sh exec DIR command...           run a command inside the namespaces
 #   engine.sh docker DIR argument...        Debian's docker command line, asking this engine
-#   engine.sh busybox DIR                   make the image bb:1 out of busybox-static (nothing can be pulled here)
+#   engine.sh busybox DIR [IMAGE [FILE...]] make the image bb:1 out of busybox-static, as nothing can be pulled; or
+#                                           IMAGE, with these programs and their libraries in it
 #   engine.sh registry DIR [PORT]           a registry on 127.0.0.1:PORT (5000) of the network namespace
 #   engine.sh status DIR                    what runs; exit status 0 if dockerd does
 #   engine.sh stop DIR                      kill all of it and remove what start made; DIR too if nothing else is in it
@@ -22,7 +23,7 @@ PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin
 
 die() { printf 'engine: %s\n' "$*" >&2; exit 1; }
 
-usage() { sed -n '5,12s/^# \{0,3\}//p' "$0" >&2; exit 2; }
+usage() { sed -n '5,13s/^# \{0,3\}//p' "$0" >&2; exit 2; }
 
 # running PID: it exists and is no zombie.
 running() { [[ "$(sed -n 's/^State:\s*\(.\).*/\1/p' "/proc/$1/status" 2>/dev/null)" =~ ^[^ZX]$ ]]; }
@@ -207,18 +208,27 @@ client() {
 }
 
 import_busybox() {
-	local root
+	local image=${1:-bb:1} root file library
+	shift || true
 	root=$(mktemp -d)
 	# shellcheck disable=SC2064 # now, while $root is known
 	trap "rm -rf '$root'" EXIT
 	mkdir -p "$root/bin" "$root/etc" "$root/root" "$root/tmp" "$root/var"
+	ln -s ../run "$root/var/run"
 	cp "$(command -v busybox)" "$root/bin/busybox"
 	"$root/bin/busybox" --install -s "$root/bin"
 	find "$root/bin" -type l -exec ln -sf busybox {} \;
+	for file in "$@"; do
+		cp "$file" "$root/bin/"
+		for library in $(ldd "$file" 2>/dev/null | grep -o '/[^ ]*'); do
+			mkdir -p "$root${library%/*}"
+			cp "$library" "$root$library"
+		done
+	done
 	printf 'root:x:0:0:root:/root:/bin/sh\n' >"$root/etc/passwd"
 	printf 'root:x:0:\n' >"$root/etc/group"
-	tar -C "$root" -c . | client import --change 'CMD ["sh"]' - bb:1 >/dev/null
-	echo bb:1
+	tar -C "$root" -c . | client import --change 'CMD ["sh"]' - "$image" >/dev/null
+	echo "$image"
 }
 
 run_registry() {
@@ -257,7 +267,7 @@ dir=$(cd "$2" && pwd -P)
 shift 2
 case $command in
 start | stop | status) "$command" "$@" ;;
-busybox) import_busybox ;;
+busybox) import_busybox "$@" ;;
 registry) run_registry "$@" ;;
 docker) client "$@" ;;
 exec) enter "$@" ;;

@@ -2,16 +2,25 @@ package identity
 
 import (
 	"crypto/x509"
+	"sync"
 
+	"vitrine/internal/attest"
 	"vitrine/internal/peercred"
 )
 
-// Connection is one accepted connection, as a door sees it.
+// Connection is one accepted connection, as a door sees it. It remembers what
+// was attested of its peer, once that is positive.
 type Connection struct {
 	door, listener string
 	peer           *peercred.Peer    // nil unless on a Unix socket
 	leaf           *x509.Certificate // nil unless verified TLS
-	kind           Kind              // Local, Self, or "" for what the kernel says
+	kind           Kind              // TLS, Local, Self, or "" for what the kernel says
+
+	mu       sync.Mutex
+	attested attest.Attestation // Unknown until established
+	built    *Identity          // of attested; made from …
+	rev      uint64             // … this Rev of the container
+	users    *names             // … and these users
 }
 
 // NewUnix is a connection on one of the gateway's Unix sockets.
@@ -36,3 +45,14 @@ func NewLocal() *Connection { return &Connection{door: "plugin", kind: Local} }
 
 // NewSelf is one of our own calls.
 func NewSelf(door string) *Connection { return &Connection{door: door, kind: Self} }
+
+// ContainerID is the id of the container in which the peer was attested, or "".
+// When that container dies, its connections must be closed.
+func (c *Connection) ContainerID() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.attested.Kind != attest.Container {
+		return ""
+	}
+	return c.attested.Container.ID
+}

@@ -10,7 +10,7 @@ package identity
 // Kind is the kind of a caller. The zero value is Unknown.
 type Kind string
 
-// The kinds of callers (DESIGN §3).
+// The kinds of callers.
 const (
 	Unknown   Kind = "unknown"   // anything that could not be established
 	Host      Kind = "host"      // a process proven to be the host's own

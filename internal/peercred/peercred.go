@@ -1,10 +1,160 @@
 // Package peercred says what the kernel knows of the process at the other end
 // of a Unix socket: credentials, groups and a pidfd that pins the process.
+//
+// Credentials are those of connect(2): a descriptor that was passed on, socat
+// or ssh -L act as who connected. Nothing here is said by the peer itself. A
+// PID alone identifies nobody, as the kernel gives numbers away again; a Peer
+// is pinned when its connection is accepted, by SO_PEERPIDFD (Linux 6.5), else by
+// pidfd_open(2), else by its start time. With the latter two a process that
+// exits between connect and accept leaves a window in which another one
+// with the same number and user id could take its place; it is as long as the
+// connection waits to be accepted, so accept at once.
+//
+// The caller must read facts about Peer.PID first and ask Alive afterwards:
+// alive then, the number meant that process all the time. Ids may be the overflow id
+// of an unmapped user namespace; to tell is the caller's work.
 package peercred
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+
+	"vitrine/internal/procfs"
+)
 
 // Peer is the process that connected, pinned when the connection was accepted.
 type Peer struct {
 	UID, GID uint32
-	Groups   []uint32
-	PID      int // 0: a process of another PID namespace
+	Groups   []uint32 // supplementary groups; nil where the kernel cannot say (before Linux 4.13)
+	PID      int      // 0: a process of another PID namespace
+
+	proc procfs.FS
+
+	mu    sync.RWMutex // held while pidfd is in use, so that Close cannot give the number away
+	pidfd int          // -1: none
+	start uint64       // start time in clock ticks since boot, when there is no pidfd; 0: not pinned
+}
+
+// ErrNoCredentials says that a connection has no peer credentials.
+var ErrNoCredentials = errors.New("the connection has no peer credentials")
+
+// FromConn asks the kernel for the peer of a connected Unix stream socket. Call
+// it at once after accept. The Peer holds a descriptor: Close it. A peer that
+// could not be pinned (it has exited, or no descriptor is left) is returned all
+// the same, and is not Alive.
+func FromConn(c net.Conn) (*Peer, error) {
+	sc, ok := c.(syscall.Conn)
+	if !ok {
+		return nil, fmt.Errorf("read peer of a %T: %w", c, ErrNoCredentials)
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return nil, fmt.Errorf("read peer: %w", err)
+	}
+	p := &Peer{proc: procfs.New(os.DirFS("/proc")), pidfd: -1}
+	var inner error
+	err = raw.Control(func(fd uintptr) { inner = p.read(int(fd)) })
+	if err = errors.Join(err, inner); err != nil {
+		return nil, fmt.Errorf("read peer: %w", err)
+	}
+	return p, nil
+}
+
+func (p *Peer) read(fd int) error {
+	cred, err := credentials(fd)
+	if err != nil {
+		return err
+	}
+	p.PID, p.UID, p.GID = cred.pid, cred.uid, cred.gid
+	if p.PID != 0 {
+		p.pin(fd)
+	}
+	p.Groups, err = groups(fd)
+	return err
+}
+
+// pin ties the Peer to the process. The socket's own pidfd is exact; the others
+// start from the number, so the process behind it must at least have the user
+// id that connected.
+func (p *Peer) pin(fd int) {
+	if pidfd, err := socketPidfd(fd); err == nil {
+		p.pidfd = pidfd
+		return
+	}
+	p.pinByNumber(openPidfd(p.PID))
+}
+
+// pinByNumber looks at the process between opening its pidfd and asking whether
+// it lives: still alive then, what was read was the process of the pidfd.
+// Without a pidfd (before Linux 5.3) the start time stands in for it.
+func (p *Peer) pinByNumber(pidfd int, openErr error) {
+	start, err := p.lookAt()
+	switch {
+	case openErr != nil && err == nil:
+		p.start = start
+	case openErr == nil && err == nil && alive(pidfd):
+		p.pidfd = pidfd
+	case openErr == nil:
+		closeFD(pidfd)
+	}
+}
+
+// lookAt returns the start time of the living process with our PID and UID.
+func (p *Peer) lookAt() (uint64, error) {
+	before, err := p.proc.Stat(p.PID)
+	if err != nil {
+		return 0, err
+	}
+	status, err := p.proc.Status(p.PID)
+	if err != nil {
+		return 0, err
+	}
+	after, err := p.proc.Stat(p.PID)
+	if err != nil {
+		return 0, err
+	}
+	if after.Dead() || after.Start != before.Start || status.EUID != p.UID {
+		return 0, fmt.Errorf("pin pid %d: %w", p.PID, procfs.ErrChanged)
+	}
+	return before.Start, nil
+}
+
+// FromStartTime is a Peer with the given credentials, pinned by the start time
+// of process pid in proc: for a kernel without pidfds, and for tests with a
+// /proc of their own.
+func FromStartTime(proc procfs.FS, pid int, uid, gid uint32, groups []uint32) *Peer {
+	p := &Peer{UID: uid, GID: gid, Groups: groups, PID: pid, proc: proc, pidfd: -1}
+	p.pinByNumber(-1, errNoPidfd)
+	return p
+}
+
+var errNoPidfd = errors.New("no pidfd")
+
+// Alive says that the process that connected has not exited, so that PID is
+// still its number. After Close it is false.
+func (p *Peer) Alive() bool {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if p.pidfd >= 0 {
+		return alive(p.pidfd)
+	}
+	if p.start == 0 {
+		return false
+	}
+	s, err := p.proc.Stat(p.PID)
+	return err == nil && !s.Dead() && s.Start == p.start
+}
+
+// Close gives the descriptor back. It may be called more than once.
+func (p *Peer) Close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.pidfd >= 0 {
+		closeFD(p.pidfd)
+	}
+	p.pidfd, p.start = -1, 0
 }

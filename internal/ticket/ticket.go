@@ -68,9 +68,9 @@ func (b Body) mayBeWithheld() bool {
 func (e *Entry) Check(method, uri string, shown []byte) error {
 	switch {
 	case method != e.Method:
-		return fmt.Errorf("method differs: the gateway forwarded %q, dockerd read %q", e.Method, method)
+		return fmt.Errorf("method differs: the gateway forwarded %s, dockerd read %q", e.Method, method)
 	case uri != e.URI:
-		return fmt.Errorf("URI differs: the gateway forwarded %q, dockerd read %q", e.URI, uri)
+		return errors.New("URI differs from the one that the gateway forwarded")
 	case len(shown) == 0 && e.Body.mayBeWithheld():
 		return nil
 	case len(shown) == 0:

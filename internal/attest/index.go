@@ -1,0 +1,303 @@
+package attest
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"vitrine/internal/docker"
+	"vitrine/internal/procfs"
+)
+
+// confirmed is what was found of a container's init right after the Engine had
+// named its PID.
+type confirmed struct {
+	id        string
+	pid       int
+	start     uint64 // init's start time, in clock ticks since boot
+	startedAt string // the Engine's
+	mount     string // init's mount namespace; "" if it could not be read
+	// roots is the container's own cgroup by hierarchy. It lacks hierarchies in
+	// which init is in a cgroup that is nobody's, such as "/".
+	roots map[string]string
+}
+
+// index holds the confirmed containers that run.
+type index struct {
+	mu         sync.RWMutex
+	containers map[string]confirmed
+	// unread counts running containers of which nothing could be read.
+	unread map[string]bool
+}
+
+func (x *index) has(c docker.Container) bool {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	k, ok := x.containers[c.ID]
+	return ok && k.pid == c.Pid && k.startedAt == c.StartedAt
+}
+
+// observe is told of each container right after its inspect. A container whose
+// init is in shared ground everywhere gets no root: it confirms nobody.
+//
+// The Engine names init by its number, which is not a process: between its
+// word and our look, init may have died and the number been given away, if only
+// for the moment that the Engine itself needs to notice. Process holds the facts
+// together by the start time; a cgroup that bears the container's 64-digit id
+// then ties them to this container.
+func (a *Attestor) observe(c docker.Container) {
+	x := &a.known
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	delete(x.unread, c.ID)
+	if !c.Running {
+		delete(x.containers, c.ID)
+		return
+	}
+	if k, ok := x.containers[c.ID]; ok && k.pid == c.Pid && k.startedAt == c.StartedAt {
+		if s, err := a.proc.Stat(c.Pid); err == nil && s.Start == k.start && !s.Dead() {
+			return // a container's root cgroup does not change while its init lives
+		}
+	}
+	delete(x.containers, c.ID)
+	init, err := a.proc.Process(c.Pid)
+	if err != nil {
+		if x.unread == nil {
+			x.unread = map[string]bool{}
+		}
+		x.unread[c.ID] = true
+		return
+	}
+	k := confirmed{id: c.ID, pid: c.Pid, start: init.Start, startedAt: c.StartedAt, mount: init.Namespaces.Mount}
+	if k.mount == "" || k.mount != a.here.ref.Mount { // else the number is a host process's by now
+		k.roots = rootCgroups(c.ID, init.Cgroups)
+	}
+	x.containers[c.ID] = k
+}
+
+// rootCgroups finds a container's own cgroup in each hierarchy from where its
+// init is: the shortest prefix that ends in the container's id, since init may
+// have moved further down. Without one it is init's own, unless that is shared
+// ground or looks like another container's: an init that may write to the cgroup file
+// system can move itself there.
+func rootCgroups(id string, lines []procfs.Cgroup) map[string]string {
+	out := map[string]string{}
+	for _, l := range lines {
+		if root := rootCgroup(id, l.Path); root != "" {
+			out[l.Hierarchy] = root
+		}
+	}
+	return out
+}
+
+func rootCgroup(id, path string) string {
+	foreign := false
+	for end := range prefixes(path) {
+		last := path[strings.LastIndexByte(path[:end], '/')+1 : end]
+		if last == id || strings.HasSuffix(last, "-"+id+".scope") {
+			return path[:end]
+		}
+		if _, like := containerLike(last); like {
+			foreign = true
+		}
+	}
+	if foreign || !speaks(path) {
+		return ""
+	}
+	return path
+}
+
+// prefixes yields the ends of the path's prefixes by whole segments, shortest first.
+func prefixes(path string) func(func(int) bool) {
+	return func(yield func(int) bool) {
+		for i := 1; i <= len(path); i++ {
+			if (i == len(path) || path[i] == '/') && !yield(i) {
+				return
+			}
+		}
+	}
+}
+
+// speaks says that a path tells anything about who is in it. "/" does not, and
+// from within a cgroup namespace neither do "/.." and "/../..".
+func speaks(path string) bool {
+	for s := range strings.SplitSeq(path, "/") {
+		if s != "" && s != ".." {
+			return true
+		}
+	}
+	return false
+}
+
+// within says that path is root or below it, by whole segments.
+func within(path, root string) bool {
+	return strings.HasPrefix(path, root) && (len(path) == len(root) || path[len(root)] == '/')
+}
+
+// innermost finds the container whose root is the longest prefix of a path.
+// Two containers that claim one cgroup are a contradiction.
+func (x *index) innermost(l procfs.Cgroup) (best confirmed, err error) {
+	length := 0
+	for _, k := range x.containers {
+		root, ok := k.roots[l.Hierarchy]
+		if !ok || !within(l.Path, root) || len(root) < length {
+			continue
+		}
+		if len(root) == length && length > 0 {
+			err = fmt.Errorf("containers %s and %s claim the same cgroup", best.id, k.id)
+			continue
+		}
+		best, length, err = k, len(root), nil
+	}
+	return best, err
+}
+
+// judge decides from facts alone. The error is an *askError where the verdict
+// hangs on a container that is not known.
+func (a *Attestor) judge(facts procfs.Process, absent map[string]bool) (id string, kind Kind, err error) {
+	a.known.mu.RLock()
+	defer a.known.mu.RUnlock()
+	c, err := a.known.surrounding(facts.Cgroups, absent)
+	if err != nil {
+		return "", Unknown, err
+	}
+	if c.id == "" {
+		if err := a.proveHost(facts); err != nil {
+			return "", Unknown, err
+		}
+		return "", Host, nil
+	}
+	if init, err := a.proc.Stat(c.pid); err != nil || init.Start != c.start || init.Dead() {
+		return "", Unknown, &askError{id: c.id}
+	}
+	if err := a.consistent(facts.Namespaces.Mount, c); err != nil {
+		return "", Unknown, err
+	}
+	return c.id, Container, nil
+}
+
+// surrounding finds the container in which all cgroups of a process lie; none
+// if all lie outside everything that is a container or looks like one.
+func (x *index) surrounding(lines []procfs.Cgroup, absent map[string]bool) (confirmed, error) {
+	var c confirmed
+	for _, l := range lines {
+		if !speaks(l.Path) {
+			continue
+		}
+		k, err := x.innermost(l)
+		if err != nil {
+			return confirmed{}, err
+		}
+		if k.id != "" && c.id != "" && k.id != c.id {
+			return confirmed{}, fmt.Errorf("cgroups of containers %s and %s at once", c.id, k.id)
+		}
+		if k.id != "" {
+			c = k
+		}
+	}
+	for _, l := range lines {
+		if !speaks(l.Path) {
+			continue
+		}
+		root, rooted := c.roots[l.Hierarchy]
+		if rooted && !within(l.Path, root) {
+			return confirmed{}, fmt.Errorf("in container %s, but not in hierarchy %q", c.id, l.Hierarchy)
+		}
+		if err := strangers(l.Path[len(root):], rooted, absent); err != nil {
+			return confirmed{}, err
+		}
+	}
+	return c, nil
+}
+
+// strangers looks for what may be an unknown container in a path, or in the
+// rest of one below a known container's root. There it may be that container's own (Docker
+// in Docker), or one of the Engine's nested by --cgroup-parent that the inventory
+// does not hold yet: the Engine knows.
+func strangers(path string, inside bool, absent map[string]bool) error {
+	for s := range strings.SplitSeq(path, "/") {
+		id, like := containerLike(s)
+		switch {
+		case !like || inside && absent[id]:
+		case id != "":
+			return &askError{id: id, inside: inside}
+		case !inside:
+			return fmt.Errorf("in the cgroup %q, which looks like a container's that Docker does not know", s)
+		}
+	}
+	return nil
+}
+
+// consistent holds a container that the cgroups name against mount namespaces. A
+// process that may write to the cgroup file system can move itself into another
+// container's cgroup, but takes its mount namespace along. One of its own is
+// in order: containers may make them.
+func (a *Attestor) consistent(mount string, c confirmed) error {
+	switch {
+	case mount == "" || c.mount == "":
+		if a.cgroupsAlone {
+			return nil
+		}
+		return fmt.Errorf("the mount namespace of container %s cannot be read", c.id)
+	case mount == a.here.ref.Mount:
+		return fmt.Errorf("in a cgroup of container %s with the mount namespace of the host", c.id)
+	case mount == c.mount:
+		return nil
+	}
+	if other := a.known.inMount(mount); other != "" {
+		return fmt.Errorf("in a cgroup of container %s with the mount namespace of container %s", c.id, other)
+	}
+	return nil
+}
+
+func (x *index) inMount(mount string) string {
+	for _, k := range x.containers {
+		if k.mount == mount {
+			return k.id
+		}
+	}
+	return ""
+}
+
+// proveHost demands what only a process of the host itself has; cgroups outside
+// every container are established already. What remains is who shares the host's user and
+// PID namespaces and is in no container's mount namespace: services with
+// mounts of their own (PrivateTmp=yes), the Engine itself.
+func (a *Attestor) proveHost(facts procfs.Process) error {
+	switch ns, ref := facts.Namespaces, a.here.ref; {
+	case a.here.err != nil:
+		return a.here.err
+	case facts.NamespacesErr != nil:
+		return facts.NamespacesErr
+	case ns.User != ref.User:
+		return errors.New("in a user namespace that is not the host's")
+	case ns.PID != ref.PID:
+		return errors.New("in a PID namespace that is not the host's")
+	case ns.Mount == ref.Mount:
+	case !a.inv.Ready():
+		return errors.New("in a mount namespace of its own, while the containers are not known")
+	case a.known.inMount(ns.Mount) != "":
+		return fmt.Errorf("outside of every container's cgroup with the mount namespace of container %s", a.known.inMount(ns.Mount))
+	case a.known.blind():
+		return errors.New("in a mount namespace of its own, while some container's cannot be read")
+	}
+	if a.here.cgroupNS {
+		for _, l := range facts.Cgroups {
+			if !within(l.Path, "/..") {
+				return errors.New("in a cgroup of our own container")
+			}
+		}
+	}
+	return nil
+}
+
+// blind says that some running container's mount namespace is not known.
+func (x *index) blind() bool {
+	for _, k := range x.containers {
+		if k.mount == "" {
+			return true
+		}
+	}
+	return len(x.unread) > 0
+}

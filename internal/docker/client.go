@@ -1,0 +1,216 @@
+package docker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// Client asks the Engine API the few questions below, all of them reads. Its
+// paths bear no version: every engine from API 1.24 to the newest answers such
+// a path with its own newest version, without a negotiation that an engine
+// might refuse, and the few fields that are read have kept their names all that time.
+type Client struct{ http *http.Client }
+
+// NewClient speaks through rt, which decides where the engine is: the host of
+// the requests is always "docker".
+func NewClient(rt http.RoundTripper) *Client {
+	return &Client{&http.Client{
+		Transport: rt,
+		CheckRedirect: func(*http.Request, []*http.Request) error { // the engine redirects only paths that are not clean
+			return http.ErrUseLastResponse
+		},
+	}}
+}
+
+// ErrNotFound says that the engine knows no such object.
+var ErrNotFound = errors.New("no such object")
+
+// maxAnswer bounds what is read of one answer, in bytes. A list of 10000
+// containers with 20 labels each is about 30 MB.
+const maxAnswer = 64 << 20
+
+// Ping asks whether the engine answers, GET /_ping.
+func (c *Client) Ping(ctx context.Context) error {
+	resp, err := c.get(ctx, "/_ping", nil)
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}
+
+// Version is what is read of GET /version.
+type Version struct{ Version, APIVersion, MinAPIVersion string }
+
+// Version asks what the engine is, GET /version.
+func (c *Client) Version(ctx context.Context) (Version, error) {
+	var v struct {
+		Version       string
+		APIVersion    string `json:"ApiVersion"`
+		MinAPIVersion string
+	}
+	err := c.json(ctx, "/version", nil, &v)
+	return Version(v), err
+}
+
+// Summary is one entry of the list of containers.
+type Summary struct {
+	ID    string `json:"Id"`
+	Names []string
+	State string // "running", "exited" …
+}
+
+// ContainerList lists all containers, stopped ones too, GET /containers/json.
+func (c *Client) ContainerList(ctx context.Context) ([]Summary, error) {
+	var out []Summary
+	err := c.json(ctx, "/containers/json", url.Values{"all": {"1"}}, &out)
+	return out, err
+}
+
+// inspected is what is read of GET /containers/{id}/json.
+type inspected struct {
+	ID    string `json:"Id"`
+	Name  string
+	Image string
+	State struct {
+		Running   bool
+		Pid       int
+		StartedAt string
+	}
+	Config struct {
+		Image  string
+		Labels map[string]string
+	}
+	ImageManifestDescriptor *struct {
+		Platform json.RawMessage `json:"platform"`
+	}
+}
+
+func (c *Client) containerInspect(ctx context.Context, ref string) (inspected, error) {
+	var out inspected
+	err := c.json(ctx, "/containers/"+url.PathEscape(ref)+"/json", nil, &out)
+	if err == nil && !isID(out.ID) {
+		err = fmt.Errorf("inspect container %q: the engine answers with the id %q", ref, out.ID)
+	}
+	return out, err
+}
+
+// imageLabels are the labels in an image's configuration, GET /images/{id}/json.
+// The variant for a platform is asked for where the engine named one (images of
+// several platforms may differ in their labels).
+func (c *Client) imageLabels(ctx context.Context, id string, platform json.RawMessage) (map[string]string, error) {
+	var q url.Values
+	if len(platform) > 0 {
+		q = url.Values{"platform": {string(platform)}}
+	}
+	var out struct {
+		Config *struct{ Labels map[string]string }
+	}
+	if err := c.json(ctx, "/images/"+url.PathEscape(id)+"/json", q, &out); err != nil {
+		return nil, err
+	}
+	if out.Config == nil {
+		return nil, fmt.Errorf("inspect image %q: the answer has no configuration", id)
+	}
+	return out.Config.Labels, nil
+}
+
+// ExecInspect returns the id of the container that an exec runs in,
+// GET /exec/{id}/json.
+func (c *Client) ExecInspect(ctx context.Context, id string) (containerID string, err error) {
+	var out struct{ ContainerID string }
+	if err := c.json(ctx, "/exec/"+url.PathEscape(id)+"/json", nil, &out); err != nil {
+		return "", err
+	}
+	if !isID(out.ContainerID) {
+		return "", fmt.Errorf("inspect exec %q: the engine answers with the container %q", id, out.ContainerID)
+	}
+	return out.ContainerID, nil
+}
+
+// Event is one event about a container.
+type Event struct{ Action, ID string }
+
+// Events opens the stream of container events, GET /events. It returns when the
+// engine has subscribed us: what happens from now on will be in the stream. next blocks; it
+// fails when the stream or ctx ends. The caller must call stop.
+func (c *Client) Events(ctx context.Context) (next func() (Event, error), stop func(), err error) {
+	resp, err := c.get(ctx, "/events", url.Values{"filters": {`{"type":["container"]}`}})
+	if err != nil {
+		return nil, nil, err
+	}
+	dec := json.NewDecoder(resp.Body)
+	next = func() (Event, error) {
+		var e struct {
+			Action string
+			Actor  struct{ ID string }
+		}
+		if err := dec.Decode(&e); err != nil {
+			return Event{}, fmt.Errorf("read events: %w", err)
+		}
+		return Event{Action: e.Action, ID: e.Actor.ID}, nil
+	}
+	return next, func() { _ = resp.Body.Close() }, nil
+}
+
+func (c *Client) json(ctx context.Context, path string, query url.Values, to any) error {
+	resp, err := c.get(ctx, path, query)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	if err != nil {
+		return fmt.Errorf("read answer to GET %s: %w", path, err)
+	}
+	if len(b) > maxAnswer {
+		return fmt.Errorf("read answer to GET %s: more than %d bytes", path, maxAnswer)
+	}
+	if err := json.Unmarshal(b, to); err != nil {
+		return fmt.Errorf("parse answer to GET %s: %w", path, err)
+	}
+	return nil
+}
+
+// get returns an answer with status 200, whose body the caller must close.
+func (c *Client) get(ctx context.Context, path string, query url.Values) (*http.Response, error) {
+	u := "http://docker" + path
+	if len(query) > 0 {
+		u += "?" + query.Encode()
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u, nil)
+	if err != nil {
+		return nil, fmt.Errorf("build request: %w", err)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("ask the engine: %w", err)
+	}
+	if resp.StatusCode == http.StatusOK {
+		return resp, nil
+	}
+	defer resp.Body.Close()
+	msg, _ := io.ReadAll(io.LimitReader(resp.Body, 512)) // only for the message
+	if resp.StatusCode == http.StatusNotFound {
+		return nil, fmt.Errorf("GET %s: %w", path, ErrNotFound)
+	}
+	return nil, fmt.Errorf("GET %s: %s: %s", path, resp.Status, strings.TrimSpace(string(msg)))
+}
+
+// isID says that s is a container's full id.
+func isID(s string) bool {
+	if len(s) != 64 {
+		return false
+	}
+	for _, c := range []byte(s) {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,71 @@
+package identity
+
+import (
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/asn1"
+	"encoding/hex"
+	"unicode"
+	"unicode/utf8"
+)
+
+// addCertificate describes a verified client certificate and adds its
+// principals. Who signs certificates chooses every byte of it; the chain's other
+// certificates are the client's choice and are not looked at.
+func (id *Identity) addCertificate(leaf *x509.Certificate) {
+	sum := sha256.Sum256(leaf.Raw)
+	cert := &Certificate{
+		CommonName: commonName(leaf), SHA256: hex.EncodeToString(sum[:]),
+		Organization: append([]string{}, leaf.Subject.Organization...),
+		OrgUnit:      append([]string{}, leaf.Subject.OrganizationalUnit...),
+		SANs:         append([]string{}, leaf.DNSNames...),
+	}
+	if leaf.SerialNumber != nil {
+		cert.Serial = leaf.SerialNumber.Text(16)
+	}
+	for _, u := range leaf.URIs {
+		cert.SANs = append(cert.SANs, u.String())
+	}
+	id.Certificate = cert
+	id.add("tls", cert.CommonName)
+	for _, san := range cert.SANs {
+		id.add("tls-san", san)
+	}
+	for _, o := range cert.Organization {
+		id.add("tls-o", o)
+	}
+	id.add("tls-sha256", cert.SHA256)
+}
+
+// commonName is the subject's only CN; "" if there is none, or several: of
+// those, every program picks another one.
+func commonName(leaf *x509.Certificate) string {
+	oid := asn1.ObjectIdentifier{2, 5, 4, 3}
+	name, found := "", 0
+	for _, attr := range leaf.Subject.Names {
+		if attr.Type.Equal(oid) {
+			name, _ = attr.Value.(string)
+			found++
+		}
+	}
+	if found != 1 {
+		return ""
+	}
+	return name
+}
+
+// nameable says that a text can be part of a principal: not empty, not endless, and every
+// character can be seen and told apart in a log. One with control or
+// formatting characters (line ends, bidirectional overrides) or broken
+// UTF-8 gives no principal at all; escaping it could make it another one's.
+func nameable(s string) bool {
+	if s == "" || len(s) > 4096 || !utf8.ValidString(s) {
+		return false
+	}
+	for _, r := range s {
+		if !unicode.IsPrint(r) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,133 @@
+package identity
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Users are the host's user names, from its passwd file. The file is read again
+// when it has changed, which is looked at no more than once a second. A file
+// that is not there, or cannot be read, names nobody.
+type Users struct {
+	path string
+	log  *slog.Logger
+
+	mu      sync.Mutex
+	names   *names
+	checked time.Time
+	read    os.FileInfo // of the file that names were read from
+	problem string      // the last one logged
+}
+
+// NewUsers reads names from path, /etc/passwd or where the host's is mounted.
+func NewUsers(path string, log *slog.Logger) *Users { return &Users{path: path, log: log} }
+
+// names are user names by uid. The pointer changes when they do.
+type names struct{ byUID map[uint32]string }
+
+// name is uid's; uid 0 is root whatever the file says, and nobody else is.
+func (n *names) name(uid uint32) string {
+	if uid == 0 {
+		return "root"
+	}
+	if n == nil {
+		return ""
+	}
+	return n.byUID[uid]
+}
+
+func (u *Users) current() *names {
+	if u.path == "" {
+		return nil
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if now := time.Now(); now.Sub(u.checked) >= time.Second || u.checked.IsZero() {
+		u.checked = now
+		u.check()
+	}
+	return u.names
+}
+
+func (u *Users) check() {
+	info, err := os.Stat(u.path)
+	if err == nil && unchanged(u.read, info) {
+		return
+	}
+	var n *names
+	if err == nil {
+		n, err = readNames(u.path)
+	}
+	if err != nil {
+		u.read, u.names = nil, nil
+		if !errors.Is(err, fs.ErrNotExist) && err.Error() != u.problem {
+			u.problem = err.Error()
+			u.log.Warn("users have no names", "path", u.path, "error", err)
+		}
+		return
+	}
+	u.read, u.names, u.problem = info, n, ""
+}
+
+// unchanged compares two looks at a file; tools replace it, so inodes count.
+func unchanged(a, b os.FileInfo) bool {
+	return a != nil && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size() && os.SameFile(a, b)
+}
+
+func readNames(path string) (*names, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read user names: %w", err)
+	}
+	defer f.Close()
+	const limit = 16 << 20
+	b, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, fmt.Errorf("read user names: %w", err)
+	}
+	if len(b) > limit {
+		return nil, fmt.Errorf("read user names: %s is larger than %d bytes", path, limit)
+	}
+	return &names{parsePasswd(string(b))}, nil
+}
+
+// userName is what useradd accepts and a little more; no colon, no "@" or "+"
+// of name services.
+var userName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*[$]?$`)
+
+// parsePasswd reads passwd(5). A name must mean exactly one user and a user
+// must have exactly one name, else there is none; names that are all digits
+// could be taken for ids.
+func parsePasswd(text string) map[uint32]string {
+	byUID, uids, count := map[uint32]string{}, map[string]int{}, map[uint32]int{}
+	for line := range strings.Lines(text) {
+		f := strings.Split(strings.TrimRight(line, "\n"), ":")
+		if len(f) != 7 {
+			continue
+		}
+		n, err := strconv.ParseUint(f[2], 10, 32)
+		if err != nil || f[2] != strconv.FormatUint(n, 10) {
+			continue
+		}
+		uid := uint32(n)
+		uids[f[0]]++
+		count[uid]++
+		byUID[uid] = f[0]
+	}
+	for uid, name := range byUID {
+		digits := strings.Trim(name, "0123456789") == ""
+		if uid == 0 || name == "root" || digits || !userName.MatchString(name) || count[uid] != 1 || uids[name] != 1 {
+			delete(byUID, uid)
+		}
+	}
+	return byUID
+}

@@ -1,0 +1,76 @@
+package peercred
+
+import (
+	"errors"
+	"fmt"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+type cred struct {
+	pid      int
+	uid, gid uint32
+}
+
+// credentials is SO_PEERCRED of unix(7).
+func credentials(fd int) (cred, error) {
+	c, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
+	if err != nil {
+		return cred{}, fmt.Errorf("SO_PEERCRED: %w", err)
+	}
+	if c.Uid == ^uint32(0) { // not a connected Unix socket: the kernel answers -1
+		return cred{}, ErrNoCredentials
+	}
+	return cred{pid: int(c.Pid), uid: c.Uid, gid: c.Gid}, nil
+}
+
+// groups is SO_PEERGROUPS (Linux 4.13). A buffer that is too small is ERANGE,
+// and the length is then the one that is needed.
+func groups(fd int) ([]uint32, error) {
+	const size = uint32(unsafe.Sizeof(uint32(0)))
+	buf := make([]uint32, 64)
+	for {
+		n := uint32(len(buf)) * size
+		_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_PEERGROUPS,
+			uintptr(unsafe.Pointer(unsafe.SliceData(buf))), uintptr(unsafe.Pointer(&n)), 0)
+		switch {
+		case errno == 0:
+			return buf[:min(n/size, uint32(len(buf)))], nil
+		case errno == unix.ERANGE && n/size > uint32(len(buf)):
+			buf = make([]uint32, n/size)
+		case errno == unix.ENOPROTOOPT, errno == unix.ENODATA:
+			return nil, nil
+		default:
+			return nil, fmt.Errorf("SO_PEERGROUPS: %w", errno)
+		}
+	}
+}
+
+// socketPidfd is SO_PEERPIDFD (Linux 6.5): the very process that connected.
+// The integer is 0 on an error, which would be a descriptor of somebody else.
+func socketPidfd(fd int) (int, error) {
+	pidfd, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PEERPIDFD)
+	if err != nil {
+		return -1, err
+	}
+	return pidfd, nil
+}
+
+// openPidfd is pidfd_open(2) (Linux 5.3).
+func openPidfd(pid int) (int, error) { return unix.PidfdOpen(pid, 0) }
+
+// alive polls a pidfd: it becomes readable when the process exits, a zombie
+// included. Anything but a clear "not yet" is no.
+func alive(pidfd int) bool {
+	fds := [1]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
+	for {
+		n, err := unix.Poll(fds[:], 0)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		return err == nil && n == 0
+	}
+}
+
+func closeFD(fd int) { _ = unix.Close(fd) } // a pidfd has nothing to lose on close

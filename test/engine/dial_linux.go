@@ -1,0 +1,57 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+// Dial connects from inside the engine's network namespace: to its TLS listener, its registry, a container's address.
+// The connection stays usable everywhere.
+func (e *Engine) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	var conn net.Conn
+	err := e.inNetwork(func() (err error) {
+		var d net.Dialer
+		conn, err = d.DialContext(ctx, network, address)
+		return err
+	})
+	return conn, err
+}
+
+// Listen listens inside the engine's network namespace.
+func (e *Engine) Listen(network, address string) (net.Listener, error) {
+	var l net.Listener
+	err := e.inNetwork(func() (err error) {
+		l, err = net.Listen(network, address) //nolint:noctx // returns at once
+		return err
+	})
+	return l, err
+}
+
+// inNetwork calls f on a thread that is in the engine's network namespace and is given up afterwards. A socket belongs
+// to the namespace of the thread that makes it; a literal address is dialled on the calling thread.
+func (e *Engine) inNetwork(f func() error) error {
+	pid, err := e.HolderPid()
+	if err != nil {
+		return err
+	}
+	ns, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", pid))
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+		if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
+			done <- fmt.Errorf("enter the network namespace of pid %d: %w", pid, err)
+			return
+		}
+		done <- f()
+	}()
+	return <-done
+}
