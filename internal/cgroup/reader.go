@@ -3,6 +3,7 @@ package cgroup
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -233,4 +234,34 @@ func (h *Host) open(f *opened) (int, error) {
 		}
 	}
 	return fd, err
+}
+
+// Processes lists the PIDs in the container's cgroups, nested ones too, as our
+// PID namespace numbers them; 0 stands for those outside it.
+func (r *Reader) Processes() ([]int, error) {
+	if len(r.files) == 0 {
+		return nil, ErrRemoved
+	}
+	var pids []int
+	err := filepath.WalkDir(r.files[0].dir, func(dir string, d fs.DirEntry, err error) error {
+		if err != nil || !d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
+		if err != nil {
+			return err
+		}
+		for l, rest, more := line(b); more; l, rest, more = line(rest) {
+			pid, err := number(l)
+			if err != nil {
+				return fmt.Errorf("parse cgroup.procs of %s: %w", dir, err)
+			}
+			pids = append(pids, int(pid)) //nolint:gosec // the kernel's PIDs have 22 bits
+		}
+		return nil
+	})
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, ErrRemoved
+	}
+	return pids, err
 }

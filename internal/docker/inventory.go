@@ -18,7 +18,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -107,9 +106,14 @@ func (inv *Inventory) OnEvent(f func(Event)) { inv.onEvent = append(inv.onEvent,
 // changes. Call it before Run.
 func (inv *Inventory) KeepDetails() { inv.details = true }
 
-// All returns every container, in no order.
-func (inv *Inventory) All() []Container {
-	return slices.Collect(maps.Values(inv.snapshot()))
+// Append adds every container to list, in no order.
+func (inv *Inventory) Append(list []Container) []Container {
+	inv.mu.RLock()
+	defer inv.mu.RUnlock()
+	for _, c := range inv.byID {
+		list = append(list, c)
+	}
+	return list
 }
 
 // Ready says that the inventory is complete: it has the whole list, and events

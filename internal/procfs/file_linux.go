@@ -100,4 +100,3 @@ func countEntries(fd int) (int, error) {
 		count += len(names)
 	}
 }
-

@@ -1,8 +1,10 @@
 package procfs
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
+	"strconv"
 	"strings"
 )
 
@@ -25,18 +27,27 @@ func (p FS) CPUs() (int, error) {
 	return n, nil
 }
 
-// BlockDevices are the names of the host's block devices by "major:minor", from
-// /proc/partitions.
-func (p FS) BlockDevices() (map[string]string, error) {
+// Device is the number of a block device, major and minor.
+type Device [2]uint32
+
+// BlockDevices are the names of the host's block devices, from /proc/partitions.
+func (p FS) BlockDevices() (map[Device]string, error) {
 	b, err := fs.ReadFile(p.root, "partitions")
 	if err != nil {
 		return nil, fmt.Errorf("read block devices: %w", err)
 	}
-	out := map[string]string{}
+	out := map[Device]string{}
 	for line := range strings.Lines(string(b)) {
-		if f := strings.Fields(line); len(f) == 4 && f[0] != "major" {
-			out[f[0]+":"+f[1]] = f[3]
+		f := strings.Fields(line)
+		if len(f) != 4 || f[0] == "major" {
+			continue
 		}
+		major, err1 := strconv.ParseUint(f[0], 10, 32)
+		minor, err2 := strconv.ParseUint(f[1], 10, 32)
+		if err := errors.Join(err1, err2); err != nil {
+			return nil, fmt.Errorf("parse block devices: %w", err)
+		}
+		out[Device{uint32(major), uint32(minor)}] = f[3]
 	}
 	return out, nil
 }

@@ -70,7 +70,7 @@ func TestHostFacts(t *testing.T) {
 	if n, err := New(root).CPUs(); n != 2 || err != nil {
 		t.Errorf("%d processors, error %v", n, err)
 	}
-	if m, err := New(root).BlockDevices(); m["254:0"] != "vda" || m["8:1"] != "sda1" || len(m) != 2 || err != nil {
+	if m, err := New(root).BlockDevices(); m[Device{254, 0}] != "vda" || m[Device{8, 1}] != "sda1" || len(m) != 2 || err != nil {
 		t.Errorf("block devices %v, error %v", m, err)
 	}
 	if _, err := New(fstest.MapFS{}).CPUs(); err == nil {

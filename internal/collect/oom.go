@@ -1,0 +1,196 @@
+package collect
+
+import (
+	"strconv"
+	"time"
+
+	"vitrine/internal/docker"
+)
+
+// oomState is what is known of OOM kills in a container's running life.
+//
+// The kernel's counter is the authority. It lives as long as the container's
+// cgroup, and so does PID 1: a kill that is read while PID 1 is alive is one that PID 1
+// survived, whatever the Engine says. The last kill before an end is mostly not
+// read any more, since the cgroup is gone at once; there the Engine's exit code
+// decides (137, by SIGKILL), if it or the counter tells of an OOM.
+type oomState struct {
+	// Of the running life whose cgroup is read.
+	read      bool   // the counter was read
+	last      uint64 // what it said
+	unsettled uint64 // kills read when PID 1 had ended: was it one of them?
+	// Of the life that events tell of, which may be a later one.
+	told    time.Time // when the Engine sent an oom event; zero if it did not
+	watched bool      // it ran while we watched
+	fatal   bool      // its end is counted as a kill of PID 1
+}
+
+// newLife: the counter begins at zero again. Kills that are not settled yet are
+// those of an end whose event was missed.
+func (o *oomState) newLife(k *Kills) {
+	if o.unsettled > 0 {
+		k.Fatal++
+		k.Survived += o.unsettled - 1
+	}
+	o.read, o.last, o.unsettled = false, 0, 0
+}
+
+// countKills compares the kernel's counter with that of the last reading.
+func (c *Collector) countKills(t *tracked, now time.Time) {
+	o := &t.oom
+	o.watched = true
+	counter := t.Stats.OOM.Kills
+	if !counter.Set {
+		return
+	}
+	killed := counter.N
+	if o.read && counter.N >= o.last {
+		killed -= o.last
+	}
+	old := !o.read && c.startedBefore(t) // nobody knows when that was
+	o.read, o.last = true, counter.N
+	switch {
+	case killed == 0:
+	case !c.alive(t):
+		o.unsettled += killed
+	default:
+		t.Kills.Survived += killed
+		if old {
+			c.cfg.Log.Warn("a process was killed for want of memory before the monitor started, and PID 1 lives on",
+				"container", t.Name, "kills", killed)
+			return
+		}
+		c.tellKill(t, now, killed, true)
+	}
+}
+
+// alive says that the container's init is the process that it was, and runs.
+func (c *Collector) alive(t *tracked) bool {
+	s, err := c.proc.Stat(t.Pid)
+	return err == nil && s.Start == t.start && !s.Dead()
+}
+
+// startedBefore says that the container ran before the monitor did.
+func (c *Collector) startedBefore(t *tracked) bool {
+	at, err := time.Parse(time.RFC3339Nano, t.StartedAt)
+	return err != nil || at.Before(c.began)
+}
+
+func (c *Collector) tellKill(t *tracked, at time.Time, kills uint64, alive bool) {
+	c.queue = append(c.queue, Event{
+		Time: at, Name: EventOOMKill, ContainerID: t.ID, ContainerName: t.Name, PID1Alive: alive, Kills: kills,
+	})
+	c.cfg.Log.Warn("the OOM killer killed in a container", "container", t.Name, "kills", kills, "pid1_alive", alive)
+}
+
+// followAll takes the events that are waiting.
+func (c *Collector) followAll() {
+	c.snap.Errors[SourceEvents] += c.lost.Swap(0)
+	for {
+		select {
+		case e := <-c.events:
+			c.follow(e)
+		default:
+			return
+		}
+	}
+}
+
+// follow takes one event. A container that is not known yet may end before the
+// next collection, and is told of all the same.
+func (c *Collector) follow(e docker.Event) {
+	switch e.Action {
+	case "start", "oom", "die":
+	default:
+		return
+	}
+	t, ok := c.known[e.ID]
+	if !ok {
+		t = &tracked{}
+		t.ID, t.Name = e.ID, e.Attributes["name"]
+		c.known[e.ID] = t
+	}
+	switch e.Action {
+	case "start":
+		t.oom.told, t.oom.fatal, t.oom.watched = time.Time{}, false, true
+	case "oom":
+		t.oom.told = e.Time
+		c.readNow(t, e.Time)
+	case "die":
+		c.die(t, e)
+	}
+}
+
+// readNow reads a container between collections: soon its counters may be gone.
+func (c *Collector) readNow(t *tracked, at time.Time) {
+	in, ok := c.cfg.Inventory.Lookup(t.ID)
+	if !ok || !in.Running {
+		return
+	}
+	c.update(t, &in)
+	if t.reader == nil {
+		c.open(t)
+	}
+	c.read(t, at)
+}
+
+// die judges an end.
+func (c *Collector) die(t *tracked, e docker.Event) {
+	code := exitCode(e.Attributes["exitCode"])
+	t.Exits++
+	c.queue = append(c.queue, Event{Time: e.Time, Name: EventExit, ContainerID: t.ID, ContainerName: t.Name, ExitCode: code})
+	c.settle(t, e.Time, code == exitKilled && (t.oom.unsettled > 0 || t.toldOfOOM(e.Time)))
+	t.close()
+}
+
+// exitKilled is the exit code of a process that SIGKILL ended.
+const exitKilled = 128 + 9
+
+func exitCode(s string) int {
+	if n, err := strconv.Atoi(s); err == nil {
+		return n
+	}
+	return -1
+}
+
+// toldOfOOM says that the Engine sent an oom event in the life that ended at
+// that time, and not in an earlier one whose end was missed.
+func (t *tracked) toldOfOOM(end time.Time) bool {
+	began, err := time.Parse(time.RFC3339Nano, t.StartedAt)
+	known := err == nil && began.Before(end) // else the Engine tells of a later life already
+	return !t.oom.told.IsZero() && (!known || !t.oom.told.Before(began))
+}
+
+// settle decides what the kills were that were read after PID 1's end.
+func (c *Collector) settle(t *tracked, at time.Time, fatal bool) {
+	o := &t.oom
+	survived := o.unsettled
+	if fatal {
+		t.Kills.Fatal++
+		survived -= min(survived, 1)
+		c.tellKill(t, at, 1, false)
+	}
+	if survived > 0 {
+		t.Kills.Survived += survived
+		c.tellKill(t, at, survived, true)
+	}
+	o.unsettled, o.told, o.fatal = 0, time.Time{}, fatal
+}
+
+// settleByInspect takes the Engine's word for an end whose event said too
+// little, or was missed.
+func (c *Collector) settleByInspect(t *tracked) {
+	d := t.Detail
+	if t.Running || !t.oom.watched || d == nil || d.State != "exited" && d.State != "dead" {
+		return
+	}
+	t.oom.watched = false
+	if !d.OOMKilled || d.ExitCode != exitKilled || t.oom.fatal {
+		return
+	}
+	at, err := time.Parse(time.RFC3339Nano, d.FinishedAt)
+	if err != nil {
+		at = time.Now()
+	}
+	c.settle(t, at, true)
+}
