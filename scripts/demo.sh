@@ -25,7 +25,7 @@ engine() {
 leave() {
 	local status=$?
 	trap - EXIT
-	if [ $status -ne 0 ] && [ -s "$dir/dockerd.log" ]; then
+	if [ $status -eq 1 ] && [ -s "$dir/dockerd.log" ]; then # not when interrupted
 		printf '\nThe end of the log of dockerd and the plugin:\n' >&2
 		tail -n 15 "$dir/dockerd.log" >&2
 	fi
@@ -114,7 +114,7 @@ refused_websocket() {
 
 # look_dont_touch WHO: the same for everybody whose role is "look".
 look_dont_touch() {
-	works "$1" '^web .*Up|^agent .*Up' ps --format 'table {{.Names}}\t{{.Image}}\t{{.Status}}'
+	works "$1" '^web: Up' ps --format '{{.Names}}: {{.Status}}'
 	works "$1" '^running .*PASSWORD=[] ]' inspect --format '{{.State.Status}} {{.Config.Env}}' web
 	refused "$1" run --rm --privileged --volume /:/host bb:1 cat /host/etc/shadow
 	refused "$1" exec web cat /etc/passwd
@@ -132,7 +132,7 @@ cat >"$dir/etc/docker/vitrine/data.yaml" <<-END
 	  admin: ["unix:root", "local"]
 	  look: ["unix:visitor", "label:vitrine.role=look"]
 END
-engine start >/dev/null
+ENGINE_OWNER=$$ engine start >/dev/null
 engine busybox >/dev/null
 engine busybox client:1 "$docker" "$(command -v curl)" >/dev/null
 registry=$(engine registry)

@@ -16,6 +16,8 @@
 # same sockets are DIR/run/docker.sock and so on. Put daemon.json in DIR/etc/docker before start. /opt is an empty
 # tmpfs (containerd makes a folder there). DIR must be short: a socket's path has 107 bytes.
 #
+# With ENGINE_OWNER set to a process id at start, the engine is stopped when that process ends, however it ends.
+#
 # A process named "holder" keeps the namespaces when dockerd is killed. All that dockerd starts, managed plugins too,
 # lies in the cgroup /vitrine-<random>: dockerd in its child "daemon", because a plugin's cgroup is relative to dockerd's.
 set -euo pipefail
@@ -120,7 +122,8 @@ make_namespaces() {
 	# shellcheck disable=SC2016 # expanded by the inner shell
 	setsid unshare --mount --net --propagation private bash -c '
 		mount -n --bind "$0/run" /run && mount -n --bind "$0/etc" /etc && mount -n -t tmpfs -o mode=0755 tmpfs /opt &&
-		ip link set lo up && : >"$0/state/ready" && exec sleep infinity
+		ip link set lo up && mount -n --make-rshared / &&
+		: >"$0/state/ready" && exec sleep infinity
 	' "$dir" </dev/null >"$dir/state/holder.log" 2>&1 &
 	pid=$!
 	until [ -e "$dir/state/ready" ]; do
@@ -128,6 +131,14 @@ make_namespaces() {
 		sleep 0.02
 	done
 	echo "$pid $(readlink "/proc/$pid/ns/mnt")" >"$dir/state/holder"
+}
+
+# watch_owner stops the engine when its owner is gone.
+watch_owner() {
+	# shellcheck disable=SC2016 # expanded by the inner shell
+	setsid bash -c 'while [ -e "/proc/$1" ] && [ -d "$2/state" ]; do sleep 1; done; [ ! -d "$2/state" ] || "$0" stop "$2"' \
+		"$script" "$ENGINE_OWNER" "$dir" </dev/null >/dev/null 2>&1 &
+	echo $! >"$dir/state/watcher"
 }
 
 enter() {
@@ -141,7 +152,10 @@ start() {
 	local pid deadline
 	command -v dockerd >/dev/null || die "dockerd is missing; scripts/setup.sh installs it"
 	! daemon >/dev/null || die "already running in $dir"
-	holder >/dev/null || make_namespaces
+	if ! holder >/dev/null; then
+		make_namespaces
+		[ -z "${ENGINE_OWNER:-}" ] || watch_owner
+	fi
 	cgroup=$(cat "$dir/state/cgroup")
 	forget_the_dead
 	(
@@ -196,6 +210,8 @@ stop() {
 		[ $SECONDS -lt $deadline ] || die "these cgroups cannot be removed: $(cgroup_folders)"
 		sleep 0.02
 	done
+	pid=$(cat "$dir/state/watcher" 2>/dev/null) || pid=
+	if [ -n "$pid" ] && [ "$pid" != "$PPID" ]; then kill "$pid" 2>/dev/null || true; fi
 	(cd "$dir" && rm -rf --one-file-system -- run data etc registry state dockerd.log)
 	rmdir "$dir" 2>/dev/null || true
 }
@@ -264,6 +280,7 @@ status() {
 command=$1
 mkdir -p "$2"
 dir=$(cd "$2" && pwd -P)
+script=$(cd "$(dirname "$0")" && pwd -P)/${0##*/}
 shift 2
 case $command in
 start | stop | status) "$command" "$@" ;;

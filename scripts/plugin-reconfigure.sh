@@ -74,7 +74,7 @@ config_file() {
 
 named_in_config() {
 	tr -d ' \t\n' <"$(config_file)" 2>/dev/null | grep -oE '"authorization-plugins":\[[^]]*\]' |
-		grep -qE "\"$name(:latest)?\""
+		grep -E "\"$name(:latest)?\"" >/dev/null
 }
 
 setting() { "$docker" plugin inspect --format "$1" "$name"; }

@@ -5,6 +5,7 @@
 #   plugin.sh create DIR REF                make the plugin REF of it on this engine (for "push")
 #   plugin.sh push REF                      push it, and remove it from this engine
 #   plugin.sh install REF [KEY=VALUE...]    install and enable it under the name "vitrine"
+#   plugin.sh image DIR REF                 make an ordinary image of it, for the gateway alone in a container
 #   plugin.sh uninstall                     take it away; refuses while daemon.json names it
 #
 # Which engine: DOCKER_HOST, as ever; its daemon.json: DAEMON_JSON. DOCKER names another docker command, BINARY a binary
@@ -16,16 +17,17 @@ docker=${DOCKER:-docker}
 name=vitrine
 
 die() { printf 'plugin: %s\n' "$*" >&2; exit 1; }
-usage() { sed -n '4,8s/^# \{0,3\}//p' "$0" >&2; exit 2; }
+usage() { sed -n '4,9s/^# \{0,3\}//p' "$0" >&2; exit 2; }
 
 build() {
-	local dir
+	local dir version
 	mkdir -p "$1/rootfs"
 	dir=$(cd "$1" && pwd)
 	if [ -n "${BINARY:-}" ]; then
 		install -m 0755 "$BINARY" "$dir/rootfs/authz-plugin"
 	else
-		(cd "$root" && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o "$dir/rootfs/authz-plugin" ./cmd/authz-plugin)
+		version=$(git -C "$root" describe --tags --always --dirty 2>/dev/null || echo dev)
+		(cd "$root" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$version" -o "$dir/rootfs/authz-plugin" ./cmd/authz-plugin)
 	fi
 	mkdir -p "$dir/rootfs/run" "$dir/rootfs/etc" "$dir/rootfs/tmp"
 	cp "$root/plugin/config.json" "$dir/config.json"
@@ -35,6 +37,10 @@ create() {
 	# Engine 20.10 refuses a root filesystem that is byte for byte one it has: "content sha256:... already exists".
 	od -An -N8 -tx1 /dev/urandom >"$1/rootfs/.created"
 	"$docker" plugin create "$2" "$1"
+}
+
+image() {
+	tar -C "$1/rootfs" -c authz-plugin | "$docker" import --change 'ENTRYPOINT ["/authz-plugin"]' --change 'CMD ["serve"]' - "$2"
 }
 
 push() {
@@ -71,6 +77,7 @@ command=${1:-}
 case $command,$# in
 build,1) build "$1" ;;
 create,2) create "$1" "$2" ;;
+image,2) image "$1" "$2" ;;
 push,1) push "$1" ;;
 install,[1-9]*) install_plugin "$@" ;;
 uninstall,0) uninstall ;;

@@ -168,6 +168,9 @@ func TestWhoClosed(t *testing.T) {
 			w.container(evil, 41, "/system.slice/ssh.service", containerNS(1))
 			w.process(42, "/system.slice/ssh.service", hostNS)
 		}, "mount namespace of the host"},
+		"the Engine numbers processes otherwise: its init is a service": {func(w *world) {
+			w.container(mon, 42, "/system.slice/ntp.service", "user:[1] pid:[2] mnt:[77]")
+		}, "mount namespace of container"},
 		"moved in one hierarchy only": {func(w *world) {
 			w.container(mon, 41, "/docker/"+mon, containerNS(1))
 			w.process(42, "4:memory:/docker/"+mon+"\n3:cpu,cpuacct:/other\n0::/docker/"+mon+"\n", containerNS(1))

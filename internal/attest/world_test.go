@@ -69,7 +69,7 @@ func (w *world) process(pid int, path, namespaces string) {
 		path = fmt.Sprintf("4:memory:%s\n3:cpu,cpuacct:%s\n0::%s\n", path, path, path)
 	}
 	w.file(fmt.Sprintf("%d/cgroup", pid), path)
-	for _, link := range strings.Fields(namespaces + " cgroup:[9]") {
+	for link := range strings.FieldsSeq(namespaces + " cgroup:[9]") {
 		kind, _, _ := strings.Cut(link, ":")
 		w.file(fmt.Sprintf("%d/ns/%s", pid, kind), link)
 	}
@@ -82,6 +82,9 @@ func containerNS(n int) string { return fmt.Sprintf("user:[1] pid:[%d] mnt:[%d]"
 // as soon as the world is begun.
 func (w *world) container(id string, pid int, path, namespaces string) {
 	w.process(pid, path, namespaces)
+	if !strings.Contains(namespaces, "pid:[2]") {
+		w.file(fmt.Sprintf("%d/status", pid), fmt.Sprintf("Name:\tx\nUid:\t0\t0\t0\t0\nNSpid:\t%d\t1\n", pid))
+	}
 	w.engine[id] = docker.Container{ID: id, Name: id[:3], Running: true, Pid: pid, StartedAt: "once"}
 	w.held[id] = w.engine[id]
 }

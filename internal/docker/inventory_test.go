@@ -129,6 +129,37 @@ func TestStartsWithoutEngine(t *testing.T) {
 	eventually(t, "ready", inv.Ready)
 }
 
+func TestBlockedAtStart(t *testing.T) {
+	e := newEngine(t)
+	e.run(1, "web", nil)
+	e.block()
+	inv := e.inventory()
+	inv.timeout = 20 * time.Millisecond
+	e.follow(inv)
+	eventually(t, "asked again", func() bool { return e.count("/events") > 2 })
+	if inv.Ready() {
+		t.Error("ready while the daemon is blocked")
+	}
+	e.unblock()
+	eventually(t, "ready", inv.Ready)
+}
+
+func TestPingAndVersion(t *testing.T) {
+	e := newEngine(t)
+	if err := e.client().Ping(t.Context()); err != nil {
+		t.Errorf("Ping: %v", err)
+	}
+	v, err := e.client().Version(t.Context())
+	if want := (Version{"20.10.24", "1.41", "1.12"}); err != nil || v != want {
+		t.Errorf("Version = %v, %v, want %v", v, err, want)
+	}
+	e.down()
+	if err := e.client().Ping(t.Context()); err == nil {
+		t.Error("an engine that is down answers")
+	}
+	e.up()
+}
+
 func TestMissIsOneInspect(t *testing.T) {
 	e := newEngine(t)
 	e.set(1, "web", "busybox:1", 77, nil)

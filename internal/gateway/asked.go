@@ -33,30 +33,40 @@ func (a *asked) get() (now, known bool) {
 // yes: a ping that began at that time was asked about.
 func (a *asked) yes(began time.Time) {
 	a.mu.Lock()
-	defer a.mu.Unlock()
 	a.proven = began
-	a.set(true)
+	changed := a.set(true)
+	a.mu.Unlock()
+	if changed {
+		a.tell(true)
+	}
 }
 
 // no: a request that began at that time was answered, and not asked about.
 func (a *asked) no(began time.Time) {
 	a.mu.Lock()
-	defer a.mu.Unlock()
-	if began.Before(a.proven) {
-		return // it was on its way before dockerd was told to ask
+	if began.Before(a.proven) { // it was on its way before dockerd was told to ask
+		a.mu.Unlock()
+		return
 	}
-	a.set(false)
+	changed := a.set(false)
+	a.mu.Unlock()
+	if changed {
+		a.tell(false)
+	}
 	select {
 	case a.kick <- struct{}{}:
 	default:
 	}
 }
 
-func (a *asked) set(now bool) {
-	if a.known && a.now == now {
-		return
-	}
+func (a *asked) set(now bool) (changed bool) {
+	changed = !a.known || a.now != now
 	a.now, a.known = now, true
+	return changed
+}
+
+// tell is called without the lock: whoever listens may ask back.
+func (a *asked) tell(now bool) {
 	if now {
 		a.log.Info("dockerd asks the authorization plugin")
 	} else {
@@ -79,7 +89,7 @@ const (
 func (u *upstream) watch(ctx context.Context) {
 	for ctx.Err() == nil {
 		u.ping(ctx)
-		u.pool.expire()
+		u.pool.drop(idleTime)
 		wait := u.every
 		if now, known := u.asked.get(); !u.ready.Load() || known && !now {
 			wait = min(wait, pingSoon)
@@ -93,10 +103,13 @@ func (u *upstream) watch(ctx context.Context) {
 	}
 }
 
-func sleep(ctx context.Context, d time.Duration) {
+// sleep reports whether ctx still goes on afterwards.
+func sleep(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-ctx.Done():
+		return false
 	case <-time.After(d):
+		return true
 	}
 }
 

@@ -14,36 +14,38 @@ import (
 func (t *task) plain(ctx context.Context) {
 	ex, err := t.s.up.send(ctx, t.outgoing())
 	if err != nil {
-		t.upstreamFailed(err)
+		t.upstreamFailed(ctx, err)
 		return
 	}
 	defer ex.close()
 	t.answer(ex)
 }
 
+// noticeTime is how long an upload that the daemon has answered already may go on.
+const noticeTime = 500 * time.Millisecond
+
 // upload carries an opaque body. The daemon may answer before the body has
 // ended (progress of an image load) or instead of reading it (an error).
 func (t *task) upload(ctx context.Context) {
 	out := t.outgoing()
-	if t.r.ContentLength == 0 {
-		t.plain(ctx) // an upload operation without its body, such as build with a remote context
-		return
-	}
 	out.stream, out.length = t.r.Body, t.r.ContentLength
 	rc := http.NewResponseController(t.w)
 	_ = rc.EnableFullDuplex() // HTTP/1 has it
 
 	c, err := t.s.up.connect(ctx)
 	if err != nil {
-		t.upstreamFailed(err)
+		t.upstreamFailed(ctx, err)
 		return
 	}
 	up := &uploading{conn: c, out: out, buffers: &t.s.buffers, done: make(chan struct{})}
 	ex, err := t.s.up.exchange(ctx, c, out, up.start)
-	// Whatever happens, the body must not be read once this function returns.
+	// Whatever happens, the body must not be read once this function returns. A
+	// client that is still sending gets a moment to notice the answer: to close
+	// on it at once would cost it the answer.
 	defer func() {
 		if !up.ended() {
-			_ = rc.SetReadDeadline(time.Unix(1, 0))
+			_ = rc.Flush()
+			_ = rc.SetReadDeadline(time.Now().Add(noticeTime))
 			c.close()
 			<-up.done
 		}
@@ -53,7 +55,7 @@ func (t *task) upload(ctx context.Context) {
 			t.fail(http.StatusBadRequest, "vitrine: the request's body broke off")
 			return
 		}
-		t.upstreamFailed(err)
+		t.upstreamFailed(ctx, err)
 		return
 	}
 	defer ex.close()
@@ -93,12 +95,11 @@ func (u *uploading) copy() {
 	}
 	buf := u.buffers.get()
 	defer u.buffers.put(buf)
-	for {
+	for unread := false; ; {
 		n, err := u.out.stream.Read(*buf)
-		if n > 0 {
-			if _, werr := w.Write((*buf)[:n]); werr != nil || u.conn.bw.Flush() != nil {
-				return // the daemon reads no more: it has answered, or is gone
-			}
+		if n > 0 && !unread {
+			_, werr := w.Write((*buf)[:n])
+			unread = werr != nil || u.conn.bw.Flush() != nil // the daemon has answered, or is gone
 		}
 		if errors.Is(err, io.EOF) {
 			break

@@ -42,6 +42,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"vitrine/internal/authz"
@@ -100,6 +101,7 @@ type Server struct {
 	bigBody  *counter
 	listener []net.Listener
 	buffers  buffers
+	requests sync.WaitGroup // in ServeHTTP; http.Server does not wait for tunnels
 }
 
 // New makes a Server. It neither listens nor connects.
@@ -182,6 +184,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	_ = srv.Shutdown(drain)
 	_ = srv.Close()
 	s.conns.closeAll()
+	s.requests.Wait()
 	s.up.pool.close()
 	for range cap(running) {
 		<-running

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"mime"
 	"net/http"
+	"time"
 
 	"vitrine/internal/authz"
 	"vitrine/internal/identity"
@@ -27,6 +28,8 @@ type task struct {
 
 // ServeHTTP carries one request, or says why not.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.requests.Add(1)
+	defer s.requests.Done()
 	c, who := s.identityOf(r)
 	switch {
 	case r.ProtoMajor != 1 || r.Method == "PRI":
@@ -48,7 +51,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength != 0 {
 		req.ReadBody = t.body.read
 	}
-	t.v = s.cfg.Authorizer.Authorize(r.Context(), who, req)
+	// The decision does not hang on the client: one that has sent all it will
+	// send looks to net/http like one that has gone.
+	t.v = s.cfg.Authorizer.Authorize(context.WithoutCancel(r.Context()), who, req)
 	defer t.v.Finish(0, false) // does nothing if the answer's head has recorded it
 	s.conns.belongs(c, t.v.Caller)
 	t.run()
@@ -67,6 +72,11 @@ func (s *Server) closed() string {
 }
 
 func (t *task) run() {
+	if t.v.Operation == nil || tunnels(t.v.Operation) {
+		// What the client sends behind such a request need not be a request: if
+		// the answer is not a tunnel, the connection ends with it.
+		t.w.Header().Set("Connection", "close")
+	}
 	if t.v.Allow {
 		t.obligations()
 	}
@@ -80,7 +90,7 @@ func (t *task) run() {
 		t.fail(t.v.Status, t.v.Message)
 		return
 	}
-	ctx, cancel := context.WithCancel(t.r.Context())
+	ctx, cancel := t.whileConnected()
 	defer cancel()
 	switch t.v.Operation.Carry {
 	case operation.CarryUpload:
@@ -94,11 +104,30 @@ func (t *task) run() {
 	}
 }
 
+// leftEvery is how often we look whether a client that has ended its half of
+// the connection has left altogether.
+const leftEvery = 250 * time.Millisecond
+
+// whileConnected is a context that ends when the client leaves. net/http ends
+// the request's when it reads the end of the client's half; on a Unix socket
+// the kernel says whether the other half is still open.
+func (t *task) whileConnected() (context.Context, context.CancelFunc) {
+	if t.conn.peer == nil {
+		return context.WithCancel(t.r.Context())
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.r.Context()))
+	stop := context.AfterFunc(t.r.Context(), func() {
+		for !hungUp(t.conn) && sleep(ctx, leftEvery) {
+		}
+		cancel()
+	})
+	return ctx, func() { stop(); cancel() }
+}
+
 // obligations denies what the decision demands and this door cannot do, and
 // what the parser leaves to the door: it is the one place for both.
 func (t *task) obligations() {
 	op, d := t.v.Operation, &t.v.Decision
-	tunnel := op.Carry == operation.CarryHijack || op.Carry == operation.CarryUpgrade
 	switch {
 	// An answer's objects are not filtered by label yet. Filtering belongs
 	// beside redaction, in answer.go.
@@ -118,9 +147,14 @@ func (t *task) obligations() {
 		t.badRequest("the body could not be judged, so it cannot be forwarded")
 	case op.BodyState == operation.BodyOpaque && isJSON(t.r.Header.Get("Content-Type")):
 		t.badRequest("this body is not JSON, but Content-Type says so")
-	case tunnel && t.r.ContentLength != 0 && op.BodyState != operation.BodyJSON:
+	case tunnels(op) && t.r.ContentLength != 0 && op.BodyState != operation.BodyJSON:
 		t.badRequest("this operation takes no body")
 	}
+}
+
+// tunnels reports whether the operation may turn its connection into a stream.
+func tunnels(op *operation.Operation) bool {
+	return op.Carry == operation.CarryHijack || op.Carry == operation.CarryUpgrade
 }
 
 func (t *task) deny(code, reason string) { t.v.Deny(http.StatusForbidden, code, reason) }
@@ -153,8 +187,8 @@ func (t *task) fail(status int, message string) {
 }
 
 // upstreamFailed answers that the daemon did not, unless nobody is left to hear it.
-func (t *task) upstreamFailed(err error) {
-	if t.r.Context().Err() != nil {
+func (t *task) upstreamFailed(ctx context.Context, err error) {
+	if ctx.Err() != nil {
 		return
 	}
 	t.s.log.Warn("request not answered by the daemon", "operation", t.v.Operation.ID, "error", err)
@@ -169,7 +203,7 @@ func (t *task) upstreamFailed(err error) {
 // refuse answers in the Engine's own error shape.
 func refuse(w http.ResponseWriter, status int, message string) {
 	w.Header().Set("Content-Type", "application/json")
-	if status == http.StatusRequestTimeout || status == http.StatusBadRequest {
+	if status == http.StatusBadRequest {
 		w.Header().Set("Connection", "close")
 	}
 	w.WriteHeader(status)

@@ -26,12 +26,12 @@ func (t *task) hijack(ctx context.Context) {
 	out.upgrade = out.header.Get("Upgrade") // one that the operation speaks, says its parser
 	c, err := t.s.up.connect(ctx)
 	if err != nil {
-		t.upstreamFailed(err)
+		t.upstreamFailed(ctx, err)
 		return
 	}
 	ex, err := t.s.up.exchange(ctx, c, out, nil)
 	if err != nil {
-		t.upstreamFailed(err)
+		t.upstreamFailed(ctx, err)
 		return
 	}
 	ex.keep = false
@@ -42,7 +42,6 @@ func (t *task) hijack(ctx context.Context) {
 	case ex.res.StatusCode == http.StatusSwitchingProtocols, rawStream(ex.res):
 		t.tunnel(ex)
 	default:
-		t.w.Header().Set("Connection", "close")
 		t.answer(ex)
 	}
 }

@@ -39,12 +39,12 @@ func (p *pool) put(c *upConn) {
 	p.idle = append(p.idle, c)
 }
 
-// expire closes what has not been used for a while.
-func (p *pool) expire() {
+// drop closes what has not been used for a while.
+func (p *pool) drop(unused time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	n := 0
-	for n < len(p.idle) && time.Since(p.idle[n].since) > idleTime {
+	for n < len(p.idle) && time.Since(p.idle[n].since) > unused {
 		p.idle[n].close()
 		n++
 	}

@@ -146,16 +146,18 @@ func (u *upstream) issue(e ticket.Entry) string {
 // settle takes the ticket back when the answer's head has come or will not
 // come, and learns from it whether dockerd asked.
 func (u *upstream) settle(pass string, out *outgoing, ex *exchange, began time.Time) {
-	answered := ex.res != nil
-	if answered {
-		u.ready.Store(true)
+	if ex.res == nil {
+		if u.tickets != nil {
+			u.tickets.Abandon(pass)
+		}
+		return
 	}
+	u.ready.Store(true)
 	if u.tickets == nil {
 		return
 	}
 	unspent := u.tickets.Drop(pass)
 	switch {
-	case !answered:
 	case !unspent && out.ping:
 		u.asked.yes(began)
 	case unspent && fromHandler(ex.res.StatusCode):

@@ -93,7 +93,7 @@ func TestExpiredCertificateClosed(t *testing.T) {
 // On a Unix socket the peer's facts are fields, and never principals.
 func TestCertificateOnAUnixSocket(t *testing.T) {
 	leaf := issue(t, &x509.Certificate{Subject: subject("monitor")})
-	host := &fake{attested: attest.Attestation{Kind: attest.Host, UID: ptr(0), GID: ptr(0), Groups: []uint32{0}}}
+	host := &fake{attested: attest.Attestation{Kind: attest.Host, UID: new(uint32(0)), GID: new(uint32(0)), Groups: []uint32{0}}}
 	id := New(host, host, nil).Identify(t.Context(), NewTLS("x", leaf, self(t)))
 	wantPrincipals(t, id, TLS, "tls:monitor", "tls-o:sre", "tls-sha256:"+id.Certificate.SHA256)
 	if id.UID == nil || *id.UID != 0 || id.User != "root" || id.PID == 0 {
@@ -106,7 +106,7 @@ func TestCertificateOnAUnixSocket(t *testing.T) {
 		t.Errorf("in a container: %+v", id)
 	}
 
-	dead := &fake{attested: attest.Attestation{Why: "exited", UID: ptr(5)}}
+	dead := &fake{attested: attest.Attestation{Why: "exited", UID: new(uint32(5))}}
 	if id = New(dead, dead, nil).Identify(t.Context(), NewTLS("x", leaf, &peercred.Peer{})); id.Kind != TLS || *id.UID != 5 || id.User != "" {
 		t.Errorf("of a process that is gone: %+v", id)
 	}

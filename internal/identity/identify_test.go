@@ -56,8 +56,6 @@ func (f *fake) ExecContainer(ctx context.Context, id string) (docker.Container, 
 	return f.Find(ctx, monitorID)
 }
 
-func ptr(n uint32) *uint32 { return &n }
-
 func monitor() docker.Container {
 	return docker.Container{
 		ID: monitorID, Name: "monitor", Image: "localhost:5000/vitrine/monitor:1", ImageID: "sha256:11",
@@ -69,7 +67,7 @@ func monitor() docker.Container {
 
 func inContainer(c docker.Container) *fake {
 	return &fake{
-		attested:   attest.Attestation{Kind: attest.Container, Container: c, UID: ptr(65532), GID: ptr(7), Groups: []uint32{7, 8}},
+		attested:   attest.Attestation{Kind: attest.Container, Container: c, UID: new(uint32(65532)), GID: new(uint32(7)), Groups: []uint32{7, 8}},
 		containers: map[string]docker.Container{c.ID: c},
 	}
 }
@@ -113,7 +111,7 @@ func TestContainer(t *testing.T) {
 
 func TestRootInAContainerIsNotTheHostsClosed(t *testing.T) {
 	f := inContainer(monitor())
-	f.attested.UID, f.attested.GID = ptr(0), ptr(0)
+	f.attested.UID, f.attested.GID = new(uint32(0)), new(uint32(0))
 	for _, p := range New(f, f, nil).Identify(t.Context(), NewUnix("a", self(t))).Principals {
 		if strings.HasPrefix(p, "unix:") || strings.HasPrefix(p, "uid:") || strings.HasPrefix(p, "gid:") {
 			t.Errorf("principal %q", p)
@@ -141,7 +139,7 @@ func TestLabelsClosed(t *testing.T) {
 			c := docker.Container{ID: monitorID, Labels: map[string]string{"k": "v"}, ImageKnown: true}
 			tt.edit(&c)
 			var got []string
-			for _, p := range containerPrincipals(c) {
+			for _, p := range containerPrincipals(c, c.ImageKnown) {
 				if strings.HasPrefix(p, "label:") {
 					got = append(got, p)
 				}
@@ -171,11 +169,11 @@ func TestHost(t *testing.T) {
 		groups   []uint32
 		want     []string
 	}{
-		"root":             {ptr(0), ptr(0), []uint32{0}, []string{"unix:root", "uid:0", "gid:0"}},
-		"a user":           {ptr(1000), ptr(1000), []uint32{27, 1000}, []string{"unix:alice", "uid:1000", "gid:1000", "gid:27"}},
-		"without a name":   {ptr(4242), ptr(4242), nil, []string{"uid:4242", "gid:4242"}},
+		"root":             {new(uint32(0)), new(uint32(0)), []uint32{0}, []string{"unix:root", "uid:0", "gid:0"}},
+		"a user":           {new(uint32(1000)), new(uint32(1000)), []uint32{27, 1000}, []string{"unix:alice", "uid:1000", "gid:1000", "gid:27"}},
+		"without a name":   {new(uint32(4242)), new(uint32(4242)), nil, []string{"uid:4242", "gid:4242"}},
 		"of ids unmapped":  {nil, nil, nil, []string{}},
-		"its group is not": {ptr(1000), nil, nil, []string{"unix:alice", "uid:1000"}},
+		"its group is not": {new(uint32(1000)), nil, nil, []string{"unix:alice", "uid:1000"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := &fake{attested: attest.Attestation{Kind: attest.Host, UID: tt.uid, GID: tt.gid, Groups: tt.groups}}
@@ -185,7 +183,7 @@ func TestHost(t *testing.T) {
 }
 
 func TestPeer(t *testing.T) {
-	f := &fake{attested: attest.Attestation{Kind: attest.Peer, UID: ptr(0), GID: ptr(0), Groups: []uint32{5}}}
+	f := &fake{attested: attest.Attestation{Kind: attest.Peer, UID: new(uint32(0)), GID: new(uint32(0)), Groups: []uint32{5}}}
 	id := New(f, f, nil).Identify(t.Context(), NewUnix("a", &peercred.Peer{}))
 	wantPrincipals(t, id, Peer, "peer-uid:0", "peer-gid:0")
 	if id.User != "" {
@@ -205,7 +203,7 @@ func TestOtherKinds(t *testing.T) {
 func TestUnknownIsNotRememberedClosed(t *testing.T) {
 	f := inContainer(monitor())
 	known := f.attested
-	f.attested = attest.Attestation{Why: "the daemon is blocked", UID: ptr(0)}
+	f.attested = attest.Attestation{Why: "the daemon is blocked", UID: new(uint32(0))}
 	i, c := New(f, f, nil), NewUnix("a", self(t))
 	for range 2 {
 		id := i.Identify(t.Context(), c)
@@ -266,6 +264,38 @@ func TestWhatWasAttestedEndsClosed(t *testing.T) {
 	}
 }
 
+// slow attests only when it is let go.
+type slow struct {
+	*fake
+	begun, letGo chan struct{}
+}
+
+func (s *slow) Attest(ctx context.Context, p *peercred.Peer) attest.Attestation {
+	close(s.begun)
+	<-s.letGo
+	return s.fake.Attest(ctx, p)
+}
+
+// The inventory calls its hooks with a lock that an attestation may need.
+func TestContainerIDDoesNotWaitForAnAttestation(t *testing.T) {
+	f := inContainer(monitor())
+	s := &slow{f, make(chan struct{}), make(chan struct{})}
+	c, done := NewUnix("a", self(t)), make(chan struct{})
+	go func() {
+		defer close(done)
+		New(s, f, nil).Identify(t.Context(), c)
+	}()
+	<-s.begun
+	if id := c.ContainerID(); id != "" {
+		t.Errorf("container %q before it is attested", id)
+	}
+	close(s.letGo)
+	<-done
+	if id := c.ContainerID(); id != monitorID {
+		t.Errorf("container %q, want %q", id, monitorID)
+	}
+}
+
 func TestContainerPrincipals(t *testing.T) {
 	f := inContainer(monitor())
 	i := New(f, f, nil)
@@ -274,6 +304,12 @@ func TestContainerPrincipals(t *testing.T) {
 		if !ok || !slices.Contains(got, "container:monitor") || !slices.Contains(got, "label:com.example.team=sre") || slices.Contains(got, "label:vitrine.role=admin") {
 			t.Errorf("%s: %q, %v", ref, got, ok)
 		}
+	}
+	c := monitor()
+	c.ImageKnown, c.ImageLabels = false, nil
+	f.containers[monitorID] = c
+	if got, _ := i.ContainerPrincipals(t.Context(), monitorID); !slices.Contains(got, "label:vitrine.role=admin") {
+		t.Errorf("with an image that is not known: %q, want every label guarded", got)
 	}
 	for _, ref := range []string{"", "*", "nope", "exec:", "exec:e2"} {
 		if got, ok := i.ContainerPrincipals(t.Context(), ref); ok || got != nil {
@@ -357,7 +393,7 @@ func TestHostThroughTheAttestor(t *testing.T) {
 func BenchmarkIdentify(b *testing.B) {
 	for name, f := range map[string]*fake{
 		"container": inContainer(monitor()),
-		"host":      {attested: attest.Attestation{Kind: attest.Host, UID: ptr(1000)}},
+		"host":      {attested: attest.Attestation{Kind: attest.Host, UID: new(uint32(1000))}},
 	} {
 		b.Run(name, func(b *testing.B) {
 			p, err := livingPeer(b)

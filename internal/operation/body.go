@@ -27,18 +27,17 @@ func (o *Operation) readBody(req *Request, e *entry, hs *headers) *Refusal {
 		return nil
 	case req.Withheld:
 		return nil // dockerd reads no body there
-	case req.ContentLength == 0 || req.ReadBody == nil:
-		return missing(req, kind)
+	case req.ContentLength > 0 && req.ReadBody == nil:
+		return refuse("body-length", "a body of %d bytes was announced and there is none", req.ContentLength)
+	case req.ReadBody == nil || req.ContentLength == 0:
+		return missing(kind)
 	case req.Method == http.MethodGet || req.Method == http.MethodHead || e.carry == CarryUpgrade:
 		return o.noBody(req)
 	}
 	return o.jsonBody(req, e, kind, hs)
 }
 
-func missing(req *Request, kind bodyKind) *Refusal {
-	if req.ContentLength > 0 {
-		return refuse("body-length", "a body of %d bytes was announced and there is none", req.ContentLength)
-	}
+func missing(kind bodyKind) *Refusal {
 	if kind == bodyRequired {
 		return refuse("body-missing", "the operation needs a JSON body")
 	}
@@ -61,7 +60,7 @@ func (o *Operation) jsonBody(req *Request, e *entry, kind bodyKind, hs *headers)
 		return r
 	}
 	if len(text) == 0 {
-		return missing(&Request{}, kind)
+		return missing(kind)
 	}
 	if e.id == "ContainerStart" {
 		o.Rail = "a body on start was a host configuration until API 1.24"

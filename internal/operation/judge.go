@@ -32,6 +32,7 @@ func (o *Operation) judge() {
 		o.mintContainer(o.Query.Get("name"))
 	case "NetworkConnect", "NetworkDisconnect":
 		o.enter(text(o.body(), "Container")) // its network namespace changes
+		o.hazardIf(HazardHostNamespace, o.Target == "host")
 		o.judgeEndpoint(object(o.body(), "EndpointConfig"))
 	case "ContainerStats":
 		if stream, given := o.Query["stream"]; !given || truthy(stream[0]) {
@@ -42,7 +43,7 @@ func (o *Operation) judge() {
 			o.Access = Secret
 			o.hazard(HazardEnv)
 		}
-	case "ContainerInspect", "ImageInspect", "ImageHistory", "PluginList", "PluginInspect",
+	case "ContainerInspect", "ImageInspect", "ImageHistory", "ImageAttestations", "PluginList", "PluginInspect",
 		"ServiceList", "ServiceInspect", "TaskList", "TaskInspect":
 		o.hazard(HazardEnv)
 	default:
@@ -76,6 +77,8 @@ func (o *Operation) judgeMore() {
 	case "VolumeCreate":
 		o.judgeVolumeDriver(text(o.body(), "Driver"), object(o.body(), "DriverOpts"))
 		o.hazardIf(HazardVolumeDriver, present(o.body(), "ClusterVolumeSpec"))
+	case "VolumeUpdate": // of a cluster volume
+		o.hazardIf(HazardVolumeDriver, present(o.body(), "Spec"))
 	case "NetworkCreate":
 		o.judgeNetwork()
 	case "ServiceCreate", "ServiceUpdate":

@@ -7,6 +7,7 @@ func (o *Operation) judgeCreate() {
 	host := object(body, "HostConfig")
 	o.mintCreated(body)
 	o.hazardIf(HazardEnv, present(body, "Env"))
+	o.hazardIf(HazardRuntime, present(body, "Runtime")) // old engines read it here too
 	o.judgeNamespaces(host)
 	o.judgeConfinement(host)
 	o.judgeResources(host)
@@ -62,6 +63,10 @@ func (o *Operation) judgeConfinement(host map[string]any) {
 	o.hazardIf(HazardCap, present(host, "CapAdd"))
 	o.hazardIf(HazardSysctl, present(host, "Sysctls"))
 	o.hazardIf(HazardRuntime, present(host, "Runtime") || present(host, "Annotations"))
+	if path := text(host, "InitPath"); path != "" { // mounted into the container
+		o.hazard(HazardRuntime)
+		o.hostPath(path)
+	}
 	o.hazardIf(HazardGroupAdd, present(host, "GroupAdd"))
 	// An empty list unmasks all, so presence is what counts.
 	o.hazardIf(HazardUnmasked, host["MaskedPaths"] != nil || host["ReadonlyPaths"] != nil)

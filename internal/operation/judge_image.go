@@ -1,5 +1,7 @@
 package operation
 
+import "strings"
+
 // judgePull is for POST /images/create: a pull, or an import from a URL or the
 // body.
 func (o *Operation) judgePull() {
@@ -14,6 +16,13 @@ func (o *Operation) judgeBuild() {
 	q := o.Query
 	for _, tag := range q["t"] {
 		o.mintImage(tag)
+	}
+	outputs, _ := o.Params["outputs"].([]any)
+	for _, v := range outputs { // BuildKit's exporters take names too
+		output, _ := v.(map[string]any)
+		for name := range strings.SplitSeq(text(object(output, "Attrs"), "name"), ",") {
+			o.mintImage(name)
+		}
 	}
 	o.mint("image-id:*")
 	o.judgeNamespaces(map[string]any{"NetworkMode": q.Get("networkmode")})
@@ -32,5 +41,6 @@ func (o *Operation) judgeNetwork() {
 		o.hazard(HazardNetworkDriver)
 	}
 	ipam := text(object(body, "IPAM"), "Driver")
-	o.hazardIf(HazardNetworkDriver, present(body, "Options") || ipam != "" && ipam != "default")
+	// ConfigFrom takes the options of another network.
+	o.hazardIf(HazardNetworkDriver, present(body, "Options") || present(body, "ConfigFrom") || ipam != "" && ipam != "default")
 }

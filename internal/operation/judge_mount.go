@@ -100,14 +100,15 @@ func (o *Operation) judgePath(p string) {
 	if rest, ok := strings.CutPrefix(p, "/var/run"); ok && (rest == "" || rest[0] == '/') {
 		p = "/run" + rest // a link since the FHS 3.0
 	}
-	everything := p == "/" || within(p, "/proc") || p == "/dev/mem" // /proc/1/root is the host's root
+	everything := p == "/" || within(p, "/proc") // /proc/1/root is the host's root
 	name := path.Base(p)
-	socket := strings.HasSuffix(name, ".sock") && (strings.Contains(name, "docker") || strings.Contains(name, "containerd") || strings.Contains(name, "buildkit"))
-	o.hazardIf(HazardEngineSocket, everything || socket || touches(p,
-		"/run/docker", "/run/docker.sock", "/run/containerd", "/run/buildkit", "/run/user", "/var/lib/containerd"))
-	o.hazardIf(HazardVitrineFiles, everything || touches(p,
-		"/run/vitrine", "/run/vitrine-admin", "/etc/docker", "/run/docker/plugins", "/var/lib/docker",
-		"/etc/systemd", "/usr/lib/docker") || strings.HasPrefix(p, "/run/vitrine"))
+	socket := strings.HasSuffix(name, ".sock") &&
+		(strings.Contains(name, "docker") || strings.Contains(name, "containerd") || strings.Contains(name, "buildkit"))
+	rootless := p == "/run/user" || path.Dir(p) == "/run/user" // hold docker.sock of a rootless engine
+	o.hazardIf(HazardEngineSocket, everything || socket || rootless || touches(p,
+		"/run/docker", "/run/docker.sock", "/run/containerd", "/run/buildkit", "/var/lib/containerd"))
+	o.hazardIf(HazardVitrineFiles, everything || strings.HasPrefix(p, "/run/vitrine") || touches(p,
+		"/run/vitrine", "/run/docker/plugins", "/etc/docker", "/var/lib/docker"))
 }
 
 // touches says that a path is in, is, or holds one of the others.

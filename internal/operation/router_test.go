@@ -162,12 +162,17 @@ func daemonRouter(t testing.TB) []daemonRoute {
 	return routes
 }
 
+var braces = regexp.MustCompile(`\{[^}]*\}`)
+
 // compareRoutes says whether we and the daemon take a path for the same.
 func compareRoutes(t *testing.T, router []daemonRoute, method, path string) {
 	e, target := find(method, path)
 	for _, r := range router {
+		if r.method != method {
+			continue
+		}
 		m := r.pattern.FindStringSubmatch(path)
-		if r.method != method || m == nil {
+		if m == nil {
 			continue
 		}
 		if slices.Contains(m[1:], "") {
@@ -176,8 +181,7 @@ func compareRoutes(t *testing.T, router []daemonRoute, method, path string) {
 			}
 			return
 		}
-		want := regexp.MustCompile(`\{[^}]*\}`).ReplaceAllString(r.template, "{}")
-		if e == nil || regexp.MustCompile(`\{[^}]*\}`).ReplaceAllString(e.path, "{}") != want {
+		if e == nil || braces.ReplaceAllString(e.path, "{}") != braces.ReplaceAllString(r.template, "{}") {
 			t.Errorf("%s %q: the daemon says %s, we %v", method, path, r.template, e)
 		} else if len(m) == 2 && method != "OPTIONS" && m[1] != target {
 			t.Errorf("%s %q: the daemon's name is %q, ours %q", method, path, m[1], target)
@@ -191,8 +195,8 @@ func compareRoutes(t *testing.T, router []daemonRoute, method, path string) {
 
 func TestRoutesAsTheDaemonReadsThem(t *testing.T) {
 	router := daemonRouter(t)
-	words := []string{"json", "a", "archive", "get", "checkpoints", "create", "prune", "attach", "ws", "x"}
-	heads := []string{"containers", "images", "volumes", "networks", "plugins", "exec", "services", "distribution", "swarm", "debug", "debug/pprof", "nope", "build"}
+	words := []string{"json", "a", "archive", "get", "checkpoints", "create", "attach", "ws"}
+	heads := []string{"containers", "images", "volumes", "networks", "plugins", "exec", "services", "distribution", "debug/pprof", "nope", "build"}
 	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "get"} {
 		for _, head := range heads {
 			paths := []string{"/" + head, "/" + head + "/"}

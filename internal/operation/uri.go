@@ -3,6 +3,7 @@ package operation
 import (
 	"net/url"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -72,18 +73,27 @@ func decodePath(raw string) (string, *Refusal) {
 	if !utf8.ValidString(path) {
 		return "", refuse("path-encoding", "the path is not valid UTF-8")
 	}
+	if strings.ContainsFunc(path, hiddenRune) {
+		return "", refuse("path-not-canonical", "the path holds a control character")
+	}
 	return path, checkPath(path)
 }
 
-// checkPath refuses what path.Clean would change, and control characters. (A
-// slash at the end is left to the routes: two have one.)
+// hiddenRune says that a reader of a log would not see a character: controls,
+// and those that change the direction of writing.
+func hiddenRune(r rune) bool {
+	if r < utf8.RuneSelf {
+		return r < ' ' || r == 0x7f
+	}
+	return !unicode.IsGraphic(r)
+}
+
+// checkPath refuses what path.Clean would change. (A slash at the end is left
+// to the routes: two have one.)
 func checkPath(path string) *Refusal {
 	segment := 1
 	for i := 1; i <= len(path); i++ {
 		if i < len(path) && path[i] != '/' {
-			if path[i] < ' ' || path[i] == 0x7f {
-				return refuse("path-not-canonical", "the path holds a control character")
-			}
 			continue
 		}
 		switch path[segment:i] {

@@ -74,6 +74,8 @@ func TestURIClosed(t *testing.T) {
 		"/containers/a%2F%2Fb/json":        "path-not-canonical",
 		"/volumes/a%00b":                   "path-not-canonical",
 		"/volumes/a%0d%0aX:1":              "path-not-canonical",
+		"/volumes/%C2%85":                  "path-not-canonical",
+		"/volumes/a%E2%80%AEb":             "path-not-canonical",
 		"/containers/%2563/json":           "path-encoding",
 		"/containers/%zz/json":             "path-encoding",
 		"/containers/%":                    "path-encoding",

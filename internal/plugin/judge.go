@@ -82,6 +82,9 @@ func (d *Door) ticketed(ctx context.Context, req *authorization.Request, tickets
 		return d.differential(req, "a ticket came with a certificate, or with another ticket")
 	}
 	entry, ok := d.cfg.Tickets.Take(tickets[0])
+	if !ok && d.cfg.Tickets.Abandoned(tickets[0]) {
+		return deny("the gateway has given this request up: its client has gone")
+	}
 	if !ok {
 		return d.differential(req, "the ticket is unknown or has been used")
 	}

@@ -145,17 +145,18 @@ func deny(msg string) authorization.Response {
 	return authorization.Response{Msg: "vitrine: " + msg}
 }
 
-// ask reads the request that dockerd asks about and judges it, within the time.
+// ask reads the request that dockerd asks about and judges it. Waiting for a
+// place and deciding may take the timeout each.
 func (d *Door) ask(w http.ResponseWriter, r *http.Request) authorization.Response {
-	ctx, cancel := context.WithTimeout(r.Context(), d.cfg.Timeout)
+	wait, cancel := context.WithTimeout(r.Context(), d.cfg.Timeout)
 	defer cancel()
 	if r.ContentLength < 0 || r.ContentLength > bigRequest {
-		if !acquire(ctx, d.big) {
+		if !acquire(wait, d.big) {
 			return deny("too many large requests at once; try again")
 		}
 		defer func() { <-d.big }()
 	}
-	if !acquire(ctx, d.slots) {
+	if !acquire(wait, d.slots) {
 		return deny("too many decisions are waiting; try again")
 	}
 	req, err := d.decode(w, r)
@@ -164,11 +165,19 @@ func (d *Door) ask(w http.ResponseWriter, r *http.Request) authorization.Respons
 		d.cfg.Logger.Warn("request of dockerd not understood", "error", err)
 		return deny("the daemon's question was not understood")
 	}
-	// The decision keeps its place until it ends, though nobody may wait for it.
+	return d.decide(r.Context(), req)
+}
+
+// decide judges in time. A decision keeps its place until it ends, though
+// nobody may wait for it any more.
+func (d *Door) decide(ctx context.Context, req *authorization.Request) authorization.Response {
+	ctx, cancel := context.WithTimeout(ctx, d.cfg.Timeout)
+	defer cancel()
 	done := make(chan authorization.Response, 1)
 	go func() {
-		defer func() { <-d.slots }()
-		done <- d.judge(ctx, req)
+		res := d.judge(ctx, req)
+		<-d.slots
+		done <- res
 	}()
 	late := time.NewTimer(d.cfg.Timeout + grace)
 	defer late.Stop()

@@ -67,17 +67,26 @@ func newGeneration(ctx context.Context, c *ast.Compiler, data map[string]any) (*
 	return g, nil
 }
 
-// query asks for all the rules that the policy has, in one evaluation. Each is
-// wrapped in a list, which is empty if the rule is undefined.
+// query asks for all the rules that the policy has, in one evaluation. Each that
+// may be undefined is wrapped in a list, which is empty then.
 func query(c *ast.Compiler) ast.Body {
 	var members []string
 	for _, name := range rules() {
 		ref := "data.docker.authz." + name
-		if len(c.GetRulesExact(ast.MustParseRef(ref))) > 0 {
+		found := c.GetRulesExact(ast.MustParseRef(ref))
+		switch {
+		case len(found) == 0:
+		case slices.ContainsFunc(found, alwaysDefined):
+			members = append(members, fmt.Sprintf("%q: [%s]", name, ref))
+		default:
 			members = append(members, fmt.Sprintf("%q: [v | v = %s]", name, ref))
 		}
 	}
 	return ast.MustParseBody("decision = {" + strings.Join(members, ", ") + "}")
+}
+
+func alwaysDefined(r *ast.Rule) bool {
+	return r.Default || r.Head.RuleKind() == ast.MultiValue
 }
 
 // decide remembers what evaluating gives.
@@ -140,6 +149,7 @@ func (g *generation) bounded(ctx context.Context, evaluate func(topdown.Cancel) 
 			}
 			done <- o
 		}()
+		growStack()
 		o.Decision, o.error = evaluate(cancel)
 	}()
 	timer := time.NewTimer(g.timeout)
@@ -318,3 +328,17 @@ func printable(s string) string {
 	}
 	return s
 }
+
+// stackRoom is about what an evaluation takes of its goroutine's stack, in bytes.
+const stackRoom = 60 << 10
+
+// growStack makes that room at once, rather than by a copy at each doubling.
+//
+//go:noinline
+func growStack() {
+	var room [stackRoom]byte
+	touch(&room)
+}
+
+//go:noinline
+func touch(*[stackRoom]byte) {}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/storage"
@@ -40,8 +39,7 @@ func build(ctx context.Context, src *sources, opts Options) (*generation, []Prob
 	if err != nil {
 		return nil, nil, err
 	}
-	// The built-in policy's own tests are run before it is compiled in.
-	if !src.builtin || src.fromPaths {
+	if !src.tested {
 		if err := vetTests(ctx, src); err != nil {
 			return nil, nil, err
 		}
@@ -109,26 +107,3 @@ func selfTest(ctx context.Context, g *generation, lenient, allowByDefault bool) 
 	}
 	return warnings, errors.Join(errs...)
 }
-
-// vetTests runs the policy's own tests.
-func vetTests(ctx context.Context, src *sources) error {
-	if len(src.tests) == 0 {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, testsTimeout)
-	defer cancel()
-	results, err := runTests(ctx, src, nil)
-	if err != nil {
-		return fmt.Errorf("run the policy's tests: %w", err)
-	}
-	var errs []error
-	for _, r := range results {
-		if !r.Pass() && !r.Skip {
-			errs = append(errs, Problem{File: r.Location.File, Line: r.Location.Row, Message: describe(r)})
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// testsTimeout bounds all tests of a policy together.
-const testsTimeout = 30 * time.Second

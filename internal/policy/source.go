@@ -41,6 +41,7 @@ type sources struct {
 	builtin   bool     // modules are the built-in ones
 	modules   []file   // the policy
 	tests     []file   // *_test.rego
+	tested    bool     // tests need not run when the policy is loaded
 	data      [][]file // a group a path, later ones override earlier ones
 	revision  string
 }
@@ -120,8 +121,8 @@ func (s *sources) useBuiltin() error {
 	}
 	s.builtin = true
 	s.modules = group.modules
-	if !s.fromPaths {
-		s.tests = group.tests
+	if len(s.tests) == 0 {
+		s.tests, s.tested = group.tests, true // before they were compiled in
 	}
 	s.data = append([][]file{group.data}, s.data...)
 	return nil

@@ -202,3 +202,23 @@ func FuzzParseStatus(f *testing.F) {
 	f.Add([]byte("Uid:\t1000\t1001\t1000\t1000\nNSpid:\t77\t1\n"))
 	f.Fuzz(func(_ *testing.T, b []byte) { _, _ = parseStatus(b) })
 }
+
+func BenchmarkProcess(b *testing.B) {
+	p := New(os.DirFS("/proc"))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := p.Process(os.Getpid()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkStat(b *testing.B) {
+	p := New(os.DirFS("/proc"))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := p.Stat(os.Getpid()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

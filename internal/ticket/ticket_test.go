@@ -40,6 +40,32 @@ func TestDropTellsThatNobodyAsked(t *testing.T) {
 	}
 }
 
+func TestAbandonedTicketIsKnownOnce(t *testing.T) {
+	s := NewStore()
+	h := s.Issue(Entry{})
+	s.Abandon(h)
+	if _, ok := s.Take(h); ok {
+		t.Error("an abandoned ticket was taken")
+	}
+	if !s.Abandoned(h) || s.Abandoned(h) {
+		t.Error("an abandoned ticket must be known once")
+	}
+	spent := s.Issue(Entry{})
+	s.Take(spent)
+	s.Abandon(spent)
+	for _, h := range []string{spent, strings.Repeat("0", 32), "", s.Issue(Entry{})} {
+		if s.Abandoned(h) {
+			t.Errorf("%q was never abandoned", h)
+		}
+	}
+	for range 3 * len(s.gone) {
+		s.Abandon(s.Issue(Entry{}))
+	}
+	if s.Len() != 1 {
+		t.Errorf("%d tickets left", s.Len())
+	}
+}
+
 func TestUnknownTicketClosed(t *testing.T) {
 	s := NewStore()
 	h := s.Issue(Entry{})

@@ -269,8 +269,9 @@ func (e *Engine) RunRegistry(port int) (string, error) {
 
 // run runs scripts/engine.sh COMMAND DIR.
 func (e *Engine) run(command string, arg ...string) error {
-	_, err := output(exec.Command(e.script, append([]string{command, e.Dir}, arg...)...)) //nolint:gosec,noctx // our own script
-	if err != nil {
+	cmd := exec.Command(e.script, append([]string{command, e.Dir}, arg...)...) //nolint:gosec,noctx // our own script
+	cmd.Env = append(os.Environ(), "ENGINE_OWNER="+strconv.Itoa(os.Getpid()))  // a test that panics or times out
+	if _, err := output(cmd); err != nil {
 		return fmt.Errorf("engine %s: %w", command, err)
 	}
 	return nil

@@ -8,7 +8,7 @@
 package main
 
 import (
-	"bytes"
+	"encoding/json"
 	"fmt"
 	"log"
 	"os"
@@ -19,6 +19,8 @@ import (
 // Versions of the API that the module describes. 1.24 has no description; it
 // is 1.25's.
 const oldest, newest = 25, 56
+
+const module = "github.com/moby/moby/api"
 
 func main() {
 	log.SetFlags(0)
@@ -42,11 +44,15 @@ func run(dir string) error {
 
 // generate gives every generated file by its name, relative to the package.
 func generate() (map[string][]byte, error) {
-	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/moby/moby/api").Output()
+	out, err := exec.Command("go", "mod", "download", "-json", module).Output() // nothing, if it is there
 	if err != nil {
-		return nil, fmt.Errorf("find the module github.com/moby/moby/api: %w", err)
+		return nil, fmt.Errorf("find the module %s: %w", module, err)
 	}
-	cat, err := load(filepath.Join(string(bytes.TrimSpace(out)), "docs"))
+	var found struct{ Dir string }
+	if err := json.Unmarshal(out, &found); err != nil {
+		return nil, fmt.Errorf("find the module %s: %w", module, err)
+	}
+	cat, err := load(filepath.Join(found.Dir, "docs"))
 	if err != nil {
 		return nil, err
 	}

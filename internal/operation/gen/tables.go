@@ -164,7 +164,11 @@ func extraKeys(op string) map[string]*schema {
 	}
 	switch op {
 	case "ContainerCreate":
-		return map[string]*schema{"/HostConfig/Mounts/*/ClusterOptions": mapOf(leaf("any"))}
+		return map[string]*schema{
+			"/HostConfig/Mounts/*/ClusterOptions": mapOf(leaf("any")),
+			"/HostConfig/InitPath":                leaf("string"), // API 1.25 to 1.28
+			"/Runtime":                            leaf("string"), // python3-docker always sends it, as null
+		}
 	case "ContainerExec": // old clients send both; ignored
 		return map[string]*schema{"/Detach": leaf("bool"), "/Container": leaf("string")}
 	case "ServiceCreate", "ServiceUpdate":
