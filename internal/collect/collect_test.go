@@ -57,6 +57,21 @@ func TestContainer(t *testing.T) {
 	}
 }
 
+// TestThrottledRatio: of the periods since the last collection.
+func TestThrottledRatio(t *testing.T) {
+	w := newWorld(t)
+	w.run("web", 100, "bridge")
+	c := w.collector()
+	for i, tt := range []struct{ periods, throttled, want float64 }{{10, 4, -1}, {20, 9, 0.5}, {20, 9, -1}, {30, 9, 0}, {5, 5, -1}} {
+		w.write(w.cgroup, cgroupOf("web")+"/cpu.stat", fmt.Sprintf("nr_periods %v\nnr_throttled %v\n", tt.periods, tt.throttled))
+		s := w.collect(c)
+		got, ok := series(s, find(t, s, "web"))["docker_cpu_throttled_ratio{}"]
+		if ok != (tt.want >= 0) || ok && got != tt.want {
+			t.Errorf("reading %d: %v (present: %v), want %v", i, got, ok, tt.want)
+		}
+	}
+}
+
 // TestNamespacesCountOnce: containers that share a namespace have one series,
 // and one in the host's has none, whether or not the namespaces' links may be read.
 func TestNamespacesCountOnce(t *testing.T) {

@@ -18,6 +18,7 @@ type tracked struct {
 	seen    time.Time
 	reader  *cgroup.Reader // nil while it does not run, or could not be found yet
 	start   uint64         // of init, with which Pid names a process
+	last    time.Time      // when reader last read; zero if it did not yet
 	oom     oomState
 	growth  growth
 	net     network
@@ -89,7 +90,7 @@ func (c *Collector) tryOpen(t *tracked) error {
 	for _, skipped := range reader.Skipped {
 		c.sayOnce(t, skipped.Error(), skipped)
 	}
-	t.reader, t.start = reader, p.Start
+	t.reader, t.start, t.last = reader, p.Start, time.Time{}
 	t.net.init(c, t)
 	return nil
 }
@@ -116,15 +117,30 @@ func (c *Collector) read(t *tracked, now time.Time) {
 		return
 	}
 	c.readNetwork(t)
+	before, first := t.Stats.CPU, t.last.IsZero()
 	err := t.reader.Read(&t.Stats)
 	if errors.Is(err, cgroup.ErrRemoved) {
 		t.close()
 		return
 	}
 	c.check(SourceCgroup, t.Name, &t.failing[SourceCgroup], err)
-	t.Read = now
+	t.Read, t.last = now, now
+	t.Throttled = throttled(before, t.Stats.CPU)
+	if first {
+		t.Throttled = -1
+	}
 	c.countKills(t, now)
 	t.Headroom = t.growth.headroom(now, t.Stats.Memory)
+}
+
+// throttled is the part of the periods between two readings in which the
+// container was throttled; -1 if there is none.
+func throttled(from, to cgroup.CPU) float64 {
+	if !from.Periods.Set || !to.Periods.Set || !from.ThrottledPeriods.Set || !to.ThrottledPeriods.Set ||
+		to.Periods.N <= from.Periods.N || to.ThrottledPeriods.N < from.ThrottledPeriods.N {
+		return -1
+	}
+	return float64(to.ThrottledPeriods.N-from.ThrottledPeriods.N) / float64(to.Periods.N-from.Periods.N)
 }
 
 // countFiles adds up the open files of all processes of a container. A sum

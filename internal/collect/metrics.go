@@ -76,6 +76,11 @@ func rows() []row {
 			kernel(func(s *st) val { return s.CPU.Periods }, one),
 		},
 		{
+			Metric{"docker_cpu_throttled_ratio", "docker.cpu.throttled.ratio", Gauge, "fraction", 1, nil,
+				"Part of the scheduler periods since the last collection in which the container was throttled; absent if it could not run in any.", "cpu.stat nr_throttled / nr_periods, both since the last collection"},
+			func(c *Container) (float64, bool) { return c.Throttled, c.Throttled >= 0 && !c.Read.IsZero() },
+		},
+		{
 			Metric{"docker_cpu_throttled_seconds_total", "docker.cpu.throttled.time", Counter, "percent of a core", percentOfCore, nil,
 				"Time in which the container was throttled.", "v1: cpu.stat throttled_time; v2: throttled_usec"},
 			kernel(func(s *st) val { return s.CPU.ThrottledNsec }, nsec),

@@ -47,6 +47,9 @@ type Container struct {
 	// grow as it did in the last minutes; 0: it does not grow, or has no limit.
 	Headroom time.Duration
 	Exits    uint64 // ends seen since the monitor started
+	// Throttled is the part of the scheduler periods since the last reading in
+	// which it was throttled, 0 to 1; negative if there was no period, or no last reading.
+	Throttled float64
 }
 
 // Kills are processes that the OOM killer killed, since the monitor first saw
