@@ -144,13 +144,21 @@ func TestTagsFollow(t *testing.T) {
 	})
 }
 
-// TestSteadyStateAllocatesNothing.
+// TestSteadyStateAllocatesNothing for each container.
 func TestSteadyStateAllocatesNothing(t *testing.T) {
-	a := New(tag.New(tag.Config{}))
-	s := snapshot(0, 1, "1", "eth0")
-	a.Update(s)
-	a.Update(s)
-	if n := testing.AllocsPerRun(10, func() { a.Update(s) }); n > 2 {
-		t.Errorf("%v allocations an update", n)
+	allocs := func(n int) float64 {
+		a := New(tag.New(tag.Config{}))
+		s := snapshot(0, 1, "1", "eth0")
+		for i := range n {
+			c := *s.Containers[0]
+			c.ID = fmt.Sprint(i)
+			s.Containers = append(s.Containers, &c)
+		}
+		a.Update(s)
+		a.Update(s)
+		return testing.AllocsPerRun(10, func() { a.Update(s) })
+	}
+	if few, many := allocs(1), allocs(50); many > few {
+		t.Errorf("%v allocations with few containers, %v with many", few, many)
 	}
 }

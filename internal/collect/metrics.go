@@ -43,13 +43,13 @@ type row struct {
 
 // rows are the metrics with one value a container.
 func rows() []row {
-	kernel := func(get func(*cgroup.Stats) cgroup.Value, scale float64) func(*Container) (float64, bool) {
+	kernel := func(get func(*cgroup.Stats) cgroup.Value, per float64) func(*Container) (float64, bool) {
 		return func(c *Container) (float64, bool) {
 			if c.Read.IsZero() {
 				return 0, false
 			}
 			v := get(&c.Stats)
-			return float64(v.N) * scale, v.Set
+			return float64(v.N) / per, v.Set
 		}
 	}
 	ratio := func(get func(cgroup.Memory) (float64, bool)) func(*Container) (float64, bool) {
@@ -60,7 +60,7 @@ func rows() []row {
 			return get(c.Stats.Memory)
 		}
 	}
-	const one, nsec = 1, 1e-9
+	const one, nsec = 1, 1e9 // per unit
 	type st = cgroup.Stats
 	type val = cgroup.Value
 	return []row{
