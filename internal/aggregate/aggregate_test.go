@@ -148,7 +148,7 @@ func TestTagsFollow(t *testing.T) {
 func TestSteadyStateAllocatesNothing(t *testing.T) {
 	allocs := func(n int) float64 {
 		a := New(tag.New(tag.Config{}))
-		s := snapshot(0, 1, "1", "eth0")
+		s := snapshot(0, 1, "2026-01-02T03:04:05.123456789Z", "eth0")
 		for i := range n {
 			c := *s.Containers[0]
 			c.ID = fmt.Sprint(i)
