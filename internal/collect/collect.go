@@ -119,29 +119,54 @@ func membership(lines []procfs.Cgroup) cgroup.Membership {
 	return m
 }
 
-// Run collects at once and then every interval until ctx ends, and hands each
-// snapshot to use. Between them it follows events, so that a kill is counted before
-// its cgroup is gone.
+// Run collects as soon as the Engine has told its containers (but does not wait
+// long for it), and then every interval until ctx ends, and hands each snapshot to use.
+// Between them it follows events, so that a kill is counted before its cgroup is gone.
 func (c *Collector) Run(ctx context.Context, interval time.Duration, use func(*Snapshot)) error {
 	var counting sync.WaitGroup
 	defer counting.Wait()
 	counting.Go(func() { c.keepCounts(ctx) })
+	c.awaitEngine(ctx)
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
-	for {
-		use(c.Collect(time.Now()))
-		for again := true; again; {
-			select {
-			case <-ctx.Done():
-				return ctx.Err()
-			case <-tick.C:
-				again = false
-			case e := <-c.events:
-				c.mu.Lock()
-				c.follow(e)
-				c.mu.Unlock()
-			}
+	var soon <-chan time.Time // when kills are to be decided
+	for collect := true; ; {
+		if collect {
+			use(c.Collect(time.Now()))
 		}
+		if soon == nil && c.waiting() {
+			soon = time.After(2 * settleAfter)
+		}
+		collect = false
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+			collect = true
+		case e := <-c.events:
+			c.locked(func() { c.follow(e, time.Now()) })
+		case <-soon:
+			soon = nil
+			c.locked(func() { c.settleNow(time.Now()) })
+		}
+	}
+}
+
+func (c *Collector) locked(f func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f()
+}
+
+func (c *Collector) waiting() (is bool) {
+	c.locked(func() { is = c.unsettled() })
+	return is
+}
+
+func (c *Collector) awaitEngine(ctx context.Context) {
+	const patience = 2 * time.Second
+	for end := time.Now().Add(patience); !c.cfg.Inventory.Ready() && ctx.Err() == nil && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond)
 	}
 }
 
@@ -180,7 +205,7 @@ func (c *Collector) Collect(now time.Time) *Snapshot {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	began := time.Now()
-	c.followAll()
+	c.followAll(now)
 	c.engine(now)
 	rare := now.Sub(c.rareAt) >= time.Minute
 	if rare {
@@ -196,7 +221,7 @@ func (c *Collector) Collect(now time.Time) *Snapshot {
 	c.assignNetworks()
 	for _, t := range c.known {
 		c.read(t, now)
-		if rare {
+		if rare || !t.filesCounted {
 			c.countFiles(t)
 		}
 	}

@@ -23,6 +23,8 @@ type tracked struct {
 	growth  growth
 	net     network
 	failing [sources]string
+
+	filesCounted bool // once since reader is there
 }
 
 // update takes over what the Engine says. A new start, or an end, ends what the
@@ -84,13 +86,21 @@ func (c *Collector) tryOpen(t *tracked) error {
 		return fmt.Errorf("pid %d: %w", t.Pid, errNotItsCgroup)
 	}
 	reader, err := c.cgroups.Container(t.ID, m)
+	// On cgroup v1 a process that exits is in the hierarchies' roots already, so
+	// what was found, or not, counts only if it runs.
+	if now, statErr := c.proc.Stat(t.Pid); statErr != nil || !now.Running() || now.Start != p.Start {
+		if err == nil {
+			reader.Close()
+		}
+		return procfs.ErrDead
+	}
 	if err != nil {
 		return err
 	}
 	for _, skipped := range reader.Skipped {
 		c.sayOnce(t, skipped.Error(), skipped)
 	}
-	t.reader, t.start, t.last = reader, p.Start, time.Time{}
+	t.reader, t.start, t.last, t.filesCounted = reader, p.Start, time.Time{}, false
 	t.net.init(c, t)
 	return nil
 }
@@ -150,6 +160,7 @@ func (c *Collector) countFiles(t *tracked) {
 	if t.reader == nil {
 		return
 	}
+	t.filesCounted = true
 	pids, err := t.reader.Processes()
 	if err != nil {
 		return // it ended, and the next reading says so

@@ -10,20 +10,27 @@ import (
 // oomState is what is known of OOM kills in a container's running life.
 //
 // The kernel's counter is the authority. It lives as long as the container's
-// cgroup, and so does PID 1: a kill that is read while PID 1 is alive is one that PID 1
-// survived, whatever the Engine says. The last kill before an end is mostly not
-// read any more, since the cgroup is gone at once; there the Engine's exit code
-// decides (137, by SIGKILL), if it or the counter tells of an OOM.
+// cgroup, and so does PID 1: a kill that PID 1 outlives is one that it survived,
+// whatever the Engine says. The counter is ahead of the death that it counts, though, so a
+// kill waits a moment before PID 1 is asked whether it lives. If PID 1 ends first, or
+// the cgroup is gone before its counter was read, the Engine's exit code decides
+// (137, by SIGKILL), if the counter or the Engine tells of an OOM.
 type oomState struct {
 	// Of the running life whose cgroup is read.
-	read      bool   // the counter was read
-	last      uint64 // what it said
-	unsettled uint64 // kills read when PID 1 had ended: was it one of them?
+	read      bool      // the counter was read
+	last      uint64    // what it said
+	unsettled uint64    // kills of which it is not decided yet whether one was PID 1's
+	since     time.Time // when the last of them was read
+	old       bool      // they are from before the monitor's start
 	// Of the life that events tell of, which may be a later one.
 	told    time.Time // when the Engine sent an oom event; zero if it did not
 	watched bool      // it ran while we watched
 	fatal   bool      // its end is counted as a kill of PID 1
 }
+
+// settleAfter is how long a kill waits. A process that was sent SIGKILL and has
+// not exited by then shows in /proc as what it is.
+const settleAfter = 500 * time.Millisecond
 
 // newLife: the counter begins at zero again. Kills that are not settled yet are
 // those of an end whose event was missed.
@@ -32,7 +39,7 @@ func (o *oomState) newLife(k *Kills) {
 		k.Fatal++
 		k.Survived += o.unsettled - 1
 	}
-	o.read, o.last, o.unsettled = false, 0, 0
+	o.read, o.last, o.unsettled, o.old = false, 0, 0, false
 }
 
 // countKills compares the kernel's counter with that of the last reading.
@@ -47,27 +54,54 @@ func (c *Collector) countKills(t *tracked, now time.Time) {
 	if o.read && counter.N >= o.last {
 		killed -= o.last
 	}
-	old := !o.read && c.startedBefore(t) // nobody knows when that was
+	if killed > 0 {
+		o.old = !o.read && c.startedBefore(t) // nobody knows when that was
+		o.unsettled, o.since = o.unsettled+killed, now
+	}
 	o.read, o.last = true, counter.N
-	switch {
-	case killed == 0:
-	case !c.alive(t):
-		o.unsettled += killed
-	default:
-		t.Kills.Survived += killed
-		if old {
-			c.cfg.Log.Warn("a process was killed for want of memory before the monitor started, and PID 1 lives on",
-				"container", t.Name, "kills", killed)
-			return
-		}
-		c.tellKill(t, now, killed, true)
+	if o.unsettled > 0 && now.Sub(o.since) >= settleAfter && c.alive(t) {
+		c.survived(t, now)
 	}
 }
 
-// alive says that the container's init is the process that it was, and runs.
+// alive says that the container's init is the process that it was, runs, and
+// is not about to end.
 func (c *Collector) alive(t *tracked) bool {
-	s, err := c.proc.Stat(t.Pid)
-	return err == nil && s.Start == t.start && !s.Dead()
+	status, err1 := c.proc.Status(t.Pid)
+	s, err2 := c.proc.Stat(t.Pid)
+	return err1 == nil && err2 == nil && !status.Killed && s.Start == t.start && s.Running()
+}
+
+// survived decides that PID 1 outlived the kills.
+func (c *Collector) survived(t *tracked, at time.Time) {
+	o := &t.oom
+	t.Kills.Survived += o.unsettled
+	if o.old {
+		c.cfg.Log.Warn("the OOM killer killed in a container before the monitor started, and PID 1 lives on",
+			"container", t.Name, "kills", o.unsettled)
+	} else {
+		c.tellKill(t, at, o.unsettled, true)
+	}
+	o.unsettled, o.old = 0, false
+}
+
+// unsettled says that some container's kills wait to be decided.
+func (c *Collector) unsettled() bool {
+	for _, t := range c.known {
+		if t.oom.unsettled > 0 && t.reader != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// settleNow reads those containers again whose kills wait to be decided.
+func (c *Collector) settleNow(now time.Time) {
+	for _, t := range c.known {
+		if t.oom.unsettled > 0 {
+			c.read(t, now)
+		}
+	}
 }
 
 // startedBefore says that the container ran before the monitor did.
@@ -84,12 +118,12 @@ func (c *Collector) tellKill(t *tracked, at time.Time, kills uint64, alive bool)
 }
 
 // followAll takes the events that are waiting.
-func (c *Collector) followAll() {
+func (c *Collector) followAll(now time.Time) {
 	c.snap.Errors[SourceEvents] += c.lost.Swap(0)
 	for {
 		select {
 		case e := <-c.events:
-			c.follow(e)
+			c.follow(e, now)
 		default:
 			return
 		}
@@ -98,7 +132,7 @@ func (c *Collector) followAll() {
 
 // follow takes one event. A container that is not known yet may end before the
 // next collection, and is told of all the same.
-func (c *Collector) follow(e docker.Event) {
+func (c *Collector) follow(e docker.Event, now time.Time) {
 	switch e.Action {
 	case "start", "oom", "die":
 	default:
@@ -115,14 +149,14 @@ func (c *Collector) follow(e docker.Event) {
 		t.oom.told, t.oom.fatal, t.oom.watched = time.Time{}, false, true
 	case "oom":
 		t.oom.told = e.Time
-		c.readNow(t, e.Time)
+		c.readNow(t, now)
 	case "die":
 		c.die(t, e)
 	}
 }
 
 // readNow reads a container between collections: soon its counters may be gone.
-func (c *Collector) readNow(t *tracked, at time.Time) {
+func (c *Collector) readNow(t *tracked, now time.Time) {
 	in, ok := c.cfg.Inventory.Lookup(t.ID)
 	if !ok || !in.Running {
 		return
@@ -131,7 +165,7 @@ func (c *Collector) readNow(t *tracked, at time.Time) {
 	if t.reader == nil {
 		c.open(t)
 	}
-	c.read(t, at)
+	c.read(t, now)
 }
 
 // die judges an end.
@@ -161,20 +195,18 @@ func (t *tracked) toldOfOOM(end time.Time) bool {
 	return !t.oom.told.IsZero() && (!known || !t.oom.told.Before(began))
 }
 
-// settle decides what the kills were that were read after PID 1's end.
+// settle decides what the undecided kills were, now that PID 1 has ended.
 func (c *Collector) settle(t *tracked, at time.Time, fatal bool) {
 	o := &t.oom
-	survived := o.unsettled
 	if fatal {
 		t.Kills.Fatal++
-		survived -= min(survived, 1)
 		c.tellKill(t, at, 1, false)
+		o.unsettled -= min(o.unsettled, 1)
 	}
-	if survived > 0 {
-		t.Kills.Survived += survived
-		c.tellKill(t, at, survived, true)
+	if o.unsettled > 0 {
+		c.survived(t, at)
 	}
-	o.unsettled, o.told, o.fatal = 0, time.Time{}, fatal
+	o.told, o.fatal = time.Time{}, fatal
 }
 
 // settleByInspect takes the Engine's word for an end whose event said too

@@ -10,6 +10,9 @@ func TestDeadForwarder(t *testing.T) {
 	c := w.collector()
 	w.collect(c)
 	w.counters("memleak-forked", 1<<20, 1)
+	if got := told(w.collect(c)); got != "" {
+		t.Errorf("told before PID 1 had time to end: %s", got)
+	}
 	s := w.collect(c)
 	if got := told(s); got != "memleak-forked: 1, pid1_alive=true" {
 		t.Errorf("told: %s", got)
@@ -91,25 +94,54 @@ func TestShortLived(t *testing.T) {
 	}
 }
 
-// TestKilledAtTheEnd: the counter is read when PID 1 is a zombie already. The
-// exit code says whether it was the victim.
+// TestKilledAtTheEnd: the counter is read when PID 1 is about to end. The exit
+// code says whether it was the victim.
 func TestKilledAtTheEnd(t *testing.T) {
-	for code, want := range map[int]Kills{137: {Fatal: 1}, 0: {Survived: 1}} {
-		w := newWorld(t)
-		w.run("leak", 100, "bridge")
-		c := w.collector()
-		w.collect(c)
-		w.counters("leak", 1<<20, 1)
-		w.write(w.proc, "100/stat", "100 (sh) Z 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 1000 0 0\n")
-		if got := told(w.collect(c)); got != "" {
-			t.Errorf("told before it is known: %s", got)
+	ends := map[string]func(w *world){
+		"zombie": func(w *world) {
+			w.write(w.proc, "100/stat", "100 (sh) Z 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 1000 0 0\n")
+		},
+		"exiting": func(w *world) {
+			w.write(w.proc, "100/stat", "100 (sh) R 1 1 1 0 -1 4 0 0 0 0 0 0 0 0 20 0 1 0 1000 0 0\n")
+		},
+		"SIGKILL waits for it": func(w *world) { w.write(w.proc, "100/status", "Uid:\t0\t0\t0\t0\nSigPnd:\t0000000000000100\n") },
+	}
+	for name, end := range ends {
+		for code, want := range map[int]Kills{137: {Fatal: 1}, 0: {Survived: 1}} {
+			w := newWorld(t)
+			w.run("leak", 100, "bridge")
+			c := w.collector()
+			w.collect(c)
+			w.counters("leak", 1<<20, 1)
+			end(w)
+			for range 3 {
+				if got := told(w.collect(c)); got != "" {
+					t.Errorf("%s: told before it is known: %s", name, got)
+				}
+			}
+			w.end("leak", code, true)
+			w.event("die", "leak", code)
+			s := w.collect(c)
+			if got := find(t, s, "leak").Kills; got != want || len(s.Events) != 2 {
+				t.Errorf("%s, exit code %d: kills %+v, events %+v, want %+v", name, code, got, s.Events, want)
+			}
 		}
-		w.end("leak", code, true)
-		w.event("die", "leak", code)
-		s := w.collect(c)
-		if got := find(t, s, "leak").Kills; got != want || len(s.Events) != 2 {
-			t.Errorf("exit code %d: kills %+v, events %+v, want %+v", code, got, s.Events, want)
-		}
+	}
+}
+
+// TestEndMissed: kills were read, and then the container runs anew, and nobody
+// told of its end: one of them was PID 1.
+func TestEndMissed(t *testing.T) {
+	w := newWorld(t)
+	w.run("leak", 100, "bridge")
+	c := w.collector()
+	w.collect(c)
+	w.counters("leak", 1<<20, 2)
+	w.collect(c)
+	w.run("leak", 101, "bridge")
+	s := w.collect(c)
+	if got := find(t, s, "leak").Kills; got != (Kills{Survived: 1, Fatal: 1}) {
+		t.Errorf("kills %+v", got)
 	}
 }
 
@@ -123,11 +155,13 @@ func TestKillsBeforeTheMonitor(t *testing.T) {
 	in.StartedAt = "2020-01-01T00:00:00Z"
 	w.containers[id("stuck")] = in
 	c := w.collector()
+	w.collect(c)
 	s := w.collect(c)
 	if got := find(t, s, "stuck").Kills; got != (Kills{Survived: 2}) || told(s) != "" {
 		t.Errorf("kills %+v, told: %s", got, told(s))
 	}
 	w.counters("stuck", 1<<20, 3)
+	w.collect(c)
 	if got := told(w.collect(c)); got != "stuck: 1, pid1_alive=true" {
 		t.Errorf("told: %s", got)
 	}

@@ -88,6 +88,7 @@ func (w *world) process(pid int, cgroup, net string) {
 	dir := fmt.Sprint(pid)
 	w.write(w.proc, dir+"/stat", fmt.Sprintf("%d (sh) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 %d 0 0\n", pid, pid*10))
 	w.write(w.proc, dir+"/cgroup", "0::"+cgroup+"\n")
+	w.write(w.proc, dir+"/status", "Name:\tsh\nUid:\t0\t0\t0\t0\nSigPnd:\t0000000000000000\nShdPnd:\t0000000000000000\n")
 	w.write(w.proc, dir+"/fd/0", "")
 	if net != "" {
 		w.link(dir+"/ns/net", net)
