@@ -75,7 +75,8 @@ type Collector struct {
 	downAt  time.Time
 	rareAt  time.Time // when what changes seldom was last read
 	said    map[string]bool
-	failing struct{ counts, cpus, devices, net string }
+	host    hostKills
+	failing struct{ counts, cpus, devices, net, kills string }
 }
 
 // New looks at the host, and hooks itself to the inventory, whose Run must not
@@ -226,13 +227,16 @@ func (c *Collector) Collect(now time.Time) *Snapshot {
 		}
 	}
 	c.readHost()
+	c.settleSuspects()
 
 	s := &c.snap
 	s.Time, s.Mode, s.Devices = now, c.cgroups.Mode(), c.devices
 	s.Containers = s.Containers[:0]
 	for _, t := range c.known {
 		t.CPUs = s.CPUs
-		s.Containers = append(s.Containers, &t.Container)
+		if t.seen == now {
+			s.Containers = append(s.Containers, &t.Container)
+		}
 	}
 	slices.SortFunc(s.Containers, func(a, b *Container) int {
 		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.ID, b.ID))
@@ -281,13 +285,20 @@ func (c *Collector) match(now time.Time) {
 		c.update(t, in)
 	}
 	for id, t := range c.known {
-		if t.seen != now {
-			t.close()
+		if t.seen == now {
+			continue
+		}
+		t.close()
+		if now.Sub(t.event) > eventLead {
 			delete(c.known, id)
 		}
 	}
 	clear(c.list) // it holds the maps of containers
 }
+
+// eventLead is how long events may be ahead of the inventory: it inspects a
+// container before it holds it.
+const eventLead = 30 * time.Second
 
 // check counts a failure, logs it once for as long as it says the same (last
 // remembers it), and tells whether there was none.

@@ -15,7 +15,8 @@ import (
 // tracked is a container, and what is remembered of it between collections.
 type tracked struct {
 	Container
-	seen    time.Time
+	seen    time.Time      // when the inventory last held it
+	event   time.Time      // when an event last told of it
 	reader  *cgroup.Reader // nil while it does not run, or could not be found yet
 	start   uint64         // of init, with which Pid names a process
 	last    time.Time      // when reader last read; zero if it did not yet

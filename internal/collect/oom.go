@@ -25,7 +25,35 @@ type oomState struct {
 	// Of the life that events tell of, which may be a later one.
 	told    time.Time // when the Engine sent an oom event; zero if it did not
 	watched bool      // it ran while we watched
-	fatal   bool      // its end is counted as a kill of PID 1
+	deaths  []death   // the last ones, in order
+}
+
+// death is an end of the container's processes.
+type death struct {
+	at    time.Time
+	fatal bool // PID 1 was killed for want of memory
+	event bool // its event has come
+}
+
+// deathsKept bounds what is remembered of a container that ends again and again.
+const deathsKept = 16
+
+func (o *oomState) died(d death) {
+	o.deaths = append(o.deaths, d)
+	if n := len(o.deaths) - deathsKept; n > 0 {
+		o.deaths = append(o.deaths[:0], o.deaths[n:]...)
+	}
+}
+
+// eventOf finds the end that the Engine says was at that time: its event is the
+// first one after it.
+func (o *oomState) eventOf(finished time.Time) *death {
+	for i := range o.deaths {
+		if d := &o.deaths[i]; !d.at.Before(finished) && d.at.Sub(finished) < eventLead {
+			return d
+		}
+	}
+	return nil
 }
 
 // settleAfter is how long a kill waits. A process that was sent SIGKILL and has
@@ -55,6 +83,7 @@ func (c *Collector) countKills(t *tracked, now time.Time) {
 		killed -= o.last
 	}
 	if killed > 0 {
+		c.host.attributed += int(killed)      //nolint:gosec // kills are few
 		o.old = !o.read && c.startedBefore(t) // nobody knows when that was
 		o.unsettled, o.since = o.unsettled+killed, now
 	}
@@ -144,9 +173,10 @@ func (c *Collector) follow(e docker.Event, now time.Time) {
 		t.ID, t.Name = e.ID, e.Attributes["name"]
 		c.known[e.ID] = t
 	}
+	t.event = now
 	switch e.Action {
 	case "start":
-		t.oom.told, t.oom.fatal, t.oom.watched = time.Time{}, false, true
+		t.oom.watched = true
 	case "oom":
 		t.oom.told = e.Time
 		c.readNow(t, now)
@@ -168,12 +198,23 @@ func (c *Collector) readNow(t *tracked, now time.Time) {
 	c.read(t, now)
 }
 
-// die judges an end.
+// die judges an end, unless an inspect was faster.
 func (c *Collector) die(t *tracked, e docker.Event) {
 	code := exitCode(e.Attributes["exitCode"])
 	t.Exits++
 	c.queue = append(c.queue, Event{Time: e.Time, Name: EventExit, ContainerID: t.ID, ContainerName: t.Name, ExitCode: code})
-	c.settle(t, e.Time, code == exitKilled && (t.oom.unsettled > 0 || t.toldOfOOM(e.Time)))
+	for i := range t.oom.deaths {
+		if d := &t.oom.deaths[i]; !d.event && !d.at.After(e.Time) {
+			d.event = true
+			return
+		}
+	}
+	fatal := code == exitKilled && (t.oom.unsettled > 0 || t.toldOfOOM(e.Time))
+	t.oom.died(death{at: e.Time, fatal: fatal, event: true})
+	if code == exitKilled && !fatal {
+		c.host.suspects = append(c.host.suspects, suspect{t, e.Time})
+	}
+	c.settle(t, e.Time, fatal)
 	t.close()
 }
 
@@ -188,17 +229,22 @@ func exitCode(s string) int {
 }
 
 // toldOfOOM says that the Engine sent an oom event in the life that ended at
-// that time, and not in an earlier one whose end was missed.
+// that time, and not in an earlier one whose end was missed. The Engine notes a start a
+// little after it happened.
 func (t *tracked) toldOfOOM(end time.Time) bool {
+	const late = 2 * time.Second
 	began, err := time.Parse(time.RFC3339Nano, t.StartedAt)
 	known := err == nil && began.Before(end) // else the Engine tells of a later life already
-	return !t.oom.told.IsZero() && (!known || !t.oom.told.Before(began))
+	return !t.oom.told.IsZero() && (!known || t.oom.told.After(began.Add(-late)))
 }
 
 // settle decides what the undecided kills were, now that PID 1 has ended.
 func (c *Collector) settle(t *tracked, at time.Time, fatal bool) {
 	o := &t.oom
 	if fatal {
+		if o.unsettled == 0 {
+			c.host.attributed++ // its cgroup was gone before the counter was read
+		}
 		t.Kills.Fatal++
 		c.tellKill(t, at, 1, false)
 		o.unsettled -= min(o.unsettled, 1)
@@ -206,23 +252,28 @@ func (c *Collector) settle(t *tracked, at time.Time, fatal bool) {
 	if o.unsettled > 0 {
 		c.survived(t, at)
 	}
-	o.told, o.fatal = time.Time{}, fatal
+	o.told = time.Time{}
 }
 
 // settleByInspect takes the Engine's word for an end whose event said too
 // little, or was missed.
 func (c *Collector) settleByInspect(t *tracked) {
 	d := t.Detail
-	if t.Running || !t.oom.watched || d == nil || d.State != "exited" && d.State != "dead" {
+	if t.Running || !t.oom.watched || d == nil || d.State != "exited" && d.State != "dead" && d.State != "restarting" {
 		return
 	}
 	t.oom.watched = false
-	if !d.OOMKilled || d.ExitCode != exitKilled || t.oom.fatal {
+	finished, err := time.Parse(time.RFC3339Nano, d.FinishedAt)
+	if err != nil || !d.OOMKilled || d.ExitCode != exitKilled {
 		return
 	}
-	at, err := time.Parse(time.RFC3339Nano, d.FinishedAt)
-	if err != nil {
-		at = time.Now()
+	switch known := t.oom.eventOf(finished); {
+	case known == nil:
+		t.oom.died(death{at: finished, fatal: true})
+	case known.fatal:
+		return
+	default:
+		known.fatal = true
 	}
-	c.settle(t, at, true)
+	c.settle(t, finished, true)
 }

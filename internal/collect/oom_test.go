@@ -87,10 +87,17 @@ func TestShortLived(t *testing.T) {
 	w.collect(c)
 	w.event("start", "brief", 0)
 	w.event("oom", "brief", 0)
+	w.collect(c) // the inventory does not hold it yet
 	w.event("die", "brief", 137)
 	s := w.collect(c)
 	if got := told(s); got != "brief: 1, pid1_alive=false" || len(s.Containers) != 0 {
 		t.Errorf("told: %s; containers %v", got, s.Containers)
+	}
+	for range 5 {
+		w.collect(c)
+	}
+	if len(c.known) != 0 {
+		t.Error("it is never forgotten")
 	}
 }
 
@@ -164,5 +171,42 @@ func TestKillsBeforeTheMonitor(t *testing.T) {
 	w.collect(c)
 	if got := told(w.collect(c)); got != "stuck: 1, pid1_alive=true" {
 		t.Errorf("told: %s", got)
+	}
+}
+
+// TestLostOOMEvent: the Engine says nothing but exit code 137, but the host had
+// a kill that was nobody else's. Without one it was `docker kill`.
+func TestLostOOMEvent(t *testing.T) {
+	tests := []struct {
+		name  string
+		after func(w *world, c *Collector)
+		want  Kills
+	}{
+		{"a kill", func(w *world, _ *Collector) { w.hostKills(6) }, Kills{Fatal: 1}},
+		{"no kill", func(*world, *Collector) {}, Kills{}},
+		{"counted just before the collection before", func(w *world, c *Collector) { w.hostKills(6); w.collect(c) }, Kills{Fatal: 1}},
+		{"long ago", func(w *world, c *Collector) { w.hostKills(6); w.collect(c); w.collect(c) }, Kills{}},
+		{"another container's", func(w *world, _ *Collector) {
+			w.hostKills(6)
+			w.counters("other", 1<<20, 1)
+		}, Kills{}},
+		{"no vmstat", func(w *world, _ *Collector) { w.write(w.proc, "vmstat", "nr_free 1\n") }, Kills{}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.run("leak", 100, "bridge")
+			w.run("other", 101, "bridge")
+			c := w.collector()
+			w.collect(c)
+			tt.after(w, c)
+			w.end("leak", 137, false)
+			w.event("die", "leak", 137)
+			w.collect(c)
+			s := w.collect(c)
+			if got := find(t, s, "leak").Kills; got != tt.want {
+				t.Errorf("kills %+v, want %+v", got, tt.want)
+			}
+		})
 	}
 }

@@ -17,6 +17,7 @@ type Snapshot struct {
 	CPUs       int                      // of the host
 	Host       []Interface              // its network interfaces, without those that are the other end of a container's
 	Devices    map[procfs.Device]string // names of block devices
+	OOMKills   cgroup.Value             // on the host since it was booted, in containers or not
 	Engine     Engine
 	Containers []*Container // stopped ones too; by name
 	Events     []Event      // since the last snapshot

@@ -20,6 +20,7 @@ type Table struct {
 	engine   []ofEngine
 	own      []ofSnapshot
 	errors   Metric
+	hostOOM  Metric
 	ids      map[procfs.Device]string // devices without a name
 }
 
@@ -77,6 +78,10 @@ func NewTable() *Table {
 			{Metric{"docker_containers_stopped", "docker.containers.stopped", Gauge, "containers", 1, nil, "Containers that do not run.", "the inventory"}, func(s *Snapshot) float64 { return float64(s.count(false)) }},
 			{Metric{"monitor_collection_duration_seconds", "", Gauge, "seconds", 1, nil, "What the last collection took.", "the monitor"}, func(s *Snapshot) float64 { return s.Took.Seconds() }},
 			{Metric{"monitor_collection_timestamp_seconds", "", Gauge, "seconds", 1, nil, "When the last collection was, in seconds since 1970.", "the monitor"}, func(s *Snapshot) float64 { return float64(s.Time.UnixMilli()) / 1000 }},
+		},
+		hostOOM: Metric{
+			"host_oom_kills_total", "system.oom_kills", Counter, "kills", 1, nil,
+			"Processes that the OOM killer killed since the host was booted, in containers or not.", "/proc/vmstat oom_kill",
 		},
 		errors: Metric{
 			"monitor_collection_errors_total", "", Counter, "errors", 1, []string{"source"},
@@ -152,7 +157,7 @@ func (t *Table) Others() []*Metric {
 	for i := range t.own {
 		out = append(out, &t.own[i].Metric)
 	}
-	return append(out, &t.errors)
+	return append(out, &t.hostOOM, &t.errors)
 }
 
 // Container emits the values of a container.
@@ -215,6 +220,9 @@ func emitInterfaces(rows []perInterface, list []Interface, emit Emit) {
 // Rest emits the values of the host, the Engine and the monitor.
 func (t *Table) Rest(s *Snapshot, emit Emit) {
 	emitInterfaces(t.host, s.Host, emit)
+	if s.OOMKills.Set {
+		emit(&t.hostOOM, float64(s.OOMKills.N), Labels{})
+	}
 	if s.Engine.Counts != nil {
 		for i := range t.engine {
 			emit(&t.engine[i].Metric, float64(t.engine[i].read(s.Engine.Counts)), Labels{})

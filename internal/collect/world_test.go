@@ -45,6 +45,7 @@ func newWorld(t *testing.T) *world {
 	w.write(w.cgroup, "cgroup.procs", fmt.Sprintln(os.Getpid()))
 	w.write(w.proc, "stat", "cpu 1\ncpu0 1\ncpu1 1\n")
 	w.write(w.proc, "partitions", "major minor  #blocks  name\n\n 254 0 1 vda\n")
+	w.hostKills(5)
 	w.link("self", fmt.Sprint(self))
 	w.process(self, "/", "net:[7]")
 	w.process(1, "/init.scope", "net:[1]")
@@ -159,9 +160,14 @@ func (w *world) end(name string, code int, oomKilled bool) {
 
 func (w *world) event(action, name string, code int) {
 	w.onEvent(docker.Event{
-		Action: action, ID: id(name), Time: w.now.Add(time.Hour),
+		Action: action, ID: id(name), Time: w.now.Add(time.Second),
 		Attributes: map[string]string{"name": name, "exitCode": fmt.Sprint(code)},
 	})
+}
+
+// hostKills writes how many kills the host had.
+func (w *world) hostKills(n int) {
+	w.write(w.proc, "vmstat", fmt.Sprintf("nr_free 1\noom_kill %d\n", n))
 }
 
 // collect collects ten seconds later.

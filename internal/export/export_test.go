@@ -65,6 +65,7 @@ func full(at time.Time, n uint64) *collect.Snapshot {
 	return &collect.Snapshot{
 		Time: at, Took: 3 * time.Millisecond, Mode: cgroup.Hybrid, CPUs: 2,
 		Host:       []collect.Interface{{Interface: procfs.Interface{Name: "enp0s3", Rx: procfs.Traffic{Bytes: 5}}}},
+		OOMKills:   set(7),
 		Engine:     collect.Engine{Up: true, Counts: &docker.Counts{Images: 1, Volumes: 2, Dangling: 1, Networks: 3}},
 		Containers: []*collect.Container{dead, web, double},
 		Events: []collect.Event{

@@ -51,3 +51,22 @@ func (p FS) BlockDevices() (map[Device]string, error) {
 	}
 	return out, nil
 }
+
+// OOMKills is how many processes the OOM killer has killed since the host was
+// booted, in containers or not: oom_kill of /proc/vmstat, since Linux 4.13.
+func (p FS) OOMKills() (uint64, error) {
+	b, err := fs.ReadFile(p.root, "vmstat")
+	if err != nil {
+		return 0, fmt.Errorf("count OOM kills: %w", err)
+	}
+	for line := range strings.Lines(string(b)) {
+		if n, ok := strings.CutPrefix(line, "oom_kill "); ok {
+			kills, err := strconv.ParseUint(strings.TrimSpace(n), 10, 64)
+			if err != nil {
+				return 0, fmt.Errorf("count OOM kills: %w", err)
+			}
+			return kills, nil
+		}
+	}
+	return 0, errors.New("count OOM kills: no line oom_kill in vmstat")
+}

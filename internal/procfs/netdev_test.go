@@ -73,6 +73,10 @@ func TestHostFacts(t *testing.T) {
 	if m, err := New(root).BlockDevices(); m[Device{254, 0}] != "vda" || m[Device{8, 1}] != "sda1" || len(m) != 2 || err != nil {
 		t.Errorf("block devices %v, error %v", m, err)
 	}
+	root["vmstat"] = &fstest.MapFile{Data: []byte("nr_free_pages 5\noom_kill 11\nlast 1\n")}
+	if n, err := New(root).OOMKills(); n != 11 || err != nil {
+		t.Errorf("%d kills, error %v", n, err)
+	}
 	if _, err := New(fstest.MapFS{}).CPUs(); err == nil {
 		t.Error("no stat is no error")
 	}
