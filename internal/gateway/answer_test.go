@@ -160,7 +160,7 @@ func TestNewerEngineSpeaksAnAPIThatWeKnow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close() //nolint:errcheck // a test
+	defer c.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	if _, err := c.ContainerList(ctx, client.ContainerListOptions{}); err != nil {

@@ -56,7 +56,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	t.v = s.cfg.Authorizer.Authorize(context.WithoutCancel(r.Context()), who, req)
 	defer t.v.Finish(0, false) // does nothing if the answer's head has recorded it
 	s.conns.belongs(c, t.v.Caller)
-	t.run()
+	t.run() //nolint:contextcheck // see whileConnected
 }
 
 // closed says why no request can be carried now, "" if it can.

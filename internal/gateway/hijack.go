@@ -62,7 +62,7 @@ func (t *task) tunnel(ex *exchange) {
 		t.fail(http.StatusBadGateway, "vitrine: the connection cannot be taken over")
 		return
 	}
-	defer client.Close() //nolint:errcheck // both sides have ended
+	defer client.Close()
 	t.v.Finish(ex.res.StatusCode, false)
 	if !ex.stop() {
 		return // the client had gone
@@ -85,7 +85,7 @@ func (s *Server) join(client net.Conn, clientIn *bufio.Reader, daemon *upConn) {
 	inDone, outDone, watchDone := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	closeBoth := func() {
 		_ = client.Close()
-		_ = daemon.Conn.Close()
+		daemon.close()
 	}
 	go func() {
 		defer close(inDone)

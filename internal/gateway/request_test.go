@@ -15,6 +15,7 @@ import (
 	"vitrine/internal/identity"
 	"vitrine/internal/policy"
 	"vitrine/internal/ticket"
+	"vitrine/test/wait"
 )
 
 func TestRequestIsRebuiltFromTheOperation(t *testing.T) {
@@ -80,8 +81,8 @@ func TestRequestWithoutTicketClosed(t *testing.T) {
 	cfg := g.config()
 	up := newUpstream(cfg)
 	a, b := net.Pipe()
-	defer a.Close()                                                                                     //nolint:errcheck // a test
-	defer b.Close()                                                                                     //nolint:errcheck // a test
+	defer a.Close()
+	defer b.Close()
 	if err := up.write(newUpConn(a), &outgoing{method: "GET", uri: "/_ping"}, ""); err != errNoTicket { //nolint:errorlint // exactly this
 		t.Errorf("write without a ticket: %v", err)
 	}
@@ -90,8 +91,14 @@ func TestRequestWithoutTicketClosed(t *testing.T) {
 func TestWhatCannotBeWrittenClosed(t *testing.T) {
 	up := newUpstream(Config{})
 	for _, out := range []outgoing{
-		{method: "GET", uri: "/x y"}, {method: "GET", uri: "/x\r\nHost: y"}, {method: "GET", uri: ""}, {method: "GET", uri: "http://x/"},
-		{method: "GE T", uri: "/"}, {method: "", uri: "/"}, {method: "GET", uri: "/\x7f"}, {method: "GET", uri: "/ü"},
+		{method: "GET", uri: "/x y"},
+		{method: "GET", uri: "/x\r\nHost: y"},
+		{method: "GET", uri: ""},
+		{method: "GET", uri: "http://x/"},
+		{method: "GE T", uri: "/"},
+		{method: "", uri: "/"},
+		{method: "GET", uri: "/\x7f"},
+		{method: "GET", uri: "/ü"},
 		{method: "GET", uri: "/", header: http.Header{"A": {"b\r\nX: y"}}},
 	} {
 		a, b := net.Pipe()
@@ -258,7 +265,7 @@ func TestDaemonThatIsNotThere(t *testing.T) {
 		_, _ = io.WriteString(w, "OK")
 	})}
 	go func() { _ = srv.Serve(l) }()
-	eventually(t, "the daemon", g.srv.Ready)
+	wait.Until(t, "the daemon", g.srv.Ready)
 	if status, body := g.do("GET", "/_ping", "", ""); status != 200 || body != "OK" {
 		t.Errorf("when it was up: %d %s", status, body)
 	}
@@ -317,7 +324,7 @@ func TestAnswerCutShortIsNotPassedAsWhole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer res.Body.Close() //nolint:errcheck // a test
+	defer res.Body.Close()
 	if body, err := io.ReadAll(res.Body); err == nil {
 		t.Errorf("read %q without an error", body)
 	}

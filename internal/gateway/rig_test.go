@@ -21,6 +21,7 @@ import (
 	"vitrine/internal/identity"
 	"vitrine/internal/policy"
 	"vitrine/internal/ticket"
+	"vitrine/test/wait"
 )
 
 func TestMain(m *testing.M) {
@@ -109,7 +110,7 @@ func (g *rig) reached() []string {
 func (g *rig) recorded(n int) []audit.Record {
 	g.t.Helper()
 	var got []audit.Record
-	eventually(g.t, "audit records", func() bool {
+	wait.Until(g.t, "audit records", func() bool {
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		got = append([]audit.Record(nil), g.records...)
@@ -166,7 +167,7 @@ func startRaw(t testing.TB, serve func(g *rig, c *net.UnixConn, br *bufio.Reader
 				return
 			}
 			wg.Go(func() {
-				defer c.Close() //nolint:errcheck // a test
+				defer c.Close()
 				br := bufio.NewReader(c)
 				for {
 					r, err := http.ReadRequest(br)
@@ -189,7 +190,7 @@ func startRaw(t testing.TB, serve func(g *rig, c *net.UnixConn, br *bufio.Reader
 
 func newRig(t testing.TB) *rig {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "gw") // t.TempDir is too long for a socket's path
+	dir, err := os.MkdirTemp("", "gw") //nolint:usetesting // t.TempDir is too long for a socket's path
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +220,7 @@ func (g *rig) config() Config {
 func (g *rig) run(options ...option) {
 	g.t.Helper()
 	g.start(options...)
-	eventually(g.t, "the gateway to see the daemon", g.srv.Ready)
+	wait.Until(g.t, "the gateway to see the daemon", g.srv.Ready)
 }
 
 func (g *rig) start(options ...option) {
@@ -229,7 +230,7 @@ func (g *rig) start(options ...option) {
 		o(&cfg)
 	}
 	if len(cfg.Listeners) == 0 {
-		l, err := ListenUnix(g.sock, 0o666, -1)
+		l, err := ListenUnix(g.t.Context(), g.sock, 0o666, -1)
 		if err != nil {
 			g.t.Fatal(err)
 		}
@@ -307,7 +308,7 @@ func (g *rig) do(method, uri, contentType, body string) (int, string) {
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	defer res.Body.Close() //nolint:errcheck // a test
+	defer res.Body.Close()
 	b, err := io.ReadAll(res.Body)
 	if err != nil {
 		g.t.Fatal(err)
@@ -322,14 +323,4 @@ func listenUnix(t testing.TB, path string) net.Listener {
 		t.Fatal(err)
 	}
 	return l
-}
-
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
-		if ok() {
-			return
-		}
-	}
-	t.Fatalf("waited in vain for %s", what)
 }

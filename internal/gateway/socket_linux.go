@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -22,7 +23,7 @@ import (
 // answers is never taken over, and nothing but a stale socket is replaced. The
 // socket comes into being in a folder that nobody else can enter and is moved
 // into place when its mode and group are set, so it is never open wider.
-func ListenUnix(path string, mode fs.FileMode, gid int) (net.Listener, error) {
+func ListenUnix(ctx context.Context, path string, mode fs.FileMode, gid int) (net.Listener, error) {
 	dir := filepath.Dir(path)
 	if err := makeFolder(dir); err != nil {
 		return nil, err
@@ -32,14 +33,14 @@ func ListenUnix(path string, mode fs.FileMode, gid int) (net.Listener, error) {
 		return nil, err
 	}
 	defer unlock()
-	if err := removeStale(path); err != nil {
+	if err := removeStale(ctx, path); err != nil {
 		return nil, err
 	}
 	private, err := os.MkdirTemp(dir, ".") // 0700
 	if err != nil {
 		return nil, fmt.Errorf("make folder for socket %s: %w", path, err)
 	}
-	defer os.RemoveAll(private) //nolint:errcheck // empty by then
+	defer os.RemoveAll(private)
 	return bindAndMove(filepath.Join(private, "s"), path, mode, gid)
 }
 
@@ -96,11 +97,11 @@ func (l *unixListener) Close() error {
 func makeFolder(dir string) error {
 	info, err := os.Lstat(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil { //nolint:gosec // callers must be able to enter
 			return fmt.Errorf("make folder of %s: %w", dir, err)
 		}
 		if err = os.Mkdir(dir, 0o700); err == nil {
-			err = os.Chmod(dir, 0o755) // whatever the umask is
+			err = os.Chmod(dir, 0o755) //nolint:gosec // callers must be able to enter, whatever the umask is
 		}
 		if err != nil {
 			return fmt.Errorf("make folder %s: %w", dir, err)
@@ -136,7 +137,7 @@ func lockFolder(dir string) (unlock func(), err error) {
 }
 
 // removeStale removes a socket that nobody answers on.
-func removeStale(path string) error {
+func removeStale(ctx context.Context, path string) error {
 	info, err := os.Lstat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -146,7 +147,8 @@ func removeStale(path string) error {
 	case info.Mode().Type() != fs.ModeSocket:
 		return fmt.Errorf("%s exists and is not a socket: it is left alone", path)
 	}
-	c, err := net.DialTimeout("unix", path, time.Second)
+	d := net.Dialer{Timeout: time.Second}
+	c, err := d.DialContext(ctx, "unix", path)
 	if err == nil {
 		_ = c.Close()
 		return fmt.Errorf("%s still answers: is another one running?", path)
@@ -180,7 +182,7 @@ func hungUp(c net.Conn) bool {
 	}
 	gone := true
 	_ = raw.Control(func(fd uintptr) { // an error leaves gone: the connection is closed
-		fds := []unix.PollFd{{Fd: int32(fd)}}
+		fds := []unix.PollFd{{Fd: int32(fd)}} //nolint:gosec // a descriptor is an int
 		n, err := unix.Poll(fds, 0)
 		gone = err == nil && n > 0 && fds[0].Revents&(unix.POLLHUP|unix.POLLERR) != 0
 	})

@@ -15,7 +15,7 @@ func LoadTLS(cert, key, ca string) (*tls.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load certificate %s with key %s: %w", cert, key, err)
 	}
-	pem, err := os.ReadFile(ca) //nolint:gosec // the operator names the file
+	pem, err := os.ReadFile(ca)
 	if err != nil {
 		return nil, fmt.Errorf("read certificate authority: %w", err)
 	}

@@ -128,7 +128,7 @@ func (u *upstream) exchange(ctx context.Context, c *upConn, out *outgoing, writt
 	if written != nil {
 		written()
 	}
-	ex.res, err = c.readHead(out.method)
+	ex.res, err = c.readHead(out.method) //nolint:bodyclose // ex.close closes the connection, or has read the body to its end
 	if err != nil {
 		return ex, fmt.Errorf("read answer of the Docker Engine: %w", err)
 	}
@@ -218,7 +218,7 @@ func newUpConn(c net.Conn) *upConn {
 	return u
 }
 
-func (c *upConn) close() { _ = c.Conn.Close() }
+func (c *upConn) close() { _ = c.Close() }
 
 // stale: the daemon closed a shared connection before it answered anything.
 func (c *upConn) stale() bool { return c.used > 0 && !c.limit.any }

@@ -173,8 +173,10 @@ func TestHazardsElsewhere(t *testing.T) {
 func TestMintsAndEnters(t *testing.T) {
 	hub := "image:docker.io/library/%[1]s image:docker.io/%[1]s image:index.docker.io/library/%[1]s image:index.docker.io/%[1]s image:library/%[1]s image:%[1]s"
 	for _, c := range []struct{ method, uri, body, mints, enters string }{
-		{"POST", "/containers/create?name=/web", `{"Image":"a/b:1","Labels":{"k":"v","x=y":"z","n":null}}`,
-			"container-gid:* container-uid:* container:web image-id:* image:a/b label:k=v label:n=", ""},
+		{
+			"POST", "/containers/create?name=/web", `{"Image":"a/b:1","Labels":{"k":"v","x=y":"z","n":null}}`,
+			"container-gid:* container-uid:* container:web image-id:* image:a/b label:k=v label:n=", "",
+		},
 		{"POST", "/containers/create", `{"Image":"sha256:abc"}`, "container-gid:* container-uid:* image-id:*", ""},
 		{"POST", "/containers/x/rename?name=monitor", "", "container:monitor", ""},
 		{"POST", "/images/x/tag?repo=localhost:5000/x&tag=1", "", "image:localhost:5000/x", ""},
@@ -203,8 +205,10 @@ func TestMintsAndEnters(t *testing.T) {
 		{"GET", "/containers/web/logs", "", "", ""},
 		{"POST", "/containers/web/kill", "", "", ""},
 		{"POST", "/networks/n/connect", `{"container":"web"}`, "", "web"},
-		{"POST", "/containers/create", `{"HostConfig":{"PidMode":"container:a","NetworkMode":"container:b","IpcMode":"container:c","Cgroup":"container:d","VolumesFrom":["e:ro","/f"],"Links":["g:h"]}}`,
-			"container-gid:* container-uid:* image-id:*", "a b c d e f g"},
+		{
+			"POST", "/containers/create", `{"HostConfig":{"PidMode":"container:a","NetworkMode":"container:b","IpcMode":"container:c","Cgroup":"container:d","VolumesFrom":["e:ro","/f"],"Links":["g:h"]}}`,
+			"container-gid:* container-uid:* image-id:*", "a b c d e f g",
+		},
 	} {
 		op := mustParse(t, request(c.method, c.uri, c.body))
 		if got := strings.Join(op.Mints, " "); got != c.mints {

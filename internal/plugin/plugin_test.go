@@ -70,7 +70,7 @@ func (g *rig) record(r audit.Record) {
 
 func start(t testing.TB, change ...func(*Config)) *rig {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "pl") // t.TempDir is too long for a socket's path
+	dir, err := os.MkdirTemp("", "pl") //nolint:usetesting // t.TempDir is too long for a socket's path
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +121,7 @@ func (g *rig) post(path string, body []byte) (int, []byte) {
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	defer res.Body.Close() //nolint:errcheck // a test
+	defer res.Body.Close()
 	b, err := io.ReadAll(res.Body)
 	if err != nil {
 		g.t.Fatal(err)

@@ -330,7 +330,7 @@ func printable(s string) string {
 }
 
 // stackRoom is about what an evaluation takes of its goroutine's stack, in bytes.
-const stackRoom = 60 << 10
+const stackRoom = 120 << 10
 
 // growStack makes that room at once, rather than by a copy at each doubling.
 //

@@ -83,8 +83,12 @@ func reportCoverage(ctx context.Context, src *sources, w io.Writer) (whole bool,
 		}
 		covered += file.CoveredLines
 		lines += file.CoveredLines + file.NotCoveredLines
+		last := 0
 		for _, r := range file.NotCovered {
-			fmt.Fprintf(w, "not reached: %s:%d-%d\n", f.name, r.Start.Row, r.End.Row)
+			if r.Start.Row != last {
+				fmt.Fprintf(w, "not reached: %s:%d\n", f.name, r.Start.Row)
+			}
+			last = r.Start.Row
 		}
 	}
 	percent := 100.0

@@ -2,6 +2,7 @@ package ticket
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -148,7 +149,7 @@ func TestCheck(t *testing.T) {
 		{"closed: body where none was forwarded", post(Body{}), "POST", "/containers/create", body, false},
 		{"closed: body where a stream was forwarded", post(Opaque()), "POST", "/containers/create", body, false},
 		{"closed: other body of the same length", post(JSON(body, false)), "POST", "/containers/create", []byte(`{"Image":"xx"}`), false},
-		{"closed: longer body", post(JSON(body, false)), "POST", "/containers/create", append(body[:len(body):len(body)], ' '), false},
+		{"closed: longer body", post(JSON(body, false)), "POST", "/containers/create", append(slices.Clip(body), ' '), false},
 		{"closed: other password", post(JSON(body, true)), "POST", "/containers/create", []byte(`{"Image":"xx"}`), false},
 		{"closed: empty request", post(Body{}), "", "", nil, false},
 	} {
