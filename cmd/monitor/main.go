@@ -56,6 +56,7 @@ func run(ctx context.Context, args []string, std streams) int {
 	root.SetErr(std.err)
 	root.SetArgs(args)
 	root.CompletionOptions.DisableDefaultCmd = true
+	//nolint:contextcheck // the commands take it from cobra
 	root.AddCommand(runCommand(std), onceCommand(std), versionCommand(std))
 
 	err := root.ExecuteContext(ctx)

@@ -2,6 +2,7 @@ package aggregate
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -33,7 +34,7 @@ func get(a *Aggregator, prom, label string) string {
 	a.Look(func(v *View) {
 		all := v.Rest
 		for _, c := range v.Containers {
-			all = append(all[:len(all):len(all)], c.Series...)
+			all = append(slices.Clip(all), c.Series...)
 		}
 		for _, s := range all {
 			if s.Metric.Prom == prom && s.Labels[0] == label {

@@ -124,8 +124,13 @@ func dump(s *Stats) string {
 		name string
 		of   any
 	}{
-		{"CPU", s.CPU}, {"Memory", s.Memory}, {"OOM", s.OOM}, {"Pids", s.Pids},
-		{"Pressure.CPU", s.Pressure.CPU}, {"Pressure.Memory", s.Pressure.Memory}, {"Pressure.IO", s.Pressure.IO},
+		{"CPU", s.CPU},
+		{"Memory", s.Memory},
+		{"OOM", s.OOM},
+		{"Pids", s.Pids},
+		{"Pressure.CPU", s.Pressure.CPU},
+		{"Pressure.Memory", s.Pressure.Memory},
+		{"Pressure.IO", s.Pressure.IO},
 	} {
 		v := reflect.ValueOf(part.of)
 		for i := range v.NumField() {

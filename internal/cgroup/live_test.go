@@ -3,6 +3,7 @@ package cgroup
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"testing"
@@ -27,9 +28,7 @@ func live(t *testing.T) (*Host, string, Membership) {
 	name := fmt.Sprintf("vitrine-live-%d", time.Now().UnixNano())
 	member := Membership{}
 	mounts := map[string]string{"": h.v2}
-	for controller, mount := range h.v1 {
-		mounts[controller] = mount
-	}
+	maps.Copy(mounts, h.v1)
 	for controller, mount := range mounts {
 		if mount == "" {
 			continue

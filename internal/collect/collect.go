@@ -62,6 +62,7 @@ type Collector struct {
 	lost    atomic.Uint64 // events for which there was no room
 
 	mu      sync.Mutex
+	round   uint64 // collections so far
 	known   map[string]*tracked
 	list    []docker.Container  // in one collection
 	owners  map[string]*tracked // in one collection, by network namespace
@@ -206,6 +207,7 @@ func (c *Collector) Collect(now time.Time) *Snapshot {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	began := time.Now()
+	c.round++
 	c.followAll(now)
 	c.engine(now)
 	rare := now.Sub(c.rareAt) >= time.Minute
@@ -234,7 +236,7 @@ func (c *Collector) Collect(now time.Time) *Snapshot {
 	s.Containers = s.Containers[:0]
 	for _, t := range c.known {
 		t.CPUs = s.CPUs
-		if t.seen == now {
+		if t.round == c.round {
 			s.Containers = append(s.Containers, &t.Container)
 		}
 	}
@@ -281,11 +283,11 @@ func (c *Collector) match(now time.Time) {
 			t = &tracked{}
 			c.known[in.ID] = t
 		}
-		t.seen = now
+		t.round = c.round
 		c.update(t, in)
 	}
 	for id, t := range c.known {
-		if t.seen == now {
+		if t.round == c.round {
 			continue
 		}
 		t.close()

@@ -15,7 +15,7 @@ import (
 // tracked is a container, and what is remembered of it between collections.
 type tracked struct {
 	Container
-	seen    time.Time      // when the inventory last held it
+	round   uint64         // the last collection at which the inventory held it
 	event   time.Time      // when an event last told of it
 	reader  *cgroup.Reader // nil while it does not run, or could not be found yet
 	start   uint64         // of init, with which Pid names a process

@@ -49,7 +49,8 @@ func NewTable() *Table {
 	return &Table{
 		scalars: rows(),
 		kills: Metric{
-			"docker_oom_kills_total", "docker.oom_kills", Counter, "kills", 1, []string{"pid1_alive"},
+			"docker_oom_kills_total", "docker.oom_kills", Counter, "kills", 1,
+			[]string{"pid1_alive"},
 			"Processes that the OOM killer killed. pid1_alive=true: PID 1 lives on, the Engine says Up, and the container may be stuck; false: it ended by that.",
 			"v1: memory.oom_control oom_kill, nested cgroups added; v2: memory.events oom_kill; ends: exit code 137 and an oom event",
 		},
@@ -84,7 +85,8 @@ func NewTable() *Table {
 			"Processes that the OOM killer killed since the host was booted, in containers or not.", "/proc/vmstat oom_kill",
 		},
 		errors: Metric{
-			"monitor_collection_errors_total", "", Counter, "errors", 1, []string{"source"},
+			"monitor_collection_errors_total", "", Counter, "errors", 1,
+			[]string{"source"},
 			"What could not be read; the log has the reasons.", "the monitor",
 		},
 		ids: map[procfs.Device]string{},

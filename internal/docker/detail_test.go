@@ -3,6 +3,8 @@ package docker
 import (
 	"reflect"
 	"testing"
+
+	"vitrine/test/wait"
 )
 
 // TestDetail: what an inspect of a container in two networks says.
@@ -50,7 +52,7 @@ func TestKeepDetails(t *testing.T) {
 		}
 	})
 	e.follow(inv)
-	eventually(t, "ready", inv.Ready)
+	wait.Until(t, "ready", inv.Ready)
 	e.mu.Lock()
 	e.containers[id(1)]["State"] = map[string]any{"Status": "exited", "Running": false, "ExitCode": 137, "OOMKilled": true}
 	e.streams[0] <- `{"Type":"container","Action":"die","timeNano":1700000000000000000,"Actor":{"ID":"` + id(1) + `","Attributes":{"exitCode":"137","name":"web"}}}` + "\n"
@@ -58,7 +60,7 @@ func TestKeepDetails(t *testing.T) {
 	if code := <-codes; code != "137" {
 		t.Errorf("exit code %q of the event", code)
 	}
-	eventually(t, "exited", func() bool {
+	wait.Until(t, "exited", func() bool {
 		c, _ := inv.Lookup("web")
 		return c.Detail.State == "exited" && c.Detail.ExitCode == 137 && c.Detail.OOMKilled && len(inv.Append(nil)) == 1
 	})

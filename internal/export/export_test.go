@@ -301,7 +301,7 @@ func TestDocs(t *testing.T) {
 	b.WriteString(docsTail)
 	const name = "../../docs/metrics.md"
 	if *update {
-		if err := os.WriteFile(name, []byte(b.String()), 0o644); err != nil { //nolint:gosec // documentation is for everybody
+		if err := os.WriteFile(name, []byte(b.String()), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

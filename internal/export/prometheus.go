@@ -11,7 +11,6 @@
 package export
 
 import (
-	"bytes"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -41,11 +40,8 @@ func Metrics(a *aggregate.Aggregator, self prometheus.Gatherer) http.Handler {
 			http.Error(w, "too many scrapes at once", http.StatusServiceUnavailable)
 			return
 		}
-		format := expfmt.NegotiateIncludingOpenMetrics(r.Header)
+		format := expfmt.NegotiateAccept(r.Header, expfmt.NewFormat(expfmt.TypeTextPlain), expfmt.NewFormat(expfmt.TypeOpenMetrics))
 		open := format.FormatType() == expfmt.TypeOpenMetrics
-		if !open { // protocol buffers are not offered
-			format = expfmt.NewFormat(expfmt.TypeTextPlain)
-		}
 		p := page{open: open}
 		a.Look(func(v *aggregate.View) { p.view(v, a.Table()) })
 		if err := p.gather(self, format); err != nil {
@@ -53,17 +49,23 @@ func Metrics(a *aggregate.Aggregator, self prometheus.Gatherer) http.Handler {
 			return
 		}
 		if open {
-			p.WriteString("# EOF\n")
+			p.b = append(p.b, "# EOF\n"...)
 		}
 		w.Header().Set("Content-Type", string(format))
-		_, _ = w.Write(p.Bytes()) // the reader left
+		_, _ = w.Write(p.b) // the reader left
 	})
 }
 
 // page is one that is being made.
 type page struct {
-	bytes.Buffer
+	b    []byte
 	open bool // OpenMetrics
+}
+
+// Write appends, and never fails.
+func (p *page) Write(b []byte) (int, error) {
+	p.b = append(p.b, b...)
+	return len(b), nil
 }
 
 func (p *page) view(v *aggregate.View, t *collect.Table) {
@@ -104,7 +106,7 @@ func (p *page) family(m *collect.Metric, series []aggregate.Series, container st
 			p.heading(m.Prom, kind, m.Help)
 			*begun = true
 		}
-		p.WriteString(m.Prom)
+		p.b = append(p.b, m.Prom...)
 		sep := byte('{')
 		if container != "" {
 			p.label(&sep, "container_name", container)
@@ -142,35 +144,35 @@ func Unit(prom string) string {
 }
 
 func (p *page) label(sep *byte, name, value string) {
-	p.WriteByte(*sep)
+	p.b = append(p.b, *sep)
 	*sep = ','
-	p.WriteString(name)
-	p.WriteString(`="`)
+	p.b = append(p.b, name...)
+	p.b = append(p.b, `="`...)
 	if !utf8.ValidString(value) {
 		value = strings.Trim(strconv.QuoteToASCII(value), `"`)
 	}
 	for i := range len(value) {
 		switch c := value[i]; c {
 		case '\\', '"':
-			p.WriteByte('\\')
-			p.WriteByte(c)
+			p.b = append(p.b, '\\')
+			p.b = append(p.b, c)
 		case '\n':
-			p.WriteString(`\n`)
+			p.b = append(p.b, `\n`...)
 		default:
-			p.WriteByte(c)
+			p.b = append(p.b, c)
 		}
 	}
-	p.WriteByte('"')
+	p.b = append(p.b, '"')
 }
 
 // value ends a line; sep tells whether there were labels.
 func (p *page) value(sep byte, v float64) {
 	if sep == ',' {
-		p.WriteByte('}')
+		p.b = append(p.b, '}')
 	}
-	p.WriteByte(' ')
-	p.Write(strconv.AppendFloat(p.AvailableBuffer(), v, 'g', -1, 64))
-	p.WriteByte('\n')
+	p.b = append(p.b, ' ')
+	p.b = strconv.AppendFloat(p.b, v, 'g', -1, 64)
+	p.b = append(p.b, '\n')
 }
 
 // infoName is the metric that has a container's tags as labels, to join with.
@@ -188,7 +190,7 @@ func (p *page) info(containers []*aggregate.Container) {
 			}
 			p.heading(infoName, kind, infoHelp)
 		}
-		p.WriteString(infoName)
+		p.b = append(p.b, infoName...)
 		sep := byte('{')
 		p.label(&sep, "container_name", c.Name)
 		seen := map[string]bool{"container_name": true}
@@ -199,14 +201,14 @@ func (p *page) info(containers []*aggregate.Container) {
 				continue
 			}
 			seen[name] = true
-			value := t.Value
+			values := []string{t.Value}
 			for _, more := range tags[i+1:] {
 				if more.Key != t.Key {
 					break
 				}
-				value += "," + more.Value
+				values = append(values, more.Value)
 			}
-			p.label(&sep, name, value)
+			p.label(&sep, name, strings.Join(values, ","))
 		}
 		p.value(sep, 1)
 	}

@@ -55,13 +55,12 @@ func (f File) open() (int, error) {
 		//nolint:gosec // the name ends with a zero byte, and lives until the call returns
 		fd, _, errno := unix.Syscall6(unix.SYS_OPENAT, uintptr(cwd), uintptr(unsafe.Pointer(&f.name[0])),
 			unix.O_RDONLY|unix.O_CLOEXEC, 0, 0, 0)
-		switch errno {
-		case 0:
+		if errno == 0 {
 			return int(fd), nil
-		case unix.EINTR:
-			continue
 		}
-		return -1, errno
+		if errno != unix.EINTR {
+			return -1, errno
+		}
 	}
 }
 
