@@ -339,12 +339,8 @@ func (a *Attestor) proveHost(facts procfs.Process) error {
 	case a.known.blind():
 		return errors.New("in a mount namespace of its own, while some container's cannot be read")
 	default:
-		same, err := a.sameRoot(facts.PID, 1)
-		if err != nil {
+		if err := a.hostRoot(facts.PID); err != nil {
 			return err
-		}
-		if !same {
-			return errors.New("in a mount namespace of its own with a root directory that is not the host's")
 		}
 	}
 	if a.here.cgroupNS {
@@ -355,6 +351,20 @@ func (a *Attestor) proveHost(facts procfs.Process) error {
 		}
 	}
 	return nil
+}
+
+// hostRoot demands the root directory of PID 1, or of kthreadd where that one's
+// cannot be read. (After a switch_root kthreadd still has the initramfs, which
+// no process of a container can have either.)
+func (a *Attestor) hostRoot(pid int) error {
+	same, err := a.sameRoot(pid, 1)
+	if err != nil {
+		same, err = a.sameRoot(pid, 2)
+	}
+	if err == nil && !same {
+		err = errors.New("in a mount namespace of its own with a root directory that is not the host's")
+	}
+	return err
 }
 
 // blind says that some running container's mount namespace is not known.

@@ -29,17 +29,27 @@ func (a *Attestor) OwnContainer() (id string, known bool) {
 }
 
 // Group names those who share what a caller may use up: the container in whose
-// cgroup the peer is, or its user. It is a guess for limits, taken when a
-// connection is accepted and proven by nothing; never decide by it.
+// cgroup the peer is, or its user. A container that is not known yet, and who
+// imitates one, shares with others of that kind and user, so that one that has
+// just begun takes nothing from the host's. It is a guess for limits, taken when
+// a connection is accepted and proven by nothing; never decide by it.
 func (a *Attestor) Group(p *peercred.Peer) string {
-	if lines, err := a.proc.Cgroups(p.PID); err == nil {
-		a.known.mu.RLock()
-		defer a.known.mu.RUnlock()
-		for _, l := range lines {
-			if c, err := a.known.innermost(l); err == nil && c.id != "" && speaks(l.Path) {
-				return "container:" + c.id
-			}
+	user := "uid:" + strconv.FormatUint(uint64(p.UID), 10)
+	lines, err := a.proc.Cgroups(p.PID)
+	if err != nil {
+		return user
+	}
+	a.known.mu.RLock()
+	defer a.known.mu.RUnlock()
+	for _, l := range lines {
+		if c, err := a.known.innermost(l); err == nil && c.id != "" && speaks(l.Path) {
+			return "container:" + c.id
 		}
 	}
-	return "uid:" + strconv.FormatUint(uint64(p.UID), 10)
+	for _, l := range lines {
+		if strangers(l.Path, false, nil) != nil {
+			return "container-" + user
+		}
+	}
+	return user
 }

@@ -41,8 +41,9 @@ func TestGroup(t *testing.T) {
 	w.container(mon, 41, "/docker/"+mon, containerNS(1))
 	w.process(42, "/docker/"+mon+"/deeper", containerNS(1))
 	w.process(43, "/user.slice", hostNS)
+	w.process(44, "/docker/"+web, containerNS(2)) // has just begun
 	a := w.begin(Options{})
-	for pid, want := range map[int]string{41: "container:" + mon, 42: "container:" + mon, 43: "uid:0", 0: "uid:0"} {
+	for pid, want := range map[int]string{41: "container:" + mon, 42: "container:" + mon, 43: "uid:0", 0: "uid:0", 44: "container-uid:0"} {
 		if got := a.Group(w.peer(pid)); got != want {
 			t.Errorf("group of process %d = %q, want %q", pid, got, want)
 		}

@@ -97,6 +97,8 @@ func (inv *Inventory) follow(ctx context.Context) error {
 			inv.sweep()
 			err = inv.reconcile(ctx, false)
 		case err = <-failed:
+		case <-ctx.Done(): // the reader may see it first, and has nothing to say then
+			err = context.Cause(ctx)
 		}
 		if err != nil {
 			return err

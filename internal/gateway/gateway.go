@@ -26,8 +26,8 @@
 // that dockerd may give without asking us (301, 4xx, 5xx) prove nothing, so a
 // ping of our own every ten seconds makes sure.
 //
-// It decides nothing, cannot redact a stream, and does not filter lists: an
-// obligation that it cannot meet is a denial. Answers, uploads and tunnels are
+// It decides nothing, redacts no stream but that of events, and does not filter
+// lists: an obligation that it cannot meet is a denial. Answers, uploads and tunnels are
 // neither buffered nor cut when idle; what bounds them is Limits. The caller
 // must keep the folders of the sockets out of others' reach (ListenUnix checks
 // this), raise the limit of open files above Limits.Connections twice over,

@@ -126,11 +126,33 @@ func TestZeroDecisionClosed(t *testing.T) {
 }
 
 func TestNothingLoadedClosed(t *testing.T) {
-	d := New(Options{}).Decide(t.Context(), listing())
+	began := time.Now()
+	d := New(Options{Timeout: 50 * time.Millisecond}).Decide(t.Context(), listing())
 	if d.Allow || !d.Failed {
 		t.Fatalf("got %+v", d)
 	}
 	wantContains(t, d.Reasons[0], "no policy is loaded")
+	if took := time.Since(began); took < 50*time.Millisecond {
+		t.Errorf("denied after %s, without waiting for the first policy", took)
+	}
+}
+
+// Who asks between the start and the first policy is not refused for it.
+func TestFirstPolicyIsWaitedFor(t *testing.T) {
+	e := New(Options{Timeout: time.Minute})
+	answer := make(chan Decision)
+	go func() { answer <- e.Decide(context.Background(), listing()) }()
+	select {
+	case d := <-answer:
+		t.Fatalf("decided without a policy: %+v", d)
+	case <-time.After(20 * time.Millisecond):
+	}
+	if err := e.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if d := <-answer; d.Failed {
+		t.Errorf("got %+v", d)
+	}
 }
 
 func TestNoInputClosed(t *testing.T) {

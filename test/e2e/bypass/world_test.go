@@ -123,19 +123,22 @@ func (w world) fill() {
 	w.e.Docker(append(fat, "bb:1")...)
 	w.webRoot = "/proc/" + w.e.Docker("inspect", "--format", "{{.State.Pid}}", "web") + "/root"
 	w.e.Docker("swarm", "init", "--advertise-addr", "127.0.0.1", "--autolock")
-	w.eventually("the swarm to be made", func() error {
-		out, err := w.e.DockerCommand(w.e.Socket, "network", "inspect", "ingress").CombinedOutput()
-		if err == nil && w.e.Docker("node", "inspect", "--format", "{{.Status.State}}", "self") != "ready" {
-			err = errors.New("the node is not ready")
-		}
-		if err != nil {
-			return fmt.Errorf("%w: %s", err, out)
-		}
-		return nil
-	})
 	w.stdin(secret, "config", "create", "conf", "-")
 	w.e.Docker("service", "create", "--detach", "--no-resolve-image", "--replicas", "0", "--name", "svc", "--env", "TOKEN="+secret, "bb:1")
+	w.eventually("the swarm to be made", w.swarmIsMade)
 	w.names = strings.NewReplacer("{web}", w.web, "{monitor}", monitor, "{moni}", monitor[:12], "{exec}", w.exec())
+}
+
+// swarmIsMade: a swarm goes on making things of its own for some time.
+func (w world) swarmIsMade() error {
+	made := w.e.Docker("network", "ls", "--format", "network made {{.Name}}") + "\n" +
+		w.e.Docker("events", "--since", "10m", "--until", "0s", "--format", "{{.Type}} {{.Action}} {{.Actor.Attributes.name}}")
+	for _, what := range []string{"network made docker_gwbridge", "node update", "config create conf", "service create svc", "network create ingress"} {
+		if !strings.Contains(made, what) {
+			return fmt.Errorf("not yet: %s", what)
+		}
+	}
+	return nil
 }
 
 // stdin runs docker with a standard input.

@@ -208,7 +208,7 @@ func between(t *testing.T, e *engine.Engine) <-chan string {
 	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: "docker"})
 	proxy.Transport = e.Client().Transport
 	proxy.FlushInterval = -1
-	l, err := net.Listen("unix", e.Path("/run/between.sock")) //nolint:noctx // at once
+	l, err := net.Listen("unix", e.Path("/run/between.sock"))
 	must(t, err)
 	srv := &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/volumes" {

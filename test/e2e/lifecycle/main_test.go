@@ -1,9 +1,9 @@
 package lifecycle
 
 import (
-	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -32,7 +32,13 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer os.RemoveAll(scratch) //nolint:errcheck // nothing to do about it
+	defer os.RemoveAll(scratch)
+	// These tests wait more than they work: for dockerd's timeouts, and for ours.
+	flag.Parse()
+	if err := flag.Set("test.parallel", "4"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	return m.Run()
 }
 
@@ -73,7 +79,7 @@ func get(ctx context.Context, c *http.Client, path string, header ...string) (an
 	if err != nil {
 		return answer{}, err
 	}
-	defer res.Body.Close() //nolint:errcheck // read to its end
+	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
 	return answer{res.StatusCode, res.Header, string(body)}, err
 }
@@ -308,14 +314,4 @@ func metric(metrics, name string) string {
 		}
 	}
 	return ""
-}
-
-// output is a process's, which must go well.
-func output(t *testing.T, cmd interface{ CombinedOutput() ([]byte, error) }) string {
-	t.Helper()
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v: %v\n%s", cmd, err, out)
-	}
-	return string(bytes.TrimSpace(out))
 }

@@ -71,7 +71,7 @@ func (m *managed) healthy() {
 
 // build makes the plugin of the sources in scratch, once.
 var build = sync.OnceValue(func() error {
-	out, err := exec.Command("../../../scripts/plugin.sh", "build", scratch).CombinedOutput() //nolint:gosec,noctx // our own script
+	out, err := exec.Command("../../../scripts/plugin.sh", "build", scratch).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("plugin.sh build: %w\n%s", err, out)
 	}
@@ -92,7 +92,7 @@ func (m *managed) publish(tag string, change func(config string) string) {
 		if changed == string(data) {
 			m.t.Fatal("config.json was not changed")
 		}
-		must(m.t, os.WriteFile(file, []byte(changed), 0o644)) //nolint:gosec // not secret
+		must(m.t, os.WriteFile(file, []byte(changed), 0o644))
 	}
 	m.plugin("create", dir, repository+":"+tag)
 	m.plugin("push", repository+":"+tag)
@@ -118,7 +118,7 @@ func (m *managed) reconfigure(arg ...string) (out string, status int) {
 
 func (m *managed) script(name string, arg ...string) (out string, status int) {
 	m.t.Helper()
-	cmd := exec.CommandContext(m.t.Context(), "../../../scripts/"+name, arg...) //nolint:gosec // our own scripts
+	cmd := exec.CommandContext(m.t.Context(), "../../../scripts/"+name, arg...)
 	cmd.Env = append(os.Environ(), "DOCKER_HOST=unix://"+m.Socket, "DOCKER_CONFIG="+m.Dir+"/state/docker",
 		"DAEMON_JSON="+m.Path("/etc/docker/daemon.json"))
 	text, err := cmd.CombinedOutput()
@@ -146,11 +146,11 @@ func (m *managed) expectSettings(want ...string) {
 
 // pid is the plugin's, by the kernel's word on its socket.
 func (m *managed) pid() (int, error) {
-	c, err := net.Dial("unix", m.admin) //nolint:noctx // at once
+	c, err := net.Dial("unix", m.admin)
 	if err != nil {
 		return 0, err
 	}
-	defer c.Close() //nolint:errcheck // nothing to lose
+	defer c.Close()
 	raw, err := c.(*net.UnixConn).SyscallConn()
 	if err != nil {
 		return 0, err
@@ -262,7 +262,7 @@ func TestSetAndUpgradeTellTheGapInWhichNobodyIsAsked(t *testing.T) {
 }
 
 // What would not start is not even tried on the plugin that is asked, and what
-// the rehearsal cannot show is put back.
+// the rehearsal cannot show is put back, although dockerd takes its time.
 func TestChangeThatCannotBeLeavesThePluginAskedClosed(t *testing.T) {
 	m := installed(t)
 	m.named()
@@ -357,10 +357,10 @@ func TestManagedPluginDisabledWithoutAHangupRings(t *testing.T) {
 func TestManagedPluginWithABrokenFirstPolicyIsMendedByItsFileClosed(t *testing.T) {
 	m := installed(t)
 	folder := m.Path("/etc/docker/vitrine")
-	must(t, os.MkdirAll(folder, 0o755)) //nolint:gosec // as the real one is
+	must(t, os.MkdirAll(folder, 0o755))
 	write := func(rego string) {
 		t.Helper()
-		must(t, os.WriteFile(filepath.Join(folder, "authz.rego"), []byte(rego), 0o644)) //nolint:gosec // not secret
+		must(t, os.WriteFile(filepath.Join(folder, "authz.rego"), []byte(rego), 0o644))
 	}
 	write("package docker.authz\nallow if")
 	tell(t, m.Engine, named())
