@@ -1,0 +1,188 @@
+// Package aggregate turns collections into the series of one interval: each
+// value with its tags, and each counter with its rate since the collection before.
+//
+// It keeps the last interval only, and copies what it keeps, so that exporters
+// may look at any time. A counter that went back, or that has just begun, has no
+// rate: a rate is never guessed.
+package aggregate
+
+import (
+	"sync"
+	"time"
+
+	"vitrine/internal/cgroup"
+	"vitrine/internal/collect"
+	"vitrine/internal/docker"
+	"vitrine/internal/tag"
+)
+
+// Series is one metric's value in an interval.
+type Series struct {
+	Metric *collect.Metric
+	Labels collect.Labels // values of Metric.Labels
+	Value  float64
+	// Rate is the growth a second of a counter since the collection before, if HasRate.
+	Rate    float64
+	HasRate bool
+}
+
+// Converted is the value under the metric's second name, in that name's unit:
+// of a counter the rate. False if it has no such name, or no rate yet.
+func (s *Series) Converted() (float64, bool) {
+	switch {
+	case s.Metric.Name == "":
+		return 0, false
+	case s.Metric.Kind == collect.Counter:
+		return s.Rate * s.Metric.Scale, s.HasRate
+	}
+	return s.Value * s.Metric.Scale, true
+}
+
+// Container is a container and its series.
+type Container struct {
+	docker.Container
+	Tags   *tag.Tags
+	Series []Series // in the order of the table
+	// Read says that the kernel's counters were read.
+	Read bool
+
+	before  []Series
+	at      time.Time // of Series
+	started string
+	detail  *docker.Detail
+	rev     uint64
+	seen    uint64
+}
+
+// View is one interval.
+type View struct {
+	Time       time.Time
+	Mode       cgroup.Mode
+	Up         bool         // the Engine answers
+	Containers []*Container // by name
+	Rest       []Series     // of the host, the Engine and the monitor
+	Events     []collect.Event
+}
+
+// keptEvents is how many events a View looks back on.
+const keptEvents = 100
+
+// Aggregator keeps the last interval.
+type Aggregator struct {
+	tagger *tag.Tagger
+	table  *collect.Table
+
+	mu      sync.RWMutex
+	view    View
+	byID    map[string]*Container
+	before  []Series // of view.Rest
+	seen    uint64
+	current *Container
+	emit    collect.Emit
+}
+
+// New makes an Aggregator.
+func New(tagger *tag.Tagger) *Aggregator {
+	a := &Aggregator{tagger: tagger, table: collect.NewTable(), byID: map[string]*Container{}}
+	a.emit = func(m *collect.Metric, v float64, l collect.Labels) {
+		a.current.Series = append(a.current.Series, Series{Metric: m, Labels: l, Value: v})
+	}
+	return a
+}
+
+// Table is every metric that there is, for exporters that need to declare them.
+func (a *Aggregator) Table() *collect.Table { return a.table }
+
+// Look calls f with the last interval, which is empty before the first. f must
+// not keep what it sees, nor change it.
+func (a *Aggregator) Look(f func(*View)) {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	f(&a.view)
+}
+
+// Update takes a new interval over from a snapshot.
+func (a *Aggregator) Update(s *collect.Snapshot) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.seen++
+	dt := s.Time.Sub(a.view.Time)
+	v := &a.view
+	v.Time, v.Mode, v.Up = s.Time, s.Mode, s.Engine.Up
+	v.Containers = v.Containers[:0]
+	for _, c := range s.Containers {
+		v.Containers = append(v.Containers, a.container(s, c))
+	}
+	for id, c := range a.byID {
+		if c.seen != a.seen {
+			delete(a.byID, id)
+		}
+	}
+	rest := Container{Series: a.before[:0]}
+	a.current = &rest
+	a.table.Rest(s, a.emit)
+	a.before, v.Rest = v.Rest, rest.Series
+	rates(a.before, v.Rest, dt)
+	v.Events = append(v.Events, s.Events...)
+	if n := len(v.Events) - keptEvents; n > 0 {
+		v.Events = append(v.Events[:0], v.Events[n:]...)
+	}
+}
+
+func (a *Aggregator) container(s *collect.Snapshot, in *collect.Container) *Container {
+	c, ok := a.byID[in.ID]
+	if !ok {
+		c = &Container{}
+		a.byID[in.ID] = c
+	}
+	if !ok || c.rev != in.Rev || c.detail != in.Detail {
+		c.Tags, c.rev, c.detail = a.tagger.Tags(&in.Container), in.Rev, in.Detail
+	}
+	c.seen, c.Container, c.Read = a.seen, in.Container, !in.Read.IsZero()
+	c.before, c.Series = c.Series, c.before[:0]
+	a.current = c
+	a.table.Container(s, in, a.emit)
+	at := s.Time
+	if c.Read {
+		at = in.Read
+	}
+	if c.started == in.StartedAt {
+		rates(c.before, c.Series, at.Sub(c.at))
+	}
+	c.started, c.at = in.StartedAt, at
+	return c
+}
+
+// rates compares counters with those of the interval before. Series come in the
+// same order each time, but for those that came or went.
+func rates(before, now []Series, dt time.Duration) {
+	if dt <= 0 {
+		return
+	}
+	at := 0
+	for i := range now {
+		s := &now[i]
+		if s.Metric.Kind != collect.Counter {
+			continue
+		}
+		j := find(before, at, s)
+		if j < 0 {
+			continue
+		}
+		at = j + 1
+		if old := before[j].Value; s.Value >= old {
+			s.Rate, s.HasRate = (s.Value-old)/dt.Seconds(), true
+		}
+	}
+}
+
+// find looks for a series from there on, and then from the start.
+func find(list []Series, from int, s *Series) int {
+	for n := range list {
+		i := (from + n) % len(list)
+		if list[i].Metric == s.Metric && list[i].Labels == s.Labels {
+			return i
+		}
+	}
+	return -1
+}
