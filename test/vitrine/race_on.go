@@ -5,5 +5,3 @@ package vitrine
 // Race says whether the test, and so the binary that it starts, has the race
 // detector: it then needs several times the memory.
 const Race = true
-
-const raceEnabled = Race

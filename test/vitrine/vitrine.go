@@ -284,7 +284,7 @@ func build() (string, error) {
 	dir := filepath.Join(cache, "vitrine-test")
 	name := "authz-plugin"
 	args := []string{"build"}
-	if raceEnabled {
+	if Race {
 		name += "-race"
 		args = append(args, "-race")
 	}
