@@ -74,7 +74,7 @@ func TestTenThousandIdleConnections(t *testing.T) {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		t.Fatal(err)
 	}
-	onUnix := min(idleConnections, int(min(limit.Max, 1<<20)-2000)/2) //nolint:gosec // small
+	onUnix := min(idleConnections, int(min(limit.Max, 1<<20)-2000)/2)
 	ca, err := engine.NewCA(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
