@@ -290,6 +290,24 @@ func (p FS) SameRoot(a, b int) (bool, error) {
 	return os.SameFile(one, other), nil
 }
 
+// MountRoot is the root of what is mounted on point for a process, as a path in
+// the mounted file system: field 4 of /proc/<pid>/mountinfo, see
+// proc_pid_mountinfo(5). It is "" where nothing is mounted. Whoever may mount in
+// that process's namespace controls it.
+func (p FS) MountRoot(pid int, point string) (string, error) {
+	b, err := p.read(pid, "mountinfo")
+	if err != nil {
+		return "", fmt.Errorf("read mounts of pid %d: %w", pid, err)
+	}
+	root := ""
+	for line := range strings.Lines(string(b)) {
+		if f := strings.Fields(line); len(f) > 4 && f[4] == point {
+			root = f[3] // the last one lies on top
+		}
+	}
+	return root, nil
+}
+
 // Process is what was true of one living process at one time.
 type Process struct {
 	Stat
