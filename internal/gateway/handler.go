@@ -24,6 +24,8 @@ type task struct {
 	v    *authz.Verdict
 	body *body
 	plan *redact.Plan // nil unless the answer must be redacted
+	// bigAnswer: it holds one of the few places for large answers.
+	bigAnswer bool
 }
 
 // ServeHTTP carries one request, or says why not.
