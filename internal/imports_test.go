@@ -35,6 +35,7 @@ var allowed = map[string][]string{
 	"internal/tag":       {"docker"},
 	"internal/aggregate": {"collect", "tag", "cgroup", "docker"},
 	"internal/export":    {"aggregate", "collect", "tag"},
+	"internal/version":   {},
 	"rego":               {},
 }
 
