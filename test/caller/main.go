@@ -60,7 +60,7 @@ func ask(socket, method, path, body string) error {
 			return d.DialContext(ctx, "unix", socket)
 		},
 	}}
-	req, err := http.NewRequest(method, "http://docker"+path, strings.NewReader(body)) //nolint:noctx // the test has a deadline
+	req, err := http.NewRequest(method, "http://docker"+path, strings.NewReader(body))
 	if err != nil {
 		return err
 	}
@@ -71,7 +71,7 @@ func ask(socket, method, path, body string) error {
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close() //nolint:errcheck // the process ends
+	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return err
@@ -95,7 +95,7 @@ func zombie(socket, via string) error {
 		_, err := connectAndPass(socket, via)
 		return err
 	}
-	child := exec.Command("/proc/self/exe", "zombie", socket, via) //nolint:gosec,noctx // ourselves
+	child := exec.Command("/proc/self/exe", "zombie", socket, via)
 	child.Env = []string{"CALLER_ENDS=1"}
 	child.Stderr = os.Stderr
 	if err := child.Start(); err != nil {
@@ -106,7 +106,7 @@ func zombie(socket, via string) error {
 
 // connectAndPass connects to the socket, and passes that connection over via.
 func connectAndPass(socket, via string) (control net.Conn, err error) {
-	conn, err := net.Dial("unix", socket) //nolint:noctx // the test has a deadline
+	conn, err := net.Dial("unix", socket)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +114,7 @@ func connectAndPass(socket, via string) (control net.Conn, err error) {
 	if err != nil {
 		return nil, err
 	}
-	control, err = net.Dial("unix", via) //nolint:noctx // likewise
+	control, err = net.Dial("unix", via)
 	if err != nil {
 		return nil, err
 	}
@@ -143,22 +143,22 @@ func move(root, folder string, command []string) error {
 	if err != nil {
 		return err
 	}
-	return syscall.Exec(path, command, os.Environ()) //nolint:gosec // that is its job
+	return syscall.Exec(path, command, os.Environ())
 }
 
 func pose(socket string) error {
 	if err := os.Remove(socket); err != nil {
 		return err
 	}
-	l, err := net.Listen("unix", socket) //nolint:noctx // a listener
+	l, err := net.Listen("unix", socket)
 	if err != nil {
 		return err
 	}
-	if err := os.Chmod(socket, 0o666); err != nil { //nolint:gosec // everybody is to fall for it
+	if err := os.Chmod(socket, 0o666); err != nil {
 		return err
 	}
 	fmt.Println("posing")
-	return http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { //nolint:gosec // no need for a timeout
+	return http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "posed")
 	}))
 }

@@ -25,8 +25,8 @@ import (
 func TestMain(m *testing.M) {
 	vitrine.Main()
 	code := m.Run()
-	if close := opened.close; close != nil {
-		if err := close(); err != nil {
+	if opened.close != nil {
+		if err := opened.close(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			code = 1
 		}

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"net"
 	"os/exec"
 	"strings"
@@ -110,7 +111,7 @@ func TestPlanADockerCLI(t *testing.T) {
 	}
 	for _, arg := range [][]string{{"run", "--rm", "--name", "made", "bb:1", "true"}, {"exec", "web", "true"}, {"rm", "--force", "web"}, {"logs", "web"}} {
 		out, err := docker("monitor", arg...)
-		if _, refused := err.(*exec.ExitError); !refused || !strings.Contains(out, "authorization denied by plugin vitrine: vitrine: tls:monitor may not") {
+		if _, refused := errors.AsType[*exec.ExitError](err); !refused || !strings.Contains(out, "authorization denied by plugin vitrine: vitrine: tls:monitor may not") {
 			t.Errorf("docker %v of the monitor: %v\n%s", arg, err, out)
 		}
 	}

@@ -137,8 +137,15 @@ func TestPlanB2UserMayLookOnly(t *testing.T) {
 		return string(out), err
 	}
 	for _, arg := range [][]string{
-		{"ps"}, {"inspect", "web"}, {"images"}, {"volume", "ls"}, {"network", "inspect", "bridge"}, {"info"}, {"version"},
-		{"image", "inspect", "bb:1"}, {"events", "--since", "1s", "--until", "0s"},
+		{"ps"},
+		{"inspect", "web"},
+		{"images"},
+		{"volume", "ls"},
+		{"network", "inspect", "bridge"},
+		{"info"},
+		{"version"},
+		{"image", "inspect", "bb:1"},
+		{"events", "--since", "1s", "--until", "0s"},
 	} {
 		if out, err := docker(4711, arg...); err != nil || strings.Contains(out, secret) {
 			t.Errorf("docker %v: %v\n%s", arg, err, out)
@@ -146,10 +153,27 @@ func TestPlanB2UserMayLookOnly(t *testing.T) {
 	}
 	before := p.e.Docker("ps", "--all", "--no-trunc", "--format", "{{.ID}} {{.Names}} {{.State}}")
 	for _, arg := range [][]string{
-		{"run", "--rm", "bb:1", "true"}, {"create", "bb:1"}, {"exec", "web", "true"}, {"logs", "web"}, {"cp", "web:/etc/passwd", "-"},
-		{"stop", "web"}, {"kill", "web"}, {"rm", "--force", "web"}, {"rename", "web", "made"}, {"top", "web"},
-		{"volume", "create", "made"}, {"network", "create", "made"}, {"tag", "bb:1", "made:1"}, {"export", "web"}, {"save", "bb:1"},
-		{"diff", "web"}, {"commit", "web"}, {"system", "prune", "--force"}, {"swarm", "init"}, {"plugin", "disable", "vitrine"}, {"update", "--memory=64m", "web"},
+		{"run", "--rm", "bb:1", "true"},
+		{"create", "bb:1"},
+		{"exec", "web", "true"},
+		{"logs", "web"},
+		{"cp", "web:/etc/passwd", "-"},
+		{"stop", "web"},
+		{"kill", "web"},
+		{"rm", "--force", "web"},
+		{"rename", "web", "made"},
+		{"top", "web"},
+		{"volume", "create", "made"},
+		{"network", "create", "made"},
+		{"tag", "bb:1", "made:1"},
+		{"export", "web"},
+		{"save", "bb:1"},
+		{"diff", "web"},
+		{"commit", "web"},
+		{"system", "prune", "--force"},
+		{"swarm", "init"},
+		{"plugin", "disable", "vitrine"},
+		{"update", "--memory=64m", "web"},
 	} {
 		if out, err := docker(4711, arg...); err == nil || !strings.Contains(out, "vitrine: uid:4711 may not") {
 			t.Errorf("docker %v: %v\n%.300s", arg, err, out)
