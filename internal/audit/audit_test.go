@@ -65,6 +65,10 @@ func TestSecretsInTheQueryAreCut(t *testing.T) {
 	if strings.Contains(r.URI, "hunter2") || !strings.Contains(r.URI, "t=app%3A1") {
 		t.Errorf("audit uri = %q", r.URI)
 	}
+	op = &operation.Operation{ID: "ContainerList", URI: "/containers/json?filters=" + strings.Repeat("x", 60<<10)}
+	if r := audit.New("x", time.Now(), &identity.Identity{}, "GET", op.URI, op, policy.Decision{}); len(r.URI) > 2100 {
+		t.Errorf("a record keeps %d bytes of a uri", len(r.URI))
+	}
 	refused := audit.New("x", time.Now(), &identity.Identity{}, "POST", "/build?buildargs=hunter2"+strings.Repeat("x", 4096), nil, policy.Decision{})
 	if refused.URI != "/build" {
 		t.Errorf("uri of a request that was not understood = %q", refused.URI)

@@ -78,7 +78,7 @@ func New(id string, at time.Time, caller *identity.Identity, method, uri string,
 	}
 	if op != nil {
 		r.Operation = op.ID
-		r.URI = SafeURI(op)
+		r.URI = short(SafeURI(op), 2048)
 	} else {
 		r.URI = pathOnly(uri)
 	}
@@ -119,9 +119,14 @@ func SafeURI(op *operation.Operation) string {
 // query, and no more than 512 bytes.
 func pathOnly(uri string) string {
 	path, _, _ := strings.Cut(uri, "?")
-	const most = 512
-	if len(path) > most {
-		return path[:most] + "…"
+	return short(path, 512)
+}
+
+// short bounds what a caller can make a record hold: records are kept, queued
+// and written to a disk.
+func short(s string, most int) string {
+	if len(s) > most {
+		return s[:most] + "…"
 	}
-	return path
+	return s
 }
