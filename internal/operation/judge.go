@@ -29,6 +29,7 @@ func (o *Operation) judge() {
 			o.Rail = "checkpoints cannot be judged"
 		}
 	case "ContainerRename":
+		o.enter(o.Target) // it loses a name, and its new one may be what a later request means
 		o.mintContainer(o.Query.Get("name"))
 	case "NetworkConnect", "NetworkDisconnect":
 		o.enter(text(o.body(), "Container")) // its network namespace changes

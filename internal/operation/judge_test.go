@@ -185,7 +185,7 @@ func TestMintsAndEnters(t *testing.T) {
 			"container-gid:* container-uid:* container:web image-id:* image:a/b label:k=v label:n=", "",
 		},
 		{"POST", "/containers/create", `{"Image":"sha256:abc"}`, "container-gid:* container-uid:* image-id:*", ""},
-		{"POST", "/containers/x/rename?name=monitor", "", "container:monitor", ""},
+		{"POST", "/containers/x/rename?name=monitor", "", "container:monitor", "x"},
 		{"POST", "/images/x/tag?repo=localhost:5000/x&tag=1", "", "image:localhost:5000/x", ""},
 		{"POST", "/images/x/tag?repo=nginx", "", fmt.Sprintf(hub, "nginx"), ""},
 		{"POST", "/images/x/tag?repo=docker.io/library/nginx", "", fmt.Sprintf(hub, "nginx"), ""},
