@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -50,7 +51,7 @@ func proxy(t *testing.T, bindings string, flags ...string) *proxied {
 		"--volume=" + policy + ":/policy:ro", "--volume=socket:/run/vitrine/docker", "--volume=admin:/run/vitrine-admin",
 	}, flags, []string{
 		"gateway:1", filepath.Base(program), "serve", "--plugin-socket=", "--upstream=unix:///host/run/docker.sock",
-		"--passwd=/host/etc/passwd", "--policy=/policy", "--audit=stdout",
+		"--passwd=/host/etc/passwd", "--policy=/policy", "--audit=/run/vitrine-admin/audit.log",
 		"--admin-allow=unix:root", "--admin-allow=peer-uid:0", // the latter is how root is seen without pid: host
 	})...)
 	t.Cleanup(func() {
@@ -107,13 +108,16 @@ func (p *proxied) ask(container string, want expected) audit.Record {
 	return records[0]
 }
 
-// records are what the gateway printed on its standard output.
+// records are the gateway's so far.
 func (p *proxied) records() []audit.Record {
 	p.Helper()
-	out, err := p.e.DockerCommand(p.e.Socket, "logs", "gateway").Output()
+	text, err := os.ReadFile(p.e.Dir + "/data/volumes/admin/_data/audit.log")
 	must(p.T, err)
 	var all []audit.Record
-	for line := range bytes.Lines(out) {
+	for line := range bytes.Lines(text) {
+		if !bytes.HasSuffix(line, []byte("\n")) {
+			break // being written
+		}
 		var r audit.Record
 		must(p.T, json.Unmarshal(line, &r))
 		all = append(all, r)
