@@ -70,11 +70,12 @@ func newCounter(all, each int) *counter {
 	return &counter{all: all, each: each, by: make(map[string]int)}
 }
 
-// add counts one more, or reports that there is no room.
+// add counts one more, or reports that there is no room. Nobody may hold more
+// than is left: several that act together leave some to whoever comes next.
 func (c *counter) add(key string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.total >= c.all || c.by[key] >= c.each {
+	if c.by[key] >= min(c.each, c.all-c.total) {
 		c.refused.Add(1)
 		return false
 	}

@@ -282,3 +282,24 @@ func TestBigAnswersAtOneTimeAreLimited(t *testing.T) {
 		t.Errorf("afterwards: %d", status)
 	}
 }
+
+// Callers that act together, each within its own limit, leave room for others.
+func TestManyCallersCannotExhaustTheGateway(t *testing.T) {
+	c := newCounter(4096, 1024)
+	for caller := range 8 {
+		for c.add(fmt.Sprint("attacker ", caller)) {
+		}
+	}
+	for range 4 {
+		if !c.add("somebody else") {
+			t.Fatalf("no room among %d", c.len())
+		}
+	}
+	alone, n := newCounter(4096, 1024), 0
+	for alone.add("alone") {
+		n++
+	}
+	if n != 1024 {
+		t.Errorf("one caller alone got %d", n)
+	}
+}
