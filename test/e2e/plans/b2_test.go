@@ -77,10 +77,10 @@ func (p *plan) orchestrate() []string {
 	for _, command := range []string{
 		"network create --label o=1 net",
 		"volume create --label o=1 vol",
-		"run --detach --name task --network net --volume vol:/data --volume /:/host:ro --pid host --cap-add NET_ADMIN " +
+		"run --detach --name task --network net --volume vol:/data --mount type=bind,source=/,target=/host,readonly --pid host --cap-add NET_ADMIN " +
 			"--cap-drop ALL --security-opt no-new-privileges --env A=" + secret + " --label o=1 --restart always bb:1 sleep 1000",
 		"ps --filter label=o=1 --format {{.Names}}:{{.State}}:{{.Labels}}",
-		"inspect --format {{.Config.Env}}{{.HostConfig.Binds}}{{.HostConfig.PidMode}} task",
+		"inspect --format {{.Config.Env}}{{.HostConfig.Binds}}{{range.HostConfig.Mounts}}{{.Source}}:{{.Target}}{{end}}{{.HostConfig.PidMode}} task",
 		"exec task sh -c echo>/data/x;ls<none>/data",
 		"exec task ls /data",
 		"update --memory 64m --memory-swap 64m task",
