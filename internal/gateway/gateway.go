@@ -88,6 +88,9 @@ type Config struct {
 	PingEvery time.Duration
 }
 
+// filesPerConnection: its socket, the peer's pidfd, and the daemon's side.
+const filesPerConnection = 3
+
 // drainTime is how long requests may go on after Serve was told to stop.
 const drainTime = 2 * time.Second
 
@@ -121,6 +124,10 @@ func New(cfg Config) (*Server, error) {
 		cfg.CallerOf = func(p *peercred.Peer) string { return fmt.Sprintf("uid:%d", p.UID) }
 	}
 	limits := cfg.Limits.withDefaults()
+	if files := openFiles(); files < filesPerConnection*uint64(limits.Connections) {
+		cfg.Logger.Warn("open files can run out before the limit of connections is reached", "open_files", files,
+			"connections", limits.Connections, "hint", "raise the limit of open files (LimitNOFILE), or lower limits.connections")
+	}
 	s := &Server{
 		cfg: cfg, limits: limits, log: cfg.Logger,
 		up:        newUpstream(cfg),
