@@ -190,8 +190,8 @@ func hungUp(c net.Conn) bool {
 	return gone
 }
 
-// openFiles is how many files this process may have open.
-func openFiles() uint64 {
+// fileLimit is how many files this process may have open.
+func fileLimit() uint64 {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return math.MaxUint64 // nothing is known: nothing to warn of
