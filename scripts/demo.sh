@@ -212,6 +212,7 @@ as_root run --detach --name monitor --network none --pid host --read-only --cap-
 ok "docker run --name monitor --network none --pid host --read-only --cap-drop ALL ... vitrine/monitor"
 
 heading "Two containers that take more memory than they may: one in PID 1, one in a process beside it"
+# shellcheck disable=SC2016 # expanded in the container
 leak='x=a; while :; do x=$x$x; done'
 leaking() { as_root run --detach --name "$1" --memory 32m --memory-swap 48m bb:1 sh -c "$2" >/dev/null; }
 leaking memleak-pid1 "$leak"
