@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -166,9 +167,9 @@ func (c *container) removeCgroup() {
 		}
 		return nil
 	})
-	for i := len(folders) - 1; i >= 0; i-- {
-		eventually(c.t, "remove "+folders[i], func() bool {
-			err := os.Remove(folders[i])
+	for _, folder := range slices.Backward(folders) {
+		eventually(c.t, "remove "+folder, func() bool {
+			err := os.Remove(folder)
 			return err == nil || errors.Is(err, fs.ErrNotExist)
 		})
 	}
