@@ -48,8 +48,8 @@ func TestBehindTheGlass(t *testing.T) {
 	t.Run("its role is what it calls", func(t *testing.T) { exactRole(t, gateway) })
 }
 
-// contain runs the monitor in the container "monitor".
-func contain(t *testing.T, e *engine.Engine) *rig {
+// image makes vitrine/monitor, as docs/install.md says.
+func image(t *testing.T, e *engine.Engine) {
 	t.Helper()
 	dir := t.TempDir()
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(dir, "monitor"), "vitrine/cmd/monitor")
@@ -58,10 +58,21 @@ func contain(t *testing.T, e *engine.Engine) *rig {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	e.Docker("build", "--quiet", "--tag", "vitrine/monitor", "--file", "../../../deploy/monitor/Dockerfile", dir)
-	e.Docker("run", "--detach", "--name", "monitor", "--network", "none", "--pid", "host", "--read-only",
-		"--cap-drop", "ALL", "--security-opt", "no-new-privileges",
+}
+
+// flags of docker run, but for the PID namespace.
+func flags(more ...string) []string {
+	return append([]string{
+		"run", "--name", "monitor", "--network", "none", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges",
 		"--volume", "/run/vitrine/docker:/run/vitrine/docker:ro", "--volume", "/sys/fs/cgroup:/sys/fs/cgroup:ro",
-		"vitrine/monitor", "run", "--interval", "1s")
+	}, more...)
+}
+
+// contain runs the monitor in the container "monitor".
+func contain(t *testing.T, e *engine.Engine) *rig {
+	t.Helper()
+	image(t, e)
+	e.Docker(flags("--detach", "--pid", "host", "vitrine/monitor", "run", "--interval", "1s")...)
 	t.Cleanup(func() {
 		if t.Failed() {
 			out, err := e.DockerCommand(e.Socket, "logs", "monitor").CombinedOutput()
@@ -75,6 +86,32 @@ func contain(t *testing.T, e *engine.Engine) *rig {
 			return engine.DialFrom(ctx, pid, "tcp", "127.0.0.1:9780")
 		},
 	}}}
+}
+
+// TestPlaces: in which namespaces the monitor sees all, and that it says so where
+// it does not.
+func TestPlaces(t *testing.T) {
+	e := engine.Start(t, engine.Options{})
+	if err := e.ImportBusybox(); err != nil {
+		t.Fatal(err)
+	}
+	vitrine.Start(t, vitrine.Options{Engine: e, Alone: true})
+	image(t, e)
+	e.Docker("run", "--detach", "--name", "web", "bb:1", "sleep", "600")
+	const all = `(?s)monitor +running +[0-9.]+% .*web +running +[0-9.]+%`
+	for name, place := range map[string]struct {
+		args []string
+		want string
+	}{
+		"its own PID namespace":         {[]string{"vitrine/monitor", "once"}, `level=WARN .*docker run --pid host`},
+		"its own, and the host's /proc": {[]string{"--volume", "/proc:/host/proc:ro", "vitrine/monitor", "once", "--proc", "/host/proc"}, all},
+		"its own cgroup namespace":      {[]string{"--pid", "host", "--cgroupns", "private", "vitrine/monitor", "once"}, all},
+	} {
+		out, err := e.DockerCommand(e.Socket, flags(append([]string{"--rm"}, place.args...)...)...).CombinedOutput()
+		if err != nil || !regexp.MustCompile(place.want).Match(out) || (place.want == all) == strings.Contains(string(out), "level=") {
+			t.Errorf("%s: %v, no %s in\n%s", name, err, place.want, out)
+		}
+	}
 }
 
 // confined reads what the kernel says of the monitor.
