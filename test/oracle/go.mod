@@ -8,6 +8,7 @@ require (
 	github.com/DataDog/datadog-agent/pkg/util/cgroups v0.85.2
 	github.com/containerd/cgroups/v3 v3.1.3
 	github.com/opencontainers/cgroups v0.1.0
+	golang.org/x/sys v0.49.0
 	vitrine v0.0.0-00010101000000-000000000000
 )
 
@@ -27,7 +28,6 @@ require (
 	github.com/sirupsen/logrus v1.10.2 // indirect
 	go.uber.org/atomic v1.12.0 // indirect
 	go.yaml.in/yaml/v3 v3.0.6 // indirect
-	golang.org/x/sys v0.49.0 // indirect
 	golang.org/x/time v0.15.0 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
 )
