@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -19,6 +20,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"vitrine/test/engine"
+	"vitrine/test/vitrine"
 	"vitrine/test/wait"
 )
 
@@ -27,6 +29,7 @@ const socket = "/run/vitrine/docker/docker.sock"
 // service is what the compose file uses of a service.
 type service struct {
 	Image       string
+	Name        string `yaml:"container_name"`
 	Command     []string
 	NetworkMode string `yaml:"network_mode"`
 	PID         string `yaml:"pid"`
@@ -38,6 +41,26 @@ type service struct {
 	Labels      map[string]string
 	Environment map[string]string
 	Volumes     []string
+	Ports       []string
+}
+
+// services reads a compose file.
+func services(t *testing.T, name string) map[string]service {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("compose", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct {
+		Services map[string]service
+		Volumes  map[string]any
+	}
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	decoder.KnownFields(true)
+	if err := decoder.Decode(&file); err != nil {
+		t.Fatal(err)
+	}
+	return file.Services
 }
 
 func (s service) flags(name string) []string {
@@ -49,7 +72,7 @@ func (s service) flags(name string) []string {
 		flags = append(flags, "--read-only")
 	}
 	for flag, values := range map[string][]string{
-		"--cap-drop": s.CapDrop, "--cap-add": s.CapAdd, "--security-opt": s.SecurityOpt, "--volume": s.Volumes,
+		"--cap-drop": s.CapDrop, "--cap-add": s.CapAdd, "--security-opt": s.SecurityOpt, "--volume": s.Volumes, "--publish": s.Ports,
 	} {
 		for _, value := range values {
 			flags = append(flags, flag+"="+value)
@@ -69,20 +92,8 @@ func TestComposeGateway(t *testing.T) {
 	if err := e.ImportImage("client:1", "/usr/bin/docker"); err != nil {
 		t.Fatal(err)
 	}
-	data, err := os.ReadFile("compose/gateway.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var file struct {
-		Services map[string]service
-		Volumes  map[string]any
-	}
-	decoder := yaml.NewDecoder(bytes.NewReader(data))
-	decoder.KnownFields(true)
-	if err := decoder.Decode(&file); err != nil {
-		t.Fatal(err)
-	}
-	gateway, agent := file.Services["gateway"], file.Services["agent"]
+	file := services(t, "gateway.yaml")
+	gateway, agent := file["gateway"], file["agent"]
 	e.Docker(append(append(gateway.flags("gateway"), gateway.Image), gateway.Command...)...)
 	e.Docker(append(agent.flags("agent"), "client:1", "sleep", "1000")...)
 
@@ -102,24 +113,75 @@ func TestComposeGateway(t *testing.T) {
 	}
 }
 
+func TestComposeMonitor(t *testing.T) {
+	e := engine.Start(t, engine.Options{})
+	vitrine.Start(t, vitrine.Options{Engine: e, Alone: true})
+	e.Docker("build", "--quiet", "--tag", "vitrine/monitor", "--file", "monitor/Dockerfile", filepath.Dir(binary(t, "monitor")))
+	monitor := services(t, "monitor.yaml")["monitor"]
+	e.Docker(append(append(monitor.flags(monitor.Name), monitor.Image), monitor.Command...)...)
+	eventually(t, e, func() error { return scrape(e, `docker_container_running{container_name="monitor"} 1`) })
+}
+
+func TestMonitorUnit(t *testing.T) {
+	e := engine.Start(t, engine.Options{})
+	passwd, err := os.ReadFile(e.Path("/etc/passwd"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	passwd = append(passwd, "vitrine-monitor:x:4712:4712::/nonexistent:/usr/sbin/nologin\n"...)
+	if err := os.WriteFile(e.Path("/etc/passwd"), passwd, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	vitrine.Start(t, vitrine.Options{Engine: e, Alone: true})
+	command := execStart(t, "vitrine-monitor.service")
+	command[0] = filepath.Join(e.Dir, "state/monitor") // where every user may run it
+	if out, err := exec.CommandContext(t.Context(), "install", binary(t, "monitor"), command[0]).CombinedOutput(); err != nil {
+		t.Fatalf("install: %v\n%s", err, out)
+	}
+	run(t, e, append([]string{"setpriv", "--reuid=4712", "--regid=4712", "--clear-groups", "--bounding-set=-all"}, command...))
+	eventually(t, e, func() error { return scrape(e, "docker_up 1") })
+}
+
+// run runs a unit's command line, and ends it with the test.
+func run(t *testing.T, e *engine.Engine, command []string) {
+	t.Helper()
+	cmd := e.Command(command[0], command[1:]...)
+	var log bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &log, &log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		if err := cmd.Wait(); err != nil || t.Failed() {
+			t.Errorf("it ends with %v; it said:\n%s", err, &log)
+		}
+	})
+}
+
+// scrape returns an error unless the monitor's page, where it is by default, has
+// this line.
+func scrape(e *engine.Engine, line string) error {
+	client := &http.Client{Transport: &http.Transport{DialContext: e.Dial, DisableKeepAlives: true}}
+	res, err := client.Get("http://127.0.0.1:9780/metrics")
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil || !strings.Contains(string(body), "\n"+line+"\n") {
+		return fmt.Errorf("no line %s on the monitor's page (%w):\n%s", line, err, body)
+	}
+	return nil
+}
+
 func TestUnits(t *testing.T) {
 	for unit, asked := range map[string]bool{"vitrine.service": true, "vitrine-gateway.service": false} {
 		t.Run(unit, func(t *testing.T) {
 			e := engine.Start(t, engine.Options{})
 			command := execStart(t, unit)
-			command[0] = binary(t)
-			run := e.Command(command[0], command[1:]...)
-			var log bytes.Buffer
-			run.Stdout, run.Stderr = &log, &log
-			if err := run.Start(); err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() {
-				_ = run.Process.Signal(syscall.SIGTERM)
-				if err := run.Wait(); err != nil {
-					t.Errorf("it ends with %v; it said:\n%s", err, &log)
-				}
-			})
+			command[0] = binary(t, "authz-plugin")
+			run(t, e, command)
 			eventually(t, e, func() error { return status(e.Path(socket), "/_ping", http.StatusOK) })
 			if err := e.WriteDaemonJSON(map[string]any{"authorization-plugins": []string{"vitrine"}}); err != nil {
 				t.Fatal(err)
@@ -148,13 +210,14 @@ func TestUnitsAreWellFormed(t *testing.T) {
 	if err != nil || len(units) == 0 {
 		t.Fatalf("units: %v %v", units, err)
 	}
+	program := regexp.MustCompile(`/usr/local/bin/[a-z-]+`)
 	for _, unit := range units {
 		data, err := os.ReadFile(unit)
 		if err != nil {
 			t.Fatal(err)
 		}
 		path := filepath.Join(t.TempDir(), filepath.Base(unit)) // with a program that is here
-		text := strings.Replace(string(data), "/usr/local/bin/authz-plugin", "/bin/true", 1)
+		text := program.ReplaceAllString(string(data), "/bin/true")
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -180,11 +243,11 @@ func execStart(t *testing.T, unit string) []string {
 	return strings.Fields(strings.TrimPrefix(lines[i], "ExecStart="))
 }
 
-// binary builds the real program.
-func binary(t *testing.T) string {
+// binary builds a real program, and puts it alone in a folder.
+func binary(t *testing.T, name string) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "authz-plugin")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", path, "../cmd/authz-plugin")
+	path := filepath.Join(t.TempDir(), name)
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", path, "../cmd/"+name)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
@@ -198,7 +261,7 @@ func image(t *testing.T, e *engine.Engine) {
 	dir := t.TempDir()
 	for _, arg := range [][]string{{"build", dir}, {"image", dir, "vitrine/authz-plugin"}} {
 		cmd := exec.CommandContext(t.Context(), "../scripts/plugin.sh", arg...)
-		cmd.Env = append(os.Environ(), "DOCKER_HOST=unix://"+e.Socket, "BINARY="+binary(t))
+		cmd.Env = append(os.Environ(), "DOCKER_HOST=unix://"+e.Socket, "BINARY="+binary(t, "authz-plugin"))
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("plugin.sh %s: %v\n%s", arg[0], err, out)
 		}

@@ -131,6 +131,7 @@ cat >"$dir/etc/docker/vitrine/data.yaml" <<-END
 	bindings:
 	  admin: ["unix:root", "local"]
 	  look: ["unix:visitor", "label:vitrine.role=look"]
+	  monitor: ["container:monitor"]
 END
 ENGINE_OWNER=$$ engine start >/dev/null
 engine busybox >/dev/null
@@ -202,6 +203,43 @@ recorded container:agent ContainerInspect true
 recorded container:agent ContainerAttachWebsocket false
 recorded local ContainerCreate true
 if grep -q hunter2 <<<"$records"; then bad "the audit log holds a secret"; else ok "no secret is in it"; fi
+
+heading "The monitor: in its own container, uid 65532, no capability, read-only, no network, and no role but its name's"
+(cd "$root" && CGO_ENABLED=0 go build -trimpath -o "$dir/image/monitor" ./cmd/monitor)
+as_root build --quiet --tag vitrine/monitor --file "$root/deploy/monitor/Dockerfile" "$dir/image" >/dev/null
+as_root run --detach --name monitor --network none --pid host --read-only --cap-drop ALL --security-opt no-new-privileges \
+	--volume /run/vitrine/docker:/run/vitrine/docker:ro --volume /sys/fs/cgroup:/sys/fs/cgroup:ro vitrine/monitor run --interval 1s >/dev/null
+ok "docker run --name monitor --network none --pid host --read-only --cap-drop ALL ... vitrine/monitor"
+
+heading "Two containers that take more memory than they may: one in PID 1, one in a process beside it"
+# shellcheck disable=SC2016 # expanded in the container
+leak='x=a; while :; do x=$x$x; done'
+leaking() { as_root run --detach --name "$1" --memory 32m --memory-swap 48m bb:1 sh -c "$2" >/dev/null; }
+leaking memleak-pid1 "$leak"
+leaking memleak-forked "sh -c '$leak' & exec sleep 3600"
+# killed CONTAINER ALIVE: the monitor says of a kill in it whether PID 1 lives.
+killed() {
+	local said
+	for _ in $(seq 100); do
+		if said=$(as_root logs monitor 2>&1 | grep -m 1 -E "killed in a container.* container=$1 .*pid1_alive=$2"); then
+			ok "the monitor tells of $1"
+			quote "${said#* }"
+			return
+		fi
+		sleep 0.1
+	done
+	bad "the monitor does not say that $1 had a process killed, pid1_alive=$2"
+}
+killed memleak-pid1 false
+killed memleak-forked true
+works root '^running, exit code 0$' inspect --format '{{.State.Status}}, exit code {{.State.ExitCode}}' memleak-forked
+
+heading "All containers, as the monitor sees them: monitor once"
+table=$(as_root exec monitor /monitor once 2>&1) || bad "monitor once failed"
+echo "$table"
+for row in 'web +running' 'agent +running' 'other +running' 'monitor +running' 'memleak-pid1 +exited \(137\)' 'memleak-forked +running .* 1, PID 1 alive'; do
+	grep -qE "^$row" <<<"$table" || bad "the table has no row $row"
+done
 
 if [ $failures -gt 0 ]; then
 	printf '\n%s%d of the things above were not as they should be.%s\n' "$red" "$failures" "$plain"

@@ -23,6 +23,7 @@ openssl             openssl                            all    certificates for t
 shellcheck          shellcheck                         all    "make check" on scripts
 prometheus          promtool                           all    a real client (docker_sd) and promtool
 python3-docker      python3-docker                     all    a real client
+qemu-system-x86     qemu-system-x86_64                 all    boots the kernel that scripts/kernel.sh fetches
 '
 set -euo pipefail
 PATH=$PATH:/usr/local/go/bin:/usr/local/sbin:/usr/sbin:/sbin
@@ -110,6 +111,12 @@ $(tail -n 20 "$log")"
 	comm -13 <(echo "$before") <(installed) | disable_units
 }
 
+# fetch_kernel: one to boot in QEMU; this machine's own boot is left alone.
+fetch_kernel() {
+	[ "$scope" = all ] || return 0
+	"$(dirname "$0")/kernel.sh" || die "no kernel for test/qemu"
+}
+
 [ "$scope" = all ] || [ "$scope" = demo ] || die "usage: scripts/setup.sh [all|demo]"
 command -v apt-get >/dev/null || die "this script knows Debian and Ubuntu only; install the packages listed in $0 yourself"
 
@@ -117,6 +124,7 @@ mapfile -t want < <(missing_packages)
 need_go=
 go_is_enough || need_go=yes
 if [ ${#want[@]} -eq 0 ] && [ -z "$need_go" ]; then
+	fetch_kernel
 	say "everything is there"
 	exit 0
 fi
@@ -149,4 +157,5 @@ fi
 mapfile -t want < <(missing_packages)
 [ ${#want[@]} -eq 0 ] || die "still missing after the installation: ${want[*]}"
 go_is_enough || die "installed $package, but 'go version' still says $(go version 2>&1 | head -n 1)"
+fetch_kernel
 say "done"

@@ -32,7 +32,7 @@ type host struct{ socket, proc, cgroup string }
 func newHost(t *testing.T) host {
 	t.Helper()
 	dir := t.TempDir()
-	h := host{filepath.Join(dir, "s"), filepath.Join(dir, "proc"), filepath.Join(dir, "cgroup")}
+	h := host{listen(t, engine), filepath.Join(dir, "proc"), filepath.Join(dir, "cgroup")}
 	for name, content := range map[string]string{
 		"cgroup/cgroup.controllers":                   "cpu memory io pids cpuset\n",
 		"cgroup/docker/" + id + "/cgroup.controllers": "cpu memory io pids cpuset\n",
@@ -59,15 +59,22 @@ func newHost(t *testing.T) host {
 	if err := os.Symlink("77", filepath.Join(h.proc, "self")); err != nil {
 		t.Fatal(err)
 	}
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", h.socket)
+	return h
+}
+
+// listen answers on a socket, whose path it returns.
+func listen(t *testing.T, answer http.HandlerFunc) string {
+	t.Helper()
+	socket := filepath.Join(t.TempDir(), "s")
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", socket)
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := &httptest.Server{Listener: l, Config: &http.Server{Handler: http.HandlerFunc(engine)}}
+	server := &httptest.Server{Listener: l, Config: &http.Server{Handler: answer}}
 	server.Start()
 	t.Cleanup(server.Close)
 	t.Cleanup(server.CloseClientConnections)
-	return h
+	return socket
 }
 
 func engine(w http.ResponseWriter, r *http.Request) {
@@ -107,6 +114,18 @@ func TestOnce(t *testing.T) {
 	}
 	if got := out.String(); !regexp.MustCompile(`(?m)^web +running +.*5\.0MiB +10\.0MiB +50\.0% `).MatchString(got) || errs.Len() > 0 {
 		t.Errorf("printed\n%s%s", got, &errs)
+	}
+}
+
+// TestOnceRefused: the reason is told, at once.
+func TestOnceRefused(t *testing.T) {
+	h := newHost(t)
+	h.socket = listen(t, func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "no role is bound to the caller", http.StatusForbidden)
+	})
+	var out, errs bytes.Buffer
+	if code := run(t.Context(), h.args("once", "--between", "20ms"), streams{&out, &errs}); code != exitFailed || !strings.Contains(errs.String(), "no role is bound") {
+		t.Errorf("exit code %d: %s", code, &errs)
 	}
 }
 

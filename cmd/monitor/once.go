@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -48,6 +50,9 @@ memory reaches its limit at the present rate) needs a longer look: monitor run.`
 	return cmd
 }
 
+// errSilent: not even a refusal came.
+var errSilent = errors.New("the engine does not answer")
+
 // engineWait is how long once waits for the Engine's list.
 const engineWait = 10 * time.Second
 
@@ -59,7 +64,7 @@ func (p *parts) once(ctx context.Context, std streams, socket string, between ti
 	defer func() { cancel(); <-done }()
 
 	deadline := time.Now().Add(engineWait)
-	for !p.inventory.Ready() && time.Now().Before(deadline) && ctx.Err() == nil {
+	for !p.inventory.Ready() && p.inventory.Err() == nil && time.Now().Before(deadline) && ctx.Err() == nil {
 		time.Sleep(10 * time.Millisecond)
 	}
 	up := p.inventory.Ready()
@@ -83,7 +88,7 @@ func (p *parts) once(ctx context.Context, std streams, socket string, between ti
 	case err != nil:
 		return failure{err}
 	case !up:
-		return failure{fmt.Errorf("the engine does not answer on %s: there are no containers above because none could be listed", socket)}
+		return failure{fmt.Errorf("there are no containers above because none could be listed on %s: %w", socket, cmp.Or(p.inventory.Err(), errSilent))}
 	}
 	return nil
 }

@@ -10,32 +10,40 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 )
 
-// TestSteadyStateAllocatesNothing also when a container has devices, and limits.
+// TestSteadyStateAllocatesNothing also when a container has devices, and limits,
+// and when its files are opened for each reading.
 func TestSteadyStateAllocatesNothing(t *testing.T) {
 	for _, name := range []string{"hybrid-docker", "v2-systemd"} {
 		a, err := txtar.ParseFile("testdata/" + name + ".txtar")
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, r := unpack(t, a, 100)
-		defer r.Close()
-		r.nested = nil // link counts of this file system may differ from kernfs's; TestLive has them
-		var s Stats
-		if n := testing.AllocsPerRun(20, func() { _ = r.Read(&s) }); n != 0 {
-			t.Errorf("%s: %v allocations a reading", name, n)
+		for _, maxFiles := range []int{100, -1} {
+			_, r := unpack(t, a, maxFiles)
+			defer r.Close()
+			r.nested = nil // link counts of this file system may differ from kernfs's; TestLive has them
+			var s Stats
+			if n := testing.AllocsPerRun(20, func() { _ = r.Read(&s) }); n != 0 {
+				t.Errorf("%s: %v allocations a reading with up to %d open files", name, n, maxFiles)
+			}
 		}
 	}
 }
 
-// BenchmarkMany reads containers in a tree of files, and as a floor the same
-// files with pread alone. 600 fit in the descriptors that most machines give;
-// of 1000 some are opened for each reading.
+// BenchmarkMany reads containers in a tree of files, all of them an iteration: with as many files
+// kept open as this process may have, with what RLIMIT_NOFILE 1024 leaves for them, and as a floor with
+// pread alone of those that are open.
 func BenchmarkMany(b *testing.B) {
-	for _, name := range []string{"hybrid-docker", "v2-systemd"} {
-		b.Run(name, func(b *testing.B) {
-			readers := many(b, name, 600)
-			b.Run("read", func(b *testing.B) { benchRead(b, readers) })
-			b.Run("pread", func(b *testing.B) { benchPread(b, readers) })
+	for _, bb := range []struct {
+		situation string
+		n         int
+	}{{"hybrid-docker", 1000}, {"v2-systemd", 1000}, {"v2-systemd", 10000}} {
+		b.Run(fmt.Sprintf("%s/%d", bb.situation, bb.n), func(b *testing.B) {
+			tree := plant(b, bb.situation, bb.n)
+			most := fileBudget()/3*4 - 200
+			b.Run("read", func(b *testing.B) { benchRead(b, tree.readers(b, most)) })
+			b.Run("pread", func(b *testing.B) { benchPread(b, tree.readers(b, most)) })
+			b.Run("nofile1024", func(b *testing.B) { benchRead(b, tree.readers(b, 1024/4*3)) })
 		})
 	}
 }
@@ -50,6 +58,7 @@ func benchRead(b *testing.B, readers []*Reader) {
 			}
 		}
 	}
+	perContainer(b, readers)
 }
 
 func benchPread(b *testing.B, readers []*Reader) {
@@ -57,58 +66,94 @@ func benchPread(b *testing.B, readers []*Reader) {
 	for b.Loop() {
 		for _, r := range readers {
 			for i := range r.files {
-				if _, err := readFile(r.files[i].fd, buf); err != nil && r.files[i].fd >= 0 {
+				if r.files[i].fd < 0 {
+					continue // this kernel does not have it
+				}
+				if _, err := readFile(r.files[i].fd, buf); err != nil {
 					b.Fatal(err)
 				}
 			}
 		}
 	}
+	perContainer(b, readers)
 }
 
-// many makes n containers like that of a situation.
-func many(b *testing.B, situation string, n int) []*Reader {
+func perContainer(b *testing.B, readers []*Reader) {
+	open := 0
+	for _, r := range readers {
+		for i := range r.files {
+			if r.files[i].fd >= 0 {
+				open++
+			}
+		}
+	}
+	n := float64(len(readers))
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/container")
+	b.ReportMetric(float64(open)/n, "open/container")
+}
+
+// tree has n containers like that of a situation, whose files are links to one.
+type tree struct {
+	root    string
+	members []Membership
+}
+
+func plant(b *testing.B, situation string, n int) tree {
 	b.Helper()
 	a, err := txtar.ParseFile("testdata/" + situation + ".txtar")
 	if err != nil {
 		b.Fatal(err)
 	}
-	root := b.TempDir()
-	var readers []*Reader
-	var h *Host
+	t := tree{root: b.TempDir()}
 	for i := range n {
-		other := fmt.Sprintf("%064x", i)
-		member := Membership{}
+		other := containerID(i)
 		for _, f := range a.Files {
-			name, inTree := strings.CutPrefix(strings.ReplaceAll(f.Name, id, other), "fs/")
-			switch {
-			case f.Name == "membership":
-				member = membership(strings.ReplaceAll(string(f.Data), id, other))
-			case inTree:
-				name = filepath.Join(root, name)
-				if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
-					b.Fatal(err)
-				}
-				if err := os.WriteFile(name, f.Data, 0o600); err != nil {
-					b.Fatal(err)
-				}
+			name, inTree := strings.CutPrefix(f.Name, "fs/")
+			if f.Name == "membership" {
+				t.members = append(t.members, membership(strings.ReplaceAll(string(f.Data), id, other)))
 			}
-		}
-		if h == nil {
-			if h, err = Open(Options{Root: root, Self: self, Own: Membership{"": "/"}}); err != nil {
+			if !inTree || i > 0 && !strings.Contains(name, id) {
+				continue
+			}
+			to := filepath.Join(t.root, strings.ReplaceAll(name, id, other))
+			if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
 				b.Fatal(err)
 			}
-			// The tree has no processes, so that we are in its root is given.
-			for _, mount := range h.v1 {
-				h.roots[mount] = "/"
+			first := filepath.Join(t.root, strings.ReplaceAll(name, id, containerID(0)))
+			if i == 0 {
+				err = os.WriteFile(to, f.Data, 0o600)
+			} else {
+				err = os.Link(first, to)
 			}
-			h.roots[h.v2] = "/"
+			if err != nil {
+				b.Fatal(err)
+			}
 		}
-		r, err := h.Container(other, member)
+	}
+	return t
+}
+
+func containerID(i int) string { return fmt.Sprintf("%064x", i) }
+
+func (t tree) readers(b *testing.B, maxFiles int) []*Reader {
+	b.Helper()
+	h, err := Open(Options{Root: t.root, Self: self, Own: Membership{"": "/"}, MaxFiles: maxFiles})
+	if err != nil {
+		b.Fatal(err)
+	}
+	// The tree has no processes, so that we are in its root is given.
+	for _, mount := range h.v1 {
+		h.roots[mount] = "/"
+	}
+	h.roots[h.v2] = "/"
+	readers := make([]*Reader, 0, len(t.members))
+	var s Stats
+	for i, m := range t.members {
+		r, err := h.Container(containerID(i), m)
 		if err != nil {
 			b.Fatal(err)
 		}
 		r.nested = nil
-		var s Stats
 		if err := r.Read(&s); err != nil {
 			b.Fatal(err)
 		}

@@ -78,6 +78,7 @@ type Host struct {
 	roots map[string]string // mount point to the path of our cgroup namespace's root; "" if not found
 	left  int               // descriptors that may still be kept
 	buf   []byte
+	path  []byte // of the file that is being opened
 }
 
 // Open looks at what is mounted below opts.Root. It recognizes hierarchies by
@@ -155,6 +156,27 @@ func (h *Host) folder(mount, own, member, id string) (dir string, named bool, er
 		return "", false, errRoot
 	}
 	return filepath.Join(mount, full), named, nil
+}
+
+// Bears says that the id is in the path of some hierarchy, as the host's root
+// sees it: from a cgroup namespace of our own, our own container's path is "/".
+func (h *Host) Bears(id string, m Membership) bool {
+	for hierarchy, member := range m {
+		if _, named := ContainerPath(member, id); named {
+			return true
+		}
+		first, _, _ := strings.Cut(hierarchy, ",")
+		mount := h.v1[first]
+		if hierarchy == "" {
+			mount = h.v2
+		}
+		if own, joined := h.opts.Own[hierarchy]; mount != "" && joined {
+			if _, named, err := h.folder(mount, own, member, id); err == nil && named {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // ContainerPath is a container's own cgroup, given that of its init, which may

@@ -1,6 +1,8 @@
 package cgroup
 
 import (
+	"unsafe"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -14,21 +16,25 @@ func fileBudget() int {
 }
 
 // openFile opens for reading without os.File: the runtime would put each file
-// into its epoll set (kernfs files can be polled), and be woken for nothing.
-func openFile(name string) (int, error) {
+// into its epoll set (kernfs files can be polled), and be woken for nothing. The
+// name ends with a zero byte, so that nothing is allocated to open a file for one reading.
+func openFile(name []byte) (int, error) {
+	cwd := unix.AT_FDCWD
 	for {
-		fd, err := unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-		switch err {
+		//nolint:gosec // the name ends with a zero byte, and lives until the call returns
+		fd, _, errno := unix.Syscall6(unix.SYS_OPENAT, uintptr(cwd), uintptr(unsafe.Pointer(&name[0])),
+			unix.O_RDONLY|unix.O_CLOEXEC, 0, 0, 0)
+		switch errno {
 		case unix.EINTR:
 			continue
-		case nil:
-			return fd, nil
+		case 0:
+			return int(fd), nil
 		case unix.ENOENT, unix.ENOTDIR, unix.EOPNOTSUPP: // the last one: a kernel with psi=0
 			return -1, errAbsent
 		case unix.ENODEV:
 			return -1, ErrRemoved
 		}
-		return -1, err
+		return -1, errno
 	}
 }
 

@@ -223,10 +223,10 @@ func (h *Host) read(f *opened) ([]byte, error) {
 var errAbsent = errors.New("no such file in this cgroup")
 
 func (h *Host) open(f *opened) (int, error) {
-	fd, err := openFile(filepath.Join(f.dir, f.name))
+	fd, err := openFile(h.pathOf(f))
 	if errors.Is(err, errAbsent) && f.older != "" {
 		f.name, f.older = f.older, ""
-		fd, err = openFile(filepath.Join(f.dir, f.name))
+		fd, err = openFile(h.pathOf(f))
 	}
 	if errors.Is(err, errAbsent) {
 		if _, statErr := os.Stat(f.dir); errors.Is(statErr, os.ErrNotExist) {
@@ -234,6 +234,12 @@ func (h *Host) open(f *opened) (int, error) {
 		}
 	}
 	return fd, err
+}
+
+// pathOf is good until the next call.
+func (h *Host) pathOf(f *opened) []byte {
+	h.path = append(append(append(append(h.path[:0], f.dir...), '/'), f.name...), 0)
+	return h.path
 }
 
 // Processes lists the PIDs in the container's cgroups, nested ones too, as our

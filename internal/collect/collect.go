@@ -77,7 +77,8 @@ type Collector struct {
 	rareAt  time.Time // when what changes seldom was last read
 	said    map[string]bool
 	host    hostKills
-	failing struct{ counts, cpus, devices, net, kills string }
+	blind   int // collections in a row in which no container's processes could be seen
+	failing struct{ counts, cpus, devices, net, kills, blind string }
 }
 
 // New looks at the host, and hooks itself to the inventory, whose Run must not
@@ -221,6 +222,7 @@ func (c *Collector) Collect(now time.Time) *Snapshot {
 			c.open(t)
 		}
 	}
+	c.checkSight()
 	c.assignNetworks()
 	for _, t := range c.known {
 		c.read(t, now)

@@ -26,6 +26,7 @@ type tracked struct {
 	failing [sources]string
 
 	filesCounted bool // once since reader is there
+	unseen       bool // there is no process with its PID
 }
 
 // update takes over what the Engine says. A new start, or an end, ends what the
@@ -66,10 +67,37 @@ var errNotItsCgroup = errors.New("the cgroup of the process with its PID does no
 // in the container.
 func (c *Collector) open(t *tracked) {
 	err := c.tryOpen(t)
-	if gone(err) {
+	if t.unseen = gone(err); t.unseen {
 		err = nil // it ended, and the Engine is about to say so
 	}
 	c.check(SourceProc, t.Name, &t.failing[SourceProc], err)
+}
+
+var errBlind = errors.New("no process of any container can be seen; run the monitor in the host's PID namespace (docker run --pid host), " +
+	"or mount the host's /proc and name it with --proc")
+
+// checkSight notices that we look at the wrong processes: twice in a row no
+// container that runs had any. One alone may have just ended.
+func (c *Collector) checkSight() {
+	running, unseen := 0, 0
+	for _, t := range c.known {
+		if t.Running {
+			running++
+			if t.reader == nil && t.unseen {
+				unseen++
+			}
+		}
+	}
+	if running == 0 || unseen < running {
+		c.blind = 0
+	} else {
+		c.blind++
+	}
+	var err error
+	if c.blind > 1 {
+		err = errBlind
+	}
+	c.check(SourceProc, "containers", &c.failing.blind, err)
 }
 
 func (c *Collector) tryOpen(t *tracked) error {
@@ -78,12 +106,7 @@ func (c *Collector) tryOpen(t *tracked) error {
 		return err
 	}
 	m := membership(p.Cgroups)
-	named := false
-	for _, path := range m {
-		_, is := cgroup.ContainerPath(path, t.ID)
-		named = named || is
-	}
-	if !named {
+	if !c.cgroups.Bears(t.ID, m) {
 		return fmt.Errorf("pid %d: %w", t.Pid, errNotItsCgroup)
 	}
 	reader, err := c.cgroups.Container(t.ID, m)

@@ -106,7 +106,7 @@ func (c *Collector) survived(t *tracked, at time.Time) {
 	o := &t.oom
 	t.Kills.Survived += o.unsettled
 	if o.old {
-		c.cfg.Log.Warn("the OOM killer killed in a container before the monitor started, and PID 1 lives on",
+		c.cfg.Log.Info("the OOM killer killed in a container before the monitor started, and PID 1 lives on",
 			"container", t.Name, "kills", o.unsettled)
 	} else {
 		c.tellKill(t, at, o.unsettled, true)

@@ -74,6 +74,7 @@ type Inventory struct {
 	ended  map[string]uint64 // seq of a container's last end: an inspect begun before it is stale
 	swept  uint64            // seq when ended was last swept
 	ready  bool
+	err    error // what last ended an attempt to be ready
 
 	images   sync.Mutex
 	imageMap map[string]map[string]string // labels by image id and platform; nothing in it ever changes
@@ -124,6 +125,14 @@ func (inv *Inventory) Ready() bool {
 	inv.mu.RLock()
 	defer inv.mu.RUnlock()
 	return inv.ready
+}
+
+// Err is why the last attempt to become Ready failed, or Ready ended; nil
+// while it is Ready, and before the first attempt has ended.
+func (inv *Inventory) Err() error {
+	inv.mu.RLock()
+	defer inv.mu.RUnlock()
+	return inv.err
 }
 
 // Running returns the containers that run, in no order.

@@ -100,10 +100,16 @@ func TestStreamCutAndEngineRestart(t *testing.T) {
 	// While nobody listens, web restarts and another one comes.
 	e.down()
 	wait.Until(t, "not ready", func() bool { return !inv.Ready() })
+	if inv.Err() == nil {
+		t.Error("not ready, and no reason")
+	}
 	e.set(1, "web", "busybox:1", 4711, nil)
 	e.set(2, "new", "busybox:1", 4712, nil)
 	e.up()
 	wait.Until(t, "ready again", inv.Ready)
+	if err := inv.Err(); err != nil {
+		t.Errorf("ready, and %v", err)
+	}
 	if c, _ := inv.Lookup("web"); c.Pid != 4711 {
 		t.Errorf("web is %+v, and was restarted", c)
 	}

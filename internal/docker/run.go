@@ -20,7 +20,7 @@ func (inv *Inventory) Run(ctx context.Context) error {
 	for {
 		began := time.Now()
 		err := inv.follow(ctx)
-		if wasReady := inv.setReady(false); ctx.Err() != nil {
+		if wasReady := inv.setReady(false, err); ctx.Err() != nil {
 			return ctx.Err()
 		} else if wasReady {
 			inv.log.Warn("lost the engine's events, reconnecting", "error", err)
@@ -40,10 +40,10 @@ func (inv *Inventory) Run(ctx context.Context) error {
 	}
 }
 
-func (inv *Inventory) setReady(now bool) (before bool) {
+func (inv *Inventory) setReady(now bool, err error) (before bool) {
 	inv.mu.Lock()
 	defer inv.mu.Unlock()
-	before, inv.ready = inv.ready, now
+	before, inv.ready, inv.err = inv.ready, now, err
 	return before
 }
 
@@ -85,7 +85,7 @@ func (inv *Inventory) follow(ctx context.Context) error {
 	if err := inv.reconcile(ctx, true); err != nil {
 		return err
 	}
-	inv.setReady(true)
+	inv.setReady(true, nil)
 	inv.log.Info("following the engine's containers", "running", len(inv.Running()))
 	tick := time.NewTicker(inv.period)
 	defer tick.Stop()

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -253,6 +254,15 @@ web        -                   -      -          -       -        -       -     
 `
 	if got := b.String(); err != nil || !strings.HasPrefix(got, want) {
 		t.Errorf("error %v, got\n%s", err, got)
+	}
+}
+
+// TestTableWithoutEmptyColumns: what nobody has is not shown.
+func TestTableWithoutEmptyColumns(t *testing.T) {
+	var b bytes.Buffer
+	err := Table(&b, &aggregate.View{Containers: []*aggregate.Container{{}}})
+	if got := strings.Fields(b.String()); err != nil || !slices.Equal(got, []string{"CONTAINER", "OOM", "KILLS", "0"}) {
+		t.Errorf("error %v, got\n%s", err, &b)
 	}
 }
 

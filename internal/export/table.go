@@ -11,7 +11,10 @@ import (
 	"vitrine/internal/collect"
 )
 
-// column is one of the table. A "-" stands for what is not known.
+// unknown stands for what is not known, or does not apply.
+const unknown = "-"
+
+// column is one of the table.
 type column struct {
 	title string
 	text  func(c *aggregate.Container, of values) string
@@ -40,18 +43,26 @@ func (v values) add(s *aggregate.Series) {
 	got.value, got.as, got.hasAs = got.value+s.Value, got.as+as, got.hasAs && ok
 }
 
+func of(c *aggregate.Container) values {
+	v := values{}
+	for i := range c.Series {
+		v.add(&c.Series[i])
+	}
+	return v
+}
+
 func (v values) value(metric string, format func(float64) string) string {
 	if s, ok := v[metric]; ok {
 		return format(s.value)
 	}
-	return "-"
+	return unknown
 }
 
 func (v values) as(metric string, format func(float64) string) string {
 	if s, ok := v[metric]; ok && s.hasAs {
 		return format(s.as)
 	}
-	return "-"
+	return unknown
 }
 
 func columns() []column {
@@ -80,21 +91,23 @@ func columns() []column {
 	}
 }
 
-// Table writes a table of all containers, and below it what happened.
+// Table writes a table of all containers, and below it what happened. A column
+// in which nothing is known of any container is left out.
 func Table(w io.Writer, v *aggregate.View) error {
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	cols := columns()
-	for i, col := range cols {
-		fmt.Fprint(tw, col.title, ending(i, cols))
+	rows := make([]string, len(v.Containers)+1)
+	for i, col := range columns() {
+		cells, shown := []string{col.title}, i == 0
+		for _, c := range v.Containers {
+			cell := col.text(c, of(c))
+			cells, shown = append(cells, cell), shown || cell != unknown
+		}
+		for j := 0; shown && j < len(rows); j++ {
+			rows[j] += cells[j] + "\t"
+		}
 	}
-	for _, c := range v.Containers {
-		of := values{}
-		for i := range c.Series {
-			of.add(&c.Series[i])
-		}
-		for i, col := range cols {
-			fmt.Fprint(tw, col.text(c, of), ending(i, cols))
-		}
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, row := range rows {
+		fmt.Fprintln(tw, strings.TrimSuffix(row, "\t"))
 	}
 	if err := tw.Flush(); err != nil {
 		return fmt.Errorf("write table: %w", err)
@@ -103,13 +116,6 @@ func Table(w io.Writer, v *aggregate.View) error {
 		fmt.Fprintln(w, Sentence(e))
 	}
 	return nil
-}
-
-func ending(i int, cols []column) string {
-	if i == len(cols)-1 {
-		return "\n"
-	}
-	return "\t"
 }
 
 // Sentence says what happened, for people.
@@ -130,7 +136,7 @@ func state(c *aggregate.Container) string {
 	case c.Detail == nil && c.Running:
 		return "running"
 	case c.Detail == nil:
-		return "-"
+		return unknown
 	case c.Detail.State == "exited":
 		return fmt.Sprintf("exited (%d)", c.Detail.ExitCode)
 	case c.Running && c.Detail.Health != "":

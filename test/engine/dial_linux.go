@@ -13,8 +13,17 @@ import (
 // Dial connects from inside the engine's network namespace: to its TLS listener, its registry, a container's address.
 // The connection stays usable everywhere.
 func (e *Engine) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	pid, err := e.HolderPid()
+	if err != nil {
+		return nil, err
+	}
+	return DialFrom(ctx, pid, network, address)
+}
+
+// DialFrom connects from inside a process's network namespace: to what a container without a network listens on.
+func DialFrom(ctx context.Context, pid int, network, address string) (net.Conn, error) {
 	var conn net.Conn
-	err := e.inNetwork(func() (err error) {
+	err := inNetwork(pid, func() (err error) {
 		var d net.Dialer
 		conn, err = d.DialContext(ctx, network, address)
 		return err
@@ -25,8 +34,12 @@ func (e *Engine) Dial(ctx context.Context, network, address string) (net.Conn, e
 // Listen listens inside the engine's network namespace: for what the daemon, or a container on the host's network, is to
 // call.
 func (e *Engine) Listen(ctx context.Context, network, address string) (net.Listener, error) {
+	pid, err := e.HolderPid()
+	if err != nil {
+		return nil, err
+	}
 	var l net.Listener
-	err := e.inNetwork(func() (err error) {
+	err = inNetwork(pid, func() (err error) {
 		var c net.ListenConfig
 		l, err = c.Listen(ctx, network, address)
 		return err
@@ -34,13 +47,9 @@ func (e *Engine) Listen(ctx context.Context, network, address string) (net.Liste
 	return l, err
 }
 
-// inNetwork calls f on a thread that is in the engine's network namespace and is given up afterwards. A socket belongs
+// inNetwork calls f on a thread that is in a process's network namespace and is given up afterwards. A socket belongs
 // to the namespace of the thread that makes it; a literal address is dialled on the calling thread.
-func (e *Engine) inNetwork(f func() error) error {
-	pid, err := e.HolderPid()
-	if err != nil {
-		return err
-	}
+func inNetwork(pid int, f func() error) error {
 	ns, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", pid))
 	if err != nil {
 		return err

@@ -1,0 +1,182 @@
+//go:build linux && amd64
+
+package qemu
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// inGuest is set where the test runs in the guest.
+const inGuest = "VITRINE_GUEST"
+
+// TestMain also is the program that the guest's containers run.
+func TestMain(m *testing.M) {
+	if what := os.Getenv(workloadEnv); what != "" {
+		os.Exit(workload(what))
+	}
+	os.Exit(m.Run())
+}
+
+// TestPureV2 is run twice: here it boots the guest, and in the guest it tests.
+func TestPureV2(t *testing.T) {
+	if os.Getenv(inGuest) != "" {
+		guest(t)
+		return
+	}
+	kernel := require(t)
+	dir := t.TempDir()
+	binary := filepath.Join(dir, "test")
+	build := exec.Command("go", "test", "-c", "-vet=off", "-ldflags=-s -w", "-o", binary, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build the guest's test: %v\n%s", err, out)
+	}
+	ramdisk(t, filepath.Join(dir, "initrd"), filepath.Join(kernel, "brd.ko"), binary)
+	began := time.Now()
+	out := boot(t, dir, filepath.Join(kernel, "vmlinuz"))
+	verdict := regexp.MustCompile(`(?m)^@@EXIT (\d+)@@$`).FindStringSubmatch(out)
+	switch {
+	case verdict == nil:
+		console, _ := os.ReadFile(filepath.Join(dir, "console"))
+		t.Errorf("the guest gave no verdict; its console:\n%s", console)
+	case verdict[1] != "0":
+		t.Errorf("failed in the guest, with exit status %s", verdict[1])
+	case !strings.Contains(out, "--- PASS: TestPureV2 "), strings.Contains(out, "--- SKIP"):
+		t.Error("the guest did not run it all")
+	}
+	t.Logf("from boot to power off: %.1f s\n%s", time.Since(began).Seconds(), out)
+}
+
+// require finds the kernel, or skips; it fails where VITRINE_REQUIRE is set.
+func require(t *testing.T) string {
+	t.Helper()
+	skip := t.Skipf
+	if os.Getenv("VITRINE_REQUIRE") != "" {
+		skip = t.Fatalf
+	}
+	for _, name := range []string{"qemu-system-x86_64", "busybox"} {
+		if _, err := exec.LookPath(name); err != nil {
+			skip("%v; scripts/setup.sh installs what is missing", err)
+		}
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		skip("%v", err)
+	}
+	dir := filepath.Join(cache, "vitrine-kernel")
+	for _, name := range []string{"vmlinuz", "brd.ko"} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+			skip("%v; scripts/kernel.sh fetches it", err)
+		}
+	}
+	return dir
+}
+
+// ramdisk writes the initramfs.
+func ramdisk(t *testing.T, to, driver, binary string) {
+	t.Helper()
+	busybox, err := exec.LookPath("busybox")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var a archive
+	for _, dir := range []string{"dev", "proc", "sys", "bin", "tmp"} {
+		a.add(dir, modeDir|0o755, nil)
+	}
+	a.add("init", modeFile|0o755, []byte(initScript))
+	for name, from := range map[string]string{"bin/busybox": busybox, "brd.ko": driver, "test": binary} {
+		content, err := os.ReadFile(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.add(name, modeFile|0o755, content)
+	}
+	if err := os.WriteFile(to, a.bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// initScript: kernel messages stay on the first serial port, so that the second
+// one has whole lines.
+const initScript = `#!/bin/busybox sh
+export PATH=/bin HOME=/tmp
+/bin/busybox --install -s /bin
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
+ip link set lo up
+insmod /brd.ko rd_nr=2 rd_size=65536 && mkswap /dev/ram0 >/dev/null && swapon /dev/ram0
+stty -F /dev/ttyS1 -onlcr
+exec >/dev/ttyS1 2>&1
+VITRINE_GUEST=1 /test -test.v -test.run '^TestPureV2$' -test.timeout 90s
+echo "@@EXIT $?@@"
+poweroff -f
+`
+
+// boot runs QEMU until the guest powers off, and returns what it wrote.
+func boot(t *testing.T, dir, kernel string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	path := func(name string) string { return filepath.Join(dir, name) }
+	qemu := exec.CommandContext(ctx, "qemu-system-x86_64",
+		"-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "512",
+		"-kernel", kernel, "-initrd", path("initrd"), "-append", "console=ttyS0 panic=-1 psi=1 quiet",
+		"-display", "none", "-no-reboot", "-nodefaults",
+		"-serial", "file:"+path("console"), "-serial", "file:"+path("out"))
+	if out, err := qemu.CombinedOutput(); err != nil {
+		t.Errorf("qemu: %v %v\n%s", err, context.Cause(ctx), out)
+	}
+	out, err := os.ReadFile(path("out"))
+	if err != nil {
+		t.Error(err)
+	}
+	return string(out)
+}
+
+// archive is a cpio archive in the form that the kernel unpacks, see
+// Documentation/driver-api/early-userspace/buffer-format.rst.
+type archive struct {
+	buf   bytes.Buffer
+	inode int
+}
+
+const (
+	modeDir  = 0o040000
+	modeFile = 0o100000
+)
+
+func (a *archive) add(name string, mode int, content []byte) {
+	a.inode++
+	links := 1
+	fields := []int{a.inode, mode, 0, 0, links, 0, len(content), 0, 0, 0, 0, len(name) + 1, 0}
+	a.buf.WriteString("070701")
+	for _, f := range fields {
+		fmt.Fprintf(&a.buf, "%08X", f)
+	}
+	a.buf.WriteString(name + "\x00")
+	a.pad()
+	a.buf.Write(content)
+	a.pad()
+}
+
+func (a *archive) pad() {
+	for a.buf.Len()%4 != 0 {
+		a.buf.WriteByte(0)
+	}
+}
+
+func (a *archive) bytes() []byte {
+	a.add("TRAILER!!!", 0, nil)
+	return a.buf.Bytes()
+}
