@@ -10,6 +10,7 @@ package vitrine
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -275,13 +276,17 @@ func Binary(tb testing.TB) string {
 	return path
 }
 
-// build leaves the binary in the user's cache: the go command notices whether it is up to date.
+// build leaves the binary in the user's cache, apart from other checkouts': the go command notices whether it is up to date.
 func build() (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		cache = os.TempDir()
 	}
-	dir := filepath.Join(cache, "vitrine-test")
+	module, err := exec.Command("go", "env", "GOMOD").Output()
+	if err != nil {
+		return "", fmt.Errorf("find the module: %w", err)
+	}
+	dir := filepath.Join(cache, "vitrine-test", fmt.Sprintf("%x", sha256.Sum256(module))[:12])
 	name := "authz-plugin"
 	args := []string{"build"}
 	if Race {
