@@ -42,11 +42,11 @@ func start(t *testing.T, e *engine.Engine) *rig {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	for d := dir; d != os.TempDir() && d != "/"; d = filepath.Dir(d) {
-		if err := os.Chmod(d, 0o755); err != nil { //nolint:gosec // another user runs what is in it
+		if err := os.Chmod(d, 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Chmod(e.Socket, 0o666); err != nil { //nolint:gosec // a private engine's
+	if err := os.Chmod(e.Socket, 0o666); err != nil {
 		t.Fatal(err)
 	}
 	r, log := &rig{Engine: e, t: t, client: http.DefaultClient}, &wait.Buffer{}
@@ -115,9 +115,11 @@ func (r *rig) until(series string, fits func(float64) bool) {
 }
 
 func is(want float64) func(float64) bool { return func(v float64) bool { return v == want } }
+
 func above(low float64) func(float64) bool {
 	return func(v float64) bool { return v > low }
 }
+
 func between(low, high float64) func(float64) bool {
 	return func(v float64) bool { return v >= low && v <= high }
 }
@@ -271,7 +273,7 @@ func (r *rig) engineGone() {
 	if err := r.Resume(); err != nil {
 		r.t.Fatal(err)
 	}
-	if err := os.Chmod(r.Socket, 0o666); err != nil { //nolint:gosec // a private engine's
+	if err := os.Chmod(r.Socket, 0o666); err != nil {
 		r.t.Fatal(err)
 	}
 	r.until("docker_up", is(1))
