@@ -115,6 +115,7 @@ func (r *rig) until(series string, fits func(float64) bool) {
 }
 
 func is(want float64) func(float64) bool { return func(v float64) bool { return v == want } }
+
 func above(low float64) func(float64) bool {
 	return func(v float64) bool { return v > low }
 }
