@@ -1,9 +1,10 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
+	"io"
 	"mime"
 	"net/http"
 	"time"
@@ -74,10 +75,8 @@ func (s *Server) closed() string {
 }
 
 func (t *task) run() {
-	if t.v.Operation == nil || tunnels(t.v.Operation) {
-		// What the client sends behind such a request need not be a request: if
-		// the answer is not a tunnel, the connection ends with it.
-		t.w.Header().Set("Connection", "close")
+	if t.v.Operation == nil {
+		t.w.Header().Set("Connection", "close") // nobody knows what follows
 	}
 	if t.v.Allow {
 		t.obligations()
@@ -200,6 +199,14 @@ func (t *task) outgoing() *outgoing {
 
 // fail answers an error of ours and records it.
 func (t *task) fail(status int, message string) {
+	if t.v.Operation != nil && tunnels(t.v.Operation) {
+		doc := errorBody(message)
+		t.last(&http.Response{
+			StatusCode: status, ContentLength: int64(len(doc)), Body: io.NopCloser(bytes.NewReader(doc)),
+			Header: http.Header{"Content-Type": {"application/json"}},
+		}, func() {})
+		return
+	}
 	t.v.Finish(status, false)
 	refuse(t.w, status, message)
 }
@@ -225,9 +232,14 @@ func refuse(w http.ResponseWriter, status int, message string) {
 		w.Header().Set("Connection", "close")
 	}
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(struct { // a client that has gone needs no answer
+	_, _ = w.Write(errorBody(message)) // a client that has gone needs no answer
+}
+
+// errorBody is the Engine's own shape of an error.
+func errorBody(message string) []byte {
+	return append(marshal(struct {
 		Message string `json:"message"`
-	}{message})
+	}{message}), '\n')
 }
 
 // callerKey is whom a request counts against.

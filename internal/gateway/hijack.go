@@ -11,6 +11,9 @@ import (
 	"time"
 )
 
+// lastTime is how long an answer other than a tunnel may take to be read.
+const lastTime = 5 * time.Second
+
 // linger is how long a client may go on sending after the daemon has ended the
 // stream; hungUpEvery is how often we look whether a client that has ended its
 // half has left altogether.
@@ -42,8 +45,40 @@ func (t *task) hijack(ctx context.Context) {
 	case ex.res.StatusCode == http.StatusSwitchingProtocols, rawStream(ex.res):
 		t.tunnel(ex)
 	default:
-		t.answer(ex)
+		lowerVersion(ex.res.Header)
+		t.last(ex.res, ex.close)
 	}
+}
+
+// last gives an answer other than a tunnel to a request that asked for one. The
+// connection ends with it: what the client sends behind such a request need not
+// be a request, so nothing reads it as one. An error does not announce that,
+// because Docker's command line (20.10) takes an answer with "Connection: close"
+// for a tunnel and shows its user the error's bytes instead of its message.
+// written is called when the answer is.
+func (t *task) last(res *http.Response, written func()) {
+	client, _, err := http.NewResponseController(t.w).Hijack()
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	defer client.Close()
+	t.v.Finish(res.StatusCode, false)
+	res.Proto, res.ProtoMajor, res.ProtoMinor, res.Close = "HTTP/1.1", 1, 1, res.StatusCode < 400
+	if res.ContentLength < 0 {
+		res.TransferEncoding = []string{"chunked"}
+	}
+	for k := range res.Header {
+		if hopByHop(k) {
+			res.Header.Del(k)
+		}
+	}
+	_ = client.SetDeadline(time.Now().Add(lastTime))
+	err = res.Write(client)
+	written()
+	if err != nil || closeWrite(client) != nil {
+		return
+	}
+	_, _ = io.Copy(io.Discard, client) // to close on unread bytes could cost the client the answer
 }
 
 // rawStream: Docker's way to hijack without an upgrade.

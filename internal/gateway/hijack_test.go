@@ -135,14 +135,19 @@ func TestBytesBehindAFailedHijackClosed(t *testing.T) {
 			})
 			c := g.dial()
 			_, _ = io.WriteString(c, tc.request+smuggled)
-			res, err := http.ReadResponse(bufio.NewReader(c), nil)
+			br := bufio.NewReader(c)
+			res, err := http.ReadResponse(br, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
 			_, _ = io.Copy(io.Discard, res.Body)
 			_ = res.Body.Close()
-			if res.StatusCode != tc.status || !res.Close {
+			// An error must not announce the end: see last.
+			if res.StatusCode != tc.status || res.Close != (tc.status < 400) {
 				t.Errorf("status %d, close %v", res.StatusCode, res.Close)
+			}
+			if more, err := io.ReadAll(br); len(more) > 0 || err != nil {
+				t.Errorf("after the answer came %q, %v", more, err)
 			}
 			if rest := <-behind; rest != "" {
 				t.Errorf("the daemon got %q", rest)
