@@ -143,7 +143,8 @@ func pid(n int) int { return 100000 + n }
 func newHost(t *testing.T) *host {
 	t.Helper()
 	dir := t.TempDir()
-	if inMemory, err := os.MkdirTemp("/dev/shm", "vitrine-scale-"); err == nil { // 30 000 files
+	//nolint:usetesting // in memory, where there is such a place: these are 30 000 files
+	if inMemory, err := os.MkdirTemp("/dev/shm", "vitrine-scale-"); err == nil {
 		dir = inMemory
 		t.Cleanup(func() { _ = os.RemoveAll(inMemory) })
 	}
