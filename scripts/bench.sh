@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# make bench: Go benchmarks with allocations, then whole requests on real
-# Engines against floors, REQUESTS of each (default 20000), then what 200 callers
-# leave behind after a minute.
+# make bench: Go benchmarks with allocations, other readers of cgroups on real
+# files, then whole requests on real Engines against floors, REQUESTS of each
+# (default 20000), then what 200 callers leave behind after a minute.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 go test -run '^$' -bench . -benchmem ./internal/operation ./internal/policy ./internal/identity ./internal/redact ./internal/gateway ./internal/plugin | grep -E '^(pkg:|Benchmark)'
+go test -run '^$' -bench . -benchtime 10x -benchmem ./internal/cgroup | grep -E '^(pkg:|Benchmark)'
+go -C test/oracle test -run '^$' -bench . -benchmem -count 3 . | grep -E '^(pkg:|Benchmark)'
 make build
 go build -o build/bench ./test/bench
 build/bench -n "${REQUESTS:-20000}" -binary build/authz-plugin

@@ -16,8 +16,10 @@ if [ -n "$dead" ]; then
 	exit 1
 fi
 
-step "go.mod is tidy"
+step "go.mod is tidy, and that of test/oracle, a module of its own"
 go mod tidy -diff
+go -C test/oracle mod tidy -diff
+go -C test/oracle vet ./...
 
 step "generated files are what go generate makes"
 before=$(git status --porcelain -uno | sha256sum; git diff | sha256sum)

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -78,6 +79,11 @@ func build(s *settings, log *slog.Logger) (*parts, error) {
 
 // runForEver is configuration → parts → run group → wait.
 func runForEver(ctx context.Context, s *settings, log *slog.Logger) error {
+	// Nearly all of the heap lives on, and the garbage is a page a scrape. Collecting it early
+	// costs little, and keeps a third of the memory.
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(25)
+	}
 	p, err := build(s, log)
 	if err != nil {
 		return err

@@ -17,25 +17,34 @@ func fileBudget() int {
 
 // openFile opens for reading without os.File: the runtime would put each file
 // into its epoll set (kernfs files can be polled), and be woken for nothing. The
-// name ends with a zero byte, so that nothing is allocated to open a file for one reading.
+// name ends with a zero byte.
 func openFile(name []byte) (int, error) {
-	cwd := unix.AT_FDCWD
 	for {
-		//nolint:gosec // the name ends with a zero byte, and lives until the call returns
-		fd, _, errno := unix.Syscall6(unix.SYS_OPENAT, uintptr(cwd), uintptr(unsafe.Pointer(&name[0])),
-			unix.O_RDONLY|unix.O_CLOEXEC, 0, 0, 0)
-		switch errno {
+		fd, err := openat(name)
+		switch err {
 		case unix.EINTR:
 			continue
-		case 0:
-			return int(fd), nil
+		case nil:
+			return fd, nil
 		case unix.ENOENT, unix.ENOTDIR, unix.EOPNOTSUPP: // the last one: a kernel with psi=0
 			return -1, errAbsent
 		case unix.ENODEV:
 			return -1, ErrRemoved
 		}
+		return -1, err
+	}
+}
+
+// openat allocates nothing, as unix.Open does for the name.
+func openat(name []byte) (int, error) {
+	cwd := unix.AT_FDCWD
+	//nolint:gosec // the name ends with a zero byte, and lives until the call returns
+	fd, _, errno := unix.Syscall6(unix.SYS_OPENAT, uintptr(cwd), uintptr(unsafe.Pointer(&name[0])),
+		unix.O_RDONLY|unix.O_CLOEXEC, 0, 0, 0)
+	if errno != 0 {
 		return -1, errno
 	}
+	return int(fd), nil
 }
 
 func openFolder(name string) (int, error) {

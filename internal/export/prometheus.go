@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -32,6 +33,7 @@ const scrapes = 4
 // has the metrics of the monitor's own process; nil for none.
 func Metrics(a *aggregate.Aggregator, self prometheus.Gatherer) http.Handler {
 	slots := make(chan struct{}, scrapes)
+	var size atomic.Int64 // of the last page, so that the next one need not grow
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		select {
 		case slots <- struct{}{}:
@@ -42,7 +44,7 @@ func Metrics(a *aggregate.Aggregator, self prometheus.Gatherer) http.Handler {
 		}
 		format := expfmt.NegotiateAccept(r.Header, expfmt.NewFormat(expfmt.TypeTextPlain), expfmt.NewFormat(expfmt.TypeOpenMetrics))
 		open := format.FormatType() == expfmt.TypeOpenMetrics
-		p := page{open: open}
+		p := page{open: open, b: make([]byte, 0, size.Load())}
 		a.Look(func(v *aggregate.View) { p.view(v, a.Table()) })
 		if err := p.gather(self, format); err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
@@ -51,6 +53,7 @@ func Metrics(a *aggregate.Aggregator, self prometheus.Gatherer) http.Handler {
 		if open {
 			p.b = append(p.b, "# EOF\n"...)
 		}
+		size.Store(int64(len(p.b) + len(p.b)/16))
 		w.Header().Set("Content-Type", string(format))
 		_, _ = w.Write(p.b) // the reader left
 	})

@@ -29,8 +29,9 @@ sleep 1000`
 func TestAgreement(t *testing.T) {
 	engine.Require(t)
 	if _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); err == nil {
-		// There the other readers read the files that test/qemu compares with what workloads did.
-		t.Log("cgroup v2: only the Engine and Datadog's library are compared")
+		// Not for want of something that could be installed, so it does not fail under VITRINE_REQUIRE. There, test/qemu
+		// compares with what workloads were built to do, and with the kernel's other accounts.
+		t.Skip("the other readers are asked for cgroup v1 here, which this host does not have")
 	}
 	e := engine.Start(t, engine.Options{})
 	if err := e.ImportBusybox(); err != nil {
