@@ -21,6 +21,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 
 	"vitrine/internal/docker"
@@ -66,6 +67,9 @@ type Options struct {
 	// samples can be attributed without CAP_SYS_PTRACE. A container that may
 	// write to the cgroup file system can then pass for another. Not for deciding.
 	CgroupsAlone bool
+	// Cgroups are the mounted cgroup hierarchies by name, as in [procfs.Cgroup],
+	// for [Attestor.InCgroup] and [Attestor.Claimed]. For samples, not for deciding.
+	Cgroups map[string]fs.FS
 }
 
 // Attestor attests peers. Its methods may be called from many goroutines.
@@ -75,6 +79,7 @@ type Attestor struct {
 	known        index
 	here         here
 	cgroupsAlone bool
+	places       places
 
 	overflowUID, overflowGID uint32
 }
@@ -89,6 +94,7 @@ func New(inv Inventory, opts Options) *Attestor {
 	a.here = lookAround(a.proc)
 	a.overflowUID, a.overflowGID = a.proc.OverflowUID(), a.proc.OverflowGID()
 	a.known.containers = map[string]confirmed{}
+	a.places.init(opts.Cgroups)
 	inv.OnChange(a.observe)
 	return a
 }

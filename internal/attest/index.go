@@ -53,6 +53,7 @@ func (a *Attestor) observe(c docker.Container) {
 	delete(x.unread, c.ID)
 	if !c.Running {
 		delete(x.containers, c.ID)
+		a.places.end(c.ID)
 		return
 	}
 	if k, ok := x.containers[c.ID]; ok && k.pid == c.Pid && k.startedAt == c.StartedAt {
@@ -74,6 +75,7 @@ func (a *Attestor) observe(c docker.Container) {
 		k.roots = rootCgroups(c.ID, init.Cgroups)
 	}
 	x.containers[c.ID] = k
+	a.places.add(c, k.roots)
 }
 
 // rootCgroups finds a container's own cgroup in each hierarchy from where its
