@@ -6,7 +6,8 @@
 #   engine.sh term|kill|hup DIR             SIGTERM (and wait), SIGKILL or SIGHUP for dockerd; the namespaces stay
 #   engine.sh exec DIR command...           run a command inside the namespaces
 #   engine.sh docker DIR argument...        Debian's docker command line, asking this engine
-#   engine.sh busybox DIR                   make the image bb:1 out of busybox-static (nothing can be pulled here)
+#   engine.sh busybox DIR [IMAGE [FILE...]] make the image bb:1 out of busybox-static, as nothing can be pulled; or
+#                                           IMAGE, with these programs and their libraries in it
 #   engine.sh registry DIR [PORT]           a registry on 127.0.0.1:PORT (5000) of the network namespace
 #   engine.sh status DIR                    what runs; exit status 0 if dockerd does
 #   engine.sh stop DIR                      kill all of it and remove what start made; DIR too if nothing else is in it
@@ -15,6 +16,8 @@
 # same sockets are DIR/run/docker.sock and so on. Put daemon.json in DIR/etc/docker before start. /opt is an empty
 # tmpfs (containerd makes a folder there). DIR must be short: a socket's path has 107 bytes.
 #
+# With ENGINE_OWNER set to a process id at start, the engine is stopped when that process ends, however it ends.
+#
 # A process named "holder" keeps the namespaces when dockerd is killed. All that dockerd starts, managed plugins too,
 # lies in the cgroup /vitrine-<random>: dockerd in its child "daemon", because a plugin's cgroup is relative to dockerd's.
 set -euo pipefail
@@ -22,7 +25,7 @@ PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin
 
 die() { printf 'engine: %s\n' "$*" >&2; exit 1; }
 
-usage() { sed -n '5,12s/^# \{0,3\}//p' "$0" >&2; exit 2; }
+usage() { sed -n '5,13s/^# \{0,3\}//p' "$0" >&2; exit 2; }
 
 # running PID: it exists and is no zombie.
 running() { [[ "$(sed -n 's/^State:\s*\(.\).*/\1/p' "/proc/$1/status" 2>/dev/null)" =~ ^[^ZX]$ ]]; }
@@ -119,7 +122,8 @@ make_namespaces() {
 	# shellcheck disable=SC2016 # expanded by the inner shell
 	setsid unshare --mount --net --propagation private bash -c '
 		mount -n --bind "$0/run" /run && mount -n --bind "$0/etc" /etc && mount -n -t tmpfs -o mode=0755 tmpfs /opt &&
-		ip link set lo up && : >"$0/state/ready" && exec sleep infinity
+		ip link set lo up && mount -n --make-rshared / &&
+		: >"$0/state/ready" && exec sleep infinity
 	' "$dir" </dev/null >"$dir/state/holder.log" 2>&1 &
 	pid=$!
 	until [ -e "$dir/state/ready" ]; do
@@ -127,6 +131,14 @@ make_namespaces() {
 		sleep 0.02
 	done
 	echo "$pid $(readlink "/proc/$pid/ns/mnt")" >"$dir/state/holder"
+}
+
+# watch_owner stops the engine when its owner is gone.
+watch_owner() {
+	# shellcheck disable=SC2016 # expanded by the inner shell
+	setsid bash -c 'while [ -e "/proc/$1" ] && [ -d "$2/state" ]; do sleep 1; done; [ ! -d "$2/state" ] || "$0" stop "$2"' \
+		"$script" "$ENGINE_OWNER" "$dir" </dev/null >/dev/null 2>&1 &
+	echo $! >"$dir/state/watcher"
 }
 
 enter() {
@@ -140,7 +152,10 @@ start() {
 	local pid deadline
 	command -v dockerd >/dev/null || die "dockerd is missing; scripts/setup.sh installs it"
 	! daemon >/dev/null || die "already running in $dir"
-	holder >/dev/null || make_namespaces
+	if ! holder >/dev/null; then
+		make_namespaces
+		[ -z "${ENGINE_OWNER:-}" ] || watch_owner
+	fi
 	cgroup=$(cat "$dir/state/cgroup")
 	forget_the_dead
 	(
@@ -195,6 +210,8 @@ stop() {
 		[ $SECONDS -lt $deadline ] || die "these cgroups cannot be removed: $(cgroup_folders)"
 		sleep 0.02
 	done
+	pid=$(cat "$dir/state/watcher" 2>/dev/null) || pid=
+	if [ -n "$pid" ] && [ "$pid" != "$PPID" ]; then kill "$pid" 2>/dev/null || true; fi
 	(cd "$dir" && rm -rf --one-file-system -- run data etc registry state dockerd.log)
 	rmdir "$dir" 2>/dev/null || true
 }
@@ -207,18 +224,27 @@ client() {
 }
 
 import_busybox() {
-	local root
+	local image=${1:-bb:1} root file library
+	shift || true
 	root=$(mktemp -d)
 	# shellcheck disable=SC2064 # now, while $root is known
 	trap "rm -rf '$root'" EXIT
 	mkdir -p "$root/bin" "$root/etc" "$root/root" "$root/tmp" "$root/var"
+	ln -s ../run "$root/var/run"
 	cp "$(command -v busybox)" "$root/bin/busybox"
 	"$root/bin/busybox" --install -s "$root/bin"
 	find "$root/bin" -type l -exec ln -sf busybox {} \;
+	for file in "$@"; do
+		cp "$file" "$root/bin/"
+		for library in $(ldd "$file" 2>/dev/null | grep -o '/[^ ]*'); do
+			mkdir -p "$root${library%/*}"
+			cp "$library" "$root$library"
+		done
+	done
 	printf 'root:x:0:0:root:/root:/bin/sh\n' >"$root/etc/passwd"
 	printf 'root:x:0:\n' >"$root/etc/group"
-	tar -C "$root" -c . | client import --change 'CMD ["sh"]' - bb:1 >/dev/null
-	echo bb:1
+	tar -C "$root" -c . | client import --change 'CMD ["sh"]' - "$image" >/dev/null
+	echo "$image"
 }
 
 run_registry() {
@@ -254,10 +280,11 @@ status() {
 command=$1
 mkdir -p "$2"
 dir=$(cd "$2" && pwd -P)
+script=$(cd "$(dirname "$0")" && pwd -P)/${0##*/}
 shift 2
 case $command in
 start | stop | status) "$command" "$@" ;;
-busybox) import_busybox ;;
+busybox) import_busybox "$@" ;;
 registry) run_registry "$@" ;;
 docker) client "$@" ;;
 exec) enter "$@" ;;

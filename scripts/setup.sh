@@ -37,7 +37,7 @@ die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 present() {
 	case $1 in
 	/*) [ -e "$1" ] ;;
-	*) command -v "$1" >/dev/null || dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null | grep -qx installed ;;
+	*) command -v "$1" >/dev/null || dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null | grep -x installed >/dev/null ;;
 	esac
 }
 
@@ -52,7 +52,8 @@ missing_packages() {
 	done <<<"$packages"
 }
 
-candidate() { apt-cache policy "$1" 2>/dev/null | grep -q '^  Candidate: [0-9]'; }
+# (No grep -q behind a program that writes on: with pipefail its SIGPIPE would be a "no".)
+candidate() { apt-cache policy "$1" 2>/dev/null | grep '^  Candidate: [0-9]' >/dev/null; }
 
 # go_is_enough: Go 1.21 and newer fetch the toolchain that go.mod names by themselves.
 go_is_enough() { new_enough "$(go version 2>/dev/null | sed -n 's/^go version go\([0-9.]*\).*/\1/p')"; }
@@ -89,7 +90,7 @@ installed() { dpkg-query -W -f '${db:Status-Status} ${Package}\n' | sed -n 's/^i
 # disable_units keeps what came with the packages named on standard input from starting at the next boot.
 disable_units() {
 	local units
-	units=$(xargs -r dpkg -L | grep -E '^(/usr)?/lib/systemd/system/[^/@]+\.(service|socket|timer)$' | sed 's,.*/,,' | sort -u)
+	units=$(xargs -r dpkg -L | sed -nE 's,^(/usr)?/lib/systemd/system/([^/@]+\.(service|socket|timer))$,\2,p' | sort -u)
 	[ -n "$units" ] && command -v systemctl >/dev/null || return 0
 	# shellcheck disable=SC2086 # one word a unit
 	systemctl --quiet disable $units >/dev/null 2>&1 || true
@@ -100,17 +101,13 @@ install() {
 	local before
 	exec 9<"$0"
 	flock 9
-	trap restore_services EXIT
-	trap 'exit 130' INT
-	trap 'exit 143' TERM
 	hold_services
 	before=$(installed)
 	export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1
 	apt-get install -y -q --no-install-recommends -o DPkg::Lock::Timeout=300 "$@" >"$log" 2>&1 ||
-		die "apt-get install failed; the end of its output (all of it is in $log):
-$(tail -n 15 "$log")"
+		die "apt-get install failed; the end of its output:
+$(tail -n 20 "$log")"
 	comm -13 <(echo "$before") <(installed) | disable_units
-	rm -f "$log"
 }
 
 [ "$scope" = all ] || [ "$scope" = demo ] || die "usage: scripts/setup.sh [all|demo]"
@@ -130,8 +127,11 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 
 log=$(mktemp /tmp/vitrine-setup.XXXXXX)
+trap 'rm -f "$log"; restore_services' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 say "apt-get update"
-apt-get update -q >"$log" 2>&1 || say "apt-get update had errors (see $log); trying with what is known"
+apt-get update -q >"$log" 2>&1 || say "apt-get update had errors; trying with what is known: $(tail -n 3 "$log")"
 mapfile -t want < <(missing_packages)
 if [ -n "$need_go" ]; then
 	package=$(go_package)

@@ -2,17 +2,18 @@
 // which confirmed container, or as a proven process of the host itself.
 //
 // It rests on three things that a peer does not control: the kernel's word on
-// who connected (package peercred), what /proc says of that process while a pidfd
-// shows it alive, and the Engine's word on which process is a container's init.
-// A path in a cgroup file is not one of them: users own cgroup subtrees, a container with
-// cgroups mounted read-write moves itself, a zombie's path reads "/". So a path
-// names a container only if it lies in the very cgroup in which that container's
-// init was found, and never names the host: the host is proven by its namespaces.
+// who connected (package peercred), what /proc says of that process while a
+// pidfd shows it alive, and the Engine's word on which process is a container's
+// init. A path in a cgroup file is not one of them: users own cgroup subtrees,
+// a container with cgroups mounted read-write moves itself, a zombie's path
+// reads "/". So a path names a container only if it lies in the very cgroup in
+// which that container's init was found, and never names the host: the host is
+// proven by its namespaces.
 //
 // It never concludes. Whatever is unreadable, contradictory or not known yet is
-// Unknown, with the reason in Why, and the caller must not remember it. A positive answer
-// holds as long as the peer is Alive and the container's Pid and StartedAt are
-// those that it was given for.
+// Unknown, with the reason in Why, and the caller must not remember it. A
+// positive answer holds as long as the peer is Alive and the container's Pid
+// and StartedAt are those that it was given for.
 //
 // It needs CAP_SYS_PTRACE, to read the namespaces of others' processes.
 package attest
@@ -65,7 +66,8 @@ type Options struct {
 	Proc *procfs.FS
 	// CgroupsAlone believes cgroups where namespaces cannot be read, so that
 	// samples can be attributed without CAP_SYS_PTRACE. A container that may
-	// write to the cgroup file system can then pass for another. Not for deciding.
+	// write to the cgroup file system can then pass for another. Not for
+	// deciding.
 	CgroupsAlone bool
 	// Cgroups are the mounted cgroup hierarchies by name, as in [procfs.Cgroup],
 	// for [Attestor.InCgroup] and [Attestor.Claimed]. For samples, not for deciding.
@@ -146,9 +148,9 @@ func (a *Attestor) ids(p *peercred.Peer) Attestation {
 }
 
 // locate judges the facts of the peer's process. A judgement may need to know a
-// container that the inventory does not hold: then the Engine is asked, and all is judged
-// anew. In the end the peer must still be alive, so that all that was read
-// was read of it, and not of a later process with its number.
+// container that the inventory does not hold: then the Engine is asked, and all
+// is judged anew. In the end the peer must still be alive, so that all that was
+// read was read of it, and not of a later process with its number.
 func (a *Attestor) locate(ctx context.Context, p *peercred.Peer) (docker.Container, Kind, error) {
 	if !p.Alive() {
 		return docker.Container{}, Unknown, procfs.ErrDead

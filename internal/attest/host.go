@@ -20,9 +20,9 @@ type here struct {
 }
 
 // lookAround establishes the reference for the host. It is kthreadd: process 2
-// of the first PID namespace is a kernel thread, which is a flag that no user process
-// can set, and it stays in the first namespaces for ever. PID 1 of that same namespace
-// stands in where the links of kthreadd cannot be read.
+// of the first PID namespace is a kernel thread, which is a flag that no user
+// process can set, and it stays in the first namespaces for ever. PID 1 of that
+// same namespace stands in where the links of kthreadd cannot be read.
 func lookAround(proc procfs.FS) here {
 	self, err := proc.Self()
 	if err != nil {
@@ -83,9 +83,9 @@ func relativeCgroups(proc procfs.FS, self int) bool {
 	return true
 }
 
-// containerPattern matches cgroup names that container runtimes give: Docker's, containerd's,
-// CRI-O's and Podman's 64 digits with whatever around, ECS's, Garden's,
-// Kubernetes' pods, LXC's, BuildKit's.
+// containerPattern matches cgroup names that container runtimes give: Docker's,
+// containerd's, CRI-O's and Podman's 64 digits with whatever around, ECS's,
+// Garden's, Kubernetes' pods, LXC's, BuildKit's.
 var containerPattern = regexp.MustCompile(`([0-9a-f]{64})|^[0-9a-f]{32}-[0-9]+$|^[0-9a-f]{8}(-[0-9a-f]{4}){4}$|^kubepods|^lxc($|[.])|^buildkit$`)
 
 // containerLike says that a cgroup's name looks like a container's, and gives

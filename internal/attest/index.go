@@ -62,7 +62,7 @@ func (a *Attestor) observe(c docker.Container) {
 		}
 	}
 	delete(x.containers, c.ID)
-	init, err := a.proc.Process(c.Pid)
+	init, anywhere, err := a.lookAtInit(c.Pid)
 	if err != nil {
 		if x.unread == nil {
 			x.unread = map[string]bool{}
@@ -72,31 +72,65 @@ func (a *Attestor) observe(c docker.Container) {
 	}
 	k := confirmed{id: c.ID, pid: c.Pid, start: init.Start, startedAt: c.StartedAt, mount: init.Namespaces.Mount}
 	if k.mount == "" || k.mount != a.here.ref.Mount { // else the number is a host process's by now
-		k.roots = rootCgroups(c.ID, init.Cgroups)
+		k.roots = rootCgroups(c.ID, init.Cgroups, anywhere)
 	}
 	x.containers[c.ID] = k
 	a.places.add(c, k.roots)
 }
 
+// lookAtInit reads the facts of what the Engine calls a container's init. Its
+// cgroup may count anywhere, even where it does not bear the container's id, if
+// it is the first process of a PID namespace below ours. Otherwise the Engine
+// may number processes differently than we do, and have meant another one.
+func (a *Attestor) lookAtInit(pid int) (init procfs.Process, anywhere bool, err error) {
+	before, err := a.proc.Stat(pid)
+	if err != nil {
+		return procfs.Process{}, false, err
+	}
+	status, err := a.proc.Status(pid)
+	if err != nil {
+		return procfs.Process{}, false, err
+	}
+	if init, err = a.proc.Process(pid); err != nil {
+		return procfs.Process{}, false, err
+	}
+	if init.Start != before.Start {
+		return procfs.Process{}, false, procfs.ErrChanged
+	}
+	n := len(status.NSpid)
+	return init, n > 1 && status.NSpid[n-1] == 1, nil
+}
+
 // rootCgroups finds a container's own cgroup in each hierarchy from where its
-// init is: the shortest prefix that ends in the container's id, since init may have moved
-// further down; without one, init's own, unless that is shared ground.
-func rootCgroups(id string, lines []procfs.Cgroup) map[string]string {
+// init is: the shortest prefix that ends in the container's id, since init may
+// have moved further down. Without one it is init's own if that may count
+// anywhere, unless it is shared ground or looks like another container's: an
+// init that may write to the cgroup file system can move itself there.
+func rootCgroups(id string, lines []procfs.Cgroup, anywhere bool) map[string]string {
 	out := map[string]string{}
 	for _, l := range lines {
-		if !speaks(l.Path) {
-			continue
-		}
-		out[l.Hierarchy] = l.Path
-		for end := range prefixes(l.Path) {
-			last := l.Path[strings.LastIndexByte(l.Path[:end], '/')+1 : end]
-			if last == id || strings.HasSuffix(last, "-"+id+".scope") {
-				out[l.Hierarchy] = l.Path[:end]
-				break
-			}
+		if root := rootCgroup(id, l.Path, anywhere); root != "" {
+			out[l.Hierarchy] = root
 		}
 	}
 	return out
+}
+
+func rootCgroup(id, path string, anywhere bool) string {
+	foreign := !anywhere
+	for end := range prefixes(path) {
+		last := path[strings.LastIndexByte(path[:end], '/')+1 : end]
+		if last == id || strings.HasSuffix(last, "-"+id+".scope") {
+			return path[:end]
+		}
+		if _, like := containerLike(last); like {
+			foreign = true
+		}
+	}
+	if foreign || !speaks(path) {
+		return ""
+	}
+	return path
 }
 
 // prefixes yields the ends of the path's prefixes by whole segments, shortest first.
@@ -154,7 +188,10 @@ func (a *Attestor) judge(facts procfs.Process, absent map[string]bool) (id strin
 		return "", Unknown, err
 	}
 	if c.id == "" {
-		return "", Host, a.proveHost(facts)
+		if err := a.proveHost(facts); err != nil {
+			return "", Unknown, err
+		}
+		return "", Host, nil
 	}
 	if init, err := a.proc.Stat(c.pid); err != nil || init.Start != c.start || init.Dead() {
 		return "", Unknown, &askError{id: c.id}
@@ -200,9 +237,9 @@ func (x *index) surrounding(lines []procfs.Cgroup, absent map[string]bool) (conf
 }
 
 // strangers looks for what may be an unknown container in a path, or in the
-// rest of one below a known container's root. There it may be that container's own (Docker
-// in Docker), or one of the Engine's nested by --cgroup-parent that the inventory
-// does not hold yet: the Engine knows.
+// rest of one below a known container's root. There it may be that container's
+// own (Docker in Docker), or one of the Engine's nested by --cgroup-parent that
+// the inventory does not hold yet: the Engine knows.
 func strangers(path string, inside bool, absent map[string]bool) error {
 	for s := range strings.SplitSeq(path, "/") {
 		id, like := containerLike(s)
@@ -249,9 +286,9 @@ func (x *index) inMount(mount string) string {
 }
 
 // proveHost demands what only a process of the host itself has; cgroups outside
-// every container are established already. What remains is who shares the host's user and
-// PID namespaces and is in no container's mount namespace: services with
-// mounts of their own (PrivateTmp=yes), the Engine itself.
+// every container are established already. What remains is who shares the
+// host's user and PID namespaces and is in no container's mount namespace:
+// services with mounts of their own (PrivateTmp=yes), the Engine itself.
 func (a *Attestor) proveHost(facts procfs.Process) error {
 	switch ns, ref := facts.Namespaces, a.here.ref; {
 	case a.here.err != nil:

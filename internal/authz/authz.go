@@ -65,8 +65,9 @@ type Options struct {
 	Record     func(audit.Record) // called once a verdict, by Finish
 	Mode       Mode
 	// OwnContainer returns the full id of the container that we run in, "" for
-	// none. It is asked for each request that could reach it.
-	OwnContainer func() string
+	// none; known is false while that cannot be told. It is asked for each request
+	// that could reach it. nil: there is none.
+	OwnContainer func() (id string, known bool)
 	Timeout      time.Duration // of identifying and of deciding, each; default 2 s
 	Concurrent   int           // decisions at one time; default 512
 }
@@ -86,9 +87,6 @@ func New(o Options) *Steps {
 	if o.Concurrent <= 0 {
 		o.Concurrent = 512
 	}
-	if o.OwnContainer == nil {
-		o.OwnContainer = func() string { return "" }
-	}
 	return &Steps{Options: o, ids: newIDSource(), slots: make(chan struct{}, o.Concurrent)}
 }
 
@@ -106,6 +104,10 @@ func (s *Steps) Authorize(ctx context.Context, conn *identity.Connection, req *o
 	}()
 
 	if !s.identify(ctx, conn, v) || !v.parse() {
+		return v
+	}
+	if v.Caller.Kind == identity.Self {
+		v.self()
 		return v
 	}
 	s.decide(ctx, v)
@@ -214,16 +216,23 @@ func (s *Steps) rail(ctx context.Context, in *policy.Input) string {
 // enters it or stops it decides instead of us.
 func (s *Steps) ownContainer(ctx context.Context, in *policy.Input) string {
 	op := in.Operation
-	own := s.OwnContainer()
-	if own == "" {
+	reaches := op.Resource == "containers" && op.Target != "" && !harmless(op.Access)
+	if s.OwnContainer == nil || !reaches && len(in.Enters) == 0 {
 		return ""
 	}
 	const rail = "it reaches the container that Vitrine runs in"
+	own, known := s.OwnContainer()
+	switch {
+	case !known:
+		return "it cannot be told yet whether it reaches the container that Vitrine runs in; try again"
+	case own == "":
+		return ""
+	}
 	principal := "container-id:" + own
-	if slices.Contains(in.Enters, principal) {
+	if slices.Contains(in.Enters, principal) || slices.Contains(in.Enters, "*") {
 		return rail
 	}
-	if op.Resource != "containers" || op.Target == "" || harmless(op.Access) {
+	if !reaches {
 		return ""
 	}
 	target, ok := s.Identifier.ContainerPrincipals(ctx, op.Target)

@@ -41,6 +41,14 @@ type Verdict struct {
 // ID identifies the request in the audit log.
 func (v *Verdict) ID() string { return v.id }
 
+// Reasons are why: the refusal's, the rail's or the policy's.
+func (v *Verdict) Reasons() []string {
+	if v.reasons != nil {
+		return v.reasons
+	}
+	return v.Decision.Reasons
+}
+
 // Deny turns an allowing verdict into a denial: a door does so when it cannot
 // meet an obligation. It must come before Finish.
 func (v *Verdict) Deny(status int, code, reason string) { v.deny(status, code, reason) }
@@ -53,9 +61,7 @@ func (v *Verdict) Finish(status int, redacted bool) {
 		r := audit.New(v.id, v.start, v.Caller, v.request.Method, v.request.URI, v.Operation, v.Decision)
 		r.Status, r.Allow, r.Redacted = status, v.Allow, redacted
 		r.Duration, r.DurationUsec = v.decided, v.decided.Microseconds()
-		if v.reasons != nil {
-			r.Reasons = v.reasons
-		}
+		r.Reasons = v.Reasons()
 		if v.lifted {
 			r.Mode = string(Audit)
 		}

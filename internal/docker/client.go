@@ -14,7 +14,8 @@ import (
 // Client asks the Engine API the few questions below, all of them reads. Its
 // paths bear no version: every engine from API 1.24 to the newest answers such
 // a path with its own newest version, without a negotiation that an engine
-// might refuse, and the few fields that are read have kept their names all that time.
+// might refuse, and the few fields that are read have kept their names all that
+// time.
 type Client struct{ http *http.Client }
 
 // NewClient speaks through rt, which decides where the engine is: the host of
@@ -137,10 +138,10 @@ func (c *Client) ExecInspect(ctx context.Context, id string) (containerID string
 type Event struct{ Action, ID string }
 
 // Events opens the stream of container events, GET /events. It returns when the
-// engine has subscribed us: what happens from now on will be in the stream. next blocks; it
-// fails when the stream or ctx ends. The caller must call stop.
+// engine has subscribed us: what happens from now on will be in the stream.
+// next blocks; it fails when the stream or ctx ends. The caller must call stop.
 func (c *Client) Events(ctx context.Context) (next func() (Event, error), stop func(), err error) {
-	resp, err := c.get(ctx, "/events", url.Values{"filters": {`{"type":["container"]}`}})
+	resp, err := c.get(ctx, "/events", url.Values{"filters": {`{"type":["container"]}`}}) //nolint:bodyclose // stop closes it
 	if err != nil {
 		return nil, nil, err
 	}

@@ -3,8 +3,9 @@
 //
 // It says what the Engine says, and no more: names, labels and images are as
 // trustworthy as those who may create containers, and State.Pid is a number
-// that may have been given to another process since (package attest confirms it).
-// Labels that come with the image are told apart from those that the container's creator set.
+// that may have been given to another process since (package attest confirms
+// it). Labels that come with the image are told apart from those that the
+// container's creator set.
 //
 // It never blocks the start of anything, and never waits for the daemon without
 // a deadline. A miss is one inspect; while the daemon is blocked or gone, what
@@ -92,7 +93,8 @@ func NewInventory(c *Client, log *slog.Logger) *Inventory {
 }
 
 // OnChange adds a hook that is told of each container when it was inspected,
-// stopped or removed. Hooks must return soon and must not call Refresh. Call it before Run.
+// stopped or removed. Hooks must return soon and must not call Refresh. Call it
+// before Run.
 func (inv *Inventory) OnChange(f func(Container)) { inv.onChange = append(inv.onChange, f) }
 
 // OnDie adds a hook that is told the id of each container whose processes have
@@ -121,7 +123,8 @@ func (inv *Inventory) Running() []Container {
 }
 
 // Lookup finds a container by its full id, its name with or without a slash, or
-// a prefix of its id that no other container has, in the daemon's order. It asks nobody.
+// a prefix of its id that no other container has, in the daemon's order. It
+// asks nobody.
 func (inv *Inventory) Lookup(ref string) (Container, bool) {
 	inv.mu.RLock()
 	defer inv.mu.RUnlock()

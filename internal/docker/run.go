@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"sync"
@@ -14,7 +15,7 @@ import (
 // ctx's error.
 func (inv *Inventory) Run(ctx context.Context) error {
 	const shortest, longest = 100 * time.Millisecond, 5 * time.Second
-	wait := shortest
+	wait, level := shortest, slog.LevelInfo
 	for {
 		began := time.Now()
 		err := inv.follow(ctx)
@@ -23,10 +24,11 @@ func (inv *Inventory) Run(ctx context.Context) error {
 		} else if wasReady {
 			inv.log.Warn("lost the engine's events, reconnecting", "error", err)
 		} else {
-			inv.log.Info("waiting for the engine", "error", err, "retry_in", wait)
+			inv.log.Log(ctx, level, "waiting for the engine", "error", err)
+			level = slog.LevelDebug // once is enough
 		}
 		if time.Since(began) > longest {
-			wait = shortest
+			wait, level = shortest, slog.LevelInfo
 		}
 		select {
 		case <-ctx.Done():
@@ -47,10 +49,11 @@ func (inv *Inventory) setReady(now bool) (before bool) {
 // follow subscribes, takes the whole list, and then follows the events: in this
 // order nothing falls between the list and the stream.
 func (inv *Inventory) follow(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancelCause := context.WithCancelCause(ctx)
+	cancel := func() { cancelCause(nil) }
 	defer cancel()
 	// Subscribing has a deadline, the stream has none.
-	deadline := time.AfterFunc(10*inv.timeout, cancel)
+	deadline := time.AfterFunc(10*inv.timeout, func() { cancelCause(errors.New("the engine does not answer")) })
 	next, stop, err := inv.client.Events(ctx)
 	if err != nil {
 		return err

@@ -54,10 +54,10 @@ func commonName(leaf *x509.Certificate) string {
 	return name
 }
 
-// nameable says that a text can be part of a principal: not empty, not endless, and every
-// character can be seen and told apart in a log. One with control or
-// formatting characters (line ends, bidirectional overrides) or broken
-// UTF-8 gives no principal at all; escaping it could make it another one's.
+// nameable says that a text can be part of a principal: not empty, not endless,
+// and every character can be seen and told apart in a log. One with control or
+// formatting characters (line ends, bidirectional overrides) or broken UTF-8
+// gives no principal at all; escaping it could make it another one's.
 func nameable(s string) bool {
 	if s == "" || len(s) > 4096 || !utf8.ValidString(s) {
 		return false

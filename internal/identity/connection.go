@@ -3,6 +3,7 @@ package identity
 import (
 	"crypto/x509"
 	"sync"
+	"sync/atomic"
 
 	"vitrine/internal/attest"
 	"vitrine/internal/peercred"
@@ -16,11 +17,20 @@ type Connection struct {
 	leaf           *x509.Certificate // nil unless verified TLS
 	kind           Kind              // TLS, Local, Self, or "" for what the kernel says
 
-	mu       sync.Mutex
+	mu       sync.Mutex         // held while the peer is attested, which may take as long as the Engine does
 	attested attest.Attestation // Unknown until established
 	built    *Identity          // of attested; made from …
 	rev      uint64             // … this Rev of the container
 	users    *names             // … and these users
+
+	// container is the id in attested. ContainerID must not wait for mu: those
+	// who ask it may be what an attestation waits for.
+	container atomic.Pointer[string]
+}
+
+func (c *Connection) remember(a attest.Attestation) {
+	c.attested, c.built = a, nil
+	c.container.Store(&a.Container.ID)
 }
 
 // NewUnix is a connection on one of the gateway's Unix sockets.
@@ -47,12 +57,11 @@ func NewLocal() *Connection { return &Connection{door: "plugin", kind: Local} }
 func NewSelf(door string) *Connection { return &Connection{door: door, kind: Self} }
 
 // ContainerID is the id of the container in which the peer was attested, or "".
-// When that container dies, its connections must be closed.
+// When that container dies, its connections must be closed. It never blocks, so
+// that a hook of the inventory may ask.
 func (c *Connection) ContainerID() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.attested.Kind != attest.Container {
-		return ""
+	if id := c.container.Load(); id != nil {
+		return *id
 	}
-	return c.attested.Container.ID
+	return ""
 }

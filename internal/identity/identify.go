@@ -41,8 +41,8 @@ func New(a Attestor, c Containers, users *Users) *Identifier {
 	return &Identifier{attestor: a, containers: c, users: users}
 }
 
-// Identify says who is on the other end. It is never nil; what could not be established
-// is Unknown, and is established anew at the next call. The
+// Identify says who is on the other end. It is never nil; what could not be
+// established is Unknown, and is established anew at the next call. The
 // Identity may be shared with other requests and must not be changed.
 func (i *Identifier) Identify(ctx context.Context, c *Connection) *Identity {
 	switch {
@@ -63,12 +63,13 @@ func (i *Identifier) Identify(ctx context.Context, c *Connection) *Identity {
 
 // peer identifies the process at the other end. What was attested once holds
 // while a pidfd shows that process alive and its container runs as it did: a
-// container that was restarted has another Pid, and none of the processes it had before.
+// container that was restarted has another Pid, and none of the processes it
+// had before.
 func (i *Identifier) peer(ctx context.Context, c *Connection) (*Identity, attest.Attestation) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.attested.Kind != attest.Unknown && !i.holds(c) {
-		c.attested, c.built = attest.Attestation{}, nil
+		c.remember(attest.Attestation{})
 	}
 	if c.attested.Kind == attest.Unknown {
 		a := i.attestor.Attest(ctx, c.peer)
@@ -77,7 +78,7 @@ func (i *Identifier) peer(ctx context.Context, c *Connection) (*Identity, attest
 			id.addIDs(c, a)
 			return id, a
 		}
-		c.attested, c.built = a, nil
+		c.remember(a)
 	}
 	a := &c.attested
 	users := i.users.current()
@@ -147,7 +148,7 @@ func describe(c *Connection, a attest.Attestation, users *names) *Identity {
 	case attest.Container:
 		id.Kind = Container
 		id.Container = containerInfo(a.Container)
-		id.Principals = containerPrincipals(a.Container)
+		id.Principals = containerPrincipals(a.Container, a.Container.ImageKnown)
 		id.addNumbers("container-uid", "container-gid", a.Groups)
 	case attest.Peer:
 		id.Kind = Peer
@@ -187,16 +188,16 @@ func containerInfo(c docker.Container) *ContainerInfo {
 // containerPrincipals are those that everything in a container has.
 //
 // They are as trustworthy as those who may create containers. A label that the
-// image sets is its publisher's word, whoever made the container, so it gives none,
-// even where the creator repeated it: the Engine does not say which. With
-// an image that is not known, no label counts.
-func containerPrincipals(c docker.Container) []string {
+// image sets is its publisher's word, whoever made the container, so it gives
+// none, even where the creator repeated it: the Engine does not say which.
+// labels is false where no label may count, because the image is not known.
+func containerPrincipals(c docker.Container, labels bool) []string {
 	id := Identity{Principals: make([]string, 0, 6+len(c.Labels))}
 	id.add("container", c.Name)
 	id.add("container-id", c.ID)
 	id.add("image", repository(c.Image))
 	id.add("image-id", c.ImageID)
-	if c.ImageKnown {
+	if labels {
 		for _, key := range slices.Sorted(maps.Keys(c.Labels)) {
 			if _, image := c.ImageLabels[key]; !image && key != "" && !strings.Contains(key, "=") {
 				id.add("label", key+"="+c.Labels[key])
@@ -222,6 +223,9 @@ func repository(image string) string {
 // ContainerPrincipals are the principals of the container that an operation
 // names: by name, id or prefix as the Engine takes them, or "exec:<id>". It is
 // not ok where the container is not known, and then must be taken for anyone's.
+//
+// They guard a container against others, so they are rather too many: where the
+// image is not known, each label may be the container's own.
 func (i *Identifier) ContainerPrincipals(ctx context.Context, ref string) (principals []string, ok bool) {
 	var c docker.Container
 	var err error
@@ -233,7 +237,7 @@ func (i *Identifier) ContainerPrincipals(ctx context.Context, ref string) (princ
 	if err != nil {
 		return nil, false
 	}
-	return containerPrincipals(c), true
+	return containerPrincipals(c, true), true
 }
 
 // certificate identifies a caller by its verified certificate; what the kernel

@@ -25,11 +25,17 @@ type Users struct {
 	names   *names
 	checked time.Time
 	read    os.FileInfo // of the file that names were read from
-	problem string // the last one logged
+	problem string      // the last one logged
 }
 
-// NewUsers reads names from path, /etc/passwd or where the host's is mounted.
-func NewUsers(path string, log *slog.Logger) *Users { return &Users{path: path, log: log} }
+// NewUsers reads names from path, /etc/passwd or where the host's is mounted. A
+// file that is there and cannot be read is logged, unless log is nil.
+func NewUsers(path string, log *slog.Logger) *Users {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Users{path: path, log: log}
+}
 
 // names are user names by uid. The pointer changes when they do.
 type names struct{ byUID map[uint32]string }

@@ -35,7 +35,8 @@ const (
 	Admin       Access = "admin"
 )
 
-// Hazard is a fact about a request that can hurt the host; Hazards lists them all.
+// Hazard is a fact about a request that can hurt the host; Hazards lists them all
+// with their meanings.
 type Hazard string
 
 // BodyState says what is known of a request's body.
@@ -47,7 +48,7 @@ const (
 	BodyJSON     BodyState = "json"     // parsed, canonical, in Operation.Body
 	BodyOpaque   BodyState = "opaque"   // a stream that is not judged: build context, image archive, docker cp
 	BodyWithheld BodyState = "withheld" // the daemon did not show it, though the operation needs one
-	BodyInvalid  BodyState = "invalid"  // shown, and cannot be judged
+	BodyInvalid  BodyState = "invalid"  // shown, and cannot be judged: Parse refuses it instead; for a door's own finding
 )
 
 // Carry says how a door has to carry the request and its answer.
@@ -72,7 +73,7 @@ type Operation struct {
 	HostPath []string       // host paths asked for, "volume:<name>" for named volumes; sorted
 	Mints    []string       // principals that the request would create, "kind:*" or "*" where unknowable; sorted
 	Enters   []string       // references to containers whose processes, files or namespaces it reaches; "exec:<id>" for an exec; "*" where unknowable; sorted
-	Unknown  []string       // keys and parameters that the catalogue does not know; sorted
+	Unknown  []string       // what the catalogue does not know, sorted: "/HostConfig/Foo" is a key of the body, "?foo" a parameter
 	Params   map[string]any // JSON in the query (filters, buildargs …) parsed, by parameter name
 	Version  string         // API version of the path, e.g. "1.41"; "" where the path has none
 
@@ -81,7 +82,7 @@ type Operation struct {
 	Path      string      // canonical path without the version prefix, decoded
 	Query     url.Values  // canonical query
 	Headers   http.Header // those that a policy may see: no credentials, no cookies, no ticket
-	Body      any         // canonical JSON body: map[string]any, []any, json.Number, string, bool or nil
+	Body      any         // canonical JSON body: map[string]any, []any, json.Number, string, bool or nil; of /auth only the server's address
 	BodyState BodyState
 
 	// Canonical is the canonical JSON body as bytes, the gateway forwards it.
@@ -111,7 +112,8 @@ type Request struct {
 	ReadBody func() ([]byte, error)
 	// Withheld says that the door cannot see the body, though one may exist:
 	// dockerd shows a plugin none over 1 MiB, for example. Parse then answers
-	// BodyWithheld for an operation that needs a body.
+	// BodyWithheld for an operation that takes a JSON body, and refuses a form
+	// unless ContentLength is 0. A plugin sets it whenever it was shown no body.
 	Withheld bool
 }
 

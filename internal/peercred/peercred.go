@@ -11,8 +11,8 @@
 // connection waits to be accepted, so accept at once.
 //
 // The caller must read facts about Peer.PID first and ask Alive afterwards:
-// alive then, the number meant that process all the time. Ids may be the overflow id
-// of an unmapped user namespace; to tell is the caller's work.
+// alive then, the number meant that process all the time. Ids may be the
+// overflow id of an unmapped user namespace; to tell is the caller's work.
 package peercred
 
 import (
@@ -77,11 +77,13 @@ func (p *Peer) read(fd int) error {
 	return err
 }
 
-// pin ties the Peer to the process. The socket's own pidfd is exact; the others
-// start from the number, so the process behind it must at least have the user
-// id that connected.
+// pin ties the Peer to the process. The socket's own pidfd is exact, and where
+// the kernel has it but gives none, the process is gone: its number may be
+// another's. Only an older kernel makes us start from the number, so the
+// process behind it must at least have the user id that connected.
 func (p *Peer) pin(fd int) {
-	if pidfd, err := socketPidfd(fd); err == nil {
+	pidfd, supported := socketPidfd(fd)
+	if supported {
 		p.pidfd = pidfd
 		return
 	}

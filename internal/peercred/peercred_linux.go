@@ -29,16 +29,17 @@ func credentials(fd int) (cred, error) {
 // and the length is then the one that is needed.
 func groups(fd int) ([]uint32, error) {
 	const size = uint32(unsafe.Sizeof(uint32(0)))
-	buf := make([]uint32, 64)
-	for {
-		n := uint32(len(buf)) * size
+	for room := uint32(64); ; {
+		buf := make([]uint32, room)
+		n := room * size
+		//nolint:gosec // x/sys has no wrapper; both pointers are used during the call only
 		_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_PEERGROUPS,
 			uintptr(unsafe.Pointer(unsafe.SliceData(buf))), uintptr(unsafe.Pointer(&n)), 0)
 		switch {
 		case errno == 0:
-			return buf[:min(n/size, uint32(len(buf)))], nil
-		case errno == unix.ERANGE && n/size > uint32(len(buf)):
-			buf = make([]uint32, n/size)
+			return buf[:min(n/size, room)], nil
+		case errno == unix.ERANGE && n/size > room:
+			room = n / size
 		case errno == unix.ENOPROTOOPT, errno == unix.ENODATA:
 			return nil, nil
 		default:
@@ -47,14 +48,15 @@ func groups(fd int) ([]uint32, error) {
 	}
 }
 
-// socketPidfd is SO_PEERPIDFD (Linux 6.5): the very process that connected.
-// The integer is 0 on an error, which would be a descriptor of somebody else.
-func socketPidfd(fd int) (int, error) {
+// socketPidfd is SO_PEERPIDFD (Linux 6.5): the very process that connected; -1
+// if there is none (it was reaped, or no descriptor is left). On an error the
+// kernel's integer is 0, which would be a descriptor of somebody else.
+func socketPidfd(fd int) (pidfd int, supported bool) {
 	pidfd, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PEERPIDFD)
 	if err != nil {
-		return -1, err
+		return -1, !errors.Is(err, unix.ENOPROTOOPT)
 	}
-	return pidfd, nil
+	return pidfd, true
 }
 
 // openPidfd is pidfd_open(2) (Linux 5.3).
@@ -63,7 +65,7 @@ func openPidfd(pid int) (int, error) { return unix.PidfdOpen(pid, 0) }
 // alive polls a pidfd: it becomes readable when the process exits, a zombie
 // included. Anything but a clear "not yet" is no.
 func alive(pidfd int) bool {
-	fds := [1]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
+	fds := [1]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}} //nolint:gosec // descriptors are small
 	for {
 		n, err := unix.Poll(fds[:], 0)
 		if errors.Is(err, unix.EINTR) {

@@ -5,8 +5,8 @@
 // the root is an [fs.FS], so that tests bring their own. It keeps nothing: a
 // PID is a number that the kernel gives away again, and only [FS.Process] holds
 // several facts together, by the start time read before and after them. A
-// caller that has a pidfd must look at it afterwards; that is the only proof that the
-// number meant one process all the time.
+// caller that has a pidfd must look at it afterwards; that is the only proof
+// that the number meant one process all the time.
 //
 // What a process controls itself (its comm, the names of cgroups that it may
 // create) is parsed so that it cannot pass for a neighbouring field.

@@ -68,9 +68,9 @@ func (b Body) mayBeWithheld() bool {
 func (e *Entry) Check(method, uri string, shown []byte) error {
 	switch {
 	case method != e.Method:
-		return fmt.Errorf("method differs: the gateway forwarded %q, dockerd read %q", e.Method, method)
+		return fmt.Errorf("method differs: the gateway forwarded %s, dockerd read %q", e.Method, method)
 	case uri != e.URI:
-		return fmt.Errorf("URI differs: the gateway forwarded %q, dockerd read %q", e.URI, uri)
+		return errors.New("URI differs from the one that the gateway forwarded")
 	case len(shown) == 0 && e.Body.mayBeWithheld():
 		return nil
 	case len(shown) == 0:
@@ -90,13 +90,17 @@ type value [16]byte
 type Store struct {
 	mu  sync.Mutex
 	out map[value]Entry
+	// gone are the last tickets whose requests were given up, so that dockerd's
+	// late question about one is not mistaken for an attack.
+	gone [1024]value
+	next int
 }
 
 // NewStore returns an empty store.
 func NewStore() *Store { return &Store{out: make(map[value]Entry)} }
 
 // Issue makes a ticket for e and returns the value of the header. Whoever calls
-// it must call Drop, whatever becomes of the request.
+// it must call Drop or Abandon, whatever becomes of the request.
 func (s *Store) Issue(e Entry) string {
 	var v value
 	_, _ = rand.Read(v[:]) // never fails: crypto/rand crashes the program instead
@@ -125,6 +129,41 @@ func (s *Store) Take(header string) (Entry, bool) {
 func (s *Store) Drop(header string) bool {
 	_, unspent := s.Take(header)
 	return unspent
+}
+
+// Abandon is Drop for a request that was given up before it was answered:
+// dockerd may still ask about it.
+func (s *Store) Abandon(header string) {
+	v, ok := parse(header)
+	if !ok {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, unspent := s.out[v]; unspent {
+		delete(s.out, v)
+		s.gone[s.next%len(s.gone)] = v
+		s.next++
+	}
+}
+
+// Abandoned reports whether the ticket is one of the last 1024 that were
+// abandoned. Such a request must be denied too, but nobody meddled with it. It
+// is true once for each.
+func (s *Store) Abandoned(header string) bool {
+	v, ok := parse(header)
+	if !ok || v == (value{}) {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.gone {
+		if s.gone[i] == v {
+			s.gone[i] = value{}
+			return true
+		}
+	}
+	return false
 }
 
 // Len is the number of tickets that are out.

@@ -2,6 +2,7 @@ package ticket
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -37,6 +38,32 @@ func TestDropTellsThatNobodyAsked(t *testing.T) {
 	}
 	if _, ok := s.Take(h); ok {
 		t.Error("a dropped ticket was taken")
+	}
+}
+
+func TestAbandonedTicketIsKnownOnce(t *testing.T) {
+	s := NewStore()
+	h := s.Issue(Entry{})
+	s.Abandon(h)
+	if _, ok := s.Take(h); ok {
+		t.Error("an abandoned ticket was taken")
+	}
+	if !s.Abandoned(h) || s.Abandoned(h) {
+		t.Error("an abandoned ticket must be known once")
+	}
+	spent := s.Issue(Entry{})
+	s.Take(spent)
+	s.Abandon(spent)
+	for _, h := range []string{spent, strings.Repeat("0", 32), "", s.Issue(Entry{})} {
+		if s.Abandoned(h) {
+			t.Errorf("%q was never abandoned", h)
+		}
+	}
+	for range 3 * len(s.gone) {
+		s.Abandon(s.Issue(Entry{}))
+	}
+	if s.Len() != 1 {
+		t.Errorf("%d tickets left", s.Len())
 	}
 }
 
@@ -122,7 +149,7 @@ func TestCheck(t *testing.T) {
 		{"closed: body where none was forwarded", post(Body{}), "POST", "/containers/create", body, false},
 		{"closed: body where a stream was forwarded", post(Opaque()), "POST", "/containers/create", body, false},
 		{"closed: other body of the same length", post(JSON(body, false)), "POST", "/containers/create", []byte(`{"Image":"xx"}`), false},
-		{"closed: longer body", post(JSON(body, false)), "POST", "/containers/create", append(body[:len(body):len(body)], ' '), false},
+		{"closed: longer body", post(JSON(body, false)), "POST", "/containers/create", append(slices.Clip(body), ' '), false},
 		{"closed: other password", post(JSON(body, true)), "POST", "/containers/create", []byte(`{"Image":"xx"}`), false},
 		{"closed: empty request", post(Body{}), "", "", nil, false},
 	} {

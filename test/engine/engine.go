@@ -257,6 +257,11 @@ func (e *Engine) Docker(arg ...string) string {
 // ImportBusybox makes the image bb:1.
 func (e *Engine) ImportBusybox() error { return e.run("busybox") }
 
+// ImportImage makes an image like bb:1 that has more programs in /bin, with their libraries.
+func (e *Engine) ImportImage(name string, programs ...string) error {
+	return e.run("busybox", append([]string{name}, programs...)...)
+}
+
 // RunRegistry starts docker-registry on 127.0.0.1:port of the engine's network namespace and returns that address.
 func (e *Engine) RunRegistry(port int) (string, error) {
 	return fmt.Sprintf("127.0.0.1:%d", port), e.run("registry", strconv.Itoa(port))
@@ -264,8 +269,9 @@ func (e *Engine) RunRegistry(port int) (string, error) {
 
 // run runs scripts/engine.sh COMMAND DIR.
 func (e *Engine) run(command string, arg ...string) error {
-	_, err := output(exec.Command(e.script, append([]string{command, e.Dir}, arg...)...)) //nolint:gosec,noctx // our own script
-	if err != nil {
+	cmd := exec.Command(e.script, append([]string{command, e.Dir}, arg...)...) //nolint:gosec,noctx // our own script
+	cmd.Env = append(os.Environ(), "ENGINE_OWNER="+strconv.Itoa(os.Getpid()))  // a test that panics or times out
+	if _, err := output(cmd); err != nil {
 		return fmt.Errorf("engine %s: %w", command, err)
 	}
 	return nil

@@ -1,0 +1,228 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"vitrine/internal/audit"
+	"vitrine/internal/authz"
+	"vitrine/internal/identity"
+	"vitrine/internal/operation"
+	"vitrine/internal/policy"
+)
+
+type evalFlags struct {
+	as, policy, headers  []string
+	caller, body         string
+	showInput, byDefault bool
+}
+
+func evalCommand(std streams) *cobra.Command {
+	var f evalFlags
+	cmd := &cobra.Command{
+		Use:   "eval --as PRINCIPAL... METHOD URI",
+		Short: "Decide one request without an Engine, and print the decision as JSON",
+		Long: `Decide one request as the gateway would, without an Engine, and print the
+decision as JSON. Exit 0: allowed, 1: denied, 2: could not tell.
+
+A reference to a container ("exec web") is taken for the container's name; an
+exec's id says nothing about its container here, which counts as any container.`,
+		Example: `  authz-plugin eval --as label:vitrine.role=look GET /v1.41/containers/json
+  authz-plugin eval --as unix:jenkins --policy ./policy POST '/containers/create?name=x' --body create.json`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return eval(cmd.Context(), f, args[0], args[1], std)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringArrayVar(&f.as, "as", nil, "`PRINCIPAL` that the caller has, such as unix:root, container:web, tls:ci; may be given several times")
+	flags.StringVar(&f.caller, "caller", "", "the whole caller as `JSON`, as a policy sees it; --as adds to its principals")
+	flags.StringArrayVar(&f.policy, "policy", nil, "policy by `PATH`, as for serve; default the built-in one, or /etc/docker/vitrine")
+	flags.BoolVar(&f.byDefault, "allow-by-default", false, "accept a policy that allows an empty input")
+	flags.StringArrayVar(&f.headers, "header", nil, "request `HEADER`, such as 'Content-Type: application/json'")
+	flags.StringVar(&f.body, "body", "", "request body from `FILE`; - is standard input")
+	flags.BoolVar(&f.showInput, "input", false, "print the policy's input as well")
+	return cmd
+}
+
+// answer is what eval prints.
+type answer struct {
+	Allow     bool               `json:"allow"`
+	Message   string             `json:"message,omitempty"` // what a denied caller is told
+	Code      string             `json:"code,omitempty"`
+	Status    int                `json:"status,omitempty"`
+	Admin     bool               `json:"admin"`
+	Reasons   []string           `json:"reasons"`
+	Redact    []string           `json:"redact,omitempty"`
+	KeepEnv   []string           `json:"keep_env,omitempty"`
+	Where     map[string]string  `json:"where,omitempty"`
+	Operation string             `json:"operation,omitempty"`
+	Access    operation.Access   `json:"access,omitempty"`
+	Hazards   []operation.Hazard `json:"hazards,omitempty"`
+	Caller    *identity.Identity `json:"caller"`
+	Revision  string             `json:"policy_revision"`
+	Input     json.RawMessage    `json:"input,omitempty"`
+}
+
+func eval(ctx context.Context, f evalFlags, method, uri string, std streams) error {
+	caller, err := evalCaller(f)
+	if err != nil {
+		return exit{exitUsage, err}
+	}
+	req, err := evalRequest(f, method, uri, std.in)
+	if err != nil {
+		return exit{exitUsage, err}
+	}
+	var opts settings
+	if err := setPolicy(&opts, f.policy); err != nil {
+		return exit{exitUsage, err}
+	}
+	engine := policy.New(policy.Options{Paths: opts.policy, BuiltinIfAbsent: opts.builtinIfAbsent, AllowByDefault: f.byDefault})
+	if err := engine.Load(ctx); err != nil {
+		return exit{exitUsage, fmt.Errorf("load the policy: %w", err)}
+	}
+	steps := authz.New(authz.Options{
+		Identifier: fixedCaller{caller}, Policy: engine, Mode: authz.Enforce, Record: func(audit.Record) {},
+		Timeout: 10 * time.Second,
+	})
+	v := steps.Authorize(ctx, identity.NewLocal(), req)
+	if err := printAnswer(std.out, v, f.showInput); err != nil {
+		return err
+	}
+	switch {
+	case v.Decision.Failed:
+		return exit{exitUsage, errors.New("the policy could not tell")}
+	case !v.Allow:
+		return exit{code: exitFailed}
+	}
+	return nil
+}
+
+func printAnswer(w io.Writer, v *authz.Verdict, showInput bool) error {
+	d := v.Decision
+	a := answer{
+		Allow: v.Allow, Message: v.Message, Code: v.Code, Status: v.Status, Admin: d.Admin, Reasons: v.Reasons(),
+		Redact: d.Redact, KeepEnv: d.KeepEnv, Where: d.Where, Caller: v.Caller, Revision: d.Revision,
+	}
+	if a.Reasons == nil {
+		a.Reasons = []string{}
+	}
+	if op := v.Operation; op != nil {
+		a.Operation, a.Access, a.Hazards = op.ID, op.Access, op.Hazards
+		if showInput {
+			input, err := policy.InputJSON(&policy.Input{Caller: v.Caller, Operation: op})
+			if err != nil {
+				return exit{exitUsage, err}
+			}
+			a.Input = input
+		}
+	}
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(a); err != nil {
+		return exit{exitFailed, fmt.Errorf("print the decision: %w", err)}
+	}
+	return nil
+}
+
+// evalCaller makes the caller of --as and --caller.
+func evalCaller(f evalFlags) (*identity.Identity, error) {
+	if len(f.as) == 0 && f.caller == "" {
+		return nil, errors.New("who asks? give --as PRINCIPAL, such as --as container:web, or --caller JSON")
+	}
+	id := &identity.Identity{Door: "gateway", Listener: "eval", Groups: []uint32{}}
+	if f.caller != "" {
+		dec := json.NewDecoder(strings.NewReader(f.caller))
+		dec.DisallowUnknownFields()
+		if err := dec.Decode(id); err != nil {
+			return nil, fmt.Errorf("--caller: %w", err)
+		}
+	}
+	id.Principals = append(id.Principals, f.as...)
+	if id.Kind == "" {
+		id.Kind = kindOf(id.Principals)
+	}
+	if id.Kind == "" {
+		return nil, fmt.Errorf("--as %q: a principal is KIND:VALUE, such as unix:root, container:web, label:team=sre, tls:ci, peer-uid:1000, or local", f.as)
+	}
+	return id, nil
+}
+
+// kindOf tells from its principals what kind of caller it must be.
+func kindOf(principals []string) identity.Kind {
+	for _, p := range principals {
+		if p == "local" {
+			return identity.Local
+		}
+		kind, _, ok := strings.Cut(p, ":")
+		if !ok {
+			return ""
+		}
+		switch kind {
+		case "unix", "uid", "gid":
+			return identity.Host
+		case "container", "container-id", "container-uid", "container-gid", "image", "image-id", "label":
+			return identity.Container
+		case "peer-uid", "peer-gid":
+			return identity.Peer
+		case "tls", "tls-san", "tls-o", "tls-sha256":
+			return identity.TLS
+		}
+	}
+	return ""
+}
+
+func evalRequest(f evalFlags, method, uri string, stdin io.Reader) (*operation.Request, error) {
+	header := http.Header{}
+	for _, h := range f.headers {
+		name, value, ok := strings.Cut(h, ":")
+		if !ok {
+			return nil, fmt.Errorf("--header %q: want 'Name: value'", h)
+		}
+		header.Add(strings.TrimSpace(name), strings.TrimSpace(value))
+	}
+	req := &operation.Request{Method: method, URI: uri, Proto: "HTTP/1.1", Header: header}
+	if f.body == "" {
+		return req, nil
+	}
+	var body []byte
+	var err error
+	if f.body == "-" {
+		body, err = io.ReadAll(stdin)
+	} else {
+		body, err = os.ReadFile(f.body)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("--body: %w", err)
+	}
+	body = bytes.TrimSuffix(body, []byte("\n"))
+	if header.Get("Content-Type") == "" {
+		header.Set("Content-Type", "application/json")
+	}
+	req.ContentLength = int64(len(body))
+	req.ReadBody = func() ([]byte, error) { return body, nil }
+	return req, nil
+}
+
+// fixedCaller is an Identifier without a kernel: the caller is who --as says.
+type fixedCaller struct{ id *identity.Identity }
+
+func (c fixedCaller) Identify(context.Context, *identity.Connection) *identity.Identity { return c.id }
+
+func (c fixedCaller) ContainerPrincipals(_ context.Context, ref string) ([]string, bool) {
+	if strings.HasPrefix(ref, "exec:") {
+		return nil, false
+	}
+	return []string{"container:" + ref}, true
+}

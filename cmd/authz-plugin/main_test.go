@@ -1,0 +1,183 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/pflag"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"authz-plugin": func() {
+		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+		defer stop()
+		if code := run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr}); code != 0 {
+			os.Exit(code)
+		}
+	}})
+}
+
+// TestScripts runs each command as a user does; see testdata/script.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{Dir: "testdata/script", RequireExplicitExec: true, Cmds: map[string]func(*testscript.TestScript, bool, []string){
+		"status": exitStatus,
+	}})
+}
+
+// exitStatus runs a command and compares its exit status: status 2 authz-plugin serve …
+func exitStatus(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: status CODE command args…")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	got := "0"
+	if err != nil {
+		got = strings.TrimPrefix(err.Error(), "exit status ")
+	}
+	if got != args[0] {
+		ts.Fatalf("exit status %s, want %s", got, args[0])
+	}
+}
+
+// TestManagedPluginDeclaresEverySetting: a managed plugin is configured by
+// docker plugin set, which knows only what config.json declares.
+func TestManagedPluginDeclaresEverySetting(t *testing.T) {
+	raw, err := os.ReadFile("../../plugin/config.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var config struct {
+		Env []struct {
+			Name     string
+			Settable []string
+		}
+	}
+	if err := json.Unmarshal(raw, &config); err != nil {
+		t.Fatal(err)
+	}
+	declared := []string{}
+	for _, e := range config.Env {
+		declared = append(declared, e.Name)
+		if !slices.Equal(e.Settable, []string{"value"}) {
+			t.Errorf("%s is not settable", e.Name)
+		}
+	}
+	want := []string{"VITRINE_CONFIG"}
+	for _, o := range options {
+		want = append(want, o.env())
+	}
+	slices.Sort(declared)
+	slices.Sort(want)
+	if !slices.Equal(declared, want) {
+		t.Errorf("config.json declares\n%v\nserve reads\n%v", declared, want)
+	}
+}
+
+// settingsOf reads settings as serve does.
+func settingsOf(t *testing.T, file string, env map[string]string, args ...string) (*settings, error) {
+	t.Helper()
+	if file != "" {
+		path := t.TempDir() + "/config.yaml"
+		if err := os.WriteFile(path, []byte(file), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, "--config", path)
+	}
+	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
+	addFlags(flags)
+	if err := flags.Parse(args); err != nil {
+		t.Fatal(err)
+	}
+	return readSettings(flags, func(key string) (string, bool) { v, ok := env[key]; return v, ok })
+}
+
+func TestFlagBeatsVariableBeatsFileBeatsDefault(t *testing.T) {
+	const file = "mode: audit\nupstream: unix:///file.sock\naudit: /file.log\n"
+	env := map[string]string{"VITRINE_UPSTREAM": "unix:///env.sock", "VITRINE_AUDIT": "/env.log", "VITRINE_PASSWD": ""}
+	s, err := settingsOf(t, file, env, "--audit", "/flag.log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.mode != "audit" || s.upstream != "/env.sock" || s.audit != "/flag.log" || s.passwd != "/etc/passwd" {
+		t.Errorf("settings = %+v", s)
+	}
+}
+
+func TestTheThreeFormsOfAListenerAreOne(t *testing.T) {
+	spec := "agents=unix:///run/a/a.sock,mode=0660,group=0"
+	byFlag, err1 := settingsOf(t, "", nil, "--listen", spec, "--listen", "b=unix:///run/b/b.sock")
+	byEnv, err2 := settingsOf(t, "", map[string]string{"VITRINE_LISTEN": spec + ";b=unix:///run/b/b.sock"})
+	byFile, err3 := settingsOf(t, "listen:\n- {name: agents, address: 'unix:///run/a/a.sock', mode: 0660, group: 0}\n- b=unix:///run/b/b.sock\n", nil)
+	if err1 != nil || err2 != nil || err3 != nil {
+		t.Fatal(err1, err2, err3)
+	}
+	for _, s := range []*settings{byFlag, byEnv, byFile} {
+		if len(s.listeners) != 2 {
+			t.Fatalf("%d listeners", len(s.listeners))
+		}
+		l := s.listeners[0]
+		if l.name != "agents" || l.path != "/run/a/a.sock" || l.mode != 0o660 || l.gid != 0 || s.listeners[1].mode != 0o666 {
+			t.Errorf("listeners = %+v", s.listeners)
+		}
+	}
+	none, err := settingsOf(t, "", map[string]string{"VITRINE_LISTEN": ";"})
+	if err != nil || len(none.listeners) != 0 {
+		t.Errorf("a single ; gave %v, %v", none, err)
+	}
+}
+
+func TestEveryProblemIsNamedWithItsKey(t *testing.T) {
+	file := "mode: loud\nlisten: [{name: a, address: 'unix:///x', colour: red}]\nlimits: {connections: -1, doors: 3}\nnonsense: 1\n"
+	_, err := settingsOf(t, file, map[string]string{"VITRINE_UPSTREAM": "tcp://x"}, "--require-plugin", "perhaps", "--log-level", "loud", "--plugin-socket", "relative")
+	if err == nil {
+		t.Fatal("accepted")
+	}
+	for _, want := range []string{
+		"mode: \"loud\"", "colour", "connections=-1", "doors", "nonsense: no such key", "VITRINE_UPSTREAM", "--require-plugin", "--log-level", "--plugin-socket",
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("no %q in:\n%v", want, err)
+		}
+	}
+}
+
+func TestSettingsThatContradictEachOther(t *testing.T) {
+	for name, tc := range map[string]struct {
+		args []string
+		want string
+	}{
+		"nothing to serve":        {[]string{"--plugin-socket", "", "--listen", ""}, "nothing to serve"},
+		"require without plugin":  {[]string{"--plugin-socket", "", "--require-plugin", "true"}, "require_plugin"},
+		"two of a name":           {[]string{"--listen", "a=unix:///a", "--listen", "a=unix:///b"}, "the same name a"},
+		"the Engine's own socket": {[]string{"--listen", "a=unix:///run/docker.sock"}, "dockerd's own socket"},
+		"TCP without TLS":         {[]string{"--listen", "a=tcp://127.0.0.1:2375"}, "cert="},
+		"half of TLS":             {[]string{"--listen", "a=unix:///a,cert=/x"}, "all of cert="},
+		"an executable socket":    {[]string{"--listen", "a=unix:///a,mode=0777"}, "mode=0777"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := settingsOf(t, "", nil, tc.args...); err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("error = %v, want %q", err, tc.want)
+			}
+		})
+	}
+}
+
+func TestHelpShowsDefaultsAndVariables(t *testing.T) {
+	var out bytes.Buffer
+	if code := run(t.Context(), []string{"serve", "--help"}, streams{strings.NewReader(""), &out, &out}); code != 0 {
+		t.Fatalf("exit %d", code)
+	}
+	for _, want := range []string{"/run/docker/plugins/vitrine.sock", "VITRINE_LISTEN", "agents=unix:///run/vitrine/docker/docker.sock", "(default \"enforce\")"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %s in\n%s", want, out.String())
+		}
+	}
+}

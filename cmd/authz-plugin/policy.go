@@ -1,0 +1,100 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"vitrine/internal/policy"
+)
+
+func policyCommand(std streams) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "policy", Short: "Test, check and format policies",
+		Long: `Test, check and format policies. Without a PATH the built-in policy is meant.`,
+	}
+	cmd.AddCommand(policyTestCommand(std), policyCheckCommand(std), policyFmtCommand(std))
+	return cmd
+}
+
+func policyTestCommand(std streams) *cobra.Command {
+	var coverage bool
+	cmd := &cobra.Command{
+		Use: "test [PATH]...", Short: "Run a policy's tests, with coverage",
+		Long: `Run the tests of a policy (rules test_… in *_test.rego) and show which lines no
+test reaches. Exit 0: all passed, 1: a test failed, there is none, or a line of
+the built-in policy is not reached, 2: the policy cannot be loaded.`,
+		RunE: func(cmd *cobra.Command, paths []string) error {
+			ok, err := policy.RunTests(cmd.Context(), paths, std.out, coverage)
+			switch {
+			case err != nil:
+				return exit{exitUsage, err}
+			case !ok:
+				return exit{code: exitFailed}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&coverage, "coverage", true, "show what the tests do not reach")
+	return cmd
+}
+
+func policyCheckCommand(std streams) *cobra.Command {
+	var byDefault bool
+	cmd := &cobra.Command{
+		Use: "check [PATH]...", Short: "Vet a policy as serve does, and look for what is probably not meant",
+		Long: `Vet a policy as serve does before it loads one (it compiles, reads only what the
+input has, answers the self-test, passes its own tests, binds roles that
+exist), and look for what is probably not meant, such as admin bound to a
+container. Exit 0: in order, warnings aside, 1: serve would refuse it.`,
+		RunE: func(cmd *cobra.Command, paths []string) error {
+			bad := 0
+			for _, p := range policy.Check(cmd.Context(), policy.Options{Paths: paths, AllowByDefault: byDefault}) {
+				kind := "error"
+				if p.Warning {
+					kind = "warning"
+				} else {
+					bad++
+				}
+				fmt.Fprintf(std.out, "%s: %s\n", kind, p.Error())
+			}
+			if bad > 0 {
+				return exit{code: exitFailed}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&byDefault, "allow-by-default", false, "accept a policy that allows an empty input")
+	return cmd
+}
+
+func policyFmtCommand(std streams) *cobra.Command {
+	var write, diff bool
+	cmd := &cobra.Command{
+		Use: "fmt PATH...", Short: "List, show or rewrite .rego files that are not in OPA's layout",
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(_ *cobra.Command, paths []string) error {
+			mode := policy.FormatList
+			switch {
+			case write && diff:
+				return exit{exitUsage, errors.New("--write and --diff: give one of them")}
+			case write:
+				mode = policy.FormatWrite
+			case diff:
+				mode = policy.FormatDiff
+			}
+			tidy, err := policy.Format(paths, mode, std.out)
+			switch {
+			case err != nil:
+				return exit{exitUsage, err}
+			case !tidy && !write:
+				return exit{code: exitFailed}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVarP(&write, "write", "w", false, "rewrite the files")
+	cmd.Flags().BoolVarP(&diff, "diff", "d", false, "show the differences")
+	return cmd
+}

@@ -1,0 +1,347 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"vitrine/internal/admin"
+	"vitrine/internal/attest"
+	"vitrine/internal/audit"
+	"vitrine/internal/authz"
+	"vitrine/internal/docker"
+	"vitrine/internal/gateway"
+	"vitrine/internal/identity"
+	"vitrine/internal/peercred"
+	"vitrine/internal/plugin"
+	"vitrine/internal/policy"
+	"vitrine/internal/procfs"
+	"vitrine/internal/ticket"
+)
+
+func serveCommand(std streams) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Answer dockerd's plugin protocol, and serve the gateway",
+		Long: `Answer dockerd's plugin protocol, and serve the gateway, until SIGTERM or SIGINT.
+
+Each setting is a flag, an environment variable (in parentheses; ";" separates
+the values of one that may be repeated) and a key of the YAML file (the flag's
+name with "_"). The flag wins over the variable, the variable over the file.
+SIGHUP changes nothing: policies are reloaded when their files change.`,
+		Example: `  authz-plugin serve
+  authz-plugin serve --plugin-socket "" --listen agents=unix:///run/vitrine/docker/docker.sock
+  authz-plugin serve --policy /etc/docker/vitrine --mode audit --audit /var/log/vitrine.log`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := readSettings(cmd.Flags(), os.LookupEnv)
+			if err != nil {
+				return exit{exitUsage, err}
+			}
+			if err := serve(cmd.Context(), s, std); err != nil {
+				return exit{exitFailed, err}
+			}
+			return nil
+		},
+	}
+	addFlags(cmd.Flags())
+	return cmd
+}
+
+// serve is configuration → parts → run group → wait. Nothing at start waits for
+// the Engine: dockerd may be waiting for us.
+func serve(ctx context.Context, s *settings, std streams) error {
+	signal.Ignore(syscall.SIGHUP)
+	log := slog.New(slog.NewTextHandler(std.err, &slog.HandlerOptions{Level: s.logLevel}))
+	p, err := build(s, log, std)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+
+	group, ctx := errgroup.WithContext(ctx)
+	for _, part := range p.run {
+		group.Go(func() error { return part(ctx) })
+	}
+	log.Info("serving", "version", versionText(), "mode", s.mode)
+	err = group.Wait()
+	if err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	log.Info("stopped as asked")
+	return nil
+}
+
+// parts are what serve runs, connected.
+type parts struct {
+	settings  *settings
+	log       *slog.Logger
+	tickets   *ticket.Store // nil for a gateway alone
+	engine    *policy.Engine
+	records   *audit.Log
+	inventory *docker.Inventory
+	ids       *identity.Identifier
+	metrics   *admin.Metrics
+	steps     *authz.Steps
+	gateway   *gateway.Server
+
+	run     []func(context.Context) error
+	closers []io.Closer
+}
+
+func (p *parts) close() {
+	for _, c := range p.closers {
+		_ = c.Close()
+	}
+}
+
+// build connects the parts and opens every socket, so that serve is ready when
+// it returns.
+func build(s *settings, log *slog.Logger, std streams) (_ *parts, err error) {
+	p := &parts{settings: s, log: log}
+	defer func() {
+		if err != nil {
+			p.close()
+		}
+	}()
+	if s.pluginSocket != "" {
+		p.tickets = ticket.NewStore()
+	}
+	p.buildPolicy()
+	if err := p.buildAudit(std); err != nil {
+		return nil, err
+	}
+	if err := p.buildDoors(); err != nil {
+		return nil, err
+	}
+	return p, p.buildAdmin()
+}
+
+// buildPolicy loads the policy beside everything else: until it is loaded, the
+// answer is no.
+func (p *parts) buildPolicy() {
+	s := p.settings
+	p.engine = policy.New(policy.Options{
+		Paths: s.policy, BuiltinIfAbsent: s.builtinIfAbsent, AllowByDefault: s.allowByDefault, Logger: p.log,
+	})
+	p.run = append(p.run, func(ctx context.Context) error {
+		_ = p.engine.Load(ctx) // the engine has logged why, and denies until the files are mended
+		return p.engine.Watch(ctx)
+	})
+}
+
+func (p *parts) buildAudit(std streams) error {
+	w, err := openAudit(p.settings.audit, std)
+	if err != nil {
+		return err
+	}
+	if c, ok := w.(io.Closer); ok {
+		p.closers = append(p.closers, c)
+	}
+	p.records = audit.NewLog(w, p.log)
+	p.run = append(p.run, p.records.Run)
+	return nil
+}
+
+func openAudit(name string, std streams) (io.Writer, error) {
+	switch name {
+	case "stderr":
+		return struct{ io.Writer }{std.err}, nil
+	case "stdout":
+		return struct{ io.Writer }{std.out}, nil
+	}
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open the audit log: %w", err)
+	}
+	return f, nil
+}
+
+// lateTransport is the gateway's transport, which exists only after those who
+// will use it.
+type lateTransport struct{ http.RoundTripper }
+
+// buildDoors connects who is calling with what may be done, and opens the doors.
+func (p *parts) buildDoors() error {
+	s := p.settings
+	proc := procfs.New(os.DirFS(s.proc))
+	self := &lateTransport{}
+	client := docker.NewClient(self)
+	p.inventory = docker.NewInventory(client, p.log)
+	attestor := attest.New(p.inventory, attest.Options{Proc: &proc})
+	if err := attestor.HostProvable(); err != nil {
+		p.log.Warn("no caller can be proven to be the host's", "error", err)
+	}
+	p.ids = identity.New(attestor, p.inventory, identity.NewUsers(s.passwd, p.log))
+	p.steps = authz.New(authz.Options{
+		Identifier: p.ids, Policy: p.engine, Record: p.record, Mode: s.mode,
+		OwnContainer: attestor.OwnContainer,
+	})
+	if err := p.buildGateway(); err != nil {
+		return err
+	}
+	self.RoundTripper = p.gateway.SelfTransport()
+	p.inventory.OnDie(p.gateway.CloseContainer)
+	p.run = append(p.run, p.inventory.Run)
+	return p.buildPlugin()
+}
+
+// record is where every verdict ends. Our own calls are counted only.
+func (p *parts) record(r audit.Record) {
+	if r.Caller.Kind != identity.Self || !r.Allow {
+		p.records.Add(r)
+	}
+	p.metrics.Observe(r)
+}
+
+func (p *parts) buildGateway() error {
+	s := p.settings
+	cfg := gateway.Config{
+		Dial: func(ctx context.Context) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "unix", s.upstream)
+		},
+		Upstream: s.upstream, Authorizer: p.steps, Tickets: p.tickets, RequirePlugin: s.requirePlugin,
+		Limits: s.limits, Logger: p.log,
+	}
+	for _, l := range s.listeners {
+		ln, err := l.listen()
+		if err != nil {
+			return err
+		}
+		p.closers = append(p.closers, ln)
+		cfg.Listeners = append(cfg.Listeners, gateway.Listener{Name: l.name, Listener: ln, TLS: l.tls})
+	}
+	var err error
+	p.gateway, err = gateway.New(cfg)
+	if err != nil {
+		return err
+	}
+	p.run = append(p.run, p.gateway.Serve)
+	return nil
+}
+
+func (l listener) listen() (net.Listener, error) {
+	if l.path == "" {
+		ln, err := net.Listen("tcp", l.addr)
+		if err != nil {
+			return nil, fmt.Errorf("listener %s: %w", l.name, err)
+		}
+		return ln, nil
+	}
+	ln, err := gateway.ListenUnix(l.path, l.mode, l.gid)
+	if err != nil {
+		return nil, fmt.Errorf("listener %s: %w", l.name, err)
+	}
+	return ln, nil
+}
+
+func (p *parts) buildPlugin() error {
+	if p.tickets == nil {
+		return nil
+	}
+	ln, err := gateway.ListenUnix(p.settings.pluginSocket, 0o600, -1)
+	if err != nil {
+		return fmt.Errorf("plugin socket: %w", err)
+	}
+	p.closers = append(p.closers, ln)
+	door := plugin.New(plugin.Config{
+		Authorizer: p.steps, Tickets: p.tickets, Logger: p.log, Differential: p.steps.Differential,
+		GatewaySocket: p.gatewaySocket(),
+	})
+	p.run = append(p.run, func(ctx context.Context) error { return door.Serve(ctx, ln) })
+	return nil
+}
+
+// gatewaySocket is where a caller is sent whose answer must be redacted.
+func (p *parts) gatewaySocket() string {
+	for _, l := range p.settings.listeners {
+		if l.path != "" && l.tls == nil {
+			return l.path
+		}
+	}
+	return "(none is configured: see --listen)"
+}
+
+func (p *parts) buildAdmin() error {
+	p.metrics = admin.NewMetrics(admin.Sources{Policy: p.engine.Status, Lost: p.records.Lost, Gauges: p.gauges()})
+	if p.settings.adminSocket == "" {
+		return nil
+	}
+	// The folder keeps others out, unless the operator made it wider.
+	if err := os.MkdirAll(filepath.Dir(p.settings.adminSocket), 0o700); err != nil {
+		return fmt.Errorf("admin socket: %w", err)
+	}
+	ln, err := gateway.ListenUnix(p.settings.adminSocket, 0o666, -1)
+	if err != nil {
+		return fmt.Errorf("admin socket: %w", err)
+	}
+	p.closers = append(p.closers, ln)
+	srv := admin.New(admin.Options{
+		Identifier: p.ids, Allow: p.settings.adminAllow, Log: p.records, Metrics: p.metrics, Checks: p.checks(), Logger: p.log,
+	})
+	p.run = append(p.run, func(ctx context.Context) error { return srv.Serve(ctx, peercred.NewListener(ln)) })
+	return nil
+}
+
+func (p *parts) gauges() []admin.Gauge {
+	return []admin.Gauge{
+		{Name: "vitrine_plugin_asked", Help: "1 while dockerd asks the plugin, 0 while it does not: an alarm.", Value: func() float64 {
+			asked, known := p.gateway.Asked()
+			return number(asked || !known)
+		}},
+		{Name: "vitrine_inventory_ready", Help: "1 while the inventory of containers is kept by the Engine's events.", Value: func() float64 { return number(p.inventory.Ready()) }},
+		{Name: "vitrine_containers", Help: "Running containers in the inventory.", Value: func() float64 { return float64(len(p.inventory.Running())) }},
+		{Name: "vitrine_gateway_connections", Help: "Open connections of callers.", Value: func() float64 { return float64(p.gateway.Stats().Connections) }},
+		{Name: "vitrine_gateway_streams", Help: "Requests being forwarded, open streams among them.", Value: func() float64 { return float64(p.gateway.Stats().Streams) }},
+	}
+}
+
+func number(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// checks are the lines of /healthz.
+func (p *parts) checks() []admin.Check {
+	return []admin.Check{
+		{Name: "policy", Run: func() error {
+			if s := p.engine.Status(); s.LastError != "" {
+				return fmt.Errorf("refused at %s, revision %q decides: %s", s.LastErrorAt.UTC().Format("2006-01-02T15:04:05Z"), s.Revision, s.LastError)
+			}
+			return nil
+		}},
+		{Name: "audit", Run: p.records.Health},
+		{Name: "upstream", Run: func() error {
+			if !p.gateway.Ready() {
+				return fmt.Errorf("%s has not answered yet", p.settings.upstream)
+			}
+			return nil
+		}},
+		{Name: "inventory", Run: func() error {
+			if !p.inventory.Ready() {
+				return errors.New("the Engine's events are not being followed: callers in new containers are unknown")
+			}
+			return nil
+		}},
+		{Name: "plugin", Run: func() error {
+			if asked, known := p.gateway.Asked(); known && !asked {
+				return errors.New("dockerd does not ask the plugin: name it in authorization-plugins of daemon.json and send dockerd a SIGHUP")
+			}
+			return nil
+		}},
+	}
+}

@@ -1,0 +1,232 @@
+// Package deploy_test runs the examples of this folder: the compose file on a real Engine, its keys turned into flags of
+// "docker run" because Debian has no compose plugin, and the command lines of the units as plain processes.
+package deploy_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"vitrine/test/engine"
+)
+
+const socket = "/run/vitrine/docker/docker.sock"
+
+// service is what the compose file uses of a service.
+type service struct {
+	Image       string
+	Command     []string
+	NetworkMode string `yaml:"network_mode"`
+	PID         string `yaml:"pid"`
+	ReadOnly    bool   `yaml:"read_only"`
+	Restart     string
+	CapDrop     []string `yaml:"cap_drop"`
+	CapAdd      []string `yaml:"cap_add"`
+	SecurityOpt []string `yaml:"security_opt"`
+	Labels      map[string]string
+	Environment map[string]string
+	Volumes     []string
+}
+
+func (s service) flags(name string) []string {
+	flags := []string{"run", "--detach", "--name=" + name, "--network=" + s.NetworkMode, "--restart=" + s.Restart}
+	if s.PID != "" {
+		flags = append(flags, "--pid="+s.PID)
+	}
+	if s.ReadOnly {
+		flags = append(flags, "--read-only")
+	}
+	for flag, values := range map[string][]string{
+		"--cap-drop": s.CapDrop, "--cap-add": s.CapAdd, "--security-opt": s.SecurityOpt, "--volume": s.Volumes,
+	} {
+		for _, value := range values {
+			flags = append(flags, flag+"="+value)
+		}
+	}
+	for flag, values := range map[string]map[string]string{"--label": s.Labels, "--env": s.Environment} {
+		for key, value := range values {
+			flags = append(flags, flag+"="+key+"="+value)
+		}
+	}
+	return flags
+}
+
+func TestComposeGateway(t *testing.T) {
+	e := engine.Start(t, engine.Options{})
+	image(t, e)
+	if err := e.ImportImage("client:1", "/usr/bin/docker"); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile("compose/gateway.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct {
+		Services map[string]service
+		Volumes  map[string]any
+	}
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	decoder.KnownFields(true)
+	if err := decoder.Decode(&file); err != nil {
+		t.Fatal(err)
+	}
+	gateway, agent := file.Services["gateway"], file.Services["agent"]
+	e.Docker(append(append(gateway.flags("gateway"), gateway.Image), gateway.Command...)...)
+	e.Docker(append(agent.flags("agent"), "client:1", "sleep", "1000")...)
+
+	ask := func(arg ...string) (string, error) {
+		out, err := e.DockerCommand(e.Socket, append([]string{"exec", "agent", "docker"}, arg...)...).CombinedOutput()
+		return string(out), err
+	}
+	eventually(t, e, func() error {
+		out, err := ask("ps", "--format", "{{.Names}}")
+		if err != nil || !strings.Contains(out, "agent\n") {
+			return fmt.Errorf("docker ps in the agent: %w: %s", err, out)
+		}
+		return nil
+	})
+	if out, err := ask("run", "--rm", "client:1", "true"); err == nil || !strings.Contains(out, "vitrine: container:agent may not ContainerCreate") {
+		t.Errorf("docker run in the agent: %v: %s", err, out)
+	}
+}
+
+func TestUnits(t *testing.T) {
+	for unit, asked := range map[string]bool{"vitrine.service": true, "vitrine-gateway.service": false} {
+		t.Run(unit, func(t *testing.T) {
+			e := engine.Start(t, engine.Options{})
+			command := execStart(t, unit)
+			command[0] = binary(t)
+			run := e.Command(command[0], command[1:]...)
+			var log bytes.Buffer
+			run.Stdout, run.Stderr = &log, &log
+			if err := run.Start(); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() {
+				_ = run.Process.Signal(syscall.SIGTERM)
+				if err := run.Wait(); err != nil {
+					t.Errorf("it ends with %v; it said:\n%s", err, &log)
+				}
+			})
+			eventually(t, e, func() error { return status(e.Path(socket), "/_ping", http.StatusOK) })
+			if err := e.WriteDaemonJSON(map[string]any{"authorization-plugins": []string{"vitrine"}}); err != nil {
+				t.Fatal(err)
+			}
+			if !asked {
+				return
+			}
+			if err := e.Hangup(); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, e, func() error { return status(e.Socket, "/_ping?vitrine=1&vitrine=2", http.StatusForbidden) })
+			eventually(t, e, func() error { return status(e.Path(socket), "/containers/json", http.StatusOK) })
+		})
+	}
+}
+
+// TestUnitsAreWellFormed lets systemd read them.
+func TestUnitsAreWellFormed(t *testing.T) {
+	if _, err := exec.LookPath("systemd-analyze"); err != nil {
+		if os.Getenv("VITRINE_REQUIRE") != "" {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+	units, err := filepath.Glob("systemd/*.service")
+	if err != nil || len(units) == 0 {
+		t.Fatalf("units: %v %v", units, err)
+	}
+	for _, unit := range units {
+		data, err := os.ReadFile(unit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), filepath.Base(unit)) // with a program that is here
+		text := strings.Replace(string(data), "/usr/local/bin/authz-plugin", "/bin/true", 1)
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		out, err := exec.CommandContext(t.Context(), "systemd-analyze", "verify", path).CombinedOutput()
+		if err != nil || strings.Contains(string(out), filepath.Base(unit)) {
+			t.Errorf("systemd-analyze verify %s: %v\n%s", unit, err, out)
+		}
+	}
+}
+
+// execStart returns the words of a unit's command line.
+func execStart(t *testing.T, unit string) []string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("systemd", unit))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(string(data), "\n")
+	i := slices.IndexFunc(lines, func(line string) bool { return strings.HasPrefix(line, "ExecStart=") })
+	if i < 0 {
+		t.Fatalf("%s has no ExecStart", unit)
+	}
+	return strings.Fields(strings.TrimPrefix(lines[i], "ExecStart="))
+}
+
+// binary builds the real program.
+func binary(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "authz-plugin")
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", path, "../cmd/authz-plugin")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	return path
+}
+
+// image makes the image that the compose file names.
+func image(t *testing.T, e *engine.Engine) {
+	t.Helper()
+	dir := t.TempDir()
+	for _, arg := range [][]string{{"build", dir}, {"image", dir, "vitrine/authz-plugin"}} {
+		cmd := exec.CommandContext(t.Context(), "../scripts/plugin.sh", arg...)
+		cmd.Env = append(os.Environ(), "DOCKER_HOST=unix://"+e.Socket, "BINARY="+binary(t))
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("plugin.sh %s: %v\n%s", arg[0], err, out)
+		}
+	}
+}
+
+// status asks for a path and returns an error unless the status is the wanted one.
+func status(socket, path string, want int) error {
+	res, err := engine.SocketClient(socket).Get("http://docker" + path)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != want {
+		return fmt.Errorf("GET %s: status %d, want %d: %s (%w)", path, res.StatusCode, want, body, err)
+	}
+	return nil
+}
+
+// eventually repeats try until it returns nil, for 20 s.
+func eventually(t *testing.T, e *engine.Engine, try func() error) {
+	t.Helper()
+	err := try()
+	for deadline := time.Now().Add(20 * time.Second); err != nil; err = try() {
+		if time.Now().After(deadline) {
+			out, _ := e.DockerCommand(e.Socket, "logs", "gateway").CombinedOutput()
+			t.Fatalf("%v\nthe gateway says:\n%s", err, out)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}

@@ -1,0 +1,327 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+func known(inv *Inventory, ref string) func() bool {
+	return func() bool { _, ok := inv.Lookup(ref); return ok }
+}
+
+func running(inv *Inventory, ref string) func() bool {
+	return func() bool { c, ok := inv.Lookup(ref); return ok && c.Running }
+}
+
+func not(is func() bool) func() bool { return func() bool { return !is() } }
+
+func TestInventoryFollowsEvents(t *testing.T) {
+	e := newEngine(t)
+	e.set(1, "old", "busybox:1", 77, nil)
+	inv := e.inventory()
+	var mu sync.Mutex
+	var died []string
+	inv.OnDie(func(id string) { mu.Lock(); defer mu.Unlock(); died = append(died, id) })
+	e.follow(inv)
+	eventually(t, "ready", inv.Ready)
+	if c, ok := inv.Lookup("old"); !ok || c.Pid != 77 || c.Image != "busybox:1" || c.ImageID != "sha256:busybox:1" {
+		t.Errorf("a container from before: %+v, %v", c, ok)
+	}
+
+	e.run(2, "web", nil)
+	eventually(t, "web runs", running(inv, "web"))
+	before, _ := inv.Lookup("web")
+
+	e.set(2, "shop", "busybox:1", 1002, nil)
+	e.event("rename", 2)
+	eventually(t, "renamed", known(inv, "/shop"))
+	if known(inv, "web")() {
+		t.Error("the old name still finds it")
+	}
+	if after, _ := inv.Lookup("shop"); after.Rev == before.Rev {
+		t.Error("a new name did not change Rev")
+	}
+
+	e.set(2, "shop", "busybox:1", 0, nil)
+	e.event("die", 2)
+	eventually(t, "stopped", not(running(inv, "shop")))
+	mu.Lock()
+	if !slices.Equal(died, []string{id(2)}) {
+		t.Errorf("died: %v", died)
+	}
+	mu.Unlock()
+	e.remove(2)
+	e.event("destroy", 2)
+	eventually(t, "removed", not(known(inv, id(2))))
+	if len(inv.Running()) != 1 {
+		t.Errorf("running: %v", inv.Running())
+	}
+}
+
+func TestLookup(t *testing.T) {
+	e := newEngine(t)
+	inv := e.inventory()
+	ids := []string{
+		"aa11" + id(0)[4:], "aa22" + id(0)[4:], "bb33" + id(0)[4:],
+	}
+	for i, id := range ids {
+		inv.put(Container{ID: id, Name: []string{"one", "two", "aa1"}[i]})
+	}
+	for ref, want := range map[string]string{
+		ids[0]: ids[0], ids[0] + "0": "", "one": ids[0], "/two": ids[1], "bb": ids[2], "aa2": ids[1],
+		"aa1": ids[2] /* a name comes before a prefix */, "aa": "" /* ambiguous */, "aa11": ids[0],
+		"": "", "/": "", "none": "", "cc": "",
+	} {
+		if c, ok := inv.Lookup(ref); c.ID != want || ok != (want != "") {
+			t.Errorf("Lookup(%q) = %q, %v, want %q", ref, c.ID, ok, want)
+		}
+	}
+}
+
+func TestStreamCutAndEngineRestart(t *testing.T) {
+	e := newEngine(t)
+	e.run(1, "web", nil)
+	inv := e.inventory()
+	died := make(chan string, 10)
+	inv.OnDie(func(id string) { died <- id })
+	e.follow(inv)
+	eventually(t, "ready", inv.Ready)
+
+	// While nobody listens, web restarts and another one comes.
+	e.down()
+	eventually(t, "not ready", func() bool { return !inv.Ready() })
+	e.set(1, "web", "busybox:1", 4711, nil)
+	e.set(2, "new", "busybox:1", 4712, nil)
+	e.up()
+	eventually(t, "ready again", inv.Ready)
+	if c, _ := inv.Lookup("web"); c.Pid != 4711 {
+		t.Errorf("web is %+v, and was restarted", c)
+	}
+	if !running(inv, "new")() {
+		t.Error("a container that started meanwhile is not known")
+	}
+	if got := <-died; got != id(1) {
+		t.Errorf("died: %s, want %s", got, id(1))
+	}
+
+	e.remove(2)
+	e.cut()
+	eventually(t, "forgotten after the stream was cut", not(known(inv, "new")))
+}
+
+func TestStartsWithoutEngine(t *testing.T) {
+	e := newEngine(t)
+	e.down()
+	inv := e.inventory()
+	e.follow(inv)
+	if inv.Ready() {
+		t.Error("ready without an engine")
+	}
+	if _, err := inv.Find(t.Context(), "web"); err == nil {
+		t.Error("found a container without an engine")
+	}
+	e.run(1, "web", nil)
+	e.up()
+	eventually(t, "ready", inv.Ready)
+}
+
+func TestBlockedAtStart(t *testing.T) {
+	e := newEngine(t)
+	e.run(1, "web", nil)
+	e.block()
+	inv := e.inventory()
+	inv.timeout = 20 * time.Millisecond
+	e.follow(inv)
+	eventually(t, "asked again", func() bool { return e.count("/events") > 2 })
+	if inv.Ready() {
+		t.Error("ready while the daemon is blocked")
+	}
+	e.unblock()
+	eventually(t, "ready", inv.Ready)
+}
+
+func TestPingAndVersion(t *testing.T) {
+	e := newEngine(t)
+	if err := e.client().Ping(t.Context()); err != nil {
+		t.Errorf("Ping: %v", err)
+	}
+	v, err := e.client().Version(t.Context())
+	if want := (Version{"20.10.24", "1.41", "1.12"}); err != nil || v != want {
+		t.Errorf("Version = %v, %v, want %v", v, err, want)
+	}
+	e.down()
+	if err := e.client().Ping(t.Context()); err == nil {
+		t.Error("an engine that is down answers")
+	}
+	e.up()
+}
+
+func TestMissIsOneInspect(t *testing.T) {
+	e := newEngine(t)
+	e.set(1, "web", "busybox:1", 77, nil)
+	inv := e.inventory()
+	for range 3 {
+		if c, err := inv.Find(t.Context(), id(1)); err != nil || c.Name != "web" {
+			t.Errorf("Find = %+v, %v", c, err)
+		}
+	}
+	if n := e.count("/containers/" + id(1) + "/json"); n != 1 {
+		t.Errorf("%d inspects, want 1", n)
+	}
+	if _, err := inv.Find(t.Context(), "nope"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("a container that is not there: %v, want %v", err, ErrNotFound)
+	}
+	if c, err := inv.ExecContainer(t.Context(), "e1"); err != nil || c.Name != "web" {
+		t.Errorf("ExecContainer = %+v, %v", c, err)
+	}
+	if _, err := inv.ExecContainer(t.Context(), "e2"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("an exec that is not there: %v, want %v", err, ErrNotFound)
+	}
+}
+
+func TestNamesOfAnIncompleteInventoryAreAskedFor(t *testing.T) {
+	e := newEngine(t)
+	e.set(1, "web", "busybox:1", 77, nil)
+	inv := e.inventory()
+	if _, err := inv.Refresh(t.Context(), id(1)); err != nil {
+		t.Fatal(err)
+	}
+	e.set(1, "old", "busybox:1", 77, nil)
+	e.set(2, "web", "busybox:1", 78, nil)
+	if c, err := inv.Find(t.Context(), "web"); err != nil || c.ID != id(2) {
+		t.Errorf("Find = %+v, %v, want the container that has the name now", c, err)
+	}
+}
+
+func TestBlockedDaemonClosed(t *testing.T) {
+	e := newEngine(t)
+	e.run(1, "web", nil)
+	inv := e.inventory()
+	e.follow(inv)
+	eventually(t, "ready", inv.Ready)
+	e.block()
+	defer e.unblock()
+	began := time.Now()
+	if c, err := inv.Find(t.Context(), id(2)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Find = %+v, %v, want a deadline", c, err)
+	}
+	if _, err := inv.ExecContainer(t.Context(), "e1"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("ExecContainer: %v, want a deadline", err)
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("took %v", took)
+	}
+	if !running(inv, "web")() {
+		t.Error("what was known is not known any more")
+	}
+}
+
+func TestManyMissesOfABlockedDaemonClosed(t *testing.T) {
+	e := newEngine(t)
+	inv := e.inventory()
+	e.block()
+	defer e.unblock()
+	var all sync.WaitGroup
+	for n := range 100 {
+		all.Go(func() {
+			if _, err := inv.Find(t.Context(), id(n)); err == nil {
+				t.Error("found a container while the daemon is blocked")
+			}
+		})
+	}
+	all.Wait()
+}
+
+func TestLateAnswerAboutTheDeadClosed(t *testing.T) {
+	e := newEngine(t)
+	e.set(1, "web", "busybox:1", 77, nil)
+	inv := e.inventory()
+	once := false
+	e.onInspect = func() { // the answer "running" is on its way when the container dies
+		if !once {
+			once = true
+			inv.stop(id(1), false)
+			e.set(1, "web", "busybox:1", 0, nil)
+		}
+	}
+	if c, err := inv.Refresh(t.Context(), "web"); err != nil || c.Running {
+		t.Errorf("Refresh = %+v, %v, want a stopped container", c, err)
+	}
+	e.onInspect = func() { inv.stop(id(1), false) }
+	if c, err := inv.Refresh(t.Context(), "web"); err == nil {
+		t.Errorf("Refresh = %+v of a container that dies all the time", c)
+	}
+}
+
+func TestLabelsOfTheImage(t *testing.T) {
+	e := newEngine(t)
+	e.images["sha256:app:1"] = map[string]string{"vitrine.role": "look"}
+	e.set(1, "web", "app:1", 77, map[string]string{"vitrine.role": "look", "team": "sre"})
+	e.set(2, "api", "app:1", 78, nil)
+	e.set(3, "odd", "gone:1", 79, map[string]string{"team": "sre"})
+	inv := e.inventory()
+	for _, ref := range []string{"web", "api"} {
+		c, err := inv.Refresh(t.Context(), ref)
+		if _, set := c.ImageLabels["vitrine.role"]; err != nil || !c.ImageKnown || !set {
+			t.Errorf("%s: %+v, %v", ref, c, err)
+		}
+	}
+	if n := e.count("/images/sha256:app:1/json"); n != 1 {
+		t.Errorf("%d inspects of one image, want 1", n)
+	}
+	if c, err := inv.Refresh(t.Context(), "odd"); err != nil || c.ImageKnown {
+		t.Errorf("a container whose image is gone: %+v, %v, want ImageKnown false", c, err)
+	}
+}
+
+func TestReconcileFindsWhatEventsMissed(t *testing.T) {
+	e := newEngine(t)
+	e.run(1, "web", nil)
+	inv := e.inventory()
+	inv.period = 10 * time.Millisecond
+	e.follow(inv)
+	eventually(t, "ready", inv.Ready)
+	e.set(1, "shop", "busybox:1", 0, nil) // no events
+	e.set(2, "api", "busybox:1", 78, nil)
+	eventually(t, "renamed", known(inv, "shop"))
+	eventually(t, "stopped", not(running(inv, "shop")))
+	eventually(t, "appeared", running(inv, "api"))
+	e.remove(2)
+	eventually(t, "removed", not(known(inv, "api")))
+}
+
+func TestWrongAnswersClosed(t *testing.T) {
+	e := newEngine(t)
+	e.containers["short"] = map[string]any{"Id": "short", "Name": "/web", "State": map[string]any{"Running": true, "Pid": 1}}
+	inv := e.inventory()
+	if c, err := inv.Refresh(t.Context(), "short"); err == nil {
+		t.Errorf("Refresh = %+v from an answer without a full id", c)
+	}
+}
+
+func TestManyAtOnce(t *testing.T) {
+	e := newEngine(t)
+	inv := e.inventory()
+	inv.OnChange(func(Container) {})
+	inv.OnDie(func(string) {})
+	e.follow(inv)
+	eventually(t, "ready", inv.Ready)
+	var all sync.WaitGroup
+	for n := range 4 {
+		all.Go(func() {
+			for range 20 {
+				e.run(n, "web", nil)
+				_, _ = inv.Find(t.Context(), id(n))
+				_, _, _ = inv.Running(), inv.Ready(), known(inv, "web")()
+				e.set(n, "web", "busybox:1", 0, nil)
+				e.event("die", n)
+			}
+		})
+	}
+	all.Wait()
+	eventually(t, "all stopped", func() bool { return len(inv.Running()) == 0 })
+}

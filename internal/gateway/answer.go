@@ -1,0 +1,200 @@
+package gateway
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"vitrine/internal/operation"
+)
+
+// answer passes the daemon's answer to the client: its status, its headers but
+// for those of the connection, its body. Trailers are dropped.
+func (t *task) answer(ex *exchange) {
+	if t.plan != nil && ex.res.StatusCode < 300 || t.tooNew(ex) {
+		t.held(ex)
+		return
+	}
+	t.head(ex.res, false)
+	if err := t.stream(ex); err != nil {
+		panic(http.ErrAbortHandler) // the client must not take half an answer for a whole one
+	}
+}
+
+// head writes the answer's head and the audit record.
+func (t *task) head(res *http.Response, redacted bool) {
+	h := t.w.Header()
+	for k, v := range res.Header {
+		if !hopByHop(k) {
+			h[k] = v
+		}
+	}
+	if h["Content-Type"] == nil {
+		h["Content-Type"] = nil // else net/http would guess one
+	}
+	lowerVersion(h)
+	t.v.Finish(res.StatusCode, redacted)
+	t.w.WriteHeader(res.StatusCode)
+}
+
+// stream copies the body and flushes whenever the daemon has paused.
+func (t *task) stream(ex *exchange) error {
+	if ex.res.Body == http.NoBody {
+		ex.eof = true
+		return nil
+	}
+	rc := http.NewResponseController(t.w)
+	left := ex.res.ContentLength
+	if !ex.buffered() {
+		if err := rc.Flush(); err != nil {
+			return err
+		}
+	}
+	buf := t.s.buffers.get()
+	defer t.s.buffers.put(buf)
+	for {
+		n, err := ex.Read(*buf)
+		if n > 0 {
+			left -= int64(n)
+			if _, werr := t.w.Write((*buf)[:n]); werr != nil {
+				return werr
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if left != 0 && !ex.buffered() {
+			if err := rc.Flush(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// held passes an answer that must be changed, and so be read first. One that
+// cannot be is 502: nothing of it is passed on.
+func (t *task) held(ex *exchange) {
+	doc, why := t.read(ex)
+	if why == "" && t.plan != nil && len(doc) > 0 {
+		var err error
+		if doc, err = t.plan.Apply(doc); err != nil {
+			why = err.Error()
+		}
+	}
+	if why == "" && t.tooNew(ex) {
+		doc = lowerVersions(doc)
+	}
+	if why != "" {
+		t.s.log.Warn("answer cannot be redacted", "operation", t.v.Operation.ID, "reason", why)
+		t.fail(http.StatusBadGateway, "vitrine: the answer has parts that must be blanked, and cannot be read: "+why)
+		return
+	}
+	res := ex.res
+	if t.r.Method != http.MethodHead {
+		res.Header.Set("Content-Length", strconv.Itoa(len(doc)))
+	}
+	t.head(res, t.plan != nil)
+	_, _ = t.w.Write(doc) // a client that has gone needs no answer
+}
+
+// read reads the whole answer, or says why it cannot be changed.
+func (t *task) read(ex *exchange) (doc []byte, why string) {
+	res, limit := ex.res, t.s.limits.RedactBytes
+	switch {
+	case res.Body == http.NoBody:
+		ex.eof = true
+		return nil, ""
+	case res.Header.Get("Content-Encoding") != "":
+		return nil, "it is compressed"
+	case !isJSON(res.Header.Get("Content-Type")):
+		return nil, "its type is not JSON"
+	case res.ContentLength > limit:
+		return nil, fmt.Sprintf("it is over %d bytes", limit)
+	}
+	doc, err := io.ReadAll(io.LimitReader(ex, limit+1))
+	switch {
+	case err != nil:
+		return nil, "the daemon broke off"
+	case int64(len(doc)) > limit:
+		return nil, fmt.Sprintf("it is over %d bytes", limit)
+	}
+	return doc, ""
+}
+
+// tooNew: a version answer whose body names an API that we cannot judge. Its
+// header says so too.
+func (t *task) tooNew(ex *exchange) bool {
+	return t.v.Operation.ID == "SystemVersion" && ex.res.StatusCode == http.StatusOK && newer(ex.res.Header.Get("Api-Version"))
+}
+
+// lowerVersion makes clients speak an API that we know.
+func lowerVersion(h http.Header) {
+	if v := h["Api-Version"]; len(v) > 0 && newer(v[0]) {
+		h["Api-Version"] = []string{operation.MaxVersion}
+	}
+}
+
+// lowerVersions does the same in the body of a version answer: at its top, and
+// in the details of its components.
+func lowerVersions(doc []byte) []byte {
+	var v map[string]json.RawMessage
+	var components []map[string]json.RawMessage
+	if json.Unmarshal(doc, &v) != nil {
+		return doc
+	}
+	lowerKey(v)
+	if json.Unmarshal(v["Components"], &components) == nil {
+		for _, c := range components {
+			var details map[string]json.RawMessage
+			if json.Unmarshal(c["Details"], &details) == nil {
+				lowerKey(details)
+				c["Details"] = marshal(details)
+			}
+		}
+		v["Components"] = marshal(components)
+	}
+	return marshal(v)
+}
+
+func lowerKey(v map[string]json.RawMessage) {
+	var s string
+	if json.Unmarshal(v["ApiVersion"], &s) == nil && newer(s) {
+		v["ApiVersion"] = marshal(operation.MaxVersion)
+	}
+}
+
+// marshal encodes what was just decoded, which cannot fail.
+func marshal(v any) json.RawMessage {
+	b, _ := json.Marshal(v)
+	return b
+}
+
+// newer compares an API version such as "1.57" with the newest that we know.
+func newer(version string) bool {
+	major, minor, ok := splitVersion(version)
+	knownMajor, knownMinor, _ := splitVersion(operation.MaxVersion)
+	return ok && (major > knownMajor || major == knownMajor && minor > knownMinor)
+}
+
+func splitVersion(v string) (major, minor int, ok bool) {
+	a, b, found := strings.Cut(v, ".")
+	major, err1 := strconv.Atoi(a)
+	minor, err2 := strconv.Atoi(b)
+	return major, minor, found && err1 == nil && err2 == nil
+}
+
+// hopByHop are the headers that speak of the connection, which is ours.
+func hopByHop(key string) bool {
+	switch key {
+	case "Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Te", "Trailer", "Transfer-Encoding", "Upgrade":
+		return true
+	}
+	return false
+}

@@ -1,0 +1,229 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"mime"
+	"net/http"
+	"time"
+
+	"vitrine/internal/authz"
+	"vitrine/internal/identity"
+	"vitrine/internal/operation"
+	"vitrine/internal/redact"
+	"vitrine/internal/ticket"
+)
+
+// task is one request on its way through the gateway.
+type task struct {
+	s    *Server
+	w    http.ResponseWriter
+	r    *http.Request
+	conn *conn
+	v    *authz.Verdict
+	body *body
+	plan *redact.Plan // nil unless the answer must be redacted
+}
+
+// ServeHTTP carries one request, or says why not.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.requests.Add(1)
+	defer s.requests.Done()
+	c, who := s.identityOf(r)
+	switch {
+	case r.ProtoMajor != 1 || r.Method == "PRI":
+		refuse(w, http.StatusBadRequest, "vitrine: HTTP/2 is not spoken here; use HTTP/1.1")
+		return
+	case who == nil:
+		refuse(w, http.StatusForbidden, "vitrine: nothing is known about this connection's other end")
+		return
+	}
+	if why := s.closed(); why != "" {
+		w.Header().Set("Retry-After", "1")
+		refuse(w, http.StatusServiceUnavailable, why)
+		return
+	}
+
+	t := &task{s: s, w: w, r: r, conn: c, body: newBody(s, w, r, c.key)}
+	defer t.body.release()
+	req := &operation.Request{Method: r.Method, URI: r.RequestURI, Proto: r.Proto, Header: r.Header, ContentLength: r.ContentLength}
+	if r.ContentLength != 0 {
+		req.ReadBody = t.body.read
+	}
+	// The decision does not hang on the client: one that has sent all it will
+	// send looks to net/http like one that has gone.
+	t.v = s.cfg.Authorizer.Authorize(context.WithoutCancel(r.Context()), who, req)
+	defer t.v.Finish(0, false) // does nothing if the answer's head has recorded it
+	s.conns.belongs(c, t.v.Caller)
+	t.run() //nolint:contextcheck // see whileConnected
+}
+
+// closed says why no request can be carried now, "" if it can.
+func (s *Server) closed() string {
+	if !s.up.ready.Load() {
+		return "vitrine: the Docker Engine at " + s.up.name + " has not answered yet; try again"
+	}
+	if now, _ := s.up.asked.get(); s.cfg.RequirePlugin && !now {
+		return "vitrine: dockerd does not ask the authorization plugin, and require_plugin is set: " +
+			"name the plugin in authorization-plugins of daemon.json and send dockerd a SIGHUP"
+	}
+	return ""
+}
+
+func (t *task) run() {
+	if t.v.Operation == nil || tunnels(t.v.Operation) {
+		// What the client sends behind such a request need not be a request: if
+		// the answer is not a tunnel, the connection ends with it.
+		t.w.Header().Set("Connection", "close")
+	}
+	if t.v.Allow {
+		t.obligations()
+	}
+	key := callerKey(t.v.Caller)
+	if t.v.Allow && !t.s.streams.add(key) {
+		t.v.Deny(http.StatusTooManyRequests, "limit", "it has too many requests open; close some or try again")
+	} else if t.v.Allow {
+		defer t.s.streams.remove(key)
+	}
+	if !t.v.Allow {
+		t.fail(t.v.Status, t.v.Message)
+		return
+	}
+	ctx, cancel := t.whileConnected()
+	defer cancel()
+	switch t.v.Operation.Carry {
+	case operation.CarryUpload:
+		t.upload(ctx)
+	case operation.CarryHijack, operation.CarryUpgrade:
+		t.hijack(ctx)
+	case operation.CarryPlain:
+		t.plain(ctx)
+	default:
+		t.fail(http.StatusBadGateway, "vitrine: nobody has said how to carry "+t.v.Operation.ID)
+	}
+}
+
+// leftEvery is how often we look whether a client that has ended its half of
+// the connection has left altogether.
+const leftEvery = 250 * time.Millisecond
+
+// whileConnected is a context that ends when the client leaves. net/http ends
+// the request's when it reads the end of the client's half; on a Unix socket
+// the kernel says whether the other half is still open.
+func (t *task) whileConnected() (context.Context, context.CancelFunc) {
+	if t.conn.peer == nil {
+		return context.WithCancel(t.r.Context())
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.r.Context()))
+	stop := context.AfterFunc(t.r.Context(), func() {
+		for !hungUp(t.conn) && sleep(ctx, leftEvery) {
+		}
+		cancel()
+	})
+	return ctx, func() { stop(); cancel() }
+}
+
+// obligations denies what the decision demands and this door cannot do, and
+// what the parser leaves to the door: it is the one place for both.
+func (t *task) obligations() {
+	op, d := t.v.Operation, &t.v.Decision
+	switch {
+	// An answer's objects are not filtered by label yet. Filtering belongs
+	// beside redaction, in answer.go.
+	case len(d.Where) > 0:
+		t.deny("obligation", "it may only see objects with certain labels, and the gateway cannot filter by label")
+	case len(d.Redact) > 0 && (op.Carry != operation.CarryPlain || op.Access == operation.Stream):
+		t.deny("obligation", "the answer must be redacted, and a stream cannot be")
+	case len(d.Redact) > 0:
+		plan, err := redact.Compile(d.Redact, d.KeepEnv)
+		if err != nil {
+			t.deny("obligation", "the answer cannot be redacted as the policy asks: "+err.Error())
+			return
+		}
+		t.plan = plan
+	case op.BodyState == operation.BodyInvalid, op.BodyState == operation.BodyWithheld,
+		op.BodyState == operation.BodyJSON && op.Canonical == nil:
+		t.badRequest("the body could not be judged, so it cannot be forwarded")
+	case op.BodyState == operation.BodyOpaque && isJSON(t.r.Header.Get("Content-Type")):
+		t.badRequest("this body is not JSON, but Content-Type says so")
+	case tunnels(op) && t.r.ContentLength != 0 && op.BodyState != operation.BodyJSON:
+		t.badRequest("this operation takes no body")
+	}
+}
+
+// tunnels reports whether the operation may turn its connection into a stream.
+func tunnels(op *operation.Operation) bool {
+	return op.Carry == operation.CarryHijack || op.Carry == operation.CarryUpgrade
+}
+
+func (t *task) deny(code, reason string) { t.v.Deny(http.StatusForbidden, code, reason) }
+
+func (t *task) badRequest(reason string) { t.v.Deny(http.StatusBadRequest, "bad-request", reason) }
+
+// outgoing is the request rebuilt from the operation.
+func (t *task) outgoing() *outgoing {
+	op := t.v.Operation
+	out := &outgoing{
+		method: op.Method, uri: op.URI,
+		header: operation.ForwardHeader(op, t.r.Header),
+		entry:  ticket.Entry{Method: op.Method, URI: op.URI, Caller: t.v.Caller.String()},
+	}
+	switch op.BodyState {
+	case operation.BodyJSON:
+		out.body = op.Canonical
+		out.entry.Body = ticket.JSON(out.body, op.ID == "SystemAuth")
+	case operation.BodyOpaque:
+		out.entry.Body = ticket.Opaque()
+	case operation.BodyNone, operation.BodyInvalid, operation.BodyWithheld:
+	}
+	return out
+}
+
+// fail answers an error of ours and records it.
+func (t *task) fail(status int, message string) {
+	t.v.Finish(status, false)
+	refuse(t.w, status, message)
+}
+
+// upstreamFailed answers that the daemon did not, unless nobody is left to hear it.
+func (t *task) upstreamFailed(ctx context.Context, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	t.s.log.Warn("request not answered by the daemon", "operation", t.v.Operation.ID, "error", err)
+	if errors.Is(err, errDial) {
+		t.w.Header().Set("Retry-After", "1")
+		t.fail(http.StatusServiceUnavailable, "vitrine: the Docker Engine does not answer at "+t.s.up.name+": is it running?")
+		return
+	}
+	t.fail(http.StatusBadGateway, "vitrine: the Docker Engine at "+t.s.up.name+" broke off before it answered: look at its log")
+}
+
+// refuse answers in the Engine's own error shape.
+func refuse(w http.ResponseWriter, status int, message string) {
+	w.Header().Set("Content-Type", "application/json")
+	if status == http.StatusBadRequest {
+		w.Header().Set("Connection", "close")
+	}
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(struct { // a client that has gone needs no answer
+		Message string `json:"message"`
+	}{message})
+}
+
+// callerKey is whom a request counts against.
+func callerKey(id *identity.Identity) string {
+	switch {
+	case id.Container != nil:
+		return "container:" + id.Container.ID
+	case id.Certificate != nil:
+		return "tls:" + id.Certificate.SHA256
+	}
+	return id.String()
+}
+
+func isJSON(contentType string) bool {
+	mediaType, _, _ := mime.ParseMediaType(contentType) // a broken parameter leaves the type readable
+	return mediaType == "application/json"
+}

@@ -1,0 +1,91 @@
+package gateway
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Limits bound what callers can make the gateway hold. A zero field means its
+// default. What is over a limit is answered (429, 431, 413, 408 or 503) or
+// closed; nothing else is slowed down for it.
+type Limits struct {
+	Connections          int           // open client connections in all; default 4096
+	ConnectionsPerCaller int           // of one group of peers, see Config.CallerOf; default 1024
+	StreamsPerCaller     int           // requests of one identified caller being forwarded; default 256
+	HeaderBytes          int           // of a request's line and headers; default 64 KiB
+	JSONBytes            int64         // of a JSON body; default 4 MiB, as in dockerd
+	RedactBytes          int64         // of an answer that must be redacted, and so held; default 32 MiB
+	HeaderTimeout        time.Duration // for a TLS handshake, and for a request's headers; default 10 s
+	BodyTimeout          time.Duration // for a JSON body; default 30 s
+	IdleTimeout          time.Duration // between two requests, never within one; default 5 min
+}
+
+// A JSON body over bigBody is held, parsed and judged as a tree many times its
+// size, so only a few are at a time. The others are bounded by Connections.
+const (
+	bigBody            = 64 << 10
+	bigBodies          = 8
+	bigBodiesPerCaller = 4
+)
+
+func (l Limits) withDefaults() Limits {
+	or(&l.Connections, 4096)
+	or(&l.ConnectionsPerCaller, 1024)
+	or(&l.StreamsPerCaller, 256)
+	or(&l.HeaderBytes, 64<<10)
+	or(&l.JSONBytes, 4<<20)
+	or(&l.RedactBytes, 32<<20)
+	or(&l.HeaderTimeout, 10*time.Second)
+	or(&l.BodyTimeout, 30*time.Second)
+	or(&l.IdleTimeout, 5*time.Minute)
+	return l
+}
+
+func or[T int | int64 | time.Duration](field *T, value T) {
+	if *field <= 0 {
+		*field = value
+	}
+}
+
+// counter counts things in all and by key, up to a limit of each.
+type counter struct {
+	all, each int
+	refused   atomic.Uint64
+
+	mu    sync.Mutex
+	total int
+	by    map[string]int
+}
+
+func newCounter(all, each int) *counter {
+	return &counter{all: all, each: each, by: make(map[string]int)}
+}
+
+// add counts one more, or reports that there is no room.
+func (c *counter) add(key string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.total >= c.all || c.by[key] >= c.each {
+		c.refused.Add(1)
+		return false
+	}
+	c.total++
+	c.by[key]++
+	return true
+}
+
+func (c *counter) remove(key string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.total--
+	if c.by[key]--; c.by[key] <= 0 {
+		delete(c.by, key)
+	}
+}
+
+func (c *counter) len() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.total
+}

@@ -1,0 +1,87 @@
+package identity
+
+import (
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestParsePasswd(t *testing.T) {
+	got := parsePasswd(`root:x:0:0:root:/root:/bin/bash
+toor:x:0:0:root:/root:/bin/bash
+alice:x:1000:1000:,,,:/home/alice:/bin/bash
+bob:x:1001:1001::/home/bob:/bin/bash
+robert:x:1001:1001::/home/bob:/bin/bash
+twice:x:1002:1002:::
+twice:x:1003:1003:::
+1004:x:1005:1005:::
+root:x:1006:1006:::
+a b:x:1007:1007:::
++nis:x:1008:1008:::
+svc$:x:1009:1009:::
+short:x:1010
+padded:x:01011:1011:::
+huge:x:4294967296:1:::
+minus:x:-1:1:::
+# comment:x:1012:1012:::
+last.one-x_:x:1013:1013:::`)
+	want := map[uint32]string{1000: "alice", 1009: "svc$", 1013: "last.one-x_"}
+	if !maps.Equal(got, want) {
+		t.Errorf("parsePasswd = %v, want %v", got, want)
+	}
+}
+
+func TestRootIsRoot(t *testing.T) {
+	u := users(t, "admin:x:0:0:::\nroot:x:1000:0:::\n").current()
+	if u.name(0) != "root" || u.name(1000) != "" {
+		t.Errorf("uid 0 is %q, uid 1000 is %q", u.name(0), u.name(1000))
+	}
+	if none := (*names)(nil); none.name(0) != "root" || none.name(1000) != "" {
+		t.Error("without a file, only uid 0 has a name")
+	}
+}
+
+func TestUsersAreReadAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "passwd")
+		u := NewUsers(path, slog.New(slog.DiscardHandler))
+		is := func(want string) {
+			t.Helper()
+			time.Sleep(time.Second) // of the bubble
+			if got := u.current().name(1000); got != want {
+				t.Errorf("uid 1000 is %q, want %q", got, want)
+			}
+		}
+		is("")
+		write := func(file, name string) {
+			t.Helper()
+			if err := os.WriteFile(file, []byte(name+":x:1000:1000:::\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		write(path, "alice")
+		is("alice")
+		before := u.current()
+		is("alice")
+		if u.current() != before {
+			t.Error("a file that has not changed was read again")
+		}
+		write(path+"+", "bobby") // as usermod does
+		if err := os.Rename(path+"+", path); err != nil {
+			t.Fatal(err)
+		}
+		is("bobby")
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		is("")
+		if err := os.Mkdir(path, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		is("")
+	})
+}

@@ -1,0 +1,304 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// document is what we read of an API description (Swagger 2.0).
+type document struct {
+	Paths       map[string]map[string]docOperation `yaml:"paths"`
+	Definitions map[string]*docSchema              `yaml:"definitions"`
+}
+
+type docOperation struct {
+	ID         string     `yaml:"operationId"`
+	Parameters []docParam `yaml:"parameters"`
+}
+
+type docParam struct {
+	Name     string     `yaml:"name"`
+	In       string     `yaml:"in"`
+	Required bool       `yaml:"required"`
+	Schema   *docSchema `yaml:"schema"`
+}
+
+type docSchema struct {
+	Ref        string                `yaml:"$ref"`
+	Type       typeName              `yaml:"type"`
+	Format     string                `yaml:"format"`
+	AllOf      []*docSchema          `yaml:"allOf"`
+	Items      *docSchema            `yaml:"items"`
+	Properties map[string]*docSchema `yaml:"properties"`
+	Additional yaml.Node             `yaml:"additionalProperties"`
+}
+
+// typeName is a type, or a list with "null" that means the same: every JSON
+// value may be null here.
+type typeName string
+
+// UnmarshalYAML reads either form; a real choice of types is "", any.
+func (t *typeName) UnmarshalYAML(n *yaml.Node) error {
+	var names []typeName
+	if n.Kind == yaml.ScalarNode {
+		names = []typeName{typeName(n.Value)}
+	} else if err := n.Decode(&names); err != nil {
+		return err
+	}
+	names = slices.DeleteFunc(names, func(s typeName) bool { return s == "null" })
+	if len(names) == 1 {
+		*t = names[0]
+	}
+	return nil
+}
+
+// operation is one entry of the catalogue.
+type operation struct {
+	ID, Method, Path, Resource string
+	Params                     []param
+	Body                       string // "", "json" (required), "optional" or "opaque"
+	Schema                     *schema
+	Since, Until               int // minor API versions; 0 for undocumented ones
+	Names                      []span
+}
+
+type param struct {
+	Name string
+	List bool
+	JSON *schema
+}
+
+// span is the versions in which an operation had an id.
+type span struct {
+	ID       string
+	From, To int
+}
+
+type catalogue struct{ ops []*operation }
+
+// load reads the descriptions, newest first: what a newer version says stays.
+func load(dir string) (*catalogue, error) {
+	byRoute := map[string]*operation{}
+	for v := newest; v >= oldest; v-- {
+		data, err := os.ReadFile(filepath.Join(dir, fmt.Sprintf("v1.%d.yaml", v)))
+		if err != nil {
+			return nil, err
+		}
+		var doc document
+		if err := yaml.Unmarshal(data, &doc); err != nil {
+			return nil, fmt.Errorf("read API %d: %w", v, err)
+		}
+		for path, methods := range doc.Paths {
+			for method, op := range methods {
+				route := strings.ToUpper(method) + " " + path
+				if byRoute[route] == nil {
+					byRoute[route] = &operation{ID: op.ID, Method: strings.ToUpper(method), Path: path, Resource: resource(path), Until: v}
+				}
+				if err := byRoute[route].read(&doc, op, v); err != nil {
+					return nil, fmt.Errorf("API %d, %s: %w", v, route, err)
+				}
+			}
+		}
+	}
+	cat := &catalogue{}
+	for _, op := range byRoute {
+		cat.ops = append(cat.ops, op)
+	}
+	return cat, nil
+}
+
+func (o *operation) read(doc *document, from docOperation, version int) error {
+	o.Since = version
+	if n := len(o.Names); n > 0 && o.Names[n-1].ID == from.ID {
+		o.Names[n-1].From = version
+	} else {
+		o.Names = append(o.Names, span{from.ID, version, version})
+	}
+	for _, p := range from.Parameters {
+		switch p.In {
+		case "query":
+			o.addParam(p.Name)
+		case "body":
+			if err := o.addBody(doc, p); err != nil {
+				return err
+			}
+		case "path", "header":
+		default:
+			return fmt.Errorf("parameter in %q", p.In)
+		}
+	}
+	return nil
+}
+
+func (o *operation) addParam(name string) {
+	if !slices.ContainsFunc(o.Params, func(p param) bool { return p.Name == name }) {
+		o.Params = append(o.Params, param{Name: name})
+	}
+}
+
+func (o *operation) addBody(doc *document, p docParam) error {
+	if p.Schema.Type == "string" {
+		o.Body = "opaque"
+		return nil
+	}
+	s, err := doc.schema(p.Schema, 0)
+	if err != nil {
+		return err
+	}
+	if o.Schema != nil {
+		o.Schema.merge(s)
+		return nil
+	}
+	o.Schema, o.Body = s, "optional"
+	if p.Required {
+		o.Body = "json"
+	}
+	return nil
+}
+
+// schema resolves a description's schema.
+func (d *document) schema(s *docSchema, depth int) (*schema, error) {
+	if depth > 24 {
+		return nil, fmt.Errorf("schema is nested too deeply")
+	}
+	if s.Ref != "" {
+		name := strings.TrimPrefix(s.Ref, "#/definitions/")
+		if d.Definitions[name] == nil {
+			return nil, fmt.Errorf("no definition %q", name)
+		}
+		return d.schema(d.Definitions[name], depth+1)
+	}
+	switch {
+	case len(s.AllOf) > 0:
+		return d.allOf(s, depth)
+	case len(s.Properties) > 0:
+		return d.object(s, depth)
+	}
+	switch s.Type {
+	case "array":
+		elem, err := d.schema(s.Items, depth+1)
+		return arrayOf(elem), err
+	case "object":
+		elem := leaf("any")
+		if s.Additional.Kind == yaml.MappingNode {
+			var a docSchema
+			if err := s.Additional.Decode(&a); err != nil {
+				return nil, err
+			}
+			var err error
+			if elem, err = d.schema(&a, depth+1); err != nil {
+				return nil, err
+			}
+		}
+		return mapOf(elem), nil
+	case "string":
+		return leaf("string"), nil
+	case "boolean":
+		return leaf("bool"), nil
+	case "integer", "number":
+		return leaf("number"), nil
+	case "":
+		return leaf("any"), nil
+	}
+	return nil, fmt.Errorf("type %q", s.Type)
+}
+
+func (d *document) object(s *docSchema, depth int) (*schema, error) {
+	o := object()
+	for name, p := range s.Properties {
+		t, err := d.schema(p, depth+1)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		if stringOrList[name] && t.Kind == "array" {
+			t = leaf("strings")
+		}
+		o.add(name, t)
+	}
+	return o, nil
+}
+
+func (d *document) allOf(s *docSchema, depth int) (*schema, error) {
+	var all *schema
+	for _, part := range append(s.AllOf, &docSchema{Properties: s.Properties}) {
+		t, err := d.schema(part, depth+1)
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case all == nil:
+			all = t
+		case t.Kind == "object" && all.Kind == "object":
+			all.merge(t)
+		}
+	}
+	return all, nil
+}
+
+// complete adds what the descriptions do not say, and sorts.
+func (c *catalogue) complete() error {
+	c.ops = append(c.ops, undocumented...)
+	for _, op := range c.ops {
+		if access[op.ID] == "" {
+			return fmt.Errorf("%s (%s %s) has no access class: add it to tables.go", op.ID, op.Method, op.Path)
+		}
+		for path, t := range extraKeys(op.ID) {
+			if err := op.Schema.set(path, t); err != nil {
+				return fmt.Errorf("extra keys of %s: %w", op.ID, err)
+			}
+		}
+		for _, name := range extraParams[op.ID] {
+			op.addParam(name)
+		}
+		for i, p := range op.Params {
+			op.Params[i].List = slices.Contains(listParams[op.ID], p.Name)
+			op.Params[i].JSON = jsonParam(op.ID, p.Name)
+		}
+		slices.SortFunc(op.Params, func(a, b param) int { return cmp.Compare(a.Name, b.Name) })
+	}
+	slices.SortFunc(c.ops, func(a, b *operation) int {
+		return cmp.Or(cmp.Compare(a.Method, b.Method), cmp.Compare(segment(a.Path), segment(b.Path)),
+			cmp.Compare(rank(a.Path), rank(b.Path)), cmp.Compare(a.Path, b.Path))
+	})
+	return nil
+}
+
+// rank orders the routes of one first segment as the daemon's router tries
+// them: no route that matches less hides behind one that matches more.
+// (Routes of equal rank exclude each other; a test compares with the router's
+// own order.)
+func rank(path string) int {
+	switch {
+	case !strings.Contains(path, "{"):
+		return 0
+	case strings.Count(path, "{") == 2:
+		return 1
+	case strings.HasSuffix(path, "}"):
+		return 3
+	}
+	return 2
+}
+
+func segment(path string) string {
+	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	return first
+}
+
+func resource(path string) string {
+	switch s := segment(path); s {
+	case "_ping", "auth", "events", "info", "system", "version":
+		return "system"
+	case "commit":
+		return "images"
+	case "session":
+		return "build"
+	default:
+		return s
+	}
+}

@@ -1,0 +1,75 @@
+package operation
+
+// The hazards. Hazards has their meanings.
+const (
+	HazardPrivileged      Hazard = "privileged"
+	HazardCap             Hazard = "cap"
+	HazardDevices         Hazard = "devices"
+	HazardHostNamespace   Hazard = "host-namespace"
+	HazardJoinedNamespace Hazard = "joined-namespace"
+	HazardHostPath        Hazard = "host-path"
+	HazardEngineSocket    Hazard = "engine-socket"
+	HazardVitrineFiles    Hazard = "vitrine-files"
+	HazardNamedVolume     Hazard = "named-volume"
+	HazardVolumesFrom     Hazard = "volumes-from"
+	HazardVolumeDriver    Hazard = "volume-driver"
+	HazardPropagation     Hazard = "propagation"
+	HazardNetworkDriver   Hazard = "network-driver"
+	HazardHostPort        Hazard = "host-port"
+	HazardLink            Hazard = "link"
+	HazardExtraHosts      Hazard = "extra-hosts"
+	HazardCgroupParent    Hazard = "cgroup-parent"
+	HazardSecurityOpt     Hazard = "security-opt"
+	HazardUnmasked        Hazard = "unmasked"
+	HazardRuntime         Hazard = "runtime"
+	HazardSysctl          Hazard = "sysctl"
+	HazardUserns          Hazard = "userns"
+	HazardGroupAdd        Hazard = "group-add"
+	HazardOOM             Hazard = "oom"
+	HazardLogDriver       Hazard = "log-driver"
+	HazardEnv             Hazard = "env"
+	HazardSwarmSecret     Hazard = "swarm-secret"
+	HazardOutbound        Hazard = "outbound"
+	HazardUnknownInput    Hazard = "unknown-input"
+)
+
+// HazardInfo is one line of the table of hazards.
+type HazardInfo struct {
+	Hazard  Hazard `json:"hazard"`
+	Meaning string `json:"meaning"`
+}
+
+// Hazards is the closed list of hazards with their meanings.
+func Hazards() []HazardInfo {
+	return []HazardInfo{
+		{HazardPrivileged, "a privileged container or exec: every capability, every device, no confinement"},
+		{HazardCap, "adds capabilities"},
+		{HazardDevices, "gives access to devices of the host: Devices, DeviceCgroupRules, DeviceRequests"},
+		{HazardHostNamespace, "uses a namespace of the host: network, PID, IPC, UTS or cgroup"},
+		{HazardJoinedNamespace, "joins a namespace of another container"},
+		{HazardHostPath, "mounts a path of the host, or a device as a file system; see host_paths"},
+		{HazardEngineSocket, "a host path that is or holds the socket of an engine: docker.sock, containerd.sock, /run/docker"},
+		{HazardVitrineFiles, "a host path that is or holds Vitrine's sockets, policy or plugin: /run/vitrine*, /etc/docker, /var/lib/docker"},
+		{HazardNamedVolume, "mounts a named volume, which others may use; see host_paths"},
+		{HazardVolumesFrom, "mounts all volumes of another container; see enters"},
+		{HazardVolumeDriver, "a volume with a driver other than local, or with driver options (which can bind any host path)"},
+		{HazardPropagation, "a mount that passes mounts on to the host (shared, rshared)"},
+		{HazardNetworkDriver, "a network with a driver other than bridge or overlay, or with driver options (which can attach to the host's interfaces)"},
+		{HazardHostPort, "publishes ports on the host"},
+		{HazardLink, "legacy links: shows another container's environment"},
+		{HazardExtraHosts, "adds names to /etc/hosts of a container or a build"},
+		{HazardCgroupParent, "chooses the parent cgroup"},
+		{HazardSecurityOpt, "security options other than no-new-privileges: seccomp, AppArmor, SELinux, unmasked system paths"},
+		{HazardUnmasked, "replaces the list of masked or read-only paths of /proc and /sys"},
+		{HazardRuntime, "chooses the OCI runtime, or sends annotations to it"},
+		{HazardSysctl, "sets kernel parameters"},
+		{HazardUserns, "chooses the user namespace (host: no remapping)"},
+		{HazardGroupAdd, "adds groups to the container's process, e.g. the docker group's"},
+		{HazardOOM, "changes what the kernel kills first when memory runs out"},
+		{HazardLogDriver, "a log driver that may send logs elsewhere"},
+		{HazardEnv, "sets environment variables, or the answer shows them"},
+		{HazardSwarmSecret, "gives a service secrets or configs"},
+		{HazardOutbound, "makes the daemon contact a host that the caller chooses"},
+		{HazardUnknownInput, "keys or parameters that the catalogue does not know; see unknown"},
+	}
+}

@@ -1,0 +1,137 @@
+package operation
+
+import (
+	"mime"
+	"net/http"
+	"strings"
+)
+
+// What the headers of a request say about its body and its carriage.
+type headers struct {
+	visible   http.Header // for the policy
+	mediaType string      // of the body: "" if there is no Content-Type
+	upgrade   string      // protocol of an Upgrade, in lower case
+}
+
+// readHeaders judges the headers. The keys may have any spelling.
+func readHeaders(h http.Header, proto string) (headers, *Refusal) {
+	hs := headers{visible: make(http.Header, len(h))}
+	for key, values := range h {
+		key = http.CanonicalHeaderKey(key)
+		switch key {
+		case "Content-Type":
+			if len(values) > 1 || hs.mediaType != "" {
+				return hs, refuse("content-type", "more than one Content-Type")
+			}
+			var r *Refusal
+			if hs.mediaType, r = mediaType(values); r != nil {
+				return hs, r
+			}
+		case "Content-Encoding":
+			return hs, refuse("content-encoding", "a Content-Encoding is not accepted; send the body as it is")
+		case "Expect":
+			for _, v := range values {
+				if !strings.EqualFold(v, "100-continue") {
+					return hs, refuse("expect", "Expect may only be 100-continue")
+				}
+			}
+		case "Upgrade":
+			hs.upgrade = strings.ToLower(strings.Join(values, ","))
+		case "Http2-Settings":
+			return hs, refuse("http2-upgrade", "HTTP/2 is not accepted; use HTTP/1.1")
+		}
+		if !hidden(key) {
+			hs.visible[key] = append(hs.visible[key], values...)
+		}
+	}
+	if strings.HasPrefix(proto, "HTTP/") && !strings.HasPrefix(proto, "HTTP/1.") {
+		return hs, refuse("http2-preface", "HTTP/2 is not accepted; use HTTP/1.1")
+	}
+	return hs, nil
+}
+
+func mediaType(values []string) (string, *Refusal) {
+	if len(values) == 0 || values[0] == "" {
+		return "", nil
+	}
+	if values[0] == jsonType {
+		return jsonType, nil
+	}
+	t, _, err := mime.ParseMediaType(values[0])
+	if err != nil {
+		return "", refuse("content-type", "the Content-Type cannot be parsed")
+	}
+	return t, nil
+}
+
+const jsonType = "application/json"
+
+// hidden says of which headers a policy sees nothing: credentials, our own
+// ticket, and what belongs to one connection.
+func hidden(key string) bool {
+	switch key {
+	case "Authorization", "Proxy-Authorization", "Cookie", "X-Vitrine-Ticket",
+		"Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Te", "Trailer", "Trailers",
+		"Transfer-Encoding", "Upgrade", "Http2-Settings":
+		return true
+	}
+	return strings.HasPrefix(key, "X-Registry-")
+}
+
+// forwarded says which headers reach the daemon, for every operation. What it
+// does not know it does not need.
+func forwarded(key string) bool {
+	switch key {
+	case "Accept", "Authorization", "Content-Type", "Cookie", "User-Agent", "Version",
+		"X-Registry-Auth", "X-Registry-Config", "Traceparent", "Tracestate", "Baggage":
+		return true
+	}
+	return strings.HasPrefix(key, "X-Meta-") // the daemon passes these to registries
+}
+
+// ForwardHeader gives the headers of a request that go to the daemon: an
+// allow-list with the registries' credentials and, for the operations that
+// take over the connection, the upgrade. It is a new map; it never holds a
+// ticket, a hop-by-hop header of the client, or a length. The gateway adds
+// Host, the length and its ticket.
+func ForwardHeader(op *Operation, h http.Header) http.Header {
+	out := http.Header{}
+	for key, values := range h {
+		key = http.CanonicalHeaderKey(key)
+		if forwarded(key) || op.Carry == CarryUpgrade && forwardedUpgrade(key) {
+			out[key] = append(out[key], values...)
+		}
+	}
+	if op.BodyState == BodyJSON {
+		out.Set("Content-Type", jsonType)
+	}
+	if op.Carry == CarryHijack || op.Carry == CarryUpgrade {
+		if protocol := strings.ToLower(h.Get("Upgrade")); protocol != "" {
+			out.Set("Connection", "Upgrade")
+			out.Set("Upgrade", protocol)
+		}
+	}
+	return out
+}
+
+// forwardedUpgrade says which more the upgrades need: WebSocket's handshake,
+// BuildKit's description of its session.
+func forwardedUpgrade(key string) bool {
+	return key == "Origin" || strings.HasPrefix(key, "Sec-Websocket-") || strings.HasPrefix(key, "X-Docker-Expose-Session-")
+}
+
+// checkUpgrade refuses protocols that the operation does not speak. A plain
+// operation's Upgrade is not forwarded, so it may stay, unless it asks for
+// HTTP/2.
+func (hs *headers) checkUpgrade(e *entry) *Refusal {
+	tunnel := e.carry == CarryUpgrade && e.method == http.MethodPost // BuildKit's /session and /grpc
+	switch {
+	case hs.upgrade == "", hs.upgrade == "h2c" && tunnel:
+		return nil
+	case strings.Contains(hs.upgrade, "h2c"):
+		return refuse("http2-upgrade", "HTTP/2 is not accepted; use HTTP/1.1")
+	case e.carry == "", e.carry == CarryHijack && hs.upgrade == "tcp", e.carry == CarryUpgrade && !tunnel && hs.upgrade == "websocket":
+		return nil
+	}
+	return refuse("upgrade", "%s does not upgrade to %.40q", e.id, hs.upgrade)
+}

@@ -1,0 +1,135 @@
+package operation
+
+import (
+	"bytes"
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+func TestJSONCanonical(t *testing.T) {
+	create := entryOf(t, "ContainerCreate").schema
+	for name, c := range map[string]struct{ in, want string }{
+		"spelling":              {`{"image":"a","HOSTCONFIG":{"binds":null}}`, `{"Image":"a","HostConfig":{"Binds":null}}`},
+		"long s and Kelvin":     {`{"ho\u017ftconfig":{"networ\u212amode":"host"}}`, `{"HostConfig":{"NetworkMode":"host"}}`},
+		"raw long s":            {`{"hoſtconfig":{}}`, `{"HostConfig":{}}`},
+		"free keys stay":        {`{"Labels":{"A":"1","a":"2","ſ":"3"}}`, `{"Labels":{"A":"1","a":"2","ſ":"3"}}`},
+		"closed below free":     {`{"networkingconfig":{"endpointsconfig":{"Net":{"ALIASES":[]}}}}`, `{"NetworkingConfig":{"EndpointsConfig":{"Net":{"Aliases":[]}}}}`},
+		"numbers are tokens":    {`{"StopTimeout":1e2,"HostConfig":{"Memory":9223372036854775807,"CpuShares":-0.50}}`, `{"StopTimeout":1e2,"HostConfig":{"Memory":9223372036854775807,"CpuShares":-0.50}}`},
+		"null, absent, empty":   {` { "Cmd" : null , "Env" : [ ] , "Entrypoint":"" } `, `{"Cmd":null,"Env":[],"Entrypoint":""}`},
+		"escapes":               {`{"Image":"\u0061\/\n\"\\\ud83d\ude00"}`, `{"Image":"a/\u000a\"\\😀"}`},
+		"more escapes":          {`{"Image":"\b\f\r\t\u00E9\u007f\u2028"}`, "{\"Image\":\"\\u0008\\u000c\\u000d\\u0009é\u007f\u2028\"}"},
+		"order stays":           {`{"Tty":true,"Image":"x","Cmd":[]}`, `{"Tty":true,"Image":"x","Cmd":[]}`},
+		"unknown below unknown": {`{"X":{"Privileged":true,"privileged":false}}`, `{"X":{"Privileged":true,"privileged":false}}`},
+	} {
+		_, got, _, err := decodeJSON(c.in, create, nil)
+		if err != nil || string(got) != c.want {
+			t.Errorf("%s: %s, %v; want %s", name, got, err, c.want)
+		}
+	}
+}
+
+func TestJSONClosed(t *testing.T) {
+	create := entryOf(t, "ContainerCreate").schema
+	for in, want := range map[string]string{
+		``:                       "body-json",
+		`{`:                      "body-json",
+		`{"Image":"a"`:           "body-json",
+		`{"Image":"a",}`:         "body-json",
+		`{"Cmd":["a",]}`:         "body-json",
+		`{"Image" "a"}`:          "body-json",
+		`{Image:"a"}`:            "body-json",
+		`{"StopTimeout":01}`:     "body-json",
+		`{"StopTimeout":1.}`:     "body-json",
+		`{"StopTimeout":-}`:      "body-json",
+		`{"StopTimeout":1e}`:     "body-json",
+		`{"StopTimeout":1e1000}`: "body-number",
+		`{"StopTimeout":` + strings.Repeat("1", 65) + `}`: "body-number",
+		`{"Tty":True}`:              "body-json",
+		"{\"Image\":\"a\nb\"}":      "body-json",
+		`{"Image":"\x41"}`:          "body-json",
+		`{"Image":"\u00g1"}`:        "body-json",
+		"\ufeff{}":                  "body-json",
+		`{}{}`:                      "body-trailing",
+		`{}}`:                       "body-trailing",
+		`{} ]`:                      "body-trailing",
+		"{\"Image\":\"\xff\"}":      "body-utf8",
+		`{"Image":"\ud800"}`:        "body-utf8",
+		`{"Image":"\udc00\ud800"}`:  "body-utf8",
+		`{"Image":"a","image":"b"}`: "body-duplicate-key",
+		`{"Image":"a","Image":"b"}`: "body-duplicate-key",
+		`{"HostConfig":{},"ho\u017ftConfig":null}`:      "body-duplicate-key",
+		`{"Labels":{"a":"1","\u0061":"2"}}`:             "body-duplicate-key",
+		`{"Privileged":false,"privileged":true}`:        "body-duplicate-key",
+		`{"HostConfig":{"Binds":"/:/host"}}`:            "body-type",
+		`{"HostConfig":{"Privileged":"true"}}`:          "body-type",
+		`{"HostConfig":[]}`:                             "body-type",
+		`[]`:                                            "body-type",
+		`"x"`:                                           "body-type",
+		`{"HostConfig":{"Mounts":[{"Source":1}]}}`:      "body-type",
+		`{"Labels":{"a":["b"]}}`:                        "body-type",
+		`{"Labels":` + strings.Repeat("[", 1000):        "body-type",
+		`{"X":` + strings.Repeat("[", 1000):             "body-depth",
+		`{"X":` + strings.Repeat(`{"a":`, 1000):         "body-depth",
+		`{"X":[` + strings.Repeat("0,", 200000) + `0]}`: "body-complex",
+	} {
+		v, canonical, unknown, err := decodeJSON(in, create, nil)
+		s, ok := err.(*syntaxError)
+		if !ok || s.code != want {
+			t.Errorf("%.60s: %v, want %s", in, err, want)
+		}
+		if v != nil || canonical != nil || unknown != nil {
+			t.Errorf("%.60s: a value comes with the error", in)
+		}
+	}
+	many := `{"X0":0`
+	for i := range 100 {
+		many += `,"Y` + strings.Repeat("y", i) + `":0`
+	}
+	if _, _, _, err := decodeJSON(many+"}", create, nil); err == nil || err.(*syntaxError).code != "body-unknown-keys" {
+		t.Errorf("100 unknown keys: %v", err)
+	}
+}
+
+// TestFoldingIsGos: a key leads to a property exactly if Go's decoder puts it
+// into the field of that name.
+func TestFoldingIsGos(t *testing.T) {
+	host := entryOf(t, "ContainerCreate").schema
+	n := &nodeTable[nodeTable[host].property("HostConfig").node]
+	for _, key := range []string{"Binds", "bindS", "BINDſ", "linKs", "lin\u212as", "ſysctlS", "Bınds", "Bİnds", "ＢINDS", "", "Binds ", strings.Repeat("b", 100)} {
+		for i := n.props.lo; i < n.props.hi; i++ {
+			if p := &propTable[i]; strings.EqualFold(p.name, key) != (n.property(key) == p) {
+				t.Errorf("%q and %s", key, p.name)
+			}
+		}
+	}
+}
+
+// FuzzJSON holds the decoder against encoding/json, which accepts more.
+func FuzzJSON(f *testing.F) {
+	for _, s := range []string{`{"a":[1,2.5e-3,"x\u00e9\n",null,true]}`, `[[],{}]`, `"\ud83d\ude00"`, `{"a":1}{}`, `-0`, `1e400`} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, in string) {
+		got, canonical, _, err := decodeJSON(in, nodeAny, nil)
+		if err != nil {
+			return
+		}
+		if !utf8.ValidString(in) || !json.Valid([]byte(in)) {
+			t.Fatalf("%q is accepted", in)
+		}
+		for _, text := range []string{in, string(canonical)} {
+			var want any
+			d := json.NewDecoder(strings.NewReader(text))
+			d.UseNumber()
+			if err := d.Decode(&want); err != nil || !reflect.DeepEqual(got, want) {
+				t.Fatalf("%q: %#v, want %#v (%v)", text, got, want, err)
+			}
+		}
+		if _, again, _, err := decodeJSON(string(canonical), nodeAny, nil); err != nil || !bytes.Equal(again, canonical) {
+			t.Fatalf("%q: canonical %q, and again %q (%v)", in, canonical, again, err)
+		}
+	})
+}

@@ -1,0 +1,128 @@
+package operation
+
+import (
+	"path"
+	"strings"
+)
+
+// judgeMounts is for all the ways in which a create asks for files.
+func (o *Operation) judgeMounts(body, host map[string]any) {
+	for _, spec := range texts(host, "Binds") {
+		o.judgeBind(spec)
+	}
+	for spec := range object(body, "Volumes") {
+		o.judgeBind(spec) // a destination; old engines took a whole bind here
+	}
+	for _, spec := range texts(host, "VolumesFrom") {
+		ref, _, _ := strings.Cut(spec, ":")
+		o.hazard(HazardVolumesFrom)
+		o.enter(ref)
+	}
+	driver := text(host, "VolumeDriver")
+	o.hazardIf(HazardVolumeDriver, driver != "" && driver != "local")
+	for _, m := range list(host, "Mounts") {
+		mount, _ := m.(map[string]any)
+		o.judgeMount(mount)
+	}
+}
+
+// judgeBind is for source:destination[:mode]; a destination alone is an
+// anonymous volume.
+func (o *Operation) judgeBind(spec string) {
+	source, rest, ok := strings.Cut(spec, ":")
+	if !ok || source == "" {
+		return
+	}
+	o.judgeSource(source)
+	_, mode, _ := strings.Cut(rest, ":")
+	o.judgePropagation(mode)
+}
+
+func (o *Operation) judgeSource(source string) {
+	if strings.HasPrefix(source, "/") {
+		o.hostPath(source)
+		return
+	}
+	o.hazard(HazardNamedVolume)
+	o.HostPath = append(o.HostPath, "volume:"+source)
+}
+
+func (o *Operation) judgePropagation(mode string) {
+	for part := range strings.SplitSeq(mode, ",") {
+		o.hazardIf(HazardPropagation, part == "shared" || part == "rshared")
+	}
+}
+
+// judgeMount is for an element of Mounts, of a container or a service.
+func (o *Operation) judgeMount(m map[string]any) {
+	source := text(m, "Source")
+	switch text(m, "Type") {
+	case "tmpfs":
+	case "image":
+	default:
+		if source != "" {
+			o.judgeSource(source)
+		}
+	}
+	o.judgePropagation(text(object(m, "BindOptions"), "Propagation"))
+	driver := object(object(m, "VolumeOptions"), "DriverConfig")
+	o.judgeVolumeDriver(text(driver, "Name"), object(driver, "Options"))
+	o.hazardIf(HazardVolumeDriver, text(m, "Type") == "cluster" || present(m, "ClusterOptions"))
+}
+
+// judgeVolumeDriver is for a volume's driver. The local one mounts whatever its
+// options say, so every path in any of them counts: device=/, or the o of an
+// overlay (lowerdir=/etc,upperdir=…).
+func (o *Operation) judgeVolumeDriver(driver string, options map[string]any) {
+	o.hazardIf(HazardVolumeDriver, driver != "" && driver != "local" || len(options) > 0)
+	for _, v := range options {
+		value, _ := v.(string)
+		for part := range strings.FieldsFuncSeq(value, func(r rune) bool { return r == ',' || r == '=' || r == ':' }) {
+			if part = strings.TrimSpace(part); strings.HasPrefix(part, "/") {
+				o.hostPath(part)
+			}
+		}
+	}
+}
+
+// hostPath notes a path of the host that is asked for. Symbolic links are not
+// followed: who owns the directory may change them after the decision.
+func (o *Operation) hostPath(p string) {
+	o.HostPath = append(o.HostPath, p)
+	o.hazard(HazardHostPath)
+	o.judgePath(p)
+}
+
+// judgePath looks for the engine's sockets and Vitrine's own files, in both
+// directions: /run holds docker.sock, and docker.sock is in /run.
+func (o *Operation) judgePath(p string) {
+	p = path.Clean("/" + p)
+	if rest, ok := strings.CutPrefix(p, "/var/run"); ok && (rest == "" || rest[0] == '/') {
+		p = "/run" + rest // a link since the FHS 3.0
+	}
+	everything := p == "/" || within(p, "/proc") // /proc/1/root is the host's root
+	name := path.Base(p)
+	socket := strings.HasSuffix(name, ".sock") &&
+		(strings.Contains(name, "docker") || strings.Contains(name, "containerd") || strings.Contains(name, "buildkit"))
+	rootless := p == "/run/user" || path.Dir(p) == "/run/user" // hold docker.sock of a rootless engine
+	o.hazardIf(HazardEngineSocket, everything || socket || rootless || touches(p,
+		"/run/docker", "/run/docker.sock", "/run/containerd", "/run/buildkit", "/var/lib/containerd"))
+	o.hazardIf(HazardVitrineFiles, everything || strings.HasPrefix(p, "/run/vitrine") || touches(p,
+		"/run/vitrine", "/run/docker/plugins", "/etc/docker", "/var/lib/docker"))
+}
+
+// touches says that a path is in, is, or holds one of the others.
+func touches(p string, others ...string) bool {
+	for _, other := range others {
+		if within(p, other) || within(other, p) {
+			return true
+		}
+	}
+	return false
+}
+
+// within says that a clean path is another or lies in it.
+func within(p, dir string) bool {
+	rest, ok := strings.CutPrefix(p, dir)
+	return ok && (rest == "" || rest[0] == '/' || dir == "/")
+}

@@ -1,0 +1,200 @@
+// Package plugin is the door that dockerd knocks at: its authorization plugin
+// protocol. dockerd asks about a request before it acts on it, and tells
+// neither a user id nor a listener. So the request is known by the gateway's
+// ticket, or by the client certificate that dockerd verified, or it is local.
+//
+// A request with a ticket was judged by the gateway; all that is left to see is
+// that dockerd read what the gateway wrote. Whatever does not agree (a ticket
+// that is unknown, used, or for another request, or one beside a certificate)
+// is denied as differential: somebody or something stands between the two doors.
+// It is never treated as a request without a ticket.
+//
+// The types of the protocol are those of go-plugins-helpers/authorization; its
+// handler is not used. After a request that it cannot decode that one still asks
+// the plugin, about an empty request, and so writes two answers; it panics on a
+// certificate that is not PEM; it reads without a bound; and it decodes the
+// daemon's answers (AuthZRes), which can be many megabytes and which we look at
+// none of: when dockerd shows one, the deed is done.
+//
+// Unknown means no: an empty request, a deadline, a panic, too many at once are
+// denials. A denial is Allow: false with a Msg; Err is ignored by dockerd and
+// never used. The door needs nothing of the rest to be ready before it answers:
+// dockerd waits for it when it starts.
+//
+// The door cannot change an answer. If the policy demands that, the caller is
+// told to use the gateway's socket. The caller of this package must make the
+// socket one that only root can connect to.
+package plugin
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/docker/go-plugins-helpers/authorization"
+	"github.com/docker/go-plugins-helpers/sdk"
+
+	"vitrine/internal/authz"
+	"vitrine/internal/identity"
+	"vitrine/internal/ticket"
+)
+
+// Config is what a Door is made of. Authorizer, Tickets and Logger are required.
+type Config struct {
+	Authorizer authz.Authorizer
+	Tickets    *ticket.Store // shared with the gateway
+	Logger     *slog.Logger
+	// Differential records a request that does not agree with what the gateway
+	// judged. It may be nil.
+	Differential func(caller *identity.Identity, method, uri, why string)
+	// GatewaySocket is named to callers whose answer must be redacted.
+	GatewaySocket string
+	// Timeout of one decision; default 2 s. dockerd itself would wait for ever.
+	Timeout time.Duration
+}
+
+const (
+	// maxRequest bounds what dockerd may send about one request: a body of
+	// 4 MiB, the most it shows, is 5.6 MB in base64.
+	maxRequest = 8 << 20
+	// bigRequest is the size from which only a few are read and judged at a time.
+	bigRequest  = 128 << 10
+	bigRequests = 4
+	// decisions at one time; the others wait for the timeout.
+	decisions = 512
+	// grace is what a decision may take beyond its deadline before we answer
+	// without it.
+	grace = 200 * time.Millisecond
+
+	headerTimeout = 10 * time.Second
+	drainTime     = 2 * time.Second
+)
+
+// Door serves dockerd's authorization plugin protocol.
+type Door struct {
+	cfg   Config
+	slots chan struct{}
+	big   chan struct{}
+}
+
+// New makes a Door.
+func New(cfg Config) *Door {
+	if cfg.Timeout <= 0 {
+		cfg.Timeout = 2 * time.Second
+	}
+	return &Door{cfg: cfg, slots: make(chan struct{}, decisions), big: make(chan struct{}, bigRequests)}
+}
+
+// Serve answers dockerd on l until ctx ends.
+func (d *Door) Serve(ctx context.Context, l net.Listener) error {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	srv := &http.Server{
+		Handler:           d,
+		Protocols:         protocols,
+		TLSNextProto:      map[string]func(*http.Server, *tls.Conn, http.Handler){},
+		ReadHeaderTimeout: headerTimeout,
+		ErrorLog:          slog.NewLogLogger(d.cfg.Logger.Handler(), slog.LevelDebug),
+	}
+	done := make(chan error, 1)
+	go func() { done <- srv.Serve(l) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer cancel()
+	_ = srv.Shutdown(drain)
+	_ = srv.Close()
+	if err := <-done; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// ServeHTTP answers one call of dockerd.
+func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch r.URL.Path {
+	case "/Plugin.Activate":
+		w.Header().Set("Content-Type", sdk.DefaultContentTypeV1_1)
+		_, _ = io.WriteString(w, `{"Implements": ["`+authorization.AuthZApiImplements+`"]}`+"\n")
+	case "/" + authorization.AuthZApiRequest:
+		answer(w, d.ask(w, r))
+	case "/" + authorization.AuthZApiResponse:
+		// Read to the end, so that dockerd can write it and the connection lives on.
+		_, _ = io.Copy(io.Discard, r.Body)
+		answer(w, authorization.Response{Allow: true})
+	default:
+		http.NotFound(w, r)
+	}
+}
+
+func answer(w http.ResponseWriter, res authorization.Response) {
+	w.Header().Set("Content-Type", sdk.DefaultContentTypeV1_1)
+	_ = json.NewEncoder(w).Encode(res) // if dockerd has gone it needs no answer
+}
+
+func deny(msg string) authorization.Response {
+	return authorization.Response{Msg: "vitrine: " + msg}
+}
+
+// ask reads the request that dockerd asks about and judges it. Waiting for a
+// place and deciding may take the timeout each.
+func (d *Door) ask(w http.ResponseWriter, r *http.Request) authorization.Response {
+	wait, cancel := context.WithTimeout(r.Context(), d.cfg.Timeout)
+	defer cancel()
+	if r.ContentLength < 0 || r.ContentLength > bigRequest {
+		if !acquire(wait, d.big) {
+			return deny("too many large requests at once; try again")
+		}
+		defer func() { <-d.big }()
+	}
+	if !acquire(wait, d.slots) {
+		return deny("too many decisions are waiting; try again")
+	}
+	req, err := d.decode(w, r)
+	if err != nil {
+		<-d.slots
+		d.cfg.Logger.Warn("request of dockerd not understood", "error", err)
+		return deny("the daemon's question was not understood")
+	}
+	return d.decide(r.Context(), req)
+}
+
+// decide judges in time. A decision keeps its place until it ends, though
+// nobody may wait for it any more.
+func (d *Door) decide(ctx context.Context, req *authorization.Request) authorization.Response {
+	ctx, cancel := context.WithTimeout(ctx, d.cfg.Timeout)
+	defer cancel()
+	done := make(chan authorization.Response, 1)
+	go func() {
+		res := d.judge(ctx, req)
+		<-d.slots
+		done <- res
+	}()
+	late := time.NewTimer(d.cfg.Timeout + grace)
+	defer late.Stop()
+	select {
+	case res := <-done:
+		return res
+	case <-late.C:
+		d.cfg.Logger.Error("decision took too long", "method", req.RequestMethod, "timeout", d.cfg.Timeout)
+		return deny("the decision took too long")
+	}
+}
+
+func acquire(ctx context.Context, slots chan struct{}) bool {
+	select {
+	case slots <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,71 @@
+package policy
+
+import (
+	"strings"
+	"testing"
+)
+
+// benchInputs are a request without a body and a create of 2.6 KB.
+func benchInputs(b *testing.B) map[string]*Input {
+	env := `"A=` + strings.Repeat("x", 60) + `",`
+	create := ask(b, nil, "POST", "/v1.41/containers/create?name=web", `{"Image":"nginx:1","Labels":{"com.docker.compose.project":"p","team":"sre"},"Env":[`+
+		strings.Repeat(env, 34)+`"B=1"],"HostConfig":{"Binds":["/srv/www:/www:ro"],"Memory":1048576,"RestartPolicy":{"Name":"always"}}}`)
+	create.Caller = listing().Caller
+	return map[string]*Input{"list": listing(), "create": create}
+}
+
+func BenchmarkDecideRemembered(b *testing.B) {
+	for name, in := range benchInputs(b) {
+		b.Run(name, func(b *testing.B) {
+			e := loaded(b, Options{})
+			e.Decide(b.Context(), in)
+			b.ReportAllocs()
+			for b.Loop() {
+				if d := e.Decide(b.Context(), in); d.Failed {
+					b.Fatal(d)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkDecideFresh(b *testing.B) {
+	for name, in := range benchInputs(b) {
+		b.Run(name, func(b *testing.B) {
+			g := loaded(b, Options{}).current.Load()
+			b.ReportAllocs()
+			for b.Loop() {
+				if d := g.fresh(b.Context(), in); d.Failed {
+					b.Fatal(d)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkDecideBody is a policy that reads the body, which the built-in one does not.
+func BenchmarkDecideBody(b *testing.B) {
+	dir := policyDir(b, "authz.rego", module(`default allow := false
+allow if { input.operation.id == "ContainerCreate"; not input.request.body.HostConfig.Privileged }`))
+	in := benchInputs(b)["create"]
+	e := loaded(b, Options{Paths: []string{dir}})
+	b.Run("fresh", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			e.current.Load().fresh(b.Context(), in)
+		}
+	})
+	b.Run("remembered", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			e.Decide(b.Context(), in)
+		}
+	})
+}
+
+func BenchmarkLoad(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		loaded(b, Options{})
+	}
+}

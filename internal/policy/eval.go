@@ -1,0 +1,344 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/metrics"
+	"github.com/open-policy-agent/opa/v1/rego"
+	"github.com/open-policy-agent/opa/v1/storage"
+	"github.com/open-policy-agent/opa/v1/storage/inmem"
+	"github.com/open-policy-agent/opa/v1/topdown"
+)
+
+const (
+	allowRule = "data.docker.authz.allow"
+
+	maxReasons = 16  // shown; what is over is counted
+	maxReason  = 512 // bytes
+)
+
+// rules are what the engine reads from package docker.authz.
+func rules() []string {
+	return []string{"allow", "reasons", "admin", "redact", "keep_env", "where", "without_redaction"}
+}
+
+// generation is one policy, ready to decide. It never changes.
+type generation struct {
+	revision string
+	timeout  time.Duration
+	compiler *ast.Compiler
+	query    rego.PreparedEvalQuery
+	store    storage.Store
+	txn      storage.Transaction // reads only, and nothing writes: it lasts
+	reads    projection
+	memory   *memory
+
+	// evaluate is generation.eval, except in tests of what may go wrong in it.
+	evaluate func(context.Context, ast.Value, topdown.Cancel) (Decision, error)
+}
+
+// newGeneration prepares the query over the compiled modules and their data.
+func newGeneration(ctx context.Context, c *ast.Compiler, data map[string]any) (*generation, error) {
+	store := inmem.NewFromObjectWithOpts(data,
+		inmem.OptRoundTripOnWrite(false), inmem.OptReturnASTValuesOnRead(true))
+	txn, err := store.NewTransaction(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("open the policy's data: %w", err)
+	}
+	g := &generation{compiler: c, store: store, txn: txn, reads: project(c), memory: newMemory(), timeout: DefaultTimeout}
+	g.evaluate = g.eval
+	g.query, err = rego.New(
+		rego.ParsedQuery(query(c)),
+		rego.Compiler(c),
+		rego.Store(store),
+		rego.Transaction(txn),
+		rego.StrictBuiltinErrors(true),
+		rego.GenerateJSON(func(t *ast.Term, _ *rego.EvalContext) (any, error) { return t.Value, nil }),
+	).PrepareForEval(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("prepare the query: %w", err)
+	}
+	return g, nil
+}
+
+// query asks for all the rules that the policy has, in one evaluation. Each that
+// may be undefined is wrapped in a list, which is empty then.
+func query(c *ast.Compiler) ast.Body {
+	var members []string
+	for _, name := range rules() {
+		ref := "data.docker.authz." + name
+		found := c.GetRulesExact(ast.MustParseRef(ref))
+		switch {
+		case len(found) == 0:
+		case slices.ContainsFunc(found, alwaysDefined):
+			members = append(members, fmt.Sprintf("%q: [%s]", name, ref))
+		default:
+			members = append(members, fmt.Sprintf("%q: [v | v = %s]", name, ref))
+		}
+	}
+	return ast.MustParseBody("decision = {" + strings.Join(members, ", ") + "}")
+}
+
+func alwaysDefined(r *ast.Rule) bool {
+	return r.Default || r.Head.RuleKind() == ast.MultiValue
+}
+
+// decide remembers what evaluating gives.
+func (g *generation) decide(ctx context.Context, in *Input) Decision {
+	buf := g.memory.buffer()
+	defer g.memory.release(buf)
+	key, ok := g.reads.appendKey((*buf)[:0], in)
+	*buf = key
+	if ok {
+		if d, found := g.memory.get(key); found {
+			return d
+		}
+	}
+	d := g.fresh(ctx, in)
+	if ok && !d.Failed {
+		g.memory.put(key, d)
+	}
+	return d
+}
+
+// fresh evaluates the input, and turns whatever goes wrong into a denial.
+func (g *generation) fresh(ctx context.Context, in *Input) Decision {
+	if ctx.Err() != nil {
+		return failed(g.revision, errGone.Error())
+	}
+	d, err := g.bounded(ctx, func(cancel topdown.Cancel) (Decision, error) {
+		input, err := g.reads.value(in)
+		if err != nil {
+			return Decision{}, fmt.Errorf("the input cannot be given to the policy: %w", err)
+		}
+		return g.evaluate(context.WithoutCancel(ctx), input, cancel)
+	})
+	if err != nil {
+		return failed(g.revision, printable(err.Error()))
+	}
+	d.Revision = g.revision
+	return d
+}
+
+var (
+	errUndefined = errors.New(allowRule + " is undefined")
+	errGone      = errors.New("the request ended before it was decided")
+)
+
+// bounded runs evaluate and comes back in time whatever that does: OPA looks for
+// a cancellation between the steps of a policy, but not within most builtins. A
+// panic is an error.
+func (g *generation) bounded(ctx context.Context, evaluate func(topdown.Cancel) (Decision, error)) (Decision, error) {
+	type outcome struct {
+		Decision
+		error
+	}
+	cancel := topdown.NewCancel()
+	done := make(chan outcome, 1)
+	go func() {
+		var o outcome
+		defer func() {
+			if p := recover(); p != nil {
+				o = outcome{error: fmt.Errorf("the policy engine panicked: %v", p)}
+			}
+			done <- o
+		}()
+		growStack()
+		o.Decision, o.error = evaluate(cancel)
+	}()
+	timer := time.NewTimer(g.timeout)
+	defer timer.Stop()
+	select {
+	case o := <-done:
+		if o.error != nil {
+			return Decision{}, o.error
+		}
+		return o.Decision, nil
+	case <-timer.C:
+		cancel.Cancel()
+		return Decision{}, fmt.Errorf("the policy gave no answer within %s", g.timeout)
+	case <-ctx.Done():
+		cancel.Cancel()
+		return Decision{}, errGone
+	}
+}
+
+// eval evaluates the query. It returns no decision along with an error.
+func (g *generation) eval(ctx context.Context, input ast.Value, cancel topdown.Cancel) (Decision, error) {
+	results, err := g.query.Eval(ctx,
+		rego.EvalParsedInput(input),
+		rego.EvalTransaction(g.txn),
+		rego.EvalMetrics(metrics.NoOp()),
+		rego.EvalExternalCancel(cancel))
+	if err != nil {
+		return Decision{}, fmt.Errorf("the policy failed: %w", err)
+	}
+	if len(results) != 1 {
+		return Decision{}, fmt.Errorf("%d answers where there should be one", len(results))
+	}
+	answer, ok := results[0].Bindings["decision"].(ast.Object)
+	if !ok {
+		return Decision{}, errors.New("the answer is no object")
+	}
+	return readDecision(answer)
+}
+
+// readDecision checks the type of everything that the policy answered.
+func readDecision(answer ast.Object) (Decision, error) {
+	r := answerReader{answer: answer}
+	d := Decision{
+		Allow:            r.boolean("allow", true),
+		Admin:            r.boolean("admin", false),
+		WithoutRedaction: r.boolean("without_redaction", false),
+		Reasons:          r.strings("reasons"),
+		Redact:           r.strings("redact"),
+		KeepEnv:          r.strings("keep_env"),
+		Where:            r.labels("where"),
+	}
+	for _, p := range d.Redact {
+		if p != "" && p[0] != '/' {
+			r.fail("redact", fmt.Sprintf("holds %q, which is no JSON pointer: it must begin with a slash", p))
+		}
+	}
+	if r.err != nil {
+		return Decision{}, r.err
+	}
+	d.Reasons = presentable(d.Reasons)
+	return d, nil
+}
+
+// answerReader takes the rules' values from the answer, and keeps the first error.
+type answerReader struct {
+	answer ast.Object
+	err    error
+}
+
+func (r *answerReader) fail(rule, what string) {
+	if r.err == nil {
+		r.err = fmt.Errorf("data.docker.authz.%s %s", rule, what)
+	}
+}
+
+// value is nil if the rule is undefined.
+func (r *answerReader) value(rule string) ast.Value {
+	wrapped := r.answer.Get(ast.StringTerm(rule))
+	if wrapped == nil {
+		return nil
+	}
+	if list, ok := wrapped.Value.(*ast.Array); ok && list.Len() == 1 {
+		return list.Elem(0).Value
+	}
+	return nil
+}
+
+func (r *answerReader) boolean(rule string, required bool) bool {
+	switch v := r.value(rule).(type) {
+	case nil:
+		if required && r.err == nil {
+			r.err = errUndefined
+		}
+		return false
+	case ast.Boolean:
+		return bool(v)
+	default:
+		r.fail(rule, "is "+ast.ValueName(v)+", not a boolean")
+		return false
+	}
+}
+
+// strings are sorted.
+func (r *answerReader) strings(rule string) []string {
+	v := r.value(rule)
+	var out []string
+	add := func(t *ast.Term) {
+		s, ok := t.Value.(ast.String)
+		if !ok {
+			r.fail(rule, "holds "+ast.ValueName(t.Value)+", not only strings")
+			return
+		}
+		out = append(out, string(s))
+	}
+	switch v := v.(type) {
+	case nil:
+	case ast.Set:
+		v.Foreach(add)
+	case *ast.Array:
+		v.Foreach(add)
+	default:
+		r.fail(rule, "is "+ast.ValueName(v)+", not a set of strings")
+	}
+	slices.Sort(out)
+	return slices.Clip(out)
+}
+
+func (r *answerReader) labels(rule string) map[string]string {
+	v := r.value(rule)
+	if v == nil {
+		return nil
+	}
+	object, ok := v.(ast.Object)
+	if !ok {
+		r.fail(rule, "is "+ast.ValueName(v)+", not an object of labels")
+		return nil
+	}
+	if object.Len() == 0 {
+		return nil
+	}
+	out := make(map[string]string, object.Len())
+	object.Foreach(func(k, v *ast.Term) {
+		label, ok := k.Value.(ast.String)
+		text, ok2 := v.Value.(ast.String)
+		if !ok || !ok2 {
+			r.fail(rule, "maps labels to more than strings")
+			return
+		}
+		out[string(label)] = string(text)
+	})
+	return out
+}
+
+// presentable bounds the reasons, which may quote what a caller sent, and makes
+// them safe to print.
+func presentable(reasons []string) []string {
+	for i, s := range reasons {
+		reasons[i] = printable(s)
+	}
+	if over := len(reasons) - maxReasons; over > 0 {
+		reasons = append(reasons[:maxReasons:maxReasons], fmt.Sprintf("and %d more reasons", over))
+	}
+	return reasons
+}
+
+// printable is s on one line, without control characters, and not too long.
+func printable(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 || r == 0x2028 || r == 0x2029 {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, "\uFFFD"))
+	if len(s) > maxReason {
+		s = strings.ToValidUTF8(s[:maxReason], "") + "…"
+	}
+	return s
+}
+
+// stackRoom is about what an evaluation takes of its goroutine's stack, in bytes.
+const stackRoom = 120 << 10
+
+// growStack makes that room at once, rather than by a copy at each doubling.
+//
+//go:noinline
+func growStack() {
+	var room [stackRoom]byte
+	touch(&room)
+}
+
+//go:noinline
+func touch(*[stackRoom]byte) {}

@@ -1,0 +1,109 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/storage"
+	"github.com/open-policy-agent/opa/v1/topdown"
+)
+
+// build makes a generation of src and vets it. The error lists every problem
+// found; the warnings are for a policy that loads.
+func build(ctx context.Context, src *sources, opts Options) (*generation, []Problem, error) {
+	caps := capabilities()
+	p, errParse := parse(src.modules, caps)
+	data, errData := readData(src)
+	if err := errors.Join(errParse, errData); err != nil {
+		return nil, nil, err
+	}
+	c, warnings, err := compile(p, caps)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(c.GetRulesExact(ast.MustParseRef(allowRule))) == 0 {
+		return nil, nil, fmt.Errorf("%s: there is no rule allow in package docker.authz", src.label)
+	}
+	g, err := newGeneration(ctx, c, data)
+	if err != nil {
+		return nil, nil, err
+	}
+	g.revision, g.timeout = src.revision, opts.Timeout
+	if err := dataConflicts(ctx, g); err != nil {
+		return nil, nil, err
+	}
+	found, err := selfTest(ctx, g, p.lenient, opts.AllowByDefault)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !src.tested {
+		if err := vetTests(ctx, src); err != nil {
+			return nil, nil, err
+		}
+	}
+	return g, append(warnings, found...), nil
+}
+
+// dataConflicts refuses data that hides behind a rule's name.
+func dataConflicts(ctx context.Context, g *generation) error {
+	exists := storage.NonEmpty(ctx, g.store, g.txn)
+	if errs := ast.CheckPathConflicts(g.compiler, exists); len(errs) > 0 {
+		return errs
+	}
+	return nil
+}
+
+// probe is an input that any policy must have an answer to.
+type probe struct {
+	name  string
+	input string
+}
+
+func probes() []probe {
+	const operation = `"operation": {"id": "%s", "resource": "containers", "target": "", "access": "%s", "hazards": [],
+		"host_paths": [], "mints": [], "enters": [], "unknown": [], "params": {}, "version": ""}`
+	const request = `"request": {"method": "%s", "uri": "%s", "path": "%s", "query": {}, "headers": {}, "body": null, "body_state": "%s"}`
+	const nobody = `"caller": {"kind": "unknown", "principals": [], "uid": null, "gid": null, "groups": [], "pid": 0,
+		"user": "", "door": "gateway", "listener": "", "container": null, "certificate": null}`
+	list := fmt.Sprintf(operation, "ContainerList", "list")
+	get := fmt.Sprintf(request, "GET", "/containers/json", "/containers/json", "none")
+	return []probe{
+		{"an empty input", `{}`},
+		{"no caller", `{"caller": null, ` + list + `, ` + get + `}`},
+		{"an unknown caller", `{` + nobody + `, ` + list + `, ` + get + `}`},
+		{"an unknown operation", `{` + nobody + `, ` + fmt.Sprintf(operation, "Unheard", "admin") + `, ` +
+			fmt.Sprintf(request, "POST", "/unheard", "/unheard", "none") + `}`},
+		{"a body that is missing", `{` + nobody + `, ` + fmt.Sprintf(operation, "ContainerCreate", "write") + `, ` +
+			fmt.Sprintf(request, "POST", "/containers/create", "/containers/create", "withheld") + `}`},
+	}
+}
+
+// selfTest asks the policy what any policy must have an answer to. It may allow
+// what it likes, except for an empty input: who allows that, allows whatever he
+// forgot to think of.
+func selfTest(ctx context.Context, g *generation, lenient, allowByDefault bool) ([]Problem, error) {
+	var errs []error
+	var warnings []Problem
+	for _, p := range probes() {
+		input, err := ast.ValueFromReader(strings.NewReader(p.input))
+		if err != nil {
+			return nil, fmt.Errorf("self-test with %s: %w", p.name, err)
+		}
+		d, err := g.bounded(ctx, func(cancel topdown.Cancel) (Decision, error) { return g.evaluate(ctx, input, cancel) })
+		switch {
+		case errors.Is(err, errUndefined) && lenient:
+			warnings = append(warnings, Problem{Message: "undefined for " + p.name + ": add `default allow = false`", Warning: true})
+		case errors.Is(err, errUndefined):
+			errs = append(errs, fmt.Errorf("self-test with %s: %w; add `default allow := false`", p.name, err))
+		case err != nil:
+			errs = append(errs, fmt.Errorf("self-test with %s: %w", p.name, err))
+		case d.Allow && p.input == "{}" && !allowByDefault:
+			errs = append(errs, errors.New("self-test: the policy allows an empty input; "+
+				"deny unless something is proven, or set allow_by_default: true"))
+		}
+	}
+	return warnings, errors.Join(errs...)
+}

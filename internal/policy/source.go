@@ -1,0 +1,270 @@
+package policy
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/bundle"
+
+	"vitrine/rego"
+)
+
+const (
+	maxSourceFile = 8 << 20 // bytes of one policy or data file, and of a bundle
+	maxDepth      = 8       // folders below a policy directory
+	builtinLabel  = "built-in"
+)
+
+// file is one source as read, before any parsing.
+type file struct {
+	name    string          // as messages show it
+	raw     []byte          //
+	version ast.RegoVersion // as declared by a bundle; RegoUndefined otherwise
+	prefix  []string        // of a data file: where in data it belongs
+}
+
+// sources are everything that one policy is made of.
+type sources struct {
+	label     string
+	fromPaths bool     // something was read from a configured path
+	builtin   bool     // modules are the built-in ones
+	modules   []file   // the policy
+	tests     []file   // *_test.rego
+	tested    bool     // tests need not run when the policy is loaded
+	data      [][]file // a group a path, later ones override earlier ones
+	revision  string
+}
+
+// readSources reads the files behind paths; every path that cannot be read is
+// named in the error. With standIn, paths that do not exist stand for the
+// built-in policy as long as none of them exists.
+func readSources(paths []string, standIn bool) (*sources, error) {
+	src := &sources{label: strings.Join(paths, " ")}
+	var errs []error
+	absent := 0
+	for _, p := range paths {
+		err := src.readPath(p)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNoPolicy) {
+			absent++
+		}
+		errs = append(errs, err)
+	}
+	if absent < len(paths) || !standIn {
+		if err := errors.Join(errs...); err != nil {
+			return nil, err
+		}
+	}
+	src.fromPaths = absent < len(paths)
+	if !src.fromPaths {
+		src.label = builtinLabel
+	}
+	if len(src.modules) == 0 {
+		if err := src.useBuiltin(); err != nil {
+			return nil, err
+		}
+	}
+	src.revision = src.digest()
+	return src, nil
+}
+
+// errNoPolicy marks a path that exists and holds neither policy nor data.
+var errNoPolicy = errors.New("holds no policy: no .rego file and no data.yaml or data.json")
+
+func (s *sources) readPath(p string) error {
+	info, err := os.Stat(p)
+	if err != nil {
+		return fmt.Errorf("policy %w", err) // os names operation and path
+	}
+	var group group
+	switch {
+	case info.IsDir():
+		err = group.readDir(os.DirFS(p), p, ".", 0)
+	case strings.HasSuffix(p, ".tar.gz"), strings.HasSuffix(p, ".tgz"):
+		err = group.readBundle(p)
+	case group.wants(filepath.Base(p)), isData(p):
+		var raw []byte
+		if raw, err = readLimited(os.DirFS(filepath.Dir(p)), filepath.Base(p)); err == nil {
+			group.add(file{name: p, raw: raw})
+		}
+	default:
+		return fmt.Errorf("policy %s: not a directory, .rego, .yaml, .json or .tar.gz", p)
+	}
+	if err != nil {
+		return fmt.Errorf("policy %s: %w", p, err)
+	}
+	if len(group.modules)+len(group.data) == 0 {
+		return fmt.Errorf("policy %s %w", p, errNoPolicy)
+	}
+	s.modules = append(s.modules, group.modules...)
+	s.tests = append(s.tests, group.tests...)
+	s.data = append(s.data, group.data)
+	return nil
+}
+
+// useBuiltin makes the built-in modules the policy. What was read of data then
+// amends the built-in data.
+func (s *sources) useBuiltin() error {
+	var group group
+	if err := group.readDir(rego.Files(), builtinLabel, ".", 0); err != nil {
+		return fmt.Errorf("read the built-in policy: %w", err)
+	}
+	s.builtin = true
+	s.modules = group.modules
+	if len(s.tests) == 0 {
+		s.tests, s.tested = group.tests, true // before they were compiled in
+	}
+	s.data = append([][]file{group.data}, s.data...)
+	return nil
+}
+
+// digest is a short hash over names and bytes of all sources.
+func (s *sources) digest() string {
+	h := sha256.New()
+	for _, group := range slices.Concat([][]file{s.modules, s.tests}, s.data) {
+		fmt.Fprintf(h, "%d\x00", len(group))
+		for _, f := range group {
+			fmt.Fprintf(h, "%s\x00%d\x00", f.name, len(f.raw))
+			h.Write(f.raw)
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil))[:12]
+}
+
+// group is what one path holds.
+type group struct {
+	modules, tests, data []file
+}
+
+func (g *group) wants(name string) bool {
+	switch {
+	case strings.HasPrefix(name, "."): // editors' files, ConfigMap's ..data
+		return false
+	case strings.HasSuffix(name, ".rego"):
+		return true
+	}
+	return slices.Contains([]string{"data.yaml", "data.yml", "data.json"}, name)
+}
+
+func isData(name string) bool {
+	return slices.Contains([]string{".yaml", ".yml", ".json"}, path.Ext(name))
+}
+
+func (g *group) add(f file) {
+	switch {
+	case strings.HasSuffix(f.name, "_test.rego"):
+		g.tests = append(g.tests, f)
+	case strings.HasSuffix(f.name, ".rego"):
+		g.modules = append(g.modules, f)
+	default:
+		g.data = append(g.data, f)
+	}
+}
+
+// readDir reads the policy files of a folder and of those below it. A data file
+// in a folder below belongs under the names of the folders, as in OPA.
+func (g *group) readDir(fsys fs.FS, root, dir string, depth int) error {
+	if depth > maxDepth {
+		return fmt.Errorf("folders nested deeper than %d at %s", maxDepth, dir)
+	}
+	entries, err := fs.ReadDir(fsys, dir)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		name := path.Join(dir, entry.Name())
+		if strings.HasPrefix(entry.Name(), ".") {
+			continue
+		}
+		info, err := fs.Stat(fsys, name) // follows symbolic links
+		if errors.Is(err, fs.ErrNotExist) && !g.wants(entry.Name()) {
+			continue // a dangling link or a file just removed that is none of ours
+		}
+		if err != nil {
+			return err
+		}
+		if info.IsDir() {
+			if err := g.readDir(fsys, root, name, depth+1); err != nil {
+				return err
+			}
+			continue
+		}
+		if !g.wants(entry.Name()) {
+			continue
+		}
+		raw, err := readLimited(fsys, name)
+		if err != nil {
+			return err
+		}
+		f := file{name: path.Join(root, name), raw: raw}
+		if dir != "." {
+			f.prefix = strings.Split(dir, "/")
+		}
+		g.add(f)
+	}
+	return nil
+}
+
+// readBundle reads an OPA bundle. Signatures are not verified: the file is as
+// trustworthy as whoever may write it.
+func (g *group) readBundle(name string) error {
+	raw, err := readLimited(os.DirFS(filepath.Dir(name)), filepath.Base(name))
+	if err != nil {
+		return err
+	}
+	read := func(v ast.RegoVersion) (bundle.Bundle, error) {
+		return bundle.NewReader(bytes.NewReader(raw)).
+			WithRegoVersion(v).
+			WithSizeLimitBytes(maxSourceFile).
+			WithSkipBundleVerification(true).
+			Read()
+	}
+	version := ast.RegoV1
+	b, err := read(version)
+	if err != nil {
+		var errV0 error
+		version = ast.RegoV0
+		if b, errV0 = read(version); errV0 != nil {
+			return err // what version 1 says: it is what authors mean today
+		}
+	}
+	for _, m := range b.Modules {
+		v, err := b.RegoVersionForFile(m.Path, version)
+		if err != nil {
+			return err
+		}
+		g.add(file{name: path.Join(name, m.Path), raw: m.Raw, version: v})
+	}
+	if len(b.Data) > 0 {
+		data, err := json.Marshal(b.Data)
+		if err != nil {
+			return err
+		}
+		g.add(file{name: path.Join(name, "data.json"), raw: data})
+	}
+	return nil
+}
+
+func readLimited(fsys fs.FS, name string) ([]byte, error) {
+	info, err := fs.Stat(fsys, name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file", name)
+	}
+	if info.Size() > maxSourceFile {
+		return nil, fmt.Errorf("%s is larger than %d bytes", name, maxSourceFile)
+	}
+	return fs.ReadFile(fsys, name)
+}

@@ -1,0 +1,144 @@
+package policy
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const closedTest = "package docker.authz_test\n\nimport data.docker.authz\n\ntest_closed if not authz.allow with input as {}\n"
+
+// TestBuiltinTests: the built-in policy passes its own tests, which reach every
+// line of it, and is in canonical layout.
+func TestBuiltinTests(t *testing.T) {
+	var out bytes.Buffer
+	ok, err := RunTests(t.Context(), nil, &out, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !ok {
+		t.Errorf("not ok:\n%s", out.String())
+	}
+	wantContains(t, out.String(), "pass  docker.authz_test.test_look_lists", ", 0 failed", "coverage: 100.0 %")
+
+	out.Reset()
+	tidy, err := Format([]string{filepath.Join("..", "..", "rego")}, FormatDiff, &out)
+	if err != nil || !tidy {
+		t.Errorf("%v\n%s", err, out.String())
+	}
+}
+
+func TestRunTests(t *testing.T) {
+	dir := policyDir(t, "authz.rego", module(allowList), "authz_test.rego", closedTest+
+		"\ntest_wrong if {\n\tprint(\"seen\")\n\tauthz.allow with input as {}\n}\n")
+	var out bytes.Buffer
+	ok, err := RunTests(t.Context(), []string{dir}, &out, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ok {
+		t.Error("ok, though a test fails")
+	}
+	wantContains(t, out.String(), "pass  docker.authz_test.test_closed", "FAIL  docker.authz_test.test_wrong",
+		"authz_test.rego:7", "seen", "2 tests, 1 failed", "coverage: ")
+
+	out.Reset()
+	write(t, dir, "authz_test.rego", closedTest)
+	if ok, err := RunTests(t.Context(), []string{dir}, &out, false); err != nil || !ok {
+		t.Errorf("%v, %v: %s", ok, err, out.String())
+	}
+
+	out.Reset()
+	none := policyDir(t, "authz.rego", module(allowList))
+	if ok, err := RunTests(t.Context(), []string{none}, &out, false); err != nil || ok {
+		t.Errorf("without tests: %v, %v", ok, err)
+	}
+	wantContains(t, out.String(), "no tests")
+
+	if _, err := RunTests(t.Context(), []string{filepath.Join(dir, "missing")}, &out, false); err == nil {
+		t.Error("a path that does not exist is tested")
+	}
+
+	out.Reset()
+	data := policyDir(t, "data.yaml", "bindings: {look: ['tls:x']}")
+	if ok, err := RunTests(t.Context(), []string{data}, &out, true); err != nil || !ok {
+		t.Errorf("data alone: %v, %v: %s", ok, err, out.String())
+	}
+}
+
+func TestCheck(t *testing.T) {
+	if found := Check(t.Context(), Options{}); len(found) > 0 {
+		t.Errorf("the built-in policy: %v", found)
+	}
+	dir := policyDir(t, "authz.rego", module("default allow := false\nallow if input.operation.idd == \"x\"\n"))
+	found := Check(t.Context(), Options{Paths: []string{dir}})
+	if len(found) != 1 || found[0].Warning || found[0].Line != 4 || found[0].File != filepath.Join(dir, "authz.rego") {
+		t.Errorf("a typo: %v", found)
+	}
+	found = Check(t.Context(), Options{Paths: []string{filepath.Join(dir, "missing")}})
+	if len(found) != 1 || found[0].Warning {
+		t.Errorf("a missing path: %v", found)
+	}
+}
+
+// TestCheckAdmin: admin is objected to unless it is bound to what nobody can
+// give himself through Docker.
+func TestCheckAdmin(t *testing.T) {
+	tests := map[string]string{
+		`["unix:root", "local", "tls:boss", "tls-sha256:f", ["unix:x", "gid:5"]]`: "",
+		`["container:web"]`:              "data.yaml:3: bindings.admin.0: warning: admin is bound to container:web",
+		`["unix:root", "label:admin=1"]`: "bindings.admin.1: warning: admin is bound to label:admin=1",
+		`["image:x"]`:                    "admin is bound to image:x",
+		`["uid:0"]`:                      "admin is bound to uid:0",
+		`["peer-uid:0"]`:                 "admin is bound to peer-uid:0",
+		`[["container:x", "image:y"]]`:   "admin is bound to container:x and image:y",
+		`[]`:                             "nobody is admin",
+	}
+	for bound, want := range tests {
+		t.Run(bound, func(t *testing.T) {
+			dir := policyDir(t, "data.yaml", "bindings:\n  admin:\n    "+bound+"\n")
+			found := Check(t.Context(), Options{Paths: []string{dir}})
+			var all []string
+			for _, p := range found {
+				all = append(all, p.Error())
+			}
+			if want == "" && len(found) > 0 {
+				t.Errorf("got %v", all)
+			}
+			wantContains(t, strings.Join(all, "\n"), want)
+		})
+	}
+}
+
+func TestFormat(t *testing.T) {
+	const untidy, tidyText = "package docker.authz\nallow   if  input.x", "package docker.authz\n\nallow if input.x\n"
+	dir := policyDir(t, "a.rego", untidy, "sub/b.rego", tidyText, "old.rego", "package x\n\nallow {\n\tinput.x\n}\n")
+	name := filepath.Join(dir, "a.rego")
+
+	var out bytes.Buffer
+	tidy, err := Format([]string{dir}, FormatList, &out)
+	if err != nil || tidy || out.String() != name+"\n" {
+		t.Errorf("list: %v, %v, %q", tidy, err, out.String())
+	}
+	out.Reset()
+	if tidy, err := Format([]string{name}, FormatDiff, &out); err != nil || tidy {
+		t.Errorf("diff: %v, %v", tidy, err)
+	}
+	wantContains(t, out.String(), "-allow   if  input.x", "+allow if input.x")
+	out.Reset()
+	if _, err := Format([]string{dir}, FormatWrite, &out); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := os.ReadFile(name); string(got) != tidyText {
+		t.Errorf("written %q", got)
+	}
+	if tidy, err := Format([]string{dir}, FormatList, &out); err != nil || !tidy {
+		t.Errorf("after writing: %v, %v", tidy, err)
+	}
+	write(t, dir, "a.rego", "allow if {")
+	if _, err := Format([]string{dir, filepath.Join(dir, "missing")}, FormatList, &out); err == nil {
+		t.Error("a file that does not parse, and a path that does not exist, are formatted")
+	}
+}

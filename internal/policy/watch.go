@@ -1,0 +1,133 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+const (
+	// settle is how long the files must be quiet before they are read: an editor
+	// writes, renames and removes, and a copy takes its time.
+	settle = 100 * time.Millisecond
+	// lookAgain bounds how long a change is missed that nobody told us of: a
+	// network file system, a mount on top, an overflow of the kernel's queue.
+	lookAgain = 15 * time.Second
+)
+
+// Watch loads the policy again whenever its files change, until ctx ends. It
+// watches folders, not files, so it survives editors that rename, links that are
+// turned to another folder, and a folder that appears later. Why a new policy was
+// refused is logged and in Status; Watch itself fails only if it cannot start.
+func (e *Engine) Watch(ctx context.Context) error {
+	if len(e.opts.Paths) == 0 {
+		<-ctx.Done() // the built-in policy does not change
+		return nil
+	}
+	w, err := fsnotify.NewWatcher()
+	if err != nil {
+		return fmt.Errorf("watch the policy: %w", err)
+	}
+	defer w.Close()
+
+	e.watchFolders(w)
+	again := time.NewTicker(lookAgain)
+	defer again.Stop()
+	quiet := time.NewTimer(settle) // something may have changed since Load
+	defer quiet.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-w.Events:
+			quiet.Reset(settle)
+		case err := <-w.Errors:
+			e.log.Warn("policy watch", "error", err)
+			quiet.Reset(settle)
+		case <-again.C:
+			e.watchFolders(w)
+			_ = e.reload(ctx)
+		case <-quiet.C:
+			// Watch first, so that what changes while we read is an event.
+			e.watchFolders(w)
+			_ = e.reload(ctx) // logged there, and kept in Status
+		}
+	}
+}
+
+// watchFolders makes w watch the folders that the policy's files are in now.
+func (e *Engine) watchFolders(w *fsnotify.Watcher) {
+	wanted := map[string]bool{}
+	for _, p := range e.opts.Paths {
+		foldersOf(p, wanted)
+	}
+	for _, dir := range w.WatchList() {
+		if !wanted[dir] {
+			_ = w.Remove(dir) // it may be gone already
+		}
+	}
+	for dir := range wanted {
+		// Adding again is harmless, and needed where a folder was replaced.
+		if err := w.Add(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			e.log.Warn("policy watch", "folder", dir, "error", err)
+		}
+	}
+}
+
+// foldersOf adds the folders whose changes can change what path holds: those
+// that it names or leads through by links, those below it, and the folder that
+// it is in. Of a path that does not exist it is the nearest folder that does.
+func foldersOf(path string, dirs map[string]bool) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return
+	}
+	for parent := filepath.Dir(path); ; parent = filepath.Dir(parent) {
+		if isDir(parent) {
+			dirs[parent] = true
+			break
+		}
+		if parent == filepath.Dir(parent) {
+			break
+		}
+	}
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return
+	}
+	if real != path {
+		dirs[filepath.Dir(real)] = true
+	}
+	below(real, dirs, 0)
+}
+
+func below(dir string, dirs map[string]bool, depth int) {
+	entries, err := os.ReadDir(dir)
+	if err != nil || depth > maxDepth {
+		return // a file, or gone
+	}
+	dirs[dir] = true
+	for _, entry := range entries {
+		name := filepath.Join(dir, entry.Name())
+		switch {
+		case entry.Type()&fs.ModeSymlink != 0:
+			if real, err := filepath.EvalSymlinks(name); err == nil {
+				dirs[filepath.Dir(real)] = true
+				below(real, dirs, depth+1)
+			}
+		case entry.IsDir() && entry.Name()[0] != '.':
+			below(name, dirs, depth+1)
+		}
+	}
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}

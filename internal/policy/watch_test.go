@@ -1,0 +1,221 @@
+package policy
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+const allowNothing = "default allow := false\n"
+
+// watched is an engine that watches its paths until the test ends; log gives
+// what it logged.
+func watched(t *testing.T, opts Options) (e *Engine, log func() string) {
+	t.Helper()
+	var buf lockedBuffer
+	opts.Logger = slog.New(slog.NewTextHandler(&buf, nil))
+	e = New(opts)
+	_ = e.Load(t.Context()) // a broken first policy is a situation too
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- e.Watch(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("watch: %v", err)
+		}
+	})
+	return e, buf.String
+}
+
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+// eventually polls, as files and the kernel take their time.
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for !is() {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within 10 s: %s", what)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+func lists(t *testing.T, e *Engine) func() bool {
+	return func() bool { return e.Decide(t.Context(), listing()).Allow }
+}
+
+func not(is func() bool) func() bool { return func() bool { return !is() } }
+
+func TestWatchChange(t *testing.T) {
+	dir := policyDir(t, "authz.rego", module(allowNothing))
+	e, _ := watched(t, Options{Paths: []string{dir}})
+	write(t, dir, "authz.rego", module(allowList))
+	eventually(t, "the new policy decides", lists(t, e))
+	write(t, dir, "authz.rego", module(allowNothing))
+	eventually(t, "the old one again", not(lists(t, e)))
+}
+
+func TestWatchBrokenPolicy(t *testing.T) {
+	dir := policyDir(t, "authz.rego", module(allowList))
+	e, log := watched(t, Options{Paths: []string{dir}})
+	revision := e.Status().Revision
+	write(t, dir, "authz.rego", module("allow if {"))
+	eventually(t, "the refusal is in the status", func() bool {
+		return strings.Contains(e.Status().LastError, "authz.rego:3")
+	})
+	wantContains(t, log(), "policy refused", "authz.rego:3")
+	if !lists(t, e)() || e.Status().Revision != revision {
+		t.Error("the last good policy does not decide any more")
+	}
+	write(t, dir, "authz.rego", module(allowNothing))
+	eventually(t, "the mended policy decides", not(lists(t, e)))
+}
+
+func TestWatchBrokenFirstPolicyClosed(t *testing.T) {
+	dir := policyDir(t, "authz.rego", module("allow if {"))
+	e, _ := watched(t, Options{Paths: []string{dir}})
+	if d := e.Decide(t.Context(), listing()); d.Allow || !d.Failed {
+		t.Fatalf("got %+v", d)
+	}
+	write(t, dir, "authz.rego", module(allowList))
+	eventually(t, "it decides once it is mended", lists(t, e))
+}
+
+// TestWatchEditor: editors write beside the file and rename over it.
+func TestWatchEditor(t *testing.T) {
+	dir := policyDir(t, "authz.rego", module(allowNothing))
+	for name, path := range map[string]string{"folder": dir, "file": filepath.Join(dir, "authz.rego")} {
+		t.Run(name, func(t *testing.T) {
+			write(t, dir, "authz.rego", module(allowNothing))
+			e, _ := watched(t, Options{Paths: []string{path}})
+			for range 3 {
+				for _, policy := range []string{allowList, allowNothing} {
+					beside := write(t, dir, ".authz.rego.swp", module(policy))
+					if err := os.Rename(beside, filepath.Join(dir, "authz.rego")); err != nil {
+						t.Fatal(err)
+					}
+					eventually(t, "the renamed policy decides", func() bool { return lists(t, e)() == (policy == allowList) })
+				}
+			}
+		})
+	}
+}
+
+// TestWatchConfigMap: a folder of links through a link that is turned.
+func TestWatchConfigMap(t *testing.T) {
+	dir := policyDir(t, "..1/authz.rego", module(allowNothing), "..2/authz.rego", module(allowList))
+	link := func(target, name string) {
+		t.Helper()
+		beside := filepath.Join(dir, "..tmp")
+		if err := os.Symlink(target, beside); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(beside, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link("..1", "..data")
+	link("..data/authz.rego", "authz.rego")
+	e, _ := watched(t, Options{Paths: []string{dir}})
+	if lists(t, e)() || e.Status().Revision == "" {
+		t.Fatal("the first policy is not in force")
+	}
+	link("..2", "..data")
+	eventually(t, "the second policy decides", lists(t, e))
+}
+
+// TestWatchLinkedFolder: the path itself is a link that is turned.
+func TestWatchLinkedFolder(t *testing.T) {
+	dir := policyDir(t, "a/authz.rego", module(allowNothing), "b/authz.rego", module(allowList))
+	link := filepath.Join(dir, "current")
+	if err := os.Symlink("a", link); err != nil {
+		t.Fatal(err)
+	}
+	e, _ := watched(t, Options{Paths: []string{link}})
+	if err := os.Symlink("b", link+".new"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(link+".new", link); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the second policy decides", lists(t, e))
+	write(t, dir, "b/authz.rego", module(allowNothing))
+	eventually(t, "and is watched", not(lists(t, e)))
+}
+
+func TestWatchFolderThatAppears(t *testing.T) {
+	base := t.TempDir()
+	dir := filepath.Join(base, "docker", "vitrine")
+	e, _ := watched(t, Options{Paths: []string{dir}, BuiltinIfAbsent: true})
+	if s := e.Status(); s.Source != "built-in" {
+		t.Fatalf("status %+v", s)
+	}
+	write(t, dir, "authz.rego", module(allowNothing))
+	eventually(t, "the policy that appeared decides", not(lists(t, e)))
+
+	strict, _ := watched(t, Options{Paths: []string{filepath.Join(base, "other")}})
+	if d := strict.Decide(t.Context(), listing()); d.Allow || !d.Failed {
+		t.Fatalf("got %+v", d)
+	}
+	write(t, base, "other/sub/authz.rego", module(allowList))
+	eventually(t, "the policy that appeared decides", lists(t, strict))
+}
+
+// TestWatchGone: a policy that disappears changes nothing, but is said.
+func TestWatchGone(t *testing.T) {
+	dir := policyDir(t, "p/authz.rego", module(allowList))
+	e, _ := watched(t, Options{Paths: []string{filepath.Join(dir, "p")}})
+	if err := os.RemoveAll(filepath.Join(dir, "p")); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is in the status", func() bool { return e.Status().LastError != "" })
+	if !lists(t, e)() {
+		t.Error("the last good policy does not decide any more")
+	}
+	write(t, dir, "p/authz.rego", module(allowNothing))
+	eventually(t, "it is back", not(lists(t, e)))
+}
+
+// TestWatchQuiet: what is not of the policy is not an occasion to load it again.
+func TestWatchQuiet(t *testing.T) {
+	dir := policyDir(t, "authz.rego", module(allowNothing))
+	e, log := watched(t, Options{Paths: []string{dir}})
+	for range 3 {
+		write(t, dir, "notes.txt", time.Now().String())
+	}
+	write(t, dir, "authz.rego", module(allowList))
+	eventually(t, "the new policy decides", lists(t, e))
+	if n := strings.Count(log(), "policy loaded"); n != 2 {
+		t.Errorf("loaded %d times, want 2:\n%s", n, log())
+	}
+}
+
+func TestWatchBuiltin(t *testing.T) {
+	e, _ := watched(t, Options{})
+	if !lists(t, e)() {
+		t.Error("the built-in policy does not decide")
+	}
+}

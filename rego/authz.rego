@@ -1,0 +1,300 @@
+# METADATA
+# title: Roles
+# description: |
+#   The default policy. Everything is in data: data.roles says what a role may
+#   do, data.bindings who holds it. A caller may do what one of its roles grants,
+#   unless a denial below applies; only the role admin passes those.
+#
+#   What cannot be established grants nothing: each rule is written so that it
+#   denies when the input that it looks at is missing, and a test holds it to that.
+# scope: package
+package docker.authz
+
+import rego.v2
+
+# METADATA
+# title: The answer
+# entrypoint: true
+default allow := false
+
+allow if admin
+
+allow if {
+	count(granting) > 0
+	count(denials) == 0
+}
+
+# METADATA
+# title: Passes the rails
+# description: Those are what no role grants, as it amounts to owning the host.
+default admin := false
+
+admin if "admin" in roles
+
+# METADATA
+# title: The roles that the caller holds
+# description: One principal of a binding is enough; of a list inside the binding all must hold.
+roles contains role if {
+	some role
+	data.bindings[role][_] in input.caller.principals
+}
+
+roles contains role if {
+	some role, i
+	data.bindings[role][i][0] # only a list has one
+	every principal in data.bindings[role][i] {
+		principal in input.caller.principals
+	}
+}
+
+# METADATA
+# title: The roles of the caller that grant the operation
+granting contains role if {
+	some role in roles
+	includes(data.roles[role])
+	every hazard in input.operation.hazards {
+		takes_hazard(data.roles[role], hazard)
+	}
+	every path in input.operation.host_paths {
+		takes_path(data.roles[role], path)
+	}
+}
+
+# METADATA
+# title: Whether a role includes the operation
+includes(role) if input.operation.id in role.operations
+
+includes(role) if "*" in role.operations
+
+includes(role) if {
+	input.operation.access in role.access
+	in_resources(role)
+	not excepted(role)
+}
+
+in_resources(role) if input.operation.resource in role.resources
+
+in_resources(role) if not role.resources
+
+excepted(role) if input.operation.id in role.except
+
+excepted(_) if not is_string(input.operation.id)
+
+# METADATA
+# title: Whether a role takes a hazard
+# description: |
+#   It must name it. That an answer shows environments is no hazard where the
+#   role blanks them. No role takes input that nobody knows the meaning of.
+takes_hazard(role, hazard) if {
+	hazard in role.hazards
+	hazard != "unknown-input"
+}
+
+takes_hazard(role, hazard) if {
+	"*" in role.hazards
+	hazard != "unknown-input"
+}
+
+takes_hazard(role, "env") if {
+	input.operation.access in {"list", "inspect"}
+	count(role.redact[input.operation.id]) > 0
+}
+
+# METADATA
+# title: Whether a role takes a host path
+# description: A role with host_paths takes those and what is below them, others any that their hazards take.
+takes_path(role, _) if not role.host_paths
+
+takes_path(role, path) if path in role.host_paths
+
+takes_path(role, path) if {
+	not ".." in split(path, "/")
+	some allowed in role.host_paths
+	startswith(path, concat("", [trim_right(allowed, "/"), "/"]))
+}
+
+# METADATA
+# title: A body that cannot be judged
+denials contains "the body cannot be judged: only admin may send it" if {
+	not input.request.body_state in {"none", "json", "opaque"}
+}
+
+# METADATA
+# title: A request that was not understood
+denials contains "it is not known what the request would do" if not understood
+
+understood if {
+	is_array(input.operation.unknown)
+	is_array(input.operation.mints)
+	is_array(input.operation.enters)
+}
+
+# METADATA
+# title: Unknown keys and parameters
+denials contains reason if {
+	some key in input.operation.unknown
+	reason := sprintf("unknown input %s: only admin may send it", [key])
+}
+
+# METADATA
+# title: The mint is guarded
+# description: |
+#   Whoever makes, or gets into, something that a role is bound to could act with
+#   that role, so the caller must hold it too.
+denials contains reason if {
+	understood
+	some principal in reached
+	some role, i
+	some one in flat(data.bindings[role][i])
+	stands_for(principal, one)
+	opens(data.bindings[role][i], one)
+	not role in roles
+	reason := sprintf("%s is bound to role %s, which the caller does not hold", [principal, role])
+}
+
+reached := array.concat(input.operation.mints, input.operation.enters)
+
+flat(bound) := [bound] if is_string(bound)
+
+flat(bound) := bound if is_array(bound)
+
+# Whether a principal that the request reaches is, or may be, the bound one.
+stands_for(principal, bound) if principal == bound
+
+stands_for("*", bound) if mintable(bound)
+
+stands_for(principal, bound) if {
+	endswith(principal, ":*")
+	startswith(bound, trim_suffix(principal, "*"))
+}
+
+# A container's user is a peer where the gateway does not see its process.
+stands_for(principal, bound) if {
+	startswith(bound, "peer-")
+	startswith(principal, "container-")
+	stands_for_peer(trim_prefix(principal, "container-"), trim_prefix(bound, "peer-"))
+}
+
+stands_for_peer(number, bound) if number == bound
+
+stands_for_peer("uid:*", bound) if startswith(bound, "uid:")
+
+stands_for_peer("gid:*", bound) if startswith(bound, "gid:")
+
+# What Docker can give a process. Certificates and the host's own users are not
+# made through its API; who may reach the host's files is a matter of hazards.
+mintable(bound) if {
+	bound != "local"
+	not split(bound, ":")[0] in {"unix", "uid", "gid", "tls", "tls-san", "tls-o", "tls-sha256"}
+}
+
+# One of a list is enough to be on guard: the others may be there already. But a
+# user and an image id come only with a container's process, whose other
+# principals the request then reaches too: those must all be.
+opens(bound, _) if is_string(bound)
+
+opens(bound, one) if {
+	is_array(bound)
+	not split(one, ":")[0] in {"container-uid", "container-gid", "image-id"}
+}
+
+opens(bound, _) if {
+	is_array(bound)
+	every one in bound {
+		some principal in reached
+		stands_for(principal, one)
+	}
+}
+
+# METADATA
+# title: What the caller and the audit record are told
+reasons contains "role admin" if admin
+
+reasons contains concat(" ", ["role", role]) if {
+	allow
+	not admin
+	some role in granting
+}
+
+reasons contains reason if {
+	not allow
+	some reason in refusals
+}
+
+refusals contains "no role is bound to the caller" if count(roles) == 0
+
+refusals contains reason if {
+	count(granting) > 0
+	some reason in denials
+}
+
+refusals contains reason if {
+	count(granting) == 0
+	some role in roles
+	reason := refusal(role)
+}
+
+refusal(role) := sprintf("role %s does not take the hazards %s", [role, concat(", ", hazards)]) if {
+	includes(data.roles[role])
+	hazards := [hazard |
+		some hazard in input.operation.hazards
+		not takes_hazard(data.roles[role], hazard)
+	]
+	count(hazards) > 0
+} else := sprintf("role %s does not take the host paths %s", [role, concat(", ", input.operation.host_paths)]) if {
+	includes(data.roles[role])
+} else := sprintf("role %s allows %s", [role, summary(data.roles[role])])
+
+summary(role) := concat(", ", array.concat(object.get(role, "access", []), operations)) if {
+	operations := short(object.get(role, "operations", []))
+}
+
+short(operations) := operations if count(operations) <= 4
+
+short(operations) := [sprintf("%d operations", [count(operations)])] if count(operations) > 4
+
+# METADATA
+# title: Blanked in the answer
+# description: What every granting role blanks. What one role shows, another does not hide.
+redact contains pointer if {
+	some role in granting
+	some pointer in data.roles[role].redact[input.operation.id]
+	every other in granting {
+		pointer in data.roles[other].redact[input.operation.id]
+	}
+	not admin
+}
+
+# METADATA
+# title: Environment names whose values are shown all the same
+keep_env contains name if {
+	some role in granting
+	some name in data.roles[role].keep_env
+}
+
+# METADATA
+# title: Only objects with these labels
+# description: |
+#   A role without limit sees everything; of several limits all hold. Two that
+#   contradict each other are an error, which denies.
+where[label] := value if {
+	some role in granting
+	some label, value in data.roles[role].where
+	not unlimited
+}
+
+unlimited if admin
+
+unlimited if {
+	some role in granting
+	not data.roles[role].where
+}
+
+# METADATA
+# title: May go through the plugin door, where no answer can be redacted
+default without_redaction := false
+
+without_redaction if {
+	some role in granting
+	data.roles[role].without_redaction
+}

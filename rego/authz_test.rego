@@ -1,0 +1,308 @@
+package docker.authz_test
+
+import rego.v2
+
+import data.docker.authz
+
+# What a role may be; the tests bring their own, so that they hold with any data.
+roles := {
+	"admin": {"operations": ["*"]},
+	"all": {"operations": ["*"]},
+	"look": {
+		"access": ["ping", "list", "inspect"],
+		"resources": ["containers", "system"],
+		"operations": ["SystemEvents"],
+		"except": ["ContainerTop"],
+		"redact": {"ContainerInspect": ["/Config/Env/*", "/Name"]},
+		"keep_env": ["DD_ENV"],
+	},
+	"name": {
+		"operations": ["ContainerInspect"],
+		"redact": {"ContainerInspect": ["/Config/Env/*"]},
+		"where": {"team": "sre"},
+		"without_redaction": true,
+	},
+	"ci": {
+		"access": ["write", "inspect"],
+		"hazards": ["host-path", "named-volume"],
+		"host_paths": ["/srv/ci", "volume:cache"],
+	},
+	"risky": {"operations": ["a", "b", "c", "d", "ContainerCreate"], "hazards": ["*"]},
+}
+
+bindings := {
+	"admin": ["unix:root", "local"],
+	"all": ["unix:all"],
+	"look": ["label:role=look"],
+	"name": ["tls:name"],
+	"ci": [["container:ci", "container-uid:1000"]],
+	"risky": ["unix:risky"],
+}
+
+# What a request is unless a test says otherwise.
+operation := {
+	"id": "ContainerList", "resource": "containers", "target": "", "access": "list",
+	"hazards": [], "host_paths": [], "mints": [], "enters": [], "unknown": [],
+	"params": {}, "version": "1.41",
+}
+
+create := object.union(operation, {"id": "ContainerCreate", "access": "write"})
+
+inspect := object.union(operation, {"id": "ContainerInspect", "access": "inspect", "hazards": ["env"]})
+
+looker := ["container:x", "label:role=look"]
+
+ci := ["container:ci", "container-uid:1000"]
+
+by(principals, op) := {
+	"caller": {"kind": "container", "principals": principals},
+	"operation": op,
+	"request": {"method": "GET", "body_state": "none"},
+}
+
+allowed(input_) if {
+	authz.allow with input as input_ with data.roles as roles with data.bindings as bindings
+}
+
+denied(input_) if {
+	not authz.allow with input as input_ with data.roles as roles with data.bindings as bindings
+}
+
+reasons(input_) := told if {
+	told := authz.reasons with input as input_ with data.roles as roles with data.bindings as bindings
+}
+
+changed(op, change) := object.union(op, change)
+
+# Roles and bindings
+
+test_look_lists if {
+	allowed(by(looker, operation))
+	reasons(by(looker, operation)) == {"role look"}
+}
+
+test_look_does_not_create if {
+	denied(by(looker, create))
+	reasons(by(looker, create)) == {"role look allows ping, list, inspect, SystemEvents"}
+}
+
+test_named_operation if {
+	allowed(by(looker, changed(operation, {"id": "SystemEvents", "access": "stream", "resource": "system"})))
+}
+
+test_other_resource if denied(by(looker, changed(operation, {"resource": "secrets", "id": "SecretList"})))
+
+test_excepted if denied(by(looker, changed(operation, {"id": "ContainerTop", "access": "inspect"})))
+
+test_stranger_closed if {
+	denied(by(["container:x"], operation))
+	reasons(by(["container:x"], operation)) == {"no role is bound to the caller"}
+}
+
+test_all_of_a_list_must_hold if {
+	allowed(by(ci, create))
+	denied(by(["container:ci"], create))
+	denied(by(["container-uid:1000"], create))
+}
+
+test_empty_list_is_held_by_nobody_closed if {
+	not authz.allow with input as by(looker, operation)
+		with data.roles as roles
+		with data.bindings as {"look": [[]]}
+}
+
+test_role_that_does_not_exist_closed if {
+	not authz.allow with input as by(looker, operation)
+		with data.roles as {}
+		with data.bindings as bindings
+}
+
+test_many_operations_are_counted if {
+	reasons(by(["unix:risky"], operation)) == {"role risky allows 5 operations"}
+}
+
+# Admin
+
+test_admin_does_everything if {
+	every principal in ["unix:root", "local"] {
+		wild := changed(create, {
+			"hazards": ["privileged", "unknown-input"],
+			"unknown": ["/Foo"],
+			"mints": ["*"],
+			"enters": ["container:ci"],
+			"host_paths": ["/"],
+		})
+		given := object.union(by([principal], wild), {"request": {"body_state": "withheld"}})
+		allowed(given)
+		reasons(given) == {"role admin"}
+		authz.admin with input as given with data.roles as roles with data.bindings as bindings
+	}
+}
+
+test_admin_sees_everything if {
+	given := by(["unix:root", "tls:name"], inspect)
+	authz.redact == set() with input as given with data.roles as roles with data.bindings as bindings
+	authz.where == {} with input as given with data.roles as roles with data.bindings as bindings
+}
+
+test_star_is_not_admin if {
+	given := by(["unix:all"], operation)
+	allowed(given)
+	not authz.admin with input as given with data.roles as roles with data.bindings as bindings
+	denied(by(["unix:all"], changed(create, {"hazards": ["privileged"]})))
+}
+
+# Hazards
+
+test_hazard_must_be_taken_closed if {
+	denied(by(ci, changed(create, {"hazards": ["cap", "privileged"]})))
+	reasons(by(ci, changed(create, {"hazards": ["cap", "privileged"]}))) == {"role ci does not take the hazards cap, privileged"}
+}
+
+test_any_hazard if allowed(by(["unix:risky"], changed(create, {"hazards": ["privileged"], "host_paths": ["/"]})))
+
+test_unknown_input_is_never_taken_closed if {
+	denied(by(["unix:risky"], changed(create, {"hazards": ["unknown-input"]})))
+}
+
+test_environment_is_no_hazard_where_blanked if {
+	allowed(by(looker, inspect))
+	denied(by(ci, inspect))
+	denied(by(["unix:all"], inspect))
+}
+
+test_host_paths if {
+	every path in ["/srv/ci", "/srv/ci/a/b", "volume:cache"] {
+		allowed(by(ci, changed(create, {"hazards": ["host-path"], "host_paths": [path]})))
+	}
+	every path in ["/", "/srv", "/srv/cinema", "/srv/ci/../../etc", "volume:other", ""] {
+		denied(by(ci, changed(create, {"hazards": ["host-path"], "host_paths": ["/srv/ci", path]})))
+	}
+	reasons(by(ci, changed(create, {"hazards": ["host-path"], "host_paths": ["/etc"]}))) == {"role ci does not take the host paths /etc"}
+}
+
+# What no role but admin may do
+
+test_body_that_cannot_be_judged_closed if {
+	every state in ["withheld", "invalid", "", "unheard-of"] {
+		given := object.union(by(ci, create), {"request": {"body_state": state}})
+		denied(given)
+		reasons(given) == {"the body cannot be judged: only admin may send it"}
+	}
+}
+
+test_unknown_key_closed if {
+	given := by(ci, changed(create, {"unknown": ["/Foo"]}))
+	denied(given)
+	reasons(given) == {"unknown input /Foo: only admin may send it"}
+}
+
+# The mint
+
+test_mint_of_anothers_role_closed if {
+	given := by(ci, changed(create, {"mints": ["container:new", "label:role=look"]}))
+	denied(given)
+	reasons(given) == {"label:role=look is bound to role look, which the caller does not hold"}
+}
+
+test_mint_of_ones_own_role if {
+	allowed(by(ci, changed(create, {"mints": ["container:new", "container:ci"]})))
+}
+
+test_part_of_a_list_is_guarded_closed if {
+	denied(by(["unix:risky"], changed(create, {"mints": ["container:ci"]})))
+}
+
+# Any container has a user; with the rest of the list it is the caller of a role.
+test_user_alone_is_not_guarded_closed if {
+	allowed(by(["unix:risky"], changed(create, {"mints": ["container-uid:1000"]})))
+	allowed(by(["unix:risky"], changed(create, {"mints": ["container:x", "container-uid:*"]})))
+	every bound in [["container-uid:1000", "container-gid:5"], ["image-id:x"]] {
+		not authz.allow with input as by(["unix:risky"], changed(create, {"mints": ["container-uid:*", "container-gid:*", "image-id:*"]}))
+			with data.roles as roles
+			with data.bindings as {"risky": ["unix:risky"], "look": [bound]}
+	}
+}
+
+test_peer_is_a_containers_user_closed if {
+	every bound in ["peer-uid:1000", "peer-gid:5"] {
+		every minted in [["container-uid:*", "container-gid:*"], ["container-uid:1000", "container-gid:5"], ["*"]] {
+			not authz.allow with input as by(["unix:risky"], changed(create, {"mints": minted}))
+				with data.roles as roles
+				with data.bindings as {"risky": ["unix:risky"], "look": [bound]}
+		}
+	}
+}
+
+test_unknowable_mint_closed if {
+	denied(by(ci, changed(create, {"mints": ["*"]})))
+	denied(by(ci, changed(create, {"mints": ["label:*"]})))
+	allowed(by(ci, changed(create, {"mints": ["image:*"]})))
+}
+
+test_star_does_not_stand_for_the_host if {
+	authz.allow with input as by(["unix:risky"], changed(create, {"mints": ["*"]}))
+		with data.roles as roles
+		with data.bindings as {"risky": ["unix:risky"], "admin": ["local", "unix:root", "tls:boss", "uid:0"]}
+}
+
+test_enter_anothers_container_closed if {
+	given := by(["unix:risky"], changed(create, {"enters": ["container:x", "label:role=look"]}))
+	denied(given)
+	denied(by(["unix:risky"], changed(create, {"enters": ["*"]})))
+}
+
+# What is missing denies: one test a rule
+
+test_empty_input_closed if denied({})
+
+test_no_caller_closed if denied(object.remove(by(looker, operation), ["caller"]))
+
+test_null_caller_closed if denied(object.union(by(looker, operation), {"caller": null}))
+
+test_no_operation_closed if denied(object.remove(by(looker, operation), ["operation"]))
+
+test_no_request_closed if denied(object.remove(by(looker, operation), ["request"]))
+
+test_any_missing_fact_closed if {
+	every fact in ["hazards", "host_paths", "mints", "enters", "unknown"] {
+		denied(by(looker, object.remove(operation, [fact])))
+		denied(by(["unix:all"], object.remove(operation, [fact])))
+		denied(by(looker, object.union(operation, {fact: null})))
+	}
+	every fact in ["id", "access", "resource"] {
+		denied(by(looker, object.remove(operation, [fact])))
+	}
+}
+
+test_missing_body_state_closed if {
+	given := object.union(object.remove(by(looker, operation), ["request"]), {"request": {"method": "GET"}})
+	denied(given)
+	reasons(given) == {"the body cannot be judged: only admin may send it"}
+}
+
+test_missing_facts_are_named if {
+	reasons(by(looker, object.remove(operation, ["mints"]))) == {"it is not known what the request would do"}
+}
+
+# Obligations
+
+test_redact if {
+	given := by(looker, inspect)
+	authz.redact == {"/Config/Env/*", "/Name"} with input as given with data.roles as roles with data.bindings as bindings
+	authz.keep_env == {"DD_ENV"} with input as given with data.roles as roles with data.bindings as bindings
+	not authz.without_redaction with input as given with data.roles as roles with data.bindings as bindings
+}
+
+test_one_role_shows_what_another_hides if {
+	given := by(array.concat(looker, ["tls:name"]), inspect)
+	authz.redact == {"/Config/Env/*"} with input as given with data.roles as roles with data.bindings as bindings
+	authz.without_redaction with input as given with data.roles as roles with data.bindings as bindings
+}
+
+test_where if {
+	given := by(["tls:name"], inspect)
+	authz.where == {"team": "sre"} with input as given with data.roles as roles with data.bindings as bindings
+	both := by(array.concat(looker, ["tls:name"]), inspect)
+	authz.where == {} with input as both with data.roles as roles with data.bindings as bindings
+}

@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# make bench: Go benchmarks with allocations, then whole requests on real
+# Engines against floors. REQUESTS sets how many of each (default 20000).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+go test -run '^$' -bench . -benchmem ./internal/operation ./internal/policy ./internal/identity ./internal/redact ./internal/gateway ./internal/plugin | grep -E '^(pkg:|Benchmark)'
+make build
+go build -o build/bench ./test/bench
+build/bench -n "${REQUESTS:-20000}" -binary build/authz-plugin

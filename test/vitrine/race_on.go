@@ -1,0 +1,5 @@
+//go:build race
+
+package vitrine
+
+const raceEnabled = true

@@ -1,0 +1,305 @@
+// Package vitrine starts the real authz-plugin for end-to-end tests, beside a
+// private Engine (package engine) or alone, and asks it as a caller would.
+//
+// The binary is built once a test process, with the race detector when the test
+// has it. It runs inside the engine's mount and network namespaces, so that
+// dockerd finds its plugin socket; PIDs and UIDs are the host's. It is stopped
+// by its process id with the test, which fails if it does not exit 0 when asked
+// to, or reports a data race.
+package vitrine
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"vitrine/internal/audit"
+	"vitrine/test/engine"
+)
+
+// Options say how it starts.
+type Options struct {
+	Engine *engine.Engine // required
+	// Args are further flags of serve; those given here win over the defaults.
+	Args []string
+	// Data is the policy's data.yaml, Rego a whole policy of its own; without either
+	// the built-in policy decides. The files lie in PolicyDir.
+	Data, Rego string
+	// Alone runs a gateway without the plugin's socket.
+	Alone bool
+}
+
+// Process is a running authz-plugin.
+type Process struct {
+	Engine    *engine.Engine
+	Socket    string // the gateway's, as seen from outside the namespaces
+	Admin     string // the admin socket, likewise
+	PolicyDir string
+	AuditFile string
+
+	tb    testing.TB
+	opts  Options
+	cmd   *exec.Cmd
+	log   *lockedBuffer
+	ended chan struct{}
+}
+
+// Start starts it for one test and waits until the gateway and the policy are ready.
+func Start(tb testing.TB, o Options) *Process {
+	tb.Helper()
+	dir := o.Engine.Path("/etc/docker/vitrine")
+	p := &Process{
+		Engine: o.Engine, tb: tb, opts: o, PolicyDir: dir,
+		Socket:    o.Engine.Path("/run/vitrine/docker/docker.sock"),
+		Admin:     o.Engine.Path("/run/vitrine-admin/admin.sock"),
+		AuditFile: filepath.Join(o.Engine.Dir, "audit.log"),
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // as the real one is
+		tb.Fatal(err)
+	}
+	for name, content := range map[string]string{"data.yaml": o.Data, "authz.rego": o.Rego} {
+		if content != "" {
+			p.WritePolicy(name, content)
+		}
+	}
+	p.Run()
+	tb.Cleanup(func() {
+		p.Stop()
+		if tb.Failed() {
+			tb.Logf("authz-plugin's log:\n%s", p.Log())
+		}
+	})
+	p.WaitReady()
+	return p
+}
+
+// WritePolicy replaces a file of the policy's folder, as an editor does.
+func (p *Process) WritePolicy(name, content string) {
+	p.tb.Helper()
+	tmp := filepath.Join(p.PolicyDir, "."+name+".new")
+	if err := os.WriteFile(tmp, []byte(content), 0o644); err != nil { //nolint:gosec // not secret
+		p.tb.Fatal(err)
+	}
+	if err := os.Rename(tmp, filepath.Join(p.PolicyDir, name)); err != nil {
+		p.tb.Fatal(err)
+	}
+}
+
+// Run starts the process, again after Stop or Kill.
+func (p *Process) Run() {
+	p.tb.Helper()
+	args := []string{"serve", "--audit", p.AuditFile, "--log-level", "debug"}
+	if p.opts.Alone {
+		args = append(args, "--plugin-socket", "")
+	}
+	p.cmd = p.Engine.Command(Binary(p.tb), append(args, p.opts.Args...)...)
+	p.log = &lockedBuffer{}
+	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
+	p.ended = make(chan struct{})
+	if err := p.cmd.Start(); err != nil {
+		p.tb.Fatal(err)
+	}
+	cmd, ended := p.cmd, p.ended
+	go func() { _ = cmd.Wait(); close(ended) }()
+}
+
+// WaitReady waits until the health check finds the Engine answering, the
+// inventory kept and a policy loaded.
+func (p *Process) WaitReady() {
+	p.tb.Helper()
+	p.Eventually("authz-plugin to be healthy", func() error {
+		h, err := p.Health()
+		if err != nil {
+			return err
+		}
+		for _, check := range []string{"upstream", "inventory", "policy"} {
+			if h.Checks[check] != "ok" {
+				return fmt.Errorf("%s: %s", check, h.Checks[check])
+			}
+		}
+		return nil
+	})
+}
+
+// Health is the answer of /healthz.
+type Health struct {
+	Status string            `json:"status"`
+	Checks map[string]string `json:"checks"`
+}
+
+// Health asks the admin socket.
+func (p *Process) Health() (Health, error) {
+	var h Health
+	resp, err := p.get(p.Admin, "/healthz")
+	if err != nil {
+		return h, err
+	}
+	defer resp.Body.Close() //nolint:errcheck // nothing to lose
+	return h, json.NewDecoder(resp.Body).Decode(&h)
+}
+
+// Metrics is the text of /metrics.
+func (p *Process) Metrics() string {
+	p.tb.Helper()
+	resp, err := p.get(p.Admin, "/metrics")
+	if err != nil {
+		p.tb.Fatal(err)
+	}
+	defer resp.Body.Close() //nolint:errcheck // nothing to lose
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		p.tb.Fatal(err)
+	}
+	return string(text)
+}
+
+func (p *Process) get(socket, path string) (*http.Response, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	p.tb.Cleanup(cancel)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://vitrine"+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	return engine.SocketClient(socket).Do(req)
+}
+
+// Pid is the process id of authz-plugin.
+func (p *Process) Pid() int { return p.cmd.Process.Pid }
+
+// Log is what it printed so far.
+func (p *Process) Log() string { return p.log.String() }
+
+// Audit reads the audit log so far.
+func (p *Process) Audit() []audit.Record {
+	p.tb.Helper()
+	data, err := os.ReadFile(p.AuditFile)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		p.tb.Fatal(err)
+	}
+	var out []audit.Record
+	for line := range strings.Lines(string(data)) {
+		if !strings.HasSuffix(line, "\n") {
+			break // being written
+		}
+		var r audit.Record
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			p.tb.Fatalf("audit line %q: %v", line, err)
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+// Stop asks it to end, and fails the test unless it does so in order.
+func (p *Process) Stop() {
+	p.tb.Helper()
+	select {
+	case <-p.ended:
+		return
+	default:
+	}
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-p.ended:
+	case <-time.After(15 * time.Second):
+		_ = p.cmd.Process.Signal(syscall.SIGABRT) // shows the goroutines in the log
+		<-p.ended
+		p.tb.Error("authz-plugin did not end within 15 s of SIGTERM")
+	}
+	if code := p.cmd.ProcessState.ExitCode(); code != 0 {
+		p.tb.Errorf("authz-plugin ended with exit code %d", code)
+	}
+}
+
+// Kill ends it with SIGKILL.
+func (p *Process) Kill() {
+	_ = p.cmd.Process.Kill()
+	<-p.ended
+}
+
+// Eventually tries f until it gives nil, for up to 20 seconds.
+func (p *Process) Eventually(what string, f func() error) {
+	p.tb.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		err := f()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			p.tb.Fatalf("waited 20 s for %s: %v\n%s", what, err, p.Log())
+		}
+		select {
+		case <-p.ended:
+			p.tb.Fatalf("waited for %s, but authz-plugin has ended:\n%s", what, p.Log())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+var binary = sync.OnceValues(build)
+
+// Binary builds cmd/authz-plugin once a test process and returns its path.
+func Binary(tb testing.TB) string {
+	tb.Helper()
+	path, err := binary()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return path
+}
+
+// build leaves the binary in the user's cache: the go command notices whether it is up to date.
+func build() (string, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		cache = os.TempDir()
+	}
+	dir := filepath.Join(cache, "vitrine-test")
+	name := "authz-plugin"
+	args := []string{"build"}
+	if raceEnabled {
+		name += "-race"
+		args = append(args, "-race")
+	}
+	path := filepath.Join(dir, name)
+	fresh := fmt.Sprintf("%s.%d", path, os.Getpid()) // others may be running the old one
+	out, err := exec.Command("go", append(args, "-o", fresh, "vitrine/cmd/authz-plugin")...).CombinedOutput() //nolint:gosec,noctx // our own words
+	if err != nil {
+		return "", fmt.Errorf("build authz-plugin: %w\n%s", err, out)
+	}
+	return path, os.Rename(fresh, path)
+}
+
+// lockedBuffer is a buffer that a process writes while a test reads.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
