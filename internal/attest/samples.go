@@ -14,8 +14,8 @@ func (a *Attestor) InCgroup(id uint64) Attestation {
 type Claim struct {
 	ID     string // the container's full id
 	Inode  uint64 // of its cgroup's folder: the memory controller's on version 1, else version 2's
-	PodUID string // Kubernetes' id of its pod, and the name of the container in it
-	Name   string
+	PodUID string // Kubernetes' id of its pod, and the name of the container in it;
+	Name   string // without a name, the pod's sandbox stands for the pod
 }
 
 // Claimed says which running container a claim means, if it means any. It
@@ -38,6 +38,9 @@ func (a *Attestor) Claimed(c Claim) Attestation {
 }
 
 func (a *Attestor) inPod(want Claim) (docker.Container, bool) {
+	if want.Name == "" {
+		want.Name = "POD"
+	}
 	a.known.mu.RLock()
 	defer a.known.mu.RUnlock()
 	for id := range a.known.containers {

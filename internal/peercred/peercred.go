@@ -152,11 +152,19 @@ func FromPID(pid int, uid, gid uint32) *Peer {
 
 // Start is when the process started, in clock ticks since boot, for a Peer that
 // is pinned by its number: 0 if it could not be pinned, or is pinned exactly.
-func (p *Peer) Start() uint64 { return p.start }
+func (p *Peer) Start() uint64 {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.start
+}
 
 // Pidfd is the descriptor that pins the process, to be polled: it stays the
 // Peer's, and is -1 if there is none.
-func (p *Peer) Pidfd() int { return p.pidfd }
+func (p *Peer) Pidfd() int {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.pidfd
+}
 
 // CgroupID is the id of the process's cgroup in the version 2 hierarchy, also
 // after it has exited (PIDFD_GET_INFO, Linux 6.13; 6.15 for the exited).
