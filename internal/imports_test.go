@@ -30,6 +30,8 @@ var allowed = map[string][]string{
 	"internal/gateway":   {"authz", "identity", "operation", "ticket", "redact", "peercred"},
 	"internal/plugin":    {"authz", "identity", "operation", "ticket"},
 	"internal/admin":     {"audit", "policy", "identity", "peercred"},
+	"internal/dogstatsd": {"peercred", "attest"},
+	"internal/aggregate": {"dogstatsd"},
 	"rego":               {},
 }
 
