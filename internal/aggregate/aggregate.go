@@ -73,8 +73,8 @@ type Aggregator struct {
 	last    *origin // of the last message, most often that of the next one too
 	lastKey originKey
 	series  map[string]*series
-	epoch   uint32 // counts flushes
-	used    int    // of Config.Most
+	epoch   int // counts flushes
+	used    int // of Config.Most
 	events  []Event
 	timed   []Timed
 	key     []byte // scratch
@@ -98,14 +98,14 @@ type origin struct {
 	refused         uint64                              // messages for want of quota, since the start
 	eventTotals     [dogstatsd.AlertError + 1]uint64    // since the start
 	checkTotals     [dogstatsd.StatusUnknown + 1]uint64 // since the start
-	active          uint32                              // epoch
+	active          int                                 // epoch
 }
 
 // alias is a context: a series in the words of one sender.
 type alias struct {
 	*series
 	cost   int
-	active uint32 // epoch
+	active int // epoch
 }
 
 // New makes an Aggregator.

@@ -39,9 +39,9 @@ func feed(t testing.TB, a *Aggregator, o *dogstatsd.Origin, lines ...string) {
 	a.Lock()
 	defer a.Unlock()
 	for _, line := range lines {
-		kind, err := p.Parse([]byte(line))
-		if err != nil {
-			t.Fatalf("%s: %v", line, err)
+		kind, reason := p.Parse([]byte(line))
+		if reason != dogstatsd.Parsed {
+			t.Fatalf("%s: %v", line, reason)
 		}
 		switch kind {
 		case dogstatsd.KindMetric:
@@ -72,7 +72,7 @@ func show(s *Snapshot) []string {
 			line += fmt.Sprintf("%v total %v", x.Value, x.Total)
 		case dogstatsd.Gauge, dogstatsd.Set:
 			line += fmt.Sprint(x.Value)
-		default:
+		case dogstatsd.Histogram, dogstatsd.Distribution:
 			line += fmt.Sprintf("count %v sum %v min %v max %v total %v", x.Count, x.Sum, x.Min, x.Max, x.TotalCount)
 		}
 		if x.Host != "" {
@@ -152,8 +152,11 @@ func TestTags(t *testing.T) {
 		want  []string
 	}{
 		{"replicas share a series", map[*dogstatsd.Origin]string{web1: "a:1|c|#x:y", web2: "a:2|c|#x:y"}, []string{"count a{service:shop,x:y} 3 total 3"}},
-		{"apart at high cardinality", map[*dogstatsd.Origin]string{web1: "a:1|c|card:high", web2: "a:2|c|#dd.internal.card:high"},
-			[]string{"count a{container_name:web.1,service:shop} 1 total 1", "count a{container_name:web.2,service:shop} 2 total 2"}},
+		{
+			"apart at high cardinality",
+			map[*dogstatsd.Origin]string{web1: "a:1|c|card:high", web2: "a:2|c|#dd.internal.card:high"},
+			[]string{"count a{container_name:web.1,service:shop} 1 total 1", "count a{container_name:web.2,service:shop} 2 total 2"},
+		},
 		{"no tags asked for", map[*dogstatsd.Origin]string{web1: "a:1|c|#x|card:none"}, []string{"count a{x} 1 total 1"}},
 		{"no origin", map[*dogstatsd.Origin]string{none: "a:1|c|#x"}, []string{"count a{x} 1 total 1"}},
 		{"order and repetition", map[*dogstatsd.Origin]string{web1: "a:1|c|#b:2,a:1", web2: "a:1|c|#a:1,b:2,a:1,"}, []string{"count a{a:1,b:2,service:shop} 2 total 2"}},
@@ -161,8 +164,11 @@ func TestTags(t *testing.T) {
 		{"host", map[*dogstatsd.Origin]string{none: "a:1|c|#host:other,x"}, []string{"count a{x} 1 total 1 host other"}},
 		{"internal tags", map[*dogstatsd.Origin]string{none: "a:1|c|#dd.internal.entity_id:x,dd.internal.jmx_check_name:y"}, []string{"count a{} 1 total 1"}},
 		{"same type and name, other type", map[*dogstatsd.Origin]string{none: "a:1|c", web1: "a:1|g|card:none"}, []string{"count a{} 1 total 1", "gauge a{} 1"}},
-		{"a client cannot name a container", map[*dogstatsd.Origin]string{web1: "a:1|c|#container_name:db,container_id:db"},
-			[]string{"count a{exported_container_id:db,exported_container_name:db,service:shop} 1 total 1"}},
+		{
+			"a client cannot name a container",
+			map[*dogstatsd.Origin]string{web1: "a:1|c|#container_name:db,container_id:db"},
+			[]string{"count a{exported_container_id:db,exported_container_name:db,service:shop} 1 total 1"},
+		},
 		{"nor without an origin", map[*dogstatsd.Origin]string{none: "a:1|c|#container_name:db"}, []string{"count a{exported_container_name:db} 1 total 1"}},
 		{"nor another's service", map[*dogstatsd.Origin]string{web1: "a:1|c|#service:bank"}, []string{"count a{exported_service:bank,service:shop} 1 total 1"}},
 		{"its own is no contradiction", map[*dogstatsd.Origin]string{web1: "a:1|c|#service:shop"}, []string{"count a{service:shop} 1 total 1"}},

@@ -79,6 +79,7 @@ type hostAlone struct{}
 func (hostAlone) Attest(context.Context, *peercred.Peer) attest.Attestation {
 	return attest.Attestation{Kind: attest.Host}
 }
+
 func (hostAlone) InCgroup(uint64) attest.Attestation      { return attest.Attestation{Kind: attest.Host} }
 func (hostAlone) Claimed(attest.Claim) attest.Attestation { return attest.Attestation{} }
 
@@ -94,7 +95,7 @@ func TestDatadogClient(t *testing.T) {
 					}
 					t.Skip("needs root")
 				}
-				dir, err := os.MkdirTemp("", "dsd") // t.TempDir is closed to other users
+				dir, err := os.MkdirTemp("", "dsd") //nolint:usetesting // t.TempDir is closed to other users
 				if err != nil {
 					t.Fatal(err)
 				}

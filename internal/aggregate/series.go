@@ -26,8 +26,8 @@ type series struct {
 	Host string
 	Tags []Tag
 
-	active uint32 // epoch of the last message
-	seen   bool   // in this interval
+	active int  // epoch of the last message
+	seen   bool // in this interval
 
 	value             float64 // a count's sum, a gauge's last
 	count, sum        float64 // of a histogram or distribution; weighted by the sample rate

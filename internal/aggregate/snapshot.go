@@ -101,7 +101,7 @@ type Check struct {
 	Tags      []Tag
 	Container string // full id; "" for none
 
-	active uint32 // epoch
+	active int // epoch
 	cost   int
 }
 
@@ -152,8 +152,7 @@ func (a *Aggregator) Flush(now time.Time) *Snapshot {
 func (a *Aggregator) take(s *Snapshot) []taken {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	silence := uint32(a.cfg.Expiry / a.cfg.Interval)
-	expired := func(active uint32) bool { return a.epoch-active > silence }
+	expired := func(active int) bool { return time.Duration(a.epoch-active)*a.cfg.Interval > a.cfg.Expiry }
 
 	out := make([]taken, 0, len(a.series))
 	for key, x := range a.series {

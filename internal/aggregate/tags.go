@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"vitrine/internal/dogstatsd"
@@ -110,9 +111,8 @@ func identity(name string, t dogstatsd.Type, host string, tags []Tag) string {
 	var b strings.Builder
 	b.WriteByte(byte(t))
 	part := func(s string) {
-		var n [4]byte
-		n[0], n[1], n[2], n[3] = byte(len(s)), byte(len(s)>>8), byte(len(s)>>16), byte(len(s)>>24)
-		b.Write(n[:])
+		b.WriteString(strconv.Itoa(len(s)))
+		b.WriteByte(':')
 		b.WriteString(s)
 	}
 	part(name)

@@ -61,8 +61,8 @@ func FuzzAgainstStatsdExporter(f *testing.F) {
 			return
 		}
 		var p Parser
-		kind, err := p.Parse(l)
-		if kind != KindMetric || err != nil || !common(l, &p.Metric) {
+		kind, reason := p.Parse(l)
+		if kind != KindMetric || reason != Parsed || !common(l, &p.Metric) {
 			return
 		}
 		m := &p.Metric

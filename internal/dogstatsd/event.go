@@ -4,7 +4,7 @@ import "bytes"
 
 // event reads _e{<title bytes>,<text bytes>}:title|text and its fields. A bad
 // optional field costs itself alone.
-func (p *Parser) event(line []byte) error {
+func (p *Parser) event(line []byte) Reason {
 	head, rest, ok := bytes.Cut(line[len("_e{"):], []byte("}:"))
 	if !ok {
 		return BadEventHeader
@@ -33,7 +33,7 @@ func (p *Parser) event(line []byte) error {
 		field, rest = cutField(rest)
 		e.field(field)
 	}
-	return nil
+	return Parsed
 }
 
 // parseLength reads up to six digits: no packet is longer.
@@ -86,7 +86,7 @@ func (e *Event) field(f []byte) {
 }
 
 // check reads _sc|name|status and its fields.
-func (p *Parser) check(line []byte) error {
+func (p *Parser) check(line []byte) Reason {
 	name, rest := cutField(line[len("_sc|"):])
 	status, rest := cutField(rest)
 	if len(name) == 0 || len(status) == 0 {
@@ -115,7 +115,7 @@ func (p *Parser) check(line []byte) error {
 			c.Message = p.unescape(p.unescape(f[2:], "\\n", "\n"), "m\\:", "m:")
 		}
 	}
-	return nil
+	return Parsed
 }
 
 // unescape replaces what clients write for what would end a line or a field.

@@ -2,6 +2,7 @@ package dogstatsd
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 )
@@ -16,7 +17,7 @@ func (e *frameError) Error() string { return fmt.Sprintf("a packet of %d bytes i
 // and its bytes. It uses buf if that is long enough, else one of the limit's
 // size. The error is [io.EOF] between packets, and
 // [io.ErrUnexpectedEOF] within one.
-func readFrame(r io.Reader, buf []byte, limit uint32) ([]byte, error) {
+func readFrame(r io.Reader, buf []byte, limit int) ([]byte, error) {
 	const head = 4
 	if cap(buf) < head {
 		buf = make([]byte, 512)
@@ -25,7 +26,7 @@ func readFrame(r io.Reader, buf []byte, limit uint32) ([]byte, error) {
 		return buf, err
 	}
 	size := binary.LittleEndian.Uint32(buf[:head])
-	if size > limit {
+	if int64(size) > int64(limit) {
 		return buf, &frameError{size}
 	}
 	if int(size) > cap(buf) {
@@ -33,7 +34,7 @@ func readFrame(r io.Reader, buf []byte, limit uint32) ([]byte, error) {
 	}
 	buf = buf[:size]
 	if _, err := io.ReadFull(r, buf); err != nil {
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			err = io.ErrUnexpectedEOF
 		}
 		return buf[:0], err

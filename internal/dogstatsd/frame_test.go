@@ -23,7 +23,7 @@ func TestReadFrame(t *testing.T) {
 			t.Fatalf("got %q, %v; want %q", buf, err, want)
 		}
 	}
-	if _, err = readFrame(r, buf, 64); err != io.EOF {
+	if _, err = readFrame(r, buf, 64); !errors.Is(err, io.EOF) {
 		t.Fatalf("at the end: %v", err)
 	}
 }
@@ -38,7 +38,7 @@ func TestReadFrameTooLongClosed(t *testing.T) {
 func TestReadFrameShortClosed(t *testing.T) {
 	for _, n := range []int{1, 3, 4, 6} {
 		_, err := readFrame(bytes.NewReader(frame("a:1|c")[:n]), nil, 8192)
-		if err != io.ErrUnexpectedEOF {
+		if !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("after %d bytes: %v", n, err)
 		}
 	}

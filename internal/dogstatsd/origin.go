@@ -20,7 +20,8 @@ const (
 	SourceNone   Source = iota // nobody's: who sent the message is not known
 	SourceKernel               // the kernel's, confirmed
 	SourceClient               // the sender's own, where the kernel gives none
-	sources
+
+	sources = int(SourceClient) + 1
 )
 
 func (s Source) String() string { return [...]string{"none", "kernel", "client"}[s] }

@@ -14,7 +14,8 @@ const (
 	KindMetric Kind = iota
 	KindEvent
 	KindCheck
-	kinds
+
+	kinds = int(KindCheck) + 1
 )
 
 func (k Kind) String() string { return [...]string{"metrics", "events", "service_checks"}[k] }
@@ -24,7 +25,8 @@ type Reason uint8
 
 // The reasons. Their texts are label values: they don't change.
 const (
-	NoType Reason = iota + 1
+	Parsed Reason = iota // it was not refused
+	NoType
 	NoName
 	NoValue
 	UnknownType
@@ -36,10 +38,12 @@ const (
 	BadEventLength
 	BadCheck
 	BadStatus
-	reasons
+
+	reasons = int(BadStatus) + 1
 )
 
 var reasonTexts = [reasons]string{
+	Parsed:         "parsed",
 	NoType:         "no type",
 	NoName:         "no name",
 	NoValue:        "no value",
@@ -54,7 +58,7 @@ var reasonTexts = [reasons]string{
 	BadStatus:      "unknown service check status",
 }
 
-func (r Reason) Error() string { return reasonTexts[r] }
+func (r Reason) String() string { return reasonTexts[r] }
 
 // Parser reads messages. It keeps its memory between lines, so that parsing
 // allocates nothing once it has seen the longest. One goroutine may use it.
@@ -67,9 +71,9 @@ type Parser struct {
 	scratch []byte // unescaped texts
 }
 
-// Parse reads one line, without its line end, into the field of its kind. The
-// error is a [Reason], and the kind is then what the line set out to be.
-func (p *Parser) Parse(line []byte) (Kind, error) {
+// Parse reads one line, without its line end, into the field of its kind. Of a
+// line that is refused, the kind is what it set out to be.
+func (p *Parser) Parse(line []byte) (Kind, Reason) {
 	if len(line) > 2 && line[0] == '_' {
 		if bytes.HasPrefix(line, []byte("_e{")) {
 			return KindEvent, p.event(line)
@@ -83,7 +87,7 @@ func (p *Parser) Parse(line []byte) (Kind, error) {
 
 // metric reads name:value|type and its fields. The name ends at the first
 // colon; what it is made of is not checked.
-func (p *Parser) metric(line []byte) error {
+func (p *Parser) metric(line []byte) Reason {
 	pipe := bytes.IndexByte(line, '|')
 	if pipe < 0 {
 		return NoType
@@ -107,13 +111,13 @@ func (p *Parser) metric(line []byte) error {
 	for len(rest) > 0 {
 		var field []byte
 		field, rest = cutField(rest)
-		if err := m.field(field); err != nil {
-			return err
+		if r := m.field(field); r != Parsed {
+			return r
 		}
 	}
 	if m.Type == Set {
 		m.Member = value
-		return nil
+		return Parsed
 	}
 	return p.packed(value)
 }
@@ -142,7 +146,7 @@ func cutField(b []byte) (field, rest []byte) {
 	return b, nil
 }
 
-func (m *Metric) field(f []byte) error {
+func (m *Metric) field(f []byte) Reason {
 	if len(f) < 2 {
 		return m.shortField(f)
 	}
@@ -165,11 +169,11 @@ func (m *Metric) field(f []byte) error {
 	default:
 		m.Claim.field(f)
 	}
-	return nil
+	return Parsed
 }
 
 // shortField is a field without content.
-func (m *Metric) shortField(f []byte) error {
+func (m *Metric) shortField(f []byte) Reason {
 	switch string(f) {
 	case "@":
 		return BadRate
@@ -178,7 +182,7 @@ func (m *Metric) shortField(f []byte) error {
 	case "#":
 		m.Tags = nil
 	}
-	return nil
+	return Parsed
 }
 
 // field takes what all kinds of messages have, and says whether it was that.
@@ -200,16 +204,12 @@ func (c *Claim) field(f []byte) bool {
 }
 
 // packed reads one or more values separated by colons; empty ones are skipped.
-func (p *Parser) packed(b []byte) error {
+func (p *Parser) packed(b []byte) Reason {
 	p.values = p.values[:0]
 	m := &p.Metric
 	for len(b) > 0 {
-		v := b
-		if i := bytes.IndexByte(b, ':'); i >= 0 {
-			v, b = b[:i], b[i+1:]
-		} else {
-			b = nil
-		}
+		var v []byte
+		v, b, _ = bytes.Cut(b, []byte(":"))
 		if len(v) == 0 {
 			continue
 		}
@@ -226,7 +226,7 @@ func (p *Parser) packed(b []byte) error {
 	m.Values = p.values
 	switch {
 	case len(m.Values) > 0:
-		return nil
+		return Parsed
 	case m.Skipped > 0:
 		return NotFinite
 	}
@@ -287,10 +287,7 @@ func parseTime(b []byte) (int64, bool) {
 
 // cutLine cuts a packet at the next line end, and a carriage return before it.
 func cutLine(b []byte) (line, rest []byte) {
-	line = b
-	if i := bytes.IndexByte(b, '\n'); i >= 0 {
-		line, rest = b[:i], b[i+1:]
-	}
+	line, rest, _ = bytes.Cut(b, []byte("\n"))
 	if n := len(line); n > 0 && line[n-1] == '\r' {
 		line = line[:n-1]
 	}

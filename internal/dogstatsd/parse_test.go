@@ -12,9 +12,9 @@ import (
 
 // describe writes a parsed message down, so that a table can hold it.
 func describe(p *Parser, line string) string {
-	kind, err := p.Parse([]byte(line))
-	if err != nil {
-		return "refused: " + err.Error()
+	kind, reason := p.Parse([]byte(line))
+	if reason != Parsed {
+		return "refused: " + reason.String()
 	}
 	var b strings.Builder
 	add := func(key string, v any) {
@@ -131,8 +131,10 @@ func TestParse(t *testing.T) {
 		{"time before 1970", "a:1|c|T-1", "refused: bad timestamp"},
 
 		{"event", "_e{5,4}:title|text", `event "title" "text" info`},
-		{"event whole", "_e{5,4}:title|text|d:12|h:me|k:key|p:low|s:src|t:error|#a,b:c|c:ci-1|e:x|card:low",
-			`event "title" "text" error time=12 host=me key=key source=src priority=low tags=a;b:c c=ci-1 e=x card=2`},
+		{
+			"event whole", "_e{5,4}:title|text|d:12|h:me|k:key|p:low|s:src|t:error|#a,b:c|c:ci-1|e:x|card:low",
+			`event "title" "text" error time=12 host=me key=key source=src priority=low tags=a;b:c c=ci-1 e=x card=2`,
+		},
 		{"event escapes", `_e{4,4}:a\nb|c\nd`, `event "a\nb" "c\nd" info`},
 		{"event lengths are bytes", "_e{4,2}:äö|ü", `event "äö" "ü" info`},
 		{"event holds pipes", "_e{3,3}:a|b|c|d|t:success", `event "a|b" "c|d" success`},
@@ -147,8 +149,10 @@ func TestParse(t *testing.T) {
 		{"event longer than it says", "_e{1,1}:a|bc", "refused: event is shorter than its header says"},
 
 		{"check", "_sc|db|0", "check db ok"},
-		{"check whole", `_sc|db|2|d:12|h:me|#x:y|m:a\nb m\: c|c:ci-1|e:x|card:low`,
-			"check db critical time=12 host=me message=a\nb m: c tags=x:y c=ci-1 e=x card=2"},
+		{
+			"check whole", `_sc|db|2|d:12|h:me|#x:y|m:a\nb m\: c|c:ci-1|e:x|card:low`,
+			"check db critical time=12 host=me message=a\nb m: c tags=x:y c=ci-1 e=x card=2",
+		},
 		{"check status 3", "_sc|db|3", "check db unknown"},
 		{"check status 4", "_sc|db|4", "refused: unknown service check status"},
 		{"check status text", "_sc|db|ok", "refused: unknown service check status"},
@@ -214,8 +218,8 @@ func TestParseAllocatesNothing(t *testing.T) {
 	for _, line := range steady {
 		b := []byte(line)
 		if n := testing.AllocsPerRun(100, func() {
-			if _, err := p.Parse(b); err != nil {
-				t.Fatal(err)
+			if _, r := p.Parse(b); r != Parsed {
+				t.Fatal(r)
 			}
 		}); n != 0 {
 			t.Errorf("%v allocations for %q", n, line)
@@ -255,7 +259,7 @@ func FuzzLine(f *testing.F) {
 	f.Fuzz(func(t *testing.T, line []byte) {
 		var p Parser
 		before := bytes.Clone(line)
-		kind, err := p.Parse(line)
+		kind, reason := p.Parse(line)
 		if !bytes.Equal(before, line) {
 			t.Fatal("the line was changed")
 		}
@@ -263,9 +267,9 @@ func FuzzLine(f *testing.F) {
 			return
 		}
 		m := p.Metric
-		if err != nil {
-			if r, ok := errors.AsType[Reason](err); !ok || r.Error() == "" {
-				t.Fatalf("an error without a reason: %v", err)
+		if reason != Parsed {
+			if reason.String() == "" {
+				t.Fatalf("reason %d has no text", reason)
 			}
 			return
 		}
@@ -296,8 +300,8 @@ func FuzzEvent(f *testing.F) {
 		}
 		var p Parser
 		line := fmt.Sprintf("_e{%d,%d}:%s|%s|%s", len(title), len(text), title, text, fields)
-		if _, err := p.Parse([]byte(line)); err != nil {
-			t.Skip() // longer than any packet
+		if _, r := p.Parse([]byte(line)); r != Parsed {
+			return // longer than any packet
 		}
 		if string(p.Event.Title) != title || string(p.Event.Text) != text {
 			t.Fatalf("%q: got %q, %q", line, p.Event.Title, p.Event.Text)
@@ -310,7 +314,7 @@ func FuzzCheck(f *testing.F) {
 	f.Add("_sc|db|0|m:fine")
 	f.Fuzz(func(t *testing.T, line string) {
 		var p Parser
-		if kind, err := p.Parse([]byte("_sc|" + line)); err == nil && kind == KindCheck {
+		if kind, r := p.Parse([]byte("_sc|" + line)); r == Parsed && kind == KindCheck {
 			if len(p.Check.Name) == 0 || p.Check.Status > StatusUnknown {
 				t.Fatalf("%q: %+v", line, p.Check)
 			}

@@ -149,7 +149,7 @@ func (r *receiver) run() error {
 		switch {
 		case r.stopped.Load():
 			return nil
-		case err == unix.EINTR:
+		case errors.Is(err, unix.EINTR):
 			continue
 		case err != nil:
 			return fmt.Errorf("receive datagrams: %w", err)
@@ -182,6 +182,7 @@ func (r *receiver) prepare(used, wasLarge int) int {
 
 // recv waits for datagrams and takes all that are there, up to a batch.
 func (r *receiver) recv() (int, error) {
+	//nolint:gosec // x/sys has no wrapper; the headers are the receiver's and stay where they are
 	n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(r.fd), uintptr(unsafe.Pointer(&r.msgs[0])), batchMost, unix.MSG_WAITFORONE, 0, 0)
 	if errno != 0 {
 		return 0, errno
@@ -196,13 +197,13 @@ func (r *receiver) batch(n int) {
 			r.counts.full.Add(1)
 		}
 	}
-	bytes := 0
+	var bytes uint64
 	for i := range n {
-		bytes += int(r.msgs[i].n)
+		bytes += uint64(r.msgs[i].n)
 		r.datagram(i)
 	}
-	r.counts.packets.Add(uint64(n))
-	r.counts.bytes.Add(uint64(bytes))
+	r.counts.packets.Add(uint64(n)) //nolint:gosec // at most a batch
+	r.counts.bytes.Add(bytes)
 }
 
 // datagram takes one of the batch.
@@ -298,7 +299,7 @@ type ancillary struct {
 func parseAncillary(b []byte) ancillary {
 	a := ancillary{pidfd: -1}
 	for len(b) >= unix.SizeofCmsghdr {
-		h := (*unix.Cmsghdr)(unsafe.Pointer(&b[0]))
+		h := as[unix.Cmsghdr](b)
 		if h.Len < unix.SizeofCmsghdr || uint64(h.Len) > uint64(len(b)) {
 			return a
 		}
@@ -314,19 +315,27 @@ func parseAncillary(b []byte) ancillary {
 func (a *ancillary) take(kind int32, data []byte) {
 	switch {
 	case kind == unix.SCM_CREDENTIALS && len(data) >= unix.SizeofUcred:
-		a.cred, a.hasCred = *(*unix.Ucred)(unsafe.Pointer(&data[0])), true
+		a.cred, a.hasCred = as[unix.Ucred](data), true
 	case kind == unix.SCM_PIDFD && len(data) >= 4:
 		closePidfd(a.pidfd)
-		a.pidfd = int(*(*int32)(unsafe.Pointer(&data[0])))
-	case kind == unix.SO_TIMESTAMPNS && len(data) >= int(unsafe.Sizeof(unix.Timespec{})):
-		a.sent = (*unix.Timespec)(unsafe.Pointer(&data[0])).Nano()
+		a.pidfd = int(as[int32](data))
+	case kind == unix.SO_TIMESTAMPNS && len(data) >= sizeofTimespec:
+		ts := as[unix.Timespec](data)
+		a.sent = ts.Nano()
 	case kind == unix.SO_RXQ_OVFL && len(data) >= 4:
-		a.overflow, a.hasOverflow = *(*uint32)(unsafe.Pointer(&data[0])), true
+		a.overflow, a.hasOverflow = as[uint32](data), true
 	case kind == unix.SCM_RIGHTS:
 		for ; len(data) >= 4; data = data[4:] {
-			closePidfd(int(*(*int32)(unsafe.Pointer(&data[0]))))
+			closePidfd(int(as[int32](data)))
 		}
 	}
+}
+
+const sizeofTimespec = int(unsafe.Sizeof(unix.Timespec{}))
+
+// as reads a C struct or integer. The data must be long enough, which its callers check.
+func as[T any](data []byte) T {
+	return *(*T)(unsafe.Pointer(unsafe.SliceData(data))) //nolint:gosec // see above; alignment is the kernel's
 }
 
 func closePidfd(fd int) {

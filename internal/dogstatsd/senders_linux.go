@@ -136,7 +136,7 @@ func byNumber(c *unix.Ucred) *sender {
 	if start == 0 {
 		return nil
 	}
-	return &sender{peer: peer, born: int64(start+1) * (1e9 / ticksPerSecond)}
+	return &sender{peer: peer, born: int64(start+1) * (1e9 / ticksPerSecond)} //nolint:gosec // centuries fit
 }
 
 // sentAt says that the process was there when a datagram with its number was

@@ -189,13 +189,16 @@ func (w *worker) deliver(packet []byte, kernel *Origin, t *transport) {
 
 func (w *worker) line(line []byte, kernel *Origin) {
 	s, p := w.s, &w.parser
-	kind, err := p.Parse(line)
-	if err != nil {
-		w.refuse(err, line, kernel)
+	kind, reason := p.Parse(line)
+	if reason != Parsed {
+		w.refuse(reason, line, kernel)
 		return
 	}
-	claim, tags := &p.Metric.Claim, p.Metric.Tags
+	var claim *Claim
+	var tags Tags
 	switch kind {
+	case KindMetric:
+		claim, tags = &p.Metric.Claim, p.Metric.Tags
 	case KindEvent:
 		claim, tags = &p.Event.Claim, p.Event.Tags
 	case KindCheck:
@@ -220,10 +223,9 @@ func (w *worker) line(line []byte, kernel *Origin) {
 	}
 }
 
-func (w *worker) refuse(err error, line []byte, kernel *Origin) {
-	reason, _ := errors.AsType[Reason](err)
+func (w *worker) refuse(reason Reason, line []byte, kernel *Origin) {
 	w.s.counts.refused[reason].Add(1)
 	if w.s.examples.add(reason, line, kernel) {
-		w.s.log.Debug("line refused", "reason", reason.Error(), "line", string(line), "container_id", kernel.Container)
+		w.s.log.Debug("line refused", "reason", reason.String(), "line", string(line), "container_id", kernel.Container)
 	}
 }

@@ -113,9 +113,9 @@ func (s *Server) serveConn(ctx context.Context, conn *peercred.Conn) {
 	var buf []byte
 	for {
 		var err error
-		buf, err = readFrame(r, buf, uint32(s.cfg.MaxPacket))
+		buf, err = readFrame(r, buf, s.cfg.MaxPacket)
 		if err != nil {
-			if err != io.EOF && ctx.Err() == nil {
+			if !errors.Is(err, io.EOF) && ctx.Err() == nil {
 				s.counts.stream.packets.Add(1)
 				s.counts.stream.truncated.Add(1)
 				s.log.Debug("stream broken off", "container_id", origin.Container, "error", err)

@@ -46,11 +46,13 @@ func (s *Server) Telemetry() []Sample {
 	c := &s.counts
 	for kind := range kinds {
 		for source := range sources {
-			add("dogstatsd.processed", c.processed[kind][source].Load(), "message_type:"+kind.String(), "state:ok", "origin:"+source.String())
+			add("dogstatsd.processed", c.processed[kind][source].Load(), "message_type:"+Kind(kind).String(), "state:ok", "origin:"+Source(source).String())
 		}
 	}
-	for reason := Reason(1); reason < reasons; reason++ {
-		add("dogstatsd.processed", c.refused[reason].Load(), "message_type:"+reason.kind().String(), "state:error", "reason:"+reason.Error())
+	for i := range reasons {
+		if r := Reason(i); r != Parsed {
+			add("dogstatsd.processed", c.refused[r].Load(), "message_type:"+r.kind().String(), "state:error", "reason:"+r.String())
+		}
 	}
 	add("dogstatsd.values_not_finite", c.notFinite.Load())
 	add("dogstatsd.origin_mismatches", c.mismatches.Load())
@@ -73,10 +75,10 @@ func (s *Server) Telemetry() []Sample {
 }
 
 func (r Reason) kind() Kind {
-	switch r {
-	case BadEventHeader, BadEventLength:
+	if r == BadEventHeader || r == BadEventLength {
 		return KindEvent
-	case BadCheck, BadStatus:
+	}
+	if r == BadCheck || r == BadStatus {
 		return KindCheck
 	}
 	return KindMetric
@@ -118,7 +120,7 @@ func (s *Server) Examples() []Refused {
 	defer s.examples.mu.Unlock()
 	var out []Refused
 	for _, r := range s.examples.last {
-		if r.Reason != 0 {
+		if r.Reason != Parsed {
 			out = append(out, r)
 		}
 	}
