@@ -56,7 +56,7 @@ func (e *Event) field(f []byte) {
 		e.Tags = f[1:]
 		return
 	}
-	if e.Claim.field(f) || len(f) < 2 || f[1] != ':' {
+	if e.claim(f) || len(f) < 2 || f[1] != ':' {
 		return
 	}
 	value := f[2:]
@@ -104,7 +104,7 @@ func (p *Parser) check(line []byte) Reason {
 		switch {
 		case len(f) > 0 && f[0] == '#':
 			c.Tags = f[1:]
-		case c.Claim.field(f), len(f) < 2 || f[1] != ':':
+		case c.claim(f), len(f) < 2 || f[1] != ':':
 		case f[0] == 'd':
 			if t, ok := parseTime(f[2:]); ok {
 				c.Time = t

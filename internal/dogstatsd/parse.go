@@ -167,7 +167,7 @@ func (m *Metric) field(f []byte) Reason {
 		}
 		m.Time = t
 	default:
-		m.Claim.field(f)
+		m.claim(f)
 	}
 	return Parsed
 }
@@ -185,8 +185,8 @@ func (m *Metric) shortField(f []byte) Reason {
 	return Parsed
 }
 
-// field takes what all kinds of messages have, and says whether it was that.
-func (c *Claim) field(f []byte) bool {
+// claim takes what all kinds of messages have, and says whether it was that.
+func (c *Claim) claim(f []byte) bool {
 	if len(f) < 2 {
 		return false
 	}
