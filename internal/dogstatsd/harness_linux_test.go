@@ -37,8 +37,13 @@ func TestMain(m *testing.M) {
 }
 
 // sendAndStay sends DSD_LINE so often, says so, and exits when its input ends
-// if it is to stay.
+// if it is to stay. If it is to wait, it does so for a byte of its input.
 func sendAndStay(path string) error {
+	if os.Getenv("DSD_WAIT") != "" {
+		if _, err := os.Stdin.Read(make([]byte, 1)); err != nil {
+			return err
+		}
+	}
 	c, err := net.Dial("unixgram", path)
 	if err != nil {
 		return err
@@ -243,13 +248,18 @@ func (x *rig) telemetry(name string, tags ...string) float64 {
 
 func needRoot(t *testing.T) {
 	t.Helper()
-	if os.Getuid() == 0 {
-		return
+	if os.Getuid() != 0 {
+		cannot(t, "needs root")
 	}
+}
+
+// cannot skips a test that the host is not made for, unless all are required.
+func cannot(t *testing.T, why string) {
+	t.Helper()
 	if os.Getenv("VITRINE_REQUIRE") != "" {
-		t.Fatal("needs root")
+		t.Fatal(why)
 	}
-	t.Skip("needs root")
+	t.Skip(why)
 }
 
 func openFiles(t *testing.T) int {
