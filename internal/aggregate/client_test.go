@@ -135,7 +135,7 @@ func client(t *testing.T, transport string, uid uint32, dir string) {
 		t.Fatal("copy the client")
 	}
 	cmd := exec.Command(exe)
-	cmd.Env = []string{"CLIENT_SENDS_TO=" + address}
+	cmd.Env = []string{"CLIENT_SENDS_TO=" + address, "GORACE=atexit_sleep_ms=0"} // the race detector waits a second else
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid, NoSetGroups: os.Getuid() != 0}}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)

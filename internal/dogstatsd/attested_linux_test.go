@@ -79,7 +79,7 @@ func (e *engine) cgroup(name string) (folders []string) {
 func (e *engine) process(cgroup, path, line string, flags uintptr, stay bool) *exec.Cmd {
 	e.t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = []string{"DSD_SEND_TO=" + path, "DSD_LINE=" + line, "DSD_TIMES=1", "DSD_WAIT=1"}
+	cmd.Env = []string{quickExit, "DSD_SEND_TO=" + path, "DSD_LINE=" + line, "DSD_TIMES=1", "DSD_WAIT=1"}
 	if stay {
 		cmd.Env = append(cmd.Env, "DSD_STAY=1")
 	}
