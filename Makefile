@@ -36,7 +36,7 @@ fuzz: ## Fuzz every target for FUZZTIME each (default 20s)
 plugin: ## Build the managed plugin into build/plugin (see scripts/plugin.sh)
 	@scripts/plugin.sh build $(BIN)/plugin
 
-demo: setup ## Show it all on a private Engine; ends by itself and leaves nothing running
+demo: ## Show it all on a private Engine; ends by itself and leaves nothing running
 	@scripts/demo.sh
 
 bench: setup ## Measure against named peers and floors; prints what docs/performance.md quotes

@@ -19,6 +19,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"vitrine/test/engine"
+	"vitrine/test/wait"
 )
 
 const socket = "/run/vitrine/docker/docker.sock"
@@ -221,12 +222,8 @@ func status(socket, path string, want int) error {
 // eventually repeats try until it returns nil, for 20 s.
 func eventually(t *testing.T, e *engine.Engine, try func() error) {
 	t.Helper()
-	err := try()
-	for deadline := time.Now().Add(20 * time.Second); err != nil; err = try() {
-		if time.Now().After(deadline) {
-			out, _ := e.DockerCommand(e.Socket, "logs", "gateway").CombinedOutput()
-			t.Fatalf("%v\nthe gateway says:\n%s", err, out)
-		}
-		time.Sleep(20 * time.Millisecond)
+	if err := wait.NoError(20*time.Second, try); err != nil {
+		out, _ := e.DockerCommand(e.Socket, "logs", "gateway").CombinedOutput()
+		t.Fatalf("%v\nthe gateway says:\n%s", err, out)
 	}
 }

@@ -91,7 +91,9 @@ members() {
 			find "$mount/$folder" -name cgroup.procs -exec cat {} + 2>/dev/null || true
 		done
 	done < <(cgroup_mounts)
-	read -r pid holder_ns <"$dir/state/holder" || return 0
+	# The kernel gives the number of a namespace that has ended to the next one: it is ours only while the holder is there.
+	pid=$(holder) || return 0
+	holder_ns=$(readlink "/proc/$pid/ns/mnt")
 	find /proc -maxdepth 3 -path '/proc/[0-9]*/ns/mnt' -lname "${holder_ns/[/\\[}" 2>/dev/null | cut -d/ -f3
 }
 
@@ -195,17 +197,20 @@ signal() {
 }
 
 stop() {
-	local pid pids deadline=$((SECONDS + 20))
+	local pid pids holder deadline=$((SECONDS + 20))
 	[ -d "$dir/state" ] || die "no engine in $dir"
+	holder=$(holder) || holder=
 	while :; do
 		pids=
-		for pid in $(members | sort -un); do if running "$pid"; then pids+=" $pid"; fi; done
+		for pid in $(members | sort -un); do if [ "$pid" != "$holder" ] && running "$pid"; then pids+=" $pid"; fi; done
 		[ -n "$pids" ] || break
 		[ $SECONDS -lt $deadline ] || die "these processes of $dir cannot be killed:$pids"
 		# shellcheck disable=SC2086 # one word a process
 		kill -s KILL $pids 2>/dev/null || true
 		sleep 0.02
 	done
+	if [ -n "$holder" ]; then kill -s KILL "$holder"; fi # last, see members
+	while [ -n "$holder" ] && running "$holder"; do sleep 0.02; done
 	until remove_cgroups; do
 		[ $SECONDS -lt $deadline ] || die "these cgroups cannot be removed: $(cgroup_folders)"
 		sleep 0.02

@@ -94,6 +94,17 @@ before() {
 	done
 }
 
+# elsewhere prints KEY=VALUE with sockets of the rehearsal's own; what is wrong stays wrong.
+elsewhere() {
+	case $1 in
+	VITRINE_LISTEN=) echo "$1next=unix:///run/$name-next/docker.sock,mode=0600" ;;
+	VITRINE_LISTEN=*) echo "${1//unix:\/\/\//unix:\/\/\/run\/$name-next\/}" ;;
+	VITRINE_ADMIN_SOCKET=) echo "$1/run/$name-next/admin.sock" ;;
+	VITRINE_ADMIN_SOCKET=/*) echo "${1/=/=\/run\/$name-next}" ;;
+	*) echo "$1" ;;
+	esac
+}
+
 # rehearse starts REF beside the running plugin, with its settings and KEY=VALUE..., but sockets of its own. What it
 # fetches is then here when the gap begins. Status 2: cannot be fetched.
 rehearse() {
@@ -102,9 +113,8 @@ rehearse() {
 	mapfile -t all < <(settings)
 	forget_rehearsal
 	"$docker" plugin install --disable --grant-all-permissions --alias "$name-next" "$ref" >/dev/null || return 2
-	for pair in "${all[@]}" "$@" 'VITRINE_LISTEN=next=unix:///run/vitrine-next/docker.sock,mode=0600' \
-		VITRINE_ADMIN_SOCKET=/run/vitrine-next/admin.sock; do
-		"$docker" plugin set "$name-next" "$pair" 2>/dev/null || say "the new version has no setting ${pair%%=*}"
+	for pair in "${all[@]}" "$@"; do
+		"$docker" plugin set "$name-next" "$(elsewhere "$pair")" 2>/dev/null || say "the new version has no setting ${pair%%=*}"
 	done
 	"$docker" plugin enable "$name-next" >/dev/null && "$docker" plugin disable -f "$name-next" >/dev/null
 }
@@ -119,13 +129,24 @@ change() {
 	esac
 }
 
+# put_back tries again: for a moment after a plugin did not start, dockerd refuses to start another under its id.
+put_back() {
+	local deadline=$(($(now_ms) + 15000))
+	"$docker" plugin disable -f "$name" >/dev/null 2>&1 || true
+	until change "${old[@]}" && bring_back; do
+		[ "$(now_ms)" -lt "$deadline" ] || return 1
+		"$docker" plugin disable -f "$name" >/dev/null 2>&1 || true
+		sleep 0.2
+	done
+}
+
 # bring_back enables the plugin and makes dockerd ask it.
 bring_back() {
 	"$docker" plugin enable "$name" >/dev/null && kill -HUP "$pid" && asked_within 5
 }
 
 # before the gap
-exec 9<"$0"
+exec 9<"$(dirname "$socket")" # one run an Engine
 flock -n 9 || die "another run is under way"
 [ "$(setting '{{.Enabled}}' 2>/dev/null)" = true ] || die "there is no enabled plugin $name"
 named_in_config || die "$(config_file) does not name $name in authorization-plugins: a SIGHUP would drop it. Nothing was changed"
@@ -160,8 +181,7 @@ fi
 if ! { change "$@" && bring_back; }; then
 	result=1
 	say "the change failed; putting back ${old[*]}" >&2
-	"$docker" plugin disable -f "$name" >/dev/null 2>&1 || true
-	if ! { change "${old[@]}" && bring_back; }; then
+	if ! put_back; then
 		cat >&2 <<-END
 			reconfigure: dockerd does NOT ask $name now, and every request on dockerd's sockets passes undecided.
 			  If dockerd still runs (process $pid):

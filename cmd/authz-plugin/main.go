@@ -65,7 +65,7 @@ func run(ctx context.Context, args []string, std streams) int {
 	root.SetErr(std.err)
 	root.SetArgs(args)
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(serveCommand(std), evalCommand(std), policyCommand(std), operationsCommand(std), versionCommand(std))
+	root.AddCommand(serveCommand(std), evalCommand(std), policyCommand(std), operationsCommand(std), versionCommand(std)) //nolint:contextcheck // cobra hands ctx on, as cmd.Context()
 
 	err := root.ExecuteContext(ctx)
 	if err == nil {

@@ -32,7 +32,7 @@ func TestScripts(t *testing.T) {
 	}})
 }
 
-// exitStatus runs a command and compares its exit status: status 2 authz-plugin serve …
+// exitStatus runs a command and compares its exit status: status 2 authz-plugin serve.
 func exitStatus(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: status CODE command args…")

@@ -187,7 +187,7 @@ func stringsOf(n *yaml.Node) ([]string, error) {
 					return nil, err
 				}
 				out = append(out, spec)
-			default:
+			case yaml.DocumentNode, yaml.SequenceNode, yaml.AliasNode:
 				return nil, fmt.Errorf("line %d: want a string or a mapping", item.Line)
 			}
 		}
@@ -201,6 +201,7 @@ func stringsOf(n *yaml.Node) ([]string, error) {
 			out = append(out, n.Content[i].Value+"="+n.Content[i+1].Value)
 		}
 		return out, nil
+	case yaml.DocumentNode, yaml.AliasNode:
 	}
 	return nil, fmt.Errorf("line %d: want a value, a list or a mapping", n.Line)
 }

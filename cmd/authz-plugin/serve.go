@@ -64,7 +64,7 @@ SIGHUP changes nothing: policies are reloaded when their files change.`,
 func serve(ctx context.Context, s *settings, std streams) error {
 	signal.Ignore(syscall.SIGHUP)
 	log := slog.New(slog.NewTextHandler(std.err, &slog.HandlerOptions{Level: s.logLevel}))
-	p, err := build(s, log, std)
+	p, err := build(ctx, s, log, std)
 	if err != nil {
 		return err
 	}
@@ -108,7 +108,7 @@ func (p *parts) close() {
 
 // build connects the parts and opens every socket, so that serve is ready when
 // it returns.
-func build(s *settings, log *slog.Logger, std streams) (_ *parts, err error) {
+func build(ctx context.Context, s *settings, log *slog.Logger, std streams) (_ *parts, err error) {
 	p := &parts{settings: s, log: log}
 	defer func() {
 		if err != nil {
@@ -122,10 +122,10 @@ func build(s *settings, log *slog.Logger, std streams) (_ *parts, err error) {
 	if err := p.buildAudit(std); err != nil {
 		return nil, err
 	}
-	if err := p.buildDoors(); err != nil {
+	if err := p.buildDoors(ctx); err != nil {
 		return nil, err
 	}
-	return p, p.buildAdmin()
+	return p, p.buildAdmin(ctx)
 }
 
 // buildPolicy loads the policy beside everything else: until it is loaded, the
@@ -173,7 +173,7 @@ func openAudit(name string, std streams) (io.Writer, error) {
 type lateTransport struct{ http.RoundTripper }
 
 // buildDoors connects who is calling with what may be done, and opens the doors.
-func (p *parts) buildDoors() error {
+func (p *parts) buildDoors(ctx context.Context) error {
 	s := p.settings
 	proc := procfs.New(os.DirFS(s.proc))
 	self := &lateTransport{}
@@ -188,13 +188,13 @@ func (p *parts) buildDoors() error {
 		Identifier: p.ids, Policy: p.engine, Record: p.record, Mode: s.mode,
 		OwnContainer: attestor.OwnContainer,
 	})
-	if err := p.buildGateway(); err != nil {
+	if err := p.buildGateway(ctx, attestor.Group); err != nil {
 		return err
 	}
 	self.RoundTripper = p.gateway.SelfTransport()
 	p.inventory.OnDie(p.gateway.CloseContainer)
 	p.run = append(p.run, p.inventory.Run)
-	return p.buildPlugin()
+	return p.buildPlugin(ctx)
 }
 
 // record is where every verdict ends. Our own calls are counted only.
@@ -205,7 +205,7 @@ func (p *parts) record(r audit.Record) {
 	p.metrics.Observe(r)
 }
 
-func (p *parts) buildGateway() error {
+func (p *parts) buildGateway(ctx context.Context, callerOf func(*peercred.Peer) string) error {
 	s := p.settings
 	cfg := gateway.Config{
 		Dial: func(ctx context.Context) (net.Conn, error) {
@@ -213,10 +213,10 @@ func (p *parts) buildGateway() error {
 			return d.DialContext(ctx, "unix", s.upstream)
 		},
 		Upstream: s.upstream, Authorizer: p.steps, Tickets: p.tickets, RequirePlugin: s.requirePlugin,
-		Limits: s.limits, Logger: p.log,
+		Limits: s.limits, CallerOf: callerOf, Logger: p.log,
 	}
 	for _, l := range s.listeners {
-		ln, err := l.listen()
+		ln, err := l.listen(ctx)
 		if err != nil {
 			return err
 		}
@@ -232,26 +232,27 @@ func (p *parts) buildGateway() error {
 	return nil
 }
 
-func (l listener) listen() (net.Listener, error) {
+func (l listener) listen(ctx context.Context) (net.Listener, error) {
 	if l.path == "" {
-		ln, err := net.Listen("tcp", l.addr)
+		var lc net.ListenConfig
+		ln, err := lc.Listen(ctx, "tcp", l.addr)
 		if err != nil {
 			return nil, fmt.Errorf("listener %s: %w", l.name, err)
 		}
 		return ln, nil
 	}
-	ln, err := gateway.ListenUnix(l.path, l.mode, l.gid)
+	ln, err := gateway.ListenUnix(ctx, l.path, l.mode, l.gid)
 	if err != nil {
 		return nil, fmt.Errorf("listener %s: %w", l.name, err)
 	}
 	return ln, nil
 }
 
-func (p *parts) buildPlugin() error {
+func (p *parts) buildPlugin(ctx context.Context) error {
 	if p.tickets == nil {
 		return nil
 	}
-	ln, err := gateway.ListenUnix(p.settings.pluginSocket, 0o600, -1)
+	ln, err := gateway.ListenUnix(ctx, p.settings.pluginSocket, 0o600, -1)
 	if err != nil {
 		return fmt.Errorf("plugin socket: %w", err)
 	}
@@ -274,7 +275,7 @@ func (p *parts) gatewaySocket() string {
 	return "(none is configured: see --listen)"
 }
 
-func (p *parts) buildAdmin() error {
+func (p *parts) buildAdmin(ctx context.Context) error {
 	p.metrics = admin.NewMetrics(admin.Sources{Policy: p.engine.Status, Lost: p.records.Lost, Gauges: p.gauges()})
 	if p.settings.adminSocket == "" {
 		return nil
@@ -283,7 +284,7 @@ func (p *parts) buildAdmin() error {
 	if err := os.MkdirAll(filepath.Dir(p.settings.adminSocket), 0o700); err != nil {
 		return fmt.Errorf("admin socket: %w", err)
 	}
-	ln, err := gateway.ListenUnix(p.settings.adminSocket, 0o666, -1)
+	ln, err := gateway.ListenUnix(ctx, p.settings.adminSocket, 0o666, -1)
 	if err != nil {
 		return fmt.Errorf("admin socket: %w", err)
 	}
@@ -319,8 +320,11 @@ func number(b bool) float64 {
 func (p *parts) checks() []admin.Check {
 	return []admin.Check{
 		{Name: "policy", Run: func() error {
-			if s := p.engine.Status(); s.LastError != "" {
+			switch s := p.engine.Status(); {
+			case s.LastError != "":
 				return fmt.Errorf("refused at %s, revision %q decides: %s", s.LastErrorAt.UTC().Format("2006-01-02T15:04:05Z"), s.Revision, s.LastError)
+			case s.Revision == "":
+				return errors.New("none is loaded yet: everything is denied")
 			}
 			return nil
 		}},

@@ -217,7 +217,7 @@ func setListen(s *settings, v []string) error {
 	return errors.Join(wrong...)
 }
 
-// parseListener reads NAME=ADDRESS[,key=value]…
+// parseListener reads NAME=ADDRESS, and any number of ",key=value" behind it.
 func parseListener(spec string) (listener, error) {
 	l := listener{mode: 0o666, gid: -1, given: spec}
 	head, rest, _ := strings.Cut(spec, ",")

@@ -64,8 +64,9 @@ func New(o Options) *Server {
 	mux.HandleFunc("GET /decisions", s.decisions)
 	s.http = &http.Server{
 		Handler: s.guard(mux), ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 16 << 10,
-		ErrorLog:    slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
-		ConnContext: connection,
+		DisableGeneralOptionsHandler: true, // it would answer anybody
+		ErrorLog:                     slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
+		ConnContext:                  connection,
 	}
 	return s
 }

@@ -83,6 +83,10 @@ type Attestor struct {
 	cgroupsAlone bool
 	places       places
 
+	// Of procfs; fixtures of tests have none of it.
+	withinPIDs func(pid int, outer string) (bool, error)
+	sameRoot   func(pid, other int) (bool, error)
+
 	overflowUID, overflowGID uint32
 }
 
@@ -93,6 +97,7 @@ func New(inv Inventory, opts Options) *Attestor {
 	if opts.Proc != nil {
 		a.proc = *opts.Proc
 	}
+	a.withinPIDs, a.sameRoot = a.proc.WithinPIDNamespace, a.proc.SameRoot
 	a.here = lookAround(a.proc)
 	a.overflowUID, a.overflowGID = a.proc.OverflowUID(), a.proc.OverflowGID()
 	a.known.containers = map[string]confirmed{}

@@ -77,10 +77,17 @@ func TestWho(t *testing.T) {
 		"Docker in Docker: the inner one is the outer one's": {func(w *world) {
 			w.container(web, 41, "/docker/"+web, containerNS(1))
 			w.process(42, "/docker/"+web+"/docker/"+evil, "user:[1] pid:[190] mnt:[290]")
+			w.parents["pid:[190]"] = "pid:[101]"
 		}, web},
 		"a sandbox with mounts of its own": {func(w *world) {
 			w.container(web, 41, "/docker/"+web, containerNS(1))
 			w.process(42, "/docker/"+web, "user:[8] pid:[190] mnt:[290]")
+			w.parents["pid:[190]"] = "pid:[180]"
+			w.parents["pid:[180]"] = "pid:[101]"
+		}, web},
+		"mounts of its own": {func(w *world) {
+			w.container(web, 41, "/docker/"+web, containerNS(1))
+			w.process(42, "/docker/"+web, "user:[1] pid:[101] mnt:[290]")
 		}, web},
 		"started a moment ago": {func(w *world) {
 			w.container(mon, 41, "/docker/"+mon, containerNS(1))
@@ -164,6 +171,33 @@ func TestWhoClosed(t *testing.T) {
 			w.container(mon, 40, "/docker/"+mon, containerNS(1))
 			w.container(evil, 42, "/docker/"+mon, containerNS(2))
 		}, "with the mount namespace of container " + evil},
+		"moved into another container's cgroup before we heard of it": {func(w *world) {
+			w.container(mon, 40, "/docker/"+mon, containerNS(1))
+			w.container(evil, 42, "/docker/"+mon, containerNS(2))
+			w.late(evil)
+			w.parents["pid:[102]"] = "pid:[2]"
+		}, "from elsewhere"},
+		"moved into another's with mounts of its own": {func(w *world) {
+			w.container(mon, 40, "/docker/"+mon, containerNS(1))
+			w.container(evil, 41, "/docker/"+evil, containerNS(2))
+			w.process(42, "/docker/"+mon, "user:[8] pid:[102] mnt:[290]")
+			w.parents["pid:[102]"] = "pid:[2]"
+		}, "from elsewhere"},
+		"moved into another's, both with the host's PIDs": {func(w *world) {
+			w.container(mon, 40, "/docker/"+mon, "user:[1] pid:[2] mnt:[201]")
+			w.container(evil, 42, "/docker/"+mon, "user:[1] pid:[2] mnt:[202]")
+			w.late(evil)
+		}, "whose PID namespace is the host's"},
+		"moved into another's, with PIDs in common": {func(w *world) {
+			w.container(mon, 40, "/docker/"+mon, containerNS(1))
+			w.container(evil, 41, "/docker/"+evil, "user:[1] pid:[101] mnt:[202]")
+			w.process(42, "/docker/"+mon, "user:[8] pid:[101] mnt:[290]")
+		}, "that of container " + evil + " too"},
+		"moved to / with the host's PIDs before we heard of it": {func(w *world) {
+			w.container(evil, 42, "/", "user:[1] pid:[2] mnt:[201]")
+			w.late(evil)
+			w.roots[42] = "overlay"
+		}, "root directory"},
 		"its init claims the folder of a service": {func(w *world) {
 			w.container(evil, 41, "/system.slice/ssh.service", containerNS(1))
 			w.process(42, "/system.slice/ssh.service", hostNS)

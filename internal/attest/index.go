@@ -18,6 +18,7 @@ type confirmed struct {
 	start     uint64 // init's start time, in clock ticks since boot
 	startedAt string // the Engine's
 	mount     string // init's mount namespace; "" if it could not be read
+	pids      string // init's PID namespace, likewise
 	// roots is the container's own cgroup by hierarchy. It lacks hierarchies in
 	// which init is in a cgroup that is nobody's, such as "/".
 	roots map[string]string
@@ -70,7 +71,10 @@ func (a *Attestor) observe(c docker.Container) {
 		x.unread[c.ID] = true
 		return
 	}
-	k := confirmed{id: c.ID, pid: c.Pid, start: init.Start, startedAt: c.StartedAt, mount: init.Namespaces.Mount}
+	k := confirmed{
+		id: c.ID, pid: c.Pid, start: init.Start, startedAt: c.StartedAt,
+		mount: init.Namespaces.Mount, pids: init.Namespaces.PID,
+	}
 	if k.mount == "" || k.mount != a.here.ref.Mount { // else the number is a host process's by now
 		k.roots = rootCgroups(c.ID, init.Cgroups, anywhere)
 	}
@@ -196,7 +200,7 @@ func (a *Attestor) judge(facts procfs.Process, absent map[string]bool) (id strin
 	if init, err := a.proc.Stat(c.pid); err != nil || init.Start != c.start || init.Dead() {
 		return "", Unknown, &askError{id: c.id}
 	}
-	if err := a.consistent(facts.Namespaces.Mount, c); err != nil {
+	if err := a.consistent(facts, c); err != nil {
 		return "", Unknown, err
 	}
 	return c.id, Container, nil
@@ -254,12 +258,11 @@ func strangers(path string, inside bool, absent map[string]bool) error {
 	return nil
 }
 
-// consistent holds a container that the cgroups name against mount namespaces. A
-// process that may write to the cgroup file system can move itself into another
-// container's cgroup, but takes its mount namespace along. One of its own is
-// in order: containers may make them.
-func (a *Attestor) consistent(mount string, c confirmed) error {
-	switch {
+// consistent holds a container that the cgroups name against namespaces. A process
+// that may write to the cgroup file system can move itself into another
+// container's cgroup, but takes its namespaces along.
+func (a *Attestor) consistent(facts procfs.Process, c confirmed) error {
+	switch mount := facts.Namespaces.Mount; {
 	case mount == "" || c.mount == "":
 		if a.cgroupsAlone {
 			return nil
@@ -269,11 +272,40 @@ func (a *Attestor) consistent(mount string, c confirmed) error {
 		return fmt.Errorf("in a cgroup of container %s with the mount namespace of the host", c.id)
 	case mount == c.mount:
 		return nil
+	case a.known.inMount(mount) != "":
+		return fmt.Errorf("in a cgroup of container %s with the mount namespace of container %s", c.id, a.known.inMount(mount))
 	}
-	if other := a.known.inMount(mount); other != "" {
-		return fmt.Errorf("in a cgroup of container %s with the mount namespace of container %s", c.id, other)
+	return a.ownMounts(facts, c)
+}
+
+// ownMounts confirms a process of a container that has a mount namespace of its
+// own: containers may make them. So may one that we have not heard of yet, which
+// then moves its first process here; but it cannot make one in this container's
+// PID namespace, unless it shares that with it.
+func (a *Attestor) ownMounts(facts procfs.Process, c confirmed) error {
+	if c.pids == a.here.ref.PID {
+		return fmt.Errorf("in a cgroup of container %s, whose PID namespace is the host's, with a mount namespace of its own", c.id)
 	}
-	return nil
+	if other := a.known.alsoInPIDs(c); other != "" {
+		return fmt.Errorf("in a cgroup of container %s, whose PID namespace is that of container %s too, with a mount namespace of its own", c.id, other)
+	}
+	if facts.Namespaces.PID == c.pids {
+		return nil
+	}
+	within, err := a.withinPIDs(facts.PID, c.pids)
+	if err == nil && !within {
+		err = fmt.Errorf("in a cgroup of container %s with mount and PID namespaces from elsewhere", c.id)
+	}
+	return err
+}
+
+func (x *index) alsoInPIDs(c confirmed) string {
+	for _, k := range x.containers {
+		if k.id != c.id && k.pids == c.pids {
+			return k.id
+		}
+	}
+	return ""
 }
 
 func (x *index) inMount(mount string) string {
@@ -288,7 +320,9 @@ func (x *index) inMount(mount string) string {
 // proveHost demands what only a process of the host itself has; cgroups outside
 // every container are established already. What remains is who shares the
 // host's user and PID namespaces and is in no container's mount namespace:
-// services with mounts of their own (PrivateTmp=yes), the Engine itself.
+// services with mounts of their own (PrivateTmp=yes), the Engine itself. Those
+// still have the host's root directory; the first process of a container that we
+// have not heard of yet has another one.
 func (a *Attestor) proveHost(facts procfs.Process) error {
 	switch ns, ref := facts.Namespaces, a.here.ref; {
 	case a.here.err != nil:
@@ -306,6 +340,10 @@ func (a *Attestor) proveHost(facts procfs.Process) error {
 		return fmt.Errorf("outside of every container's cgroup with the mount namespace of container %s", a.known.inMount(ns.Mount))
 	case a.known.blind():
 		return errors.New("in a mount namespace of its own, while some container's cannot be read")
+	default:
+		if err := a.hostRoot(facts.PID); err != nil {
+			return err
+		}
 	}
 	if a.here.cgroupNS {
 		for _, l := range facts.Cgroups {
@@ -315,6 +353,20 @@ func (a *Attestor) proveHost(facts procfs.Process) error {
 		}
 	}
 	return nil
+}
+
+// hostRoot demands the root directory of PID 1, or of kthreadd where that one's
+// cannot be read. (After a switch_root kthreadd still has the initramfs, which
+// no process of a container can have either.)
+func (a *Attestor) hostRoot(pid int) error {
+	same, err := a.sameRoot(pid, 1)
+	if err != nil {
+		same, err = a.sameRoot(pid, 2)
+	}
+	if err == nil && !same {
+		err = errors.New("in a mount namespace of its own with a root directory that is not the host's")
+	}
+	return err
 }
 
 // blind says that some running container's mount namespace is not known.

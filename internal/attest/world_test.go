@@ -20,10 +20,13 @@ type world struct {
 	engine map[string]docker.Container // what an inspect answers
 	held   map[string]docker.Container // what the inventory holds
 	hook   func(docker.Container)
-	ready  bool
-	down   bool // the daemon is blocked
-	asked  []string
-	onAsk  func() // while the daemon answers
+
+	parents map[string]string // of PID namespaces
+	roots   map[int]string    // root directories, by process; the host's is ""
+	ready   bool
+	down    bool // the daemon is blocked
+	asked   []string
+	onAsk   func() // while the daemon answers
 }
 
 const (
@@ -38,6 +41,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{
 		t: t, ready: true, proc: fstest.MapFS{},
 		engine: map[string]docker.Container{}, held: map[string]docker.Container{},
+		parents: map[string]string{}, roots: map[int]string{},
 	}
 	w.process(1, "/init.scope", hostNS)
 	w.process(2, "/", hostNS)
@@ -122,6 +126,14 @@ func (w *world) begin(opts Options) *Attestor {
 	p := procfs.New(w.proc)
 	opts.Proc = &p
 	a := New(w, opts)
+	a.withinPIDs = func(pid int, outer string) (bool, error) {
+		ns, err := p.Namespace(pid, "pid")
+		for err == nil && ns != outer && ns != "" {
+			ns = w.parents[ns]
+		}
+		return ns == outer, err
+	}
+	a.sameRoot = func(pid, other int) (bool, error) { return w.roots[pid] == w.roots[other], nil }
 	for _, c := range w.held {
 		w.hook(c)
 	}

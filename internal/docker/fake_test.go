@@ -251,12 +251,3 @@ func (e *engine) follow(inv *Inventory) {
 	go func() { defer close(done); _ = inv.Run(ctx) }()
 	e.t.Cleanup(func() { cancel(); <-done })
 }
-
-func eventually(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !is(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("still not: %s", what)
-		}
-	}
-}

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"vitrine/test/wait"
 )
 
 func known(inv *Inventory, ref string) func() bool {
@@ -27,18 +29,18 @@ func TestInventoryFollowsEvents(t *testing.T) {
 	var died []string
 	inv.OnDie(func(id string) { mu.Lock(); defer mu.Unlock(); died = append(died, id) })
 	e.follow(inv)
-	eventually(t, "ready", inv.Ready)
+	wait.Until(t, "ready", inv.Ready)
 	if c, ok := inv.Lookup("old"); !ok || c.Pid != 77 || c.Image != "busybox:1" || c.ImageID != "sha256:busybox:1" {
 		t.Errorf("a container from before: %+v, %v", c, ok)
 	}
 
 	e.run(2, "web", nil)
-	eventually(t, "web runs", running(inv, "web"))
+	wait.Until(t, "web runs", running(inv, "web"))
 	before, _ := inv.Lookup("web")
 
 	e.set(2, "shop", "busybox:1", 1002, nil)
 	e.event("rename", 2)
-	eventually(t, "renamed", known(inv, "/shop"))
+	wait.Until(t, "renamed", known(inv, "/shop"))
 	if known(inv, "web")() {
 		t.Error("the old name still finds it")
 	}
@@ -48,7 +50,7 @@ func TestInventoryFollowsEvents(t *testing.T) {
 
 	e.set(2, "shop", "busybox:1", 0, nil)
 	e.event("die", 2)
-	eventually(t, "stopped", not(running(inv, "shop")))
+	wait.Until(t, "stopped", not(running(inv, "shop")))
 	mu.Lock()
 	if !slices.Equal(died, []string{id(2)}) {
 		t.Errorf("died: %v", died)
@@ -56,7 +58,7 @@ func TestInventoryFollowsEvents(t *testing.T) {
 	mu.Unlock()
 	e.remove(2)
 	e.event("destroy", 2)
-	eventually(t, "removed", not(known(inv, id(2))))
+	wait.Until(t, "removed", not(known(inv, id(2))))
 	if len(inv.Running()) != 1 {
 		t.Errorf("running: %v", inv.Running())
 	}
@@ -89,15 +91,15 @@ func TestStreamCutAndEngineRestart(t *testing.T) {
 	died := make(chan string, 10)
 	inv.OnDie(func(id string) { died <- id })
 	e.follow(inv)
-	eventually(t, "ready", inv.Ready)
+	wait.Until(t, "ready", inv.Ready)
 
 	// While nobody listens, web restarts and another one comes.
 	e.down()
-	eventually(t, "not ready", func() bool { return !inv.Ready() })
+	wait.Until(t, "not ready", func() bool { return !inv.Ready() })
 	e.set(1, "web", "busybox:1", 4711, nil)
 	e.set(2, "new", "busybox:1", 4712, nil)
 	e.up()
-	eventually(t, "ready again", inv.Ready)
+	wait.Until(t, "ready again", inv.Ready)
 	if c, _ := inv.Lookup("web"); c.Pid != 4711 {
 		t.Errorf("web is %+v, and was restarted", c)
 	}
@@ -110,7 +112,7 @@ func TestStreamCutAndEngineRestart(t *testing.T) {
 
 	e.remove(2)
 	e.cut()
-	eventually(t, "forgotten after the stream was cut", not(known(inv, "new")))
+	wait.Until(t, "forgotten after the stream was cut", not(known(inv, "new")))
 }
 
 func TestStartsWithoutEngine(t *testing.T) {
@@ -126,7 +128,7 @@ func TestStartsWithoutEngine(t *testing.T) {
 	}
 	e.run(1, "web", nil)
 	e.up()
-	eventually(t, "ready", inv.Ready)
+	wait.Until(t, "ready", inv.Ready)
 }
 
 func TestBlockedAtStart(t *testing.T) {
@@ -136,12 +138,12 @@ func TestBlockedAtStart(t *testing.T) {
 	inv := e.inventory()
 	inv.timeout = 20 * time.Millisecond
 	e.follow(inv)
-	eventually(t, "asked again", func() bool { return e.count("/events") > 2 })
+	wait.Until(t, "asked again", func() bool { return e.count("/events") > 2 })
 	if inv.Ready() {
 		t.Error("ready while the daemon is blocked")
 	}
 	e.unblock()
-	eventually(t, "ready", inv.Ready)
+	wait.Until(t, "ready", inv.Ready)
 }
 
 func TestPingAndVersion(t *testing.T) {
@@ -202,7 +204,7 @@ func TestBlockedDaemonClosed(t *testing.T) {
 	e.run(1, "web", nil)
 	inv := e.inventory()
 	e.follow(inv)
-	eventually(t, "ready", inv.Ready)
+	wait.Until(t, "ready", inv.Ready)
 	e.block()
 	defer e.unblock()
 	began := time.Now()
@@ -284,14 +286,14 @@ func TestReconcileFindsWhatEventsMissed(t *testing.T) {
 	inv := e.inventory()
 	inv.period = 10 * time.Millisecond
 	e.follow(inv)
-	eventually(t, "ready", inv.Ready)
+	wait.Until(t, "ready", inv.Ready)
 	e.set(1, "shop", "busybox:1", 0, nil) // no events
 	e.set(2, "api", "busybox:1", 78, nil)
-	eventually(t, "renamed", known(inv, "shop"))
-	eventually(t, "stopped", not(running(inv, "shop")))
-	eventually(t, "appeared", running(inv, "api"))
+	wait.Until(t, "renamed", known(inv, "shop"))
+	wait.Until(t, "stopped", not(running(inv, "shop")))
+	wait.Until(t, "appeared", running(inv, "api"))
 	e.remove(2)
-	eventually(t, "removed", not(known(inv, "api")))
+	wait.Until(t, "removed", not(known(inv, "api")))
 }
 
 func TestWrongAnswersClosed(t *testing.T) {
@@ -309,7 +311,7 @@ func TestManyAtOnce(t *testing.T) {
 	inv.OnChange(func(Container) {})
 	inv.OnDie(func(string) {})
 	e.follow(inv)
-	eventually(t, "ready", inv.Ready)
+	wait.Until(t, "ready", inv.Ready)
 	var all sync.WaitGroup
 	for n := range 4 {
 		all.Go(func() {
@@ -323,5 +325,5 @@ func TestManyAtOnce(t *testing.T) {
 		})
 	}
 	all.Wait()
-	eventually(t, "all stopped", func() bool { return len(inv.Running()) == 0 })
+	wait.Until(t, "all stopped", func() bool { return len(inv.Running()) == 0 })
 }

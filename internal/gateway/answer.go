@@ -10,12 +10,18 @@ import (
 	"strings"
 
 	"vitrine/internal/operation"
+	"vitrine/internal/redact"
 )
 
 // answer passes the daemon's answer to the client: its status, its headers but
 // for those of the connection, its body. Trailers are dropped.
 func (t *task) answer(ex *exchange) {
-	if t.plan != nil && ex.res.StatusCode < 300 || t.tooNew(ex) {
+	redacted := t.plan != nil && ex.res.StatusCode < 300
+	switch {
+	case redacted && t.v.Operation.ID == events:
+		t.events(ex)
+		return
+	case redacted, t.tooNew(ex):
 		t.held(ex)
 		return
 	}
@@ -92,8 +98,7 @@ func (t *task) held(ex *exchange) {
 		doc = lowerVersions(doc)
 	}
 	if why != "" {
-		t.s.log.Warn("answer cannot be redacted", "operation", t.v.Operation.ID, "reason", why)
-		t.fail(http.StatusBadGateway, "vitrine: the answer has parts that must be blanked, and cannot be read: "+why)
+		t.unreadable(why)
 		return
 	}
 	res := ex.res
@@ -104,17 +109,72 @@ func (t *task) held(ex *exchange) {
 	_, _ = t.w.Write(doc) // a client that has gone needs no answer
 }
 
+// events passes a stream of events, each one blanked and flushed as soon as it
+// is complete. What cannot be read ends the stream.
+func (t *task) events(ex *exchange) {
+	if why := opaque(ex.res); why != "" {
+		t.unreadable(why)
+		return
+	}
+	ex.res.Header.Del("Content-Length")
+	t.head(ex.res, true)
+	err := copyEvents(t.w, t.plan.Events(ex, t.s.limits.RedactBytes))
+	if err == nil {
+		return
+	}
+	if errors.Is(err, redact.ErrNotJSON) || errors.Is(err, redact.ErrTooLong) {
+		t.s.log.Warn("stream of events cannot be redacted", "reason", err)
+	}
+	panic(http.ErrAbortHandler)
+}
+
+func copyEvents(w http.ResponseWriter, stream *redact.Events) error {
+	rc := http.NewResponseController(w)
+	for {
+		if err := rc.Flush(); err != nil { // first the head: events may be long in coming
+			return err
+		}
+		event, err := stream.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := w.Write(append(event, '\n')); err != nil {
+			return err
+		}
+	}
+}
+
+// unreadable answers that the daemon's answer cannot be redacted.
+func (t *task) unreadable(why string) {
+	t.s.log.Warn("answer cannot be redacted", "operation", t.v.Operation.ID, "reason", why)
+	t.fail(http.StatusBadGateway, "vitrine: the answer has parts that must be blanked, and cannot be read: "+why)
+}
+
+// opaque says why an answer cannot be looked into, "" if it can.
+func opaque(res *http.Response) string {
+	switch {
+	case res.Header.Get("Content-Encoding") != "":
+		return "it is compressed"
+	case !isJSON(res.Header.Get("Content-Type")):
+		return "its type is not JSON"
+	}
+	return ""
+}
+
 // read reads the whole answer, or says why it cannot be changed.
 func (t *task) read(ex *exchange) (doc []byte, why string) {
 	res, limit := ex.res, t.s.limits.RedactBytes
-	switch {
-	case res.Body == http.NoBody:
+	if res.Body == http.NoBody {
 		ex.eof = true
 		return nil, ""
-	case res.Header.Get("Content-Encoding") != "":
-		return nil, "it is compressed"
-	case !isJSON(res.Header.Get("Content-Type")):
-		return nil, "its type is not JSON"
+	}
+	why = opaque(res)
+	switch {
+	case why != "":
+		return nil, why
 	case res.ContentLength > limit:
 		return nil, fmt.Sprintf("it is over %d bytes", limit)
 	}

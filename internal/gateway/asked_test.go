@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"vitrine/internal/ticket"
+	"vitrine/test/wait"
 )
 
 func fastPings(c *Config) { c.PingEvery = 5 * time.Millisecond }
@@ -26,14 +27,14 @@ func TestAlarmWhenDockerdStopsAsking(t *testing.T) {
 	state := func(want bool) func() bool {
 		return func() bool { asked, known := g.srv.Asked(); return known && asked == want }
 	}
-	eventually(t, "dockerd to ask", state(true))
+	wait.Until(t, "dockerd to ask", state(true))
 	g.set(func() { g.noAsk = true })
-	eventually(t, "the alarm", state(false))
+	wait.Until(t, "the alarm", state(false))
 	if status, _ := g.do("GET", "/containers/json", "", ""); status != 200 {
 		t.Errorf("without require_plugin a request goes on: %d", status)
 	}
 	g.set(func() { g.noAsk = false })
-	eventually(t, "the alarm to end", state(true))
+	wait.Until(t, "the alarm to end", state(true))
 	mu.Lock()
 	defer mu.Unlock()
 	if len(calls) < 3 || !calls[0] || calls[1] || !calls[len(calls)-1] {
@@ -44,7 +45,7 @@ func TestAlarmWhenDockerdStopsAsking(t *testing.T) {
 // A request rings at once, without waiting for the next ping.
 func TestARequestRingsTheAlarm(t *testing.T) {
 	g := startHTTP(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "[]") }, func(c *Config) { c.PingEvery = time.Hour })
-	eventually(t, "the first ping", func() bool { asked, _ := g.srv.Asked(); return asked })
+	wait.Until(t, "the first ping", func() bool { asked, _ := g.srv.Asked(); return asked })
 	g.set(func() { g.noAsk = true })
 	_, _ = g.do("GET", "/containers/json", "", "")
 	if asked, known := g.srv.Asked(); asked || !known {
@@ -76,7 +77,7 @@ func TestAnswersThatProveNothing(t *testing.T) {
 // A ticket that was spent long ago says nothing of now.
 func TestOldAnswerDoesNotEndTheAlarmClosed(t *testing.T) {
 	g := startHTTP(t, nil, func(c *Config) { c.PingEvery = time.Hour })
-	eventually(t, "the first ping", func() bool { asked, _ := g.srv.Asked(); return asked })
+	wait.Until(t, "the first ping", func() bool { asked, _ := g.srv.Asked(); return asked })
 	pass := g.tickets.Issue(ticket.Entry{})
 	g.tickets.Take(pass)
 	g.srv.up.asked.no(time.Now())
@@ -105,7 +106,7 @@ func TestRequirePluginClosed(t *testing.T) {
 		t.Errorf("the daemon saw %v", seen)
 	}
 	g.set(func() { g.noAsk = false })
-	eventually(t, "dockerd to ask", func() bool { asked, _ := g.srv.Asked(); return asked })
+	wait.Until(t, "dockerd to ask", func() bool { asked, _ := g.srv.Asked(); return asked })
 	if status, _ := g.do("GET", "/containers/json", "", ""); status != 200 {
 		t.Errorf("when it asks: %d", status)
 	}

@@ -19,6 +19,7 @@ import (
 	"vitrine/internal/authz"
 	"vitrine/internal/policy"
 	"vitrine/internal/ticket"
+	"vitrine/test/wait"
 )
 
 // BenchmarkRequest compares a whole request through the gateway with an empty
@@ -130,7 +131,7 @@ func benchWays(b *testing.B, containers int) []*way {
 			c.Logger = slog.New(slog.DiscardHandler)
 			c.Authorizer = authz.New(authz.Options{Identifier: g, Policy: allowAll{}, Record: g.forget})
 		})
-		eventually(b, "the daemon", g.srv.Ready)
+		wait.Until(b, "the daemon", g.srv.Ready)
 		ways = append(ways, &way{name: name, conn: dialPath(b, g.sock)})
 	}
 	for _, w := range ways {

@@ -26,8 +26,8 @@
 // that dockerd may give without asking us (301, 4xx, 5xx) prove nothing, so a
 // ping of our own every ten seconds makes sure.
 //
-// It decides nothing, cannot redact a stream, and does not filter lists: an
-// obligation that it cannot meet is a denial. Answers, uploads and tunnels are
+// It decides nothing, redacts no stream but that of events, and does not filter
+// lists: an obligation that it cannot meet is a denial. Answers, uploads and tunnels are
 // neither buffered nor cut when idle; what bounds them is Limits. The caller
 // must keep the folders of the sockets out of others' reach (ListenUnix checks
 // this), raise the limit of open files above Limits.Connections twice over,
@@ -83,7 +83,8 @@ type Config struct {
 	// OnAsked is called when dockerd begins or ceases to ask the plugin. It must
 	// not block. It may be nil.
 	OnAsked func(asked bool)
-	// PingEvery is how often we ping the daemon ourselves; default 10 s.
+	// PingEvery is how often we ping the daemon ourselves; default 5 s, so that
+	// the alarm rings within 10 s though a ping may take its pingTimeout.
 	PingEvery time.Duration
 }
 
@@ -113,7 +114,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, errors.New("gateway: require_plugin needs the plugin's socket")
 	}
 	if cfg.PingEvery <= 0 {
-		cfg.PingEvery = 10 * time.Second
+		cfg.PingEvery = 5 * time.Second
 	}
 	if cfg.CallerOf == nil {
 		cfg.CallerOf = func(p *peercred.Peer) string { return fmt.Sprintf("uid:%d", p.UID) }

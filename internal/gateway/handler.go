@@ -132,16 +132,7 @@ func (t *task) obligations() {
 	// An answer's objects are not filtered by label yet. Filtering belongs
 	// beside redaction, in answer.go.
 	case len(d.Where) > 0:
-		t.deny("obligation", "it may only see objects with certain labels, and the gateway cannot filter by label")
-	case len(d.Redact) > 0 && (op.Carry != operation.CarryPlain || op.Access == operation.Stream):
-		t.deny("obligation", "the answer must be redacted, and a stream cannot be")
-	case len(d.Redact) > 0:
-		plan, err := redact.Compile(d.Redact, d.KeepEnv)
-		if err != nil {
-			t.deny("obligation", "the answer cannot be redacted as the policy asks: "+err.Error())
-			return
-		}
-		t.plan = plan
+		t.deny("it may only see objects with certain labels, and the gateway cannot filter by label")
 	case op.BodyState == operation.BodyInvalid, op.BodyState == operation.BodyWithheld,
 		op.BodyState == operation.BodyJSON && op.Canonical == nil:
 		t.badRequest("the body could not be judged, so it cannot be forwarded")
@@ -149,6 +140,27 @@ func (t *task) obligations() {
 		t.badRequest("this body is not JSON, but Content-Type says so")
 	case tunnels(op) && t.r.ContentLength != 0 && op.BodyState != operation.BodyJSON:
 		t.badRequest("this operation takes no body")
+	case len(d.Redact) > 0:
+		t.redaction()
+	}
+}
+
+// events is the one operation whose stream can be redacted.
+const events = "SystemEvents"
+
+// redaction prepares to blank what the decision names, or denies.
+func (t *task) redaction() {
+	op, d := t.v.Operation, &t.v.Decision
+	plan, err := redact.Compile(d.Redact, d.KeepEnv)
+	switch {
+	case err != nil:
+		t.deny("the answer cannot be redacted as the policy asks: "+err.Error())
+	case op.ID == events && redact.AsksForMore(op.Params["filters"]):
+		t.deny("events are shown without command lines and cannot be filtered by them: write event=exec_create, and nothing behind it")
+	case op.ID != events && (op.Carry != operation.CarryPlain || op.Access == operation.Stream):
+		t.deny("the answer must be redacted, and this stream cannot be")
+	default:
+		t.plan = plan
 	}
 }
 
@@ -157,7 +169,8 @@ func tunnels(op *operation.Operation) bool {
 	return op.Carry == operation.CarryHijack || op.Carry == operation.CarryUpgrade
 }
 
-func (t *task) deny(code, reason string) { t.v.Deny(http.StatusForbidden, code, reason) }
+// deny: the decision has an obligation that cannot be met.
+func (t *task) deny(reason string) { t.v.Deny(http.StatusForbidden, "obligation", reason) }
 
 func (t *task) badRequest(reason string) { t.v.Deny(http.StatusBadRequest, "bad-request", reason) }
 
@@ -168,6 +181,9 @@ func (t *task) outgoing() *outgoing {
 		method: op.Method, uri: op.URI,
 		header: operation.ForwardHeader(op, t.r.Header),
 		entry:  ticket.Entry{Method: op.Method, URI: op.URI, Caller: t.v.Caller.String()},
+	}
+	if t.plan != nil {
+		out.header.Del("Accept") // the daemon's own choice is JSON, which is what can be redacted
 	}
 	switch op.BodyState {
 	case operation.BodyJSON:

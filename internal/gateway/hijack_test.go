@@ -11,6 +11,7 @@ import (
 
 	"vitrine/internal/policy"
 	"vitrine/internal/ticket"
+	"vitrine/test/wait"
 )
 
 const (
@@ -211,7 +212,7 @@ func TestClientThatLeavesAHijackedStream(t *testing.T) {
 		}
 		_ = c.Close()
 		<-ended
-		eventually(t, "the tunnel to end", func() bool { return g.srv.Stats() == Stats{} })
+		wait.Until(t, "the tunnel to end", func() bool { return g.srv.Stats() == Stats{} })
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"vitrine/internal/peercred"
 	"vitrine/internal/ticket"
+	"vitrine/test/wait"
 )
 
 func limits(l Limits) option { return func(c *Config) { c.Limits = l } }
@@ -23,7 +24,7 @@ func TestConnectionsPerCallerAreLimited(t *testing.T) {
 	for range 3 {
 		g.dial()
 	}
-	eventually(t, "connections", func() bool { return g.srv.Stats().Connections == 3 })
+	wait.Until(t, "connections", func() bool { return g.srv.Stats().Connections == 3 })
 	b, _ := io.ReadAll(g.dial())
 	if answer := string(b); !strings.HasPrefix(answer, "HTTP/1.1 503 ") || !strings.Contains(answer, "too many connections") {
 		t.Errorf("answer %q", answer)
@@ -68,7 +69,7 @@ func TestStreamsPerCallerAreLimited(t *testing.T) {
 	for _, s := range streams {
 		_ = s.Close()
 	}
-	eventually(t, "streams to end", func() bool { return g.srv.Stats().Streams == 0 })
+	wait.Until(t, "streams to end", func() bool { return g.srv.Stats().Streams == 0 })
 	if status, _ := g.do("GET", "/_ping", "", ""); status != 200 {
 		t.Errorf("afterwards: %d", status)
 	}
@@ -110,7 +111,7 @@ func TestBigBodiesAtOneTimeAreLimited(t *testing.T) {
 	for range bigBodiesPerCaller {
 		_, _ = io.WriteString(g.dial(), half)
 	}
-	eventually(t, "the big bodies", func() bool { return g.srv.bigBody.len() == bigBodiesPerCaller })
+	wait.Until(t, "the big bodies", func() bool { return g.srv.bigBody.len() == bigBodiesPerCaller })
 	c := g.dial()
 	_, _ = io.WriteString(c, half)
 	if line, _ := bufio.NewReader(c).ReadString('\n'); !strings.HasPrefix(line, "HTTP/1.1 503 ") {
@@ -169,7 +170,7 @@ func TestClientThatNeverReadsHoldsNobodyUp(t *testing.T) {
 		c := g.dial()
 		_, _ = io.WriteString(c, "GET /containers/x/logs HTTP/1.1\r\nHost: d\r\n\r\n")
 	}
-	eventually(t, "the streams", func() bool { return g.srv.Stats().Streams == 10 })
+	wait.Until(t, "the streams", func() bool { return g.srv.Stats().Streams == 10 })
 	for range 20 {
 		if status, _ := g.do("GET", "/containers/json", "", ""); status != 200 {
 			t.Fatalf("another caller got %d", status)
@@ -244,5 +245,5 @@ func TestManyCallersAtOnceLeaveNothing(t *testing.T) {
 	g.recorded(2000)
 	client.CloseIdleConnections()
 	g.srv.up.pool.drop(0)
-	eventually(t, "descriptors to be closed", func() bool { return openFiles(t) <= before+1 })
+	wait.Until(t, "descriptors to be closed", func() bool { return openFiles(t) <= before+1 })
 }

@@ -15,6 +15,7 @@ import (
 	"vitrine/internal/identity"
 	"vitrine/internal/policy"
 	"vitrine/internal/ticket"
+	"vitrine/test/wait"
 )
 
 func TestRequestIsRebuiltFromTheOperation(t *testing.T) {
@@ -264,7 +265,7 @@ func TestDaemonThatIsNotThere(t *testing.T) {
 		_, _ = io.WriteString(w, "OK")
 	})}
 	go func() { _ = srv.Serve(l) }()
-	eventually(t, "the daemon", g.srv.Ready)
+	wait.Until(t, "the daemon", g.srv.Ready)
 	if status, body := g.do("GET", "/_ping", "", ""); status != 200 || body != "OK" {
 		t.Errorf("when it was up: %d %s", status, body)
 	}

@@ -23,7 +23,7 @@ import (
 // answers is never taken over, and nothing but a stale socket is replaced. The
 // socket comes into being in a folder that nobody else can enter and is moved
 // into place when its mode and group are set, so it is never open wider.
-func ListenUnix(path string, mode fs.FileMode, gid int) (net.Listener, error) {
+func ListenUnix(ctx context.Context, path string, mode fs.FileMode, gid int) (net.Listener, error) {
 	dir := filepath.Dir(path)
 	if err := makeFolder(dir); err != nil {
 		return nil, err
@@ -33,7 +33,7 @@ func ListenUnix(path string, mode fs.FileMode, gid int) (net.Listener, error) {
 		return nil, err
 	}
 	defer unlock()
-	if err := removeStale(path); err != nil {
+	if err := removeStale(ctx, path); err != nil {
 		return nil, err
 	}
 	private, err := os.MkdirTemp(dir, ".") // 0700
@@ -137,7 +137,7 @@ func lockFolder(dir string) (unlock func(), err error) {
 }
 
 // removeStale removes a socket that nobody answers on.
-func removeStale(path string) error {
+func removeStale(ctx context.Context, path string) error {
 	info, err := os.Lstat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -148,7 +148,7 @@ func removeStale(path string) error {
 		return fmt.Errorf("%s exists and is not a socket: it is left alone", path)
 	}
 	d := net.Dialer{Timeout: time.Second}
-	c, err := d.DialContext(context.Background(), "unix", path)
+	c, err := d.DialContext(ctx, "unix", path)
 	if err == nil {
 		_ = c.Close()
 		return fmt.Errorf("%s still answers: is another one running?", path)

@@ -23,7 +23,7 @@ import (
 func TestSocketIsNeverOpenWiderThanAsked(t *testing.T) {
 	dir := filepath.Join(newRig(t).dir, "sub")
 	path := filepath.Join(dir, "s.sock")
-	l, err := ListenUnix(path, 0o620, os.Getgid())
+	l, err := ListenUnix(t.Context(), path, 0o620, os.Getgid())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,12 +48,12 @@ func TestSocketIsNeverOpenWiderThanAsked(t *testing.T) {
 
 func TestPathThatAnswersIsNotTakenOverClosed(t *testing.T) {
 	path := newRig(t).sock
-	l, err := ListenUnix(path, 0o666, -1)
+	l, err := ListenUnix(t.Context(), path, 0o666, -1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	if _, err := ListenUnix(path, 0o666, -1); err == nil || !strings.Contains(err.Error(), "still answers") {
+	if _, err := ListenUnix(t.Context(), path, 0o666, -1); err == nil || !strings.Contains(err.Error(), "still answers") {
 		t.Errorf("second ListenUnix: %v", err)
 	}
 	c, err := net.Dial("unix", path)
@@ -71,7 +71,7 @@ func TestStaleSocketIsReplaced(t *testing.T) {
 	}
 	old.SetUnlinkOnClose(false)
 	_ = old.Close()
-	l, err := ListenUnix(path, 0o666, -1)
+	l, err := ListenUnix(t.Context(), path, 0o666, -1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +97,7 @@ func TestWhatIsNoSocketIsLeftAloneClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range []string{file, link, g.dir} {
-		if _, err := ListenUnix(path, 0o666, -1); err == nil {
+		if _, err := ListenUnix(t.Context(), path, 0o666, -1); err == nil {
 			t.Errorf("%s was replaced", path)
 		}
 	}
@@ -123,7 +123,7 @@ func TestFolderThatOthersCanWriteToClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, dir := range []string{wide, linked} {
-		if _, err := ListenUnix(filepath.Join(dir, "s"), 0o666, -1); err == nil {
+		if _, err := ListenUnix(t.Context(), filepath.Join(dir, "s"), 0o666, -1); err == nil {
 			t.Errorf("a socket was made in %s", dir)
 		}
 	}
@@ -194,7 +194,7 @@ func TestTLS(t *testing.T) {
 				}
 				var l net.Listener
 				if network == "unix" {
-					l, err = ListenUnix(filepath.Join(filepath.Dir(c.Upstream), "tls.sock"), 0o666, -1)
+					l, err = ListenUnix(t.Context(), filepath.Join(filepath.Dir(c.Upstream), "tls.sock"), 0o666, -1)
 				} else {
 					l, err = net.Listen("tcp", "127.0.0.1:0")
 				}

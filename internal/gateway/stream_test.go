@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"vitrine/internal/ticket"
+	"vitrine/test/wait"
 )
 
 func TestStreamsAreNotBuffered(t *testing.T) {
@@ -71,7 +72,7 @@ func TestClientThatLeavesEndsTheStream(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		t.Fatal("the daemon's side went on")
 	}
-	eventually(t, "descriptors to be closed", func() bool { return openFiles(t) <= before })
+	wait.Until(t, "descriptors to be closed", func() bool { return openFiles(t) <= before })
 	g.recorded(1)
 }
 
@@ -90,7 +91,7 @@ func TestClientThatLeavesBeforeTheAnswer(t *testing.T) {
 	if rec := g.recorded(1)[0]; rec.Status != 0 || !rec.Allow {
 		t.Errorf("audit record %+v", rec)
 	}
-	eventually(t, "tickets to be taken back", func() bool { return g.tickets.Len() == 0 })
+	wait.Until(t, "tickets to be taken back", func() bool { return g.tickets.Len() == 0 })
 }
 
 // 200 MB both ways must not be held anywhere.
@@ -215,7 +216,7 @@ func TestUploadThatTheDaemonRefuses(t *testing.T) {
 	if body, _ := io.ReadAll(res.Body); res.StatusCode != 404 || !strings.Contains(string(body), "no such") || !res.Close {
 		t.Errorf("%d %s, close %v", res.StatusCode, body, res.Close)
 	}
-	eventually(t, "the upload to end", func() bool { return g.srv.Stats().Streams == 0 })
+	wait.Until(t, "the upload to end", func() bool { return g.srv.Stats().Streams == 0 })
 }
 
 // Go's client, sending in chunks, hears the refusal and not a broken pipe.
@@ -249,7 +250,7 @@ func TestUploadThatBreaksOffClosed(t *testing.T) {
 			})
 			c := g.dial()
 			_, _ = io.WriteString(c, "PUT /containers/x/archive?path=/ HTTP/1.1\r\nHost: d\r\nContent-Type: application/x-tar\r\n"+head)
-			eventually(t, "the request to arrive", func() bool { return len(g.reached()) == 1 })
+			wait.Until(t, "the request to arrive", func() bool { return len(g.reached()) == 1 })
 			_ = c.CloseWrite()
 			if err := <-result; err == nil {
 				t.Error("the daemon took half a body for a whole one")

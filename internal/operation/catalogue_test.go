@@ -2,6 +2,7 @@ package operation
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -39,7 +40,7 @@ func refused(t testing.TB, req *Request) string {
 	if op != nil {
 		t.Fatalf("%s %s: an operation comes with the refusal %v", req.Method, req.URI, err)
 	}
-	r, ok := err.(*Refusal)
+	r, ok := errors.AsType[*Refusal](err)
 	if !ok || r.Code == "" || r.Reason == "" || r.Status == 0 {
 		t.Fatalf("%s %s: %#v is no complete refusal", req.Method, req.URI, err)
 	}
@@ -48,12 +49,10 @@ func refused(t testing.TB, req *Request) string {
 
 // bodyFor is the least body of an operation.
 func bodyFor(e *entry) string {
-	switch nodeTable[e.schema].kind {
-	case kindArray:
+	if nodeTable[e.schema].kind == kindArray {
 		return "[]"
-	default:
-		return "{}"
 	}
+	return "{}"
 }
 
 // TestEveryOperationOfEveryVersion asks for each operation that any API

@@ -5,6 +5,7 @@ import (
 	"encoding"
 	"encoding/json"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -113,8 +114,7 @@ func compareType(t *testing.T, at string, typ reflect.Type, schema uint16) {
 }
 
 func compareFields(t *testing.T, at string, typ reflect.Type, n *node) {
-	for i := range typ.NumField() {
-		f := typ.Field(i)
+	for f := range typ.Fields() {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if name == "-" || !f.IsExported() {
 			continue
@@ -195,14 +195,7 @@ func checkBody(t *testing.T, id string, body []byte) {
 // unseen gives what a create would do to the host by the daemon's reading and
 // not by ours.
 func unseen(op *Operation, req *container.CreateRequest) string {
-	has := func(h Hazard) bool {
-		for _, x := range op.Hazards {
-			if x == h {
-				return true
-			}
-		}
-		return false
-	}
+	has := func(h Hazard) bool { return slices.Contains(op.Hazards, h) }
 	host := req.HostConfig
 	if host == nil {
 		return ""

@@ -3,6 +3,7 @@ package operation
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"reflect"
 	"strings"
 	"testing"
@@ -76,7 +77,7 @@ func TestJSONClosed(t *testing.T) {
 		`{"X":[` + strings.Repeat("0,", 200000) + `0]}`: "body-complex",
 	} {
 		v, canonical, unknown, err := decodeJSON(in, create, nil)
-		s, ok := err.(*syntaxError)
+		s, ok := errors.AsType[*syntaxError](err)
 		if !ok || s.code != want {
 			t.Errorf("%.60s: %v, want %s", in, err, want)
 		}
@@ -88,7 +89,8 @@ func TestJSONClosed(t *testing.T) {
 	for i := range 100 {
 		many += `,"Y` + strings.Repeat("y", i) + `":0`
 	}
-	if _, _, _, err := decodeJSON(many+"}", create, nil); err == nil || err.(*syntaxError).code != "body-unknown-keys" {
+	_, _, _, err := decodeJSON(many+"}", create, nil)
+	if s, ok := errors.AsType[*syntaxError](err); !ok || s.code != "body-unknown-keys" {
 		t.Errorf("100 unknown keys: %v", err)
 	}
 }

@@ -60,7 +60,7 @@ func (o *Operation) judgeNamespaces(host map[string]any) {
 
 func (o *Operation) judgeConfinement(host map[string]any) {
 	o.hazardIf(HazardPrivileged, truth(host, "Privileged"))
-	o.hazardIf(HazardCap, present(host, "CapAdd"))
+	o.hazardIf(HazardCap, present(host, "CapAdd") || present(host, "Capabilities")) // the whole set, to Engine 19.03
 	o.hazardIf(HazardSysctl, present(host, "Sysctls"))
 	o.hazardIf(HazardRuntime, present(host, "Runtime") || present(host, "Annotations"))
 	if path := text(host, "InitPath"); path != "" { // mounted into the container

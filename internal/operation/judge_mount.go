@@ -2,6 +2,7 @@ package operation
 
 import (
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -83,6 +84,28 @@ func (o *Operation) judgeVolumeDriver(driver string, options map[string]any) {
 			}
 		}
 	}
+	if (driver == "" || driver == "local") && mountsAnywhere(options) {
+		o.hostPath("/")
+	}
+}
+
+// mountsAnywhere says that the local driver's options mount something of the
+// host that they do not name with a whole path: a device relative to the
+// daemon's working directory, or a file system that shows the host as it is
+// (proc) or is put together from other paths (overlay).
+func mountsAnywhere(options map[string]any) bool {
+	device, flags := text(options, "device"), strings.Split(text(options, "o"), ",")
+	bind := slices.Contains(flags, "bind") || slices.Contains(flags, "rbind") // whatever the type is
+	switch text(options, "type") {
+	case "nfs", "nfs4", "cifs", "smb3", "tmpfs":
+		if !bind {
+			return false
+		}
+	case "", "none", "bind", "ext2", "ext3", "ext4", "xfs", "btrfs", "vfat":
+	default:
+		return !bind || !strings.HasPrefix(device, "/")
+	}
+	return device != "" && !strings.HasPrefix(device, "/")
 }
 
 // hostPath notes a path of the host that is asked for. Symbolic links are not

@@ -27,6 +27,7 @@ func TestHazardsOfCreate(t *testing.T) {
 		`{"HostConfig":{"Privileged":null}}`:                                                                  "",
 		`{"HostConfig":{"CapAdd":["NET_ADMIN"]}}`:                                                             "cap",
 		`{"HostConfig":{"CapAdd":"ALL"}}`:                                                                     "cap",
+		`{"HostConfig":{"Capabilities":["CAP_SYS_ADMIN"]}}`:                                                   "cap",
 		`{"HostConfig":{"CapAdd":[],"CapDrop":["ALL"]}}`:                                                      "",
 		`{"HostConfig":{"Devices":[{"PathOnHost":"/dev/x"}]}}`:                                                "devices",
 		`{"HostConfig":{"Devices":[null]}}`:                                                                   "devices",
@@ -134,6 +135,12 @@ func TestHazardsElsewhere(t *testing.T) {
 		{"POST", "/volumes/create", `{"Driver":"nfs"}`, "volume-driver"},
 		{"POST", "/volumes/create", `{"DriverOpts":{"device":"tmpfs","type":"tmpfs"}}`, "volume-driver"},
 		{"POST", "/volumes/create", `{"DriverOpts":{"device":"/srv","o":"bind"}}`, "host-path volume-driver"},
+		{"POST", "/volumes/create", `{"DriverOpts":{"device":":/srv","type":"nfs","o":"addr=10.0.0.1"}}`, "host-path volume-driver"},
+		{"POST", "/volumes/create", `{"DriverOpts":{"device":"etc","o":"bind","type":"none"}}`, "engine-socket host-path vitrine-files volume-driver"},
+		{"POST", "/volumes/create", `{"DriverOpts":{"device":"../etc","o":"ro,rbind","type":"tmpfs"}}`, "engine-socket host-path vitrine-files volume-driver"},
+		{"POST", "/volumes/create", `{"DriverOpts":{"device":"dev/sda1","type":"ext4"}}`, "engine-socket host-path vitrine-files volume-driver"},
+		{"POST", "/volumes/create", `{"DriverOpts":{"device":"/srv","type":"proc"}}`, "engine-socket host-path vitrine-files volume-driver"},
+		{"POST", "/volumes/create", `{"DriverOpts":{"device":"overlay","type":"overlay","o":"lowerdir=etc:usr"}}`, "engine-socket host-path vitrine-files volume-driver"},
 		{"POST", "/volumes/create", `{"ClusterVolumeSpec":{"Group":"x"}}`, "volume-driver"},
 		{"PUT", "/volumes/v?version=1", `{"Spec":{"Availability":"drain"}}`, "volume-driver"},
 		{"POST", "/networks/create", `{"Name":"n","Driver":"bridge"}`, ""},
@@ -173,8 +180,10 @@ func TestHazardsElsewhere(t *testing.T) {
 func TestMintsAndEnters(t *testing.T) {
 	hub := "image:docker.io/library/%[1]s image:docker.io/%[1]s image:index.docker.io/library/%[1]s image:index.docker.io/%[1]s image:library/%[1]s image:%[1]s"
 	for _, c := range []struct{ method, uri, body, mints, enters string }{
-		{"POST", "/containers/create?name=/web", `{"Image":"a/b:1","Labels":{"k":"v","x=y":"z","n":null}}`,
-			"container-gid:* container-uid:* container:web image-id:* image:a/b label:k=v label:n=", ""},
+		{
+			"POST", "/containers/create?name=/web", `{"Image":"a/b:1","Labels":{"k":"v","x=y":"z","n":null}}`,
+			"container-gid:* container-uid:* container:web image-id:* image:a/b label:k=v label:n=", "",
+		},
 		{"POST", "/containers/create", `{"Image":"sha256:abc"}`, "container-gid:* container-uid:* image-id:*", ""},
 		{"POST", "/containers/x/rename?name=monitor", "", "container:monitor", ""},
 		{"POST", "/images/x/tag?repo=localhost:5000/x&tag=1", "", "image:localhost:5000/x", ""},
@@ -203,8 +212,10 @@ func TestMintsAndEnters(t *testing.T) {
 		{"GET", "/containers/web/logs", "", "", ""},
 		{"POST", "/containers/web/kill", "", "", ""},
 		{"POST", "/networks/n/connect", `{"container":"web"}`, "", "web"},
-		{"POST", "/containers/create", `{"HostConfig":{"PidMode":"container:a","NetworkMode":"container:b","IpcMode":"container:c","Cgroup":"container:d","VolumesFrom":["e:ro","/f"],"Links":["g:h"]}}`,
-			"container-gid:* container-uid:* image-id:*", "a b c d e f g"},
+		{
+			"POST", "/containers/create", `{"HostConfig":{"PidMode":"container:a","NetworkMode":"container:b","IpcMode":"container:c","Cgroup":"container:d","VolumesFrom":["e:ro","/f"],"Links":["g:h"]}}`,
+			"container-gid:* container-uid:* image-id:*", "a b c d e f g",
+		},
 	} {
 		op := mustParse(t, request(c.method, c.uri, c.body))
 		if got := strings.Join(op.Mints, " "); got != c.mints {
@@ -268,5 +279,42 @@ func BenchmarkParse(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// TestEveryKeyOfHostConfigIsJudgedClosed goes through the schema: a key of a
+// container's HostConfig is a hazard when it has a value, or was found harmless
+// and is listed here. A new one is neither.
+func TestEveryKeyOfHostConfigIsJudgedClosed(t *testing.T) {
+	harmless := strings.Fields(`AutoRemove BlkioDeviceReadBps BlkioDeviceReadIOps BlkioDeviceWriteBps BlkioDeviceWriteIOps
+		BlkioWeight BlkioWeightDevice CapDrop ConsoleSize ContainerIDFile CpuCount CpuPercent CpuPeriod CpuQuota
+		CpuRealtimePeriod CpuRealtimeRuntime CpuShares CpusetCpus CpusetMems DiskQuota Dns DnsOptions DnsSearch
+		IOMaximumBandwidth IOMaximumIOps Init Isolation KernelMemory KernelMemoryTCP Memory MemoryReservation MemorySwap
+		MemorySwappiness NanoCpus PidsLimit ReadonlyRootfs RestartPolicy ShmSize StorageOpt Tmpfs Ulimits Umask`)
+	values := map[string]string{ // where any value will not do
+		"Cgroup": `"container:a"`, "CgroupnsMode": `"host"`, "IpcMode": `"host"`, "NetworkMode": `"host"`, "PidMode": `"host"`, "UTSMode": `"host"`,
+		"Binds": `["/a:/b"]`, "LogConfig": `{"Type":"gelf"}`, "Mounts": `[{"Type":"bind","Source":"/a"}]`,
+	}
+	create, _ := find("POST", "/containers/create")
+	host := nodeTable[nodeTable[create.schema].property("HostConfig").node]
+	if host.props.hi-host.props.lo < 60 {
+		t.Fatalf("HostConfig has only %d keys", host.props.hi-host.props.lo)
+	}
+	for _, p := range propTable[host.props.lo:host.props.hi] {
+		value, ok := values[p.name]
+		if !ok {
+			value = map[nodeKind]string{
+				kindAny: `{"a":"b"}`, kindBool: `true`, kindString: `"x"`, kindNumber: `1`, kindStrings: `["x"]`,
+				kindMap: `{"a":null}`, kindObject: `{}`, kindArray: `["x"]`,
+			}[nodeTable[p.node].kind]
+		}
+		if nodeTable[p.node].kind == kindArray && !ok && nodeTable[nodeTable[p.node].elem].kind != kindString {
+			value = `[null]`
+		}
+		body := fmt.Sprintf(`{"HostConfig":{%q:%s}}`, p.name, value)
+		got := hazards(mustParse(t, request("POST", "/containers/create", body)))
+		if (got == "") != slices.Contains(harmless, p.name) {
+			t.Errorf("%s: hazards %q", body, got)
+		}
 	}
 }

@@ -119,7 +119,7 @@ type Request struct {
 
 // Refusal is a request that cannot be understood in exactly one way. It is
 // final: no policy is asked. It holds in audit mode too.
-type Refusal struct {
+type Refusal struct { //nolint:errname // a word of its own: what the parser says no with
 	Status int    // the HTTP status that the gateway answers: 400, 403 (unknown route), 413, 431
 	Code   string // short and stable, for audit and metrics, e.g. "path-not-canonical"
 	Reason string // for the person who reads it

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"vitrine/internal/procfs"
+	"vitrine/test/wait"
 
 	"go.uber.org/goleak"
 )
@@ -140,15 +141,6 @@ func copyFile(t *testing.T, from, to string) string {
 	return to
 }
 
-func eventually(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !is(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("still not: %s", what)
-		}
-	}
-}
-
 func TestOwnProcess(t *testing.T) {
 	l, path := listen(t)
 	client, err := net.Dial("unix", path)
@@ -186,7 +178,7 @@ func TestExitedPeerClosed(t *testing.T) {
 	if err := in.Close(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "a zombie is not alive", func() bool { return !p.Alive() })
+	wait.Until(t, "a zombie is not alive", func() bool { return !p.Alive() })
 	proc := procfs.New(os.DirFS("/proc"))
 	if s, err := proc.Stat(p.PID); err != nil || s.State != 'Z' {
 		t.Errorf("the child is %c, %v, and was to be a zombie", s.State, err)

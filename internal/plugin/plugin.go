@@ -100,7 +100,9 @@ func (d *Door) Serve(ctx context.Context, l net.Listener) error {
 		Protocols:         protocols,
 		TLSNextProto:      map[string]func(*http.Server, *tls.Conn, http.Handler){},
 		ReadHeaderTimeout: headerTimeout,
-		ErrorLog:          slog.NewLogLogger(d.cfg.Logger.Handler(), slog.LevelDebug),
+		// "OPTIONS *" is no question of dockerd's either.
+		DisableGeneralOptionsHandler: true,
+		ErrorLog:                     slog.NewLogLogger(d.cfg.Logger.Handler(), slog.LevelDebug),
 	}
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve(l) }()

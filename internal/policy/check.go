@@ -123,7 +123,7 @@ func formatFile(name string, mode FormatMode, w io.Writer) (same bool, err error
 		return false, err
 	}
 	opts := format.Opts{RegoVersion: ast.RegoV1}
-	if m.RegoVersion() == ast.RegoV0 {
+	if isV0(m) {
 		opts.RegoVersion = ast.RegoV0
 		opts.ParserOptions = &ast.ParserOptions{RegoVersion: ast.RegoV0}
 	}
@@ -138,6 +138,7 @@ func formatFile(name string, mode FormatMode, w io.Writer) (same bool, err error
 	case FormatDiff:
 		writeDiff(w, name, string(raw), string(out))
 		return false, nil
+	case FormatList: // its name is all
 	case FormatWrite:
 		info, err := os.Stat(name)
 		if err != nil {

@@ -19,58 +19,58 @@ import (
 // failed, and why. The rules misbehave only for a real request, so that they
 // pass the vetting.
 func TestAnswersClosed(t *testing.T) {
-	const real = `input.operation.id == "ContainerList"; input.request.uri == "/v1.41/containers/json"`
+	const asked = `input.operation.id == "ContainerList"; input.request.uri == "/v1.41/containers/json"`
 	tests := map[string]struct{ policy, reason string }{
 		"undefined": {
-			"allow := false if not x\n x if { " + real + " }",
+			"allow := false if not x\n x if { " + asked + " }",
 			"data.docker.authz.allow is undefined",
 		},
 		"string": {
-			"default allow := false\nallow := \"true\" if { " + real + " }",
+			"default allow := false\nallow := \"true\" if { " + asked + " }",
 			"data.docker.authz.allow is string, not a boolean",
 		},
 		"number": {
-			"default allow := false\nallow := 1 if { " + real + " }",
+			"default allow := false\nallow := 1 if { " + asked + " }",
 			"data.docker.authz.allow is number, not a boolean",
 		},
 		"null": {
-			"default allow := false\nallow := null if { " + real + " }",
+			"default allow := false\nallow := null if { " + asked + " }",
 			"data.docker.authz.allow is null, not a boolean",
 		},
 		"conflict": {
-			"default allow := false\nallow if { " + real + " }\nallow := false if { " + real + " }",
+			"default allow := false\nallow if { " + asked + " }\nallow := false if { " + asked + " }",
 			"conflicting values",
 		},
 		"error in a builtin": {
-			"default allow := false\nallow if { " + real + "; not deny }\ndeny if to_number(input.request.method) > 1",
+			"default allow := false\nallow if { " + asked + "; not deny }\ndeny if to_number(input.request.method) > 1",
 			"to_number",
 		},
 		"error in reasons": {
-			"default allow := false\nallow if { " + real + " }\nreasons contains r if { " + real + "; r := to_number(input.request.method) }",
+			"default allow := false\nallow if { " + asked + " }\nreasons contains r if { " + asked + "; r := to_number(input.request.method) }",
 			"to_number",
 		},
 		"admin is no boolean": {
-			"default allow := false\nallow if { " + real + " }\nadmin := \"yes\" if { " + real + " }",
+			"default allow := false\nallow if { " + asked + " }\nadmin := \"yes\" if { " + asked + " }",
 			"data.docker.authz.admin is string, not a boolean",
 		},
 		"redact is no set": {
-			"default allow := false\nallow if { " + real + " }\nredact := true",
+			"default allow := false\nallow if { " + asked + " }\nredact := true",
 			"data.docker.authz.redact is boolean, not a set of strings",
 		},
 		"redact is no pointer": {
-			"default allow := false\nallow if { " + real + " }\nredact contains \"Config.Env\"",
+			"default allow := false\nallow if { " + asked + " }\nredact contains \"Config.Env\"",
 			"no JSON pointer",
 		},
 		"keep_env holds numbers": {
-			"default allow := false\nallow if { " + real + " }\nkeep_env contains 1",
+			"default allow := false\nallow if { " + asked + " }\nkeep_env contains 1",
 			"data.docker.authz.keep_env holds number",
 		},
 		"where is no object": {
-			"default allow := false\nallow if { " + real + " }\nwhere := [\"a\"]",
+			"default allow := false\nallow if { " + asked + " }\nwhere := [\"a\"]",
 			"data.docker.authz.where is array",
 		},
 		"where holds numbers": {
-			"default allow := false\nallow if { " + real + " }\nwhere := {\"a\": 1}",
+			"default allow := false\nallow if { " + asked + " }\nwhere := {\"a\": 1}",
 			"data.docker.authz.where maps labels to more than strings",
 		},
 	}
@@ -126,11 +126,33 @@ func TestZeroDecisionClosed(t *testing.T) {
 }
 
 func TestNothingLoadedClosed(t *testing.T) {
-	d := New(Options{}).Decide(t.Context(), listing())
+	began := time.Now()
+	d := New(Options{Timeout: 50 * time.Millisecond}).Decide(t.Context(), listing())
 	if d.Allow || !d.Failed {
 		t.Fatalf("got %+v", d)
 	}
 	wantContains(t, d.Reasons[0], "no policy is loaded")
+	if took := time.Since(began); took < 50*time.Millisecond {
+		t.Errorf("denied after %s, without waiting for the first policy", took)
+	}
+}
+
+// Who asks between the start and the first policy is not refused for it.
+func TestFirstPolicyIsWaitedFor(t *testing.T) {
+	e := New(Options{Timeout: time.Minute})
+	answer := make(chan Decision)
+	go func() { answer <- e.Decide(context.Background(), listing()) }()
+	select {
+	case d := <-answer:
+		t.Fatalf("decided without a policy: %+v", d)
+	case <-time.After(20 * time.Millisecond):
+	}
+	if err := e.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if d := <-answer; d.Failed {
+		t.Errorf("got %+v", d)
+	}
 }
 
 func TestNoInputClosed(t *testing.T) {

@@ -47,13 +47,14 @@ func parse(files []file, caps *ast.Capabilities) (parsed, error) {
 			errs = append(errs, err)
 			continue
 		}
-		if v := m.RegoVersion(); v == ast.RegoV0 || v == ast.RegoV0CompatV1 {
-			out.lenient = true
-		}
+		out.lenient = out.lenient || isV0(m)
 		out.modules[f.name] = m
 	}
 	return out, errors.Join(errs...)
 }
+
+// isV0 reports whether a module is read as Rego v0, whatever it imports.
+func isV0(m *ast.Module) bool { return m.RegoVersionSpan().Min() == ast.RegoV0 }
 
 func parseFile(f file, caps *ast.Capabilities) (*ast.Module, error) {
 	opts := ast.ParserOptions{Capabilities: caps, ProcessAnnotation: true, RegoVersion: f.version}
@@ -104,7 +105,7 @@ func newCompiler(caps *ast.Capabilities) *ast.Compiler {
 }
 
 // Problem is something that is wrong with a policy, and where.
-type Problem struct {
+type Problem struct { //nolint:errname // a finding first, warnings too; an error when joined
 	File    string
 	Line    int    // 0 if unknown
 	Key     string // of data, e.g. "bindings.look"

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -92,8 +93,8 @@ func decodeData(f file, where map[string]position) (map[string]any, error) {
 	if !ok {
 		return nil, errors.New("the top level must be a mapping, e.g. `roles:`")
 	}
-	for i := len(f.prefix) - 1; i >= 0; i-- {
-		data = map[string]any{f.prefix[i]: data}
+	for _, key := range slices.Backward(f.prefix) {
+		data = map[string]any{key: data}
 	}
 	return data, nil
 }

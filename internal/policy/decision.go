@@ -5,8 +5,8 @@ import (
 	"vitrine/internal/operation"
 )
 
-// Input is what one decision is about. Its JSON form is DESIGN §3 and §4:
-// {"caller": …, "operation": …, "request": …}.
+// Input is what one decision is about. A policy sees it as
+// {"caller": …, "operation": …, "request": …}; InputJSON shows that.
 type Input struct {
 	Caller    *identity.Identity
 	Operation *operation.Operation

@@ -10,9 +10,6 @@ import (
 	"vitrine/internal/identity"
 )
 
-// Input is what one decision is about. A policy sees it as
-// {"caller": …, "operation": …, "request": …}; InputJSON shows that.
-
 // field is one value of the input: its place, and how it is taken from an Input.
 type field struct {
 	section string // "caller", "operation", "request"; "" for the top level
@@ -256,8 +253,8 @@ func (p projection) value(in *Input) (ast.Value, error) {
 
 // appendKey appends what a remembered decision is keyed on.
 func (p projection) appendKey(b []byte, in *Input) ([]byte, bool) {
-	ok := true
 	for i := range p {
+		var ok bool
 		if b, ok = p[i].value(in).appendKey(b, p[i].paths); !ok {
 			return b, false
 		}

@@ -27,7 +27,7 @@ func write(t testing.TB, dir, name, content string) string {
 	return path
 }
 
-// policyDir is a folder with files, given as name, content, name, content …
+// policyDir is a folder with files, given as name, content, name, content and so on.
 func policyDir(t testing.TB, files ...string) string {
 	t.Helper()
 	dir := t.TempDir()

@@ -70,6 +70,9 @@ type Engine struct {
 
 	loading sync.Mutex // held while a policy is loaded
 
+	first     chan struct{} // closed when the first attempt to load has ended
+	firstOnce sync.Once
+
 	mu        sync.Mutex // guards what follows
 	status    Status
 	attempted string // revision of the latest attempt, "" if the sources could not be read
@@ -84,7 +87,7 @@ func New(opts Options) *Engine {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Engine{opts: opts, log: opts.Logger}
+	return &Engine{opts: opts, log: opts.Logger, first: make(chan struct{})}
 }
 
 // Load reads, vets and swaps in the policy. On error the last good policy stays;
@@ -92,6 +95,7 @@ func New(opts Options) *Engine {
 func (e *Engine) Load(ctx context.Context) error {
 	e.loading.Lock()
 	defer e.loading.Unlock()
+	defer e.firstOnce.Do(func() { close(e.first) })
 	src, err := e.read()
 	return e.adopt(ctx, src, err)
 }
@@ -160,10 +164,15 @@ func (e *Engine) Status() Status {
 }
 
 // Decide answers in, from memory if the same was asked before. It never panics,
-// and returns after Options.Timeout at the latest. The slices and maps of the
-// Decision are shared: do not change them.
+// and returns after Options.Timeout at the latest; before the first Load has
+// ended it waits for that as long again, so that a restart refuses nobody. The
+// slices and maps of the Decision are shared: do not change them.
 func (e *Engine) Decide(ctx context.Context, in *Input) Decision {
 	gen := e.current.Load()
+	if gen == nil {
+		e.awaitFirst(ctx)
+		gen = e.current.Load()
+	}
 	if gen == nil {
 		return failed("", "no policy is loaded: "+e.whyNone())
 	}
@@ -171,6 +180,17 @@ func (e *Engine) Decide(ctx context.Context, in *Input) Decision {
 		return failed(gen.revision, "there is no operation to decide on")
 	}
 	return gen.decide(ctx, in)
+}
+
+// awaitFirst waits until the first attempt to load a policy has ended.
+func (e *Engine) awaitFirst(ctx context.Context) {
+	timer := time.NewTimer(e.opts.Timeout)
+	defer timer.Stop()
+	select {
+	case <-e.first:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 }
 
 func (e *Engine) whyNone() string {

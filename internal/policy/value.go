@@ -51,9 +51,9 @@ func (v value) native() any {
 			return []string{}
 		}
 		return v.list
-	default:
-		return v.tree
+	case kindTree:
 	}
+	return v.tree
 }
 
 // term is the value as Rego takes it.
@@ -63,9 +63,9 @@ func (v value) term() (*ast.Term, error) {
 		return ast.StringTerm(v.str), nil
 	case kindList:
 		return listTerm(v.list), nil
-	default:
-		return treeTerm(v.tree)
+	case kindTree:
 	}
+	return treeTerm(v.tree)
 }
 
 func listTerm(list []string) *ast.Term {
@@ -133,13 +133,13 @@ func (v value) appendKey(b []byte, paths [][]string) ([]byte, bool) {
 	case len(paths) == 0:
 		return appendTree(b, v.tree)
 	}
-	ok := true
 	for _, p := range paths {
 		found, exists := descend(v.tree, p)
 		if !exists {
 			b = append(b, '-')
 			continue
 		}
+		var ok bool
 		if b, ok = appendTree(b, found); !ok {
 			return b, false
 		}
@@ -163,7 +163,6 @@ func appendList(b []byte, list []string) []byte {
 }
 
 func appendTree(b []byte, v any) ([]byte, bool) {
-	ok := true
 	switch v := v.(type) {
 	case nil:
 		return append(b, 'n'), true
@@ -183,6 +182,7 @@ func appendTree(b []byte, v any) ([]byte, bool) {
 		b = append(b, '[')
 		b = binary.AppendUvarint(b, uint64(len(v)))
 		for _, e := range v {
+			var ok bool
 			if b, ok = appendTree(b, e); !ok {
 				return b, false
 			}
@@ -202,9 +202,9 @@ func appendTree(b []byte, v any) ([]byte, bool) {
 func appendObject[V any](b []byte, m map[string]V, member func([]byte, V) ([]byte, bool)) ([]byte, bool) {
 	b = append(b, '{')
 	b = binary.AppendUvarint(b, uint64(len(m)))
-	ok := true
 	for _, k := range slices.Sorted(maps.Keys(m)) {
 		b = appendString(b, k)
+		var ok bool
 		if b, ok = member(b, m[k]); !ok {
 			return b, false
 		}

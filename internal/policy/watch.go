@@ -97,14 +97,14 @@ func foldersOf(path string, dirs map[string]bool) {
 			break
 		}
 	}
-	real, err := filepath.EvalSymlinks(path)
+	target, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return
 	}
-	if real != path {
-		dirs[filepath.Dir(real)] = true
+	if target != path {
+		dirs[filepath.Dir(target)] = true
 	}
-	below(real, dirs, 0)
+	below(target, dirs, 0)
 }
 
 func below(dir string, dirs map[string]bool, depth int) {
@@ -117,9 +117,9 @@ func below(dir string, dirs map[string]bool, depth int) {
 		name := filepath.Join(dir, entry.Name())
 		switch {
 		case entry.Type()&fs.ModeSymlink != 0:
-			if real, err := filepath.EvalSymlinks(name); err == nil {
-				dirs[filepath.Dir(real)] = true
-				below(real, dirs, depth+1)
+			if target, err := filepath.EvalSymlinks(name); err == nil {
+				dirs[filepath.Dir(target)] = true
+				below(target, dirs, depth+1)
 			}
 		case entry.IsDir() && entry.Name()[0] != '.':
 			below(name, dirs, depth+1)

@@ -1,15 +1,15 @@
 package policy
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
+
+	"vitrine/test/wait"
 )
 
 const allowNothing = "default allow := false\n"
@@ -18,7 +18,7 @@ const allowNothing = "default allow := false\n"
 // what it logged.
 func watched(t *testing.T, opts Options) (e *Engine, log func() string) {
 	t.Helper()
-	var buf lockedBuffer
+	var buf wait.Buffer
 	opts.Logger = slog.New(slog.NewTextHandler(&buf, nil))
 	e = New(opts)
 	_ = e.Load(t.Context()) // a broken first policy is a situation too
@@ -34,35 +34,6 @@ func watched(t *testing.T, opts Options) (e *Engine, log func() string) {
 	return e, buf.String
 }
 
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
-
-// eventually polls, as files and the kernel take their time.
-func eventually(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	for !is() {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within 10 s: %s", what)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-}
-
 func lists(t *testing.T, e *Engine) func() bool {
 	return func() bool { return e.Decide(t.Context(), listing()).Allow }
 }
@@ -73,9 +44,9 @@ func TestWatchChange(t *testing.T) {
 	dir := policyDir(t, "authz.rego", module(allowNothing))
 	e, _ := watched(t, Options{Paths: []string{dir}})
 	write(t, dir, "authz.rego", module(allowList))
-	eventually(t, "the new policy decides", lists(t, e))
+	wait.Until(t, "the new policy decides", lists(t, e))
 	write(t, dir, "authz.rego", module(allowNothing))
-	eventually(t, "the old one again", not(lists(t, e)))
+	wait.Until(t, "the old one again", not(lists(t, e)))
 }
 
 func TestWatchBrokenPolicy(t *testing.T) {
@@ -83,7 +54,7 @@ func TestWatchBrokenPolicy(t *testing.T) {
 	e, log := watched(t, Options{Paths: []string{dir}})
 	revision := e.Status().Revision
 	write(t, dir, "authz.rego", module("allow if {"))
-	eventually(t, "the refusal is in the status", func() bool {
+	wait.Until(t, "the refusal is in the status", func() bool {
 		return strings.Contains(e.Status().LastError, "authz.rego:3")
 	})
 	wantContains(t, log(), "policy refused", "authz.rego:3")
@@ -91,7 +62,7 @@ func TestWatchBrokenPolicy(t *testing.T) {
 		t.Error("the last good policy does not decide any more")
 	}
 	write(t, dir, "authz.rego", module(allowNothing))
-	eventually(t, "the mended policy decides", not(lists(t, e)))
+	wait.Until(t, "the mended policy decides", not(lists(t, e)))
 }
 
 func TestWatchBrokenFirstPolicyClosed(t *testing.T) {
@@ -101,7 +72,7 @@ func TestWatchBrokenFirstPolicyClosed(t *testing.T) {
 		t.Fatalf("got %+v", d)
 	}
 	write(t, dir, "authz.rego", module(allowList))
-	eventually(t, "it decides once it is mended", lists(t, e))
+	wait.Until(t, "it decides once it is mended", lists(t, e))
 }
 
 // TestWatchEditor: editors write beside the file and rename over it.
@@ -117,7 +88,7 @@ func TestWatchEditor(t *testing.T) {
 					if err := os.Rename(beside, filepath.Join(dir, "authz.rego")); err != nil {
 						t.Fatal(err)
 					}
-					eventually(t, "the renamed policy decides", func() bool { return lists(t, e)() == (policy == allowList) })
+					wait.Until(t, "the renamed policy decides", func() bool { return lists(t, e)() == (policy == allowList) })
 				}
 			}
 		})
@@ -144,7 +115,7 @@ func TestWatchConfigMap(t *testing.T) {
 		t.Fatal("the first policy is not in force")
 	}
 	link("..2", "..data")
-	eventually(t, "the second policy decides", lists(t, e))
+	wait.Until(t, "the second policy decides", lists(t, e))
 }
 
 // TestWatchLinkedFolder: the path itself is a link that is turned.
@@ -161,9 +132,9 @@ func TestWatchLinkedFolder(t *testing.T) {
 	if err := os.Rename(link+".new", link); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the second policy decides", lists(t, e))
+	wait.Until(t, "the second policy decides", lists(t, e))
 	write(t, dir, "b/authz.rego", module(allowNothing))
-	eventually(t, "and is watched", not(lists(t, e)))
+	wait.Until(t, "and is watched", not(lists(t, e)))
 }
 
 func TestWatchFolderThatAppears(t *testing.T) {
@@ -174,14 +145,14 @@ func TestWatchFolderThatAppears(t *testing.T) {
 		t.Fatalf("status %+v", s)
 	}
 	write(t, dir, "authz.rego", module(allowNothing))
-	eventually(t, "the policy that appeared decides", not(lists(t, e)))
+	wait.Until(t, "the policy that appeared decides", not(lists(t, e)))
 
 	strict, _ := watched(t, Options{Paths: []string{filepath.Join(base, "other")}})
 	if d := strict.Decide(t.Context(), listing()); d.Allow || !d.Failed {
 		t.Fatalf("got %+v", d)
 	}
 	write(t, base, "other/sub/authz.rego", module(allowList))
-	eventually(t, "the policy that appeared decides", lists(t, strict))
+	wait.Until(t, "the policy that appeared decides", lists(t, strict))
 }
 
 // TestWatchGone: a policy that disappears changes nothing, but is said.
@@ -191,12 +162,12 @@ func TestWatchGone(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(dir, "p")); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "it is in the status", func() bool { return e.Status().LastError != "" })
+	wait.Until(t, "it is in the status", func() bool { return e.Status().LastError != "" })
 	if !lists(t, e)() {
 		t.Error("the last good policy does not decide any more")
 	}
 	write(t, dir, "p/authz.rego", module(allowNothing))
-	eventually(t, "it is back", not(lists(t, e)))
+	wait.Until(t, "it is back", not(lists(t, e)))
 }
 
 // TestWatchQuiet: what is not of the policy is not an occasion to load it again.
@@ -207,7 +178,7 @@ func TestWatchQuiet(t *testing.T) {
 		write(t, dir, "notes.txt", time.Now().String())
 	}
 	write(t, dir, "authz.rego", module(allowList))
-	eventually(t, "the new policy decides", lists(t, e))
+	wait.Until(t, "the new policy decides", lists(t, e))
 	if n := strings.Count(log(), "policy loaded"); n != 2 {
 		t.Errorf("loaded %d times, want 2:\n%s", n, log())
 	}

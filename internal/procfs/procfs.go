@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"strconv"
 	"strings"
 )
@@ -258,6 +259,20 @@ func (p FS) Namespace(pid int, kind string) (string, error) {
 		return "", fmt.Errorf("read %s namespace of pid %d: unexpected link %q", kind, pid, link)
 	}
 	return link, nil
+}
+
+// SameRoot says whether two processes have one root directory. It needs
+// CAP_SYS_PTRACE for most processes of others.
+func (p FS) SameRoot(a, b int) (bool, error) {
+	one, err := fs.Stat(p.root, strconv.Itoa(a)+"/root")
+	if err != nil {
+		return false, fmt.Errorf("read root directory of pid %d: %w", a, err)
+	}
+	other, err := fs.Stat(p.root, strconv.Itoa(b)+"/root")
+	if err != nil {
+		return false, fmt.Errorf("read root directory of pid %d: %w", b, err)
+	}
+	return os.SameFile(one, other), nil
 }
 
 // Process is what was true of one living process at one time.

@@ -7,7 +7,10 @@
 // identifier is written), one that is an RFC 3339 time becomes the zero time, a
 // number becomes 0, a bool false, an array [], an object {}; null stays. The
 // strings of an array under a key Env are "NAME=value": they become "NAME=",
-// or stay whole if the name is to be kept.
+// or stay whole if the name is to be kept. In a stream of events, where a
+// pointer /Action or /status ends (API before 1.52 has both), the string loses
+// only what the Engine appends to an action: see Action. It is all blanked if
+// another pointer, such as /*, ends there too.
 //
 // The answer is the daemon's, but containers, images and plugins choose much of
 // what is in it. So keys are compared as a Go client folds them ("env", "ENV"
@@ -17,7 +20,9 @@
 // is not blanked is copied byte for byte: numbers stay the tokens they were.
 //
 // It does not know which fields are secret, that is the policy's to say; and it
-// holds the whole document in memory, so the caller must bound its size.
+// holds the whole document, or one event, in memory, so the caller must bound
+// its size. What a request asks the daemon to filter by is not blanked: for
+// events the caller must refuse AsksForMore.
 package redact
 
 import (
@@ -89,22 +94,25 @@ func JSON(doc []byte, pointers, keepEnv []string) ([]byte, error) {
 
 // Apply returns doc without the values that the plan names. It does not change
 // doc. The error is ErrNotJSON.
-func (p *Plan) Apply(doc []byte) ([]byte, error) {
+func (p *Plan) Apply(doc []byte) ([]byte, error) { return p.apply(doc, false) }
+
+func (p *Plan) apply(doc []byte, event bool) ([]byte, error) {
 	if !json.Valid(doc) {
 		return nil, ErrNotJSON
 	}
-	w := walker{plan: p, in: doc, out: make([]byte, 0, len(doc))}
+	w := walker{plan: p, event: event, in: doc, out: make([]byte, 0, len(doc))}
 	w.value(w.start(), 0, false)
 	return append(w.out, w.in[w.kept:]...), nil
 }
 
 // walker goes once through a document that is known to be valid.
 type walker struct {
-	plan *Plan
-	in   []byte
-	at   int // the next byte to read
-	kept int // in[kept:at] has been read and is to be copied
-	out  []byte
+	plan  *Plan
+	event bool // the document is an event
+	in    []byte
+	at    int // the next byte to read
+	kept  int // in[kept:at] has been read and is to be copied
+	out   []byte
 }
 
 // set has one bit for each pointer that has matched so far.
@@ -127,7 +135,7 @@ func (w *walker) value(active set, depth int, env bool) {
 		return
 	}
 	if w.ends(active, depth) || (c != '{' && c != '[' && w.wildcardNext(active, depth)) {
-		w.blank(env)
+		w.blank(env, w.endsAtAction(active, depth))
 		return
 	}
 	switch c {
@@ -205,12 +213,16 @@ func (w *walker) wildcardNext(active set, depth int) bool {
 }
 
 // blank replaces the value that begins here.
-func (w *walker) blank(env bool) {
+func (w *walker) blank(env, action bool) {
 	w.out = append(w.out, w.in[w.kept:w.at]...)
 	from := w.at
-	if env && w.in[from] == '[' {
+	switch {
+	case env && w.in[from] == '[':
 		w.environment()
-	} else {
+	case action:
+		w.skip()
+		w.out = append(w.out, w.action(w.in[from:w.at])...)
+	default:
 		w.skip()
 		w.out = append(w.out, w.zero(w.in[from:w.at], env)...)
 	}

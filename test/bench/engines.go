@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"vitrine/test/engine"
+	"vitrine/test/wait"
 )
 
 // bench is three Engines, the processes in front of them, and the ways to ask.
@@ -98,9 +99,12 @@ func (b *bench) start(e *engine.Engine, name string, args ...string) error {
 	return nil
 }
 
+// patience is how long an engine or a plugin may take to come up.
+const patience = 30 * time.Second
+
 // usePlugin makes an engine ask the plugin named vitrine.
 func usePlugin(e *engine.Engine) error {
-	err := eventually(func() error { _, err := os.Stat(e.Path("/run/docker/plugins/vitrine.sock")); return err })
+	err := wait.NoError(patience, func() error { _, err := os.Stat(e.Path("/run/docker/plugins/vitrine.sock")); return err })
 	if err != nil {
 		return err
 	}
@@ -110,7 +114,7 @@ func usePlugin(e *engine.Engine) error {
 	if err := e.Hangup(); err != nil {
 		return err
 	}
-	return eventually(func() error {
+	return wait.NoError(patience, func() error {
 		if !strings.Contains(e.Log(), "Reloaded configuration") {
 			return errors.New("dockerd has not reloaded its configuration")
 		}
@@ -121,8 +125,8 @@ func usePlugin(e *engine.Engine) error {
 // settle waits until every variant answers a list.
 func (b *bench) settle() error {
 	for _, v := range b.variants {
-		err := eventually(func() error {
-			resp, err := engine.SocketClient(v.socket).Get("http://docker/containers/json") //nolint:noctx // a bench
+		err := wait.NoError(patience, func() error {
+			resp, err := engine.SocketClient(v.socket).Get("http://docker/containers/json")
 			if err != nil {
 				return err
 			}
@@ -138,24 +142,13 @@ func (b *bench) settle() error {
 	return nil
 }
 
-func eventually(f func() error) error {
-	deadline := time.Now().Add(30 * time.Second)
-	for {
-		err := f()
-		if err == nil || time.Now().After(deadline) {
-			return err
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-}
-
 // fill creates containers until every engine has n. They are not started: a list
 // of all costs the same, and the machine stays quiet.
 func (b *bench) fill(n int) error {
 	for ; b.containers < n; b.containers++ {
 		for _, e := range []*engine.Engine{b.bare, b.yes, b.ours} {
 			body := strings.NewReader(`{"Image":"bb:1","Cmd":["sleep","1"],"Labels":{"com.example.team":"bench"}}`)
-			resp, err := e.Client().Post(fmt.Sprintf("http://docker/containers/create?name=c%d", b.containers), "application/json", body) //nolint:noctx // a bench
+			resp, err := e.Client().Post(fmt.Sprintf("http://docker/containers/create?name=c%d", b.containers), "application/json", body)
 			if err != nil {
 				return err
 			}
@@ -174,7 +167,7 @@ func (b *bench) footprint() error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close() //nolint:errcheck // measured already
+	defer conn.Close()
 	v := &variant{conn: conn, r: bufio.NewReader(conn)}
 	for range 100_000 {
 		if _, err := v.ask([]byte("GET /_ping HTTP/1.1\r\nHost: docker\r\n\r\n")); err != nil {
@@ -216,9 +209,9 @@ func (b *bench) firstAnswer() (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // a temporary folder
+	defer os.RemoveAll(dir)
 	socket := dir + "/p.sock"
-	cmd := exec.Command(b.binary, "serve", "--plugin-socket", socket, "--listen", "", "--admin-socket", "", "--audit", "/dev/null", "--upstream", "unix://"+b.bare.Socket) //nolint:gosec,noctx // the program under test
+	cmd := exec.Command(b.binary, "serve", "--plugin-socket", socket, "--listen", "", "--admin-socket", "", "--audit", "/dev/null", "--upstream", "unix://"+b.bare.Socket)
 	start := time.Now()
 	if err := cmd.Start(); err != nil {
 		return 0, err
@@ -230,7 +223,7 @@ func (b *bench) firstAnswer() (time.Duration, error) {
 	}
 	client := engine.SocketClient(socket)
 	for time.Since(start) < 10*time.Second {
-		resp, err := client.Post("http://plugin/AuthZPlugin.AuthZReq", "application/json", bytes.NewReader(question)) //nolint:noctx // a bench
+		resp, err := client.Post("http://plugin/AuthZPlugin.AuthZReq", "application/json", bytes.NewReader(question))
 		if err != nil {
 			time.Sleep(time.Millisecond)
 			continue

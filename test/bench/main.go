@@ -86,7 +86,7 @@ func (b *bench) measure(title, uri string, n int) error {
 		if v.conn, err = net.Dial("unix", v.socket); err != nil {
 			return fmt.Errorf("%s: %w", v.name, err)
 		}
-		defer v.conn.Close() //nolint:errcheck // measured already
+		defer v.conn.Close()
 		v.r = bufio.NewReaderSize(v.conn, 64<<10)
 		v.times = make([]time.Duration, 0, n)
 	}

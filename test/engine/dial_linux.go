@@ -22,6 +22,18 @@ func (e *Engine) Dial(ctx context.Context, network, address string) (net.Conn, e
 	return conn, err
 }
 
+// Listen listens inside the engine's network namespace: for what the daemon, or a container on the host's network, is to
+// call.
+func (e *Engine) Listen(ctx context.Context, network, address string) (net.Listener, error) {
+	var l net.Listener
+	err := e.inNetwork(func() (err error) {
+		var c net.ListenConfig
+		l, err = c.Listen(ctx, network, address)
+		return err
+	})
+	return l, err
+}
+
 // inNetwork calls f on a thread that is in the engine's network namespace and is given up afterwards. A socket belongs
 // to the namespace of the thread that makes it; a literal address is dialled on the calling thread.
 func (e *Engine) inNetwork(f func() error) error {

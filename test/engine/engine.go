@@ -28,6 +28,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Options says how an engine starts.
@@ -159,8 +160,20 @@ func (e *Engine) WriteDaemonJSON(v map[string]any) error {
 	return os.WriteFile(e.Path("/etc/docker/daemon.json"), data, 0o644) //nolint:gosec // as the real one is
 }
 
-// Hangup sends dockerd SIGHUP. It reloads daemon.json some time after this returned; its log says "Reloaded".
-func (e *Engine) Hangup() error { return e.run("hup") }
+// Hangup sends dockerd SIGHUP and waits until its log says that it has read daemon.json again.
+func (e *Engine) Hangup() error {
+	const done = "Reloaded configuration"
+	before := strings.Count(e.Log(), done)
+	if err := e.run("hup"); err != nil {
+		return err
+	}
+	for deadline := time.Now().Add(30 * time.Second); strings.Count(e.Log(), done) == before; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			return errors.New("dockerd has not reloaded its configuration 30 s after SIGHUP")
+		}
+	}
+	return nil
+}
 
 // Restart ends dockerd with SIGTERM, waits, and starts it again with the same flags in the same namespaces.
 func (e *Engine) Restart() error {
@@ -169,6 +182,9 @@ func (e *Engine) Restart() error {
 	}
 	return e.Resume()
 }
+
+// SetFlags replaces the flags of an engine without TLS; dockerd has them from Restart or Resume on.
+func (e *Engine) SetFlags(flags ...string) { e.flags = flags }
 
 // Kill ends dockerd with SIGKILL; containers, namespaces and managed plugins stay.
 func (e *Engine) Kill() error { return e.run("kill") }

@@ -39,6 +39,8 @@ type Options struct {
 	Data, Rego string
 	// Alone runs a gateway without the plugin's socket.
 	Alone bool
+	// NotReady: Start does not wait, as the Engine does not run or the policy is no good.
+	NotReady bool
 }
 
 // Process is a running authz-plugin.
@@ -56,7 +58,8 @@ type Process struct {
 	ended chan struct{}
 }
 
-// Start starts it for one test and waits until the gateway and the policy are ready.
+// Start starts it for one test and waits until the gateway and the policy are ready,
+// unless the options say otherwise.
 func Start(tb testing.TB, o Options) *Process {
 	tb.Helper()
 	dir := o.Engine.Path("/etc/docker/vitrine")
@@ -81,7 +84,9 @@ func Start(tb testing.TB, o Options) *Process {
 			tb.Logf("authz-plugin's log:\n%s", p.Log())
 		}
 	})
-	p.WaitReady()
+	if !o.NotReady {
+		p.WaitReady()
+	}
 	return p
 }
 
@@ -140,39 +145,45 @@ type Health struct {
 }
 
 // Health asks the admin socket.
-func (p *Process) Health() (Health, error) {
+func (p *Process) Health() (Health, error) { return HealthAt(p.Admin) }
+
+// HealthAt asks the admin socket at path: of a managed plugin, which is no Process.
+func HealthAt(path string) (Health, error) {
 	var h Health
-	resp, err := p.get(p.Admin, "/healthz")
+	text, err := get(path, "/healthz")
 	if err != nil {
 		return h, err
 	}
-	defer resp.Body.Close() //nolint:errcheck // nothing to lose
-	return h, json.NewDecoder(resp.Body).Decode(&h)
+	return h, json.Unmarshal([]byte(text), &h)
 }
 
 // Metrics is the text of /metrics.
 func (p *Process) Metrics() string {
 	p.tb.Helper()
-	resp, err := p.get(p.Admin, "/metrics")
+	text, err := MetricsAt(p.Admin)
 	if err != nil {
 		p.tb.Fatal(err)
+	}
+	return text
+}
+
+// MetricsAt is the text of /metrics of the admin socket at path.
+func MetricsAt(path string) (string, error) { return get(path, "/metrics") }
+
+func get(socket, path string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://vitrine"+path, nil)
+	if err != nil {
+		return "", err
+	}
+	resp, err := engine.SocketClient(socket).Do(req)
+	if err != nil {
+		return "", err
 	}
 	defer resp.Body.Close() //nolint:errcheck // nothing to lose
 	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		p.tb.Fatal(err)
-	}
-	return string(text)
-}
-
-func (p *Process) get(socket, path string) (*http.Response, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	p.tb.Cleanup(cancel)
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://vitrine"+path, nil)
-	if err != nil {
-		return nil, err
-	}
-	return engine.SocketClient(socket).Do(req)
+	return string(text), err
 }
 
 // Pid is the process id of authz-plugin.

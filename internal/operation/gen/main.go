@@ -8,9 +8,9 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
-	"log"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,19 +23,19 @@ const oldest, newest = 25, 56
 const module = "github.com/moby/moby/api"
 
 func main() {
-	log.SetFlags(0)
-	if err := run("."); err != nil {
-		log.Fatal(err)
+	if err := run(context.Background(), "."); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
 }
 
-func run(dir string) error {
-	files, err := generate()
+func run(ctx context.Context, dir string) error {
+	files, err := generate(ctx)
 	if err != nil {
 		return err
 	}
 	for name, content := range files {
-		if err := os.WriteFile(filepath.Join(dir, name), content, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o644); err != nil { //nolint:gosec // sources
 			return err
 		}
 	}
@@ -43,8 +43,8 @@ func run(dir string) error {
 }
 
 // generate gives every generated file by its name, relative to the package.
-func generate() (map[string][]byte, error) {
-	out, err := exec.Command("go", "mod", "download", "-json", module).Output() // nothing, if it is there
+func generate(ctx context.Context) (map[string][]byte, error) {
+	out, err := exec.CommandContext(ctx, "go", "mod", "download", "-json", module).Output() // nothing, if it is there
 	if err != nil {
 		return nil, fmt.Errorf("find the module %s: %w", module, err)
 	}

@@ -10,7 +10,7 @@ import (
 // TestGeneratedFilesAreCurrent fails when a table or the module of the API
 // descriptions has changed and go generate was not run.
 func TestGeneratedFilesAreCurrent(t *testing.T) {
-	files, err := generate()
+	files, err := generate(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,8 +36,8 @@ func findProp(props []prop, name string) *int {
 
 func object(pairs ...any) *schema {
 	s := &schema{Kind: "object"}
-	for i := 0; i < len(pairs); i += 2 {
-		s.add(pairs[i].(string), pairs[i+1].(*schema))
+	for pair := range slices.Chunk(pairs, 2) {
+		s.add(pair[0].(string), pair[1].(*schema))
 	}
 	return s
 }
@@ -109,12 +109,12 @@ func (s *schema) key() string {
 
 // print writes a schema for a reader.
 func (s *schema) print(b *strings.Builder, indent string) {
-	name := s.Kind
+	b.WriteString(s.Kind)
 	for s.Elem != nil {
 		s = s.Elem
-		name += " of " + s.Kind
+		b.WriteString(" of " + s.Kind)
 	}
-	b.WriteString(name + "\n")
+	b.WriteString("\n")
 	for _, p := range s.Props {
 		b.WriteString(indent + p.Name + ": ")
 		p.Schema.print(b, indent+"  ")

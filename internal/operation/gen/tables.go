@@ -88,8 +88,10 @@ var undocumented = []*operation{
 	{ID: "BuildCancel", Method: "POST", Path: "/build/cancel", Resource: "build", Params: []param{{Name: "id"}}},
 	{ID: "Grpc", Method: "POST", Path: "/grpc", Resource: "build"},
 	{ID: "CheckpointList", Method: "GET", Path: "/containers/{id}/checkpoints", Resource: "containers", Params: []param{{Name: "dir"}}},
-	{ID: "CheckpointCreate", Method: "POST", Path: "/containers/{id}/checkpoints", Resource: "containers", Body: "json",
-		Schema: object("CheckpointID", leaf("string"), "CheckpointDir", leaf("string"), "Exit", leaf("bool"))},
+	{
+		ID: "CheckpointCreate", Method: "POST", Path: "/containers/{id}/checkpoints", Resource: "containers", Body: "json",
+		Schema: object("CheckpointID", leaf("string"), "CheckpointDir", leaf("string"), "Exit", leaf("bool")),
+	},
 	{ID: "CheckpointDelete", Method: "DELETE", Path: "/containers/{id}/checkpoints/{checkpoint}", Resource: "containers", Params: []param{{Name: "dir"}}},
 	{ID: "DebugVars", Method: "GET", Path: "/debug/vars", Resource: "debug"},
 	{ID: "DebugPprofIndex", Method: "GET", Path: "/debug/pprof/", Resource: "debug"},

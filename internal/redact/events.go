@@ -1,0 +1,133 @@
+package redact
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// ErrTooLong says that one event is over the limit.
+var ErrTooLong = errors.New("an event is over the limit")
+
+// Events reads a stream of events, GET /events, and blanks each of them.
+type Events struct {
+	plan  *Plan
+	in    io.LimitedReader
+	limit int64
+	dec   *json.Decoder
+}
+
+// Events reads from r. An event may have limit bytes; about twice as many are
+// held at the most.
+func (p *Plan) Events(r io.Reader, limit int64) *Events {
+	e := &Events{plan: p, in: io.LimitedReader{R: r}, limit: limit}
+	e.dec = json.NewDecoder(&e.in)
+	return e
+}
+
+// Next returns the next event as soon as its last byte has come: an object
+// without the values that the plan names. The error is io.EOF at the end of the
+// stream, ErrNotJSON for what is not an object, ErrTooLong, or the reader's.
+// After an error there is nothing more to be had.
+func (e *Events) Next() ([]byte, error) {
+	e.in.N = e.limit
+	var event json.RawMessage
+	err := e.dec.Decode(&event)
+	_, broken := errors.AsType[*json.SyntaxError](err)
+	switch {
+	case broken:
+		return nil, fmt.Errorf("%w: %w", ErrNotJSON, err)
+	case err != nil && e.in.N <= 0:
+		return nil, ErrTooLong
+	case err != nil:
+		return nil, err
+	case int64(len(event)) > e.limit:
+		return nil, ErrTooLong
+	case event[0] != '{':
+		return nil, ErrNotJSON
+	}
+	return e.plan.apply(event, true)
+}
+
+// Action is what remains of an event's action when it is blanked: the action
+// itself, without what the Engine appends to some behind a colon. Of an exec
+// that is the command line ("exec_create: mysql -psecret" becomes
+// "exec_create:"), of a health check it may be what the check printed; the
+// Engine's own words for health stay.
+func Action(s string) string {
+	switch s {
+	case "health_status: starting", "health_status: running", "health_status: healthy", "health_status: unhealthy":
+		return s
+	}
+	word, _, appended := strings.Cut(s, ":")
+	if !appended {
+		return s
+	}
+	return word + ":"
+}
+
+// AsksForMore reports whether a filter of events, as the query has it (an
+// object of objects or lists), names an action that Action would cut: the
+// answer to it, though blanked, would say what was cut. The Engine compares
+// beginnings of actions, so that a command could be guessed letter by letter.
+func AsksForMore(filters any) bool {
+	all, isObject := filters.(map[string]any)
+	if !isObject {
+		return filters != nil
+	}
+	switch actions := all["event"].(type) {
+	case nil:
+		return false
+	case map[string]any:
+		for action := range actions {
+			if Action(action) != action {
+				return true
+			}
+		}
+		return false
+	case []any:
+		for _, v := range actions {
+			if action, isString := v.(string); !isString || Action(action) != action {
+				return true
+			}
+		}
+		return false
+	default:
+		return true
+	}
+}
+
+// endsAtAction reports whether the pointers that lead here are those of an
+// event's action and no others.
+func (w *walker) endsAtAction(active set, depth int) bool {
+	if !w.event || depth != 1 {
+		return false
+	}
+	for i, p := range w.plan.pointers {
+		if active&(1<<i) == 0 {
+			continue
+		}
+		if len(p) != 1 || !strings.EqualFold(p[0], "Action") && !strings.EqualFold(p[0], "status") {
+			return false
+		}
+	}
+	return true
+}
+
+// action replaces an event's action. What is not a string is none.
+func (w *walker) action(v []byte) string {
+	if v[0] != '"' {
+		return w.zero(v, false)
+	}
+	s := decode(v)
+	if Action(s) == s {
+		return string(v)
+	}
+	b, err := json.Marshal(Action(s))
+	if err != nil {
+		return `""`
+	}
+	return string(b)
+}
