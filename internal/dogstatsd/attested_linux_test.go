@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -74,19 +75,27 @@ func (e *engine) cgroup(name string) (folders []string) {
 	return folders
 }
 
-// process runs a sender in a cgroup, with namespaces of its own. It returns when
-// the sender has sent, or has exited if it does not stay.
-func (e *engine) process(cgroup, path, line string, flags uintptr, stay bool) *exec.Cmd {
+// The ways to run a sender in a cgroup.
+var (
+	hosts     = []string{}                                  // in the namespaces of the host
+	elsewhere = []string{"unshare", "-p", "-m", "-f", "--"} // in namespaces of its own
+)
+
+// of runs a sender in the namespaces of a container, as docker exec does.
+func (e *engine) of(id string) []string {
+	pid := strconv.Itoa(e.containers[id].Pid)
+	return []string{"nsenter", "-p", "-m", "-t", pid, "--"}
+}
+
+// process runs a sender in a cgroup. It returns when the sender has sent, or has
+// exited if it does not stay.
+func (e *engine) process(cgroup, path, line string, how []string, stay bool) {
 	e.t.Helper()
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = []string{quickExit, "DSD_SEND_TO=" + path, "DSD_LINE=" + line, "DSD_TIMES=1", "DSD_WAIT=1"}
+	// The shell waits until it is in its cgroup.
+	cmd := exec.Command("/bin/sh", append([]string{"-c", `read go; exec "$@"`, "sh"}, append(how, os.Args[0])...)...)
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), quickExit, "DSD_SEND_TO=" + path, "DSD_LINE=" + line, "DSD_TIMES=1"}
 	if stay {
 		cmd.Env = append(cmd.Env, "DSD_STAY=1")
-	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: flags, Pdeathsig: syscall.SIGKILL}
-	if flags&unix.CLONE_NEWUSER != 0 {
-		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: 100000, Size: 1000}}
-		cmd.SysProcAttr.GidMappings = cmd.SysProcAttr.UidMappings
 	}
 	in, err1 := cmd.StdinPipe()
 	out, err2 := cmd.StdoutPipe()
@@ -108,19 +117,32 @@ func (e *engine) process(cgroup, path, line string, flags uintptr, stay bool) *e
 		if err := cmd.Wait(); err != nil {
 			e.t.Fatal(err)
 		}
-		return cmd
+		return
 	}
 	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
 		e.t.Fatalf("the sender did not send: %v", err)
 	}
 	e.t.Cleanup(func() { _ = in.Close(); _ = cmd.Wait() })
-	return cmd
 }
 
-// run starts a container; its init sends as well.
-func (e *engine) run(id, path string) {
+// run starts a container. Its init does nothing but stay.
+func (e *engine) run(id string) {
 	e.t.Helper()
-	init := e.process(id, path, "init:1|c", unix.CLONE_NEWPID|unix.CLONE_NEWNS, true)
+	init := exec.Command("/bin/cat")
+	init.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	in, err := init.StdinPipe()
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	if err := init.Start(); err != nil {
+		e.t.Fatal(err)
+	}
+	for _, dir := range e.cgroup(id) {
+		if err := os.WriteFile(filepath.Join(dir, "cgroup.procs"), fmt.Appendf(nil, "%d", init.Process.Pid), 0); err != nil {
+			e.t.Fatal(err)
+		}
+	}
+	e.t.Cleanup(func() { _ = in.Close(); _ = init.Wait() })
 	e.containers[id] = docker.Container{ID: id, Name: id[:3], Running: true, Pid: init.Process.Pid, StartedAt: "once"}
 	e.hook(e.containers[id])
 }
@@ -129,27 +151,29 @@ func (e *engine) run(id, path string) {
 // kernel, cgroups and attestation.
 func TestAdversaries(t *testing.T) {
 	web, db, ghost := strings.Repeat("a", 64), strings.Repeat("b", 64), strings.Repeat("c", 64)
-	const own = unix.CLONE_NEWPID | unix.CLONE_NEWNS
 	exited := web
 	if !kernelNamesExited(t) {
 		exited = "none"
 	}
+	inside := []string{"of web"}
 	for _, tt := range []struct {
 		name, cgroup, line string
-		flags              uintptr
+		how                []string
 		stay               bool
 		want               string
 	}{
-		{"a process of a container", web, "x:1|c", own, true, web},
-		{"deeper in a container", web + "/app", "x:1|c", own, true, web},
-		{"claims another's id", web, "x:1|c|c:ci-" + db, own, true, web},
-		{"exits at once", web, "x:1|c", own, false, exited},
-		{"exits at once, and claims", web, "x:1|c|c:ci-" + db, own, false, exited},
-		{"another user namespace", web, "x:1|c", own | unix.CLONE_NEWUSER, true, web},
-		{"a folder like a container's", ghost, "x:1|c|c:ci-" + db, own, true, "none"},
-		{"a folder like a container's, and exits", ghost, "x:1|c|c:ci-" + db, own, false, "none"},
-		{"a folder like a known container's", "user/docker-" + web + ".scope", "x:1|c", own, true, "none"},
-		{"in a container's cgroup from the host's mounts", web, "x:1|c", 0, true, "none"},
+		{"a process of a container", web, "x:1|c", inside, true, web},
+		{"deeper in a container", web + "/app", "x:1|c", inside, true, web},
+		{"claims another's id", web, "x:1|c|c:ci-" + db, inside, true, web},
+		{"exits at once", web, "x:1|c", inside, false, exited},
+		{"exits at once, and claims", web, "x:1|c|c:ci-" + db, inside, false, exited},
+		{"in another user and PID namespace", web, "x:1|c", append(inside, "unshare", "-U", "-p", "-m", "-f", "--"), true, web},
+		{"a folder like a container's", ghost, "x:1|c|c:ci-" + db, elsewhere, true, "none"},
+		{"a folder like a container's, and exits", ghost, "x:1|c|c:ci-" + db, elsewhere, false, "none"},
+		{"a folder like a known container's", "user/docker-" + web + ".scope", "x:1|c", elsewhere, true, "none"},
+		{"moved itself into another's cgroup", db, "x:1|c", inside, true, "none"},
+		{"in a container's cgroup with namespaces from elsewhere", web, "x:1|c", elsewhere, true, "none"},
+		{"in a container's cgroup from the host", web, "x:1|c", hosts, true, "none"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			e := newEngine(t)
@@ -177,9 +201,13 @@ func TestAdversaries(t *testing.T) {
 			}
 			ctx, cancel := context.WithCancel(t.Context())
 			done := make(chan error, 1)
-			e.run(web, cfg.Datagram.Path)
-			e.run(db, cfg.Datagram.Path)
-			e.process(tt.cgroup, cfg.Datagram.Path, tt.line, tt.flags, tt.stay)
+			e.run(web)
+			e.run(db)
+			how := tt.how
+			if len(how) > 0 && how[0] == "of web" {
+				how = append(e.of(web), how[1:]...)
+			}
+			e.process(tt.cgroup, cfg.Datagram.Path, tt.line, how, tt.stay)
 			go func() { done <- srv.Serve(ctx) }()
 			defer func() {
 				cancel()
@@ -187,10 +215,8 @@ func TestAdversaries(t *testing.T) {
 					t.Error(err)
 				}
 			}()
-			for _, got := range sink.wait(t, 3) {
-				if strings.HasPrefix(got, "count x") && got != "count x from "+tt.want {
-					t.Errorf("got %q, want it from %q", got, tt.want)
-				}
+			if got := sink.wait(t, 1)[0]; got != "count x from "+tt.want {
+				t.Errorf("got %q, want it from %q", got, tt.want)
 			}
 		})
 	}

@@ -37,13 +37,8 @@ func TestMain(m *testing.M) {
 }
 
 // sendAndStay sends DSD_LINE so often, says so, and exits when its input ends
-// if it is to stay. If it is to wait, it does so for a byte of its input.
+// if it is to stay.
 func sendAndStay(path string) error {
-	if os.Getenv("DSD_WAIT") != "" {
-		if _, err := os.Stdin.Read(make([]byte, 1)); err != nil {
-			return err
-		}
-	}
 	c, err := net.Dial("unixgram", path)
 	if err != nil {
 		return err
