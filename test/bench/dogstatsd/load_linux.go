@@ -139,7 +139,6 @@ func bare(args []string) error {
 			msgs[i].hdr.Control = &oobs[i*oob]
 			msgs[i].hdr.SetControllen(oob)
 		}
-		//nolint:gosec // as in the product
 		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&msgs[0])), batch, unix.MSG_WAITFORONE, 0, 0)
 		if errno == unix.EINTR {
 			continue

@@ -118,9 +118,9 @@ func (b *bench) measure(server string, size, lines int) (rate float64, err error
 	path := filepath.Join(b.dir, "dsd.sock")
 	_ = os.Remove(path)
 	const page = "127.0.0.1:19102"
-	cmd := exec.CommandContext(context.Background(), os.Args[0], server, path, strconv.Itoa(size), strconv.Itoa(lines)) //nolint:gosec // ourselves
+	cmd := exec.CommandContext(context.Background(), os.Args[0], server, path, strconv.Itoa(size), strconv.Itoa(lines))
 	if server == "statsd_exporter" {
-		cmd = exec.CommandContext(context.Background(), b.exporter, //nolint:gosec // named on our command line
+		cmd = exec.CommandContext(context.Background(), b.exporter,
 			"--statsd.listen-udp=", "--statsd.listen-tcp=", "--statsd.listen-unixgram="+path,
 			"--web.listen-address="+page, "--log.level=error")
 	}
@@ -146,7 +146,7 @@ func (b *bench) measure(server string, size, lines int) (rate float64, err error
 	}
 	time.Sleep(100 * time.Millisecond) // both sides settle before the clock starts
 	start := time.Now()
-	sender := exec.CommandContext(context.Background(), os.Args[0], "send", path, strconv.Itoa(size), strconv.Itoa(lines)) //nolint:gosec // ourselves
+	sender := exec.CommandContext(context.Background(), os.Args[0], "send", path, strconv.Itoa(size), strconv.Itoa(lines))
 	sender.Stderr = os.Stderr
 	if err := sender.Run(); err != nil {
 		return 0, fmt.Errorf("sender: %w", err)
