@@ -3,7 +3,7 @@ SHELL       := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 BIN         := build
 VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-LDFLAGS     := -s -w -X main.version=$(VERSION)
+LDFLAGS     := -s -w -X vitrine/internal/version.number=$(VERSION)
 TOOL        := go tool -modfile=scripts/tools.mod
 
 .DEFAULT_GOAL := help

@@ -30,8 +30,13 @@ var allowed = map[string][]string{
 	"internal/gateway":   {"authz", "identity", "operation", "ticket", "redact", "peercred"},
 	"internal/plugin":    {"authz", "identity", "operation", "ticket"},
 	"internal/admin":     {"audit", "policy", "identity", "peercred"},
+	"internal/cgroup":    {},
+	"internal/collect":   {"procfs", "cgroup", "docker"},
+	"internal/tag":       {"docker"},
 	"internal/dogstatsd": {"peercred", "attest"},
-	"internal/aggregate": {"dogstatsd"},
+	"internal/aggregate": {"collect", "dogstatsd", "tag", "cgroup", "docker"},
+	"internal/export":    {"aggregate", "collect", "dogstatsd", "tag"},
+	"internal/version":   {},
 	"rego":               {},
 }
 
@@ -39,7 +44,7 @@ var allowed = map[string][]string{
 var onlyIn = map[string][]string{
 	"github.com/open-policy-agent/opa":  {"internal/policy", "rego"},
 	"github.com/docker/go-plugins-help": {"internal/plugin"},
-	"github.com/spf13/cobra":            {"cmd/authz-plugin"},
+	"github.com/spf13/cobra":            {"cmd/authz-plugin", "cmd/monitor"},
 }
 
 // TestImports reads the sources, so that the test cache notices a new import.

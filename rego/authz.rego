@@ -143,43 +143,56 @@ denials contains reason if {
 #   that role, so the caller must hold it too.
 denials contains reason if {
 	understood
-	some principal in reached
 	some role, i
 	some one in flat(data.bindings[role][i])
-	stands_for(principal, one)
+	some principal in standing_for(one)
 	opens(data.bindings[role][i], one)
 	not role in roles
 	reason := sprintf("%s is bound to role %s, which the caller does not hold", [principal, role])
 }
 
-reached := array.concat(input.operation.mints, input.operation.enters)
+reached contains principal if some principal in input.operation.mints
+
+reached contains principal if some principal in input.operation.enters
+
+# Those that stand for others: "*" and "kind:*". They are few, whatever the
+# caller sends, so that only these are held against each binding.
+wide contains principal if {
+	some principal in reached
+	principal == "*"
+}
+
+wide contains principal if {
+	some principal in reached
+	endswith(principal, ":*")
+	count(split(principal, ":")) == 2
+}
 
 flat(bound) := [bound] if is_string(bound)
 
 flat(bound) := bound if is_array(bound)
 
-# Whether a principal that the request reaches is, or may be, the bound one.
-stands_for(principal, bound) if principal == bound
+# The principals that the request reaches which are, or may be, the bound one.
+standing_for(bound) := union({
+	{bound | bound in reached},
+	{principal | some principal in wide; stands_for(principal, bound)},
+	{principal | principal := peer(bound); principal in reached},
+})
 
 stands_for("*", bound) if mintable(bound)
 
 stands_for(principal, bound) if {
-	endswith(principal, ":*")
+	principal != "*"
 	startswith(bound, trim_suffix(principal, "*"))
 }
 
-# A container's user is a peer where the gateway does not see its process.
 stands_for(principal, bound) if {
-	startswith(bound, "peer-")
-	startswith(principal, "container-")
-	stands_for_peer(trim_prefix(principal, "container-"), trim_prefix(bound, "peer-"))
+	principal != "*"
+	startswith(peer(bound), trim_suffix(principal, "*"))
 }
 
-stands_for_peer(number, bound) if number == bound
-
-stands_for_peer("uid:*", bound) if startswith(bound, "uid:")
-
-stands_for_peer("gid:*", bound) if startswith(bound, "gid:")
+# A container's user is a peer where the gateway does not see its process.
+peer(bound) := concat("", ["container-", trim_prefix(bound, "peer-")]) if startswith(bound, "peer-")
 
 # What Docker can give a process. Certificates and the host's own users are not
 # made through its API; who may reach the host's files is a matter of hazards.
@@ -201,8 +214,7 @@ opens(bound, one) if {
 opens(bound, _) if {
 	is_array(bound)
 	every one in bound {
-		some principal in reached
-		stands_for(principal, one)
+		count(standing_for(one)) > 0
 	}
 }
 

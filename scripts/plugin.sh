@@ -27,7 +27,7 @@ build() {
 		install -m 0755 "$BINARY" "$dir/rootfs/authz-plugin"
 	else
 		version=$(git -C "$root" describe --tags --always --dirty 2>/dev/null || echo dev)
-		(cd "$root" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$version" -o "$dir/rootfs/authz-plugin" ./cmd/authz-plugin)
+		(cd "$root" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X vitrine/internal/version.number=$version" -o "$dir/rootfs/authz-plugin" ./cmd/authz-plugin)
 	fi
 	mkdir -p "$dir/rootfs/run" "$dir/rootfs/etc" "$dir/rootfs/tmp"
 	cp "$root/plugin/config.json" "$dir/config.json"

@@ -10,10 +10,11 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"vitrine/internal/version"
 )
 
 // Exit codes. eval has a meaning of its own for 1: denied.
@@ -91,16 +92,7 @@ func versionCommand(std streams) *cobra.Command {
 	}
 }
 
-// version is set by the build: -ldflags "-X main.version=1.2.3".
-var version = ""
-
 func versionText() string {
-	v, goVersion := version, "unknown"
-	if info, ok := debug.ReadBuildInfo(); ok {
-		goVersion = info.GoVersion
-		if v == "" {
-			v = info.Main.Version
-		}
-	}
+	v, goVersion := version.Get()
 	return fmt.Sprintf("authz-plugin %s (Engine API 1.24 to %s, %s)", v, newestAPI(), goVersion)
 }

@@ -1,309 +1,190 @@
-// Package aggregate makes one interval's series out of DogStatsD messages.
+// Package aggregate turns what comes in into the series of one interval. It has
+// two halves: an [Aggregator] takes the collections of containers and host, and
+// gives each value its tags and each counter its rate; [Messages] takes what
+// DogStatsD clients send, and adds it up.
 //
-// A series is a name, a type and the final tags: the client's own and those of
-// the container that sent it, at the cardinality that was asked for. Containers
-// whose tags are equal share their series, as replicas of one service should. What a
-// client says in a tag never passes for what we say: a tag whose key is one
-// of the origin's, or names a container, is kept as exported_<key>.
-//
-// Memory is bounded for each origin, so that one container cannot take the
-// agent from all others: a quota of contexts (a context is a name with tags, as sent), of
-// set members and of events. What is beyond is dropped and counted, never
-// another's. Contexts that fall silent expire.
-//
-// Counts have a total that only grows while the series lives, for Prometheus;
-// it starts again from 0 with us, which rate() understands. Everything else is the
-// interval's. Percentiles are of a DDSketch: right within 1 %.
-//
-// An Aggregator is a dogstatsd.Sink. The caller runs it, and reads [Aggregator.Latest].
+// Both keep the last interval only, and show it as something that does not
+// change, so that exporters may look at any time. A counter that went back, or that
+// has just begun, has no rate: a rate is never guessed.
 package aggregate
 
 import (
-	"cmp"
-	"context"
-	"hash/maphash"
-	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
-	"vitrine/internal/dogstatsd"
+	"vitrine/internal/cgroup"
+	"vitrine/internal/collect"
+	"vitrine/internal/docker"
+	"vitrine/internal/tag"
 )
 
-// Tag is one tag. Value is "" for one without a colon.
-type Tag struct{ Key, Value string }
-
-// Tagger knows the tags of containers.
-type Tagger interface {
-	// ContainerTags returns the tags of a container by its full id at a
-	// cardinality, sorted; false if it does not know the container.
-	ContainerTags(id string, level dogstatsd.Cardinality) ([]Tag, bool)
+// Series is one metric's value in an interval.
+type Series struct {
+	Metric *collect.Metric
+	Labels collect.Labels // values of Metric.Labels
+	Value  float64
+	// Rate is the growth a second of a counter since the collection before, if HasRate.
+	Rate    float64
+	HasRate bool
 }
 
-// Config of an Aggregator.
-type Config struct {
-	Interval    time.Duration         // between two snapshots; 10 s if zero
-	Expiry      time.Duration         // of what is silent; 5 min if zero
-	Cardinality dogstatsd.Cardinality // of messages that ask for none; low if zero
-
-	// Quota is how much one origin may have, 20000 if zero: a count, gauge, set
-	// or check costs 1, a histogram 4, a distribution 8 (of at most 4 KiB each), and
-	// 1 more for each 256 bytes of name and tags. Most is how much all origins may
-	// have, 200000 if zero.
-	Quota, Most int
-	// SetMembers and Events are how many one origin may send in an interval:
-	// 100000 and 100 if zero.
-	SetMembers, Events int
-
-	Tagger Tagger // nil: messages have their own tags alone
-	Logger *slog.Logger
+// Converted is the value under the metric's second name, in that name's unit:
+// of a counter the rate. False if it has no such name, or no rate yet.
+func (s *Series) Converted() (float64, bool) {
+	switch {
+	case s.Metric.Name == "":
+		return 0, false
+	case s.Metric.Kind == collect.Counter:
+		return s.Rate * s.Metric.Scale, s.HasRate
+	}
+	return s.Value * s.Metric.Scale, true
 }
 
-// Aggregator takes messages, and makes a Snapshot of them each interval.
+// Container is a container and its series.
+type Container struct {
+	docker.Container
+	Tags   *tag.Tags
+	Series []Series // in the order of the table
+	// Read says that the kernel's counters were read.
+	Read bool
+
+	before  []Series
+	at      time.Time // of Series
+	started string
+	detail  *docker.Detail
+	rev     uint64
+	seen    uint64
+}
+
+// View is one interval.
+type View struct {
+	Time       time.Time
+	Mode       cgroup.Mode
+	Up         bool         // the Engine answers
+	Containers []*Container // by name
+	Rest       []Series     // of the host, the Engine and the monitor
+	Events     []collect.Event
+}
+
+// keptEvents is how many events a View looks back on.
+const keptEvents = 100
+
+// Aggregator keeps the last interval of containers and host.
 type Aggregator struct {
-	cfg  Config
-	log  *slog.Logger
-	seed maphash.Seed
+	tagger *tag.Tagger
+	table  *collect.Table
 
-	flushing sync.Mutex // one Flush at a time
-	latest   atomic.Pointer[Snapshot]
-
-	mu      sync.Mutex // held by Lock: guards what follows
-	origins map[originKey]*origin
-	last    *origin // of the last message, most often that of the next one too
-	lastKey originKey
-	series  map[string]*series
-	epoch   int // counts flushes
-	used    int // of Config.Most
-	events  []Event
-	timed   []Timed
-	key     []byte // scratch
-}
-
-type originKey struct {
-	source    dogstatsd.Source
-	container string
-}
-
-// origin is who sends.
-type origin struct {
-	key      originKey
-	contexts map[string]*alias
-	checks   map[string]*Check
-	tags     [dogstatsd.CardinalityHigh + 1][]Tag // by level, once asked for
-	tagged   [dogstatsd.CardinalityHigh + 1]bool
-	used     int // of Config.Quota
-
-	members, recent int                                 // of this interval
-	refused         uint64                              // messages for want of quota, since the start
-	eventTotals     [dogstatsd.AlertError + 1]uint64    // since the start
-	checkTotals     [dogstatsd.StatusUnknown + 1]uint64 // since the start
-	active          int                                 // epoch
-}
-
-// alias is a context: a series in the words of one sender.
-type alias struct {
-	*series
-	cost   int
-	active int // epoch
+	mu      sync.RWMutex
+	view    View
+	byID    map[string]*Container
+	before  []Series // of view.Rest
+	seen    uint64
+	current *Container
+	emit    collect.Emit
 }
 
 // New makes an Aggregator.
-func New(cfg Config) *Aggregator {
-	cfg.Interval = cmp.Or(cfg.Interval, 10*time.Second)
-	cfg.Expiry = cmp.Or(cfg.Expiry, 5*time.Minute)
-	cfg.Cardinality = cmp.Or(cfg.Cardinality, dogstatsd.CardinalityLow)
-	cfg.Quota = cmp.Or(cfg.Quota, 20000)
-	cfg.Most = cmp.Or(cfg.Most, 200000)
-	cfg.SetMembers = cmp.Or(cfg.SetMembers, 100000)
-	cfg.Events = cmp.Or(cfg.Events, 100)
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
+func New(tagger *tag.Tagger) *Aggregator {
+	a := &Aggregator{tagger: tagger, table: collect.NewTable(), byID: map[string]*Container{}}
+	a.emit = func(m *collect.Metric, v float64, l collect.Labels) {
+		a.current.Series = append(a.current.Series, Series{Metric: m, Labels: l, Value: v})
 	}
-	a := &Aggregator{
-		cfg: cfg, log: cfg.Logger, seed: maphash.MakeSeed(),
-		origins: map[originKey]*origin{}, series: map[string]*series{}, epoch: 1,
-	}
-	a.latest.Store(&Snapshot{})
 	return a
 }
 
-// Run makes a Snapshot each interval until ctx ends.
-func (a *Aggregator) Run(ctx context.Context) {
-	t := time.NewTicker(a.cfg.Interval)
-	defer t.Stop()
-	for {
-		select {
-		case now := <-t.C:
-			a.Flush(now)
-		case <-ctx.Done():
-			return
+// Table is every metric that there is, for exporters that need to declare them.
+func (a *Aggregator) Table() *collect.Table { return a.table }
+
+// Look calls f with the last interval, which is empty before the first. f must
+// not keep what it sees, nor change it.
+func (a *Aggregator) Look(f func(*View)) {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	f(&a.view)
+}
+
+// Update takes a new interval over from a snapshot.
+func (a *Aggregator) Update(s *collect.Snapshot) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.seen++
+	dt := s.Time.Sub(a.view.Time)
+	v := &a.view
+	v.Time, v.Mode, v.Up = s.Time, s.Mode, s.Engine.Up
+	v.Containers = v.Containers[:0]
+	for _, c := range s.Containers {
+		v.Containers = append(v.Containers, a.container(s, c))
+	}
+	for id, c := range a.byID {
+		if c.seen != a.seen {
+			delete(a.byID, id)
 		}
+	}
+	rest := Container{Series: a.before[:0]}
+	a.current = &rest
+	a.table.Rest(s, a.emit)
+	a.before, v.Rest = v.Rest, rest.Series
+	rates(a.before, v.Rest, dt)
+	v.Events = append(v.Events, s.Events...)
+	if n := len(v.Events) - keptEvents; n > 0 {
+		v.Events = append(v.Events[:0], v.Events[n:]...)
 	}
 }
 
-// Latest is the last Snapshot, never nil.
-func (a *Aggregator) Latest() *Snapshot { return a.latest.Load() }
-
-// Lock is held while the messages of a packet are handed over.
-func (a *Aggregator) Lock() { a.mu.Lock() }
-
-// Unlock ends what Lock began.
-func (a *Aggregator) Unlock() { a.mu.Unlock() }
-
-func (a *Aggregator) origin(o *dogstatsd.Origin) *origin {
-	key := originKey{o.Source, o.Container}
-	if a.last != nil && a.lastKey == key {
-		return a.last
+func (a *Aggregator) container(s *collect.Snapshot, in *collect.Container) *Container {
+	c, ok := a.byID[in.ID]
+	if !ok {
+		c = &Container{}
+		a.byID[in.ID] = c
 	}
-	from := a.origins[key]
-	if from == nil {
-		from = &origin{key: key, contexts: map[string]*alias{}, checks: map[string]*Check{}}
-		a.origins[key] = from
+	if !ok || c.rev != in.Rev || c.detail != in.Detail {
+		c.Tags, c.rev, c.detail = a.tagger.Tags(&in.Container), in.Rev, in.Detail
 	}
-	from.active = a.epoch
-	a.last, a.lastKey = from, key
-	return from
-}
-
-// Metric takes one metric message. The caller holds the lock.
-func (a *Aggregator) Metric(o *dogstatsd.Origin, m *dogstatsd.Metric) {
-	from := a.origin(o)
-	// Neither a name nor tags hold a '|', so that a key has one reading.
-	a.key = append(append(append(a.key[:0], m.Name...), '|', byte(m.Type), byte(m.Cardinality)), m.Tags...)
-	c := from.contexts[string(a.key)]
-	if c == nil {
-		if c = a.context(from, m); c == nil {
-			from.refused++
-			return
-		}
+	c.seen, c.Container, c.Read = a.seen, in.Container, !in.Read.IsZero()
+	c.before, c.Series = c.Series, c.before[:0]
+	a.current = c
+	a.table.Container(s, in, a.emit)
+	at := s.Time
+	if c.Read {
+		at = in.Read
 	}
-	c.active = a.epoch
-	c.series.active = a.epoch
-	if m.Time != 0 && (m.Type == dogstatsd.Count || m.Type == dogstatsd.Gauge) {
-		a.addTimed(from, c.series, m)
-		return
+	if c.started == in.StartedAt {
+		rates(c.before, c.Series, at.Sub(c.at))
 	}
-	if m.Type == dogstatsd.Set {
-		if from.members >= a.cfg.SetMembers {
-			from.refused++
-			return
-		}
-		if c.addMember(maphash.Bytes(a.seed, m.Member)) {
-			from.members++
-		}
-		return
-	}
-	c.add(m)
-}
-
-// context makes a context that is new, if the origin's quota allows it.
-func (a *Aggregator) context(from *origin, m *dogstatsd.Metric) *alias {
-	cost := cost(m.Type) + len(a.key)/keyUnit
-	if !a.charge(from, cost) {
-		return nil
-	}
-	c := &alias{series: a.find(from, m), cost: cost}
-	from.contexts[string(a.key)] = c
+	c.started, c.at = in.StartedAt, at
 	return c
 }
 
-// keyUnit is how many bytes of name and tags cost 1 of a quota, beyond the first.
-const keyUnit = 256
-
-func cost(t dogstatsd.Type) int {
-	switch t {
-	case dogstatsd.Histogram:
-		return 4
-	case dogstatsd.Distribution:
-		return 8
-	case dogstatsd.Count, dogstatsd.Gauge, dogstatsd.Set:
-	}
-	return 1
-}
-
-func (a *Aggregator) charge(from *origin, cost int) bool {
-	if from.used+cost > a.cfg.Quota || a.used+cost > a.cfg.Most {
-		return false
-	}
-	from.used += cost
-	a.used += cost
-	return true
-}
-
-func (a *Aggregator) release(from *origin, cost int) {
-	from.used -= cost
-	a.used -= cost
-}
-
-// find finds or makes the series of a context.
-func (a *Aggregator) find(from *origin, m *dogstatsd.Metric) *series {
-	tags, host := a.tags(from, m.Tags, m.Cardinality)
-	key := identity(string(m.Name), m.Type, host, tags)
-	s := a.series[key]
-	if s == nil {
-		s = &series{Name: string(m.Name), Type: m.Type, Host: host, Tags: tags}
-		a.series[key] = s
-	}
-	return s
-}
-
-// addTimed takes a value that has its own time: it is no part of an interval.
-func (a *Aggregator) addTimed(from *origin, s *series, m *dogstatsd.Metric) {
-	if len(a.timed)+len(m.Values) > a.cfg.Quota {
-		from.refused++
+// rates compares counters with those of the interval before. Series come in the
+// same order each time, but for those that came or went.
+func rates(before, now []Series, dt time.Duration) {
+	if dt <= 0 {
 		return
 	}
-	for _, v := range m.Values {
-		if m.Type == dogstatsd.Count {
-			v = finite(v / m.Rate)
+	at := 0
+	for i := range now {
+		s := &now[i]
+		if s.Metric.Kind != collect.Counter {
+			continue
 		}
-		a.timed = append(a.timed, Timed{Name: s.Name, Type: s.Type, Host: s.Host, Tags: s.Tags, Value: v, Time: time.Unix(m.Time, 0)})
-	}
-}
-
-// Event takes one event message. The caller holds the lock.
-func (a *Aggregator) Event(o *dogstatsd.Origin, e *dogstatsd.Event) {
-	from := a.origin(o)
-	from.eventTotals[e.Alert]++
-	if from.recent >= a.cfg.Events {
-		from.refused++
-		return
-	}
-	from.recent++
-	tags, host := a.tags(from, e.Tags, e.Cardinality)
-	a.events = append(a.events, Event{
-		Title: string(e.Title), Text: string(e.Text), Time: timeOr(e.Time), Host: cmp.Or(string(e.Host), host),
-		AggregationKey: string(e.AggregationKey), LowPriority: e.LowPriority, Source: string(e.Source), Alert: e.Alert,
-		Tags: tags, Container: from.key.container,
-	})
-}
-
-// Check takes one service check message. The caller holds the lock.
-func (a *Aggregator) Check(o *dogstatsd.Origin, c *dogstatsd.Check) {
-	from := a.origin(o)
-	from.checkTotals[c.Status]++
-	a.key = append(append(append(a.key[:0], c.Name...), '|', byte(c.Cardinality)), c.Tags...)
-	a.key = append(append(a.key, '|'), c.Host...)
-	known := from.checks[string(a.key)]
-	if known == nil {
-		cost := 1 + len(a.key)/keyUnit
-		if !a.charge(from, cost) {
-			from.refused++
-			return
+		j := find(before, at, s)
+		if j < 0 {
+			continue
 		}
-		tags, host := a.tags(from, c.Tags, c.Cardinality)
-		known = &Check{Name: string(c.Name), Tags: tags, Host: cmp.Or(string(c.Host), host), Container: from.key.container, cost: cost}
-		from.checks[string(a.key)] = known
+		at = j + 1
+		if old := before[j].Value; s.Value >= old {
+			s.Rate, s.HasRate = (s.Value-old)/dt.Seconds(), true
+		}
 	}
-	const enough = 1024 // of a message that is kept
-	known.Status, known.Time, known.active = c.Status, timeOr(c.Time), a.epoch
-	known.Message = string(c.Message[:min(len(c.Message), enough)])
 }
 
-func timeOr(seconds int64) time.Time {
-	if seconds == 0 {
-		return time.Now()
+// find looks for a series from there on, and then from the start.
+func find(list []Series, from int, s *Series) int {
+	for n := range list {
+		i := (from + n) % len(list)
+		if list[i].Metric == s.Metric && list[i].Labels == s.Labels {
+			return i
+		}
 	}
-	return time.Unix(seconds, 0)
+	return -1
 }

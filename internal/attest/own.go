@@ -1,6 +1,7 @@
 package attest
 
 import (
+	"path"
 	"strconv"
 
 	"vitrine/internal/peercred"
@@ -8,8 +9,10 @@ import (
 
 // OwnContainer gives the full id of the container that this process runs in, ""
 // for none. known is false while that cannot be told: before the inventory is
-// kept, or when our own namespaces cannot be read. We are in a container if
-// we are in its init's mount namespace; about ourselves nobody can lie to us.
+// kept, or when we see too little. We are in a container if we are in its
+// init's mount namespace. Where we cannot see that one (without pid: host), Docker's
+// mount on our /etc/hostname names the container; it is our own mount namespace,
+// so who could forge that is us.
 func (a *Attestor) OwnContainer() (id string, known bool) {
 	self, err := a.proc.Self()
 	if err != nil {
@@ -22,10 +25,31 @@ func (a *Attestor) OwnContainer() (id string, known bool) {
 	if own.Mount == a.here.ref.Mount && own.Mount != "" {
 		return "", true
 	}
-	a.known.mu.RLock()
-	id = a.known.inMount(own.Mount)
-	a.known.mu.RUnlock()
-	return id, id != "" || a.inv.Ready()
+	if !a.inv.Ready() {
+		return "", false
+	}
+	if a.here.initPIDs { // else the numbers of containers' init processes mean others here
+		a.known.mu.RLock()
+		defer a.known.mu.RUnlock()
+		if id = a.known.inMount(own.Mount); id != "" || !a.known.blind() {
+			return id, true
+		}
+	}
+	return a.hostnameContainer(self)
+}
+
+// hostnameContainer is the running container in whose folder our hostname file lies.
+func (a *Attestor) hostnameContainer(self int) (id string, known bool) {
+	root, err := a.proc.MountRoot(self, "/etc/hostname")
+	if err != nil {
+		return "", false
+	}
+	id = path.Base(path.Dir(root))
+	c, ok := a.inv.Lookup(id)
+	if !ok || c.ID != id || !c.Running {
+		return "", false
+	}
+	return id, true
 }
 
 // Group names those who share what a caller may use up: the container in whose

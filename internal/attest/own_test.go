@@ -24,6 +24,28 @@ func TestOwnContainer(t *testing.T) {
 			w.ready = false
 			w.process(500, "/docker/"+mon, "user:[1] pid:[2] mnt:[201]")
 		}, "", false},
+		"in a container, without the host's PIDs": {func(w *world) {
+			w.container(mon, 41, "/docker/"+mon, containerNS(1))
+			w.container(web, 42, "/docker/"+web, containerNS(2))
+			delete(w.proc, "2/stat")
+			w.process(500, "/", containerNS(1))
+			w.file("500/mountinfo", "9 8 0:1 / / rw - overlay o rw\n10 9 8:1 /var/lib/docker/containers/"+mon+"/hostname /etc/hostname ro - ext4 /dev/x rw\n")
+		}, mon, true},
+		"without the host's PIDs, another container's folder somewhere": {func(w *world) {
+			w.container(web, 42, "/docker/"+web, containerNS(2))
+			delete(w.proc, "2/stat")
+			w.process(500, "/", containerNS(1))
+			w.file("500/mountinfo", "10 9 8:1 /var/lib/docker/containers/"+web+"/hostname /x rw - ext4 /dev/x rw\n")
+		}, "", false},
+		"without the host's PIDs, in no container that Docker knows": {func(w *world) {
+			delete(w.proc, "2/stat")
+			w.process(500, "/", containerNS(1))
+			w.file("500/mountinfo", "10 9 8:1 /containers/"+mon+"/hostname /etc/hostname rw - ext4 /dev/x rw\n")
+		}, "", false},
+		"with mounts of our own, and containers that cannot be read": {func(w *world) {
+			w.container(web, 42, "/docker/"+web, "")
+			w.process(500, "/", "user:[1] pid:[2] mnt:[201]")
+		}, "", false},
 		"our own namespaces cannot be read": {func(w *world) { delete(w.proc, "500/ns/mnt") }, "", false},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // Client asks the Engine API the few questions below, all of them reads. Its
@@ -79,13 +80,25 @@ type inspected struct {
 	Name  string
 	Image string
 	State struct {
-		Running   bool
-		Pid       int
-		StartedAt string
+		Status                string
+		Running, OOMKilled    bool
+		Pid, ExitCode         int
+		StartedAt, FinishedAt string
+		Health                *struct{ Status string }
 	}
 	Config struct {
 		Image  string
 		Labels map[string]string
+		Env    []string
+	}
+	Created      string
+	RestartCount int
+	HostConfig   struct {
+		NetworkMode string
+		CPUShares   int64 `json:"CpuShares"`
+	}
+	NetworkSettings struct {
+		Networks map[string]*struct{ IPAddress, GlobalIPv6Address string }
 	}
 	ImageManifestDescriptor *struct {
 		Platform json.RawMessage `json:"platform"`
@@ -135,7 +148,13 @@ func (c *Client) ExecInspect(ctx context.Context, id string) (containerID string
 }
 
 // Event is one event about a container.
-type Event struct{ Action, ID string }
+type Event struct {
+	Action, ID string
+	Time       time.Time // by the engine's clock
+	// Attributes are the container's labels and more, by the action: "name",
+	// "exitCode" of a die.
+	Attributes map[string]string
+}
 
 // Events opens the stream of container events, GET /events. It returns when the
 // engine has subscribed us: what happens from now on will be in the stream.
@@ -148,13 +167,17 @@ func (c *Client) Events(ctx context.Context) (next func() (Event, error), stop f
 	dec := json.NewDecoder(resp.Body)
 	next = func() (Event, error) {
 		var e struct {
-			Action string
-			Actor  struct{ ID string }
+			Action   string
+			TimeNano int64 `json:"timeNano"`
+			Actor    struct {
+				ID         string
+				Attributes map[string]string
+			}
 		}
 		if err := dec.Decode(&e); err != nil {
 			return Event{}, fmt.Errorf("read events: %w", err)
 		}
-		return Event{Action: e.Action, ID: e.Actor.ID}, nil
+		return Event{Action: e.Action, ID: e.Actor.ID, Time: time.Unix(0, e.TimeNano), Attributes: e.Actor.Attributes}, nil
 	}
 	return next, func() { _ = resp.Body.Close() }, nil
 }

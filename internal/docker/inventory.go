@@ -42,9 +42,11 @@ type Container struct {
 	Pid       int    // of init, as the daemon's PID namespace numbers it; 0 unless Running
 	StartedAt string // RFC 3339, with the daemon's clock
 
-	// Rev changes whenever anything of the container does: what was made from
-	// an older Rev is stale.
+	// Rev changes whenever anything above does: what was made from an older Rev
+	// is stale.
 	Rev uint64
+	// Detail is what else the last inspect said; nil before one.
+	Detail *Detail
 
 	asked uint64 // when the inspect began, in the inventory's own order of things
 }
@@ -67,6 +69,8 @@ type Inventory struct {
 	apply    sync.Mutex
 	onChange []func(Container)
 	onDie    []func(id string)
+	onEvent  []func(Event)
+	details  bool // keep Detail fresh
 
 	mu     sync.RWMutex
 	byID   map[string]Container
@@ -100,6 +104,25 @@ func (inv *Inventory) OnChange(f func(Container)) { inv.onChange = append(inv.on
 // OnDie adds a hook that is told the id of each container whose processes have
 // ended. Hooks must return soon and must not call Refresh. Call it before Run.
 func (inv *Inventory) OnDie(f func(id string)) { inv.onDie = append(inv.onDie, f) }
+
+// OnEvent adds a hook that is told of each event, before the inventory follows
+// it. Hooks must return soon and must not call Refresh. Call it before Run.
+func (inv *Inventory) OnEvent(f func(Event)) { inv.onEvent = append(inv.onEvent, f) }
+
+// KeepDetails makes the inventory keep [Container.Detail] fresh too, at the
+// price of an inspect whenever a container dies, is paused or updated, or its health
+// changes. Call it before Run.
+func (inv *Inventory) KeepDetails() { inv.details = true }
+
+// Append adds every container to list, in no order.
+func (inv *Inventory) Append(list []Container) []Container {
+	inv.mu.RLock()
+	defer inv.mu.RUnlock()
+	for _, c := range inv.byID {
+		list = append(list, c)
+	}
+	return list
+}
 
 // Ready says that the inventory is complete: it has the whole list, and events
 // keep it.
@@ -225,6 +248,7 @@ func (inv *Inventory) ask(ctx context.Context, ref string) (Container, error) {
 		c.Running, c.Pid = true, in.State.Pid
 	}
 	c.ImageLabels, c.ImageKnown = inv.imageLabels(ctx, in)
+	c.Detail = in.detail()
 	return c, nil
 }
 

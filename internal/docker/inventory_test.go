@@ -3,7 +3,11 @@ package docker
 import (
 	"context"
 	"errors"
+	"io"
+	"log/slog"
+	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -144,6 +148,40 @@ func TestBlockedAtStart(t *testing.T) {
 	}
 	e.unblock()
 	wait.Until(t, "ready", inv.Ready)
+}
+
+// busyEngine has no containers, and events without end.
+type busyEngine struct{}
+
+func (busyEngine) RoundTrip(r *http.Request) (*http.Response, error) {
+	body := io.Reader(strings.NewReader("[]"))
+	if r.URL.Path == "/events" {
+		body = endless(`{"Action":"exec_start","Actor":{"ID":"x"}}` + "\n")
+	}
+	return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(body)}, nil
+}
+
+// endless gives its text again and again.
+type endless string
+
+func (text endless) Read(p []byte) (int, error) { return copy(p, text), nil }
+
+// TestStopsWhileEventsArrive: the end may come between two of them.
+func TestStopsWhileEventsArrive(t *testing.T) {
+	inv := NewInventory(NewClient(busyEngine{}), slog.New(slog.DiscardHandler))
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- inv.Run(ctx) }()
+	wait.Until(t, "ready", inv.Ready)
+	cancel()
+	select {
+	case err := <-done:
+		if !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("it goes on")
+	}
 }
 
 func TestPingAndVersion(t *testing.T) {

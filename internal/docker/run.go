@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -96,6 +97,8 @@ func (inv *Inventory) follow(ctx context.Context) error {
 			inv.sweep()
 			err = inv.reconcile(ctx, false)
 		case err = <-failed:
+		case <-ctx.Done(): // the reader may see it first, and has nothing to say then
+			err = context.Cause(ctx)
 		}
 		if err != nil {
 			return err
@@ -106,13 +109,27 @@ func (inv *Inventory) follow(ctx context.Context) error {
 // event brings one container up to date. What the event says beyond "look
 // again" and "it died" is not used: an inspect is newer.
 func (inv *Inventory) event(ctx context.Context, e Event) error {
+	for _, f := range inv.onEvent {
+		f(e)
+	}
 	switch e.Action {
 	case "destroy":
 		inv.stop(e.ID, true)
 	case "die":
 		inv.stop(e.ID, false)
+		if inv.details {
+			return inv.update(ctx, e.ID)
+		}
 	case "create", "start", "rename":
 		return inv.update(ctx, e.ID)
+	case "oom", "pause", "unpause", "update":
+		if inv.details {
+			return inv.update(ctx, e.ID)
+		}
+	default:
+		if inv.details && strings.HasPrefix(e.Action, "health_status") { // "health_status: healthy"
+			return inv.update(ctx, e.ID)
+		}
 	}
 	return nil
 }
@@ -142,7 +159,7 @@ func (inv *Inventory) reconcile(ctx context.Context, all bool) error {
 	for _, s := range list {
 		known, ok := missing[s.ID]
 		delete(missing, s.ID)
-		if ok && !all && agrees(known, s) {
+		if ok && !all && inv.agrees(known, s) {
 			continue
 		}
 		if err := inv.update(ctx, s.ID); err != nil {
@@ -163,7 +180,8 @@ func (inv *Inventory) snapshot() map[string]Container {
 	return maps.Clone(inv.byID)
 }
 
-func agrees(c Container, s Summary) bool {
+func (inv *Inventory) agrees(c Container, s Summary) bool {
 	running := s.State == "running" || s.State == "paused"
-	return c.ImageKnown && c.Running == running && slices.Contains(s.Names, "/"+c.Name)
+	return c.ImageKnown && c.Running == running && slices.Contains(s.Names, "/"+c.Name) &&
+		(!inv.details || c.Detail != nil && c.Detail.State == s.State)
 }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -88,6 +89,13 @@ func (t *task) stream(ex *exchange) error {
 // cannot be is 502: nothing of it is passed on.
 func (t *task) held(ex *exchange) {
 	doc, why := t.read(ex)
+	if t.bigAnswer {
+		defer t.s.bigAnswer.remove(t.conn.key)
+	} else if why == tooManyBig {
+		t.w.Header().Set("Retry-After", "1")
+		t.fail(http.StatusServiceUnavailable, "vitrine: "+tooManyBig)
+		return
+	}
 	if why == "" && t.plan != nil && len(doc) > 0 {
 		var err error
 		if doc, err = t.plan.Apply(doc); err != nil {
@@ -165,7 +173,7 @@ func opaque(res *http.Response) string {
 }
 
 // read reads the whole answer, or says why it cannot be changed.
-func (t *task) read(ex *exchange) (doc []byte, why string) {
+func (t *task) read(ex *exchange) (held []byte, why string) {
 	res, limit := ex.res, t.s.limits.RedactBytes
 	if res.Body == http.NoBody {
 		ex.eof = true
@@ -178,15 +186,25 @@ func (t *task) read(ex *exchange) (doc []byte, why string) {
 	case res.ContentLength > limit:
 		return nil, fmt.Sprintf("it is over %d bytes", limit)
 	}
-	doc, err := io.ReadAll(io.LimitReader(ex, limit+1))
+	in := io.LimitReader(ex, limit+1)
+	var doc bytes.Buffer
+	_, err := io.CopyN(&doc, in, bigAnswer+1)
+	if err == nil {
+		if t.bigAnswer = t.s.bigAnswer.add(t.conn.key); !t.bigAnswer {
+			return nil, tooManyBig
+		}
+		_, err = doc.ReadFrom(in)
+	}
 	switch {
-	case err != nil:
+	case err != nil && !errors.Is(err, io.EOF):
 		return nil, "the daemon broke off"
-	case int64(len(doc)) > limit:
+	case int64(doc.Len()) > limit:
 		return nil, fmt.Sprintf("it is over %d bytes", limit)
 	}
-	return doc, ""
+	return doc.Bytes(), ""
 }
+
+const tooManyBig = "too many large answers at once that must be redacted; try again"
 
 // tooNew: a version answer whose body names an API that we cannot judge. Its
 // header says so too.

@@ -93,16 +93,17 @@ const drainTime = 2 * time.Second
 
 // Server is the gateway.
 type Server struct {
-	cfg      Config
-	limits   Limits
-	log      *slog.Logger
-	up       *upstream
-	conns    *connections
-	streams  *counter
-	bigBody  *counter
-	listener []net.Listener
-	buffers  buffers
-	requests sync.WaitGroup // in ServeHTTP; http.Server does not wait for tunnels
+	cfg       Config
+	limits    Limits
+	log       *slog.Logger
+	up        *upstream
+	conns     *connections
+	streams   *counter
+	bigBody   *counter
+	bigAnswer *counter
+	listener  []net.Listener
+	buffers   buffers
+	requests  sync.WaitGroup // in ServeHTTP; http.Server does not wait for tunnels
 }
 
 // New makes a Server. It neither listens nor connects.
@@ -122,10 +123,11 @@ func New(cfg Config) (*Server, error) {
 	limits := cfg.Limits.withDefaults()
 	s := &Server{
 		cfg: cfg, limits: limits, log: cfg.Logger,
-		up:      newUpstream(cfg),
-		conns:   newConnections(limits),
-		streams: newCounter(limits.Connections, limits.StreamsPerCaller),
-		bigBody: newCounter(bigBodies, bigBodiesPerCaller),
+		up:        newUpstream(cfg),
+		conns:     newConnections(limits),
+		streams:   newCounter(limits.Connections, limits.StreamsPerCaller),
+		bigBody:   newCounter(bigBodies, bigBodiesPerCaller),
+		bigAnswer: newCounter(bigAnswers, bigAnswersPerCaller),
 	}
 	for _, l := range cfg.Listeners {
 		wrapped, err := s.wrap(l)
@@ -239,7 +241,7 @@ type Stats struct {
 // Stats says how busy the gateway is.
 func (s *Server) Stats() Stats {
 	out := Stats{Connections: s.conns.count.len(), Streams: s.streams.len()}
-	out.Refused = s.conns.count.refused.Load() + s.streams.refused.Load() + s.bigBody.refused.Load()
+	out.Refused = s.conns.count.refused.Load() + s.streams.refused.Load() + s.bigBody.refused.Load() + s.bigAnswer.refused.Load()
 	if s.cfg.Tickets != nil {
 		out.Tickets = s.cfg.Tickets.Len()
 	}

@@ -24,6 +24,8 @@ type task struct {
 	v    *authz.Verdict
 	body *body
 	plan *redact.Plan // nil unless the answer must be redacted
+	// bigAnswer: it holds one of the few places for large answers.
+	bigAnswer bool
 }
 
 // ServeHTTP carries one request, or says why not.
@@ -154,7 +156,7 @@ func (t *task) redaction() {
 	plan, err := redact.Compile(d.Redact, d.KeepEnv)
 	switch {
 	case err != nil:
-		t.deny("the answer cannot be redacted as the policy asks: "+err.Error())
+		t.deny("the answer cannot be redacted as the policy asks: " + err.Error())
 	case op.ID == events && redact.AsksForMore(op.Params["filters"]):
 		t.deny("events are shown without command lines and cannot be filtered by them: write event=exec_create, and nothing behind it")
 	case op.ID != events && (op.Carry != operation.CarryPlain || op.Access == operation.Stream):

@@ -29,6 +29,14 @@ const (
 	bigBodiesPerCaller = 4
 )
 
+// An answer that must be redacted is held, and so is what is left of it, until
+// the client has taken it: of those over bigAnswer only a few are at a time.
+const (
+	bigAnswer           = 256 << 10
+	bigAnswers          = 16
+	bigAnswersPerCaller = 4
+)
+
 func (l Limits) withDefaults() Limits {
 	or(&l.Connections, 4096)
 	or(&l.ConnectionsPerCaller, 1024)

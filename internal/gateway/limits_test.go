@@ -247,3 +247,38 @@ func TestManyCallersAtOnceLeaveNothing(t *testing.T) {
 	g.srv.up.pool.drop(0)
 	wait.Until(t, "descriptors to be closed", func() bool { return openFiles(t) <= before+1 })
 }
+
+// Readers who take nothing must not make the gateway hold answer upon answer.
+func TestBigAnswersAtOneTimeAreLimited(t *testing.T) {
+	big := `{"Config":{"Env":["A=b"],"Labels":{"a":"` + strings.Repeat("x", 8<<20) + `"}}}`
+	g := startHTTP(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if strings.Contains(r.URL.Path, "big") {
+			_, _ = io.WriteString(w, big)
+		} else {
+			_, _ = io.WriteString(w, `{"Config":{"Env":["A=b"]}}`)
+		}
+	})
+	redacting()(g)
+	const ask = "GET /containers/big/json HTTP/1.1\r\nHost: d\r\n\r\n"
+	var slow []io.Closer
+	for range bigAnswersPerCaller {
+		c := g.dial()
+		_, _ = io.WriteString(c, ask)
+		slow = append(slow, c)
+	}
+	wait.Until(t, "the big answers", func() bool { return g.srv.bigAnswer.len() == bigAnswersPerCaller })
+	if status, body := g.do("GET", "/containers/big/json", "", ""); status != 503 || strings.Contains(body, "xxx") {
+		t.Errorf("one too many: %d %.200s", status, body)
+	}
+	if status, body := g.do("GET", "/containers/small/json", "", ""); status != 200 {
+		t.Errorf("a small one: %d %s", status, body)
+	}
+	for _, c := range slow {
+		_ = c.Close()
+	}
+	wait.Until(t, "the big answers to end", func() bool { return g.srv.bigAnswer.len() == 0 })
+	if status, _ := g.do("GET", "/containers/big/json", "", ""); status != 200 {
+		t.Errorf("afterwards: %d", status)
+	}
+}

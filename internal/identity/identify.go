@@ -148,7 +148,7 @@ func describe(c *Connection, a attest.Attestation, users *names) *Identity {
 	case attest.Container:
 		id.Kind = Container
 		id.Container = containerInfo(a.Container)
-		id.Principals = containerPrincipals(a.Container, a.Container.ImageKnown)
+		id.Principals = containerPrincipals(a.Container, a.Container.ImageKnown && !tooMany(a.Container.Labels))
 		id.addNumbers("container-uid", "container-gid", a.Groups)
 	case attest.Peer:
 		id.Kind = Peer
@@ -225,7 +225,8 @@ func repository(image string) string {
 // not ok where the container is not known, and then must be taken for anyone's.
 //
 // They guard a container against others, so they are rather too many: where the
-// image is not known, each label may be the container's own.
+// image is not known, each label may be the container's own, and too many labels
+// are label:*, any.
 func (i *Identifier) ContainerPrincipals(ctx context.Context, ref string) (principals []string, ok bool) {
 	var c docker.Container
 	var err error
@@ -237,7 +238,21 @@ func (i *Identifier) ContainerPrincipals(ctx context.Context, ref string) (princ
 	if err != nil {
 		return nil, false
 	}
+	if tooMany(c.Labels) {
+		return append(containerPrincipals(c, false), "label:*"), true
+	}
 	return containerPrincipals(c, true), true
+}
+
+// tooMany says that labels are more than anybody is named by: each is looked at
+// in every decision and written into every audit record. They name nobody then.
+func tooMany(labels map[string]string) bool {
+	const most, mostBytes = 1000, 64 << 10
+	n := 0
+	for k, v := range labels {
+		n += len(k) + len(v)
+	}
+	return len(labels) > most || n > mostBytes
 }
 
 // certificate identifies a caller by its verified certificate; what the kernel

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -148,6 +149,32 @@ func TestLabelsClosed(t *testing.T) {
 				t.Errorf("%q, want %q", got, tt.want)
 			}
 		})
+	}
+}
+
+// A container with 100000 labels must cost nobody a decision's time.
+func TestTooManyLabelsNameNobodyClosed(t *testing.T) {
+	long := map[string]string{"a": strings.Repeat("x", 4096)}
+	for i := range 16 {
+		long[strings.Repeat("k", i+1)] = long["a"]
+	}
+	many := map[string]string{}
+	for i := range 100_000 {
+		many[strconv.Itoa(i)] = ""
+	}
+	for name, labels := range map[string]map[string]string{"many": many, "long": long} {
+		c := monitor()
+		c.Labels = labels
+		f := inContainer(c)
+		i := New(f, f, nil)
+		id := i.Identify(t.Context(), NewUnix("agents", self(t)))
+		wantPrincipals(t, id, Container, "container:monitor", "container-id:"+monitorID,
+			"image:localhost:5000/vitrine/monitor", "image-id:sha256:11",
+			"container-uid:65532", "container-gid:7", "container-gid:8")
+		got, ok := i.ContainerPrincipals(t.Context(), monitorID)
+		if !ok || len(got) != 5 || got[4] != "label:*" {
+			t.Errorf("%s: guarded as %d principals, want any label", name, len(got))
+		}
 	}
 }
 

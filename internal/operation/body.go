@@ -17,13 +17,13 @@ func (o *Operation) readBody(req *Request, e *entry, hs *headers) *Refusal {
 		return refuse("body-form", "a form in the body would override the query; put the parameters into the query")
 	}
 	switch {
+	case req.Withheld && (kind == bodyOptional || kind == bodyRequired || hs.mayHideForm(req)):
+		o.BodyState = BodyWithheld
+		return nil
 	case kind == bodyOpaque:
 		if req.ContentLength != 0 {
 			o.BodyState, o.Carry = BodyOpaque, CarryUpload
 		}
-		return nil
-	case req.Withheld && kind != bodyNone:
-		o.BodyState = BodyWithheld
 		return nil
 	case req.Withheld:
 		return nil // dockerd reads no body there

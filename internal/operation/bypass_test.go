@@ -153,7 +153,9 @@ func TestWithheldBodyClosed(t *testing.T) {
 				continue
 			}
 			takes := e.body == bodyOptional || e.body == bodyRequired
-			if takes != (op.BodyState == BodyWithheld) || op.Body != nil || op.Canonical != nil {
+			// Of two Content-Types the daemon shows the last: the first may be a form's.
+			hides := (e.method == "POST" || e.method == "PUT") && length != 0
+			if (takes || hides) != (op.BodyState == BodyWithheld) || op.Body != nil || op.Canonical != nil {
 				t.Errorf("%s, length %d: body %s", e.id, length, op.BodyState)
 			}
 		}

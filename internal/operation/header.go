@@ -10,6 +10,7 @@ import (
 type headers struct {
 	visible   http.Header // for the policy
 	mediaType string      // of the body: "" if there is no Content-Type
+	typed     bool        // there is a Content-Type, though it may be empty
 	upgrade   string      // protocol of an Upgrade, in lower case
 }
 
@@ -20,9 +21,10 @@ func readHeaders(h http.Header, proto string) (headers, *Refusal) {
 		key = http.CanonicalHeaderKey(key)
 		switch key {
 		case "Content-Type":
-			if len(values) > 1 || hs.mediaType != "" {
+			if len(values) > 1 || hs.typed {
 				return hs, refuse("content-type", "more than one Content-Type")
 			}
+			hs.typed = true
 			var r *Refusal
 			if hs.mediaType, r = mediaType(values); r != nil {
 				return hs, r
@@ -65,6 +67,13 @@ func mediaType(values []string) (string, *Refusal) {
 }
 
 const jsonType = "application/json"
+
+// mayHideForm says that a body which was not shown may be a form all the same,
+// and override the query: of several Content-Types dockerd shows a plugin the
+// last, and goes by the first.
+func (hs *headers) mayHideForm(req *Request) bool {
+	return hs.typed && req.ContentLength != 0 && (req.Method == http.MethodPost || req.Method == http.MethodPut)
+}
 
 // hidden says of which headers a policy sees nothing: credentials, our own
 // ticket, and what belongs to one connection.

@@ -37,13 +37,25 @@ func (o *Operation) mintCreated(body map[string]any) {
 		o.mint("image:" + name)
 	}
 	o.mint("image-id:*", "container-uid:*", "container-gid:*")
-	for key, v := range object(body, "Labels") {
-		if value, ok := v.(string); ok && !strings.Contains(key, "=") {
-			o.mint("label:" + key + "=" + value)
-		} else if v == nil && !strings.Contains(key, "=") {
-			o.mint("label:" + key + "=") // null is "" to the daemon
+	o.mintLabels(object(body, "Labels"))
+}
+
+// mintLabels notes a container's labels; more of them than anybody is named by
+// (see package identity) are label:*, as each is looked at in the decision.
+func (o *Operation) mintLabels(labels map[string]any) {
+	const most, mostBytes = 1000, 64 << 10
+	var minted []string
+	n := 0
+	for key, v := range labels {
+		value, _ := v.(string) // null is "" to the daemon
+		if n += len(key) + len(value); !strings.Contains(key, "=") {
+			minted = append(minted, "label:"+key+"="+value)
 		}
 	}
+	if len(labels) > most || n > mostBytes {
+		minted = []string{"label:*"}
+	}
+	o.mint(minted...)
 }
 
 func (o *Operation) judgeNamespaces(host map[string]any) {

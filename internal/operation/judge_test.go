@@ -227,6 +227,19 @@ func TestMintsAndEnters(t *testing.T) {
 	}
 }
 
+func TestTooManyLabelsAreAnyClosed(t *testing.T) {
+	var many strings.Builder
+	for i := range 1001 {
+		fmt.Fprintf(&many, `"k%d":"",`, i)
+	}
+	for _, labels := range []string{many.String() + `"z":null`, `"a":"` + strings.Repeat("x", 64<<10) + `"`} {
+		op := mustParse(t, request("POST", "/containers/create", `{"Labels":{`+labels+`}}`))
+		if got := strings.Join(op.Mints, " "); got != "container-gid:* container-uid:* image-id:* label:*" {
+			t.Errorf("mints %.200q", got)
+		}
+	}
+}
+
 func TestHostPaths(t *testing.T) {
 	op := mustParse(t, request("POST", "/containers/create", `{"HostConfig":{"Binds":["/b:/x","named:/y","/b:/z"],
 		"Mounts":[{"Type":"bind","Source":"/c"},{"Type":"volume","Source":"v2","VolumeOptions":{"DriverConfig":{"Options":{"o":"bind","device":"/d"}}}}],

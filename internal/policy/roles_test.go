@@ -92,6 +92,7 @@ func TestBuiltinRedaction(t *testing.T) {
 		"/volumes/x":           "/Options/*",
 		"/system/df":           "/Volumes/*/Options/*",
 		"/info":                "/HttpProxy",
+		"/events":              "/Action",
 	} {
 		d := e.Decide(t.Context(), ask(t, []string{"label:vitrine.role=look"}, "GET", uri, ""))
 		if !slices.Contains(d.Redact, want) || d.WithoutRedaction {

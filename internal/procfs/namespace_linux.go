@@ -26,7 +26,7 @@ func (p FS) withinPIDNamespace(pid int, outer string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	defer opened.Close() //nolint:errcheck // nothing was written
+	defer opened.Close()
 	file, ok := opened.(*os.File)
 	if !ok {
 		return false, errors.ErrUnsupported
@@ -58,7 +58,7 @@ func anyParent(fd int, outer string) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		defer unix.Close(parent) //nolint:errcheck // at most 32 deep, MAX_PID_NS_LEVEL
+		defer unix.Close(parent) // at most 32 deep, MAX_PID_NS_LEVEL
 		fd = parent
 	}
 }

@@ -34,6 +34,10 @@ func New(root fs.FS) FS { return FS{root} }
 // No user process can set it.
 const FlagKernelThread = 0x00200000
 
+// FlagExiting is PF_EXITING: the process has begun to exit, and will not do
+// anything any more.
+const FlagExiting = 0x00000004
+
 // Stat is what is read of /proc/<pid>/stat, see proc_pid_stat(5).
 type Stat struct {
 	PID   int
@@ -46,6 +50,9 @@ type Stat struct {
 // Dead says that the process has exited: it is a zombie or being reaped. What
 // /proc says of its cgroups is not true any more: on cgroup v1 it reads "/".
 func (s Stat) Dead() bool { return s.State == 'Z' || s.State == 'X' || s.State == 'x' }
+
+// Running says that the process is neither dead nor about to be.
+func (s Stat) Running() bool { return !s.Dead() && s.Flags&FlagExiting == 0 }
 
 // Stat reads /proc/<pid>/stat.
 func (p FS) Stat(pid int) (Stat, error) {
@@ -91,6 +98,8 @@ func parseStat(b []byte) (Stat, error) {
 type Status struct {
 	EUID  uint32 // effective user id, in the reader's user namespace
 	NSpid []int  // its PIDs from the proc mount's PID namespace inwards; nil before Linux 4.1
+	// Killed says that SIGKILL waits for it, which it meets when it is scheduled next.
+	Killed bool
 }
 
 // Status reads /proc/<pid>/status.
@@ -124,6 +133,12 @@ func parseStatus(b []byte) (Status, error) {
 				return Status{}, fmt.Errorf("bad Uid line: %w", err)
 			}
 			s.EUID, found = uint32(id), true
+		case "SigPnd", "ShdPnd": // of the thread, and of all of them
+			mask, err := strconv.ParseUint(strings.TrimSpace(rest), 16, 64)
+			if err != nil {
+				return Status{}, fmt.Errorf("bad %s line: %w", key, err)
+			}
+			s.Killed = s.Killed || mask&(1<<(9-1)) != 0
 		case "NSpid":
 			for _, n := range f {
 				pid, err := strconv.Atoi(n)
@@ -273,6 +288,24 @@ func (p FS) SameRoot(a, b int) (bool, error) {
 		return false, fmt.Errorf("read root directory of pid %d: %w", b, err)
 	}
 	return os.SameFile(one, other), nil
+}
+
+// MountRoot is the root of what is mounted on point for a process, as a path in
+// the mounted file system: field 4 of /proc/<pid>/mountinfo, see
+// proc_pid_mountinfo(5). It is "" where nothing is mounted. Whoever may mount in
+// that process's namespace controls it.
+func (p FS) MountRoot(pid int, point string) (string, error) {
+	b, err := p.read(pid, "mountinfo")
+	if err != nil {
+		return "", fmt.Errorf("read mounts of pid %d: %w", pid, err)
+	}
+	root := ""
+	for line := range strings.Lines(string(b)) {
+		if f := strings.Fields(line); len(f) > 4 && f[4] == point {
+			root = f[3] // the last one lies on top
+		}
+	}
+	return root, nil
 }
 
 // Process is what was true of one living process at one time.

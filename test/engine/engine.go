@@ -24,6 +24,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -123,7 +124,7 @@ func (e *Engine) For(tb testing.TB) *Engine {
 }
 
 func (e *Engine) configure(o Options) error {
-	if err := os.MkdirAll(e.Path("/etc/docker"), 0o755); err != nil { //nolint:gosec // as the real one is
+	if err := os.MkdirAll(e.Path("/etc/docker"), 0o755); err != nil {
 		return err
 	}
 	if o.TLS != nil {
@@ -157,7 +158,7 @@ func (e *Engine) WriteDaemonJSON(v map[string]any) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(e.Path("/etc/docker/daemon.json"), data, 0o644) //nolint:gosec // as the real one is
+	return os.WriteFile(e.Path("/etc/docker/daemon.json"), data, 0o644)
 }
 
 // Hangup sends dockerd SIGHUP and waits until its log says that it has read daemon.json again.
@@ -240,13 +241,13 @@ func SocketClient(path string) *http.Client {
 // Command returns a command that runs inside the engine's mount and network namespaces; its process is the command
 // itself. Whatever of it still runs is killed when the engine closes.
 func (e *Engine) Command(name string, arg ...string) *exec.Cmd {
-	return exec.Command(e.script, append([]string{"exec", e.Dir, name}, arg...)...) //nolint:gosec,noctx // a test's own words
+	return exec.Command(e.script, append([]string{"exec", e.Dir, name}, arg...)...)
 }
 
 // DockerCommand returns Debian's docker command line, asking the given socket (an outside path), without the user's
 // Docker configuration. Set its SysProcAttr.Credential to ask as somebody else.
 func (e *Engine) DockerCommand(socket string, arg ...string) *exec.Cmd {
-	cmd := exec.Command(dockerCLI(), append([]string{"--host", "unix://" + socket}, arg...)...) //nolint:gosec,noctx // see Command
+	cmd := exec.Command(dockerCLI(), append([]string{"--host", "unix://" + socket}, arg...)...)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent", "DOCKER_CONFIG=" + e.Dir + "/state/docker"}
 	return cmd
 }
@@ -278,6 +279,18 @@ func (e *Engine) ImportImage(name string, programs ...string) error {
 	return e.run("busybox", append([]string{name}, programs...)...)
 }
 
+// ImportGo builds the program of a package of ours without libc, makes an image like bb:1 that has it in /bin, and
+// returns the path of the program outside, where every user may run it.
+func (e *Engine) ImportGo(image, pkg string) (string, error) {
+	program := filepath.Join(e.Dir, "state", path.Base(pkg))
+	cmd := exec.Command("go", "build", "-o", program, pkg)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build %s: %w\n%s", pkg, err, out)
+	}
+	return program, e.ImportImage(image, program)
+}
+
 // RunRegistry starts docker-registry on 127.0.0.1:port of the engine's network namespace and returns that address.
 func (e *Engine) RunRegistry(port int) (string, error) {
 	return fmt.Sprintf("127.0.0.1:%d", port), e.run("registry", strconv.Itoa(port))
@@ -285,8 +298,8 @@ func (e *Engine) RunRegistry(port int) (string, error) {
 
 // run runs scripts/engine.sh COMMAND DIR.
 func (e *Engine) run(command string, arg ...string) error {
-	cmd := exec.Command(e.script, append([]string{command, e.Dir}, arg...)...) //nolint:gosec,noctx // our own script
-	cmd.Env = append(os.Environ(), "ENGINE_OWNER="+strconv.Itoa(os.Getpid()))  // a test that panics or times out
+	cmd := exec.Command(e.script, append([]string{command, e.Dir}, arg...)...)
+	cmd.Env = append(os.Environ(), "ENGINE_OWNER="+strconv.Itoa(os.Getpid())) // a test that panics or times out
 	if _, err := output(cmd); err != nil {
 		return fmt.Errorf("engine %s: %w", command, err)
 	}

@@ -9,7 +9,6 @@
 package vitrine
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,6 +26,7 @@ import (
 
 	"vitrine/internal/audit"
 	"vitrine/test/engine"
+	"vitrine/test/wait"
 )
 
 // Options say how it starts.
@@ -54,7 +54,7 @@ type Process struct {
 	tb    testing.TB
 	opts  Options
 	cmd   *exec.Cmd
-	log   *lockedBuffer
+	log   *wait.Buffer
 	ended chan struct{}
 }
 
@@ -67,9 +67,9 @@ func Start(tb testing.TB, o Options) *Process {
 		Engine: o.Engine, tb: tb, opts: o, PolicyDir: dir,
 		Socket:    o.Engine.Path("/run/vitrine/docker/docker.sock"),
 		Admin:     o.Engine.Path("/run/vitrine-admin/admin.sock"),
-		AuditFile: filepath.Join(o.Engine.Dir, "audit.log"),
+		AuditFile: filepath.Join(o.Engine.Dir, "state/audit.log"), // goes with the engine
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // as the real one is
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		tb.Fatal(err)
 	}
 	for name, content := range map[string]string{"data.yaml": o.Data, "authz.rego": o.Rego} {
@@ -94,7 +94,7 @@ func Start(tb testing.TB, o Options) *Process {
 func (p *Process) WritePolicy(name, content string) {
 	p.tb.Helper()
 	tmp := filepath.Join(p.PolicyDir, "."+name+".new")
-	if err := os.WriteFile(tmp, []byte(content), 0o644); err != nil { //nolint:gosec // not secret
+	if err := os.WriteFile(tmp, []byte(content), 0o644); err != nil {
 		p.tb.Fatal(err)
 	}
 	if err := os.Rename(tmp, filepath.Join(p.PolicyDir, name)); err != nil {
@@ -110,7 +110,7 @@ func (p *Process) Run() {
 		args = append(args, "--plugin-socket", "")
 	}
 	p.cmd = p.Engine.Command(Binary(p.tb), append(args, p.opts.Args...)...)
-	p.log = &lockedBuffer{}
+	p.log = &wait.Buffer{}
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	p.ended = make(chan struct{})
 	if err := p.cmd.Start(); err != nil {
@@ -181,7 +181,7 @@ func get(socket, path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer resp.Body.Close() //nolint:errcheck // nothing to lose
+	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	return string(text), err
 }
@@ -284,33 +284,15 @@ func build() (string, error) {
 	dir := filepath.Join(cache, "vitrine-test")
 	name := "authz-plugin"
 	args := []string{"build"}
-	if raceEnabled {
+	if Race {
 		name += "-race"
 		args = append(args, "-race")
 	}
 	path := filepath.Join(dir, name)
 	fresh := fmt.Sprintf("%s.%d", path, os.Getpid()) // others may be running the old one
-	out, err := exec.Command("go", append(args, "-o", fresh, "vitrine/cmd/authz-plugin")...).CombinedOutput() //nolint:gosec,noctx // our own words
+	out, err := exec.Command("go", append(args, "-o", fresh, "vitrine/cmd/authz-plugin")...).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build authz-plugin: %w\n%s", err, out)
 	}
 	return path, os.Rename(fresh, path)
-}
-
-// lockedBuffer is a buffer that a process writes while a test reads.
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }

@@ -175,13 +175,13 @@ func (noContainers) Ready() bool                            { return true }
 
 // counting says when the Aggregator has all lines.
 type counting struct {
-	*aggregate.Aggregator
+	*aggregate.Messages
 	left atomic.Int64
 	done chan struct{}
 }
 
 func (c *counting) Metric(o *dogstatsd.Origin, m *dogstatsd.Metric) {
-	c.Aggregator.Metric(o, m)
+	c.Messages.Metric(o, m)
 	if c.left.Add(-1) == 0 {
 		close(c.done)
 	}
@@ -190,7 +190,7 @@ func (c *counting) Metric(o *dogstatsd.Origin, m *dogstatsd.Metric) {
 // vitrine is the product's receiver and aggregation, origin detection on.
 func vitrine(args []string) error {
 	path, _, lines := parseArgs(args)
-	sink := &counting{Aggregator: aggregate.New(aggregate.Config{}), done: make(chan struct{})}
+	sink := &counting{Messages: aggregate.NewMessages(aggregate.MessagesConfig{}), done: make(chan struct{})}
 	sink.left.Store(int64(lines))
 	attestor := attest.New(noContainers{}, attest.Options{})
 	srv := dogstatsd.New(dogstatsd.Config{Datagram: dogstatsd.Socket{Path: path}}, attestor, sink)

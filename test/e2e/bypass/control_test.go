@@ -1,6 +1,7 @@
 package bypass
 
 import (
+	"errors"
 	"net/http"
 	"os/exec"
 	"strings"
@@ -27,7 +28,7 @@ func (w world) docker(as role, arg ...string) (string, error) {
 	w.Helper()
 	cmd := w.e.DockerCommand(w.p.Socket, arg...)
 	cmd.Env = append(cmd.Env, "DOCKER_CONFIG=/nonexistent")
-	id := uint32(uids[as]) //nolint:gosec // small
+	id := uint32(uids[as])
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: id, Gid: id}}
 	out, err := cmd.CombinedOutput()
 	return string(out), err
@@ -49,11 +50,11 @@ func (w world) mayLook() {
 		w.Errorf("inspect shows %q, %v; want the environment's names alone", out, err)
 	}
 	out, err = w.docker(look, "run", "bb:1", "true")
-	if exit, ok := err.(*exec.ExitError); !ok || exit.ExitCode() != 125 || !strings.Contains(out, "vitrine: unix:look may not ContainerCreate") {
+	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 125 || !strings.Contains(out, "vitrine: unix:look may not ContainerCreate") {
 		w.Errorf("docker run: %v\n%s", err, out)
 	}
 	for _, way := range w.ways(look) {
-		for _, uri := range []string{"/_ping", "/v1.41/containers/json?all=1", "/version", "/images/json", "/containers/web/stats?stream=false"} {
+		for _, uri := range []string{"/_ping", "/v1.41/containers/json?all=1", "/version", "/images/json"} {
 			r := request{method: "GET", uri: uri}
 			if got := w.send(way, "GET", r.bytes()); got.status != http.StatusOK {
 				w.Errorf("%s: GET %s: %d %s", way.name, uri, got.status, got.body)
@@ -68,7 +69,7 @@ func (w world) mayCreate() {
 			{method: "POST", uri: "/v1.41/containers/create?name=good", body: `{"Image":"bb:1","Cmd":["true"],"Env":["A=b"],"HostConfig":{"Memory":16777216}}`},
 			{method: "POST", uri: "/v1.41/containers/create?name=chunked", body: `{"Image":"bb:1"}`, length: "chunked"},
 			{method: "POST", uri: "/v1.41/containers/create?name=charset", body: `{"image":"bb:1"}`, header: []string{"Content-Type: application/json; charset=utf-8"}},
-			{method: "POST", uri: "/v1.41/containers/create?name=big", body: `{"Image":"bb:1","Labels":{"pad":"` + strings.Repeat("x", 900<<10) + `"}}`},
+			{method: "POST", uri: "/v1.41/containers/create?name=big", body: `{"Image":"bb:1","Env":["PAD=` + strings.Repeat("x", 900<<10) + `"]}`},
 			{method: "POST", uri: "/v1.41/containers/good/start"},
 			{method: "POST", uri: "/v1.41/containers/chunked/rename?name=renamed"},
 			{method: "POST", uri: "/v1.41/images/bb:1/tag?repo=good"},
@@ -88,7 +89,7 @@ func (w world) mayCreate() {
 		}
 	}
 	// Over 1 MiB the daemon shows the plugin nothing; the gateway has seen it all.
-	big := request{method: "POST", uri: "/v1.41/containers/create?name=big", body: `{"Image":"bb:1","Labels":{"pad":"` + strings.Repeat("x", 1100<<10) + `"}}`}
+	big := request{method: "POST", uri: "/v1.41/containers/create?name=big", body: `{"Image":"bb:1","Env":["PAD=` + strings.Repeat("x", 1100<<10) + `"]}`}
 	if got := w.send(w.ways(creator)[0], "POST", big.bytes()); got.status != http.StatusCreated {
 		w.Errorf("1.1 MiB by the gateway: %d %s", got.status, got.body)
 	}

@@ -29,9 +29,9 @@ func code(code string) func(r *request) { return func(r *request) { r.code = cod
 
 func uri(uri string) func(r *request) { return func(r *request) { r.uri = uri } }
 
-// padded is a privileged create with a label of n bytes.
+// padded is a privileged create of n bytes more.
 func padded(n int) string {
-	return `{"Image":"bb:1","Labels":{"pad":"` + strings.Repeat("x", n) + `"},"HostConfig":{"Privileged":true}}`
+	return `{"Image":"bb:1","Env":["PAD=` + strings.Repeat("x", n) + `"],"HostConfig":{"Privileged":true}}`
 }
 
 // Requests for a container with more rights than the caller may give.

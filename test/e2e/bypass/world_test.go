@@ -235,19 +235,38 @@ func (w world) ways(as role) []way {
 	return all
 }
 
-// state is what the daemon shows, and what it cannot hide.
-type state struct {
-	Containers, Images, Volumes, Networks, Services, Execs []string
-	Events                                                 []string // since the world was made ready
-	Files                                                  []string // of web
-	Stdin                                                  string   // what web was sent
-	Calls                                                  int64
+// effects are what one request can have done: what the daemon says that has
+// happened, and what it need not say.
+type effects struct {
+	Events []string
+	Files  []string // of web
+	Stdin  string   // what web was sent
+	Calls  int64
 }
 
-// now gives the state. Events are those after since.
+// effects are those since a time, and those that no time is known of.
+func (w world) effects(since time.Time) effects {
+	w.Helper()
+	e := effects{Events: w.events(since), Stdin: w.input(), Calls: w.calls.Load()}
+	for _, dir := range []string{"/", "/etc", "/tmp"} {
+		files, err := filepath.Glob(w.webRoot + dir + "/*")
+		check(w, err)
+		e.Files = append(e.Files, files...)
+	}
+	return e
+}
+
+// state is what the daemon has, whatever it says of how it came.
+type state struct {
+	Containers, Images, Volumes, Networks, Services []string
+	Web                                             any
+	effects
+}
+
+// now gives the state, with the effects since a time.
 func (w world) now(since time.Time) state {
 	w.Helper()
-	var s state
+	s := state{effects: w.effects(since)}
 	var containers []struct{ ID, Image, State, Names any }
 	w.get("/containers/json?all=1", &containers)
 	s.Containers = lines(containers)
@@ -268,15 +287,7 @@ func (w world) now(since time.Time) state {
 		HostConfig     struct{ CgroupParent string }
 	}
 	w.get("/containers/"+w.web+"/json", &web)
-	s.Execs = lines([]any{web})
-	s.Events = w.events(since)
-	for _, dir := range []string{"/", "/etc", "/tmp"} {
-		files, err := filepath.Glob(w.webRoot + dir + "/*")
-		check(w, err)
-		s.Files = append(s.Files, files...)
-	}
-	s.Stdin = w.input()
-	s.Calls = w.calls.Load()
+	s.Web = web
 	return s
 }
 
@@ -308,6 +319,9 @@ func (w world) events(since time.Time) []string {
 			return all
 		}
 		check(w, err)
+		if one.Type == "daemon" { // its SIGHUP
+			continue
+		}
 		all = append(all, one.Type+" "+one.Action+" "+one.Actor.ID)
 	}
 }
@@ -380,18 +394,20 @@ func (w world) auditText() string {
 	return string(data)
 }
 
-// diff says what of the state has changed.
-func diff(before, after state) string {
+// diff says what has changed of a state or of effects.
+func diff(before, after any) string {
 	var b strings.Builder
-	was, is := map[string]json.RawMessage{}, map[string]json.RawMessage{}
-	for s, m := range map[*state]map[string]json.RawMessage{&before: was, &after: is} {
-		text, _ := json.Marshal(s)   // strings and numbers
-		_ = json.Unmarshal(text, &m) // just written
-	}
+	was, is := fields(before), fields(after)
 	for _, key := range slices.Sorted(maps.Keys(is)) {
 		if !bytes.Equal(was[key], is[key]) {
 			fmt.Fprintf(&b, "%s was\n\t%s\nand is\n\t%s\n", key, was[key], is[key])
 		}
 	}
 	return b.String()
+}
+
+func fields(v any) (m map[string]json.RawMessage) {
+	text, _ := json.Marshal(v)   // strings and numbers
+	_ = json.Unmarshal(text, &m) // just written
+	return m
 }

@@ -16,6 +16,7 @@ import (
 
 	"vitrine/test/engine"
 	"vitrine/test/vitrine"
+	"vitrine/test/wait"
 )
 
 const (
@@ -46,6 +47,7 @@ func TestClientsWithTickets(t *testing.T) { testClients(t, false) }
 func TestClientsOfTheGatewayAlone(t *testing.T) { testClients(t, true) }
 
 func testClients(t *testing.T, alone bool) {
+	t.Parallel()
 	w := newWorld(t, alone)
 	idle := w.openIdleStream()
 	targets := w.startPrometheus()
@@ -213,12 +215,8 @@ func (w *world) dial() *net.UnixConn {
 // eventually tries f until it gives nil.
 func (w *world) eventually(what string, f func() error) {
 	w.Helper()
-	deadline := time.Now().Add(30 * time.Second)
-	for err := f(); err != nil; err = f() {
-		if time.Now().After(deadline) {
-			w.Fatalf("waited 30 s for %s: %v", what, err)
-		}
-		time.Sleep(50 * time.Millisecond)
+	if err := wait.NoError(30*time.Second, f); err != nil {
+		w.Fatalf("waited 30 s for %s: %v", what, err)
 	}
 }
 

@@ -42,7 +42,10 @@ func (w *world) dockerLooks() {
 		w.wants(w.output(look("version")), "Server:", "20.10")
 		w.wants(w.output(look("system", "df")), "Images")
 		w.wants(w.output(look("stats", "--no-stream")), "web")
-		w.wants(w.output(look("events", "--since", "0", "--until", "1s", "--filter", "container=web")), "container start")
+		w.e.Docker("exec", "web", "true", secret)
+		events := w.output(look("events", "--since", "0", "--until=-1s", "--filter", "container=web"))
+		w.wants(events, "container start", "exec_create: ", "exec_die")
+		w.hides(events)
 
 		w.refused(look("run", "--rm", "bb:1", "true"))
 		w.refused(look("exec", "web", "true"))
@@ -52,6 +55,7 @@ func (w *world) dockerLooks() {
 		w.refused(look("save", "bb:1"))
 		w.refused(look("volume", "rm", "data"))
 		w.refused(look("top", "web"))
+		w.refused(look("events", "--until", "0s", "--filter", "event=exec_start: true "+secret[:1]))
 	}
 	if got := w.e.Docker("ps", "--all", "--format", "{{.Names}} {{.State}}"); got != "web running" {
 		w.Errorf("containers = %q, want what there was", got)

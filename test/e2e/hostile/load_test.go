@@ -19,6 +19,7 @@ import (
 
 	"vitrine/test/engine"
 	"vitrine/test/vitrine"
+	"vitrine/test/wait"
 )
 
 // TestCallersWhoNeverReadHoldLittle: each asks for much and takes nothing of it.
@@ -55,9 +56,7 @@ func TestCallersWhoNeverReadHoldLittle(t *testing.T) {
 	}
 	during := w.usage()
 	t.Logf("before %s; with %d who never read %s", before, len(conns), during)
-	if grown := during.memory - before.memory; grown > 48<<20 {
-		t.Errorf("memory grew by %.0f MiB", grown/(1<<20))
-	}
+	during.bounded(t, before, 48<<20)
 	for _, c := range conns {
 		_ = c.Close()
 	}
@@ -75,7 +74,7 @@ func TestTenThousandIdleConnections(t *testing.T) {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		t.Fatal(err)
 	}
-	onUnix := min(idleConnections, int(min(limit.Max, 1<<20)-2000)/2) //nolint:gosec // small
+	onUnix := min(idleConnections, int(min(limit.Max, 1<<20)-2000)/2)
 	ca, err := engine.NewCA(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -95,9 +94,7 @@ func TestTenThousandIdleConnections(t *testing.T) {
 	for uid := 4201; len(conns) < onUnix; uid++ {
 		u := vitrine.As(t, uid)
 		for range min(2500, onUnix-len(conns)) {
-			c, err := u.Dial(w.p.Socket)
-			w.check(err)
-			conns = append(conns, c)
+			conns = append(conns, w.connect(u))
 		}
 	}
 	certificate, err := ca.Client("far")
@@ -124,11 +121,20 @@ func TestTenThousandIdleConnections(t *testing.T) {
 	}
 	during := w.usage()
 	t.Logf("before %s; with %d idle connections %s", before, len(conns), during)
-	if each := (during.memory - before.memory) / idleConnections; each > 40<<10 {
-		t.Errorf("an idle connection takes %.0f KiB", each/1024)
-	}
+	during.bounded(t, before, idleConnections*40<<10)
 	closeAll(conns)
 	w.leftNothing(before)
+}
+
+// connect tries again as long as too many others are in the socket's queue.
+func (w *world) connect(u *vitrine.User) net.Conn {
+	w.Helper()
+	var c net.Conn
+	w.check(wait.NoError(20*time.Second, func() (err error) {
+		c, err = u.Dial(w.p.Socket)
+		return err
+	}))
+	return c
 }
 
 func closeAll(conns []net.Conn) {
@@ -233,9 +239,7 @@ func TestTwoHundredCallersLeaveNothing(t *testing.T) {
 	w.leftNothing(before)
 	after := w.usage()
 	t.Logf("before %s; after %s", before, after)
-	if grown := after.memory - before.memory; grown > max(16<<20, before.memory/4) {
-		t.Errorf("memory grew by %.1f MiB", grown/(1<<20))
-	}
+	after.bounded(t, before, 16<<20)
 	w.served()
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"vitrine/test/engine"
 	"vitrine/test/vitrine"
+	"vitrine/test/wait"
 )
 
 // scratch is a folder for what is made once; TestMain removes it.
@@ -136,19 +137,11 @@ func eventuallyAsked(t *testing.T, e *engine.Engine, want bool) {
 	})
 }
 
-// eventually tries f until it gives nil, and returns how long that took.
-func eventually(t *testing.T, limit time.Duration, what string, f func() error) time.Duration {
+// eventually tries f until it gives nil.
+func eventually(t *testing.T, limit time.Duration, what string, f func() error) {
 	t.Helper()
-	began := time.Now()
-	for {
-		err := f()
-		if err == nil {
-			return time.Since(began)
-		}
-		if time.Since(began) > limit {
-			t.Fatalf("waited %s for %s: %v", limit, what, err)
-		}
-		time.Sleep(20 * time.Millisecond)
+	if err := wait.NoError(limit, f); err != nil {
+		t.Fatalf("waited %s for %s: %v", limit, what, err)
 	}
 }
 

@@ -106,7 +106,8 @@ var broken = []struct{ name, rego, says string }{
 	{"empty file", "", "authz.rego"},
 }
 
-// refused waits until the policy is said to be refused, everywhere.
+// refused waits until the policy is said to be refused, everywhere, and nothing
+// else is the matter.
 func refused(t *testing.T, p *vitrine.Process, says string) {
 	t.Helper()
 	p.Eventually("the policy to be refused: "+says, func() error {
@@ -114,8 +115,8 @@ func refused(t *testing.T, p *vitrine.Process, says string) {
 		if err != nil {
 			return err
 		}
-		if h.Status == "ok" || !strings.Contains(h.Checks["policy"], says) {
-			return fmt.Errorf("health %q", h.Checks["policy"])
+		if h.Status == "ok" || !strings.Contains(h.Checks["policy"], says) || h.Checks["upstream"] != "ok" {
+			return fmt.Errorf("health %v", h.Checks)
 		}
 		if got := metric(p.Metrics(), "vitrine_policy_last_load_success"); got != "0" {
 			return fmt.Errorf("metric %s", got)

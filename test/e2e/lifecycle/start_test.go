@@ -146,10 +146,17 @@ func TestGatewayAndInventoryComeBackWithTheEngine(t *testing.T) {
 	running(1)
 
 	must(t, e.Kill())
-	a := mustGet(t, p.Socket, "/containers/json")
-	if a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" {
-		t.Errorf("the gateway while the Engine is dead: %s, %v", a, a.header)
-	}
+	// Not at once: a thread of the dead may hold its sockets for a moment.
+	p.Eventually("the gateway to say that the Engine is dead", func() error {
+		a := mustGet(t, p.Socket, "/containers/json")
+		if a.status < 500 {
+			t.Fatalf("answered %s", a)
+		}
+		if a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" {
+			return fmt.Errorf("answered %s, %v", a, a.header)
+		}
+		return nil
+	})
 	p.Eventually("the loss to be noticed", func() error {
 		h, err := p.Health()
 		if err != nil || h.Status == "ok" || metric(p.Metrics(), "vitrine_inventory_ready") != "0" {

@@ -9,28 +9,29 @@ import (
 	"github.com/DataDog/sketches-go/ddsketch"
 
 	"vitrine/internal/dogstatsd"
+	"vitrine/internal/tag"
 )
 
-// Snapshot is what one interval gave. It does not change.
+// Snapshot is what one interval of messages gave. It does not change.
 type Snapshot struct {
 	Time     time.Time
-	Interval time.Duration // since the snapshot before
-	Series   []Series      // sorted by name, then tags
-	Timed    []Timed       // values that clients have given a time
-	Events   []Event       // of this interval, the oldest first
-	Checks   []Check       // the latest of each that has not expired
-	Origins  []Origin      // sorted; who has sent since not longer ago than the expiry
+	Interval time.Duration  // since the snapshot before
+	Series   []CustomSeries // sorted by name, then tags
+	Timed    []Timed        // values that clients have given a time
+	Events   []Event        // of this interval, the oldest first
+	Checks   []Check        // the latest of each that has not expired
+	Origins  []Origin       // sorted; who has sent since not longer ago than the expiry
 }
 
-// Series is one series' values. A series without a message in the interval is
+// CustomSeries is one series' values. A series without a message in the interval is
 // still there until it expires: a count is 0 then, a gauge what it was, and of the
 // others only the totals mean something.
-type Series struct {
+type CustomSeries struct {
 	Name string
 	Type dogstatsd.Type
-	Host string // of a tag "host:…"; "" for ours
-	Tags []Tag  // sorted by key, then value; a key may come more than once
-	Seen bool   // in this interval
+	Host string    // of a tag "host:…"; "" for ours
+	Tags []tag.Tag // sorted by key, then value; a key may come more than once
+	Seen bool      // in this interval
 
 	// Value is a count's sum in the interval, a gauge's last value, or a set's size.
 	Value float64
@@ -48,7 +49,7 @@ type Series struct {
 }
 
 // Avg is the mean of a histogram in the interval; 0 if nothing was seen.
-func (s *Series) Avg() float64 {
+func (s *CustomSeries) Avg() float64 {
 	if s.Count == 0 {
 		return 0
 	}
@@ -57,7 +58,7 @@ func (s *Series) Avg() float64 {
 
 // Quantile is one of a histogram or distribution in the interval, such as 0.5 for
 // the median, and 0 if nothing was seen. It is right within 1 %.
-func (s *Series) Quantile(q float64) float64 {
+func (s *CustomSeries) Quantile(q float64) float64 {
 	if s.Sketch == nil {
 		return 0
 	}
@@ -73,7 +74,7 @@ type Timed struct {
 	Name  string
 	Type  dogstatsd.Type
 	Host  string
-	Tags  []Tag
+	Tags  []tag.Tag
 	Value float64
 	Time  time.Time
 }
@@ -87,7 +88,7 @@ type Event struct {
 	LowPriority    bool
 	Source         string
 	Alert          dogstatsd.AlertType
-	Tags           []Tag
+	Tags           []tag.Tag
 	Container      string // full id; "" for none
 }
 
@@ -98,7 +99,7 @@ type Check struct {
 	Time      time.Time
 	Host      string
 	Message   string
-	Tags      []Tag
+	Tags      []tag.Tag
 	Container string // full id; "" for none
 
 	active int // epoch
@@ -119,7 +120,7 @@ type Origin struct {
 }
 
 // Flush ends an interval, and returns its Snapshot, which is then the latest.
-func (a *Aggregator) Flush(now time.Time) *Snapshot {
+func (a *Messages) Flush(now time.Time) *Snapshot {
 	a.flushing.Lock()
 	defer a.flushing.Unlock()
 	before := a.latest.Load().Time
@@ -132,7 +133,7 @@ func (a *Aggregator) Flush(now time.Time) *Snapshot {
 			s.Series = append(s.Series, t.close())
 		}
 	}
-	slices.SortFunc(s.Series, func(x, y Series) int {
+	slices.SortFunc(s.Series, func(x, y CustomSeries) int {
 		return cmp.Or(strings.Compare(x.Name, y.Name), slices.CompareFunc(x.Tags, y.Tags, compareTags),
 			cmp.Compare(x.Type, y.Type), strings.Compare(x.Host, y.Host))
 	})
@@ -147,9 +148,9 @@ func (a *Aggregator) Flush(now time.Time) *Snapshot {
 	return s
 }
 
-// take takes the interval out of the Aggregator, and what has expired. Senders wait meanwhile,
+// take takes the interval out of Messages, and what has expired. Senders wait meanwhile,
 // so that what can be done later is done later.
-func (a *Aggregator) take(s *Snapshot) []taken {
+func (a *Messages) take(s *Snapshot) []taken {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	expired := func(active int) bool { return time.Duration(a.epoch-active)*a.cfg.Interval > a.cfg.Expiry }
@@ -194,10 +195,10 @@ func (a *Aggregator) take(s *Snapshot) []taken {
 }
 
 // close adds an interval to the totals.
-func (t *taken) close() Series {
+func (t *taken) close() CustomSeries {
 	x := t.s
 	x.everSeen = true
-	out := Series{
+	out := CustomSeries{
 		Name: x.Name, Type: x.Type, Host: x.Host, Tags: x.Tags, Seen: t.seen,
 		Value: t.value, Count: t.count, Sum: t.sum, Sketch: t.sketch,
 	}

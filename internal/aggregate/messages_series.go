@@ -8,6 +8,7 @@ import (
 	"github.com/DataDog/sketches-go/ddsketch/store"
 
 	"vitrine/internal/dogstatsd"
+	"vitrine/internal/tag"
 )
 
 // Sketches are right within 1/128, which is the Agent's accuracy too. 1024 bins
@@ -19,12 +20,12 @@ const (
 )
 
 // series is one line of output. Messages change what is of the interval, under
-// the Aggregator's lock; only Flush touches the totals.
+// the lock; only Flush touches the totals.
 type series struct {
 	Name string
 	Type dogstatsd.Type
 	Host string
-	Tags []Tag
+	Tags []tag.Tag
 
 	active int  // epoch of the last message
 	seen   bool // in this interval

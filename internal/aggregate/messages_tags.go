@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"vitrine/internal/dogstatsd"
+	"vitrine/internal/tag"
 )
 
 // Tags with a meaning of their own.
@@ -23,7 +24,7 @@ var ours = map[string]bool{"container_id": true, "container_name": true, "pod_na
 
 // tags are the final tags of a message, sorted and without repetitions: its own
 // and its origin's. The host is that of a tag "host:…".
-func (a *Aggregator) tags(from *origin, sent dogstatsd.Tags, level dogstatsd.Cardinality) (tags []Tag, host string) {
+func (a *Messages) tags(from *origin, sent dogstatsd.Tags, level dogstatsd.Cardinality) (tags []tag.Tag, host string) {
 	var asked dogstatsd.Cardinality
 	for t := range sent.All() {
 		k, v, _ := bytes.Cut(t, []byte(":"))
@@ -35,12 +36,12 @@ func (a *Aggregator) tags(from *origin, sent dogstatsd.Tags, level dogstatsd.Car
 			asked = dogstatsd.ParseCardinality(value)
 		case strings.HasPrefix(key, internalPrefix):
 		default:
-			tags = append(tags, Tag{key, value})
+			tags = append(tags, tag.Tag{Key: key, Value: value})
 		}
 	}
 	origin := a.originTags(from, cmp.Or(level, asked, a.cfg.Cardinality))
 	for i, t := range tags {
-		if _, taken := slices.BinarySearchFunc(origin, t.Key, func(t Tag, key string) int { return strings.Compare(t.Key, key) }); taken && !slices.Contains(origin, t) || ours[t.Key] {
+		if _, taken := slices.BinarySearchFunc(origin, t.Key, func(t tag.Tag, key string) int { return strings.Compare(t.Key, key) }); taken && !slices.Contains(origin, t) || ours[t.Key] {
 			tags[i].Key = exportedPrefix + t.Key
 		}
 	}
@@ -49,12 +50,12 @@ func (a *Aggregator) tags(from *origin, sent dogstatsd.Tags, level dogstatsd.Car
 	return slices.Compact(tags), host
 }
 
-func compareTags(a, b Tag) int {
+func compareTags(a, b tag.Tag) int {
 	return cmp.Or(strings.Compare(a.Key, b.Key), strings.Compare(a.Value, b.Value))
 }
 
 // originTags are the tags of who sends, as of the last time that was asked.
-func (a *Aggregator) originTags(from *origin, level dogstatsd.Cardinality) []Tag {
+func (a *Messages) originTags(from *origin, level dogstatsd.Cardinality) []tag.Tag {
 	if level <= dogstatsd.CardinalityNone || from.key.container == "" || a.cfg.Tagger == nil {
 		return nil
 	}
@@ -67,7 +68,7 @@ func (a *Aggregator) originTags(from *origin, level dogstatsd.Cardinality) []Tag
 
 // retag asks again for the tags of all origins. Contexts of one whose tags have
 // changed are forgotten: the next message makes them anew.
-func (a *Aggregator) retag() {
+func (a *Messages) retag() {
 	if a.cfg.Tagger == nil {
 		return
 	}
@@ -107,7 +108,7 @@ func (a *Aggregator) retag() {
 }
 
 // identity is a series' key. Lengths keep neighbours apart: a value may hold any byte.
-func identity(name string, t dogstatsd.Type, host string, tags []Tag) string {
+func identity(name string, t dogstatsd.Type, host string, tags []tag.Tag) string {
 	var b strings.Builder
 	b.WriteByte(byte(t))
 	part := func(s string) {

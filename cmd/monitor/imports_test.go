@@ -1,0 +1,22 @@
+package main
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// TestLinksNoOPA: the monitor decides nothing.
+func TestLinksNoOPA(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", ".").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for pkg := range strings.Lines(string(out)) {
+		for _, not := range []string{"open-policy-agent", "vitrine/internal/policy", "vitrine/internal/authz", "vitrine/internal/gateway"} {
+			if strings.Contains(pkg, not) {
+				t.Errorf("links %s", strings.TrimSpace(pkg))
+			}
+		}
+	}
+}

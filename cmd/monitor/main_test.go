@@ -1,0 +1,263 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"vitrine/test/wait"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const id = "c0ffee0000000000000000000000000000000000000000000000000000000007"
+
+// host is a fake Engine with one container, and the kernel's files of it.
+type host struct{ socket, proc, cgroup string }
+
+func newHost(t *testing.T) host {
+	t.Helper()
+	dir := t.TempDir()
+	h := host{filepath.Join(dir, "s"), filepath.Join(dir, "proc"), filepath.Join(dir, "cgroup")}
+	for name, content := range map[string]string{
+		"cgroup/cgroup.controllers":                   "cpu memory io pids cpuset\n",
+		"cgroup/docker/" + id + "/cgroup.controllers": "cpu memory io pids cpuset\n",
+		"cgroup/docker/" + id + "/cgroup.procs":       "100\n",
+		"cgroup/docker/" + id + "/memory.stat":        "anon 5242880\ninactive_file 0\n",
+		"cgroup/docker/" + id + "/memory.current":     "5242880\n",
+		"cgroup/docker/" + id + "/memory.max":         "10485760\n",
+		"proc/77/cgroup":                              "0::/\n",
+		"proc/1/net/dev":                              "a\nb\n eth0: 1 1 0 0 0 0 0 0 1 1 0 0 0 0 0 0\n",
+		"proc/100/cgroup":                             "0::/docker/" + id + "\n",
+		"proc/100/stat":                               "100 (sh) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 5 0 0\n",
+		"proc/100/net/dev":                            "a\nb\n eth0: 1 1 0 0 0 0 0 0 1 1 0 0 0 0 0 0\n",
+		"proc/100/net/route":                          "Iface\n",
+		"proc/100/fd/0":                               "",
+		"proc/stat":                                   "cpu0 1\n",
+		"proc/partitions":                             "major minor #blocks name\n",
+		"proc/vmstat":                                 "oom_kill 0\n",
+	} {
+		name = filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o700), os.WriteFile(name, []byte(content), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink("77", filepath.Join(h.proc, "self")); err != nil {
+		t.Fatal(err)
+	}
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", h.socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &httptest.Server{Listener: l, Config: &http.Server{Handler: http.HandlerFunc(engine)}}
+	server.Start()
+	t.Cleanup(server.Close)
+	t.Cleanup(server.CloseClientConnections)
+	return h
+}
+
+func engine(w http.ResponseWriter, r *http.Request) {
+	answers := map[string]any{
+		"/containers/json": []any{map[string]any{"Id": id, "Names": []string{"/web"}, "State": "running"}},
+		"/containers/" + id + "/json": map[string]any{
+			"Id": id, "Name": "/web", "Image": "sha256:1",
+			"State":      map[string]any{"Status": "running", "Running": true, "Pid": 100, "StartedAt": "2026-01-02T03:04:05Z"},
+			"Config":     map[string]any{"Image": "busybox", "Labels": map[string]string{"com.example.team": "sre"}},
+			"HostConfig": map[string]any{"NetworkMode": "bridge"},
+		},
+		"/images/sha256:1/json": map[string]any{"Config": map[string]any{}},
+		"/images/json":          []struct{}{{}}, "/networks": []struct{}{}, "/volumes": map[string]any{"Volumes": nil},
+	}
+	if r.URL.Path == "/events" {
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+		return
+	}
+	answer, ok := answers[r.URL.Path]
+	if !ok || r.Method != http.MethodGet {
+		http.NotFound(w, r)
+		return
+	}
+	_ = json.NewEncoder(w).Encode(answer)
+}
+
+func (h host) args(command string, more ...string) []string {
+	return append([]string{command, "--docker", "unix://" + h.socket, "--proc", h.proc, "--cgroup", h.cgroup}, more...)
+}
+
+func TestOnce(t *testing.T) {
+	var out, errs bytes.Buffer
+	h := newHost(t)
+	if code := run(t.Context(), h.args("once", "--between", "20ms"), streams{&out, &errs}); code != exitOK {
+		t.Fatalf("exit code %d: %s", code, &errs)
+	}
+	if got := out.String(); !regexp.MustCompile(`(?m)^web +running +.*5\.0MiB +10\.0MiB +50\.0% `).MatchString(got) || errs.Len() > 0 {
+		t.Errorf("printed\n%s%s", got, &errs)
+	}
+}
+
+func TestOnceJSON(t *testing.T) {
+	var out, errs bytes.Buffer
+	t.Setenv("DD_CONTAINER_LABELS_AS_TAGS", `{"com.example.team":"team"}`)
+	if code := run(t.Context(), newHost(t).args("once", "--json", "--between", "20ms"), streams{&out, &errs}); code != exitOK {
+		t.Fatalf("exit code %d: %s", code, &errs)
+	}
+	var doc struct {
+		EngineUp   bool `json:"engine_up"`
+		Containers []struct {
+			Name string
+			Tags []string
+		}
+	}
+	if err := json.Unmarshal(out.Bytes(), &doc); err != nil {
+		t.Fatal(err)
+	}
+	if len(doc.Containers) != 1 || !doc.EngineUp || !strings.Contains(strings.Join(doc.Containers[0].Tags, " "), "team:sre") {
+		t.Errorf("printed %s", &out)
+	}
+}
+
+// logged is what a running command wrote, for a test to look at meanwhile.
+type logged struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// TestRun: it answers scrapes, says that it is healthy, and stops when asked.
+func TestRun(t *testing.T) {
+	log := &logged{}
+	ctx, stop := context.WithCancel(t.Context())
+	code := make(chan int)
+	args := newHost(t).args("run", "--http", "127.0.0.1:0", "--interval", "1s")
+	go func() { code <- run(ctx, args, streams{io.Discard, log}) }()
+	address := ""
+	wait.Until(t, "listening", func() bool {
+		if m := regexp.MustCompile(`address=(\S+)`).FindStringSubmatch(log.String()); m != nil {
+			address = m[1]
+		}
+		return address != ""
+	})
+	wait.Until(t, "scraped", func() bool {
+		return strings.Contains(get(t, "http://"+address+"/metrics"), `docker_mem_in_use_ratio{container_name="web"} 0.5`)
+	})
+	if body := get(t, "http://"+address+"/healthz"); !strings.Contains(body, `"status":"ok","engine_up":true`) {
+		t.Errorf("health: %s", body)
+	}
+	http.DefaultClient.CloseIdleConnections()
+	stop()
+	if got := <-code; got != exitOK || !strings.Contains(log.String(), "stopped as asked") {
+		t.Errorf("exit code %d, log\n%s", got, log)
+	}
+}
+
+func get(t *testing.T, url string) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// TestUsage: what is wrong is said, all of it, each with its key; exit code 2.
+func TestUsage(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "monitor.yaml")
+	if err := os.WriteFile(file, []byte("interval: soon\nhttq: x\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name string
+		env  [2]string
+		args []string
+		want []string
+	}{
+		{"flags", [2]string{}, []string{"run", "--docker", "tcp://x", "--interval", "1ms", "--proc", "/nowhere"}, []string{"--docker: ", "--interval: ", "--proc: "}},
+		{"environment", [2]string{"VITRINE_LOG_LEVEL", "loud"}, []string{"once"}, []string{"VITRINE_LOG_LEVEL: "}},
+		{"Datadog's environment", [2]string{"DD_CONTAINER_ENV_AS_TAGS", "["}, []string{"once"}, []string{"DD_CONTAINER_ENV_AS_TAGS: "}},
+		{"file", [2]string{}, []string{"run", "--config", file}, []string{file + ": interval: ", file + ": httq: no such key"}},
+		{"no file", [2]string{}, []string{"run", "--config", file + "x"}, []string{"config: "}},
+		{"no such flag", [2]string{}, []string{"run", "--colour"}, []string{"unknown flag", "--help"}},
+		{"no such command", [2]string{}, []string{"top5"}, []string{"unknown command"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if tt.env[0] != "" {
+				t.Setenv(tt.env[0], tt.env[1])
+			}
+			var errs bytes.Buffer
+			if code := run(t.Context(), tt.args, streams{io.Discard, &errs}); code != exitUsage {
+				t.Errorf("exit code %d", code)
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(errs.String(), want) {
+					t.Errorf("no %q in\n%s", want, &errs)
+				}
+			}
+		})
+	}
+}
+
+// TestPrecedence: flag, environment, Datadog's environment, file, default.
+func TestPrecedence(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "monitor.yaml")
+	if err := os.WriteFile(file, []byte("interval: 30s\nhttp: \"\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	read := func(args []string, env map[string]string) *settings {
+		t.Helper()
+		cmd := runCommand(streams{io.Discard, io.Discard})
+		if err := cmd.ParseFlags(append(args, "--config", file)); err != nil {
+			t.Fatal(err)
+		}
+		s, err := readSettings(cmd.Flags(), func(k string) string { return env[k] })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	if s := read(nil, nil); s.interval != 30*time.Second || s.http != "" || s.docker != "/run/vitrine/docker/docker.sock" {
+		t.Errorf("file and defaults: %+v", s)
+	}
+	env := map[string]string{"VITRINE_INTERVAL": "20s", "VITRINE_LABELS_AS_TAGS": `{"a":"b"}`, "DD_CONTAINER_LABELS_AS_TAGS": `{"c":"d","e":"f"}`}
+	if s := read(nil, env); s.interval != 20*time.Second || len(s.tags.Labels) != 1 {
+		t.Errorf("environment: %+v", s)
+	}
+	if s := read([]string{"--interval", "5s"}, env); s.interval != 5*time.Second {
+		t.Errorf("flag: %+v", s)
+	}
+}

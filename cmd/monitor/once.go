@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"vitrine/internal/aggregate"
+	"vitrine/internal/export"
+)
+
+func onceCommand(std streams) *cobra.Command {
+	var asJSON bool
+	var between time.Duration
+	cmd := &cobra.Command{
+		Use:   "once",
+		Short: "Collect everything once, and print it",
+		Long: `Collect everything once, and print a table of all containers, or JSON.
+
+Rates need two readings, so there are two, a second apart. "FULL IN" (when
+memory reaches its limit at the present rate) needs a longer look: monitor run.`,
+		Example: `  monitor once
+  monitor once --json | jq '.containers[] | {name, state}'
+  monitor once --between 10s`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := readSettings(cmd.Flags(), os.Getenv)
+			if err != nil {
+				return err
+			}
+			if s.logLevel == slog.LevelInfo {
+				s.logLevel = slog.LevelWarn // what is printed is the answer
+			}
+			p, err := build(s, s.logger(std))
+			if err != nil {
+				return failure{err}
+			}
+			return p.once(cmd.Context(), std, s.docker, between, asJSON)
+		},
+	}
+	addFlags(cmd.Flags())
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().DurationVar(&between, "between", time.Second, "time between the two readings by `DURATION`")
+	return cmd
+}
+
+// engineWait is how long once waits for the Engine's list.
+const engineWait = 10 * time.Second
+
+// once prints what there is even if the Engine does not answer, and then fails.
+func (p *parts) once(ctx context.Context, std streams, socket string, between time.Duration, asJSON bool) error {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() { defer close(done); _ = p.inventory.Run(ctx) }()
+	defer func() { cancel(); <-done }()
+
+	deadline := time.Now().Add(engineWait)
+	for !p.inventory.Ready() && time.Now().Before(deadline) && ctx.Err() == nil {
+		time.Sleep(10 * time.Millisecond)
+	}
+	up := p.inventory.Ready()
+	if up {
+		p.collector.Count(ctx)
+	}
+	p.series.Update(p.collector.Collect(time.Now()))
+	select {
+	case <-time.After(between):
+	case <-ctx.Done():
+		return failure{ctx.Err()}
+	}
+	p.series.Update(p.collector.Collect(time.Now()))
+	write := export.Table
+	if asJSON {
+		write = export.JSON
+	}
+	var err error
+	p.series.Look(func(v *aggregate.View) { err = write(std.out, v) })
+	switch {
+	case err != nil:
+		return failure{err}
+	case !up:
+		return failure{fmt.Errorf("the engine does not answer on %s: there are no containers above because none could be listed", socket)}
+	}
+	return nil
+}

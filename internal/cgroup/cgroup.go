@@ -1,0 +1,223 @@
+// Package cgroup reads the counters of one container's control groups, on
+// cgroup v1, on v2, and on hybrid hosts, where v1 has the controllers and a
+// second, unified tree has the pressure.
+//
+// The path of each controller comes from the container's own membership
+// (/proc/<pid>/cgroup of its init), hierarchy by hierarchy, because they differ
+// in practice. What cannot be found is said in [Reader.Skipped], and never read
+// from somewhere else: the root's counters are the host's, not a container's.
+//
+// The files stay open and are read again with pread(2), which costs a fifth of
+// opening them, and nothing on the heap. An open file does not keep the kernel
+// from removing a cgroup; from then on reading fails with ENODEV, which is
+// [ErrRemoved]. Files beyond the budget of descriptors are opened for each read.
+//
+// All numbers are the kernel's, in the units in which it counts, or cumulative
+// nanoseconds for time. A missing file (an older kernel, a controller that is
+// off) leaves its values unset. Counters start again at zero when a container
+// is started again: whoever makes rates of them must expect that they go back.
+//
+// A [Host] and its readers belong to one goroutine.
+package cgroup
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// Mode says which hierarchies a host has.
+type Mode string
+
+// The modes. A hybrid host is a v1 host with cgroup v2 mounted as well.
+const (
+	V1     Mode = "v1"
+	V2     Mode = "v2"
+	Hybrid Mode = "hybrid"
+)
+
+// Membership is what /proc/<pid>/cgroup says: hierarchy ("" is cgroup v2's, else
+// its controllers as the kernel writes them, "cpu,cpuacct") to path.
+type Membership map[string]string
+
+// controller finds the path of one v1 controller.
+func (m Membership) controller(name string) (string, bool) {
+	for hierarchy, p := range m {
+		for c := range strings.SplitSeq(hierarchy, ",") {
+			if c == name {
+				return p, true
+			}
+		}
+	}
+	return "", false
+}
+
+// ErrRemoved says that a cgroup is gone: its container has stopped.
+var ErrRemoved = errors.New("the cgroup is removed")
+
+// Options of [Open].
+type Options struct {
+	Root string     // where the hierarchies are mounted, usually "/sys/fs/cgroup"
+	Self int        // our own PID
+	Own  Membership // our own membership, to know what our cgroup namespace hides
+	// MaxFiles bounds the files kept open. 0: three quarters of RLIMIT_NOFILE.
+	MaxFiles int
+}
+
+// Host is the set of mounted hierarchies.
+type Host struct {
+	opts  Options
+	v1    map[string]string // controller to mount point
+	v2    string            // mount point of the unified hierarchy; "" if there is none
+	roots map[string]string // mount point to the path of our cgroup namespace's root; "" if not found
+	left  int               // descriptors that may still be kept
+	buf   []byte
+}
+
+// Open looks at what is mounted below opts.Root. It recognizes hierarchies by
+// what is in them and how they are called, as systemd and every container engine mount them.
+func Open(opts Options) (*Host, error) {
+	h := &Host{opts: opts, v1: map[string]string{}, roots: map[string]string{}, left: opts.MaxFiles, buf: make([]byte, 16<<10)}
+	if h.left == 0 {
+		h.left = fileBudget()
+	}
+	if isUnified(opts.Root) {
+		h.v2 = opts.Root
+		return h, nil
+	}
+	entries, err := os.ReadDir(opts.Root)
+	if err != nil {
+		return nil, fmt.Errorf("look for cgroup hierarchies: %w", err)
+	}
+	for _, e := range entries {
+		dir := filepath.Join(opts.Root, e.Name())
+		switch {
+		case isUnified(dir):
+			h.v2 = dir
+		case isFile(filepath.Join(dir, "cgroup.procs")):
+			for c := range strings.SplitSeq(e.Name(), ",") { // "cpu,cpuacct", and links "cpu" to it
+				h.v1[c] = dir
+			}
+		}
+	}
+	if h.v2 == "" && len(h.v1) == 0 {
+		return nil, fmt.Errorf("no cgroup hierarchy below %s; is the host's /sys/fs/cgroup mounted there?", opts.Root)
+	}
+	return h, nil
+}
+
+// Mode says which hierarchies the host has.
+func (h *Host) Mode() Mode {
+	switch {
+	case len(h.v1) == 0:
+		return V2
+	case h.v2 == "":
+		return V1
+	}
+	return Hybrid
+}
+
+// isUnified: cgroup.controllers is in every cgroup of v2 and in none of v1.
+func isUnified(dir string) bool { return isFile(filepath.Join(dir, "cgroup.controllers")) }
+
+func isFile(name string) bool {
+	fi, err := os.Stat(name)
+	return err == nil && fi.Mode().IsRegular()
+}
+
+// Errors of finding a container's folder in a hierarchy.
+var (
+	errRoot    = errors.New("it is in the hierarchy's root, which counts for the whole host")
+	errOutside = errors.New("its cgroup is outside our cgroup namespace and what is mounted; " +
+		"mount the host's /sys/fs/cgroup, or run with the host's cgroup namespace")
+	errNotJoined = errors.New("it is not listed in its membership")
+)
+
+// folder finds the directory of a container in the hierarchy mounted at mount.
+// named says that the container's id is in the path.
+func (h *Host) folder(mount, own, member, id string) (dir string, named bool, err error) {
+	full := member
+	root := h.namespaceRoot(mount, own)
+	if up := strings.Count(member+"/", "/../"); up > 0 && (root == "" || up > strings.Count(strings.TrimSuffix(root, "/"), "/")) {
+		return "", false, errOutside
+	}
+	if root != "" {
+		full = path.Join(root, member)
+	}
+	full, named = ContainerPath(full, id)
+	if full == "/" {
+		return "", false, errRoot
+	}
+	return filepath.Join(mount, full), named, nil
+}
+
+// ContainerPath is a container's own cgroup, given that of its init, which may
+// have made cgroups inside: the shortest prefix whose last segment is the
+// container's full id or "<prefix>-<id>.scope"; without one, init's own path.
+func ContainerPath(init, id string) (p string, named bool) {
+	end := 0
+	for segment := range strings.SplitSeq(init, "/") {
+		end += len(segment)
+		if segment == id || (strings.HasSuffix(segment, "-"+id+".scope") && id != "") {
+			return init[:end], id != ""
+		}
+		end++ // the slash
+	}
+	return path.Clean(init), false
+}
+
+// namespaceRoot is the path of our cgroup namespace's root: "/" in the host's.
+// In a namespace of our own, the kernel writes every path relative to it, so it
+// is found by looking for ourselves: no process can be in two cgroups of a
+// hierarchy. "" if we are not in what is mounted.
+func (h *Host) namespaceRoot(mount, own string) string {
+	if root, ok := h.roots[mount]; ok {
+		return root
+	}
+	root := h.findSelf(mount, path.Clean("/"+own))
+	h.roots[mount] = root
+	return root
+}
+
+func (h *Host) findSelf(mount, own string) string {
+	if h.holdsSelf(filepath.Join(mount, own)) {
+		return "/"
+	}
+	found := ""
+	// An unreadable folder is passed over: others may still be found.
+	_ = filepath.WalkDir(mount, func(dir string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return nil //nolint:nilerr // the walk goes on
+		}
+		if d.IsDir() && h.holdsSelf(dir) {
+			found = strings.TrimPrefix(dir, mount)
+			return fs.SkipAll
+		}
+		return nil
+	})
+	if found == "" || own == "/" {
+		return found
+	}
+	root, ok := strings.CutSuffix(found, own)
+	if !ok {
+		return ""
+	}
+	return root
+}
+
+func (h *Host) holdsSelf(dir string) bool {
+	b, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
+	self := strconv.Itoa(h.opts.Self)
+	for line := range bytes.Lines(b) {
+		if string(bytes.TrimSpace(line)) == self {
+			return err == nil
+		}
+	}
+	return false
+}

@@ -1,0 +1,279 @@
+package collect
+
+import (
+	"strconv"
+	"time"
+
+	"vitrine/internal/docker"
+)
+
+// oomState is what is known of OOM kills in a container's running life.
+//
+// The kernel's counter is the authority. It lives as long as the container's
+// cgroup, and so does PID 1: a kill that PID 1 outlives is one that it survived,
+// whatever the Engine says. The counter is ahead of the death that it counts, though, so a
+// kill waits a moment before PID 1 is asked whether it lives. If PID 1 ends first, or
+// the cgroup is gone before its counter was read, the Engine's exit code decides
+// (137, by SIGKILL), if the counter or the Engine tells of an OOM.
+type oomState struct {
+	// Of the running life whose cgroup is read.
+	read      bool      // the counter was read
+	last      uint64    // what it said
+	unsettled uint64    // kills of which it is not decided yet whether one was PID 1's
+	since     time.Time // when the last of them was read
+	old       bool      // they are from before the monitor's start
+	// Of the life that events tell of, which may be a later one.
+	told    time.Time // when the Engine sent an oom event; zero if it did not
+	watched bool      // it ran while we watched
+	deaths  []death   // the last ones, in order
+}
+
+// death is an end of the container's processes.
+type death struct {
+	at    time.Time
+	fatal bool // PID 1 was killed for want of memory
+	event bool // its event has come
+}
+
+// deathsKept bounds what is remembered of a container that ends again and again.
+const deathsKept = 16
+
+func (o *oomState) died(d death) {
+	o.deaths = append(o.deaths, d)
+	if n := len(o.deaths) - deathsKept; n > 0 {
+		o.deaths = append(o.deaths[:0], o.deaths[n:]...)
+	}
+}
+
+// eventOf finds the end that the Engine says was at that time: its event is the
+// first one after it.
+func (o *oomState) eventOf(finished time.Time) *death {
+	for i := range o.deaths {
+		if d := &o.deaths[i]; !d.at.Before(finished) && d.at.Sub(finished) < eventLead {
+			return d
+		}
+	}
+	return nil
+}
+
+// settleAfter is how long a kill waits. A process that was sent SIGKILL and has
+// not exited by then shows in /proc as what it is.
+const settleAfter = 500 * time.Millisecond
+
+// newLife: the counter begins at zero again. Kills that are not settled yet are
+// those of an end whose event was missed.
+func (o *oomState) newLife(k *Kills) {
+	if o.unsettled > 0 {
+		k.Fatal++
+		k.Survived += o.unsettled - 1
+	}
+	o.read, o.last, o.unsettled, o.old = false, 0, 0, false
+}
+
+// countKills compares the kernel's counter with that of the last reading.
+func (c *Collector) countKills(t *tracked, now time.Time) {
+	o := &t.oom
+	o.watched = true
+	counter := t.Stats.OOM.Kills
+	if !counter.Set {
+		return
+	}
+	killed := counter.N
+	if o.read && counter.N >= o.last {
+		killed -= o.last
+	}
+	if killed > 0 {
+		c.host.attributed += int(killed)      //nolint:gosec // kills are few
+		o.old = !o.read && c.startedBefore(t) // nobody knows when that was
+		o.unsettled, o.since = o.unsettled+killed, now
+	}
+	o.read, o.last = true, counter.N
+	if o.unsettled > 0 && now.Sub(o.since) >= settleAfter && c.alive(t) {
+		c.survived(t, now)
+	}
+}
+
+// alive says that the container's init is the process that it was, runs, and
+// is not about to end.
+func (c *Collector) alive(t *tracked) bool {
+	status, err1 := c.proc.Status(t.Pid)
+	s, err2 := c.proc.Stat(t.Pid)
+	return err1 == nil && err2 == nil && !status.Killed && s.Start == t.start && s.Running()
+}
+
+// survived decides that PID 1 outlived the kills.
+func (c *Collector) survived(t *tracked, at time.Time) {
+	o := &t.oom
+	t.Kills.Survived += o.unsettled
+	if o.old {
+		c.cfg.Log.Warn("the OOM killer killed in a container before the monitor started, and PID 1 lives on",
+			"container", t.Name, "kills", o.unsettled)
+	} else {
+		c.tellKill(t, at, o.unsettled, true)
+	}
+	o.unsettled, o.old = 0, false
+}
+
+// unsettled says that some container's kills wait to be decided.
+func (c *Collector) unsettled() bool {
+	for _, t := range c.known {
+		if t.oom.unsettled > 0 && t.reader != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// settleNow reads those containers again whose kills wait to be decided.
+func (c *Collector) settleNow(now time.Time) {
+	for _, t := range c.known {
+		if t.oom.unsettled > 0 {
+			c.read(t, now)
+		}
+	}
+}
+
+// startedBefore says that the container ran before the monitor did.
+func (c *Collector) startedBefore(t *tracked) bool {
+	at, err := time.Parse(time.RFC3339Nano, t.StartedAt)
+	return err != nil || at.Before(c.began)
+}
+
+func (c *Collector) tellKill(t *tracked, at time.Time, kills uint64, alive bool) {
+	c.queue = append(c.queue, Event{
+		Time: at, Name: EventOOMKill, ContainerID: t.ID, ContainerName: t.Name, PID1Alive: alive, Kills: kills,
+	})
+	c.cfg.Log.Warn("the OOM killer killed in a container", "container", t.Name, "kills", kills, "pid1_alive", alive)
+}
+
+// followAll takes the events that are waiting.
+func (c *Collector) followAll(now time.Time) {
+	c.snap.Errors[SourceEvents] += c.lost.Swap(0)
+	for {
+		select {
+		case e := <-c.events:
+			c.follow(e, now)
+		default:
+			return
+		}
+	}
+}
+
+// follow takes one event. A container that is not known yet may end before the
+// next collection, and is told of all the same.
+func (c *Collector) follow(e docker.Event, now time.Time) {
+	switch e.Action {
+	case "start", "oom", "die":
+	default:
+		return
+	}
+	t, ok := c.known[e.ID]
+	if !ok {
+		t = &tracked{}
+		t.ID, t.Name = e.ID, e.Attributes["name"]
+		c.known[e.ID] = t
+	}
+	t.event = now
+	switch e.Action {
+	case "start":
+		t.oom.watched = true
+	case "oom":
+		t.oom.told = e.Time
+		c.readNow(t, now)
+	case "die":
+		c.die(t, e)
+	}
+}
+
+// readNow reads a container between collections: soon its counters may be gone.
+func (c *Collector) readNow(t *tracked, now time.Time) {
+	in, ok := c.cfg.Inventory.Lookup(t.ID)
+	if !ok || !in.Running {
+		return
+	}
+	c.update(t, &in)
+	if t.reader == nil {
+		c.open(t)
+	}
+	c.read(t, now)
+}
+
+// die judges an end, unless an inspect was faster.
+func (c *Collector) die(t *tracked, e docker.Event) {
+	code := exitCode(e.Attributes["exitCode"])
+	t.Exits++
+	c.queue = append(c.queue, Event{Time: e.Time, Name: EventExit, ContainerID: t.ID, ContainerName: t.Name, ExitCode: code})
+	for i := range t.oom.deaths {
+		if d := &t.oom.deaths[i]; !d.event && !d.at.After(e.Time) {
+			d.event = true
+			return
+		}
+	}
+	fatal := code == exitKilled && (t.oom.unsettled > 0 || t.toldOfOOM(e.Time))
+	t.oom.died(death{at: e.Time, fatal: fatal, event: true})
+	if code == exitKilled && !fatal {
+		c.host.suspects = append(c.host.suspects, suspect{t, e.Time})
+	}
+	c.settle(t, e.Time, fatal)
+	t.close()
+}
+
+// exitKilled is the exit code of a process that SIGKILL ended.
+const exitKilled = 128 + 9
+
+func exitCode(s string) int {
+	if n, err := strconv.Atoi(s); err == nil {
+		return n
+	}
+	return -1
+}
+
+// toldOfOOM says that the Engine sent an oom event in the life that ended at
+// that time, and not in an earlier one whose end was missed. The Engine notes a start a
+// little after it happened.
+func (t *tracked) toldOfOOM(end time.Time) bool {
+	const late = 2 * time.Second
+	began, err := time.Parse(time.RFC3339Nano, t.StartedAt)
+	known := err == nil && began.Before(end) // else the Engine tells of a later life already
+	return !t.oom.told.IsZero() && (!known || t.oom.told.After(began.Add(-late)))
+}
+
+// settle decides what the undecided kills were, now that PID 1 has ended.
+func (c *Collector) settle(t *tracked, at time.Time, fatal bool) {
+	o := &t.oom
+	if fatal {
+		if o.unsettled == 0 {
+			c.host.attributed++ // its cgroup was gone before the counter was read
+		}
+		t.Kills.Fatal++
+		c.tellKill(t, at, 1, false)
+		o.unsettled -= min(o.unsettled, 1)
+	}
+	if o.unsettled > 0 {
+		c.survived(t, at)
+	}
+	o.told = time.Time{}
+}
+
+// settleByInspect takes the Engine's word for an end whose event said too
+// little, or was missed.
+func (c *Collector) settleByInspect(t *tracked) {
+	d := t.Detail
+	if t.Running || !t.oom.watched || d == nil || d.State != "exited" && d.State != "dead" && d.State != "restarting" {
+		return
+	}
+	t.oom.watched = false
+	finished, err := time.Parse(time.RFC3339Nano, d.FinishedAt)
+	if err != nil || !d.OOMKilled || d.ExitCode != exitKilled {
+		return
+	}
+	switch known := t.oom.eventOf(finished); {
+	case known == nil:
+		t.oom.died(death{at: finished, fatal: true})
+	case known.fatal:
+		return
+	default:
+		known.fatal = true
+	}
+	c.settle(t, finished, true)
+}

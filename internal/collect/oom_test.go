@@ -1,0 +1,212 @@
+package collect
+
+import "testing"
+
+// TestDeadForwarder is the talk's: a child is killed, PID 1 lives on, the Engine
+// says Up, and in the end exit code 0.
+func TestDeadForwarder(t *testing.T) {
+	w := newWorld(t)
+	w.run("memleak-forked", 100, "bridge")
+	c := w.collector()
+	w.collect(c)
+	w.counters("memleak-forked", 1<<20, 1)
+	if got := told(w.collect(c)); got != "" {
+		t.Errorf("told before PID 1 had time to end: %s", got)
+	}
+	s := w.collect(c)
+	if got := told(s); got != "memleak-forked: 1, pid1_alive=true" {
+		t.Errorf("told: %s", got)
+	}
+	if got := find(t, s, "memleak-forked"); got.Kills != (Kills{Survived: 1}) || !got.Running {
+		t.Errorf("kills %+v, running %v", got.Kills, got.Running)
+	}
+	if got := told(w.collect(c)); got != "" {
+		t.Errorf("told again: %s", got)
+	}
+	w.end("memleak-forked", 0, true) // the Engine's OOMKilled stays true after a kill that was survived
+	w.event("die", "memleak-forked", 0)
+	s = w.collect(c)
+	if got := find(t, s, "memleak-forked").Kills; got != (Kills{Survived: 1}) || told(s) != "" {
+		t.Errorf("kills %+v, told: %s", got, told(s))
+	}
+}
+
+// TestPID1Killed: the container ended by it. The cgroup is gone before its
+// counter can be read, so the Engine's word counts, in whichever way it comes.
+func TestPID1Killed(t *testing.T) {
+	tests := []struct {
+		name  string
+		after func(w *world)
+		want  Kills
+	}{
+		{"oom event, then die", func(w *world) {
+			w.end("leak", 137, true)
+			w.event("oom", "leak", 0)
+			w.event("die", "leak", 137)
+		}, Kills{Fatal: 1}},
+		{"the oom event is lost, inspect tells", func(w *world) {
+			w.end("leak", 137, true)
+			w.event("die", "leak", 137)
+		}, Kills{Fatal: 1}},
+		{"both events are lost", func(w *world) { w.end("leak", 137, true) }, Kills{Fatal: 1}},
+		{"docker kill", func(w *world) {
+			w.end("leak", 137, false)
+			w.event("die", "leak", 137)
+		}, Kills{}},
+		{"restarted by its policy, twice", func(w *world) {
+			for pid := range 2 {
+				w.event("oom", "leak", 0)
+				w.event("die", "leak", 137)
+				w.end("leak", 137, true)
+				w.run("leak", 101+pid, "bridge")
+				w.event("start", "leak", 0)
+			}
+		}, Kills{Fatal: 2}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.run("leak", 100, "bridge")
+			c := w.collector()
+			w.collect(c)
+			tt.after(w)
+			w.collect(c)
+			s := w.collect(c)
+			if got := find(t, s, "leak").Kills; got != tt.want {
+				t.Errorf("kills %+v, want %+v", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestShortLived: a container that came and went between two collections is
+// told of, by its name.
+func TestShortLived(t *testing.T) {
+	w := newWorld(t)
+	c := w.collector()
+	w.collect(c)
+	w.event("start", "brief", 0)
+	w.event("oom", "brief", 0)
+	w.collect(c) // the inventory does not hold it yet
+	w.event("die", "brief", 137)
+	s := w.collect(c)
+	if got := told(s); got != "brief: 1, pid1_alive=false" || len(s.Containers) != 0 {
+		t.Errorf("told: %s; containers %v", got, s.Containers)
+	}
+	for range 5 {
+		w.collect(c)
+	}
+	if len(c.known) != 0 {
+		t.Error("it is never forgotten")
+	}
+}
+
+// TestKilledAtTheEnd: the counter is read when PID 1 is about to end. The exit
+// code says whether it was the victim.
+func TestKilledAtTheEnd(t *testing.T) {
+	ends := map[string]func(w *world){
+		"zombie": func(w *world) {
+			w.write(w.proc, "100/stat", "100 (sh) Z 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 1000 0 0\n")
+		},
+		"exiting": func(w *world) {
+			w.write(w.proc, "100/stat", "100 (sh) R 1 1 1 0 -1 4 0 0 0 0 0 0 0 0 20 0 1 0 1000 0 0\n")
+		},
+		"SIGKILL waits for it": func(w *world) { w.write(w.proc, "100/status", "Uid:\t0\t0\t0\t0\nSigPnd:\t0000000000000100\n") },
+	}
+	for name, end := range ends {
+		for code, want := range map[int]Kills{137: {Fatal: 1}, 0: {Survived: 1}} {
+			w := newWorld(t)
+			w.run("leak", 100, "bridge")
+			c := w.collector()
+			w.collect(c)
+			w.counters("leak", 1<<20, 1)
+			end(w)
+			for range 3 {
+				if got := told(w.collect(c)); got != "" {
+					t.Errorf("%s: told before it is known: %s", name, got)
+				}
+			}
+			w.end("leak", code, true)
+			w.event("die", "leak", code)
+			s := w.collect(c)
+			if got := find(t, s, "leak").Kills; got != want || len(s.Events) != 2 {
+				t.Errorf("%s, exit code %d: kills %+v, events %+v, want %+v", name, code, got, s.Events, want)
+			}
+		}
+	}
+}
+
+// TestEndMissed: kills were read, and then the container runs anew, and nobody
+// told of its end: one of them was PID 1.
+func TestEndMissed(t *testing.T) {
+	w := newWorld(t)
+	w.run("leak", 100, "bridge")
+	c := w.collector()
+	w.collect(c)
+	w.counters("leak", 1<<20, 2)
+	w.collect(c)
+	w.run("leak", 101, "bridge")
+	s := w.collect(c)
+	if got := find(t, s, "leak").Kills; got != (Kills{Survived: 1, Fatal: 1}) {
+		t.Errorf("kills %+v", got)
+	}
+}
+
+// TestKillsBeforeTheMonitor: a container that had kills when the monitor came
+// is counted, for its PID 1 has survived them, but is no news.
+func TestKillsBeforeTheMonitor(t *testing.T) {
+	w := newWorld(t)
+	w.run("stuck", 100, "bridge")
+	w.counters("stuck", 1<<20, 2)
+	in := w.containers[id("stuck")]
+	in.StartedAt = "2020-01-01T00:00:00Z"
+	w.containers[id("stuck")] = in
+	c := w.collector()
+	w.collect(c)
+	s := w.collect(c)
+	if got := find(t, s, "stuck").Kills; got != (Kills{Survived: 2}) || told(s) != "" {
+		t.Errorf("kills %+v, told: %s", got, told(s))
+	}
+	w.counters("stuck", 1<<20, 3)
+	w.collect(c)
+	if got := told(w.collect(c)); got != "stuck: 1, pid1_alive=true" {
+		t.Errorf("told: %s", got)
+	}
+}
+
+// TestLostOOMEvent: the Engine says nothing but exit code 137, but the host had
+// a kill that was nobody else's. Without one it was `docker kill`.
+func TestLostOOMEvent(t *testing.T) {
+	tests := []struct {
+		name  string
+		after func(w *world, c *Collector)
+		want  Kills
+	}{
+		{"a kill", func(w *world, _ *Collector) { w.hostKills(6) }, Kills{Fatal: 1}},
+		{"no kill", func(*world, *Collector) {}, Kills{}},
+		{"counted just before the collection before", func(w *world, c *Collector) { w.hostKills(6); w.collect(c) }, Kills{Fatal: 1}},
+		{"long ago", func(w *world, c *Collector) { w.hostKills(6); w.collect(c); w.collect(c) }, Kills{}},
+		{"another container's", func(w *world, _ *Collector) {
+			w.hostKills(6)
+			w.counters("other", 1<<20, 1)
+		}, Kills{}},
+		{"no vmstat", func(w *world, _ *Collector) { w.write(w.proc, "vmstat", "nr_free 1\n") }, Kills{}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.run("leak", 100, "bridge")
+			w.run("other", 101, "bridge")
+			c := w.collector()
+			w.collect(c)
+			tt.after(w, c)
+			w.end("leak", 137, false)
+			w.event("die", "leak", 137)
+			w.collect(c)
+			s := w.collect(c)
+			if got := find(t, s, "leak").Kills; got != tt.want {
+				t.Errorf("kills %+v, want %+v", got, tt.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,77 @@
+package docker
+
+import (
+	"context"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// Detail is what an inspect says beyond what decisions need.
+type Detail struct {
+	State      string // "created", "running", "paused", "restarting", "removing", "exited" or "dead"
+	Health     string // "starting", "healthy" or "unhealthy"; "" without a health check
+	ExitCode   int    // of the last end
+	OOMKilled  bool   // the engine's opinion, which is true of kills that the container survived as well
+	Restarts   int    // by the restart policy
+	CreatedAt  string // RFC 3339
+	FinishedAt string // RFC 3339; year 1 before the first end
+	Env        []string
+	CPUShares  int64 // as asked for; 0 is the engine's default
+	// NetworkMode is "default", "bridge", "host", "none", "container:<id>" or a
+	// network's name.
+	NetworkMode string
+	Networks    []Network // by name
+}
+
+// Network is one network that a container is in.
+type Network struct {
+	Name       string
+	IPv4, IPv6 string // "" if it has none there
+}
+
+func (in *inspected) detail() *Detail {
+	d := &Detail{
+		State: in.State.Status, ExitCode: in.State.ExitCode, OOMKilled: in.State.OOMKilled, Restarts: in.RestartCount,
+		CreatedAt: in.Created, FinishedAt: in.State.FinishedAt, Env: in.Config.Env,
+		CPUShares: in.HostConfig.CPUShares, NetworkMode: in.HostConfig.NetworkMode,
+	}
+	if in.State.Health != nil && in.State.Health.Status != "none" {
+		d.Health = in.State.Health.Status
+	}
+	for name, n := range in.NetworkSettings.Networks {
+		if n != nil {
+			d.Networks = append(d.Networks, Network{Name: name, IPv4: n.IPAddress, IPv6: n.GlobalIPv6Address})
+		}
+	}
+	slices.SortFunc(d.Networks, func(a, b Network) int { return strings.Compare(a.Name, b.Name) })
+	return d
+}
+
+// Counts are how many objects the engine has besides containers.
+type Counts struct {
+	Images   int // those with a name, and those without that are no mere layers
+	Volumes  int
+	Dangling int // volumes that no container uses
+	Networks int
+}
+
+// Counts asks four questions: GET /images/json, /volumes, /volumes of those that
+// no container uses, and /networks.
+func (c *Client) Counts(ctx context.Context) (Counts, error) {
+	var images, networks []struct{}
+	var volumes, dangling struct{ Volumes []struct{} }
+	if err := c.json(ctx, "/images/json", nil, &images); err != nil {
+		return Counts{}, err
+	}
+	if err := c.json(ctx, "/volumes", nil, &volumes); err != nil {
+		return Counts{}, err
+	}
+	if err := c.json(ctx, "/volumes", url.Values{"filters": {`{"dangling":["true"]}`}}, &dangling); err != nil {
+		return Counts{}, err
+	}
+	if err := c.json(ctx, "/networks", nil, &networks); err != nil {
+		return Counts{}, err
+	}
+	return Counts{len(images), len(volumes.Volumes), len(dangling.Volumes), len(networks)}, nil
+}

@@ -1,0 +1,67 @@
+package docker
+
+import (
+	"reflect"
+	"testing"
+
+	"vitrine/test/wait"
+)
+
+// TestDetail: what an inspect of a container in two networks says.
+func TestDetail(t *testing.T) {
+	e := newEngine(t)
+	e.run(1, "web", nil)
+	e.mu.Lock()
+	e.containers[id(1)]["State"] = map[string]any{
+		"Status": "running", "Running": true, "Pid": 1001, "ExitCode": 0, "OOMKilled": true,
+		"Health": map[string]any{"Status": "unhealthy"}, "FinishedAt": "0001-01-01T00:00:00Z",
+	}
+	e.containers[id(1)]["RestartCount"] = 3
+	e.containers[id(1)]["HostConfig"] = map[string]any{"NetworkMode": "front", "CpuShares": 512}
+	e.containers[id(1)]["NetworkSettings"] = map[string]any{"Networks": map[string]any{
+		"front": map[string]any{"IPAddress": "172.18.0.2", "GlobalIPv6Address": ""},
+		"back":  map[string]any{"IPAddress": "", "GlobalIPv6Address": "fd00::2"},
+		"gone":  nil,
+	}}
+	e.mu.Unlock()
+	inv := e.inventory()
+	c, err := inv.Refresh(t.Context(), "web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &Detail{
+		State: "running", Health: "unhealthy", OOMKilled: true, Restarts: 3, FinishedAt: "0001-01-01T00:00:00Z",
+		CPUShares: 512, NetworkMode: "front", Networks: []Network{{Name: "back", IPv6: "fd00::2"}, {Name: "front", IPv4: "172.18.0.2"}},
+	}
+	if !reflect.DeepEqual(c.Detail, want) {
+		t.Errorf("got %+v\nwant %+v", c.Detail, want)
+	}
+}
+
+// TestKeepDetails: the end of a container, its exit code too, is known without
+// waiting for the next reconciliation, also if it is removed at once.
+func TestKeepDetails(t *testing.T) {
+	e := newEngine(t)
+	e.set(1, "web", "busybox:1", 1001, nil)
+	inv := e.inventory()
+	inv.KeepDetails()
+	codes := make(chan string, 1)
+	inv.OnEvent(func(ev Event) {
+		if ev.Action == "die" {
+			codes <- ev.Attributes["exitCode"]
+		}
+	})
+	e.follow(inv)
+	wait.Until(t, "ready", inv.Ready)
+	e.mu.Lock()
+	e.containers[id(1)]["State"] = map[string]any{"Status": "exited", "Running": false, "ExitCode": 137, "OOMKilled": true}
+	e.streams[0] <- `{"Type":"container","Action":"die","timeNano":1700000000000000000,"Actor":{"ID":"` + id(1) + `","Attributes":{"exitCode":"137","name":"web"}}}` + "\n"
+	e.mu.Unlock()
+	if code := <-codes; code != "137" {
+		t.Errorf("exit code %q of the event", code)
+	}
+	wait.Until(t, "exited", func() bool {
+		c, _ := inv.Lookup("web")
+		return c.Detail.State == "exited" && c.Detail.ExitCode == 137 && c.Detail.OOMKilled && len(inv.Append(nil)) == 1
+	})
+}

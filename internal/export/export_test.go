@@ -1,0 +1,335 @@
+package export
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+
+	"vitrine/internal/aggregate"
+	"vitrine/internal/cgroup"
+	"vitrine/internal/collect"
+	"vitrine/internal/docker"
+	"vitrine/internal/procfs"
+	"vitrine/internal/tag"
+)
+
+var update = flag.Bool("update", false, "write docs/metrics.md")
+
+func set(n uint64) cgroup.Value { return cgroup.Value{N: n, Set: true} }
+
+// full is a snapshot with a value of every metric, and names that try to break out.
+func full(at time.Time, n uint64) *collect.Snapshot {
+	all := cgroup.Stats{
+		CPU: cgroup.CPU{
+			UsageNsec: set(n * 1e9), UserNsec: set(n * 1e9), SystemNsec: set(0), Periods: set(10 * n), ThrottledPeriods: set(4 * n),
+			ThrottledNsec: set(n * 1e8), QuotaUsec: set(50000), PeriodUsec: set(100000), Weight: set(100),
+		},
+		Memory: cgroup.Memory{
+			Usage: set(9 << 20), WorkingSet: set(8 << 20), RSS: set(5 << 20), Cache: set(1 << 20), Swap: set(1 << 20), Kernel: set(1), Peak: set(2),
+			Limit: set(10 << 20), SoftLimit: set(3), SwapLimit: set(20 << 20), PageFaults: set(n), MajorPageFaults: set(n), LimitHits: set(n),
+		},
+		IO:       []cgroup.Device{{Major: 254, ReadBytes: n}},
+		Pids:     cgroup.Pids{Current: set(3), Limit: set(100)},
+		Pressure: cgroup.Pressure{CPU: cgroup.Stall{SomeNsec: set(n * 1e9), FullNsec: set(0)}},
+	}
+	web := &collect.Container{
+		Container: docker.Container{
+			ID: strings.Repeat("c", 64), Name: "web", Image: "shop/web:1", Running: true, StartedAt: "2026-01-02T03:04:05Z",
+			Labels: map[string]string{"com.docker.compose.project": "shop \"quoted\" \\ \n", "com.datadoghq.ad.tags": `["team:a","team:b","com.docker:x"]`},
+			Detail: &docker.Detail{State: "running", Health: "unhealthy", Restarts: 2},
+		},
+		Read: at, CPUs: 2, Stats: all, Sharing: 2, OpenFiles: set(7), Throttled: 0.4, Headroom: 90 * time.Second,
+		Kills: collect.Kills{Survived: 1},
+		Interfaces: []collect.Interface{{
+			Interface: procfs.Interface{Name: "eth0\"} 1\nevil\xff", Rx: procfs.Traffic{Bytes: 1024 * n}}, Network: "front",
+		}},
+	}
+	dead := &collect.Container{
+		Container: docker.Container{ID: strings.Repeat("d", 64), Name: "dead\x1b[2J", Image: "busybox", Detail: &docker.Detail{State: "exited", ExitCode: 137}},
+		Kills:     collect.Kills{Fatal: 1}, Throttled: -1,
+	}
+	double := &collect.Container{Container: docker.Container{ID: strings.Repeat("e", 64), Name: "web"}, Throttled: -1}
+	return &collect.Snapshot{
+		Time: at, Took: 3 * time.Millisecond, Mode: cgroup.Hybrid, CPUs: 2,
+		Host:       []collect.Interface{{Interface: procfs.Interface{Name: "enp0s3", Rx: procfs.Traffic{Bytes: 5}}}},
+		OOMKills:   set(7),
+		Engine:     collect.Engine{Up: true, Counts: &docker.Counts{Images: 1, Volumes: 2, Dangling: 1, Networks: 3}},
+		Containers: []*collect.Container{dead, web, double},
+		Events: []collect.Event{
+			{Time: at, Name: collect.EventOOMKill, ContainerName: "web", ContainerID: web.ID, PID1Alive: true, Kills: 1},
+			{Time: at, Name: collect.EventOOMKill, ContainerName: "dead", ContainerID: dead.ID, Kills: 1},
+			{Time: at, Name: collect.EventExit, ContainerName: "dead", ContainerID: dead.ID, ExitCode: 137},
+		},
+	}
+}
+
+func filled() *aggregate.Aggregator {
+	a := aggregate.New(tag.New(tag.Config{}))
+	at := time.Date(2026, 1, 2, 4, 0, 0, 0, time.UTC)
+	a.Update(full(at, 1))
+	a.Update(full(at.Add(10*time.Second), 2))
+	return a
+}
+
+func scrape(t *testing.T, a *aggregate.Aggregator, accept string) (body, contentType string) {
+	t.Helper()
+	self := prometheus.NewRegistry()
+	self.MustRegister(collectors.NewGoCollector())
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil)
+	r.Header.Set("Accept", accept)
+	w := httptest.NewRecorder()
+	Metrics(a, self).ServeHTTP(w, r)
+	if w.Code != http.StatusOK {
+		t.Fatalf("status %d: %s", w.Code, w.Body)
+	}
+	return w.Body.String(), w.Header().Get("Content-Type")
+}
+
+// TestPage: it parses, it is in good style, and names cannot break out of it.
+func TestPage(t *testing.T) {
+	body, contentType := scrape(t, filled(), "")
+	if !strings.HasPrefix(contentType, "text/plain; version=0.0.4") {
+		t.Errorf("content type %s", contentType)
+	}
+	problems, err := promlint.New(strings.NewReader(body)).Lint()
+	if err != nil {
+		t.Fatalf("%v in\n%s", err, body)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+	for _, want := range []string{
+		`docker_cpu_throttled_periods_total{container_name="web"} 8`,
+		`docker_mem_in_use_ratio{container_name="web"} 0.5`,
+		`docker_mem_sw_in_use_ratio{container_name="web"} 0.3`,
+		`docker_oom_kills_total{container_name="web",pid1_alive="true"} 1`,
+		`docker_oom_kills_total{container_name="web",pid1_alive="false"} 0`,
+		`docker_net_receive_bytes_total{container_name="web",interface="eth0\\\"} 1\\nevil\\xff",docker_network="front"} 2048`,
+		`docker_container_running{container_name="web"} 1`,
+		`host_net_receive_bytes_total{interface="enp0s3"} 5`,
+		`docker_images 1`,
+		`go_goroutines `,
+	} {
+		if !strings.Contains(body, "\n"+want) {
+			t.Errorf("no line %s", want)
+		}
+	}
+	if n := strings.Count(body, `docker_container_running{container_name="web"}`); n != 1 {
+		t.Errorf("two containers with one name, in the moment of a rename, give %d series", n)
+	}
+	info := regexp.MustCompile(`(?m)^docker_container_info\{container_name="web",.*$`).FindString(body)
+	for _, want := range []string{`team="a,b"`, `com_docker="x"`, `compose_project="shop \"quoted\" \\ _"`, `image_tag="1"`} {
+		if !strings.Contains(info, want) {
+			t.Errorf("no %s in %s", want, info)
+		}
+	}
+}
+
+// TestOpenMetrics: counters' families without _total, units, and an end.
+func TestOpenMetrics(t *testing.T) {
+	body, contentType := scrape(t, filled(), "application/openmetrics-text; version=1.0.0")
+	if !strings.HasPrefix(contentType, "application/openmetrics-text") || !strings.HasSuffix(body, "\n# EOF\n") || strings.Count(body, "# EOF") != 1 {
+		t.Errorf("content type %s, end %q", contentType, body[len(body)-40:])
+	}
+	for _, want := range []string{
+		"# TYPE docker_oom_kills counter\n", "# UNIT docker_cpu_usage_seconds seconds\n", "# TYPE docker_container info\n",
+		"# UNIT docker_mem_in_use_ratio ratio\n", "\ndocker_cpu_usage_seconds_total{",
+	} {
+		if !strings.Contains(body, want) {
+			t.Errorf("no %q", want)
+		}
+	}
+	for line := range strings.Lines(body) {
+		if strings.HasPrefix(line, "# UNIT docker") || strings.HasPrefix(line, "# UNIT host") {
+			f := strings.Fields(line)
+			if !strings.HasSuffix(f[2], "_"+f[3]) {
+				t.Errorf("%s: the name must end with the unit", line)
+			}
+		}
+	}
+}
+
+// TestEmptyPage: before the first collection there is only our own process.
+func TestEmptyPage(t *testing.T) {
+	body, _ := scrape(t, aggregate.New(tag.New(tag.Config{})), "")
+	if strings.Contains(body, "docker_") || !strings.Contains(body, "go_goroutines") {
+		t.Errorf("%s", body)
+	}
+}
+
+// TestEveryMetricIsOnThePage: the snapshot above has a value of each, so none is
+// declared that nobody can read.
+func TestEveryMetricIsOnThePage(t *testing.T) {
+	a := filled()
+	body, _ := scrape(t, a, "")
+	seen := map[string]bool{}
+	for _, m := range append(a.Table().Containers(), a.Table().Others()...) {
+		if seen[m.Prom] || m.Name != "" && seen[m.Name] {
+			t.Errorf("%s or %s twice", m.Prom, m.Name)
+		}
+		seen[m.Prom], seen[m.Name] = true, true
+		if !strings.Contains(body, "\n# TYPE "+m.Prom+" ") {
+			t.Errorf("%s is not there", m.Prom)
+		}
+		if (m.Kind == collect.Counter) != strings.HasSuffix(m.Prom, "_total") {
+			t.Errorf("%s: counters, and only they, end with _total", m.Prom)
+		}
+		if m.Help == "" || !strings.HasSuffix(m.Help, ".") || m.Source == "" || m.Scale == 0 {
+			t.Errorf("%s lacks help, source or scale", m.Prom)
+		}
+	}
+}
+
+// TestPromtool: Prometheus's own tool likes the page.
+func TestPromtool(t *testing.T) {
+	promtool, err := exec.LookPath("promtool")
+	if err != nil {
+		if os.Getenv("VITRINE_REQUIRE") != "" {
+			t.Fatal(err)
+		}
+		t.Skip("promtool is not installed (scripts/setup.sh)")
+	}
+	body, _ := scrape(t, filled(), "")
+	cmd := exec.CommandContext(t.Context(), promtool, "check", "metrics")
+	cmd.Stdin = strings.NewReader(body)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func TestJSON(t *testing.T) {
+	var b bytes.Buffer
+	var err error
+	filled().Look(func(v *aggregate.View) { err = JSON(&b, v) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc document
+	if err := json.Unmarshal(b.Bytes(), &doc); err != nil {
+		t.Fatal(err)
+	}
+	if len(doc.Containers) != 3 || doc.Cgroups != "hybrid" || !doc.EngineUp || len(doc.Events) != 6 {
+		t.Errorf("got %s", b.String())
+	}
+	web := doc.Containers[1]
+	found := false
+	for _, s := range web.Series {
+		if s.Metric == "docker_cpu_throttled_periods_total" {
+			found = s.Name == "docker.cpu.throttled" && s.Value == 8 && s.As != nil && *s.As == 0.4 && s.Unit == "periods"
+		}
+	}
+	if !found || web.State != "running" || web.Health != "unhealthy" {
+		t.Errorf("web is %+v", web)
+	}
+	if e := doc.Events[0]; e.PID1Alive == nil || !*e.PID1Alive || e.ExitCode != nil {
+		t.Errorf("event %+v", e)
+	}
+}
+
+func TestTable(t *testing.T) {
+	var b bytes.Buffer
+	var err error
+	filled().Look(func(v *aggregate.View) { err = Table(&b, v) })
+	const want = `CONTAINER  STATE               CPU    THROTTLED  MEM     LIMIT    IN USE  +SWAP  FULL IN  OOM KILLS       THREADS  NET IN/s  NET OUT/s  READ/s  WRITE/s
+dead?[2J   exited (137)        -      -          -       -        -       -      -        1 fatal         -        -         -          -       -
+web        running, unhealthy  10.0%  40.0%      8.0MiB  10.0MiB  50.0%   30.0%  1m30s    1, PID 1 alive  3        102B      0B         0B      0B
+web        -                   -      -          -       -        -       -      -        0               -        -         -          -       -
+04:00:00 web: the OOM killer killed 1 inside, and PID 1 lives on: the container may be stuck
+04:00:00 dead died of the OOM killer
+04:00:00 dead ended with exit code 137
+`
+	if got := b.String(); err != nil || !strings.HasPrefix(got, want) {
+		t.Errorf("error %v, got\n%s", err, got)
+	}
+}
+
+func TestBytes(t *testing.T) {
+	for in, want := range map[float64]string{0: "0B", 1023: "1023B", 1024: "1.0KiB", 10 << 20: "10.0MiB", 1<<30 - 1: "1.0GiB", 150 << 30: "150GiB"} {
+		if got := Bytes(in); got != want {
+			t.Errorf("Bytes(%v) = %s, want %s", in, got, want)
+		}
+	}
+}
+
+// TestDocs: docs/metrics.md is the table. `go test ./internal/export -update` writes it.
+func TestDocs(t *testing.T) {
+	var b strings.Builder
+	b.WriteString(docsHead)
+	table := collect.NewTable()
+	write := func(list []*collect.Metric) {
+		b.WriteString("\n| Prometheus | labels | Datadog | what | source |\n|---|---|---|---|---|\n")
+		for _, m := range list {
+			name := "–"
+			if m.Name != "" {
+				name = "`" + m.Name + "`"
+				unit := m.Unit
+				if m.Kind == collect.Counter {
+					unit = strings.TrimSpace(unit + "/s")
+					if strings.HasPrefix(m.Unit, "percent") {
+						unit = m.Unit
+					}
+				}
+				if unit != "" {
+					name += " (" + unit + ")"
+				}
+			}
+			labels := "–"
+			if len(m.Labels) > 0 {
+				labels = "`" + strings.Join(m.Labels, "` `") + "`"
+			}
+			fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", m.Prom, labels, name, m.Help, strings.ReplaceAll(m.Source, "|", `\|`))
+		}
+	}
+	b.WriteString("\n## Containers\n\nEach has the label `container_name` too.\n")
+	write(table.Containers())
+	fmt.Fprintf(&b, "\n`%s` has a container's tags (docs/tags.md) as labels, to join with:\n`docker_mem_in_use_ratio * on (container_name) group_left (compose_service) %s`.\n", infoName, infoName)
+	b.WriteString("\n## Host, Engine and monitor\n")
+	write(table.Others())
+	b.WriteString(docsTail)
+	const name = "../../docs/metrics.md"
+	if *update {
+		if err := os.WriteFile(name, []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := os.ReadFile(name); err != nil || string(got) != b.String() {
+		t.Errorf("%s is not what the table says (error %v); run go test ./internal/export -update", name, err)
+	}
+}
+
+const docsHead = `# Metrics
+
+<!-- Made from internal/collect by "go test ./internal/export -update". -->
+
+Every metric has two names: Prometheus's (` + "`/metrics`" + `: base units, cumulative counters) and the one that Datadog's agent
+uses, where a counter is a rate over the last interval, in the unit in parentheses. A value that could not be read, or
+does not apply, is absent: never zero, and never the last one. Counters begin again when their container does.
+
+"v1" and "v2" are cgroup versions; hybrid hosts have v1's files, and pressure from the unified tree. Where a name or a
+meaning differs from Datadog's agent, docs/rationale.md says why.
+`
+
+const docsTail = `
+The monitor's own process has the usual ` + "`process_*` and `go_*`" + ` metrics.
+
+## Events
+
+| event | when |
+|---|---|
+| ` + "`docker.oom_kill`" + ` with ` + "`pid1_alive: true`" + ` | the OOM killer killed inside a container whose PID 1 lives on. The Engine says Up, and at most OOMKilled; the container may be stuck |
+| ` + "`docker.oom_kill`" + ` with ` + "`pid1_alive: false`" + ` | the container ended by it |
+| ` + "`docker.exit`" + ` | a container ended, with its exit code |
+`

@@ -1,0 +1,106 @@
+package export
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"vitrine/internal/aggregate"
+	"vitrine/internal/collect"
+	"vitrine/internal/tag"
+)
+
+type document struct {
+	Time       time.Time       `json:"time"`
+	Cgroups    string          `json:"cgroups"`
+	EngineUp   bool            `json:"engine_up"`
+	Containers []jsonContainer `json:"containers"`
+	Series     []jsonSeries    `json:"series"`
+	Events     []jsonEvent     `json:"events"`
+}
+
+type jsonContainer struct {
+	Name   string       `json:"name"`
+	ID     string       `json:"id"`
+	Image  string       `json:"image"`
+	State  string       `json:"state"`
+	Health string       `json:"health,omitempty"`
+	Tags   []string     `json:"tags"`
+	Series []jsonSeries `json:"series"`
+}
+
+// jsonSeries has both names of a metric: value is the one's, of the first name;
+// as the other's. A rate is absent until two collections know it.
+type jsonSeries struct {
+	Metric string            `json:"metric"`
+	Labels map[string]string `json:"labels,omitempty"`
+	Value  float64           `json:"value"`
+	Name   string            `json:"name,omitempty"`
+	As     *float64          `json:"as,omitempty"`
+	Unit   string            `json:"unit,omitempty"`
+}
+
+type jsonEvent struct {
+	Time      time.Time `json:"time"`
+	Name      string    `json:"name"`
+	Container string    `json:"container"`
+	ID        string    `json:"id"`
+	PID1Alive *bool     `json:"pid1_alive,omitempty"`
+	Kills     uint64    `json:"kills,omitempty"`
+	ExitCode  *int      `json:"exit_code,omitempty"`
+}
+
+// JSON writes an interval as one object.
+func JSON(w io.Writer, v *aggregate.View) error {
+	doc := document{
+		Time: v.Time, Cgroups: string(v.Mode), EngineUp: v.Up,
+		Containers: []jsonContainer{}, Series: list(v.Rest), Events: []jsonEvent{},
+	}
+	for _, c := range v.Containers {
+		out := jsonContainer{Name: c.Name, ID: c.ID, Image: c.Image, Tags: []string{}, Series: list(c.Series)}
+		if c.Detail != nil {
+			out.State, out.Health = c.Detail.State, c.Detail.Health
+		}
+		for _, t := range c.Tags.At(tag.High) {
+			out.Tags = append(out.Tags, t.String())
+		}
+		doc.Containers = append(doc.Containers, out)
+	}
+	for _, e := range v.Events {
+		out := jsonEvent{Time: e.Time, Name: e.Name, Container: e.ContainerName, ID: e.ContainerID}
+		switch e.Name {
+		case collect.EventOOMKill:
+			out.PID1Alive, out.Kills = &e.PID1Alive, e.Kills
+		case collect.EventExit:
+			out.ExitCode = &e.ExitCode
+		}
+		doc.Events = append(doc.Events, out)
+	}
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(doc); err != nil {
+		return fmt.Errorf("write JSON: %w", err)
+	}
+	return nil
+}
+
+func list(series []aggregate.Series) []jsonSeries {
+	out := []jsonSeries{}
+	for i := range series {
+		s := &series[i]
+		j := jsonSeries{Metric: s.Metric.Prom, Value: s.Value, Name: s.Metric.Name}
+		if len(s.Metric.Labels) > 0 {
+			j.Labels = map[string]string{}
+			for n, name := range s.Metric.Labels {
+				j.Labels[name] = s.Labels[n]
+			}
+		}
+		if as, ok := s.Converted(); ok {
+			j.As, j.Unit = &as, s.Metric.Unit
+		}
+		out = append(out, j)
+	}
+	return out
+}

@@ -1,0 +1,246 @@
+// Package export shows the series of the last interval: as a page for
+// Prometheus to scrape, as JSON, and as a table for people.
+//
+// The page is written straight from the series, and not with client_golang's
+// registry, which would make a tree of all of them for each scrape: 60 series of each of
+// 1000 containers would then cost more memory than all the rest of the monitor. What
+// client_golang knows better, the monitor's own process, it writes into the same page.
+//
+// A page is made whole before it is sent, so a slow reader delays nobody. Label
+// values may hold any bytes (containers choose some of them), and are escaped.
+package export
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/expfmt"
+
+	"vitrine/internal/aggregate"
+	"vitrine/internal/collect"
+	"vitrine/internal/tag"
+)
+
+// scrapes is how many pages may be made at once.
+const scrapes = 4
+
+// Metrics is the page for Prometheus, in its text format or in OpenMetrics. self
+// has the metrics of the monitor's own process; nil for none.
+func Metrics(a *aggregate.Aggregator, self prometheus.Gatherer) http.Handler {
+	slots := make(chan struct{}, scrapes)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case slots <- struct{}{}:
+			defer func() { <-slots }()
+		default:
+			http.Error(w, "too many scrapes at once", http.StatusServiceUnavailable)
+			return
+		}
+		format := expfmt.NegotiateAccept(r.Header, expfmt.NewFormat(expfmt.TypeTextPlain), expfmt.NewFormat(expfmt.TypeOpenMetrics))
+		open := format.FormatType() == expfmt.TypeOpenMetrics
+		p := page{open: open}
+		a.Look(func(v *aggregate.View) { p.view(v, a.Table()) })
+		if err := p.gather(self, format); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		if open {
+			p.b = append(p.b, "# EOF\n"...)
+		}
+		w.Header().Set("Content-Type", string(format))
+		_, _ = w.Write(p.b) // the reader left
+	})
+}
+
+// page is one that is being made.
+type page struct {
+	b    []byte
+	open bool // OpenMetrics
+}
+
+// Write appends, and never fails.
+func (p *page) Write(b []byte) (int, error) {
+	p.b = append(p.b, b...)
+	return len(b), nil
+}
+
+func (p *page) view(v *aggregate.View, t *collect.Table) {
+	if v.Time.IsZero() {
+		return
+	}
+	var named []*aggregate.Container
+	for i, c := range v.Containers {
+		if c.Name != "" && (i == 0 || v.Containers[i-1].Name != c.Name) { // two have one name while one is renamed
+			named = append(named, c)
+		}
+	}
+	for _, m := range t.Containers() {
+		begun := false
+		for _, c := range named {
+			p.family(m, c.Series, c.Name, &begun)
+		}
+	}
+	p.info(named)
+	for _, m := range t.Others() {
+		begun := false
+		p.family(m, v.Rest, "", &begun)
+	}
+}
+
+// family writes those of a metric among series; its heading before the first.
+func (p *page) family(m *collect.Metric, series []aggregate.Series, container string, begun *bool) {
+	for i := range series {
+		s := &series[i]
+		if s.Metric != m {
+			continue
+		}
+		if !*begun {
+			kind := "gauge"
+			if m.Kind == collect.Counter {
+				kind = "counter"
+			}
+			p.heading(m.Prom, kind, m.Help)
+			*begun = true
+		}
+		p.b = append(p.b, m.Prom...)
+		sep := byte('{')
+		if container != "" {
+			p.label(&sep, "container_name", container)
+		}
+		for j, name := range m.Labels {
+			p.label(&sep, name, s.Labels[j])
+		}
+		p.value(sep, s.Value)
+	}
+}
+
+// heading writes what Prometheus shows of a metric. OpenMetrics knows a counter
+// without its _total, and has units.
+func (p *page) heading(name, kind, help string) {
+	if p.open {
+		name = strings.TrimSuffix(strings.TrimSuffix(name, "_total"), "_info")
+	}
+	fmt.Fprintf(p, "# HELP %s %s\n# TYPE %s %s\n", name, helpEscaper.Replace(help), name, kind)
+	if unit := Unit(name); p.open && unit != "" {
+		fmt.Fprintf(p, "# UNIT %s %s\n", name, unit)
+	}
+}
+
+var helpEscaper = strings.NewReplacer(`\`, `\\`, "\n", `\n`, `"`, `\"`)
+
+// Unit is the base unit that a metric's name ends with; "" if it has none.
+func Unit(prom string) string {
+	prom = strings.TrimSuffix(prom, "_total")
+	for _, unit := range []string{"bytes", "seconds", "ratio"} {
+		if strings.HasSuffix(prom, "_"+unit) {
+			return unit
+		}
+	}
+	return ""
+}
+
+func (p *page) label(sep *byte, name, value string) {
+	p.b = append(p.b, *sep)
+	*sep = ','
+	p.b = append(p.b, name...)
+	p.b = append(p.b, `="`...)
+	if !utf8.ValidString(value) {
+		value = strings.Trim(strconv.QuoteToASCII(value), `"`)
+	}
+	for i := range len(value) {
+		switch c := value[i]; c {
+		case '\\', '"':
+			p.b = append(p.b, '\\')
+			p.b = append(p.b, c)
+		case '\n':
+			p.b = append(p.b, `\n`...)
+		default:
+			p.b = append(p.b, c)
+		}
+	}
+	p.b = append(p.b, '"')
+}
+
+// value ends a line; sep tells whether there were labels.
+func (p *page) value(sep byte, v float64) {
+	if sep == ',' {
+		p.b = append(p.b, '}')
+	}
+	p.b = append(p.b, ' ')
+	p.b = strconv.AppendFloat(p.b, v, 'g', -1, 64)
+	p.b = append(p.b, '\n')
+}
+
+// infoName is the metric that has a container's tags as labels, to join with.
+const (
+	infoName = "docker_container_info"
+	infoHelp = "Tags of the container, see docs/tags.md; always 1."
+)
+
+func (p *page) info(containers []*aggregate.Container) {
+	for i, c := range containers {
+		if i == 0 {
+			kind := "gauge"
+			if p.open {
+				kind = "info"
+			}
+			p.heading(infoName, kind, infoHelp)
+		}
+		p.b = append(p.b, infoName...)
+		sep := byte('{')
+		p.label(&sep, "container_name", c.Name)
+		seen := map[string]bool{"container_name": true}
+		tags := c.Tags.At(tag.High)
+		for i, t := range tags {
+			name := labelName(t.Key)
+			if i > 0 && tags[i-1].Key == t.Key || seen[name] { // several values, or two keys that Prometheus can't tell apart
+				continue
+			}
+			seen[name] = true
+			values := []string{t.Value}
+			for _, more := range tags[i+1:] {
+				if more.Key != t.Key {
+					break
+				}
+				values = append(values, more.Value)
+			}
+			p.label(&sep, name, strings.Join(values, ","))
+		}
+		p.value(sep, 1)
+	}
+}
+
+// labelName makes a tag's key one of Prometheus's label names.
+func labelName(key string) string {
+	name := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' {
+			return r
+		}
+		return '_'
+	}, key)
+	if name[0] >= '0' && name[0] <= '9' || strings.HasPrefix(name, "__") { // two underscores are Prometheus's own
+		name = "tag_" + name
+	}
+	return name
+}
+
+func (p *page) gather(self prometheus.Gatherer, format expfmt.Format) error {
+	if self == nil {
+		return nil
+	}
+	families, err := self.Gather()
+	if err != nil {
+		return fmt.Errorf("gather metrics of our own process: %w", err)
+	}
+	enc := expfmt.NewEncoder(p, format)
+	for _, f := range families {
+		if err := enc.Encode(f); err != nil {
+			return fmt.Errorf("write metrics of our own process: %w", err)
+		}
+	}
+	return nil
+}

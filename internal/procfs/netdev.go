@@ -1,0 +1,167 @@
+package procfs
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// Interface is one line of /proc/<pid>/net/dev, see proc_pid_net(5): counters of
+// a network interface in that process's network namespace, since it was made.
+type Interface struct {
+	// Name is chosen by whoever administers the namespace, and need not be UTF-8.
+	Name   string
+	Rx, Tx Traffic
+}
+
+// Traffic is what went one way. Fifo counts overruns, which are errors too.
+type Traffic struct{ Bytes, Packets, Errors, Dropped, Fifo uint64 }
+
+// ParseNetDev reads a net/dev file into the memory of into, which may be nil.
+// It allocates only for names that were not in into at the same place.
+func ParseNetDev(b []byte, into []Interface) ([]Interface, error) {
+	old := into[:cap(into)]
+	into = into[:0]
+	for n := 0; len(b) > 0; n++ {
+		var line []byte
+		line, b, _ = bytes.Cut(b, []byte{'\n'})
+		if n < 2 { // the headings
+			continue
+		}
+		name, rest, ok := bytes.Cut(line, []byte{':'})
+		name = bytes.TrimLeft(name, " ")
+		if !ok || len(name) == 0 {
+			return into, fmt.Errorf("parse %.60q: no interface", line)
+		}
+		var f [16]uint64
+		for i := range f {
+			var err error
+			if f[i], rest, err = nextNumber(rest); err != nil {
+				return into, fmt.Errorf("parse %.60q: %w", line, err)
+			}
+		}
+		i := Interface{
+			Rx: Traffic{Bytes: f[0], Packets: f[1], Errors: f[2], Dropped: f[3], Fifo: f[4]},
+			Tx: Traffic{Bytes: f[8], Packets: f[9], Errors: f[10], Dropped: f[11], Fifo: f[12]},
+		}
+		if at := len(into); at < len(old) && old[at].Name == string(name) {
+			i.Name = old[at].Name
+		} else {
+			i.Name = string(name)
+		}
+		into = append(into, i)
+	}
+	return into, nil
+}
+
+var errNumber = errors.New("a number is missing")
+
+func nextNumber(b []byte) (n uint64, rest []byte, err error) {
+	b = bytes.TrimLeft(b, " ")
+	end := 0
+	for end < len(b) && b[end] >= '0' && b[end] <= '9' {
+		d := uint64(b[end] - '0')
+		if n > (1<<64-1-d)/10 {
+			return 0, nil, errNumber
+		}
+		n = n*10 + d
+		end++
+	}
+	if end == 0 || end < len(b) && b[end] != ' ' {
+		return 0, nil, errNumber
+	}
+	return n, b[end:], nil
+}
+
+// Address is an address or a subnet that an interface of a namespace has.
+type Address struct {
+	Interface string
+	Prefix    netip.Prefix // one address where the kernel shows it (IPv6), else the subnet
+}
+
+// Addresses reads /proc/<pid>/net/route and net/if_inet6: to which networks the
+// interfaces of a process's namespace belong. The files are readable for all.
+func (p FS) Addresses(pid int) ([]Address, error) {
+	route, err := p.read(pid, "net/route")
+	if err != nil {
+		return nil, fmt.Errorf("read routes of pid %d: %w", pid, err)
+	}
+	out, err := parseRoutes(route)
+	if err != nil {
+		return nil, fmt.Errorf("parse routes of pid %d: %w", pid, err)
+	}
+	inet6, err := p.read(pid, "net/if_inet6")
+	if err != nil { // a kernel without IPv6
+		return out, nil //nolint:nilerr // said above
+	}
+	six, err := parseInet6(inet6)
+	if err != nil {
+		return nil, fmt.Errorf("parse addresses of pid %d: %w", pid, err)
+	}
+	return append(out, six...), nil
+}
+
+// parseRoutes keeps the subnets that are reached without a gateway. The numbers
+// are in hex, as the machine (a little-endian one) has them in memory.
+func parseRoutes(b []byte) ([]Address, error) {
+	var out []Address
+	first := true
+	for line := range strings.Lines(string(b)) {
+		if first { // the heading
+			first = false
+			continue
+		}
+		f := strings.Fields(line)
+		const iface, dest, gateway, mask = 0, 1, 2, 7
+		if len(f) <= mask {
+			return nil, fmt.Errorf("bad line %.80q", line)
+		}
+		to, err1 := hexAddr(f[dest])
+		via, err2 := hexAddr(f[gateway])
+		m, err3 := hexAddr(f[mask])
+		if err := errors.Join(err1, err2, err3); err != nil {
+			return nil, fmt.Errorf("bad line %.80q: %w", line, err)
+		}
+		bits := 0
+		for four := m.As4(); bits < 32 && four[bits/8]&(0x80>>(bits%8)) != 0; {
+			bits++
+		}
+		if via.IsUnspecified() && bits > 0 {
+			out = append(out, Address{f[iface], netip.PrefixFrom(to, bits)})
+		}
+	}
+	return out, nil
+}
+
+func hexAddr(s string) (netip.Addr, error) {
+	n, err := strconv.ParseUint(s, 16, 32)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	var b [4]byte
+	binary.NativeEndian.PutUint32(b[:], uint32(n))
+	return netip.AddrFrom4(b), nil
+}
+
+// parseInet6 reads lines "fd000000000000000000000000000002 05 40 00 80 eth0".
+func parseInet6(b []byte) ([]Address, error) {
+	var out []Address
+	for line := range strings.Lines(string(b)) {
+		f := strings.Fields(line)
+		if len(f) != 6 {
+			return nil, fmt.Errorf("bad line %.80q", line)
+		}
+		raw, err := hex.DecodeString(f[0])
+		addr, ok := netip.AddrFromSlice(raw)
+		if err != nil || !ok {
+			return nil, fmt.Errorf("bad address in line %.80q", line)
+		}
+		out = append(out, Address{f[5], netip.PrefixFrom(addr, addr.BitLen())})
+	}
+	return out, nil
+}

@@ -1,0 +1,279 @@
+// Package monitor tests the monitor on a real Engine with hybrid cgroups: as an
+// ordinary user without capabilities, against workloads built to be measured.
+package monitor
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"vitrine/test/engine"
+	"vitrine/test/wait"
+)
+
+// leak doubles a string until the kernel stops it.
+const leak = `x=a; while :; do x=$x$x; done`
+
+// rig is a monitor that watches an engine.
+type rig struct {
+	*engine.Engine
+	t       *testing.T
+	address string
+	log     *wait.Buffer
+}
+
+// start runs the monitor as uid 65532, which has no capabilities.
+func start(t *testing.T, e *engine.Engine) *rig {
+	t.Helper()
+	dir := t.TempDir()
+	binary := filepath.Join(dir, "monitor")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "vitrine/cmd/monitor")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for d := dir; d != os.TempDir() && d != "/"; d = filepath.Dir(d) {
+		if err := os.Chmod(d, 0o755); err != nil { //nolint:gosec // another user runs what is in it
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(e.Socket, 0o666); err != nil { //nolint:gosec // a private engine's
+		t.Fatal(err)
+	}
+	r := &rig{Engine: e, t: t, log: &wait.Buffer{}}
+	ctx, cancel := context.WithCancel(context.Background())
+	cmd := exec.CommandContext(ctx, binary, "run", "--docker", "unix://"+e.Socket, "--interval", "1s", "--http", "127.0.0.1:0")
+	cmd.Stderr = r.log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65532, Gid: 65532}}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cancel()
+		_ = cmd.Wait()
+		if t.Failed() {
+			t.Logf("the monitor's log:\n%s", r.log)
+		}
+	})
+	wait.Until(t, "the monitor listens", func() bool {
+		if m := regexp.MustCompile(`address=(\S+)`).FindStringSubmatch(r.log.String()); m != nil {
+			r.address = m[1]
+		}
+		return r.address != ""
+	})
+	return r
+}
+
+func (r *rig) page() string {
+	r.t.Helper()
+	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodGet, "http://"+r.address+"/metrics", nil)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return string(b)
+}
+
+// value is that of one series; false if it is absent.
+func (r *rig) value(series string) (float64, bool) {
+	r.t.Helper()
+	m := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(series) + ` (\S+)$`).FindStringSubmatch(r.page())
+	if m == nil {
+		return 0, false
+	}
+	v, err := strconv.ParseFloat(m[1], 64)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return v, true
+}
+
+// until waits for a series to have a value that fits.
+func (r *rig) until(series string, fits func(float64) bool) {
+	r.t.Helper()
+	wait.Until(r.t, series, func() bool {
+		v, ok := r.value(series)
+		return ok && fits(v)
+	})
+}
+
+func is(want float64) func(float64) bool { return func(v float64) bool { return v == want } }
+func above(low float64) func(float64) bool {
+	return func(v float64) bool { return v > low }
+}
+func between(low, high float64) func(float64) bool {
+	return func(v float64) bool { return v >= low && v <= high }
+}
+
+func container(metric, name string, labels ...string) string {
+	return fmt.Sprintf(`%s{%s}`, metric, strings.Join(append([]string{`container_name="` + name + `"`}, labels...), ","))
+}
+
+func TestMonitor(t *testing.T) {
+	e := engine.Start(t, engine.Options{})
+	if err := e.ImportBusybox(); err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, e)
+	t.Run("limits and what they do", func(t *testing.T) { r.on(t).limits() })
+	t.Run("the talk's experiment", func(t *testing.T) { r.on(t).experiment() })
+	t.Run("one series a namespace", func(t *testing.T) { r.on(t).namespaces() })
+	t.Run("headroom", func(t *testing.T) { r.on(t).headroom() })
+	t.Run("a real scrape", func(t *testing.T) { r.on(t).prometheus() })
+	t.Run("the Engine gone and back", func(t *testing.T) { r.on(t).engineGone() })
+}
+
+func (r *rig) on(t *testing.T) *rig {
+	other := *r
+	other.t, other.Engine = t, r.For(t)
+	return &other
+}
+
+// limits: two tenths of a core, 64 MiB, 96 with swap; 5 MB of the memory in use.
+func (r *rig) limits() {
+	r.Docker("run", "-d", "--name", "busy", "--cpus", "0.2", "-m", "64m", "--memory-swap", "96m", "--pids-limit", "50", "bb:1", "sh", "-c", "while :; do :; done")
+	r.until(container("docker_cpu_limit_cores", "busy"), is(0.2))
+	r.until(container("docker_mem_limit_bytes", "busy"), is(64<<20))
+	r.until(container("docker_mem_sw_limit_bytes", "busy"), is(96<<20))
+	r.until(container("docker_threads_limit", "busy"), is(50))
+	r.until(container("docker_threads", "busy"), is(1))
+	r.until(container("docker_cpu_throttled_ratio", "busy"), between(0.5, 1))
+	r.until(container("docker_cpu_throttled_periods_total", "busy"), above(5))
+	r.until(container("docker_pressure_some_seconds_total", "busy", `resource="cpu"`), above(0))
+	r.until(container("docker_open_files", "busy"), above(2))
+	r.until(container("docker_mem_in_use_ratio", "busy"), between(0, 0.1))
+	used, _ := r.value(container("docker_cpu_usage_seconds_total", "busy"))
+	r.until(container("docker_cpu_usage_seconds_total", "busy"), above(used+0.1))
+}
+
+// experiment is memleak-pid1 and memleak-forked: one dies of it, the other is a
+// container of which the Engine says that all is well.
+func (r *rig) experiment() {
+	limit := []string{"-m", "32m", "--memory-swap", "48m", "bb:1", "sh", "-c"}
+	run := func(name, script string) {
+		r.Docker(append(append([]string{"run", "-d", "--name", name}, limit...), script)...)
+	}
+	run("memleak-pid1", leak)
+	run("memleak-forked", "sh -c '"+leak+"' & sleep 600")
+	r.until(container("docker_oom_kills_total", "memleak-pid1", `pid1_alive="false"`), is(1))
+	r.until(container("docker_oom_kills_total", "memleak-forked", `pid1_alive="true"`), is(1))
+	if v, _ := r.value(container("docker_oom_kills_total", "memleak-pid1", `pid1_alive="true"`)); v != 0 {
+		r.t.Errorf("memleak-pid1 survived %v kills", v)
+	}
+	if v, _ := r.value(container("docker_oom_kills_total", "memleak-forked", `pid1_alive="false"`)); v != 0 {
+		r.t.Errorf("memleak-forked died of %v kills", v)
+	}
+	r.until(container("docker_container_exit_code", "memleak-pid1"), is(137))
+	if state := strings.TrimSpace(r.Docker("inspect", "--format", "{{.State.Status}} {{.State.ExitCode}}", "memleak-forked")); state != "running 0" {
+		r.t.Errorf("the Engine says %s of memleak-forked", state)
+	}
+	if v, _ := r.value(container("docker_container_running", "memleak-forked")); v != 1 {
+		r.t.Error("memleak-forked does not run")
+	}
+}
+
+// namespaces: a container that joined another's has no series of its own.
+func (r *rig) namespaces() {
+	r.Docker("network", "create", "front")
+	r.Docker("run", "-d", "--name", "web", "--network", "front", "bb:1", "sh", "-c", "ping -c 3 127.0.0.1; sleep 600")
+	r.Docker("run", "-d", "--name", "sidecar", "--network", "container:web", "bb:1", "sleep", "600")
+	r.until(container("docker_net_sharing", "web"), is(2))
+	r.until(container("docker_net_receive_bytes_total", "web", `interface="eth0"`, `docker_network="front"`), above(0))
+	if page := r.page(); strings.Contains(page, `docker_net_receive_bytes_total{container_name="sidecar"`) {
+		r.t.Error("the shared namespace is counted twice")
+	}
+}
+
+// headroom: a container that takes a MiB a second of 64.
+func (r *rig) headroom() {
+	r.Docker("run", "-d", "--name", "grows", "-m", "128m", "bb:1", "sh", "-c",
+		`m=$(head -c 1048576 /dev/zero | tr '\0' x); for i in $(seq 1 100); do eval "v$i=\$m"; sleep 0.5; done`)
+	if err := wait.NoError(40e9, func() error {
+		if v, ok := r.value(container("docker_mem_headroom_seconds", "grows")); !ok || v < 5 || v > 300 {
+			return fmt.Errorf("headroom is %v (present: %v)", v, ok)
+		}
+		return nil
+	}); err != nil {
+		r.t.Error(err)
+	}
+}
+
+// prometheus: Debian's own scrapes the monitor, and answers a query.
+func (r *rig) prometheus() {
+	binary, err := exec.LookPath("prometheus")
+	if err != nil {
+		if os.Getenv("VITRINE_REQUIRE") != "" {
+			r.t.Fatal(err)
+		}
+		r.t.Skip("prometheus is not installed (scripts/setup.sh)")
+	}
+	check := exec.CommandContext(r.t.Context(), "promtool", "check", "metrics")
+	check.Stdin = strings.NewReader(r.page())
+	if out, err := check.CombinedOutput(); err != nil {
+		r.t.Errorf("promtool: %v\n%s", err, out)
+	}
+	dir := r.t.TempDir()
+	config := filepath.Join(dir, "prometheus.yml")
+	text := "global: {scrape_interval: 1s}\nscrape_configs: [{job_name: monitor, static_configs: [{targets: ['" + r.address + "']}]}]\n"
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		r.t.Fatal(err)
+	}
+	log := &wait.Buffer{}
+	cmd := exec.CommandContext(r.t.Context(), binary, "--config.file", config, "--storage.tsdb.path", filepath.Join(dir, "data"), "--web.listen-address", "127.0.0.1:19781")
+	cmd.Stderr = log
+	if err := cmd.Start(); err != nil {
+		r.t.Fatal(err)
+	}
+	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
+	if err := wait.NoError(30e9, func() error {
+		out, err := exec.CommandContext(r.t.Context(), "promtool", "query", "instant", "http://127.0.0.1:19781",
+			`docker_oom_kills_total{pid1_alive="true"} * on (container_name) group_left (image_name) docker_container_info > 0`).CombinedOutput()
+		if err == nil && !strings.Contains(string(out), "memleak-forked") {
+			err = fmt.Errorf("it answers %q", out)
+		}
+		return err
+	}); err != nil {
+		r.t.Errorf("%v\n%s", err, log)
+	}
+}
+
+// engineGone: dockerd is killed, its containers run on, and so do their series.
+func (r *rig) engineGone() {
+	before, _ := r.value(container("docker_cpu_usage_seconds_total", "busy"))
+	if err := r.Kill(); err != nil {
+		r.t.Fatal(err)
+	}
+	r.until("docker_up", is(0))
+	r.until("docker_gaps_total", is(1))
+	r.until("host_oom_kills_total", above(0))
+	if v, ok := r.value(container("docker_oom_kills_total", "memleak-forked", `pid1_alive="true"`)); !ok || v != 1 {
+		r.t.Errorf("what was counted is lost: %v", v)
+	}
+	r.until(container("docker_cpu_usage_seconds_total", "busy"), above(before))
+	if err := r.Resume(); err != nil {
+		r.t.Fatal(err)
+	}
+	if err := os.Chmod(r.Socket, 0o666); err != nil { //nolint:gosec // a private engine's
+		r.t.Fatal(err)
+	}
+	r.until("docker_up", is(1))
+	r.Docker("run", "-d", "--name", "later", "bb:1", "sleep", "600")
+	r.until(container("docker_container_running", "later"), is(1))
+}
