@@ -33,8 +33,9 @@ var allowed = map[string][]string{
 	"internal/cgroup":    {},
 	"internal/collect":   {"procfs", "cgroup", "docker"},
 	"internal/tag":       {"docker"},
-	"internal/aggregate": {"collect", "tag", "cgroup", "docker"},
-	"internal/export":    {"aggregate", "collect", "tag"},
+	"internal/dogstatsd": {"peercred", "attest"},
+	"internal/aggregate": {"collect", "dogstatsd", "tag", "cgroup", "docker"},
+	"internal/export":    {"aggregate", "collect", "dogstatsd", "tag"},
 	"internal/version":   {},
 	"rego":               {},
 }

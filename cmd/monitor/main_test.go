@@ -103,7 +103,10 @@ func engine(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h host) args(command string, more ...string) []string {
-	return append([]string{command, "--docker", "unix://" + h.socket, "--proc", h.proc, "--cgroup", h.cgroup}, more...)
+	return append([]string{
+		command, "--docker", "unix://" + h.socket, "--proc", h.proc, "--cgroup", h.cgroup,
+		"--dogstatsd-socket", filepath.Join(filepath.Dir(h.socket), "dsd", "dsd.sock"), "--dogstatsd-interval", "1s",
+	}, more...)
 }
 
 func TestOnce(t *testing.T) {
@@ -185,6 +188,17 @@ func TestRun(t *testing.T) {
 	wait.Until(t, "scraped", func() bool {
 		return strings.Contains(get(t, "http://"+address+"/metrics"), `docker_mem_in_use_ratio{container_name="web"} 0.5`)
 	})
+	client, err := net.Dial("unixgram", regexp.MustCompile(`datagram=(\S+)`).FindStringSubmatch(log.String())[1]) //nolint:noctx // it does not wait
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if _, err := client.Write([]byte("page.views:2|c|#az:eu-1a\npage.views:1|c|@0.5|#az:eu-1a")); err != nil {
+		t.Fatal(err)
+	}
+	wait.Until(t, "counted", func() bool {
+		return strings.Contains(get(t, "http://"+address+"/metrics"), "\npage_views_total{az=\"eu-1a\"} 4\n")
+	})
 	if body := get(t, "http://"+address+"/healthz"); !strings.Contains(body, `"status":"ok","engine_up":true`) {
 		t.Errorf("health: %s", body)
 	}
@@ -213,6 +227,28 @@ func get(t *testing.T, url string) string {
 	return string(b)
 }
 
+// TestNoPlaceForTheSocket: what to do is said.
+func TestNoPlaceForTheSocket(t *testing.T) {
+	h := newHost(t)
+	for _, tt := range []struct {
+		name, want string
+		args       []string
+	}{
+		{"no folder", "does without", []string{"--dogstatsd-socket", "/proc/1/dsd.sock"}},
+		{"a file that is no socket", "not a socket", []string{"--dogstatsd-socket", filepath.Join(h.proc, "stat")}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var errs bytes.Buffer
+			if code := run(t.Context(), h.args("run", append(tt.args, "--http", "")...), streams{io.Discard, &errs}); code != exitFailed {
+				t.Errorf("exit code %d", code)
+			}
+			if !strings.Contains(errs.String(), "receive DogStatsD: ") || !strings.Contains(errs.String(), tt.want) {
+				t.Errorf("it says %s", &errs)
+			}
+		})
+	}
+}
+
 // TestUsage: what is wrong is said, all of it, each with its key; exit code 2.
 func TestUsage(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "monitor.yaml")
@@ -230,6 +266,13 @@ func TestUsage(t *testing.T) {
 		{"Datadog's environment", [2]string{"DD_CONTAINER_ENV_AS_TAGS", "["}, []string{"once"}, []string{"DD_CONTAINER_ENV_AS_TAGS: "}},
 		{"file", [2]string{}, []string{"run", "--config", file}, []string{file + ": interval: ", file + ": httq: no such key"}},
 		{"no file", [2]string{}, []string{"run", "--config", file + "x"}, []string{"config: "}},
+		{"DogStatsD", [2]string{"DD_DOGSTATSD_TAG_CARDINALITY", "medium"}, []string{
+			"run", "--dogstatsd-socket", "dsd.sock", "--dogstatsd-socket-mode", "0888", "--dogstatsd-quota", "0",
+			"--dogstatsd-udp", "8125", "--dogstatsd-refuse-mismatch", "perhaps", "--dogstatsd-interval", "0",
+		}, []string{
+			"--dogstatsd-socket: ", "--dogstatsd-socket-mode: ", "--dogstatsd-quota: ", "--dogstatsd-udp: ",
+			"--dogstatsd-refuse-mismatch: ", "--dogstatsd-interval: ", "DD_DOGSTATSD_TAG_CARDINALITY: ",
+		}},
 		{"no such flag", [2]string{}, []string{"run", "--colour"}, []string{"unknown flag", "--help"}},
 		{"no such command", [2]string{}, []string{"top5"}, []string{"unknown command"}},
 	}

@@ -88,14 +88,21 @@ func runForEver(ctx context.Context, s *settings, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	page, err := s.listenHTTP(ctx)
+	if err != nil {
+		return err
+	}
+	received, err := p.receive(s, log)
+	if err != nil {
+		return err
+	}
 	group, ctx := errgroup.WithContext(ctx)
-	if s.http != "" {
-		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.http)
-		if err != nil {
-			return fmt.Errorf("listen for /metrics: %w", err)
-		}
-		log.Info("answering", "address", l.Addr().String())
-		group.Go(func() error { return serve(ctx, l, p.pages(s, log)) })
+	if page != nil {
+		log.Info("answering", "address", page.Addr().String())
+		group.Go(func() error { return serve(ctx, page, p.pages(s, received.page(), log)) })
+	}
+	if received != nil {
+		group.Go(func() error { return received.run(ctx) })
 	}
 	group.Go(func() error { return p.inventory.Run(ctx) })
 	group.Go(func() error { return p.collector.Run(ctx, s.interval, p.series.Update) })
@@ -105,6 +112,18 @@ func runForEver(ctx context.Context, s *settings, log *slog.Logger) error {
 	}
 	log.Info("stopped as asked")
 	return nil
+}
+
+// listenHTTP opens the listener for /metrics; nil if there is to be none.
+func (s *settings) listenHTTP(ctx context.Context) (net.Listener, error) {
+	if s.http == "" {
+		return nil, nil //nolint:nilnil // nobody asked for one
+	}
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.http)
+	if err != nil {
+		return nil, fmt.Errorf("listen for /metrics: %w", err)
+	}
+	return l, nil
 }
 
 // serve answers on l until ctx ends.
@@ -117,11 +136,11 @@ func serve(ctx context.Context, l net.Listener, s *http.Server) error {
 	return ctx.Err()
 }
 
-func (p *parts) pages(s *settings, log *slog.Logger) *http.Server {
+func (p *parts) pages(s *settings, d *export.DogStatsD, log *slog.Logger) *http.Server {
 	self := prometheus.NewRegistry()
 	self.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", export.Metrics(p.series, self))
+	mux.Handle("GET /metrics", export.Metrics(p.series, d, self))
 	mux.HandleFunc("GET /healthz", p.health(s.interval))
 	return &http.Server{
 		Handler: mux, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute,

@@ -9,12 +9,15 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
 	"go.yaml.in/yaml/v3"
 
+	"vitrine/internal/aggregate"
+	"vitrine/internal/dogstatsd"
 	"vitrine/internal/tag"
 )
 
@@ -27,6 +30,9 @@ type settings struct {
 	http     string // "" for none
 	tags     tag.Config
 	logLevel slog.Level
+
+	dogstatsd dogstatsd.Config
+	messages  aggregate.MessagesConfig
 }
 
 func (s *settings) logger(std streams) *slog.Logger {
@@ -52,10 +58,20 @@ func options() []option {
 		{"docker", "unix:///run/vitrine/docker/docker.sock", "the gateway's socket by `ADDR`, or any socket of the Engine API", "", setDocker},
 		{"proc", "/proc", "the host's processes by `DIR`; in a container with pid=host its own /proc has them", "", setFolder(func(s *settings) *string { return &s.proc })},
 		{"cgroup", "/sys/fs/cgroup", "the host's cgroups by `DIR`", "", setFolder(func(s *settings) *string { return &s.cgroup })},
-		{"interval", "10s", "time between two collections by `DURATION`", "", setInterval},
+		{"interval", "10s", "time between two collections by `DURATION`", "", setDuration(func(s *settings) *time.Duration { return &s.interval })},
 		{"http", "127.0.0.1:9780", "/metrics and /healthz on `HOST:PORT`; \"\" for none", "", setHTTP},
 		{"labels_as_tags", "", "labels that become tags by `JSON`, such as {\"com.example.team\":\"team\"}", "DD_CONTAINER_LABELS_AS_TAGS", setMappings(func(s *settings) *[]tag.Mapping { return &s.tags.Labels })},
 		{"env_as_tags", "", "environment variables that become tags by `JSON`", "DD_CONTAINER_ENV_AS_TAGS", setMappings(func(s *settings) *[]tag.Mapping { return &s.tags.Env })},
+		{"dogstatsd_socket", "/run/vitrine/dsd/dsd.sock", "DogStatsD datagrams on a Unix socket at `PATH`; \"\" for none", "", setSocket(func(s *settings) *string { return &s.dogstatsd.Datagram.Path })},
+		{"dogstatsd_stream_socket", "", "DogStatsD on a Unix stream socket at `PATH`; \"\" for none", "", setSocket(func(s *settings) *string { return &s.dogstatsd.Stream.Path })},
+		{"dogstatsd_socket_mode", "0722", "mode of both sockets by `MODE`; senders need to write", "", setMode},
+		{"dogstatsd_udp", "", "DogStatsD over UDP on `HOST:PORT`, such as 127.0.0.1:8125, where senders can't be known; \"\" for none", "", setUDP},
+		{"dogstatsd_interval", "10s", "time over which DogStatsD messages are added up by `DURATION`", "", setDuration(func(s *settings) *time.Duration { return &s.messages.Interval })},
+		{"dogstatsd_expiry", "5m", "time after which a silent DogStatsD series ends by `DURATION`", "", setDuration(func(s *settings) *time.Duration { return &s.messages.Expiry })},
+		{"dogstatsd_cardinality", "low", "tags of its container that a message gets unless it asks for others by `LEVEL`: none, low, orchestrator or high", "DD_DOGSTATSD_TAG_CARDINALITY", setCardinality},
+		{"dogstatsd_quota", "20000", "contexts of one sender by `NUMBER`; all together may have ten times as many", "", setQuota},
+		{"dogstatsd_ignore_claims", "false", "true: where the kernel does not say who sent a message, do not believe the message either", "", setBool(func(s *settings) *bool { return &s.dogstatsd.IgnoreClaims })},
+		{"dogstatsd_refuse_mismatch", "false", "true: refuse messages that claim another container than the kernel says", "", setBool(func(s *settings) *bool { return &s.dogstatsd.RefuseMismatch })},
 		{"log_level", "info", "debug, info, warn or error by `LEVEL`", "", setLogLevel},
 	}
 }
@@ -86,13 +102,15 @@ func setFolder(field func(*settings) *string) func(*settings, string) error {
 	}
 }
 
-func setInterval(s *settings, v string) error {
-	d, err := time.ParseDuration(v)
-	if err != nil || d < time.Second || d > time.Hour {
-		return fmt.Errorf("%q is no duration from 1s to 1h", v)
+func setDuration(field func(*settings) *time.Duration) func(*settings, string) error {
+	return func(s *settings, v string) error {
+		d, err := time.ParseDuration(v)
+		if err != nil || d < time.Second || d > time.Hour {
+			return fmt.Errorf("%q is no duration from 1s to 1h", v)
+		}
+		*field(s) = d
+		return nil
 	}
-	s.interval = d
-	return nil
 }
 
 func setHTTP(s *settings, v string) error {
@@ -101,6 +119,61 @@ func setHTTP(s *settings, v string) error {
 	}
 	s.http = v
 	return nil
+}
+
+func setSocket(field func(*settings) *string) func(*settings, string) error {
+	return func(s *settings, v string) error {
+		if v != "" && !filepath.IsAbs(v) {
+			return fmt.Errorf("%q is no absolute path", v)
+		}
+		*field(s) = v
+		return nil
+	}
+}
+
+func setMode(s *settings, v string) error {
+	n, err := strconv.ParseUint(v, 8, 32)
+	if err != nil || n == 0 || n > 0o777 {
+		return fmt.Errorf("%q is no mode such as 0722", v)
+	}
+	s.dogstatsd.Datagram.Mode, s.dogstatsd.Stream.Mode = fs.FileMode(n), fs.FileMode(n)
+	return nil
+}
+
+func setUDP(s *settings, v string) error {
+	if _, _, err := net.SplitHostPort(v); v != "" && err != nil {
+		return fmt.Errorf("%q is no address such as 127.0.0.1:8125", v)
+	}
+	s.dogstatsd.UDP = v
+	return nil
+}
+
+func setCardinality(s *settings, v string) error {
+	s.messages.Cardinality = dogstatsd.ParseCardinality(v)
+	if s.messages.Cardinality == dogstatsd.CardinalityDefault {
+		return fmt.Errorf("%q is none of none, low, orchestrator, high", v)
+	}
+	return nil
+}
+
+func setQuota(s *settings, v string) error {
+	n, err := strconv.Atoi(v)
+	if err != nil || n < 1 || n > 10_000_000 {
+		return fmt.Errorf("%q is no number from 1 to 10000000", v)
+	}
+	s.messages.Quota, s.messages.Most = n, 10*n
+	return nil
+}
+
+func setBool(field func(*settings) *bool) func(*settings, string) error {
+	return func(s *settings, v string) error {
+		b, err := strconv.ParseBool(v)
+		if err != nil {
+			return fmt.Errorf("%q is neither true nor false", v)
+		}
+		*field(s) = b
+		return nil
+	}
 }
 
 func setMappings(field func(*settings) *[]tag.Mapping) func(*settings, string) error {

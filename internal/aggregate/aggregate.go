@@ -1,9 +1,11 @@
-// Package aggregate turns collections into the series of one interval: each
-// value with its tags, and each counter with its rate since the collection before.
+// Package aggregate turns what comes in into the series of one interval. It has
+// two halves: an [Aggregator] takes the collections of containers and host, and
+// gives each value its tags and each counter its rate; [Messages] takes what
+// DogStatsD clients send, and adds it up.
 //
-// It keeps the last interval only, and copies what it keeps, so that exporters
-// may look at any time. A counter that went back, or that has just begun, has no
-// rate: a rate is never guessed.
+// Both keep the last interval only, and show it as something that does not
+// change, so that exporters may look at any time. A counter that went back, or that
+// has just begun, has no rate: a rate is never guessed.
 package aggregate
 
 import (
@@ -67,7 +69,7 @@ type View struct {
 // keptEvents is how many events a View looks back on.
 const keptEvents = 100
 
-// Aggregator keeps the last interval.
+// Aggregator keeps the last interval of containers and host.
 type Aggregator struct {
 	tagger *tag.Tagger
 	table  *collect.Table

@@ -22,6 +22,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 
 	"vitrine/internal/docker"
@@ -68,6 +69,9 @@ type Options struct {
 	// write to the cgroup file system can then pass for another. Not for
 	// deciding.
 	CgroupsAlone bool
+	// Cgroups are the mounted cgroup hierarchies by name, as in [procfs.Cgroup],
+	// for [Attestor.InCgroup] and [Attestor.Claimed]. For samples, not for deciding.
+	Cgroups map[string]fs.FS
 }
 
 // Attestor attests peers. Its methods may be called from many goroutines.
@@ -77,6 +81,7 @@ type Attestor struct {
 	known        index
 	here         here
 	cgroupsAlone bool
+	places       places
 
 	// Of procfs; fixtures of tests have none of it.
 	withinPIDs func(pid int, outer string) (bool, error)
@@ -96,6 +101,7 @@ func New(inv Inventory, opts Options) *Attestor {
 	a.here = lookAround(a.proc)
 	a.overflowUID, a.overflowGID = a.proc.OverflowUID(), a.proc.OverflowGID()
 	a.known.containers = map[string]confirmed{}
+	a.places.init(opts.Cgroups)
 	inv.OnChange(a.observe)
 	return a
 }

@@ -54,6 +54,7 @@ func (a *Attestor) observe(c docker.Container) {
 	delete(x.unread, c.ID)
 	if !c.Running {
 		delete(x.containers, c.ID)
+		a.places.end(c.ID)
 		return
 	}
 	if k, ok := x.containers[c.ID]; ok && k.pid == c.Pid && k.startedAt == c.StartedAt {
@@ -78,6 +79,7 @@ func (a *Attestor) observe(c docker.Container) {
 		k.roots = rootCgroups(c.ID, init.Cgroups, anywhere)
 	}
 	x.containers[c.ID] = k
+	a.places.add(c, k.roots)
 }
 
 // lookAtInit reads the facts of what the Engine calls a container's init. Its

@@ -84,33 +84,43 @@ type Host struct {
 // Open looks at what is mounted below opts.Root. It recognizes hierarchies by
 // what is in them and how they are called, as systemd and every container engine mount them.
 func Open(opts Options) (*Host, error) {
-	h := &Host{opts: opts, v1: map[string]string{}, roots: map[string]string{}, left: opts.MaxFiles, buf: make([]byte, 16<<10)}
+	v2, v1, err := Mounts(opts.Root)
+	if err != nil {
+		return nil, err
+	}
+	h := &Host{opts: opts, v1: v1, v2: v2, roots: map[string]string{}, left: opts.MaxFiles, buf: make([]byte, 16<<10)}
 	if h.left == 0 {
 		h.left = fileBudget()
 	}
-	if isUnified(opts.Root) {
-		h.v2 = opts.Root
-		return h, nil
+	return h, nil
+}
+
+// Mounts finds the hierarchies below root: version 2's, "" if there is none, and
+// version 1's by controller.
+func Mounts(root string) (v2 string, v1 map[string]string, err error) {
+	v1 = map[string]string{}
+	if isUnified(root) {
+		return root, v1, nil
 	}
-	entries, err := os.ReadDir(opts.Root)
+	entries, err := os.ReadDir(root)
 	if err != nil {
-		return nil, fmt.Errorf("look for cgroup hierarchies: %w", err)
+		return "", nil, fmt.Errorf("look for cgroup hierarchies: %w", err)
 	}
 	for _, e := range entries {
-		dir := filepath.Join(opts.Root, e.Name())
+		dir := filepath.Join(root, e.Name())
 		switch {
 		case isUnified(dir):
-			h.v2 = dir
+			v2 = dir
 		case isFile(filepath.Join(dir, "cgroup.procs")):
 			for c := range strings.SplitSeq(e.Name(), ",") { // "cpu,cpuacct", and links "cpu" to it
-				h.v1[c] = dir
+				v1[c] = dir
 			}
 		}
 	}
-	if h.v2 == "" && len(h.v1) == 0 {
-		return nil, fmt.Errorf("no cgroup hierarchy below %s; is the host's /sys/fs/cgroup mounted there?", opts.Root)
+	if v2 == "" && len(v1) == 0 {
+		return "", nil, fmt.Errorf("no cgroup hierarchy below %s; is the host's /sys/fs/cgroup mounted there?", root)
 	}
-	return h, nil
+	return v2, v1, nil
 }
 
 // Mode says which hierarchies the host has.

@@ -51,6 +51,12 @@ type Container struct {
 	asked uint64 // when the inspect began, in the inventory's own order of things
 }
 
+// Pod is the id of the Kubernetes pod that the container belongs to, and its
+// name in there, from the labels that Kubernetes gives; "" for others.
+func (c Container) Pod() (uid, name string) {
+	return c.Labels["io.kubernetes.pod.uid"], c.Labels["io.kubernetes.container.name"]
+}
+
 // Inventory holds the Engine's containers. Run keeps it.
 type Inventory struct {
 	client  *Client

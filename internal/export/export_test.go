@@ -92,7 +92,7 @@ func scrape(t *testing.T, a *aggregate.Aggregator, accept string) (body, content
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil)
 	r.Header.Set("Accept", accept)
 	w := httptest.NewRecorder()
-	Metrics(a, self).ServeHTTP(w, r)
+	Metrics(a, nil, self).ServeHTTP(w, r)
 	if w.Code != http.StatusOK {
 		t.Fatalf("status %d: %s", w.Code, w.Body)
 	}

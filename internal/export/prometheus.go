@@ -29,9 +29,10 @@ import (
 // scrapes is how many pages may be made at once.
 const scrapes = 4
 
-// Metrics is the page for Prometheus, in its text format or in OpenMetrics. self
-// has the metrics of the monitor's own process; nil for none.
-func Metrics(a *aggregate.Aggregator, self prometheus.Gatherer) http.Handler {
+// Metrics is the page for Prometheus, in its text format or in OpenMetrics. d is
+// what DogStatsD clients sent, and self has the metrics of the monitor's own process;
+// either may be nil.
+func Metrics(a *aggregate.Aggregator, d *DogStatsD, self prometheus.Gatherer) http.Handler {
 	slots := make(chan struct{}, scrapes)
 	var size atomic.Int64 // of the last page, so that the next one need not grow
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -45,10 +46,24 @@ func Metrics(a *aggregate.Aggregator, self prometheus.Gatherer) http.Handler {
 		format := expfmt.NegotiateAccept(r.Header, expfmt.NewFormat(expfmt.TypeTextPlain), expfmt.NewFormat(expfmt.TypeOpenMetrics))
 		open := format.FormatType() == expfmt.TypeOpenMetrics
 		p := page{open: open, b: make([]byte, 0, size.Load())}
-		a.Look(func(v *aggregate.View) { p.view(v, a.Table()) })
-		if err := p.gather(self, format); err != nil {
+		names := map[string]string{} // of containers
+		a.Look(func(v *aggregate.View) {
+			p.view(v, a.Table())
+			for _, c := range v.Containers {
+				names[c.ID] = c.Name
+			}
+		})
+		taken, err := p.gather(self, format)
+		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
+		}
+		if d != nil {
+			for _, m := range append(a.Table().Containers(), a.Table().Others()...) {
+				taken[m.Prom], taken[strings.TrimSuffix(m.Prom, "_total")] = true, true
+			}
+			taken[infoName], taken[strings.TrimSuffix(infoName, "_info")] = true, true
+			p.dogstatsd(d, names, taken)
 		}
 		if open {
 			p.b = append(p.b, "# EOF\n"...)
@@ -127,13 +142,20 @@ func (p *page) heading(name, kind, help string) {
 	if p.open {
 		name = strings.TrimSuffix(strings.TrimSuffix(name, "_total"), "_info")
 	}
-	fmt.Fprintf(p, "# HELP %s %s\n# TYPE %s %s\n", name, helpEscaper.Replace(help), name, kind)
+	fmt.Fprintf(p, "# HELP %s %s\n# TYPE %s %s\n", name, p.help(help), name, kind)
 	if unit := Unit(name); p.open && unit != "" {
 		fmt.Fprintf(p, "# UNIT %s %s\n", name, unit)
 	}
 }
 
-var helpEscaper = strings.NewReplacer(`\`, `\\`, "\n", `\n`, `"`, `\"`)
+// help escapes a text; only OpenMetrics knows of quotes in it.
+func (p *page) help(text string) string {
+	text = strings.NewReplacer(`\`, `\\`, "\n", `\n`).Replace(strings.ToValidUTF8(text, "\uFFFD"))
+	if p.open {
+		text = strings.ReplaceAll(text, `"`, `\"`)
+	}
+	return text
+}
 
 // Unit is the base unit that a metric's name ends with; "" if it has none.
 func Unit(prom string) string {
@@ -225,25 +247,30 @@ func labelName(key string) string {
 		}
 		return '_'
 	}, key)
-	if name[0] >= '0' && name[0] <= '9' || strings.HasPrefix(name, "__") { // two underscores are Prometheus's own
+	if name == "" || name[0] >= '0' && name[0] <= '9' || strings.HasPrefix(name, "__") { // two underscores are Prometheus's own
 		name = "tag_" + name
 	}
 	return name
 }
 
-func (p *page) gather(self prometheus.Gatherer, format expfmt.Format) error {
+// gather writes the metrics of our own process, and returns their names.
+func (p *page) gather(self prometheus.Gatherer, format expfmt.Format) (names map[string]bool, err error) {
+	names = map[string]bool{}
 	if self == nil {
-		return nil
+		return names, nil
 	}
 	families, err := self.Gather()
 	if err != nil {
-		return fmt.Errorf("gather metrics of our own process: %w", err)
+		return nil, fmt.Errorf("gather metrics of our own process: %w", err)
 	}
 	enc := expfmt.NewEncoder(p, format)
 	for _, f := range families {
 		if err := enc.Encode(f); err != nil {
-			return fmt.Errorf("write metrics of our own process: %w", err)
+			return nil, fmt.Errorf("write metrics of our own process: %w", err)
+		}
+		for _, suffix := range []string{"", "_sum", "_count", "_bucket"} {
+			names[f.GetName()+suffix], names[strings.TrimSuffix(f.GetName(), "_total")] = true, true
 		}
 	}
-	return nil
+	return names, nil
 }

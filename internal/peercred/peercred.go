@@ -36,7 +36,7 @@ type Peer struct {
 
 	mu    sync.RWMutex // held while pidfd is in use, so that Close cannot give the number away
 	pidfd int          // -1: none
-	start uint64       // start time in clock ticks since boot, when there is no pidfd; 0: not pinned
+	start uint64       // start time in clock ticks since boot, when the pin is by number; 0: it is not
 }
 
 // ErrNoCredentials says that a connection has no peer credentials.
@@ -99,7 +99,7 @@ func (p *Peer) pinByNumber(pidfd int, openErr error) {
 	case openErr != nil && err == nil:
 		p.start = start
 	case openErr == nil && err == nil && alive(pidfd):
-		p.pidfd = pidfd
+		p.pidfd, p.start = pidfd, start
 	case openErr == nil:
 		closeFD(pidfd)
 	}
@@ -132,6 +132,49 @@ func FromStartTime(proc procfs.FS, pid int, uid, gid uint32, groups []uint32) *P
 	p := &Peer{UID: uid, GID: gid, Groups: groups, PID: pid, proc: proc, pidfd: -1}
 	p.pinByNumber(-1, errNoPidfd)
 	return p
+}
+
+// FromPidfd is the Peer of a datagram with the credentials and the pidfd that
+// the kernel passed along with it (SO_PASSCRED, SO_PASSPIDFD of unix(7)). It is pinned
+// exactly, even if it has exited. The Peer takes the descriptor over.
+func FromPidfd(pidfd, pid int, uid, gid uint32) *Peer {
+	return &Peer{UID: uid, GID: gid, PID: pid, proc: procfs.New(os.DirFS("/proc")), pidfd: pidfd}
+}
+
+// FromPID is a Peer pinned to the process that has the number now and the user
+// id. Whether that is who sent the number is for the caller to establish; see
+// [Peer.Start].
+func FromPID(pid int, uid, gid uint32) *Peer {
+	p := &Peer{UID: uid, GID: gid, PID: pid, proc: procfs.New(os.DirFS("/proc")), pidfd: -1}
+	p.pinByNumber(openPidfd(pid))
+	return p
+}
+
+// Start is when the process started, in clock ticks since boot, for a Peer that
+// is pinned by its number: 0 if it could not be pinned, or is pinned exactly.
+func (p *Peer) Start() uint64 {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.start
+}
+
+// Pidfd is the descriptor that pins the process, to be polled: it stays the
+// Peer's, and is -1 if there is none.
+func (p *Peer) Pidfd() int {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.pidfd
+}
+
+// CgroupID is the id of the process's cgroup in the version 2 hierarchy, also
+// after it has exited (PIDFD_GET_INFO, Linux 6.13; 6.15 for the exited).
+func (p *Peer) CgroupID() (uint64, bool) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if p.pidfd < 0 {
+		return 0, false
+	}
+	return cgroupID(p.pidfd)
 }
 
 var errNoPidfd = errors.New("no pidfd")

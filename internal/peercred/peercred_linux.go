@@ -75,4 +75,14 @@ func alive(pidfd int) bool {
 	}
 }
 
+// cgroupID is PIDFD_GET_INFO of ioctl_pidfd(2). A process that has exited, and
+// was reaped, needs PIDFD_INFO_EXIT to be asked about.
+func cgroupID(pidfd int) (uint64, bool) {
+	in := unix.PidfdInfo{Mask: unix.PIDFD_INFO_CGROUPID | unix.PIDFD_INFO_EXIT}
+	if err := unix.IoctlPidfdInfo(pidfd, &in); err != nil || in.Mask&unix.PIDFD_INFO_CGROUPID == 0 {
+		return 0, false
+	}
+	return in.Cgroupid, in.Cgroupid != 0
+}
+
 func closeFD(fd int) { _ = unix.Close(fd) } // a pidfd has nothing to lose on close

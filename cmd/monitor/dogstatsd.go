@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sync/errgroup"
+
+	"vitrine/internal/aggregate"
+	"vitrine/internal/attest"
+	"vitrine/internal/cgroup"
+	"vitrine/internal/docker"
+	"vitrine/internal/dogstatsd"
+	"vitrine/internal/export"
+	"vitrine/internal/tag"
+)
+
+// receiver is the DogStatsD side.
+type receiver struct {
+	server   *dogstatsd.Server
+	messages *aggregate.Messages
+}
+
+// receive opens the DogStatsD sockets; nil if there are to be none. The inventory
+// must not run yet.
+func (p *parts) receive(s *settings, log *slog.Logger) (*receiver, error) {
+	cfg := s.dogstatsd
+	if cfg.Datagram.Path == "" && cfg.Stream.Path == "" && cfg.UDP == "" {
+		return nil, nil //nolint:nilnil // nobody asked for one
+	}
+	cgroups, err := hierarchies(s.cgroup)
+	if err != nil {
+		return nil, err
+	}
+	// Senders are processes of our own PID namespace, whatever s.proc shows.
+	attestor := attest.New(p.inventory, attest.Options{CgroupsAlone: true, Cgroups: cgroups})
+	of := s.messages
+	of.Tagger, of.Logger, cfg.Logger = containerTags{p.inventory, tag.New(s.tags)}, log, log
+	r := &receiver{messages: aggregate.NewMessages(of)}
+	r.server = dogstatsd.New(cfg, attestor, r.messages)
+	for _, path := range []string{cfg.Datagram.Path, cfg.Stream.Path} {
+		if path == "" {
+			continue
+		}
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // containers mount it
+			return nil, hint(err)
+		}
+	}
+	if err := r.server.Listen(); err != nil {
+		return nil, hint(err)
+	}
+	log.Info("receiving", "datagram", cfg.Datagram.Path, "stream", cfg.Stream.Path, "udp", r.server.UDPAddr())
+	return r, nil
+}
+
+// run receives until ctx ends.
+func (r *receiver) run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return r.server.Serve(ctx) })
+	group.Go(func() error { r.messages.Run(ctx); return ctx.Err() })
+	return group.Wait()
+}
+
+// hint says what to do about a folder that is missing or not ours.
+func hint(err error) error {
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("receive DogStatsD: %w (the socket's folder must be writable for uid %d; --dogstatsd-socket \"\" does without)", err, os.Getuid())
+	}
+	return fmt.Errorf("receive DogStatsD: %w", err)
+}
+
+// page is what the page shows of it; nil for nothing.
+func (r *receiver) page() *export.DogStatsD {
+	if r == nil {
+		return nil
+	}
+	return &export.DogStatsD{Latest: r.messages.Latest, Telemetry: r.server.Telemetry}
+}
+
+// hierarchies are those that tell containers by a cgroup's id: version 2's, and
+// version 1's that clients know themselves by.
+func hierarchies(root string) (map[string]fs.FS, error) {
+	v2, v1, err := cgroup.Mounts(root)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]fs.FS{}
+	if v2 != "" {
+		out[""] = os.DirFS(v2)
+	}
+	if dir, ok := v1["memory"]; ok {
+		out["memory"] = os.DirFS(dir)
+	}
+	return out, nil
+}
+
+// containerTags is an [aggregate.Tagger] of the inventory's containers.
+type containerTags struct {
+	inventory *docker.Inventory
+	tagger    *tag.Tagger
+}
+
+// ContainerTags returns the tags of a container by its full id.
+func (t containerTags) ContainerTags(id string, level dogstatsd.Cardinality) ([]tag.Tag, bool) {
+	c, ok := t.inventory.Lookup(id)
+	if !ok || c.ID != id {
+		return nil, false
+	}
+	at := tag.Low
+	switch level {
+	case dogstatsd.CardinalityOrchestrator:
+		at = tag.Orchestrator
+	case dogstatsd.CardinalityHigh:
+		at = tag.High
+	case dogstatsd.CardinalityNone:
+		return nil, true
+	case dogstatsd.CardinalityDefault, dogstatsd.CardinalityLow:
+	}
+	return t.tagger.Tags(&c).At(at), true
+}

@@ -1,0 +1,306 @@
+package aggregate
+
+import (
+	"cmp"
+	"context"
+	"hash/maphash"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"vitrine/internal/dogstatsd"
+	"vitrine/internal/tag"
+)
+
+// Tagger knows the tags of containers.
+type Tagger interface {
+	// ContainerTags returns the tags of a container by its full id at a
+	// cardinality, sorted; false if it does not know the container.
+	ContainerTags(id string, level dogstatsd.Cardinality) ([]tag.Tag, bool)
+}
+
+// MessagesConfig configures Messages.
+type MessagesConfig struct {
+	Interval    time.Duration         // between two snapshots; 10 s if zero
+	Expiry      time.Duration         // of what is silent; 5 min if zero
+	Cardinality dogstatsd.Cardinality // of messages that ask for none; low if zero
+
+	// Quota is how much one origin may have, 20000 if zero: a count, gauge, set
+	// or check costs 1, a histogram 4, a distribution 8 (of at most 4 KiB each), and
+	// 1 more for each 256 bytes of name and tags. Most is how much all origins may
+	// have, 200000 if zero.
+	Quota, Most int
+	// SetMembers and Events are how many one origin may send in an interval:
+	// 100000 and 100 if zero.
+	SetMembers, Events int
+
+	Tagger Tagger // nil: messages have their own tags alone
+	Logger *slog.Logger
+}
+
+// Messages makes the series of one interval out of DogStatsD messages.
+//
+// A series is a name, a type and the final tags: the client's own and those of
+// the container that sent it, at the cardinality that was asked for. Containers
+// whose tags are equal share their series, as replicas of one service should. What a
+// client says in a tag never passes for what we say: a tag whose key is one
+// of the origin's, or names a container, is kept as exported_<key>.
+//
+// Memory is bounded for each origin, so that one container cannot take the
+// agent from all others: a quota of contexts (a context is a name with tags, as sent), of
+// set members and of events. What is beyond is dropped and counted, never
+// another's. Contexts that fall silent expire.
+//
+// Counts have a total that only grows while the series lives, for Prometheus;
+// it starts again from 0 with us, which rate() understands. Everything else is the
+// interval's. Percentiles are of a DDSketch: right within 1 %.
+//
+// Messages is a dogstatsd.Sink. The caller runs it, and reads [Messages.Latest].
+type Messages struct {
+	cfg  MessagesConfig
+	log  *slog.Logger
+	seed maphash.Seed
+
+	flushing sync.Mutex // one Flush at a time
+	latest   atomic.Pointer[Snapshot]
+
+	mu      sync.Mutex // held by Lock: guards what follows
+	origins map[originKey]*origin
+	last    *origin // of the last message, most often that of the next one too
+	lastKey originKey
+	series  map[string]*series
+	epoch   int // counts flushes
+	used    int // of MessagesConfig.Most
+	events  []Event
+	timed   []Timed
+	key     []byte // scratch
+}
+
+type originKey struct {
+	source    dogstatsd.Source
+	container string
+}
+
+// origin is who sends.
+type origin struct {
+	key      originKey
+	contexts map[string]*alias
+	checks   map[string]*Check
+	tags     [dogstatsd.CardinalityHigh + 1][]tag.Tag // by level, once asked for
+	tagged   [dogstatsd.CardinalityHigh + 1]bool
+	used     int // of MessagesConfig.Quota
+
+	members, recent int                                 // of this interval
+	refused         uint64                              // messages for want of quota, since the start
+	eventTotals     [dogstatsd.AlertError + 1]uint64    // since the start
+	checkTotals     [dogstatsd.StatusUnknown + 1]uint64 // since the start
+	active          int                                 // epoch
+}
+
+// alias is a context: a series in the words of one sender.
+type alias struct {
+	*series
+	cost   int
+	active int // epoch
+}
+
+// NewMessages makes Messages.
+func NewMessages(cfg MessagesConfig) *Messages {
+	cfg.Interval = cmp.Or(cfg.Interval, 10*time.Second)
+	cfg.Expiry = cmp.Or(cfg.Expiry, 5*time.Minute)
+	cfg.Cardinality = cmp.Or(cfg.Cardinality, dogstatsd.CardinalityLow)
+	cfg.Quota = cmp.Or(cfg.Quota, 20000)
+	cfg.Most = cmp.Or(cfg.Most, 200000)
+	cfg.SetMembers = cmp.Or(cfg.SetMembers, 100000)
+	cfg.Events = cmp.Or(cfg.Events, 100)
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	a := &Messages{
+		cfg: cfg, log: cfg.Logger, seed: maphash.MakeSeed(),
+		origins: map[originKey]*origin{}, series: map[string]*series{}, epoch: 1,
+	}
+	a.latest.Store(&Snapshot{})
+	return a
+}
+
+// Run makes a Snapshot each interval until ctx ends.
+func (a *Messages) Run(ctx context.Context) {
+	t := time.NewTicker(a.cfg.Interval)
+	defer t.Stop()
+	for {
+		select {
+		case now := <-t.C:
+			a.Flush(now)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Latest is the last Snapshot, never nil.
+func (a *Messages) Latest() *Snapshot { return a.latest.Load() }
+
+// Lock is held while the messages of a packet are handed over.
+func (a *Messages) Lock() { a.mu.Lock() }
+
+// Unlock ends what Lock began.
+func (a *Messages) Unlock() { a.mu.Unlock() }
+
+func (a *Messages) origin(o *dogstatsd.Origin) *origin {
+	key := originKey{o.Source, o.Container}
+	if a.last != nil && a.lastKey == key {
+		return a.last
+	}
+	from := a.origins[key]
+	if from == nil {
+		from = &origin{key: key, contexts: map[string]*alias{}, checks: map[string]*Check{}}
+		a.origins[key] = from
+	}
+	from.active = a.epoch
+	a.last, a.lastKey = from, key
+	return from
+}
+
+// Metric takes one metric message. The caller holds the lock.
+func (a *Messages) Metric(o *dogstatsd.Origin, m *dogstatsd.Metric) {
+	from := a.origin(o)
+	// Neither a name nor tags hold a '|', so that a key has one reading.
+	a.key = append(append(append(a.key[:0], m.Name...), '|', byte(m.Type), byte(m.Cardinality)), m.Tags...)
+	c := from.contexts[string(a.key)]
+	if c == nil {
+		if c = a.context(from, m); c == nil {
+			from.refused++
+			return
+		}
+	}
+	c.active = a.epoch
+	c.series.active = a.epoch
+	if m.Time != 0 && (m.Type == dogstatsd.Count || m.Type == dogstatsd.Gauge) {
+		a.addTimed(from, c.series, m)
+		return
+	}
+	if m.Type == dogstatsd.Set {
+		if from.members >= a.cfg.SetMembers {
+			from.refused++
+			return
+		}
+		if c.addMember(maphash.Bytes(a.seed, m.Member)) {
+			from.members++
+		}
+		return
+	}
+	c.add(m)
+}
+
+// context makes a context that is new, if the origin's quota allows it.
+func (a *Messages) context(from *origin, m *dogstatsd.Metric) *alias {
+	cost := cost(m.Type) + len(a.key)/keyUnit
+	if !a.charge(from, cost) {
+		return nil
+	}
+	c := &alias{series: a.find(from, m), cost: cost}
+	from.contexts[string(a.key)] = c
+	return c
+}
+
+// keyUnit is how many bytes of name and tags cost 1 of a quota, beyond the first.
+const keyUnit = 256
+
+func cost(t dogstatsd.Type) int {
+	switch t {
+	case dogstatsd.Histogram:
+		return 4
+	case dogstatsd.Distribution:
+		return 8
+	case dogstatsd.Count, dogstatsd.Gauge, dogstatsd.Set:
+	}
+	return 1
+}
+
+func (a *Messages) charge(from *origin, cost int) bool {
+	if from.used+cost > a.cfg.Quota || a.used+cost > a.cfg.Most {
+		return false
+	}
+	from.used += cost
+	a.used += cost
+	return true
+}
+
+func (a *Messages) release(from *origin, cost int) {
+	from.used -= cost
+	a.used -= cost
+}
+
+// find finds or makes the series of a context.
+func (a *Messages) find(from *origin, m *dogstatsd.Metric) *series {
+	tags, host := a.tags(from, m.Tags, m.Cardinality)
+	key := identity(string(m.Name), m.Type, host, tags)
+	s := a.series[key]
+	if s == nil {
+		s = &series{Name: string(m.Name), Type: m.Type, Host: host, Tags: tags}
+		a.series[key] = s
+	}
+	return s
+}
+
+// addTimed takes a value that has its own time: it is no part of an interval.
+func (a *Messages) addTimed(from *origin, s *series, m *dogstatsd.Metric) {
+	if len(a.timed)+len(m.Values) > a.cfg.Quota {
+		from.refused++
+		return
+	}
+	for _, v := range m.Values {
+		if m.Type == dogstatsd.Count {
+			v = finite(v / m.Rate)
+		}
+		a.timed = append(a.timed, Timed{Name: s.Name, Type: s.Type, Host: s.Host, Tags: s.Tags, Value: v, Time: time.Unix(m.Time, 0)})
+	}
+}
+
+// Event takes one event message. The caller holds the lock.
+func (a *Messages) Event(o *dogstatsd.Origin, e *dogstatsd.Event) {
+	from := a.origin(o)
+	from.eventTotals[e.Alert]++
+	if from.recent >= a.cfg.Events {
+		from.refused++
+		return
+	}
+	from.recent++
+	tags, host := a.tags(from, e.Tags, e.Cardinality)
+	a.events = append(a.events, Event{
+		Title: string(e.Title), Text: string(e.Text), Time: timeOr(e.Time), Host: cmp.Or(string(e.Host), host),
+		AggregationKey: string(e.AggregationKey), LowPriority: e.LowPriority, Source: string(e.Source), Alert: e.Alert,
+		Tags: tags, Container: from.key.container,
+	})
+}
+
+// Check takes one service check message. The caller holds the lock.
+func (a *Messages) Check(o *dogstatsd.Origin, c *dogstatsd.Check) {
+	from := a.origin(o)
+	from.checkTotals[c.Status]++
+	a.key = append(append(append(a.key[:0], c.Name...), '|', byte(c.Cardinality)), c.Tags...)
+	a.key = append(append(a.key, '|'), c.Host...)
+	known := from.checks[string(a.key)]
+	if known == nil {
+		cost := 1 + len(a.key)/keyUnit
+		if !a.charge(from, cost) {
+			from.refused++
+			return
+		}
+		tags, host := a.tags(from, c.Tags, c.Cardinality)
+		known = &Check{Name: string(c.Name), Tags: tags, Host: cmp.Or(string(c.Host), host), Container: from.key.container, cost: cost}
+		from.checks[string(a.key)] = known
+	}
+	const enough = 1024 // of a message that is kept
+	known.Status, known.Time, known.active = c.Status, timeOr(c.Time), a.epoch
+	known.Message = string(c.Message[:min(len(c.Message), enough)])
+}
+
+func timeOr(seconds int64) time.Time {
+	if seconds == 0 {
+		return time.Now()
+	}
+	return time.Unix(seconds, 0)
+}

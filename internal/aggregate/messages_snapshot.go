@@ -1,0 +1,234 @@
+package aggregate
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/DataDog/sketches-go/ddsketch"
+
+	"vitrine/internal/dogstatsd"
+	"vitrine/internal/tag"
+)
+
+// Snapshot is what one interval of messages gave. It does not change.
+type Snapshot struct {
+	Time     time.Time
+	Interval time.Duration  // since the snapshot before
+	Series   []CustomSeries // sorted by name, then tags
+	Timed    []Timed        // values that clients have given a time
+	Events   []Event        // of this interval, the oldest first
+	Checks   []Check        // the latest of each that has not expired
+	Origins  []Origin       // sorted; who has sent since not longer ago than the expiry
+}
+
+// CustomSeries is one series' values. A series without a message in the interval is
+// still there until it expires: a count is 0 then, a gauge what it was, and of the
+// others only the totals mean something.
+type CustomSeries struct {
+	Name string
+	Type dogstatsd.Type
+	Host string    // of a tag "host:…"; "" for ours
+	Tags []tag.Tag // sorted by key, then value; a key may come more than once
+	Seen bool      // in this interval
+
+	// Value is a count's sum in the interval, a gauge's last value, or a set's size.
+	Value float64
+	// Total is a count's sum since the series began. Negative counts lessen it.
+	Total float64
+
+	// Of a histogram or distribution in the interval, weighted by the sample rate.
+	Count, Sum, Min, Max float64
+	// Sketch is the interval's, nil if nothing was seen. It must not be changed.
+	Sketch *ddsketch.DDSketch
+	// TotalCount and TotalSum are those since the series began; TotalSketch too,
+	// of a distribution. It must not be changed.
+	TotalCount, TotalSum float64
+	TotalSketch          *ddsketch.DDSketch
+}
+
+// Avg is the mean of a histogram in the interval; 0 if nothing was seen.
+func (s *CustomSeries) Avg() float64 {
+	if s.Count == 0 {
+		return 0
+	}
+	return s.Sum / s.Count
+}
+
+// Quantile is one of a histogram or distribution in the interval, such as 0.5 for
+// the median, and 0 if nothing was seen. It is right within 1 %.
+func (s *CustomSeries) Quantile(q float64) float64 {
+	if s.Sketch == nil {
+		return 0
+	}
+	v, err := s.Sketch.GetValueAtQuantile(q)
+	if err != nil {
+		return 0
+	}
+	return max(s.Min, min(s.Max, v))
+}
+
+// Timed is a count or gauge whose time is the client's.
+type Timed struct {
+	Name  string
+	Type  dogstatsd.Type
+	Host  string
+	Tags  []tag.Tag
+	Value float64
+	Time  time.Time
+}
+
+// Event is one event.
+type Event struct {
+	Title, Text    string
+	Time           time.Time
+	Host           string
+	AggregationKey string
+	LowPriority    bool
+	Source         string
+	Alert          dogstatsd.AlertType
+	Tags           []tag.Tag
+	Container      string // full id; "" for none
+}
+
+// Check is the latest word of one service check.
+type Check struct {
+	Name      string
+	Status    dogstatsd.Status
+	Time      time.Time
+	Host      string
+	Message   string
+	Tags      []tag.Tag
+	Container string // full id; "" for none
+
+	active int // epoch
+	cost   int
+}
+
+// Origin is what one sender has taken of its quota, and what it has sent.
+type Origin struct {
+	Source    dogstatsd.Source
+	Container string
+	Contexts  int    // now
+	Used      int    // of the quota
+	Refused   uint64 // messages for want of quota, since we know the origin
+	// Events and Checks count messages since we know the origin, by alert type
+	// and by status.
+	Events [dogstatsd.AlertError + 1]uint64
+	Checks [dogstatsd.StatusUnknown + 1]uint64
+}
+
+// Flush ends an interval, and returns its Snapshot, which is then the latest.
+func (a *Messages) Flush(now time.Time) *Snapshot {
+	a.flushing.Lock()
+	defer a.flushing.Unlock()
+	before := a.latest.Load().Time
+	s := &Snapshot{Time: now, Interval: a.cfg.Interval}
+	if !before.IsZero() {
+		s.Interval = now.Sub(before)
+	}
+	for _, t := range a.take(s) {
+		if t.seen || t.s.everSeen { // else it has had timed values alone
+			s.Series = append(s.Series, t.close())
+		}
+	}
+	slices.SortFunc(s.Series, func(x, y CustomSeries) int {
+		return cmp.Or(strings.Compare(x.Name, y.Name), slices.CompareFunc(x.Tags, y.Tags, compareTags),
+			cmp.Compare(x.Type, y.Type), strings.Compare(x.Host, y.Host))
+	})
+	slices.SortFunc(s.Checks, func(x, y Check) int {
+		return cmp.Or(strings.Compare(x.Name, y.Name), slices.CompareFunc(x.Tags, y.Tags, compareTags), strings.Compare(x.Container, y.Container))
+	})
+	slices.SortFunc(s.Origins, func(x, y Origin) int {
+		return cmp.Or(strings.Compare(x.Container, y.Container), cmp.Compare(x.Source, y.Source))
+	})
+	a.latest.Store(s)
+	a.retag()
+	return s
+}
+
+// take takes the interval out of Messages, and what has expired. Senders wait meanwhile,
+// so that what can be done later is done later.
+func (a *Messages) take(s *Snapshot) []taken {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	expired := func(active int) bool { return time.Duration(a.epoch-active)*a.cfg.Interval > a.cfg.Expiry }
+
+	out := make([]taken, 0, len(a.series))
+	for key, x := range a.series {
+		if expired(x.active) {
+			delete(a.series, key)
+			continue
+		}
+		out = append(out, x.take())
+	}
+	for key, from := range a.origins {
+		for k, c := range from.contexts {
+			if expired(c.active) {
+				delete(from.contexts, k)
+				a.release(from, c.cost)
+			}
+		}
+		for k, c := range from.checks {
+			if expired(c.active) {
+				delete(from.checks, k)
+				a.release(from, c.cost)
+				continue
+			}
+			s.Checks = append(s.Checks, *c)
+		}
+		if from.used == 0 && expired(from.active) {
+			delete(a.origins, key)
+			continue
+		}
+		from.members, from.recent = 0, 0
+		s.Origins = append(s.Origins, Origin{
+			Source: key.source, Container: key.container, Contexts: len(from.contexts), Used: from.used,
+			Refused: from.refused, Events: from.eventTotals, Checks: from.checkTotals,
+		})
+	}
+	a.last = nil
+	s.Events, s.Timed, a.events, a.timed = a.events, a.timed, nil, nil
+	a.epoch++
+	return out
+}
+
+// close adds an interval to the totals.
+func (t *taken) close() CustomSeries {
+	x := t.s
+	x.everSeen = true
+	out := CustomSeries{
+		Name: x.Name, Type: x.Type, Host: x.Host, Tags: x.Tags, Seen: t.seen,
+		Value: t.value, Count: t.count, Sum: t.sum, Sketch: t.sketch,
+	}
+	switch x.Type {
+	case dogstatsd.Count:
+		x.total = finite(x.total + t.value)
+		out.Total = x.total
+	case dogstatsd.Set:
+		out.Value = float64(t.members)
+	case dogstatsd.Histogram, dogstatsd.Distribution:
+		if t.seen {
+			out.Min, out.Max = t.smallest, t.biggest
+		}
+		x.totalCount = finite(x.totalCount + t.count)
+		x.totalSum = finite(x.totalSum + t.sum)
+		out.TotalCount, out.TotalSum = x.totalCount, x.totalSum
+		if x.Type == dogstatsd.Distribution && t.sketch != nil {
+			x.addTotal(t.sketch)
+		}
+		out.TotalSketch = x.totalSketch
+	case dogstatsd.Gauge:
+	}
+	return out
+}
+
+// addTotal replaces the sketch of all intervals: the one before is in a Snapshot.
+func (s *series) addTotal(interval *ddsketch.DDSketch) {
+	next := interval.Copy()
+	if s.totalSketch != nil {
+		_ = next.MergeWith(s.totalSketch) // equal mappings
+	}
+	s.totalSketch = next
+}

@@ -1,0 +1,152 @@
+package attest
+
+import (
+	"io/fs"
+	"path"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"vitrine/internal/docker"
+)
+
+// places knows containers by the ids of their cgroups, which are the inodes of
+// the cgroups' folders. The kernel never gives such an id twice, so that one
+// still names its container when that has ended.
+type places struct {
+	mounts map[string]fs.FS
+
+	mu    sync.Mutex
+	roots map[place]*resident
+	// none holds ids in which nobody was found, until a moment later: to find out
+	// is a walk.
+	none map[place]time.Time
+}
+
+type place struct {
+	hierarchy string
+	id        uint64
+}
+
+type resident struct {
+	container docker.Container
+	root      string    // path of its own cgroup in the hierarchy
+	ended     time.Time // zero while it runs
+}
+
+// How long the ids of an ended container's cgroups are kept, for messages that
+// are still on their way; and for how long nobody stays nobody.
+const (
+	afterlife = time.Minute
+	nobody    = time.Second
+)
+
+func (p *places) init(mounts map[string]fs.FS) {
+	p.mounts, p.roots, p.none = mounts, map[place]*resident{}, map[place]time.Time{}
+}
+
+func (p *places) add(c docker.Container, roots map[string]string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for hierarchy, mount := range p.mounts {
+		root, ok := roots[hierarchy]
+		if !ok {
+			continue
+		}
+		if id, ok := inode(mount, root); ok {
+			p.roots[place{hierarchy, id}] = &resident{container: c, root: root}
+		}
+	}
+	clear(p.none)
+}
+
+func (p *places) end(id string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	for at, r := range p.roots {
+		switch {
+		case r.container.ID == id && r.ended.IsZero():
+			r.ended = now
+		case !r.ended.IsZero() && now.Sub(r.ended) > afterlife:
+			delete(p.roots, at)
+		}
+	}
+}
+
+// root finds the container whose own cgroup has the id.
+func (p *places) root(at place) (docker.Container, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if r, ok := p.roots[at]; ok {
+		return r.container, true
+	}
+	return docker.Container{}, false
+}
+
+// find is root, or else looks for the container around the cgroup with the id.
+func (p *places) find(at place) (docker.Container, bool) {
+	if c, ok := p.root(at); ok {
+		return c, true
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	mount, ok := p.mounts[at.hierarchy]
+	if !ok {
+		return docker.Container{}, false
+	}
+	if until, ok := p.none[at]; ok && time.Now().Before(until) {
+		return docker.Container{}, false
+	}
+	budget := 4096 // folders to look at, in all
+	for known, r := range p.roots {
+		if known.hierarchy == at.hierarchy && r.ended.IsZero() && p.below(mount, r.root, at, &budget) {
+			return r.container, true
+		}
+	}
+	if len(p.none) >= 1024 {
+		clear(p.none)
+	}
+	p.none[at] = time.Now().Add(nobody)
+	return docker.Container{}, false
+}
+
+// below walks the cgroups within a container's own. It stays out of what is, or
+// looks like, another container.
+func (p *places) below(mount fs.FS, folder string, at place, budget *int) bool {
+	entries, err := fs.ReadDir(mount, strings.TrimPrefix(folder, "/"))
+	if err != nil {
+		return false
+	}
+	for _, e := range entries {
+		if _, like := containerLike(e.Name()); like || !e.IsDir() {
+			continue
+		}
+		if *budget--; *budget < 0 {
+			return false
+		}
+		child := path.Join(folder, e.Name())
+		id, ok := inode(mount, child)
+		if !ok || p.roots[place{at.hierarchy, id}] != nil {
+			continue
+		}
+		if id == at.id || p.below(mount, child, at, budget) {
+			return true
+		}
+	}
+	return false
+}
+
+// inode is the number of a folder: in a cgroup file system, the cgroup's id.
+func inode(mount fs.FS, path string) (uint64, bool) {
+	info, err := fs.Stat(mount, strings.TrimPrefix(path, "/"))
+	if err != nil {
+		return 0, false
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, false
+	}
+	return st.Ino, true
+}

@@ -1,0 +1,27 @@
+// Package dogstatsd receives DogStatsD messages (protocol 1.0 to 1.6) over Unix
+// sockets and UDP, and says of each which container sent it.
+//
+// Over a Unix socket that is the kernel's word, and a sender cannot change it:
+// the kernel attaches the sender's credentials to each datagram, and package attest
+// confirms the container behind the process. A PID is a number that is given
+// away again, so one that was seen before is believed only while a pidfd shows
+// the process alive after the datagram was received. The pidfd is the datagram's own
+// (SO_PASSPIDFD, Linux 6.5), which also names the cgroup of a sender that has exited
+// (6.13, 6.15); taken by number instead, it counts for datagrams that were sent
+// after that process began. Where all that fails there is no origin: attribution is
+// right or absent. A process with CAP_SYS_ADMIN over its PID namespace may
+// put on the number of another one in there, and one that can write to the cgroup file
+// system could move itself into another container's cgroup and exit.
+//
+// What a client says of itself (the fields c: and e:, the tag
+// dd.internal.entity_id) counts only where the kernel has no process to name: over UDP, and from
+// other PID namespaces. Whoever can send there can claim what he likes;
+// Config.IgnoreClaims stops that.
+//
+// Memory is bounded whatever is sent: buffers, connections, processes that are
+// remembered, packets that wait for their origin. Nothing is dropped in between: what
+// the kernel could not keep is counted for UDP, and for Unix sockets the sender is
+// made to wait, or told. A line that cannot be read costs itself alone.
+//
+// The caller gives a [Sink], which is package aggregate's, and an [Attestor].
+package dogstatsd

@@ -1,0 +1,135 @@
+package dogstatsd
+
+import "bytes"
+
+// event reads _e{<title bytes>,<text bytes>}:title|text and its fields. A bad
+// optional field costs itself alone.
+func (p *Parser) event(line []byte) Reason {
+	head, rest, ok := bytes.Cut(line[len("_e{"):], []byte("}:"))
+	if !ok {
+		return BadEventHeader
+	}
+	first, second, ok := bytes.Cut(head, []byte(","))
+	titleLen, ok1 := parseLength(first)
+	textLen, ok2 := parseLength(second)
+	if !ok || !ok1 || !ok2 || titleLen == 0 {
+		return BadEventHeader
+	}
+	if len(rest) < titleLen+1+textLen || rest[titleLen] != '|' {
+		return BadEventLength
+	}
+	title, text, rest := rest[:titleLen], rest[titleLen+1:titleLen+1+textLen], rest[titleLen+1+textLen:]
+	if len(rest) > 0 && rest[0] != '|' {
+		return BadEventLength
+	}
+	p.scratch = p.scratch[:0]
+	e := &p.Event
+	*e = Event{Title: p.unescape(title, "\\n", "\n"), Text: p.unescape(text, "\\n", "\n")}
+	if len(rest) > 0 {
+		rest = rest[1:]
+	}
+	for len(rest) > 0 {
+		var field []byte
+		field, rest = cutField(rest)
+		e.field(field)
+	}
+	return Parsed
+}
+
+// parseLength reads up to six digits: no packet is longer.
+func parseLength(b []byte) (int, bool) {
+	if len(b) == 0 || len(b) > 6 {
+		return 0, false
+	}
+	n := 0
+	for _, c := range b {
+		if c-'0' > 9 {
+			return 0, false
+		}
+		n = n*10 + int(c-'0')
+	}
+	return n, true
+}
+
+func (e *Event) field(f []byte) {
+	if len(f) > 0 && f[0] == '#' {
+		e.Tags = f[1:]
+		return
+	}
+	if e.claim(f) || len(f) < 2 || f[1] != ':' {
+		return
+	}
+	value := f[2:]
+	switch f[0] {
+	case 'd':
+		if t, ok := parseTime(value); ok {
+			e.Time = t
+		}
+	case 'h':
+		e.Host = value
+	case 'k':
+		e.AggregationKey = value
+	case 'p':
+		e.LowPriority = string(value) == "low"
+	case 's':
+		e.Source = value
+	case 't':
+		switch string(value) {
+		case "success":
+			e.Alert = AlertSuccess
+		case "warning":
+			e.Alert = AlertWarning
+		case "error":
+			e.Alert = AlertError
+		}
+	}
+}
+
+// check reads _sc|name|status and its fields.
+func (p *Parser) check(line []byte) Reason {
+	name, rest := cutField(line[len("_sc|"):])
+	status, rest := cutField(rest)
+	if len(name) == 0 || len(status) == 0 {
+		return BadCheck
+	}
+	if len(status) != 1 || status[0]-'0' > byte(StatusUnknown) {
+		return BadStatus
+	}
+	p.scratch = p.scratch[:0]
+	c := &p.Check
+	*c = Check{Name: name, Status: Status(status[0] - '0')}
+	for len(rest) > 0 {
+		var f []byte
+		f, rest = cutField(rest)
+		switch {
+		case len(f) > 0 && f[0] == '#':
+			c.Tags = f[1:]
+		case c.claim(f), len(f) < 2 || f[1] != ':':
+		case f[0] == 'd':
+			if t, ok := parseTime(f[2:]); ok {
+				c.Time = t
+			}
+		case f[0] == 'h':
+			c.Host = f[2:]
+		case f[0] == 'm':
+			c.Message = p.unescape(p.unescape(f[2:], "\\n", "\n"), "m\\:", "m:")
+		}
+	}
+	return Parsed
+}
+
+// unescape replaces what clients write for what would end a line or a field.
+func (p *Parser) unescape(b []byte, old, by string) []byte {
+	i := bytes.Index(b, []byte(old))
+	if i < 0 {
+		return b
+	}
+	start := len(p.scratch)
+	for i >= 0 {
+		p.scratch = append(append(p.scratch, b[:i]...), by...)
+		b = b[i+len(old):]
+		i = bytes.Index(b, []byte(old))
+	}
+	p.scratch = append(p.scratch, b...)
+	return p.scratch[start:len(p.scratch):len(p.scratch)]
+}

@@ -1,0 +1,345 @@
+package dogstatsd
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"vitrine/internal/peercred"
+)
+
+// Sizes of a receiver. The small ancillary buffer holds the time and the
+// credentials, the large one a pidfd as well. The kernel makes that descriptor only if it fits, so
+// that the buffer's size says for which datagrams it does: it costs as much as
+// the datagram itself.
+const (
+	batchMost = 64
+	oobSmall  = 64
+	oobLarge  = 88
+)
+
+// Pidfds per second that a receiver takes, and how many it saves up. Below that
+// rate every sender is known even if it exits at once; above it, a sender that is
+// new must live until its datagram is read.
+const (
+	pidfdsPerSecond = 5000
+	pidfdsSaved     = 500
+)
+
+// receiver reads datagrams from one socket. One goroutine runs it.
+type receiver struct {
+	s       *Server
+	fd      int
+	file    *socketFile // nil for UDP
+	counts  *transport
+	worker  worker
+	senders *senders // nil for UDP
+	pidfds  bool     // the kernel passes them (Linux 6.5)
+	// queue is how many datagrams the kernel holds for a Unix socket
+	// (net.unix.max_dgram_qlen); 0 if not known.
+	queue    int
+	overflow uint32 // datagrams lost so far, by SO_RXQ_OVFL
+	stopped  atomic.Bool
+
+	msgs [batchMost]mmsghdr
+	iovs [batchMost]unix.Iovec
+	oob  [batchMost][oobLarge + 8]byte
+	bufs []byte
+
+	saved  float64 // pidfds
+	savedT time.Time
+}
+
+// mmsghdr is struct mmsghdr of recvmmsg(2).
+type mmsghdr struct {
+	hdr unix.Msghdr
+	n   uint32
+}
+
+func (s *Server) newReceiver(fd int, t *transport) *receiver {
+	r := &receiver{s: s, fd: fd, counts: t, worker: worker{s: s}, bufs: make([]byte, batchMost*s.cfg.MaxPacket), savedT: time.Now()}
+	for i := range r.msgs {
+		r.iovs[i].Base = &r.bufs[i*s.cfg.MaxPacket]
+		r.iovs[i].SetLen(s.cfg.MaxPacket)
+		r.msgs[i].hdr.Iov = &r.iovs[i]
+		r.msgs[i].hdr.SetIovlen(1)
+		r.msgs[i].hdr.Control = &r.oob[i][0]
+	}
+	return r
+}
+
+func (s *Server) listenDatagram(at Socket) (*receiver, error) {
+	fd, file, err := bindUnix(unix.SOCK_DGRAM, at, func(fd int) error {
+		return errors.Join(
+			unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSCRED, 1),
+			unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1))
+	})
+	if err != nil {
+		return nil, err
+	}
+	r := s.newReceiver(fd, &s.counts.datagram)
+	r.file = file
+	r.pidfds = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSPIDFD, 1) == nil
+	// Descriptors passed to us are no use; refused by the kernel (Linux 6.16), they
+	// cannot make us wait on close either.
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSRIGHTS, 0)
+	if b, err := os.ReadFile("/proc/sys/net/unix/max_dgram_qlen"); err == nil {
+		r.queue, _ = strconv.Atoi(strings.TrimSpace(string(b)))
+	}
+	if r.senders, err = newSenders(s.cfg.MaxSenders); err != nil {
+		r.close()
+		return nil, fmt.Errorf("listen on %s: %w", at.Path, err)
+	}
+	return r, nil
+}
+
+func (s *Server) listenUDP(address string) (*receiver, error) {
+	addr, err := net.ResolveUDPAddr("udp", address)
+	if err != nil {
+		return nil, fmt.Errorf("listen on UDP %s: %w", address, err)
+	}
+	domain, sa := unix.AF_INET6, unix.Sockaddr(&unix.SockaddrInet6{Port: addr.Port, Addr: [16]byte(addr.IP.To16())})
+	if ip4 := addr.IP.To4(); ip4 != nil {
+		domain, sa = unix.AF_INET, &unix.SockaddrInet4{Port: addr.Port, Addr: [4]byte(ip4)}
+	}
+	fd, err := unix.Socket(domain, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("listen on UDP %s: %w", address, err)
+	}
+	if err := errors.Join(unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 1), unix.Bind(fd, sa)); err != nil {
+		_ = unix.Close(fd)
+		return nil, fmt.Errorf("listen on UDP %s: %w", address, err)
+	}
+	if n := s.cfg.ReceiveBuffer; n > 0 && unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, n) != nil {
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, n)
+	}
+	return s.newReceiver(fd, &s.counts.udp), nil
+}
+
+func (r *receiver) addr() string {
+	sa, err := unix.Getsockname(r.fd)
+	if err != nil {
+		return ""
+	}
+	switch a := sa.(type) {
+	case *unix.SockaddrInet4:
+		return (&net.UDPAddr{IP: a.Addr[:], Port: a.Port}).String()
+	case *unix.SockaddrInet6:
+		return (&net.UDPAddr{IP: a.Addr[:], Port: a.Port}).String()
+	}
+	return ""
+}
+
+// run reads until interrupt. It blocks in the system call, not in Go's poller:
+// with so short a queue the way through that would be felt by senders.
+func (r *receiver) run() error {
+	used, large := batchMost, 0
+	for {
+		large = r.prepare(used, large)
+		n, err := r.recv()
+		switch {
+		case r.stopped.Load():
+			return nil
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err != nil:
+			return fmt.Errorf("receive datagrams: %w", err)
+		}
+		r.batch(n)
+		used = n
+		r.saved -= float64(min(n, large))
+	}
+}
+
+// prepare makes the used headers ready again, and the first few of them ready
+// for a pidfd.
+func (r *receiver) prepare(used, wasLarge int) int {
+	large := 0
+	if r.pidfds {
+		now := time.Now()
+		r.saved = min(pidfdsSaved, r.saved+now.Sub(r.savedT).Seconds()*pidfdsPerSecond)
+		r.savedT = now
+		large = min(batchMost, int(r.saved))
+	}
+	for i := range max(used, wasLarge, large) {
+		if i < large {
+			r.msgs[i].hdr.SetControllen(oobLarge)
+		} else {
+			r.msgs[i].hdr.SetControllen(oobSmall)
+		}
+	}
+	return large
+}
+
+// recv waits for datagrams and takes all that are there, up to a batch.
+func (r *receiver) recv() (int, error) {
+	//nolint:gosec // x/sys has no wrapper; the headers are the receiver's and stay where they are
+	n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(r.fd), uintptr(unsafe.Pointer(&r.msgs[0])), batchMost, unix.MSG_WAITFORONE, 0, 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), nil
+}
+
+func (r *receiver) batch(n int) {
+	if r.senders != nil {
+		r.senders.reap()
+		if r.queue > 0 && n > r.queue {
+			r.counts.full.Add(1)
+		}
+	}
+	var bytes uint64
+	for i := range n {
+		bytes += uint64(r.msgs[i].n)
+		r.datagram(i)
+	}
+	r.counts.packets.Add(uint64(n)) //nolint:gosec // at most a batch
+	r.counts.bytes.Add(bytes)
+}
+
+// datagram takes one of the batch.
+func (r *receiver) datagram(i int) {
+	m := &r.msgs[i]
+	start := i * r.s.cfg.MaxPacket
+	packet := r.bufs[start : start+int(m.n)]
+	if m.hdr.Flags&unix.MSG_TRUNC != 0 { // what was cut off may have made another line of the last one
+		r.counts.truncated.Add(1)
+		packet = packet[:bytes.LastIndexByte(packet, '\n')+1]
+	}
+	if m.hdr.Controllen > oobLarge {
+		return // cannot be
+	}
+	a := parseAncillary(r.oob[i][:m.hdr.Controllen])
+	if r.senders == nil {
+		if lost := a.overflow - r.overflow; a.hasOverflow && lost > 0 {
+			r.counts.lost.Add(uint64(lost))
+			r.overflow = a.overflow
+		}
+		r.worker.deliver(packet, unnamed, r.counts)
+		return
+	}
+	if o := r.origin(&a, packet); o != nil {
+		r.worker.deliver(packet, o, r.counts)
+	}
+}
+
+// origin says where a packet is from. It returns nil if the packet was kept
+// until that is known.
+func (r *receiver) origin(a *ancillary, packet []byte) *Origin {
+	pid := a.cred.Pid
+	switch {
+	case !a.hasCred:
+		closePidfd(a.pidfd)
+		return nowhere
+	case pid == 0:
+		closePidfd(a.pidfd)
+		return r.s.unseen()
+	}
+	d := r.senders.find(pid, a.sent)
+	if d != nil {
+		closePidfd(a.pidfd)
+		if o := d.origin.Load(); o != nil && !r.s.resolver.stale(d, o) {
+			return o
+		}
+		return r.s.resolver.hold(d, packet)
+	}
+	if a.pidfd >= 0 {
+		d = &sender{peer: peercred.FromPidfd(a.pidfd, int(pid), a.cred.Uid, a.cred.Gid)}
+	} else if r.senders.byPID[pid] == nil {
+		d = byNumber(&a.cred)
+	}
+	if d == nil {
+		return nowhere
+	}
+	kept := r.senders.add(pid, d)
+	o := nowhere
+	if d.sentAt(a.sent) && (kept || a.pidfd >= 0) {
+		o = r.s.resolver.hold(d, packet)
+	}
+	if !kept {
+		d.forget()
+	}
+	return o
+}
+
+func (r *receiver) interrupt() {
+	r.stopped.Store(true)
+	_ = unix.Shutdown(r.fd, unix.SHUT_RD) // wakes the reader, also where it returns an error (UDP)
+}
+
+func (r *receiver) close() {
+	_ = unix.Close(r.fd)
+	if r.senders != nil {
+		r.senders.close()
+	}
+	r.file.remove()
+}
+
+// ancillary is what the kernel tells along with a datagram.
+type ancillary struct {
+	cred        unix.Ucred
+	hasCred     bool
+	sent        int64 // nanoseconds since 1970
+	pidfd       int   // -1: none
+	overflow    uint32
+	hasOverflow bool
+}
+
+// parseAncillary reads control messages, see cmsg(3), and closes descriptors
+// that the sender has passed. It allocates nothing, unlike x/sys/unix's parser.
+func parseAncillary(b []byte) ancillary {
+	a := ancillary{pidfd: -1}
+	for len(b) >= unix.SizeofCmsghdr {
+		h := as[unix.Cmsghdr](b)
+		if h.Len < unix.SizeofCmsghdr || uint64(h.Len) > uint64(len(b)) {
+			return a
+		}
+		data := b[unix.CmsgLen(0):h.Len]
+		if h.Level == unix.SOL_SOCKET {
+			a.take(h.Type, data)
+		}
+		b = b[min(len(b), unix.CmsgSpace(len(data))):]
+	}
+	return a
+}
+
+func (a *ancillary) take(kind int32, data []byte) {
+	switch {
+	case kind == unix.SCM_CREDENTIALS && len(data) >= unix.SizeofUcred:
+		a.cred, a.hasCred = as[unix.Ucred](data), true
+	case kind == unix.SCM_PIDFD && len(data) >= 4:
+		closePidfd(a.pidfd)
+		a.pidfd = int(as[int32](data))
+	case kind == unix.SO_TIMESTAMPNS && len(data) >= sizeofTimespec:
+		ts := as[unix.Timespec](data)
+		a.sent = ts.Nano()
+	case kind == unix.SO_RXQ_OVFL && len(data) >= 4:
+		a.overflow, a.hasOverflow = as[uint32](data), true
+	case kind == unix.SCM_RIGHTS:
+		for ; len(data) >= 4; data = data[4:] {
+			closePidfd(int(as[int32](data)))
+		}
+	}
+}
+
+const sizeofTimespec = int(unsafe.Sizeof(unix.Timespec{}))
+
+// as reads a C struct or integer. The data must be long enough, which its callers check.
+func as[T any](data []byte) T {
+	return *(*T)(unsafe.Pointer(unsafe.SliceData(data))) //nolint:gosec // see above; alignment is the kernel's
+}
+
+func closePidfd(fd int) {
+	if fd >= 0 {
+		_ = unix.Close(fd)
+	}
+}

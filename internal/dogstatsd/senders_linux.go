@@ -1,0 +1,160 @@
+package dogstatsd
+
+import (
+	"golang.org/x/sys/unix"
+
+	"vitrine/internal/peercred"
+)
+
+// senders are the processes that a receiver has seen, by PID. A PID is believed
+// only while the pidfd behind it shows the process alive after a datagram was
+// received: alive then, the number was never given to another since the pidfd was
+// taken, so whoever sent the datagram under that number was this process.
+type senders struct {
+	byPID map[int32]*sender
+	epoll int // of all pidfds; they become readable when their process exits
+	most  int
+	batch uint64
+
+	events [64]unix.EpollEvent
+}
+
+func newSenders(most int) (*senders, error) {
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, err
+	}
+	return &senders{byPID: map[int32]*sender{}, epoll: fd, most: most}, nil
+}
+
+// reap forgets the processes that have exited. Call it after each batch, before
+// any of its datagrams is attributed.
+func (x *senders) reap() {
+	x.batch++
+	for {
+		n, err := unix.EpollWait(x.epoll, x.events[:], 0)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil { // nobody can be believed
+			for pid := range x.byPID {
+				x.forget(pid)
+			}
+			return
+		}
+		for _, e := range x.events[:n] {
+			x.forget(e.Fd)
+		}
+		if n < len(x.events) {
+			return
+		}
+	}
+}
+
+// find returns the process that sent a datagram of the last batch under a PID,
+// at a time since 1970; nil if that is not certain.
+func (x *senders) find(pid int32, sent int64) *sender {
+	d := x.byPID[pid]
+	if d == nil || !d.sentAt(sent) {
+		return nil
+	}
+	if d.seen != x.batch {
+		d.seen = x.batch
+		// Without a pidfd (before Linux 5.3) the start time is read again.
+		if d.peer.Pidfd() < 0 && !d.peer.Alive() {
+			x.forget(pid)
+			return nil
+		}
+	}
+	return d
+}
+
+// add remembers a process. It does not if the process has exited: the number
+// may be another's by now.
+func (x *senders) add(pid int32, d *sender) bool {
+	if !d.peer.Alive() {
+		return false
+	}
+	if fd := d.peer.Pidfd(); fd >= 0 {
+		if unix.EpollCtl(x.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: pid}) != nil {
+			return false
+		}
+	}
+	x.forget(pid)
+	if len(x.byPID) >= x.most {
+		x.forget(x.oldest())
+	}
+	d.seen = x.batch
+	x.byPID[pid] = d
+	return true
+}
+
+// oldest is one that has not sent for long: the oldest of a few, as the order of
+// a map is random.
+func (x *senders) oldest() int32 {
+	var found int32
+	left, batch := 16, ^uint64(0)
+	for pid, d := range x.byPID {
+		if d.seen < batch {
+			found, batch = pid, d.seen
+		}
+		if left--; left == 0 {
+			break
+		}
+	}
+	return found
+}
+
+func (x *senders) forget(pid int32) {
+	d := x.byPID[pid]
+	if d == nil {
+		return
+	}
+	delete(x.byPID, pid)
+	if fd := d.peer.Pidfd(); fd >= 0 {
+		_ = unix.EpollCtl(x.epoll, unix.EPOLL_CTL_DEL, fd, nil)
+	}
+	d.forget()
+}
+
+func (x *senders) close() {
+	for pid := range x.byPID {
+		x.forget(pid)
+	}
+	_ = unix.Close(x.epoll)
+}
+
+// ticksPerSecond is USER_HZ, the unit of start times in /proc: 100 on every
+// architecture that Go runs on.
+const ticksPerSecond = 100
+
+// byNumber pins whoever has the number now. It began before the end of its
+// start's tick.
+func byNumber(c *unix.Ucred) *sender {
+	peer := peercred.FromPID(int(c.Pid), c.Uid, c.Gid)
+	start := peer.Start()
+	if start == 0 {
+		return nil
+	}
+	return &sender{peer: peer, born: int64(start+1) * (1e9 / ticksPerSecond)} //nolint:gosec // centuries fit
+}
+
+// sentAt says that the process was there when a datagram with its number was
+// sent, which for one that is pinned by the number alone is to be shown: a queue
+// may hold datagrams of who had the number before. It was there for all later ones too.
+// The kernel's time of a datagram is the wall clock's; while that is set back, a
+// sender of a moment before might be taken for its successor.
+func (d *sender) sentAt(sent int64) bool {
+	if d.born == 0 {
+		return true
+	}
+	var wall, boot unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &boot) != nil || unix.ClockGettime(unix.CLOCK_REALTIME, &wall) != nil {
+		return false
+	}
+	if sent == 0 || sent-(wall.Nano()-boot.Nano()) < d.born {
+		return false
+	}
+	d.born = 0
+	return true
+}

@@ -1,0 +1,132 @@
+package dogstatsd
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"vitrine/internal/peercred"
+)
+
+// connections of the stream socket.
+type connections struct {
+	mu       sync.Mutex
+	open     map[*peercred.Conn]bool
+	byOrigin map[Origin]int
+	closed   bool
+}
+
+func (c *connections) add(conn *peercred.Conn, most int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed || len(c.open) >= most {
+		return false
+	}
+	if c.open == nil {
+		c.open = map[*peercred.Conn]bool{}
+	}
+	c.open[conn] = true
+	return true
+}
+
+// belongs notes whose a connection is, and says whether that one may have it.
+func (c *connections) belongs(o Origin, most int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.byOrigin[o]++
+	return c.byOrigin[o] <= most
+}
+
+func (c *connections) left(o Origin) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.byOrigin[o]--; c.byOrigin[o] == 0 {
+		delete(c.byOrigin, o)
+	}
+}
+
+func (c *connections) remove(conn *peercred.Conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.open, conn)
+}
+
+func (c *connections) closeAll() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	for conn := range c.open {
+		_ = conn.UnixConn.Close() // its goroutine closes the rest
+	}
+}
+
+// serveStream accepts connections until the listener is closed.
+func (s *Server) serveStream(ctx context.Context) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	l := peercred.NewListener(s.stream)
+	for {
+		c, err := l.Accept()
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return nil
+		case err != nil: // no descriptor left, most likely: others may be given back
+			s.log.Warn("accept on the stream socket", "error", err)
+			select {
+			case <-time.After(100 * time.Millisecond):
+			case <-ctx.Done():
+			}
+			continue
+		}
+		conn := c.(*peercred.Conn) //nolint:forcetypeassert // a peercred.Listener accepts nothing else
+		if !s.conns.add(conn, s.cfg.MaxConns) {
+			s.counts.stream.refusedConns.Add(1)
+			_ = conn.Close()
+			continue
+		}
+		wg.Go(func() {
+			s.serveConn(ctx, conn)
+			s.conns.remove(conn)
+			_ = conn.Close()
+		})
+	}
+}
+
+// serveConn reads one connection's packets. Its origin is that of who connected.
+func (s *Server) serveConn(ctx context.Context, conn *peercred.Conn) {
+	s.counts.connections.Add(1)
+	defer s.counts.connections.Add(-1)
+	origin, since := s.attest(ctx, conn.Peer()), time.Now()
+	first := *origin
+	if !s.conns.belongs(first, max(1, s.cfg.MaxConns/8)) {
+		s.counts.stream.refusedConns.Add(1)
+		s.conns.left(first)
+		return
+	}
+	defer s.conns.left(first)
+	w := worker{s: s}
+	r := bufio.NewReader(conn)
+	var buf []byte
+	for {
+		var err error
+		buf, err = readFrame(r, buf, s.cfg.MaxPacket)
+		if err != nil {
+			if !errors.Is(err, io.EOF) && ctx.Err() == nil {
+				s.counts.stream.packets.Add(1)
+				s.counts.stream.truncated.Add(1)
+				s.log.Debug("stream broken off", "container_id", origin.Container, "error", err)
+			}
+			return
+		}
+		if origin == nowhere && time.Since(since) > retryAfter {
+			origin, since = s.attest(ctx, conn.Peer()), time.Now()
+		}
+		s.counts.stream.packets.Add(1)
+		s.counts.stream.bytes.Add(uint64(len(buf)))
+		w.deliver(buf, origin, &s.counts.stream)
+	}
+}

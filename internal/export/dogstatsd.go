@@ -1,0 +1,152 @@
+package export
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"vitrine/internal/aggregate"
+	"vitrine/internal/dogstatsd"
+)
+
+// DogStatsD is what the page shows of DogStatsD clients.
+type DogStatsD struct {
+	Latest    func() *aggregate.Snapshot
+	Telemetry func() []dogstatsd.Sample
+}
+
+// dogstatsd writes all of it. names are containers' by id.
+func (p *page) dogstatsd(d *DogStatsD, names map[string]string, taken map[string]bool) {
+	s := d.Latest()
+	p.telemetry(d.Telemetry(), taken)
+	p.origins(s.Origins, names, taken)
+	p.checks(s.Checks, taken)
+	p.custom(s.Series, taken)
+}
+
+// telemetry writes what the server counts of itself. Samples of one name may be apart.
+func (p *page) telemetry(samples []dogstatsd.Sample, taken map[string]bool) {
+	slices.SortStableFunc(samples, func(a, b dogstatsd.Sample) int { return cmp.Compare(a.Name, b.Name) })
+	for i, s := range samples {
+		name, kind := strings.ReplaceAll(s.Name, ".", "_"), "counter"
+		if s.Gauge {
+			kind = "gauge"
+		} else {
+			name += "_total"
+		}
+		if i == 0 || samples[i-1].Name != s.Name {
+			p.ours(taken, name, kind, "What the DogStatsD server counts of itself, see docs/dogstatsd.md.")
+		}
+		p.b = append(p.b, name...)
+		sep := byte('{')
+		for _, t := range s.Tags {
+			key, value, _ := strings.Cut(t, ":")
+			p.label(&sep, key, value)
+		}
+		p.value(sep, s.Value)
+	}
+}
+
+// ours writes the heading of a metric that is not a client's, and takes its name.
+func (p *page) ours(taken map[string]bool, name, kind, help string) {
+	taken[name] = true
+	if kind == "counter" {
+		taken[strings.TrimSuffix(name, "_total")] = true
+	}
+	p.heading(name, kind, help)
+}
+
+// ofOrigin is one value of a sender.
+type ofOrigin struct {
+	labels [][2]string
+	value  float64
+}
+
+// origins writes what each sender has sent, and has taken of its quota.
+func (p *page) origins(origins []aggregate.Origin, names map[string]string, taken map[string]bool) {
+	list := func(f func(o *aggregate.Origin) []ofOrigin) []string {
+		var out []string
+		for i := range origins {
+			o := &origins[i]
+			for _, v := range f(o) {
+				line := page{}
+				sep := byte('{')
+				line.label(&sep, "origin", o.Source.String())
+				if o.Container != "" {
+					line.label(&sep, "container_name", cmp.Or(names[o.Container], o.Container))
+				}
+				for _, l := range v.labels {
+					line.label(&sep, l[0], l[1])
+				}
+				line.value(sep, v.value)
+				out = append(out, string(line.b))
+			}
+		}
+		return out
+	}
+	one := func(v float64) []ofOrigin { return []ofOrigin{{nil, v}} }
+	for _, m := range []struct {
+		name, kind, help string
+		values           []string
+	}{
+		{"dogstatsd_contexts", "gauge", "Contexts that a sender has now.", list(func(o *aggregate.Origin) []ofOrigin { return one(float64(o.Contexts)) })},
+		{"dogstatsd_quota_used", "gauge", "What a sender has taken of its quota.", list(func(o *aggregate.Origin) []ofOrigin { return one(float64(o.Used)) })},
+		{"dogstatsd_messages_refused_total", "counter", "Messages refused because a sender's quota was used up.", list(func(o *aggregate.Origin) []ofOrigin { return one(float64(o.Refused)) })},
+		{"dogstatsd_events_total", "counter", "Events that a sender has sent.", list(func(o *aggregate.Origin) []ofOrigin {
+			return counted(o.Events[:], "alert_type", func(i int) string { return dogstatsd.AlertType(i).String() })
+		})},
+		{"dogstatsd_service_checks_total", "counter", "Results of service checks that a sender has sent.", list(func(o *aggregate.Origin) []ofOrigin {
+			return counted(o.Checks[:], "status", func(i int) string { return dogstatsd.Status(i).String() })
+		})},
+	} {
+		p.ours(taken, m.name, m.kind, m.help)
+		for _, line := range m.values {
+			p.b = append(append(p.b, m.name...), line...)
+		}
+	}
+}
+
+func counted(n []uint64, label string, name func(int) string) []ofOrigin {
+	out := make([]ofOrigin, len(n))
+	for i, v := range n {
+		out[i] = ofOrigin{[][2]string{{label, name(i)}}, float64(v)}
+	}
+	return out
+}
+
+// checks writes the latest word of each service check.
+func (p *page) checks(checks []aggregate.Check, taken map[string]bool) {
+	const name = "dogstatsd_service_check_status"
+	p.ours(taken, name, "gauge", "Latest status of a service check: 0 ok, 1 warning, 2 critical, 3 unknown.")
+	seen := labelSets{}
+	for i := range checks {
+		c := &checks[i]
+		labels, ok := seen.labels(c.Name, c.Host, c.Tags, [2]string{"check", c.Name})
+		if ok {
+			p.sample(name, labels, "", "", float64(c.Status))
+		}
+	}
+}
+
+// sample writes one line with labels that are ready, and one more if it has a name.
+func (p *page) sample(name, labels, label, value string, v float64) {
+	p.b = append(p.b, name...)
+	sep := byte('{')
+	if labels != "" {
+		p.b = append(append(p.b, sep), labels...)
+		sep = ','
+	}
+	if label != "" {
+		p.label(&sep, label, value)
+	}
+	p.value(sep, v)
+}
+
+// clientHeading is the heading of a client's metric. Its name ends as it likes.
+func (p *page) clientHeading(family, kind, help string) {
+	if !p.open && kind == "counter" {
+		family += "_total"
+	}
+	fmt.Fprintf(p, "# HELP %s %s\n# TYPE %s %s\n", family, p.help(help), family, kind)
+}
