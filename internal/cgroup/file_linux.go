@@ -21,7 +21,7 @@ func fileBudget() int {
 func openFile(name []byte) (int, error) {
 	for {
 		fd, err := openat(name)
-		switch err {
+		switch err { //nolint:errorlint // an Errno, which nothing wraps
 		case unix.EINTR:
 			continue
 		case nil:
