@@ -1,6 +1,7 @@
 package cgroup
 
 import (
+	"errors"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -19,32 +20,30 @@ func fileBudget() int {
 // into its epoll set (kernfs files can be polled), and be woken for nothing. The
 // name ends with a zero byte.
 func openFile(name []byte) (int, error) {
-	for {
-		fd, err := openat(name)
-		switch err {
-		case unix.EINTR:
-			continue
-		case nil:
-			return fd, nil
-		case unix.ENOENT, unix.ENOTDIR, unix.EOPNOTSUPP: // the last one: a kernel with psi=0
-			return -1, errAbsent
-		case unix.ENODEV:
-			return -1, ErrRemoved
-		}
-		return -1, err
+	fd, err := openat(name)
+	switch {
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.EOPNOTSUPP): // the last one: a kernel with psi=0
+		return -1, errAbsent
+	case errors.Is(err, unix.ENODEV):
+		return -1, ErrRemoved
 	}
+	return fd, err
 }
 
-// openat allocates nothing, as unix.Open does for the name.
+// openat allocates nothing; unix.Open does, for the name.
 func openat(name []byte) (int, error) {
 	cwd := unix.AT_FDCWD
-	//nolint:gosec // the name ends with a zero byte, and lives until the call returns
-	fd, _, errno := unix.Syscall6(unix.SYS_OPENAT, uintptr(cwd), uintptr(unsafe.Pointer(&name[0])),
-		unix.O_RDONLY|unix.O_CLOEXEC, 0, 0, 0)
-	if errno != 0 {
-		return -1, errno
+	for {
+		//nolint:gosec // the name ends with a zero byte, and lives until the call returns
+		fd, _, errno := unix.Syscall6(unix.SYS_OPENAT, uintptr(cwd), uintptr(unsafe.Pointer(&name[0])),
+			unix.O_RDONLY|unix.O_CLOEXEC, 0, 0, 0)
+		if errno == 0 {
+			return int(fd), nil
+		}
+		if errno != unix.EINTR {
+			return -1, errno
+		}
 	}
-	return int(fd), nil
 }
 
 func openFolder(name string) (int, error) {
