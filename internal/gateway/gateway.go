@@ -124,7 +124,7 @@ func New(cfg Config) (*Server, error) {
 		cfg.CallerOf = func(p *peercred.Peer) string { return fmt.Sprintf("uid:%d", p.UID) }
 	}
 	limits := cfg.Limits.withDefaults()
-	if files := fileLimit(); files < filesPerConnection*uint64(limits.Connections) {
+	if files := fileLimit(); files/filesPerConnection < limits.Connections {
 		cfg.Logger.Warn("open files can run out before the limit of connections is reached", "open_files", files,
 			"connections", limits.Connections, "hint", "raise the limit of open files (LimitNOFILE), or lower limits.connections")
 	}

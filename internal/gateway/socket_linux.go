@@ -191,10 +191,10 @@ func hungUp(c net.Conn) bool {
 }
 
 // fileLimit is how many files this process may have open.
-func fileLimit() uint64 {
+func fileLimit() int {
 	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return math.MaxUint64 // nothing is known: nothing to warn of
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil || limit.Cur > math.MaxInt32 {
+		return math.MaxInt32 // nothing to warn of
 	}
-	return limit.Cur
+	return int(limit.Cur)
 }
