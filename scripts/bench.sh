@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # make bench: Go benchmarks with allocations, then whole requests on real
-# Engines against floors, REQUESTS of each (default 20000), then what 200 callers
-# leave behind after a minute.
+# Engines against floors, REQUESTS of each (default 20000), DogStatsD against a peer
+# and the bare socket, then what 200 callers leave behind after a minute.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -9,4 +9,5 @@ go test -run '^$' -bench . -benchmem ./internal/operation ./internal/policy ./in
 make build
 go build -o build/bench ./test/bench
 build/bench -n "${REQUESTS:-20000}" -binary build/authz-plugin
+go run ./test/bench/dogstatsd
 VITRINE_REQUIRE=1 VITRINE_LONG=1 go test -count=1 -v -run TwoHundredCallers ./test/e2e/hostile | grep -E '^(---|FAIL|ok)|_test.go'
