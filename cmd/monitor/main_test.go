@@ -169,7 +169,7 @@ func TestRun(t *testing.T) {
 	wait.Until(t, "scraped", func() bool {
 		return strings.Contains(get(t, "http://"+address+"/metrics"), `docker_mem_in_use_ratio{container_name="web"} 0.5`)
 	})
-	client, err := net.Dial("unixgram", regexp.MustCompile(`datagram=(\S+)`).FindStringSubmatch(log.String())[1]) //nolint:noctx // it does not wait
+	client, err := net.Dial("unixgram", regexp.MustCompile(`datagram=(\S+)`).FindStringSubmatch(log.String())[1])
 	if err != nil {
 		t.Fatal(err)
 	}

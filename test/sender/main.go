@@ -73,7 +73,7 @@ func everything(address, namespace string) error {
 }
 
 func raw(path string, lines []string) error {
-	c, err := net.Dial("unixgram", path) //nolint:noctx // it does not wait
+	c, err := net.Dial("unixgram", path)
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func flood(path, line string) error {
 	for sent, up := 0, false; ; time.Sleep(time.Millisecond) {
 		err := errors.New("not connected")
 		if c == nil {
-			c, _ = net.Dial("unixgram", path) //nolint:noctx // it does not wait
+			c, _ = net.Dial("unixgram", path)
 		}
 		if c != nil {
 			if _, err = c.Write([]byte(line)); err != nil {
