@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"golang.org/x/sync/errgroup"
 
@@ -19,6 +20,10 @@ import (
 	"vitrine/internal/export"
 	"vitrine/internal/tag"
 )
+
+// defaultSocket is where DogStatsD is received if nobody says otherwise, and its
+// folder can be written.
+const defaultSocket = "/run/vitrine/dsd/dsd.sock"
 
 // receiver is the DogStatsD side.
 type receiver struct {
@@ -43,19 +48,34 @@ func (p *parts) receive(s *settings, log *slog.Logger) (*receiver, error) {
 	of.Tagger, of.Logger, cfg.Logger = containerTags{p.inventory, tag.New(s.tags)}, log, log
 	r := &receiver{messages: aggregate.NewMessages(of)}
 	r.server = dogstatsd.New(cfg, attestor, r.messages)
+	if err := r.open(cfg); err != nil {
+		if cfg.Datagram.Path == defaultSocket && cfg.Stream.Path == "" && cfg.UDP == "" && unwritable(err) {
+			log.Warn("no DogStatsD: the folder of its socket is not there, or not ours", "error", err.Error(),
+				"hint", "make it writable for the monitor, or give --dogstatsd-socket")
+			return nil, nil //nolint:nilnil // the default is done without where it has no place
+		}
+		return nil, hint(err)
+	}
+	log.Info("receiving", "datagram", cfg.Datagram.Path, "stream", cfg.Stream.Path, "udp", r.server.UDPAddr())
+	return r, nil
+}
+
+// open makes the sockets' folders, and listens.
+func (r *receiver) open(cfg dogstatsd.Config) error {
 	for _, path := range []string{cfg.Datagram.Path, cfg.Stream.Path} {
 		if path == "" {
 			continue
 		}
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // containers mount it
-			return nil, hint(err)
+			return err
 		}
 	}
-	if err := r.server.Listen(); err != nil {
-		return nil, hint(err)
-	}
-	log.Info("receiving", "datagram", cfg.Datagram.Path, "stream", cfg.Stream.Path, "udp", r.server.UDPAddr())
-	return r, nil
+	return r.server.Listen()
+}
+
+// unwritable says that a folder is missing, not ours, or on a read-only file system.
+func unwritable(err error) bool {
+	return errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.EROFS)
 }
 
 // run receives until ctx ends.
@@ -68,7 +88,7 @@ func (r *receiver) run(ctx context.Context) error {
 
 // hint says what to do about a folder that is missing or not ours.
 func hint(err error) error {
-	if errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) {
+	if unwritable(err) {
 		return fmt.Errorf("receive DogStatsD: %w (the socket's folder must be writable for uid %d; --dogstatsd-socket \"\" does without)", err, os.Getuid())
 	}
 	return fmt.Errorf("receive DogStatsD: %w", err)

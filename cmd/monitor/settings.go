@@ -62,7 +62,7 @@ func options() []option {
 		{"http", "127.0.0.1:9780", "/metrics and /healthz on `HOST:PORT`; \"\" for none", "", setHTTP},
 		{"labels_as_tags", "", "labels that become tags by `JSON`, such as {\"com.example.team\":\"team\"}", "DD_CONTAINER_LABELS_AS_TAGS", setMappings(func(s *settings) *[]tag.Mapping { return &s.tags.Labels })},
 		{"env_as_tags", "", "environment variables that become tags by `JSON`", "DD_CONTAINER_ENV_AS_TAGS", setMappings(func(s *settings) *[]tag.Mapping { return &s.tags.Env })},
-		{"dogstatsd_socket", "/run/vitrine/dsd/dsd.sock", "DogStatsD datagrams on a Unix socket at `PATH`; \"\" for none", "", setSocket(func(s *settings) *string { return &s.dogstatsd.Datagram.Path })},
+		{"dogstatsd_socket", defaultSocket, "DogStatsD datagrams on a Unix socket at `PATH`; \"\" for none, and so is the default where its folder cannot be written", "", setSocket(func(s *settings) *string { return &s.dogstatsd.Datagram.Path })},
 		{"dogstatsd_stream_socket", "", "DogStatsD on a Unix stream socket at `PATH`; \"\" for none", "", setSocket(func(s *settings) *string { return &s.dogstatsd.Stream.Path })},
 		{"dogstatsd_socket_mode", "0722", "mode of both sockets by `MODE`; senders need to write", "", setMode},
 		{"dogstatsd_udp", "", "DogStatsD over UDP on `HOST:PORT`, such as 127.0.0.1:8125, where senders can't be known; \"\" for none", "", setUDP},

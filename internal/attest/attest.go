@@ -46,6 +46,9 @@ type Attestation struct {
 	Kind      Kind
 	Container docker.Container // for Container, as of now
 	Why       string           // for Unknown
+	// Exited says, for Unknown, that the process or its first thread has exited, so
+	// that nothing but its cgroup's id is left to go by. See [Attestor.InCgroup].
+	Exited bool
 	// UID and GID are the peer's, in our own user namespace; nil where that
 	// does not map them. Groups lacks those that are not mapped.
 	UID, GID *uint32
@@ -127,7 +130,7 @@ func (a *Attestor) Attest(ctx context.Context, p *peercred.Peer) Attestation {
 	}
 	c, kind, err := a.locate(ctx, p)
 	if err != nil {
-		out.Why = err.Error()
+		out.Why, out.Exited = err.Error(), errors.Is(err, procfs.ErrDead)
 		return out
 	}
 	out.Kind, out.Container = kind, c

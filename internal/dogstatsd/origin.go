@@ -56,7 +56,9 @@ func (s *Server) attest(ctx context.Context, p *peercred.Peer) *Origin {
 		return s.unseen()
 	}
 	at := s.attestor.Attest(ctx, p)
-	if at.Kind == attest.Unknown && !p.Alive() {
+	// A process with several threads is on its way out for a while: its first is
+	// gone, and the pidfd still shows it alive.
+	if at.Kind == attest.Unknown && (at.Exited || !p.Alive()) {
 		if id, ok := p.CgroupID(); ok {
 			at = s.attestor.InCgroup(id)
 		}

@@ -94,10 +94,10 @@ func (p *page) origins(origins []aggregate.Origin, names map[string]string, take
 		{"dogstatsd_quota_used", "gauge", "What a sender has taken of its quota.", list(func(o *aggregate.Origin) []ofOrigin { return one(float64(o.Used)) })},
 		{"dogstatsd_messages_refused_total", "counter", "Messages refused because a sender's quota was used up.", list(func(o *aggregate.Origin) []ofOrigin { return one(float64(o.Refused)) })},
 		{"dogstatsd_events_total", "counter", "Events that a sender has sent.", list(func(o *aggregate.Origin) []ofOrigin {
-			return counted(o.Events[:], "alert_type", func(i int) string { return dogstatsd.AlertType(i).String() }) //nolint:gosec // an index of a fixed array
+			return counted(o.Events[:], "alert_type", func(i int) string { return dogstatsd.AlertType(i).String() }) //nolint:gosec // an index of an array of few
 		})},
 		{"dogstatsd_service_checks_total", "counter", "Results of service checks that a sender has sent.", list(func(o *aggregate.Origin) []ofOrigin {
-			return counted(o.Checks[:], "status", func(i int) string { return dogstatsd.Status(i).String() }) //nolint:gosec // an index of a fixed array
+			return counted(o.Checks[:], "status", func(i int) string { return dogstatsd.Status(i).String() }) //nolint:gosec // an index of an array of few
 		})},
 	} {
 		p.ours(taken, m.name, m.kind, m.help)

@@ -51,7 +51,7 @@ func start(t *testing.T, e *engine.Engine) *rig {
 	}
 	r, log := &rig{Engine: e, t: t, client: http.DefaultClient}, &wait.Buffer{}
 	ctx, cancel := context.WithCancel(context.Background())
-	cmd := exec.CommandContext(ctx, binary, "run", "--docker", "unix://"+e.Socket, "--interval", "1s", "--http", "127.0.0.1:0")
+	cmd := exec.CommandContext(ctx, binary, "run", "--docker", "unix://"+e.Socket, "--interval", "1s", "--http", "127.0.0.1:0", "--dogstatsd-socket", "")
 	cmd.Stderr = log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65532, Gid: 65532}}
 	if err := cmd.Start(); err != nil {
