@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"vitrine/internal/peercred"
 )
 
 func TestOriginIsTheKernelsWord(t *testing.T) {
@@ -195,7 +197,7 @@ func TestForeignPIDNamespaceIsReportedOnce(t *testing.T) {
 func TestPendingPacketsAreBounded(t *testing.T) {
 	s := New(Config{}, &fakeAttestor{}, &recorder{})
 	packet := make([]byte, 8192)
-	d := &sender{}
+	d := &sender{peer: &peercred.Peer{PID: 42}}
 	held := 0
 	for range 2 * waitingMost / len(packet) {
 		if s.resolver.hold(d, packet) == nil {
@@ -207,5 +209,15 @@ func TestPendingPacketsAreBounded(t *testing.T) {
 	}
 	if time.Since(s.started) < 0 {
 		t.Error("time")
+	}
+}
+
+// Each datagram of a process that has exited is from a new sender; a gauge must
+// end with its last value all the same.
+func TestDatagramsOfAnExitedProcessKeepTheirOrder(t *testing.T) {
+	s := New(Config{}, &fakeAttestor{}, &recorder{})
+	a, b := &sender{peer: &peercred.Peer{PID: 4242}}, &sender{peer: &peercred.Peer{PID: 4242}}
+	if s.resolver.queue(a) != s.resolver.queue(b) {
+		t.Error("two senders with one PID are resolved side by side")
 	}
 }

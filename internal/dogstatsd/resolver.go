@@ -50,25 +50,38 @@ const (
 // resolver establishes the origin of senders seen for the first time, beside
 // the receivers: an attestation reads a dozen files, and may ask the Engine. Packets wait
 // for it, in their order; what does not fit goes on without an origin.
+//
+// Each PID has one queue: a process that has exited is a new sender with each of
+// its datagrams, and their order must be kept all the same, or a gauge would end
+// with a value that is not its last.
 type resolver struct {
 	s       *Server
-	queue   chan *sender
+	queues  [resolversRun]chan *sender
 	waiting atomic.Int64
 }
 
 func newResolver(s *Server) *resolver {
-	return &resolver{s: s, queue: make(chan *sender, pendingMost)}
+	r := &resolver{s: s}
+	for i := range r.queues {
+		r.queues[i] = make(chan *sender, pendingMost/resolversRun)
+	}
+	return r
+}
+
+// queue is where the process of a sender waits.
+func (r *resolver) queue(d *sender) chan *sender {
+	return r.queues[uint(d.peer.PID)%resolversRun] //nolint:gosec // a PID is not negative
 }
 
 // run works until ctx ends, and then hands on what still waits.
 func (r *resolver) run(ctx context.Context) {
 	var wg sync.WaitGroup
-	for range resolversRun {
+	for _, queue := range r.queues {
 		wg.Go(func() {
 			w := worker{s: r.s}
 			for {
 				select {
-				case d := <-r.queue:
+				case d := <-queue:
 					r.resolve(ctx, d, &w)
 				case <-ctx.Done():
 					return
@@ -83,12 +96,9 @@ func (r *resolver) run(ctx context.Context) {
 // and the receivers have returned.
 func (r *resolver) drain() {
 	w := worker{s: r.s}
-	for {
-		select {
-		case d := <-r.queue:
-			r.finish(d, nowhere, &w)
-		default:
-			return
+	for _, queue := range r.queues {
+		for len(queue) > 0 {
+			r.finish(<-queue, nowhere, &w)
 		}
 	}
 }
@@ -125,7 +135,7 @@ func (r *resolver) hold(d *sender, packet []byte) *Origin {
 			return o
 		}
 		select {
-		case r.queue <- d:
+		case r.queue(d) <- d:
 			d.pending = true
 		default:
 			return nowhere
