@@ -70,7 +70,7 @@ func newResolver(s *Server) *resolver {
 
 // queue is where the process of a sender waits.
 func (r *resolver) queue(d *sender) chan *sender {
-	return r.queues[uint(d.peer.PID)%resolversRun] //nolint:gosec // a PID is not negative
+	return r.queues[uint(d.peer.PID)%resolversRun]
 }
 
 // run works until ctx ends, and then hands on what still waits.
