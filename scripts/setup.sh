@@ -144,7 +144,7 @@ mapfile -t want < <(missing_packages)
 if [ -n "$need_go" ]; then
 	package=$(go_package)
 	[ -n "$package" ] || die "Go is missing or older than 1.21, and apt has none that is new enough.
-Either enable backports (Debian 12: deb http://deb.debian.org/debian bookworm-backports main) and run this again,
+Either enable backports (Debian 12: the suite bookworm-backports, beside bookworm in /etc/apt/sources.list) and run this again,
 or unpack Go from https://go.dev/dl/ to /usr/local/go. Nothing was installed."
 	want+=("$package")
 fi
