@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
@@ -202,18 +200,8 @@ func TestSameNamesEveryTime(t *testing.T) {
 // TestDogStatsDPromtool: Prometheus's own tool likes what well-behaved clients
 // send, and reads what others do.
 func TestDogStatsDPromtool(t *testing.T) {
-	promtool, err := exec.LookPath("promtool")
-	if err != nil {
-		if os.Getenv("VITRINE_REQUIRE") != "" {
-			t.Fatal(err)
-		}
-		t.Skip("promtool is not installed (scripts/setup.sh)")
-	}
 	check := func(lines []string) (string, int) {
-		cmd := exec.CommandContext(t.Context(), promtool, "check", "metrics")
-		cmd.Stdin = strings.NewReader(scrapeSent(t, sent(t, web, lines...), ""))
-		out, _ := cmd.CombinedOutput()
-		return string(out), cmd.ProcessState.ExitCode()
+		return checkMetrics(t, scrapeSent(t, sent(t, web, lines...), ""))
 	}
 	if out, code := check(everyType); code != 0 {
 		t.Errorf("exit code %d\n%s", code, out)
