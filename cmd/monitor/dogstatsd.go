@@ -49,12 +49,12 @@ func (p *parts) receive(s *settings, log *slog.Logger) (*receiver, error) {
 	r := &receiver{messages: aggregate.NewMessages(of)}
 	r.server = dogstatsd.New(cfg, attestor, r.messages)
 	if err := r.open(cfg); err != nil {
-		if cfg.Datagram.Path == defaultSocket && cfg.Stream.Path == "" && cfg.UDP == "" && unwritable(err) {
+		if cfg.Datagram.Path == defaultSocket && cfg.Stream.Path == "" && cfg.UDP == "" && cfg.Datagram.GID == 0 && unwritable(err) {
 			log.Warn("no DogStatsD: the folder of its socket is not there, or not ours", "error", err.Error(),
 				"hint", "make it writable for the monitor, or give --dogstatsd-socket")
 			return nil, nil //nolint:nilnil // the default is done without where it has no place
 		}
-		return nil, hint(err)
+		return nil, hint(err, cfg.Datagram.GID)
 	}
 	log.Info("receiving", "datagram", cfg.Datagram.Path, "stream", cfg.Stream.Path, "udp", r.server.UDPAddr())
 	return r, nil
@@ -86,9 +86,13 @@ func (r *receiver) run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// hint says what to do about a folder that is missing or not ours.
-func hint(err error) error {
-	if unwritable(err) {
+// hint says what to do about a folder that is missing or not ours, or a group
+// that is not.
+func hint(err error, gid int) error {
+	switch {
+	case unwritable(err) && gid != 0:
+		return fmt.Errorf("receive DogStatsD: %w (the socket's folder must be writable for uid %d, which must be in group %d to give the socket to it)", err, os.Getuid(), gid)
+	case unwritable(err):
 		return fmt.Errorf("receive DogStatsD: %w (the socket's folder must be writable for uid %d; --dogstatsd-socket \"\" does without)", err, os.Getuid())
 	}
 	return fmt.Errorf("receive DogStatsD: %w", err)

@@ -269,9 +269,10 @@ func TestUsage(t *testing.T) {
 		{"DogStatsD", [2]string{"DD_DOGSTATSD_TAG_CARDINALITY", "medium"}, []string{
 			"run", "--dogstatsd-socket", "dsd.sock", "--dogstatsd-socket-mode", "0888", "--dogstatsd-quota", "0",
 			"--dogstatsd-udp", "8125", "--dogstatsd-refuse-mismatch", "perhaps", "--dogstatsd-interval", "0",
+			"--dogstatsd-socket-group", "no such group", "--dogstatsd-so-rcvbuf", "-1",
 		}, []string{
 			"--dogstatsd-socket: ", "--dogstatsd-socket-mode: ", "--dogstatsd-quota: ", "--dogstatsd-udp: ",
-			"--dogstatsd-refuse-mismatch: ", "--dogstatsd-interval: ", "DD_DOGSTATSD_TAG_CARDINALITY: ",
+			"--dogstatsd-refuse-mismatch: ", "--dogstatsd-interval: ", "--dogstatsd-socket-group: ", "--dogstatsd-so-rcvbuf: ", "DD_DOGSTATSD_TAG_CARDINALITY: ",
 		}},
 		{"no such flag", [2]string{}, []string{"run", "--colour"}, []string{"unknown flag", "--help"}},
 		{"no such command", [2]string{}, []string{"top5"}, []string{"unknown command"}},
@@ -318,6 +319,10 @@ func TestPrecedence(t *testing.T) {
 	env := map[string]string{"VITRINE_INTERVAL": "20s", "VITRINE_LABELS_AS_TAGS": `{"a":"b"}`, "DD_CONTAINER_LABELS_AS_TAGS": `{"c":"d","e":"f"}`}
 	if s := read(nil, env); s.interval != 20*time.Second || len(s.tags.Labels) != 1 {
 		t.Errorf("environment: %+v", s)
+	}
+	if s := read(nil, map[string]string{"DD_DOGSTATSD_SO_RCVBUF": "4096", "VITRINE_DOGSTATSD_SOCKET_GROUP": "4711"}); s.dogstatsd.ReceiveBuffer != 4096 ||
+		s.dogstatsd.Datagram.GID != 4711 || s.dogstatsd.Stream.GID != 4711 || s.dogstatsd.Datagram.Mode != 0o722 {
+		t.Errorf("DogStatsD: %+v", s.dogstatsd)
 	}
 	if s := read([]string{"--interval", "5s"}, env); s.interval != 5*time.Second {
 		t.Errorf("flag: %+v", s)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/user"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -65,7 +66,9 @@ func options() []option {
 		{"dogstatsd_socket", defaultSocket, "DogStatsD datagrams on a Unix socket at `PATH`; \"\" for none, and so is the default where its folder cannot be written", "", setSocket(func(s *settings) *string { return &s.dogstatsd.Datagram.Path })},
 		{"dogstatsd_stream_socket", "", "DogStatsD on a Unix stream socket at `PATH`; \"\" for none", "", setSocket(func(s *settings) *string { return &s.dogstatsd.Stream.Path })},
 		{"dogstatsd_socket_mode", "0722", "mode of both sockets by `MODE`; senders need to write", "", setMode},
+		{"dogstatsd_socket_group", "", "group of both sockets by `GROUP`, a name or a number; \"\" leaves it", "", setGroup},
 		{"dogstatsd_udp", "", "DogStatsD over UDP on `HOST:PORT`, such as 127.0.0.1:8125, where senders can't be known; \"\" for none", "", setUDP},
+		{"dogstatsd_so_rcvbuf", "0", "`BYTES` that the kernel keeps for UDP until they are read; 0 leaves net.core.rmem_default", "DD_DOGSTATSD_SO_RCVBUF", setReceiveBuffer},
 		{"dogstatsd_interval", "10s", "time over which DogStatsD messages are added up by `DURATION`", "", setDuration(func(s *settings) *time.Duration { return &s.messages.Interval })},
 		{"dogstatsd_expiry", "5m", "time after which a silent DogStatsD series ends by `DURATION`", "", setDuration(func(s *settings) *time.Duration { return &s.messages.Expiry })},
 		{"dogstatsd_cardinality", "low", "tags of its container that a message gets unless it asks for others by `LEVEL`: none, low, orchestrator or high", "DD_DOGSTATSD_TAG_CARDINALITY", setCardinality},
@@ -137,6 +140,36 @@ func setMode(s *settings, v string) error {
 		return fmt.Errorf("%q is no mode such as 0722", v)
 	}
 	s.dogstatsd.Datagram.Mode, s.dogstatsd.Stream.Mode = fs.FileMode(n), fs.FileMode(n)
+	return nil
+}
+
+func setGroup(s *settings, v string) error {
+	gid := 0
+	if v != "" {
+		n, err := strconv.ParseUint(v, 10, 31)
+		if err != nil {
+			g, err := user.LookupGroup(v)
+			if err != nil {
+				return fmt.Errorf("%w; a number works where /etc/group is not the host's", err)
+			}
+			if n, err = strconv.ParseUint(g.Gid, 10, 31); err != nil {
+				return fmt.Errorf("group %q has no number that can be used", v)
+			}
+		}
+		if gid = int(n); gid == 0 { //nolint:gosec // 31 bits
+			return errors.New("give another group than root: its members need no group to write")
+		}
+	}
+	s.dogstatsd.Datagram.GID, s.dogstatsd.Stream.GID = gid, gid
+	return nil
+}
+
+func setReceiveBuffer(s *settings, v string) error {
+	n, err := strconv.Atoi(v)
+	if err != nil || n < 0 || n > 1<<30 {
+		return fmt.Errorf("%q is no number of bytes up to 1 GiB", v)
+	}
+	s.dogstatsd.ReceiveBuffer = n
 	return nil
 }
 
