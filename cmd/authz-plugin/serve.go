@@ -28,6 +28,7 @@ import (
 	"vitrine/internal/policy"
 	"vitrine/internal/procfs"
 	"vitrine/internal/ticket"
+	"vitrine/internal/unixsocket"
 )
 
 func serveCommand(std streams) *cobra.Command {
@@ -125,7 +126,7 @@ func build(ctx context.Context, s *settings, log *slog.Logger, std streams) (_ *
 	if err := p.buildDoors(ctx); err != nil {
 		return nil, err
 	}
-	return p, p.buildAdmin(ctx)
+	return p, p.buildAdmin()
 }
 
 // buildPolicy loads the policy beside everything else: until it is loaded, the
@@ -194,7 +195,7 @@ func (p *parts) buildDoors(ctx context.Context) error {
 	self.RoundTripper = p.gateway.SelfTransport()
 	p.inventory.OnDie(p.gateway.CloseContainer)
 	p.run = append(p.run, p.inventory.Run)
-	return p.buildPlugin(ctx)
+	return p.buildPlugin()
 }
 
 // record is where every verdict ends. Our own calls are counted only.
@@ -241,18 +242,18 @@ func (l listener) listen(ctx context.Context) (net.Listener, error) {
 		}
 		return ln, nil
 	}
-	ln, err := gateway.ListenUnix(ctx, l.path, l.mode, l.gid)
+	ln, err := unixsocket.Listen(unixsocket.File{Path: l.path, Mode: l.mode, GID: l.gid})
 	if err != nil {
 		return nil, fmt.Errorf("listener %s: %w", l.name, err)
 	}
 	return ln, nil
 }
 
-func (p *parts) buildPlugin(ctx context.Context) error {
+func (p *parts) buildPlugin() error {
 	if p.tickets == nil {
 		return nil
 	}
-	ln, err := gateway.ListenUnix(ctx, p.settings.pluginSocket, 0o600, -1)
+	ln, err := unixsocket.Listen(unixsocket.File{Path: p.settings.pluginSocket, Mode: 0o600, GID: -1})
 	if err != nil {
 		return fmt.Errorf("plugin socket: %w", err)
 	}
@@ -275,7 +276,7 @@ func (p *parts) gatewaySocket() string {
 	return "(none is configured: see --listen)"
 }
 
-func (p *parts) buildAdmin(ctx context.Context) error {
+func (p *parts) buildAdmin() error {
 	p.metrics = admin.NewMetrics(admin.Sources{Policy: p.engine.Status, Lost: p.records.Lost, Gauges: p.gauges()})
 	if p.settings.adminSocket == "" {
 		return nil
@@ -284,7 +285,7 @@ func (p *parts) buildAdmin(ctx context.Context) error {
 	if err := os.MkdirAll(filepath.Dir(p.settings.adminSocket), 0o700); err != nil {
 		return fmt.Errorf("admin socket: %w", err)
 	}
-	ln, err := gateway.ListenUnix(ctx, p.settings.adminSocket, 0o666, -1)
+	ln, err := unixsocket.Listen(unixsocket.File{Path: p.settings.adminSocket, Mode: 0o666, GID: -1})
 	if err != nil {
 		return fmt.Errorf("admin socket: %w", err)
 	}

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"syscall"
 
 	"golang.org/x/sync/errgroup"
@@ -48,7 +47,7 @@ func (p *parts) receive(s *settings, log *slog.Logger) (*receiver, error) {
 	of.Tagger, of.Logger, cfg.Logger = containerTags{p.inventory, tag.New(s.tags)}, log, log
 	r := &receiver{messages: aggregate.NewMessages(of)}
 	r.server = dogstatsd.New(cfg, attestor, r.messages)
-	if err := r.open(cfg); err != nil {
+	if err := r.server.Listen(); err != nil {
 		if cfg.Datagram.Path == defaultSocket && cfg.Stream.Path == "" && cfg.UDP == "" && cfg.Datagram.GID == 0 && unwritable(err) {
 			log.Warn("no DogStatsD: the folder of its socket is not there, or not ours", "error", err.Error(),
 				"hint", "make it writable for the monitor, or give --dogstatsd-socket")
@@ -58,19 +57,6 @@ func (p *parts) receive(s *settings, log *slog.Logger) (*receiver, error) {
 	}
 	log.Info("receiving", "datagram", cfg.Datagram.Path, "stream", cfg.Stream.Path, "udp", r.server.UDPAddr())
 	return r, nil
-}
-
-// open makes the sockets' folders, and listens.
-func (r *receiver) open(cfg dogstatsd.Config) error {
-	for _, path := range []string{cfg.Datagram.Path, cfg.Stream.Path} {
-		if path == "" {
-			continue
-		}
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // containers mount it
-			return err
-		}
-	}
-	return r.server.Listen()
 }
 
 // unwritable says that a folder is missing, not ours, or on a read-only file system.

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vitrine/internal/peercred"
+	"vitrine/internal/unixsocket"
 )
 
 // Sizes of a receiver. The small ancillary buffer holds the time and the
@@ -39,7 +40,7 @@ const (
 type receiver struct {
 	s       *Server
 	fd      int
-	file    *socketFile // nil for UDP
+	remove  func() // the socket's file; nil for UDP
 	counts  *transport
 	worker  worker
 	senders *senders // nil for UDP
@@ -78,7 +79,7 @@ func (s *Server) newReceiver(fd int, t *transport) *receiver {
 }
 
 func (s *Server) listenDatagram(at Socket) (*receiver, error) {
-	fd, file, err := bindUnix(unix.SOCK_DGRAM, at, func(fd int) error {
+	fd, remove, err := unixsocket.Bind(unix.SOCK_DGRAM, at.file(), func(fd int) error {
 		return errors.Join(
 			unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSCRED, 1),
 			unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1))
@@ -87,7 +88,7 @@ func (s *Server) listenDatagram(at Socket) (*receiver, error) {
 		return nil, err
 	}
 	r := s.newReceiver(fd, &s.counts.datagram)
-	r.file = file
+	r.remove = remove
 	r.pidfds = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSPIDFD, 1) == nil
 	// Descriptors passed to us are no use; refused by the kernel (Linux 6.16), they
 	// cannot make us wait on close either.
@@ -277,11 +278,13 @@ func (r *receiver) interrupt() {
 }
 
 func (r *receiver) close() {
+	if r.remove != nil {
+		r.remove()
+	}
 	_ = unix.Close(r.fd)
 	if r.senders != nil {
 		r.senders.close()
 	}
-	r.file.remove()
 }
 
 // ancillary is what the kernel tells along with a datagram.

@@ -9,6 +9,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"vitrine/internal/unixsocket"
 )
 
 // Socket is where a Unix socket listens.
@@ -16,6 +18,14 @@ type Socket struct {
 	Path string      // "": not at all
 	Mode fs.FileMode // of the socket; 0722 if zero, as clients need to write
 	GID  int         // the socket's group; 0 leaves it
+}
+
+func (at Socket) file() unixsocket.File {
+	f := unixsocket.File{Path: at.Path, Mode: at.Mode, GID: at.GID}
+	if f.GID == 0 {
+		f.GID = -1
+	}
+	return f
 }
 
 // Config of a Server.
@@ -59,7 +69,6 @@ type Server struct {
 
 	datagram, udp *receiver
 	stream        net.Listener
-	streamFile    *socketFile
 	resolver      *resolver
 	conns         connections
 }
@@ -94,7 +103,7 @@ func (s *Server) Listen() (err error) {
 		}
 	}
 	if s.cfg.Stream.Path != "" {
-		if s.stream, s.streamFile, err = listenStream(s.cfg.Stream); err != nil {
+		if s.stream, err = unixsocket.Listen(s.cfg.Stream.file()); err != nil {
 			return err
 		}
 	}
@@ -162,7 +171,6 @@ func (s *Server) closeSockets() {
 	if s.stream != nil {
 		_ = s.stream.Close()
 	}
-	s.streamFile.remove()
 }
 
 // worker hands packets on. Each goroutine has its own.

@@ -1,8 +1,6 @@
 package dogstatsd
 
 import (
-	"fmt"
-	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -10,8 +8,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 func TestTransports(t *testing.T) {
@@ -154,42 +150,6 @@ func TestUDPLossIsCounted(t *testing.T) {
 	}
 }
 
-func TestSocketFiles(t *testing.T) {
-	for _, kind := range []int{unix.SOCK_DGRAM, unix.SOCK_STREAM} {
-		t.Run(fmt.Sprint(kind), func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "s")
-			nothing := func(int) error { return nil }
-			if kind == unix.SOCK_STREAM {
-				nothing = func(fd int) error { return unix.Listen(fd, 1) }
-			}
-			fd, file, err := bindUnix(kind, Socket{Path: path, Mode: 0o620}, nothing)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if info, err := os.Lstat(path); err != nil || info.Mode() != fs.ModeSocket|0o620 {
-				t.Fatalf("%v, %v", info.Mode(), err)
-			}
-			if _, _, err := bindUnix(kind, Socket{Path: path, Mode: 0o600}, nothing); err == nil {
-				t.Fatal("a socket that answers was taken over")
-			}
-			_ = unix.Close(fd)
-			fd2, file2, err := bindUnix(kind, Socket{Path: path, Mode: 0o600}, nothing)
-			if err != nil {
-				t.Fatalf("a stale socket was not replaced: %v", err)
-			}
-			defer func() { _ = unix.Close(fd2) }()
-			file.remove() // the first one's, and not there any more
-			if _, err := os.Lstat(path); err != nil {
-				t.Fatal("another's socket was removed")
-			}
-			file2.remove()
-			if entries, _ := os.ReadDir(filepath.Dir(path)); len(entries) != 0 {
-				t.Errorf("left behind: %v", entries)
-			}
-		})
-	}
-}
-
 func TestSocketPathIsAFileClosed(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
@@ -201,42 +161,6 @@ func TestSocketPathIsAFileClosed(t *testing.T) {
 	}
 	if b, _ := os.ReadFile(path); string(b) != "precious" {
 		t.Error("the file was touched")
-	}
-}
-
-// TestSocketIsNeverOpenWider watches the folder while sockets come and go.
-func TestSocketIsNeverOpenWider(t *testing.T) {
-	dir := t.TempDir()
-	stop := make(chan struct{})
-	wide := make(chan string, 1)
-	go func() {
-		defer close(wide)
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-			}
-			entries, _ := os.ReadDir(dir)
-			for _, e := range entries {
-				if info, err := e.Info(); err == nil && info.Mode().Perm()&0o077 != 0 {
-					wide <- info.Mode().String()
-					return
-				}
-			}
-		}
-	}()
-	for range 200 {
-		fd, file, err := bindUnix(unix.SOCK_DGRAM, Socket{Path: filepath.Join(dir, "s"), Mode: 0o600}, func(int) error { return nil })
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = unix.Close(fd)
-		file.remove()
-	}
-	close(stop)
-	if mode, ok := <-wide; ok {
-		t.Errorf("seen with mode %s", mode)
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 	"vitrine/internal/identity"
 	"vitrine/internal/policy"
 	"vitrine/internal/ticket"
+	"vitrine/internal/unixsocket"
 	"vitrine/test/wait"
 )
 
@@ -234,7 +235,7 @@ func (g *rig) start(options ...option) {
 		o(&cfg)
 	}
 	if len(cfg.Listeners) == 0 {
-		l, err := ListenUnix(g.t.Context(), g.sock, 0o666, -1)
+		l, err := unixsocket.Listen(unixsocket.File{Path: g.sock, Mode: 0o666, GID: -1})
 		if err != nil {
 			g.t.Fatal(err)
 		}

@@ -18,116 +18,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"vitrine/internal/unixsocket"
 )
-
-func TestSocketIsNeverOpenWiderThanAsked(t *testing.T) {
-	dir := filepath.Join(newRig(t).dir, "sub")
-	path := filepath.Join(dir, "s.sock")
-	l, err := ListenUnix(t.Context(), path, 0o620, os.Getgid())
-	if err != nil {
-		t.Fatal(err)
-	}
-	info, err := os.Lstat(path)
-	if err != nil || info.Mode() != os.ModeSocket|0o620 {
-		t.Errorf("socket %v, %v", info, err)
-	}
-	if folder, _ := os.Stat(dir); folder.Mode().Perm() != 0o755 {
-		t.Errorf("folder %v", folder.Mode())
-	}
-	if entries, _ := os.ReadDir(dir); len(entries) != 1 {
-		t.Errorf("left in the folder: %v", entries)
-	}
-	if l.Addr().String() != path {
-		t.Errorf("address %s", l.Addr())
-	}
-	_ = l.Close()
-	if _, err := os.Lstat(path); !os.IsNotExist(err) {
-		t.Errorf("after Close: %v", err)
-	}
-}
-
-func TestPathThatAnswersIsNotTakenOverClosed(t *testing.T) {
-	path := newRig(t).sock
-	l, err := ListenUnix(t.Context(), path, 0o666, -1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	if _, err := ListenUnix(t.Context(), path, 0o666, -1); err == nil || !strings.Contains(err.Error(), "still answers") {
-		t.Errorf("second ListenUnix: %v", err)
-	}
-	c, err := net.Dial("unix", path)
-	if err != nil {
-		t.Fatalf("the first one no longer answers: %v", err)
-	}
-	_ = c.Close()
-}
-
-func TestStaleSocketIsReplaced(t *testing.T) {
-	path := newRig(t).sock
-	old, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	old.SetUnlinkOnClose(false)
-	_ = old.Close()
-	l, err := ListenUnix(t.Context(), path, 0o666, -1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	// One that was replaced meanwhile is somebody else's: Close leaves it.
-	_ = os.Remove(path)
-	if err := os.WriteFile(path, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	_ = l.Close()
-	if _, err := os.Lstat(path); err != nil {
-		t.Errorf("Close removed somebody else's file: %v", err)
-	}
-}
-
-func TestWhatIsNoSocketIsLeftAloneClosed(t *testing.T) {
-	g := newRig(t)
-	file := filepath.Join(g.dir, "file")
-	if err := os.WriteFile(file, []byte("precious"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	link := filepath.Join(g.dir, "link")
-	if err := os.Symlink(filepath.Join(g.dir, "nowhere"), link); err != nil {
-		t.Fatal(err)
-	}
-	for _, path := range []string{file, link, g.dir} {
-		if _, err := ListenUnix(t.Context(), path, 0o666, -1); err == nil {
-			t.Errorf("%s was replaced", path)
-		}
-	}
-	if b, _ := os.ReadFile(file); string(b) != "precious" {
-		t.Error("the file changed")
-	}
-	if target, _ := os.Readlink(link); target == "" {
-		t.Error("the link changed")
-	}
-}
-
-func TestFolderThatOthersCanWriteToClosed(t *testing.T) {
-	g := newRig(t)
-	wide := filepath.Join(g.dir, "wide")
-	if err := os.Mkdir(wide, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(wide, 0o777); err != nil {
-		t.Fatal(err)
-	}
-	linked := filepath.Join(g.dir, "linked")
-	if err := os.Symlink(wide, linked); err != nil {
-		t.Fatal(err)
-	}
-	for _, dir := range []string{wide, linked} {
-		if _, err := ListenUnix(t.Context(), filepath.Join(dir, "s"), 0o666, -1); err == nil {
-			t.Errorf("a socket was made in %s", dir)
-		}
-	}
-}
 
 // certs makes an authority, and certificates that it signs, as files.
 func certs(t *testing.T, dir string) (ca *x509.Certificate, issue func(name string) (cert, key string)) {
@@ -194,7 +87,7 @@ func TestTLS(t *testing.T) {
 				}
 				var l net.Listener
 				if network == "unix" {
-					l, err = ListenUnix(t.Context(), filepath.Join(filepath.Dir(c.Upstream), "tls.sock"), 0o666, -1)
+					l, err = unixsocket.Listen(unixsocket.File{Path: filepath.Join(filepath.Dir(c.Upstream), "tls.sock"), Mode: 0o666, GID: -1})
 				} else {
 					l, err = net.Listen("tcp", "127.0.0.1:0")
 				}

@@ -1,0 +1,46 @@
+package gateway
+
+import (
+	"crypto/tls"
+	"math"
+	"net"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// hungUp reports whether the other end of a connection has left altogether,
+// not only ended its half: poll(2) says POLLHUP then. Without a descriptor to
+// ask the answer is no.
+func hungUp(c net.Conn) bool {
+	switch inner := c.(type) {
+	case *tls.Conn:
+		return hungUp(inner.NetConn())
+	case *conn:
+		return hungUp(inner.Conn)
+	}
+	sc, ok := c.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return true // closed
+	}
+	gone := true
+	_ = raw.Control(func(fd uintptr) { // an error leaves gone: the connection is closed
+		fds := []unix.PollFd{{Fd: int32(fd)}} //nolint:gosec // a descriptor is an int
+		n, err := unix.Poll(fds, 0)
+		gone = err == nil && n > 0 && fds[0].Revents&(unix.POLLHUP|unix.POLLERR) != 0
+	})
+	return gone
+}
+
+// fileLimit is how many files this process may have open.
+func fileLimit() int {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil || limit.Cur > math.MaxInt32 {
+		return math.MaxInt32 // nothing to warn of
+	}
+	return int(limit.Cur)
+}
