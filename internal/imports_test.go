@@ -37,6 +37,7 @@ var allowed = map[string][]string{
 	"internal/aggregate":  {"collect", "dogstatsd", "tag", "cgroup", "docker"},
 	"internal/export":     {"aggregate", "collect", "dogstatsd", "tag"},
 	"internal/version":    {},
+	"internal/command":    {},
 	"internal/unixsocket": {},
 	"rego":                {},
 }
@@ -45,7 +46,7 @@ var allowed = map[string][]string{
 var onlyIn = map[string][]string{
 	"github.com/open-policy-agent/opa":  {"internal/policy", "rego"},
 	"github.com/docker/go-plugins-help": {"internal/plugin"},
-	"github.com/spf13/cobra":            {"cmd/authz-plugin", "cmd/monitor"},
+	"github.com/spf13/cobra":            {"internal/command", "cmd/authz-plugin", "cmd/monitor"},
 }
 
 // TestImports reads the sources, so that the test cache notices a new import.

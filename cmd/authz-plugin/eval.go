@@ -16,6 +16,7 @@ import (
 
 	"vitrine/internal/audit"
 	"vitrine/internal/authz"
+	"vitrine/internal/command"
 	"vitrine/internal/identity"
 	"vitrine/internal/operation"
 	"vitrine/internal/policy"
@@ -27,7 +28,7 @@ type evalFlags struct {
 	showInput, byDefault bool
 }
 
-func evalCommand(std streams) *cobra.Command {
+func evalCommand(std command.Streams) *cobra.Command {
 	var f evalFlags
 	cmd := &cobra.Command{
 		Use:   "eval --as PRINCIPAL... METHOD URI",
@@ -74,36 +75,36 @@ type answer struct {
 	Input     json.RawMessage    `json:"input,omitempty"`
 }
 
-func eval(ctx context.Context, f evalFlags, method, uri string, std streams) error {
+func eval(ctx context.Context, f evalFlags, method, uri string, std command.Streams) error {
 	caller, err := evalCaller(f)
 	if err != nil {
-		return exit{exitUsage, err}
+		return command.Exit{Code: command.Usage, Err: err}
 	}
-	req, err := evalRequest(f, method, uri, std.in)
+	req, err := evalRequest(f, method, uri, std.In)
 	if err != nil {
-		return exit{exitUsage, err}
+		return command.Exit{Code: command.Usage, Err: err}
 	}
 	var opts settings
 	if err := setPolicy(&opts, f.policy); err != nil {
-		return exit{exitUsage, err}
+		return command.Exit{Code: command.Usage, Err: err}
 	}
 	engine := policy.New(policy.Options{Paths: opts.policy, BuiltinIfAbsent: opts.builtinIfAbsent, AllowByDefault: f.byDefault})
 	if err := engine.Load(ctx); err != nil {
-		return exit{exitUsage, fmt.Errorf("load the policy: %w", err)}
+		return command.Exit{Code: command.Usage, Err: fmt.Errorf("load the policy: %w", err)}
 	}
 	steps := authz.New(authz.Options{
 		Identifier: fixedCaller{caller}, Policy: engine, Mode: authz.Enforce, Record: func(audit.Record) {},
 		Timeout: 10 * time.Second,
 	})
 	v := steps.Authorize(ctx, identity.NewLocal(), req)
-	if err := printAnswer(std.out, v, f.showInput); err != nil {
+	if err := printAnswer(std.Out, v, f.showInput); err != nil {
 		return err
 	}
 	switch {
 	case v.Decision.Failed:
-		return exit{exitUsage, errors.New("the policy could not tell")}
+		return command.Exit{Code: command.Usage, Err: errors.New("the policy could not tell")}
 	case !v.Allow:
-		return exit{code: exitFailed}
+		return command.Exit{Code: command.Failed}
 	}
 	return nil
 }
@@ -122,7 +123,7 @@ func printAnswer(w io.Writer, v *authz.Verdict, showInput bool) error {
 		if showInput {
 			input, err := policy.InputJSON(&policy.Input{Caller: v.Caller, Operation: op})
 			if err != nil {
-				return exit{exitUsage, err}
+				return command.Exit{Code: command.Usage, Err: err}
 			}
 			a.Input = input
 		}
@@ -131,7 +132,7 @@ func printAnswer(w io.Writer, v *authz.Verdict, showInput bool) error {
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(a); err != nil {
-		return exit{exitFailed, fmt.Errorf("print the decision: %w", err)}
+		return command.Exit{Code: command.Failed, Err: fmt.Errorf("print the decision: %w", err)}
 	}
 	return nil
 }

@@ -13,13 +13,15 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/spf13/pflag"
+
+	"vitrine/internal/command"
 )
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"authz-plugin": func() {
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 		defer stop()
-		if code := run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr}); code != 0 {
+		if code := run(ctx, os.Args[1:], command.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}); code != 0 {
 			os.Exit(code)
 		}
 	}})
@@ -71,8 +73,8 @@ func TestManagedPluginDeclaresEverySetting(t *testing.T) {
 		}
 	}
 	want := []string{"VITRINE_CONFIG"}
-	for _, o := range options {
-		want = append(want, o.env())
+	for _, o := range table.Options {
+		want = append(want, o.Env())
 	}
 	slices.Sort(declared)
 	slices.Sort(want)
@@ -92,11 +94,11 @@ func settingsOf(t *testing.T, file string, env map[string]string, args ...string
 		args = append(args, "--config", path)
 	}
 	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
-	addFlags(flags)
+	table.AddFlags(flags)
 	if err := flags.Parse(args); err != nil {
 		t.Fatal(err)
 	}
-	return readSettings(flags, func(key string) (string, bool) { v, ok := env[key]; return v, ok })
+	return readSettings(flags, func(key string) string { return env[key] })
 }
 
 func TestFlagBeatsVariableBeatsFileBeatsDefault(t *testing.T) {
@@ -172,7 +174,7 @@ func TestSettingsThatContradictEachOther(t *testing.T) {
 
 func TestHelpShowsDefaultsAndVariables(t *testing.T) {
 	var out bytes.Buffer
-	if code := run(t.Context(), []string{"serve", "--help"}, streams{strings.NewReader(""), &out, &out}); code != 0 {
+	if code := run(t.Context(), []string{"serve", "--help"}, command.Streams{In: strings.NewReader(""), Out: &out, Err: &out}); code != 0 {
 		t.Fatalf("exit %d", code)
 	}
 	for _, want := range []string{"/run/docker/plugins/vitrine.sock", "VITRINE_LISTEN", "agents=unix:///run/vitrine/docker/docker.sock", "(default \"enforce\")"} {

@@ -8,12 +8,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"vitrine/internal/command"
 	"vitrine/internal/operation"
 )
 
 func newestAPI() string { return operation.MaxVersion }
 
-func operationsCommand(std streams) *cobra.Command {
+func operationsCommand(std command.Streams) *cobra.Command {
 	var access string
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -27,7 +28,7 @@ func operationsCommand(std streams) *cobra.Command {
 	return cmd
 }
 
-func listOperations(access string, asJSON bool, std streams) error {
+func listOperations(access string, asJSON bool, std command.Streams) error {
 	var found []operation.Info
 	for _, info := range operation.Operations() {
 		if access == "" || string(info.Access) == access {
@@ -35,14 +36,14 @@ func listOperations(access string, asJSON bool, std streams) error {
 		}
 	}
 	if len(found) == 0 {
-		return exit{exitUsage, fmt.Errorf("--access %q: there is no such class; there are ping, list, inspect, stream, content, secret, interactive, write, build and admin", access)}
+		return command.Exit{Code: command.Usage, Err: fmt.Errorf("--access %q: there is no such class; there are ping, list, inspect, stream, content, secret, interactive, write, build and admin", access)}
 	}
 	if asJSON {
-		enc := json.NewEncoder(std.out)
+		enc := json.NewEncoder(std.Out)
 		enc.SetIndent("", "  ")
 		return enc.Encode(found)
 	}
-	w := tabwriter.NewWriter(std.out, 0, 8, 2, ' ', 0)
+	w := tabwriter.NewWriter(std.Out, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, strings.Join([]string{"OPERATION", "ACCESS", "RESOURCE", "METHOD", "PATH"}, "\t"))
 	for _, i := range found {
 		fmt.Fprintln(w, strings.Join([]string{i.ID, string(i.Access), i.Resource, i.Method, i.Path}, "\t"))

@@ -6,10 +6,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"vitrine/internal/command"
 	"vitrine/internal/policy"
 )
 
-func policyCommand(std streams) *cobra.Command {
+func policyCommand(std command.Streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "policy", Short: "Test, check and format policies",
 		Long: `Test, check and format policies. Without a PATH the built-in policy is meant.`,
@@ -18,7 +19,7 @@ func policyCommand(std streams) *cobra.Command {
 	return cmd
 }
 
-func policyTestCommand(std streams) *cobra.Command {
+func policyTestCommand(std command.Streams) *cobra.Command {
 	var coverage bool
 	cmd := &cobra.Command{
 		Use: "test [PATH]...", Short: "Run a policy's tests, with coverage",
@@ -26,12 +27,12 @@ func policyTestCommand(std streams) *cobra.Command {
 test reaches. Exit 0: all passed, 1: a test failed, there is none, or a line of
 the built-in policy is not reached, 2: the policy cannot be loaded.`,
 		RunE: func(cmd *cobra.Command, paths []string) error {
-			ok, err := policy.RunTests(cmd.Context(), paths, std.out, coverage)
+			ok, err := policy.RunTests(cmd.Context(), paths, std.Out, coverage)
 			switch {
 			case err != nil:
-				return exit{exitUsage, err}
+				return command.Exit{Code: command.Usage, Err: err}
 			case !ok:
-				return exit{code: exitFailed}
+				return command.Exit{Code: command.Failed}
 			}
 			return nil
 		},
@@ -40,7 +41,7 @@ the built-in policy is not reached, 2: the policy cannot be loaded.`,
 	return cmd
 }
 
-func policyCheckCommand(std streams) *cobra.Command {
+func policyCheckCommand(std command.Streams) *cobra.Command {
 	var byDefault bool
 	cmd := &cobra.Command{
 		Use: "check [PATH]...", Short: "Vet a policy as serve does, and look for what is probably not meant",
@@ -57,10 +58,10 @@ container. Exit 0: in order, warnings aside, 1: serve would refuse it.`,
 				} else {
 					bad++
 				}
-				fmt.Fprintf(std.out, "%s: %s\n", kind, p.Error())
+				fmt.Fprintf(std.Out, "%s: %s\n", kind, p.Error())
 			}
 			if bad > 0 {
-				return exit{code: exitFailed}
+				return command.Exit{Code: command.Failed}
 			}
 			return nil
 		},
@@ -69,7 +70,7 @@ container. Exit 0: in order, warnings aside, 1: serve would refuse it.`,
 	return cmd
 }
 
-func policyFmtCommand(std streams) *cobra.Command {
+func policyFmtCommand(std command.Streams) *cobra.Command {
 	var write, diff bool
 	cmd := &cobra.Command{
 		Use: "fmt PATH...", Short: "List, show or rewrite .rego files that are not in OPA's layout",
@@ -78,18 +79,18 @@ func policyFmtCommand(std streams) *cobra.Command {
 			mode := policy.FormatList
 			switch {
 			case write && diff:
-				return exit{exitUsage, errors.New("--write and --diff: give one of them")}
+				return command.Exit{Code: command.Usage, Err: errors.New("--write and --diff: give one of them")}
 			case write:
 				mode = policy.FormatWrite
 			case diff:
 				mode = policy.FormatDiff
 			}
-			tidy, err := policy.Format(paths, mode, std.out)
+			tidy, err := policy.Format(paths, mode, std.Out)
 			switch {
 			case err != nil:
-				return exit{exitUsage, err}
+				return command.Exit{Code: command.Usage, Err: err}
 			case !tidy && !write:
-				return exit{code: exitFailed}
+				return command.Exit{Code: command.Failed}
 			}
 			return nil
 		},

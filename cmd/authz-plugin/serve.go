@@ -20,6 +20,7 @@ import (
 	"vitrine/internal/attest"
 	"vitrine/internal/audit"
 	"vitrine/internal/authz"
+	"vitrine/internal/command"
 	"vitrine/internal/docker"
 	"vitrine/internal/gateway"
 	"vitrine/internal/identity"
@@ -31,7 +32,7 @@ import (
 	"vitrine/internal/unixsocket"
 )
 
-func serveCommand(std streams) *cobra.Command {
+func serveCommand(std command.Streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Answer dockerd's plugin protocol, and serve the gateway",
@@ -46,25 +47,25 @@ SIGHUP changes nothing: policies are reloaded when their files change.`,
   authz-plugin serve --policy /etc/docker/vitrine --mode audit --audit /var/log/vitrine.log`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := readSettings(cmd.Flags(), os.LookupEnv)
+			s, err := readSettings(cmd.Flags(), os.Getenv)
 			if err != nil {
-				return exit{exitUsage, err}
+				return err
 			}
 			if err := serve(cmd.Context(), s, std); err != nil {
-				return exit{exitFailed, err}
+				return command.Exit{Code: command.Failed, Err: err}
 			}
 			return nil
 		},
 	}
-	addFlags(cmd.Flags())
+	table.AddFlags(cmd.Flags())
 	return cmd
 }
 
 // serve is configuration → parts → run group → wait. Nothing at start waits for
 // the Engine: dockerd may be waiting for us.
-func serve(ctx context.Context, s *settings, std streams) error {
+func serve(ctx context.Context, s *settings, std command.Streams) error {
 	signal.Ignore(syscall.SIGHUP)
-	log := slog.New(slog.NewTextHandler(std.err, &slog.HandlerOptions{Level: s.logLevel}))
+	log := slog.New(slog.NewTextHandler(std.Err, &slog.HandlerOptions{Level: s.logLevel}))
 	p, err := build(ctx, s, log, std)
 	if err != nil {
 		return err
@@ -109,7 +110,7 @@ func (p *parts) close() {
 
 // build connects the parts and opens every socket, so that serve is ready when
 // it returns.
-func build(ctx context.Context, s *settings, log *slog.Logger, std streams) (_ *parts, err error) {
+func build(ctx context.Context, s *settings, log *slog.Logger, std command.Streams) (_ *parts, err error) {
 	p := &parts{settings: s, log: log}
 	defer func() {
 		if err != nil {
@@ -142,7 +143,7 @@ func (p *parts) buildPolicy() {
 	})
 }
 
-func (p *parts) buildAudit(std streams) error {
+func (p *parts) buildAudit(std command.Streams) error {
 	w, err := openAudit(p.settings.audit, std)
 	if err != nil {
 		return err
@@ -155,12 +156,12 @@ func (p *parts) buildAudit(std streams) error {
 	return nil
 }
 
-func openAudit(name string, std streams) (io.Writer, error) {
+func openAudit(name string, std command.Streams) (io.Writer, error) {
 	switch name {
 	case "stderr":
-		return struct{ io.Writer }{std.err}, nil
+		return struct{ io.Writer }{std.Err}, nil
 	case "stdout":
-		return struct{ io.Writer }{std.out}, nil
+		return struct{ io.Writer }{std.Out}, nil
 	}
 	f, err := os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {

@@ -8,14 +8,16 @@ import (
 	"net"
 	"net/url"
 	"os"
-	"os/user"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/spf13/pflag"
+
 	"vitrine/internal/authz"
+	"vitrine/internal/command"
 	"vitrine/internal/gateway"
 )
 
@@ -50,54 +52,65 @@ type listener struct {
 	given string
 }
 
-// options is the table of serve's settings.
-var options = []option{
-	{"plugin_socket", false, []string{"/run/docker/plugins/vitrine.sock"}, "dockerd's plugin socket by `PATH`; \"\" for a gateway alone", setPath(func(s *settings) *string { return &s.pluginSocket }, true)},
-	{"listen", true, []string{"agents=unix:///run/vitrine/docker/docker.sock,mode=0666"}, "gateway listener by `SPEC`: NAME=unix:///PATH[,mode=0666][,group=G] or NAME=tcp://HOST:PORT, either with ,cert=FILE,key=FILE,ca=FILE for mutual TLS; \"\" for none", setListen},
-	{"upstream", false, []string{"unix:///run/docker.sock"}, "dockerd's own socket by `ADDR`", setUpstream},
-	{"policy", true, nil, "policy by `PATH`: a folder, a .rego or data file, or a bundle (.tar.gz); default /etc/docker/vitrine if it holds one, else the built-in policy", setPolicy},
-	{"allow_by_default", false, []string{"false"}, "accept a policy that allows an empty input by `BOOL`", setBool(func(s *settings) *bool { return &s.allowByDefault })},
-	{"mode", false, []string{"enforce"}, "enforce, or audit: denials of the policy are recorded and lifted, by `MODE`", setMode},
-	{"audit", false, []string{"stderr"}, "where records of decisions go by `FILE`: stderr, stdout or a file that is appended to", setPath(func(s *settings) *string { return &s.audit }, false)},
-	{"admin_socket", false, []string{"/run/vitrine-admin/admin.sock"}, "metrics, health and recent decisions on this socket by `PATH`; \"\" for none", setPath(func(s *settings) *string { return &s.adminSocket }, true)},
-	{"admin_allow", true, []string{"unix:root", "unix:vitrine-monitor", "container:monitor"}, "`PRINCIPAL` that may read the admin socket", setList(func(s *settings) *[]string { return &s.adminAllow })},
-	{"require_plugin", false, []string{"false"}, "answer 503 while dockerd does not ask the plugin, by `BOOL`", setBool(func(s *settings) *bool { return &s.requirePlugin })},
-	{"passwd", false, []string{"/etc/passwd"}, "the host's users by `FILE`, for unix: principals", setPath(func(s *settings) *string { return &s.passwd }, false)},
-	{"proc", false, []string{"/proc"}, "the host's processes by `DIR`", setPath(func(s *settings) *string { return &s.proc }, false)},
-	{"limits", true, nil, "bound on what callers may use by `NAME=N`; docs/install.md lists them", setLimits},
-	{"log_level", false, []string{"info"}, "debug, info, warn or error, by `LEVEL`", setLogLevel},
+const defaultConfig = "/etc/docker/vitrine/config.yaml"
+
+// table is the only list of serve's settings; plugin/config.json is compared with
+// it by a test.
+var table = command.Settings[settings]{File: defaultConfig, Options: []command.Option[settings]{
+	{Key: "plugin_socket", Default: []string{"/run/docker/plugins/vitrine.sock"}, Help: "dockerd's plugin socket by `PATH`; \"\" for a gateway alone", Set: setPath(func(s *settings) *string { return &s.pluginSocket }, true)},
+	{Key: "listen", List: true, Default: []string{"agents=unix:///run/vitrine/docker/docker.sock,mode=0666"}, Help: "gateway listener by `SPEC`: NAME=unix:///PATH[,mode=0666][,group=G] or NAME=tcp://HOST:PORT, either with ,cert=FILE,key=FILE,ca=FILE for mutual TLS; \"\" for none", Set: setListen},
+	{Key: "upstream", Default: []string{"unix:///run/docker.sock"}, Help: "dockerd's own socket by `ADDR`", Set: command.One(setUpstream)},
+	{Key: "policy", List: true, Help: "policy by `PATH`: a folder, a .rego or data file, or a bundle (.tar.gz); default /etc/docker/vitrine if it holds one, else the built-in policy", Set: setPolicy},
+	{Key: "allow_by_default", Default: []string{"false"}, Help: "accept a policy that allows an empty input by `BOOL`", Set: command.Bool(func(s *settings) *bool { return &s.allowByDefault })},
+	{Key: "mode", Default: []string{"enforce"}, Help: "enforce, or audit: denials of the policy are recorded and lifted, by `MODE`", Set: command.One(setMode)},
+	{Key: "audit", Default: []string{"stderr"}, Help: "where records of decisions go by `FILE`: stderr, stdout or a file that is appended to", Set: setPath(func(s *settings) *string { return &s.audit }, false)},
+	{Key: "admin_socket", Default: []string{"/run/vitrine-admin/admin.sock"}, Help: "metrics, health and recent decisions on this socket by `PATH`; \"\" for none", Set: setPath(func(s *settings) *string { return &s.adminSocket }, true)},
+	{Key: "admin_allow", List: true, Default: []string{"unix:root", "unix:vitrine-monitor", "container:monitor"}, Help: "`PRINCIPAL` that may read the admin socket", Set: setList(func(s *settings) *[]string { return &s.adminAllow })},
+	{Key: "require_plugin", Default: []string{"false"}, Help: "answer 503 while dockerd does not ask the plugin, by `BOOL`", Set: command.Bool(func(s *settings) *bool { return &s.requirePlugin })},
+	{Key: "passwd", Default: []string{"/etc/passwd"}, Help: "the host's users by `FILE`, for unix: principals", Set: setPath(func(s *settings) *string { return &s.passwd }, false)},
+	{Key: "proc", Default: []string{"/proc"}, Help: "the host's processes by `DIR`", Set: setPath(func(s *settings) *string { return &s.proc }, false)},
+	{Key: "limits", List: true, Help: "bound on what callers may use by `NAME=N`; docs/install.md lists them", Set: setLimits},
+	{Key: "log_level", Default: []string{"info"}, Help: "debug, info, warn or error, by `LEVEL`", Set: command.LogLevel(func(s *settings) *slog.Level { return &s.logLevel })},
+}}
+
+// readSettings reads what serve was told.
+func readSettings(flags *pflag.FlagSet, getenv func(string) string) (*settings, error) {
+	s := &settings{}
+	if wrong := append(table.Read(s, flags, getenv), s.check()...); len(wrong) > 0 {
+		return nil, command.Exit{Code: command.Usage, Err: wrong}
+	}
+	return s, nil
 }
 
 // check finds what is wrong between settings that are right by themselves.
-func (s *settings) check() problems {
-	var wrong problems
+func (s *settings) check() command.Problems {
+	var wrong command.Problems
 	if s.pluginSocket == "" && len(s.listeners) == 0 {
-		wrong = append(wrong, problem{"listen", errors.New("there is neither a plugin socket nor a listener: nothing to serve; give one of plugin_socket and listen")})
+		wrong = append(wrong, command.Problem{Where: "listen", Err: errors.New("there is neither a plugin socket nor a listener: nothing to serve; give one of plugin_socket and listen")})
 	}
 	if s.requirePlugin && s.pluginSocket == "" {
-		wrong = append(wrong, problem{"require_plugin", errors.New("needs plugin_socket: without it dockerd never asks")})
+		wrong = append(wrong, command.Problem{Where: "require_plugin", Err: errors.New("needs plugin_socket: without it dockerd never asks")})
 	}
 	seen := map[string]string{}
 	for _, l := range s.listeners {
 		for kind, value := range map[string]string{"name": l.name, "address": l.path + l.addr} {
 			if other, ok := seen[kind+value]; ok {
-				wrong = append(wrong, problem{"listen", fmt.Errorf("%q and %q have the same %s %s", other, l.given, kind, value)})
+				wrong = append(wrong, command.Problem{Where: "listen", Err: fmt.Errorf("%q and %q have the same %s %s", other, l.given, kind, value)})
 			}
 			seen[kind+value] = l.given
 		}
 		if l.path != "" && l.path == s.upstream {
-			wrong = append(wrong, problem{"listen", fmt.Errorf("%q is dockerd's own socket; agents need another path", l.given)})
+			wrong = append(wrong, command.Problem{Where: "listen", Err: fmt.Errorf("%q is dockerd's own socket; agents need another path", l.given)})
 		}
 		if l.addr != "" && onlyLoopback() {
-			wrong = append(wrong, problem{"listen", fmt.Errorf("%q: this network namespace has only lo (a managed plugin has no network); use a Unix socket, or run the gateway as a service or a container", l.given)})
+			wrong = append(wrong, command.Problem{Where: "listen", Err: fmt.Errorf("%q: this network namespace has only lo (a managed plugin has no network); use a Unix socket, or run the gateway as a service or a container", l.given)})
 		}
 	}
 	return wrong
 }
 
 func setPath(field func(*settings) *string, mayBeEmpty bool) func(*settings, []string) error {
-	return func(s *settings, v []string) error {
-		value := first(v)
+	return command.One(func(s *settings, value string) error {
 		if value == "" && !mayBeEmpty {
 			return errors.New("is empty; give a path")
 		}
@@ -106,18 +119,7 @@ func setPath(field func(*settings) *string, mayBeEmpty bool) func(*settings, []s
 		}
 		*field(s) = value
 		return nil
-	}
-}
-
-func setBool(field func(*settings) *bool) func(*settings, []string) error {
-	return func(s *settings, v []string) error {
-		b, err := strconv.ParseBool(first(v))
-		if err != nil {
-			return fmt.Errorf("%q is neither true nor false", first(v))
-		}
-		*field(s) = b
-		return nil
-	}
+	})
 }
 
 func setList(field func(*settings) *[]string) func(*settings, []string) error {
@@ -135,25 +137,18 @@ func setPolicy(s *settings, v []string) error {
 	return nil
 }
 
-func setMode(s *settings, v []string) error {
-	switch s.mode = authz.Mode(first(v)); s.mode {
+func setMode(s *settings, v string) error {
+	switch s.mode = authz.Mode(v); s.mode {
 	case authz.Enforce, authz.Audit:
 		return nil
 	}
-	return fmt.Errorf("%q is no mode; there are enforce and audit", first(v))
+	return fmt.Errorf("%q is no mode; there are enforce and audit", v)
 }
 
-func setLogLevel(s *settings, v []string) error {
-	if err := s.logLevel.UnmarshalText([]byte(first(v))); err != nil {
-		return fmt.Errorf("%q is no level; there are debug, info, warn and error", first(v))
-	}
-	return nil
-}
-
-func setUpstream(s *settings, v []string) error {
-	path, ok := strings.CutPrefix(first(v), "unix://")
+func setUpstream(s *settings, v string) error {
+	path, ok := strings.CutPrefix(v, "unix://")
 	if !ok || !filepath.IsAbs(path) {
-		return fmt.Errorf("%q is not the address of a Unix socket, such as unix:///run/docker.sock", first(v))
+		return fmt.Errorf("%q is not the address of a Unix socket, such as unix:///run/docker.sock", v)
 	}
 	s.upstream = path
 	return nil
@@ -256,9 +251,9 @@ func (l *listener) options(rest string) error {
 			}
 			l.mode = os.FileMode(m)
 		case "group":
-			gid, err := lookupGroup(value)
+			gid, err := command.GroupID(value)
 			if err != nil {
-				return err
+				return fmt.Errorf("group=%s: %w", value, err)
 			}
 			l.gid = gid
 		case "cert", "key", "ca":
@@ -281,17 +276,6 @@ func (l *listener) options(rest string) error {
 	return err
 }
 
-func lookupGroup(name string) (int, error) {
-	if gid, err := strconv.Atoi(name); err == nil && gid >= 0 {
-		return gid, nil
-	}
-	g, err := user.LookupGroup(name)
-	if err != nil {
-		return 0, fmt.Errorf("group=%s: %w; a number works where /etc/group is not the host's", name, err)
-	}
-	return strconv.Atoi(g.Gid)
-}
-
 // onlyLoopback tells that this network namespace reaches nobody else.
 func onlyLoopback() bool {
 	ifaces, err := net.Interfaces()
@@ -304,13 +288,6 @@ func onlyLoopback() bool {
 		}
 	}
 	return true
-}
-
-func first(v []string) string {
-	if len(v) == 0 {
-		return ""
-	}
-	return v[0]
 }
 
 func nonEmpty(v []string) []string {

@@ -19,6 +19,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"vitrine/internal/command"
 	"vitrine/test/wait"
 )
 
@@ -112,7 +113,7 @@ func (h host) args(command string, more ...string) []string {
 func TestOnce(t *testing.T) {
 	var out, errs bytes.Buffer
 	h := newHost(t)
-	if code := run(t.Context(), h.args("once", "--between", "20ms"), streams{&out, &errs}); code != exitOK {
+	if code := run(t.Context(), h.args("once", "--between", "20ms"), command.Streams{Out: &out, Err: &errs}); code != command.OK {
 		t.Fatalf("exit code %d: %s", code, &errs)
 	}
 	if got := out.String(); !regexp.MustCompile(`(?m)^web +running +.*5\.0MiB +10\.0MiB +50\.0% `).MatchString(got) || errs.Len() > 0 {
@@ -127,7 +128,7 @@ func TestOnceRefused(t *testing.T) {
 		http.Error(w, "no role is bound to the caller", http.StatusForbidden)
 	})
 	var out, errs bytes.Buffer
-	if code := run(t.Context(), h.args("once", "--between", "20ms"), streams{&out, &errs}); code != exitFailed || !strings.Contains(errs.String(), "no role is bound") {
+	if code := run(t.Context(), h.args("once", "--between", "20ms"), command.Streams{Out: &out, Err: &errs}); code != command.Failed || !strings.Contains(errs.String(), "no role is bound") {
 		t.Errorf("exit code %d: %s", code, &errs)
 	}
 }
@@ -135,7 +136,7 @@ func TestOnceRefused(t *testing.T) {
 func TestOnceJSON(t *testing.T) {
 	var out, errs bytes.Buffer
 	t.Setenv("DD_CONTAINER_LABELS_AS_TAGS", `{"com.example.team":"team"}`)
-	if code := run(t.Context(), newHost(t).args("once", "--json", "--between", "20ms"), streams{&out, &errs}); code != exitOK {
+	if code := run(t.Context(), newHost(t).args("once", "--json", "--between", "20ms"), command.Streams{Out: &out, Err: &errs}); code != command.OK {
 		t.Fatalf("exit code %d: %s", code, &errs)
 	}
 	var doc struct {
@@ -177,7 +178,7 @@ func TestRun(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	code := make(chan int)
 	args := newHost(t).args("run", "--http", "127.0.0.1:0", "--interval", "1s")
-	go func() { code <- run(ctx, args, streams{io.Discard, log}) }()
+	go func() { code <- run(ctx, args, command.Streams{Out: io.Discard, Err: log}) }()
 	address := ""
 	wait.Until(t, "listening", func() bool {
 		if m := regexp.MustCompile(`address=(\S+)`).FindStringSubmatch(log.String()); m != nil {
@@ -204,7 +205,7 @@ func TestRun(t *testing.T) {
 	}
 	http.DefaultClient.CloseIdleConnections()
 	stop()
-	if got := <-code; got != exitOK || !strings.Contains(log.String(), "stopped as asked") {
+	if got := <-code; got != command.OK || !strings.Contains(log.String(), "stopped as asked") {
 		t.Errorf("exit code %d, log\n%s", got, log)
 	}
 }
@@ -239,7 +240,7 @@ func TestNoPlaceForTheSocket(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var errs bytes.Buffer
-			if code := run(t.Context(), h.args("run", append(tt.args, "--http", "")...), streams{io.Discard, &errs}); code != exitFailed {
+			if code := run(t.Context(), h.args("run", append(tt.args, "--http", "")...), command.Streams{Out: io.Discard, Err: &errs}); code != command.Failed {
 				t.Errorf("exit code %d", code)
 			}
 			if !strings.Contains(errs.String(), "receive DogStatsD: ") || !strings.Contains(errs.String(), tt.want) {
@@ -283,7 +284,7 @@ func TestUsage(t *testing.T) {
 				t.Setenv(tt.env[0], tt.env[1])
 			}
 			var errs bytes.Buffer
-			if code := run(t.Context(), tt.args, streams{io.Discard, &errs}); code != exitUsage {
+			if code := run(t.Context(), tt.args, command.Streams{Out: io.Discard, Err: &errs}); code != command.Usage {
 				t.Errorf("exit code %d", code)
 			}
 			for _, want := range tt.want {
@@ -303,7 +304,7 @@ func TestPrecedence(t *testing.T) {
 	}
 	read := func(args []string, env map[string]string) *settings {
 		t.Helper()
-		cmd := runCommand(streams{io.Discard, io.Discard})
+		cmd := runCommand(command.Streams{Out: io.Discard, Err: io.Discard})
 		if err := cmd.ParseFlags(append(args, "--config", file)); err != nil {
 			t.Fatal(err)
 		}

@@ -12,10 +12,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"vitrine/internal/aggregate"
+	"vitrine/internal/command"
 	"vitrine/internal/export"
 )
 
-func onceCommand(std streams) *cobra.Command {
+func onceCommand(std command.Streams) *cobra.Command {
 	var asJSON bool
 	var between time.Duration
 	cmd := &cobra.Command{
@@ -39,12 +40,12 @@ memory reaches its limit at the present rate) needs a longer look: monitor run.`
 			}
 			p, err := build(s, s.logger(std))
 			if err != nil {
-				return failure{err}
+				return command.Exit{Code: command.Failed, Err: err}
 			}
 			return p.once(cmd.Context(), std, s.docker, between, asJSON)
 		},
 	}
-	addFlags(cmd.Flags())
+	table.AddFlags(cmd.Flags())
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.Flags().DurationVar(&between, "between", time.Second, "time between the two readings by `DURATION`")
 	return cmd
@@ -57,7 +58,7 @@ var errSilent = errors.New("the engine does not answer")
 const engineWait = 10 * time.Second
 
 // once prints what there is even if the Engine does not answer, and then fails.
-func (p *parts) once(ctx context.Context, std streams, socket string, between time.Duration, asJSON bool) error {
+func (p *parts) once(ctx context.Context, std command.Streams, socket string, between time.Duration, asJSON bool) error {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() { defer close(done); _ = p.inventory.Run(ctx) }()
@@ -75,7 +76,7 @@ func (p *parts) once(ctx context.Context, std streams, socket string, between ti
 	select {
 	case <-time.After(between):
 	case <-ctx.Done():
-		return failure{ctx.Err()}
+		return command.Exit{Code: command.Failed, Err: ctx.Err()}
 	}
 	p.series.Update(p.collector.Collect(time.Now()))
 	write := export.Table
@@ -83,12 +84,12 @@ func (p *parts) once(ctx context.Context, std streams, socket string, between ti
 		write = export.JSON
 	}
 	var err error
-	p.series.Look(func(v *aggregate.View) { err = write(std.out, v) })
+	p.series.Look(func(v *aggregate.View) { err = write(std.Out, v) })
 	switch {
 	case err != nil:
-		return failure{err}
+		return command.Exit{Code: command.Failed, Err: err}
 	case !up:
-		return failure{fmt.Errorf("there are no containers above because none could be listed on %s: %w", socket, cmp.Or(p.inventory.Err(), errSilent))}
+		return command.Exit{Code: command.Failed, Err: fmt.Errorf("there are no containers above because none could be listed on %s: %w", socket, cmp.Or(p.inventory.Err(), errSilent))}
 	}
 	return nil
 }

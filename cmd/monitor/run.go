@@ -19,12 +19,13 @@ import (
 
 	"vitrine/internal/aggregate"
 	"vitrine/internal/collect"
+	"vitrine/internal/command"
 	"vitrine/internal/docker"
 	"vitrine/internal/export"
 	"vitrine/internal/tag"
 )
 
-func runCommand(std streams) *cobra.Command {
+func runCommand(std command.Streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Collect for ever, and answer on /metrics",
@@ -43,12 +44,12 @@ variable over the file.`,
 				return err
 			}
 			if err := runForEver(cmd.Context(), s, s.logger(std)); err != nil {
-				return failure{err}
+				return command.Exit{Code: command.Failed, Err: err}
 			}
 			return nil
 		},
 	}
-	addFlags(cmd.Flags())
+	table.AddFlags(cmd.Flags())
 	return cmd
 }
 

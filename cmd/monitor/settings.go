@@ -7,17 +7,15 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"os/user"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
-	"go.yaml.in/yaml/v3"
 
 	"vitrine/internal/aggregate"
+	"vitrine/internal/command"
 	"vitrine/internal/dogstatsd"
 	"vitrine/internal/tag"
 )
@@ -36,48 +34,33 @@ type settings struct {
 	messages  aggregate.MessagesConfig
 }
 
-func (s *settings) logger(std streams) *slog.Logger {
-	return slog.New(slog.NewTextHandler(std.err, &slog.HandlerOptions{Level: s.logLevel}))
+func (s *settings) logger(std command.Streams) *slog.Logger {
+	return slog.New(slog.NewTextHandler(std.Err, &slog.HandlerOptions{Level: s.logLevel}))
 }
 
-// option is one setting: a flag, a key of the YAML file and an environment
-// variable of the same name.
-type option struct {
-	key   string // YAML key; the flag has dashes for its underscores
-	def   string
-	help  string
-	other string // another environment variable with this meaning, of Datadog's agent
-	set   func(s *settings, value string) error
-}
-
-func (o option) flag() string { return strings.ReplaceAll(o.key, "_", "-") }
-func (o option) env() string  { return "VITRINE_" + strings.ToUpper(o.key) }
-
-// options is the table of all settings.
-func options() []option {
-	return []option{
-		{"docker", "unix:///run/vitrine/docker/docker.sock", "the gateway's socket by `ADDR`, or any socket of the Engine API", "", setDocker},
-		{"proc", "/proc", "the host's processes by `DIR`; in a container with pid=host its own /proc has them", "", setFolder(func(s *settings) *string { return &s.proc })},
-		{"cgroup", "/sys/fs/cgroup", "the host's cgroups by `DIR`", "", setFolder(func(s *settings) *string { return &s.cgroup })},
-		{"interval", "10s", "time between two collections by `DURATION`", "", setDuration(func(s *settings) *time.Duration { return &s.interval })},
-		{"http", "127.0.0.1:9780", "/metrics and /healthz on `HOST:PORT`; \"\" for none", "", setHTTP},
-		{"labels_as_tags", "", "labels that become tags by `JSON`, such as {\"com.example.team\":\"team\"}", "DD_CONTAINER_LABELS_AS_TAGS", setMappings(func(s *settings) *[]tag.Mapping { return &s.tags.Labels })},
-		{"env_as_tags", "", "environment variables that become tags by `JSON`", "DD_CONTAINER_ENV_AS_TAGS", setMappings(func(s *settings) *[]tag.Mapping { return &s.tags.Env })},
-		{"dogstatsd_socket", defaultSocket, "DogStatsD datagrams on a Unix socket at `PATH`; \"\" for none, and so is the default where its folder cannot be written", "", setSocket(func(s *settings) *string { return &s.dogstatsd.Datagram.Path })},
-		{"dogstatsd_stream_socket", "", "DogStatsD on a Unix stream socket at `PATH`; \"\" for none", "", setSocket(func(s *settings) *string { return &s.dogstatsd.Stream.Path })},
-		{"dogstatsd_socket_mode", "0722", "mode of both sockets by `MODE`; senders need to write", "", setMode},
-		{"dogstatsd_socket_group", "", "group of both sockets by `GROUP`, a name or a number; \"\" leaves it", "", setGroup},
-		{"dogstatsd_udp", "", "DogStatsD over UDP on `HOST:PORT`, such as 127.0.0.1:8125, where senders can't be known; \"\" for none", "", setUDP},
-		{"dogstatsd_so_rcvbuf", "0", "`BYTES` that the kernel keeps for UDP until they are read; 0 leaves net.core.rmem_default", "DD_DOGSTATSD_SO_RCVBUF", setReceiveBuffer},
-		{"dogstatsd_interval", "10s", "time over which DogStatsD messages are added up by `DURATION`", "", setDuration(func(s *settings) *time.Duration { return &s.messages.Interval })},
-		{"dogstatsd_expiry", "5m", "time after which a silent DogStatsD series ends by `DURATION`", "", setDuration(func(s *settings) *time.Duration { return &s.messages.Expiry })},
-		{"dogstatsd_cardinality", "low", "tags of its container that a message gets unless it asks for others by `LEVEL`: none, low, orchestrator or high", "DD_DOGSTATSD_TAG_CARDINALITY", setCardinality},
-		{"dogstatsd_quota", "20000", "contexts of one sender by `NUMBER`; all together may have ten times as many", "", setQuota},
-		{"dogstatsd_ignore_claims", "false", "true: where the kernel does not say who sent a message, do not believe the message either", "", setBool(func(s *settings) *bool { return &s.dogstatsd.IgnoreClaims })},
-		{"dogstatsd_refuse_mismatch", "false", "true: refuse messages that claim another container than the kernel says", "", setBool(func(s *settings) *bool { return &s.dogstatsd.RefuseMismatch })},
-		{"log_level", "info", "debug, info, warn or error by `LEVEL`", "", setLogLevel},
-	}
-}
+// table is the only list of the settings.
+var table = command.Settings[settings]{File: "/etc/vitrine/monitor.yaml", Options: []command.Option[settings]{
+	{Key: "docker", Default: []string{"unix:///run/vitrine/docker/docker.sock"}, Help: "the gateway's socket by `ADDR`, or any socket of the Engine API", Set: command.One(setDocker)},
+	{Key: "proc", Default: []string{"/proc"}, Help: "the host's processes by `DIR`; in a container with pid=host its own /proc has them", Set: command.One(setFolder(func(s *settings) *string { return &s.proc }))},
+	{Key: "cgroup", Default: []string{"/sys/fs/cgroup"}, Help: "the host's cgroups by `DIR`", Set: command.One(setFolder(func(s *settings) *string { return &s.cgroup }))},
+	{Key: "interval", Default: []string{"10s"}, Help: "time between two collections by `DURATION`", Set: command.One(setDuration(func(s *settings) *time.Duration { return &s.interval }))},
+	{Key: "http", Default: []string{"127.0.0.1:9780"}, Help: "/metrics and /healthz on `HOST:PORT`; \"\" for none", Set: command.One(setHTTP)},
+	{Key: "labels_as_tags", Help: "labels that become tags by `JSON`, such as {\"com.example.team\":\"team\"}", Also: "DD_CONTAINER_LABELS_AS_TAGS", Set: command.One(setMappings(func(s *settings) *[]tag.Mapping { return &s.tags.Labels }))},
+	{Key: "env_as_tags", Help: "environment variables that become tags by `JSON`", Also: "DD_CONTAINER_ENV_AS_TAGS", Set: command.One(setMappings(func(s *settings) *[]tag.Mapping { return &s.tags.Env }))},
+	{Key: "dogstatsd_socket", Default: []string{defaultSocket}, Help: "DogStatsD datagrams on a Unix socket at `PATH`; \"\" for none, and so is the default where its folder cannot be written", Set: command.One(setSocket(func(s *settings) *string { return &s.dogstatsd.Datagram.Path }))},
+	{Key: "dogstatsd_stream_socket", Help: "DogStatsD on a Unix stream socket at `PATH`; \"\" for none", Set: command.One(setSocket(func(s *settings) *string { return &s.dogstatsd.Stream.Path }))},
+	{Key: "dogstatsd_socket_mode", Default: []string{"0722"}, Help: "mode of both sockets by `MODE`; senders need to write", Set: command.One(setMode)},
+	{Key: "dogstatsd_socket_group", Help: "group of both sockets by `GROUP`, a name or a number; \"\" leaves it", Set: command.One(setGroup)},
+	{Key: "dogstatsd_udp", Help: "DogStatsD over UDP on `HOST:PORT`, such as 127.0.0.1:8125, where senders can't be known; \"\" for none", Set: command.One(setUDP)},
+	{Key: "dogstatsd_so_rcvbuf", Default: []string{"0"}, Help: "`BYTES` that the kernel keeps for UDP until they are read; 0 leaves net.core.rmem_default", Also: "DD_DOGSTATSD_SO_RCVBUF", Set: command.One(setReceiveBuffer)},
+	{Key: "dogstatsd_interval", Default: []string{"10s"}, Help: "time over which DogStatsD messages are added up by `DURATION`", Set: command.One(setDuration(func(s *settings) *time.Duration { return &s.messages.Interval }))},
+	{Key: "dogstatsd_expiry", Default: []string{"5m"}, Help: "time after which a silent DogStatsD series ends by `DURATION`", Set: command.One(setDuration(func(s *settings) *time.Duration { return &s.messages.Expiry }))},
+	{Key: "dogstatsd_cardinality", Default: []string{"low"}, Help: "tags of its container that a message gets unless it asks for others by `LEVEL`: none, low, orchestrator or high", Also: "DD_DOGSTATSD_TAG_CARDINALITY", Set: command.One(setCardinality)},
+	{Key: "dogstatsd_quota", Default: []string{"20000"}, Help: "contexts of one sender by `NUMBER`; all together may have ten times as many", Set: command.One(setQuota)},
+	{Key: "dogstatsd_ignore_claims", Default: []string{"false"}, Help: "true: where the kernel does not say who sent a message, do not believe the message either", Set: command.Bool(func(s *settings) *bool { return &s.dogstatsd.IgnoreClaims })},
+	{Key: "dogstatsd_refuse_mismatch", Default: []string{"false"}, Help: "true: refuse messages that claim another container than the kernel says", Set: command.Bool(func(s *settings) *bool { return &s.dogstatsd.RefuseMismatch })},
+	{Key: "log_level", Default: []string{"info"}, Help: "debug, info, warn or error by `LEVEL`", Set: command.LogLevel(func(s *settings) *slog.Level { return &s.logLevel })},
+}}
 
 func setDocker(s *settings, v string) error {
 	path, ok := strings.CutPrefix(v, "unix://")
@@ -146,17 +129,11 @@ func setMode(s *settings, v string) error {
 func setGroup(s *settings, v string) error {
 	gid := 0
 	if v != "" {
-		n, err := strconv.ParseUint(v, 10, 31)
-		if err != nil {
-			g, err := user.LookupGroup(v)
-			if err != nil {
-				return fmt.Errorf("%w; a number works where /etc/group is not the host's", err)
-			}
-			if n, err = strconv.ParseUint(g.Gid, 10, 31); err != nil {
-				return fmt.Errorf("group %q has no number that can be used", v)
-			}
+		var err error
+		if gid, err = command.GroupID(v); err != nil {
+			return err
 		}
-		if gid = int(n); gid == 0 { //nolint:gosec // 31 bits
+		if gid == 0 {
 			return errors.New("give another group than root: its members need no group to write")
 		}
 	}
@@ -198,17 +175,6 @@ func setQuota(s *settings, v string) error {
 	return nil
 }
 
-func setBool(field func(*settings) *bool) func(*settings, string) error {
-	return func(s *settings, v string) error {
-		b, err := strconv.ParseBool(v)
-		if err != nil {
-			return fmt.Errorf("%q is neither true nor false", v)
-		}
-		*field(s) = b
-		return nil
-	}
-}
-
 func setMappings(field func(*settings) *[]tag.Mapping) func(*settings, string) error {
 	return func(s *settings, v string) error {
 		m, err := tag.ParseMappings(v)
@@ -217,90 +183,11 @@ func setMappings(field func(*settings) *[]tag.Mapping) func(*settings, string) e
 	}
 }
 
-func setLogLevel(s *settings, v string) error {
-	if err := s.logLevel.UnmarshalText([]byte(v)); err != nil {
-		return fmt.Errorf("%q is no level; there are debug, info, warn and error", v)
-	}
-	return nil
-}
-
-const defaultConfig = "/etc/vitrine/monitor.yaml"
-
-func addFlags(flags *pflag.FlagSet) {
-	flags.String("config", defaultConfig, "YAML file with these settings by `FILE`; the default may be absent (VITRINE_CONFIG)")
-	for _, o := range options() {
-		env := o.env()
-		if o.other != "" {
-			env += ", " + o.other
-		}
-		flags.String(o.flag(), o.def, fmt.Sprintf("%s (%s)", o.help, env))
-	}
-}
-
-// readSettings merges flags, environment, file and defaults, in this order of
-// precedence, and reports every problem that it finds.
+// readSettings reads what a command was told.
 func readSettings(flags *pflag.FlagSet, getenv func(string) string) (*settings, error) {
-	var wrong []error
-	name, file, err := readFile(flags, getenv)
-	if err != nil {
-		wrong = append(wrong, err)
-	}
 	s := &settings{}
-	for _, o := range options() {
-		where, value := pick(o, flags, getenv, name, file)
-		delete(file, o.key)
-		if err := o.set(s, value); err != nil {
-			wrong = append(wrong, fmt.Errorf("%s: %w", where, err))
-		}
-	}
-	var unknown []string
-	for key := range file {
-		unknown = append(unknown, key)
-	}
-	slices.Sort(unknown)
-	for _, key := range unknown {
-		wrong = append(wrong, fmt.Errorf("%s: %s: no such key", name, key))
-	}
-	if len(wrong) > 0 {
-		return nil, usageError{errors.Join(wrong...)}
+	if wrong := table.Read(s, flags, getenv); len(wrong) > 0 {
+		return nil, command.Exit{Code: command.Usage, Err: wrong}
 	}
 	return s, nil
-}
-
-// pick finds the strongest source of a setting.
-func pick(o option, flags *pflag.FlagSet, getenv func(string) string, name string, file map[string]string) (where, value string) {
-	if f := flags.Lookup(o.flag()); f.Changed {
-		return "--" + o.flag(), f.Value.String()
-	}
-	for _, variable := range []string{o.env(), o.other} {
-		if v := getenv(variable); variable != "" && v != "" {
-			return variable, v
-		}
-	}
-	if v, ok := file[o.key]; ok {
-		return name + ": " + o.key, v
-	}
-	return "--" + o.flag(), o.def
-}
-
-// readFile reads the YAML file. One that was named must exist.
-func readFile(flags *pflag.FlagSet, getenv func(string) string) (name string, values map[string]string, err error) {
-	name, named := defaultConfig, false
-	if v := getenv("VITRINE_CONFIG"); v != "" {
-		name, named = v, true
-	}
-	if f := flags.Lookup("config"); f.Changed {
-		name, named = f.Value.String(), true
-	}
-	b, err := os.ReadFile(name)
-	if errors.Is(err, fs.ErrNotExist) && !named {
-		return name, nil, nil
-	}
-	if err != nil {
-		return name, nil, fmt.Errorf("config: %w", err)
-	}
-	if err := yaml.Unmarshal(b, &values); err != nil {
-		return name, nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return name, values, nil
 }

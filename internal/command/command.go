@@ -1,0 +1,84 @@
+// Package command is what the command lines of both programs share: how they end,
+// and settings that have one name as a flag, as an environment variable and as a key of
+// a YAML file. What the settings are, and what they mean, is each program's own.
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit codes.
+const (
+	OK     = 0
+	Failed = 1 // failed while running; of authz-plugin eval: denied
+	Usage  = 2 // wrong arguments or configuration
+)
+
+// Streams are what a command reads and writes, so that tests can hold them.
+type Streams struct {
+	In       io.Reader
+	Out, Err io.Writer
+}
+
+// Exit is an error with an exit code. An Err of nil says nothing more.
+type Exit struct {
+	Code int
+	Err  error
+}
+
+func (e Exit) Error() string {
+	if e.Err == nil {
+		return ""
+	}
+	return e.Err.Error()
+}
+
+func (e Exit) Unwrap() error { return e.Err }
+
+// Main runs a program until it is done, or SIGINT or SIGTERM ends its context, and
+// exits with its code.
+func Main(run func(ctx context.Context, args []string, std Streams) int) {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], Streams{os.Stdin, os.Stdout, os.Stderr})
+	stop()
+	os.Exit(code)
+}
+
+// Run runs the command that args name and returns its exit code. An error that is
+// no [Exit] is one of the command line.
+func Run(ctx context.Context, root *cobra.Command, args []string, std Streams) int {
+	root.SilenceUsage, root.SilenceErrors = true, true
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetIn(std.In)
+	root.SetOut(std.Out)
+	root.SetErr(std.Err)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return OK
+	}
+	e, ok := errors.AsType[Exit](err)
+	if !ok {
+		e = Exit{Usage, fmt.Errorf("%w\nRun \"%s --help\" for usage", err, root.Name())}
+	}
+	if e.Err != nil {
+		fmt.Fprintln(std.Err, root.Name()+": "+e.Error())
+	}
+	return e.Code
+}
+
+// Version is the command that prints one line.
+func Version(short, line string, std Streams) *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: short, Args: cobra.NoArgs,
+		Run: func(*cobra.Command, []string) { fmt.Fprintln(std.Out, line) },
+	}
+}

@@ -1,0 +1,135 @@
+package command
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+)
+
+// An Option is one setting of an S: a flag, a key of the YAML file and an
+// environment variable of the same name.
+type Option[S any] struct {
+	Key     string   // YAML key; the flag has dashes for its underscores
+	List    bool     // may be given several times; ";" separates in the environment
+	Default []string // as written in the help
+	Help    string   // what the value is stands in `backquotes`
+	Also    string   // another environment variable with this meaning; "" for none
+	// Set takes the values: at most one, unless it is a List.
+	Set func(s *S, values []string) error
+}
+
+// Flag is its name on the command line.
+func (o Option[S]) Flag() string { return strings.ReplaceAll(o.Key, "_", "-") }
+
+// Env is its name in the environment.
+func (o Option[S]) Env() string { return "VITRINE_" + strings.ToUpper(o.Key) }
+
+// A Problem is one thing that is wrong with the configuration.
+type Problem struct {
+	Where string // "--mode", "VITRINE_MODE" or "config.yaml: mode"
+	Err   error
+}
+
+func (p Problem) Error() string { return p.Where + ": " + p.Err.Error() }
+
+// Problems are all that is wrong with the configuration.
+type Problems []Problem
+
+func (p Problems) Error() string {
+	lines := make([]string, len(p))
+	for i, one := range p {
+		lines[i] = one.Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Settings is the table of all settings of a program.
+type Settings[S any] struct {
+	File    string // the YAML file, unless another is named; it may be absent
+	Options []Option[S]
+}
+
+// AddFlags registers a flag for each setting.
+func (t Settings[S]) AddFlags(flags *pflag.FlagSet) {
+	flags.String("config", t.File, "YAML file with these settings by `FILE`; the default may be absent (VITRINE_CONFIG)")
+	for _, o := range t.Options {
+		help := o.Help + " (" + o.Env()
+		if o.Also != "" {
+			help += ", " + o.Also
+		}
+		help += ")"
+		if o.List {
+			flags.StringArray(o.Flag(), o.Default, help)
+		} else {
+			flags.String(o.Flag(), strings.Join(o.Default, ""), help)
+		}
+	}
+}
+
+// Read merges flags, environment, file and defaults into s, in this order of
+// precedence, and returns every problem that it finds, not just the first. An
+// environment variable that is empty counts as unset, for plugin/config.json declares
+// them all.
+func (t Settings[S]) Read(s *S, flags *pflag.FlagSet, getenv func(string) string) Problems {
+	var wrong Problems
+	file, err := t.readFile(flags, getenv)
+	if err != nil {
+		wrong = append(wrong, Problem{"config", err})
+	}
+	for _, o := range t.Options {
+		where, values := pick(o, flags, getenv, file)
+		err := o.Set(s, values)
+		if !o.List && len(values) > 1 {
+			err = fmt.Errorf("has %d values, want one", len(values))
+		}
+		if err != nil {
+			wrong = append(wrong, Problem{where, err})
+		}
+	}
+	return append(wrong, t.unknown(file)...)
+}
+
+// pick finds the strongest source of an option's values.
+func pick[S any](o Option[S], flags *pflag.FlagSet, getenv func(string) string, file *configFile) (where string, values []string) {
+	if f := flags.Lookup(o.Flag()); f.Changed {
+		if v, ok := f.Value.(pflag.SliceValue); ok {
+			return "--" + o.Flag(), v.GetSlice()
+		}
+		return "--" + o.Flag(), []string{f.Value.String()}
+	}
+	for _, name := range []string{o.Env(), o.Also} {
+		if name == "" {
+			continue
+		}
+		switch v := getenv(name); {
+		case v == "":
+		case o.List:
+			return name, strings.Split(v, ";")
+		default:
+			return name, []string{v}
+		}
+	}
+	if v, ok := file.values[o.Key]; ok {
+		return file.name + ": " + o.Key, v
+	}
+	return "--" + o.Flag(), o.Default
+}
+
+// unknown reports the keys of the file that nobody asked for, and values of a wrong shape.
+func (t Settings[S]) unknown(file *configFile) Problems {
+	wrong := file.wrong
+	keys := make([]string, len(t.Options))
+	for i, o := range t.Options {
+		keys[i] = o.Key
+	}
+	for key := range file.values {
+		if !slices.Contains(keys, key) {
+			wrong = append(wrong, Problem{file.name + ": " + key, errors.New("no such key; there are " + strings.Join(keys, ", "))})
+		}
+	}
+	slices.SortFunc(wrong, func(a, b Problem) int { return strings.Compare(a.Where, b.Where) })
+	return wrong
+}
