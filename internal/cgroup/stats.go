@@ -117,7 +117,8 @@ func ratio(part, whole Value) (float64, bool) {
 // OOM counts what the kernel's OOM killer did.
 type OOM struct {
 	// Kills is the number of processes killed in the container and its nested
-	// cgroups, by any OOM killer, the host's too. Since 4.13.
+	// cgroups, by any OOM killer, the host's too. Since 4.13. When the kernel kills a
+	// whole cgroup, it counts some of the processes twice.
 	// v1: oom_kill of memory.oom_control, which counts only its own cgroup, so
 	// nested ones are added; kills of a nested cgroup between the last reading
 	// and its removal are lost. v2: oom_kill of memory.events, which has them.
@@ -125,6 +126,10 @@ type OOM struct {
 	// Events is how often the limit was reached and memory could not be freed,
 	// whether or not a process was killed; v2 only.
 	Events Value
+	// GroupKills is how often a whole cgroup was killed at once, the container's
+	// or one inside, because its memory.oom.group asks for it; not that of a cgroup
+	// above. v2 only: oom_group_kill of memory.events, since 5.17.
+	GroupKills Value
 	// Under says that tasks are stopped, waiting for memory; v1 only.
 	Under bool
 }

@@ -123,6 +123,8 @@ func parseMemoryEvents(b []byte, s *Stats) error {
 			s.OOM.Events = set(n)
 		case "oom_kill":
 			s.OOM.Kills = set(n)
+		case "oom_group_kill":
+			s.OOM.GroupKills = set(n)
 		}
 	})
 }

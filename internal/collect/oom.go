@@ -15,13 +15,21 @@ import (
 // kill waits a moment before PID 1 is asked whether it lives. If PID 1 ends first, or
 // the cgroup is gone before its counter was read, the Engine's exit code decides
 // (137, by SIGKILL), if the counter or the Engine tells of an OOM.
+//
+// Kills that wait when PID 1 is killed are all fatal: it outlived none of them. So
+// it is when the kernel kills a whole cgroup (memory.oom.group), be it the
+// container's, one above, or one inside in which PID 1 is; and on kernels that do not say
+// whether they did.
 type oomState struct {
 	// Of the running life whose cgroup is read.
 	read      bool      // the counter was read
 	last      uint64    // what it said
-	unsettled uint64    // kills of which it is not decided yet whether one was PID 1's
+	unsettled uint64    // kills of which it is not decided yet whether PID 1 outlives them
+	group     bool      // a whole cgroup was killed with them
+	groups    uint64    // what the kernel's counter of those said
 	since     time.Time // when the last of them was read
 	old       bool      // they are from before the monitor's start
+	outlived  bool      // PID 1 outlived some, so that the Engine's OOMKilled, which stays, proves nothing
 	// Of the life that events tell of, which may be a later one.
 	told    time.Time // when the Engine sent an oom event; zero if it did not
 	watched bool      // it ran while we watched
@@ -60,15 +68,15 @@ func (o *oomState) eventOf(finished time.Time) *death {
 // not exited by then shows in /proc as what it is.
 const settleAfter = 500 * time.Millisecond
 
-// newLife: the counter begins at zero again. Kills that are not settled yet are
+// newLife: the counters begin at zero again. Kills that are not settled yet are
 // those of an end whose event was missed.
 func (o *oomState) newLife(k *Kills) {
-	if o.unsettled > 0 {
-		k.Fatal++
-		k.Survived += o.unsettled - 1
-	}
-	o.read, o.last, o.unsettled, o.old = false, 0, 0, false
+	k.Fatal += o.unsettled
+	o.read, o.last, o.groups, o.outlived = false, 0, 0, false
+	o.settled()
 }
+
+func (o *oomState) settled() { o.unsettled, o.group, o.old = 0, false, false }
 
 // countKills compares the kernel's counter with that of the last reading.
 func (c *Collector) countKills(t *tracked, now time.Time) {
@@ -87,7 +95,9 @@ func (c *Collector) countKills(t *tracked, now time.Time) {
 		o.old = !o.read && c.startedBefore(t) // nobody knows when that was
 		o.unsettled, o.since = o.unsettled+killed, now
 	}
-	o.read, o.last = true, counter.N
+	groups := t.Stats.OOM.GroupKills.Or(o.groups)
+	o.group = o.group || groups > o.groups
+	o.read, o.last, o.groups = true, counter.N, groups
 	if o.unsettled > 0 && now.Sub(o.since) >= settleAfter && c.alive(t) {
 		c.survived(t, now)
 	}
@@ -111,7 +121,8 @@ func (c *Collector) survived(t *tracked, at time.Time) {
 	} else {
 		c.tellKill(t, at, o.unsettled, true)
 	}
-	o.unsettled, o.old = 0, false
+	o.settled()
+	o.outlived, o.told = true, time.Time{}
 }
 
 // unsettled says that some container's kills wait to be decided.
@@ -141,9 +152,9 @@ func (c *Collector) startedBefore(t *tracked) bool {
 
 func (c *Collector) tellKill(t *tracked, at time.Time, kills uint64, alive bool) {
 	c.queue = append(c.queue, Event{
-		Time: at, Name: EventOOMKill, ContainerID: t.ID, ContainerName: t.Name, PID1Alive: alive, Kills: kills,
+		Time: at, Name: EventOOMKill, ContainerID: t.ID, ContainerName: t.Name, PID1Alive: alive, Kills: kills, Group: t.oom.group,
 	})
-	c.cfg.Log.Warn("the OOM killer killed in a container", "container", t.Name, "kills", kills, "pid1_alive", alive)
+	c.cfg.Log.Warn("the OOM killer killed in a container", "container", t.Name, "kills", kills, "pid1_alive", alive, "group", t.oom.group)
 }
 
 // followAll takes the events that are waiting.
@@ -178,8 +189,9 @@ func (c *Collector) follow(e docker.Event, now time.Time) {
 	case "start":
 		t.oom.watched = true
 	case "oom":
-		t.oom.told = e.Time
-		c.readNow(t, now)
+		if c.readNow(t, now); !t.accounted(now, e.Time) {
+			t.oom.told = e.Time
+		}
 	case "die":
 		c.die(t, e)
 	}
@@ -196,6 +208,14 @@ func (c *Collector) readNow(t *tracked, now time.Time) {
 		c.open(t)
 	}
 	c.read(t, now)
+}
+
+// accounted says that an oom event of that time tells nothing that the counter,
+// as it was read now, did not tell before: PID 1 has outlived what it speaks of.
+func (t *tracked) accounted(now, event time.Time) bool {
+	began, err := time.Parse(time.RFC3339Nano, t.StartedAt)
+	return err == nil && began.Before(event) && t.Read.Equal(now) && t.Stats.OOM.Kills.Set && !t.Stats.OOM.Under &&
+		t.oom.unsettled == 0 && t.oom.outlived
 }
 
 // die judges an end, unless an inspect was faster.
@@ -241,15 +261,16 @@ func (t *tracked) toldOfOOM(end time.Time) bool {
 // settle decides what the undecided kills were, now that PID 1 has ended.
 func (c *Collector) settle(t *tracked, at time.Time, fatal bool) {
 	o := &t.oom
-	if fatal {
+	switch {
+	case fatal:
 		if o.unsettled == 0 {
+			o.unsettled = 1
 			c.host.attributed++ // its cgroup was gone before the counter was read
 		}
-		t.Kills.Fatal++
-		c.tellKill(t, at, 1, false)
-		o.unsettled -= min(o.unsettled, 1)
-	}
-	if o.unsettled > 0 {
+		t.Kills.Fatal += o.unsettled
+		c.tellKill(t, at, o.unsettled, false)
+		o.settled()
+	case o.unsettled > 0:
 		c.survived(t, at)
 	}
 	o.told = time.Time{}
@@ -267,13 +288,17 @@ func (c *Collector) settleByInspect(t *tracked) {
 	if err != nil || !d.OOMKilled || d.ExitCode != exitKilled {
 		return
 	}
-	switch known := t.oom.eventOf(finished); {
-	case known == nil:
-		t.oom.died(death{at: finished, fatal: true})
-	case known.fatal:
-		return
-	default:
-		known.fatal = true
+	fatal := !t.oom.outlived || t.oom.unsettled > 0
+	known := t.oom.eventOf(finished)
+	if known == nil {
+		t.oom.died(death{at: finished})
+		known = &t.oom.deaths[len(t.oom.deaths)-1]
+		if !fatal { // as die does; it is too late for the event to do so
+			c.host.suspects = append(c.host.suspects, suspect{t, finished})
+		}
 	}
-	c.settle(t, finished, true)
+	if fatal && !known.fatal {
+		known.fatal = true
+		c.settle(t, finished, true)
+	}
 }

@@ -1,6 +1,10 @@
 package collect
 
-import "testing"
+import (
+	"fmt"
+	"slices"
+	"testing"
+)
 
 // TestDeadForwarder is the talk's: a child is killed, PID 1 lives on, the Engine
 // says Up, and in the end exit code 0.
@@ -111,7 +115,7 @@ func TestKilledAtTheEnd(t *testing.T) {
 		"exiting": func(w *world) {
 			w.write(w.proc, "100/stat", "100 (sh) R 1 1 1 0 -1 4 0 0 0 0 0 0 0 0 20 0 1 0 1000 0 0\n")
 		},
-		"SIGKILL waits for it": func(w *world) { w.write(w.proc, "100/status", "Uid:\t0\t0\t0\t0\nSigPnd:\t0000000000000100\n") },
+		"SIGKILL waits for it": func(w *world) { w.dying(100) },
 	}
 	for name, end := range ends {
 		for code, want := range map[int]Kills{137: {Fatal: 1}, 0: {Survived: 1}} {
@@ -137,7 +141,7 @@ func TestKilledAtTheEnd(t *testing.T) {
 }
 
 // TestEndMissed: kills were read, and then the container runs anew, and nobody
-// told of its end: one of them was PID 1.
+// told of its end: PID 1 outlived none of them.
 func TestEndMissed(t *testing.T) {
 	w := newWorld(t)
 	w.run("leak", 100, "bridge")
@@ -147,8 +151,109 @@ func TestEndMissed(t *testing.T) {
 	w.collect(c)
 	w.run("leak", 101, "bridge")
 	s := w.collect(c)
-	if got := find(t, s, "leak").Kills; got != (Kills{Survived: 1, Fatal: 1}) {
+	if got := find(t, s, "leak").Kills; got != (Kills{Fatal: 2}) {
 		t.Errorf("kills %+v", got)
+	}
+}
+
+// TestGroupKill: with memory.oom.group the kernel kills all that is in the cgroup,
+// and counts each.
+func TestGroupKill(t *testing.T) {
+	tests := []struct {
+		name  string
+		group int // -1: a kernel that does not say
+		after func(w *world)
+		want  Kills
+		told  string
+	}{
+		{"the container's, PID 1 too", 1, func(w *world) {
+			w.end("group", 137, true)
+			w.event("die", "group", 137)
+		}, Kills{Fatal: 3}, "group: 3, pid1_alive=false"},
+		{"before Linux 5.17, or by a cgroup above", -1, func(w *world) {
+			w.end("group", 137, true)
+			w.event("die", "group", 137)
+		}, Kills{Fatal: 3}, "group: 3, pid1_alive=false"},
+		{"the event is lost", 1, func(w *world) { w.end("group", 137, true) }, Kills{Fatal: 3}, "group: 3, pid1_alive=false"},
+		{"that of a cgroup inside, and PID 1 is outside of it", 1, func(w *world) { w.process(100, cgroupOf("group"), "net:[100]") }, Kills{Survived: 3}, "group: 3, pid1_alive=true"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.run("group", 100, "bridge")
+			c := w.collector()
+			w.collect(c)
+			w.counters("group", 1<<20, 3)
+			if tt.group >= 0 {
+				w.write(w.cgroup, cgroupOf("group")+"/memory.events", fmt.Sprintf("oom 1\noom_kill 3\noom_group_kill %d\n", tt.group))
+			}
+			w.dying(100)
+			if got := told(w.collect(c)); got != "" {
+				t.Errorf("told before it is known: %s", got)
+			}
+			tt.after(w)
+			s := w.collect(c)
+			kill := slices.IndexFunc(s.Events, func(e Event) bool { return e.Name == EventOOMKill && e.Group == (tt.group > 0) })
+			if got := find(t, s, "group").Kills; got != tt.want || told(s) != tt.told || kill < 0 {
+				t.Errorf("kills %+v, events %+v; want %+v, %s", got, s.Events, tt.want, tt.told)
+			}
+		})
+	}
+}
+
+// TestStoppedAfterKill: PID 1 outlived a kill, and later the stuck container is
+// stopped with SIGKILL. The Engine's OOMKilled is still true, and proves nothing.
+func TestStoppedAfterKill(t *testing.T) {
+	tests := []struct {
+		name  string
+		after func(w *world)
+		want  Kills
+	}{
+		{"docker stop", func(w *world) {
+			w.end("stuck", 137, true)
+			w.event("die", "stuck", 137)
+		}, Kills{Survived: 1}},
+		{"docker stop, and the event is lost", func(w *world) { w.end("stuck", 137, true) }, Kills{Survived: 1}},
+		{"a second oom event of the same kill", func(w *world) {
+			w.event("oom", "stuck", 0)
+			w.collect(w.collecting)
+			w.end("stuck", 137, true)
+			w.event("die", "stuck", 137)
+		}, Kills{Survived: 1}},
+		{"PID 1 is killed in the end", func(w *world) {
+			w.hostKills(7)
+			w.end("stuck", 137, true)
+			w.event("die", "stuck", 137)
+		}, Kills{Survived: 1, Fatal: 1}},
+		{"PID 1 is killed in the end, and the event is lost", func(w *world) {
+			w.hostKills(7)
+			w.end("stuck", 137, true)
+		}, Kills{Survived: 1, Fatal: 1}},
+		{"and the event comes late", func(w *world) {
+			w.hostKills(7)
+			w.end("stuck", 137, true)
+			w.collect(w.collecting)
+			w.event("die", "stuck", 137)
+		}, Kills{Survived: 1, Fatal: 1}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.run("stuck", 100, "bridge")
+			c := w.collector()
+			w.collect(c)
+			w.event("oom", "stuck", 0)
+			w.counters("stuck", 1<<20, 1)
+			w.hostKills(6)
+			w.collect(c)
+			w.collect(c)
+			tt.after(w)
+			w.collect(c)
+			s := w.collect(c)
+			if got := find(t, s, "stuck").Kills; got != tt.want {
+				t.Errorf("kills %+v, want %+v", got, tt.want)
+			}
+		})
 	}
 }
 

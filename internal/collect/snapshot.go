@@ -57,7 +57,7 @@ type Container struct {
 // the container, and before that in its running life.
 type Kills struct {
 	Survived uint64 // PID 1 lives on: the container says Up, and may be stuck
-	Fatal    uint64 // PID 1 itself, so that the container ended
+	Fatal    uint64 // PID 1, and those in the same moment: the container ended
 }
 
 // Interface is a network interface and its counters.
@@ -80,6 +80,7 @@ type Event struct {
 	ContainerID, ContainerName string
 	PID1Alive                  bool
 	Kills                      uint64 // of docker.oom_kill: processes killed since the last reading
+	Group                      bool   // of docker.oom_kill: the kernel says that it killed a whole cgroup
 	ExitCode                   int    // of docker.exit
 }
 

@@ -24,6 +24,7 @@ type world struct {
 	containers map[string]docker.Container
 	down       bool
 	onEvent    func(docker.Event)
+	collecting *Collector
 }
 
 func (w *world) Append(list []docker.Container) []docker.Container {
@@ -59,6 +60,7 @@ func (w *world) collector() *Collector {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	w.collecting = c
 	return c
 }
 
@@ -95,6 +97,11 @@ func (w *world) process(pid int, cgroup, net string) {
 		w.link(dir+"/ns/net", net)
 	}
 	w.netDev(pid, "lo 5", "eth0 100")
+}
+
+// dying sends SIGKILL to a process, which has not met it yet.
+func (w *world) dying(pid int) {
+	w.write(w.proc, fmt.Sprint(pid)+"/status", "Uid:\t0\t0\t0\t0\nSigPnd:\t0000000000000100\n")
 }
 
 // netDev writes interfaces "name bytes".

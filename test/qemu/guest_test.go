@@ -88,7 +88,7 @@ type options struct {
 
 func (r *rig) run(t *testing.T, name, workload string, o options) *container {
 	t.Helper()
-	id := fmt.Sprintf("%x", sha256.Sum256([]byte(name)))
+	id := idOf(name)
 	c := &container{t: t, rig: r, id: id, name: name, dir: filepath.Join(cgroupRoot, "docker", id)}
 	leaf := filepath.Join(c.dir, o.inside)
 	if err := os.MkdirAll(leaf, 0o755); err != nil {
@@ -126,6 +126,18 @@ func (r *rig) run(t *testing.T, name, workload string, o options) *container {
 		Detail: &docker.Detail{State: "running", NetworkMode: "bridge"},
 	}
 	return c
+}
+
+func idOf(name string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(name))) }
+
+// ended is what an engine does, and tells, when PID 1 was killed.
+func (c *container) ended(at time.Time) {
+	c.removeCgroup()
+	in := c.rig.containers[c.id]
+	in.Running, in.Pid = false, 0
+	in.Detail = &docker.Detail{State: "exited", ExitCode: 137, OOMKilled: true, FinishedAt: at.Format(time.RFC3339Nano)}
+	c.rig.containers[c.id] = in
+	c.rig.onEvent(docker.Event{Action: "die", ID: c.id, Time: at, Attributes: map[string]string{"name": c.name, "exitCode": "137"}})
 }
 
 // line is the next one that PID 1 writes.

@@ -4,6 +4,8 @@ package qemu
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -11,7 +13,6 @@ import (
 
 	"vitrine/internal/cgroup"
 	"vitrine/internal/collect"
-	"vitrine/internal/docker"
 )
 
 // runtimeMiB is what a Go program takes for itself, at most.
@@ -31,6 +32,8 @@ func guest(t *testing.T) {
 		{"a child is killed and PID 1 survives", childKilled},
 		{"a child is killed in a cgroup inside", childKilledInside},
 		{"PID 1 is killed", pid1Killed},
+		{"the whole container is killed at once", groupKilled},
+		{"a whole cgroup inside is killed at once", groupKilledInside},
 		{"an agent in a cgroup namespace of its own", privateAgent},
 	} {
 		t.Run(situation.name, func(t *testing.T) { situation.test(t, r) })
@@ -191,7 +194,11 @@ func told(c *container) string {
 	eventually(c.t, "the kill is told", func() bool {
 		for _, e := range c.rig.collector.Collect(time.Now()).Events {
 			if e.Name == collect.EventOOMKill && e.ContainerID == c.id {
-				out = append(out, fmt.Sprintf("%d, pid1_alive=%v", e.Kills, e.PID1Alive))
+				text := fmt.Sprintf("%d, pid1_alive=%v", e.Kills, e.PID1Alive)
+				if e.Group {
+					text += ", group"
+				}
+				out = append(out, text)
 			}
 		}
 		return len(out) > 0
@@ -252,15 +259,69 @@ func pid1Killed(t *testing.T, r *rig) {
 	}
 	end := time.Now()
 	exactly(t, "kills", c.read().Stats.OOM.Kills, 1)
-	c.removeCgroup()
-	in := r.containers[c.id]
-	in.Running, in.Pid = false, 0
-	in.Detail = &docker.Detail{State: "exited", ExitCode: 137, OOMKilled: true, FinishedAt: end.Format(time.RFC3339Nano)}
-	r.containers[c.id] = in
-	r.onEvent(docker.Event{Action: "die", ID: c.id, Time: end, Attributes: map[string]string{"name": c.name, "exitCode": "137"}})
+	c.ended(end)
 	got := c.read()
 	if got.Kills != (collect.Kills{Fatal: 1}) || !got.Read.IsZero() {
 		t.Errorf("kills %+v, read at %v; want a fatal one, and nothing read", got.Kills, got.Read)
+	}
+}
+
+// familyKills is how often the kernel counts a cgroup of that many processes
+// that it kills at once: each, the one that it chose first mostly twice, and again those
+// whose first thread has gone while it goes through them.
+func familyKills(t *testing.T, s *cgroup.Stats, processes uint64) uint64 {
+	t.Helper()
+	within(t, "kills", s.OOM.Kills, processes, 2*processes+1)
+	exactly(t, "groups killed", s.OOM.GroupKills, 1)
+	return s.OOM.Kills.N
+}
+
+// groupKilled: memory.oom.group is how systemd's OOMPolicy=kill and Kubernetes
+// ask that nothing of a container is left when one of its processes is killed.
+func groupKilled(t *testing.T, r *rig) {
+	c := r.run(t, "family", "family", options{limits: map[string]string{
+		"memory.max": "50331648", "memory.swap.max": "0", "memory.oom.group": "1",
+	}})
+	c.ready()
+	c.read()
+	c.tell()
+	if err := c.cmd.Wait(); err == nil || err.Error() != "signal: killed" {
+		t.Fatalf("PID 1 ended so: %v", err)
+	}
+	end := time.Now()
+	s := c.read().Stats
+	kills := familyKills(t, &s, 4)
+	c.ended(end)
+	if got := told(c); got != fmt.Sprintf("%d, pid1_alive=false, group", kills) {
+		t.Errorf("told: %s", got)
+	}
+	if got := c.read().Kills; got != (collect.Kills{Fatal: kills}) {
+		t.Errorf("kills %+v, want %d fatal ones", got, kills)
+	}
+}
+
+func groupKilledInside(t *testing.T, r *rig) {
+	const name = "family-inside"
+	job := filepath.Join(cgroupRoot, "docker", idOf(name), "job")
+	c := r.run(t, name, "family "+job, options{inside: "init.scope"})
+	c.ready()
+	write(t, c.dir+"/cgroup.subtree_control", "+memory")
+	if err := os.Mkdir(job, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for file, content := range map[string]string{"memory.max": "33554432", "memory.swap.max": "0", "memory.oom.group": "1"} {
+		write(t, filepath.Join(job, file), content)
+	}
+	c.read()
+	c.tell()
+	if l := c.line(); l != "signal: killed, signal: killed, signal: killed" {
+		t.Fatalf("the three ended so: %s", l)
+	}
+	got := told(c)
+	found := c.read()
+	kills := familyKills(t, &found.Stats, 3)
+	if got != fmt.Sprintf("%d, pid1_alive=true, group", kills) || found.Kills != (collect.Kills{Survived: kills}) {
+		t.Errorf("told: %s; kills %+v", got, found.Kills)
 	}
 }
 

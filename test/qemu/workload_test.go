@@ -51,6 +51,17 @@ func workload(what string) int {
 		fmt.Println(leak.Run())
 		in.Scan()
 		return 0
+	case "family": // of two that hold 4 MiB and a leak, in the cgroup that is named, when told
+		fmt.Println("ready")
+		in.Scan()
+		ends, err := family(number)
+		if err != nil {
+			fmt.Println(err)
+			return 1
+		}
+		fmt.Println(ends)
+		in.Scan()
+		return 0
 	case "threads": // n that do nothing
 		for range n {
 			go func() {
@@ -73,6 +84,44 @@ func workload(what string) int {
 	fmt.Println("ready")
 	in.Scan()
 	return 0
+}
+
+// family starts three in a cgroup, "" for its own, and says how each of them ended.
+func family(dir string) (string, error) {
+	var all []*exec.Cmd
+	for _, what := range []string{"hold 4", "hold 4", "leak"} {
+		cmd := exec.Command("/proc/self/exe")
+		cmd.Env = append(os.Environ(), workloadEnv+"="+what)
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			return "", err
+		}
+		in, err := cmd.StdinPipe()
+		if err != nil {
+			return "", err
+		}
+		if dir != "" {
+			folder, err := os.Open(dir)
+			if err != nil {
+				return "", err
+			}
+			defer func() { _ = folder.Close() }()
+			cmd.SysProcAttr = &unix.SysProcAttr{UseCgroupFD: true, CgroupFD: int(folder.Fd())}
+		}
+		if err := cmd.Start(); err != nil {
+			return "", err
+		}
+		bufio.NewScanner(out).Scan() // ready
+		if what == "leak" {
+			_, _ = fmt.Fprintln(in)
+		}
+		all = append(all, cmd)
+	}
+	var ends []string
+	for _, cmd := range all {
+		ends = append(ends, fmt.Sprint(cmd.Wait()))
+	}
+	return strings.Join(ends, ", "), nil
 }
 
 // memory is from the kernel, not from Go's heap, and is never given back.
