@@ -78,19 +78,19 @@ type answer struct {
 func eval(ctx context.Context, f evalFlags, method, uri string, std command.Streams) error {
 	caller, err := evalCaller(f)
 	if err != nil {
-		return command.Exit{Code: command.Usage, Err: err}
+		return command.ExitError{Code: command.Usage, Err: err}
 	}
 	req, err := evalRequest(f, method, uri, std.In)
 	if err != nil {
-		return command.Exit{Code: command.Usage, Err: err}
+		return command.ExitError{Code: command.Usage, Err: err}
 	}
 	var opts settings
 	if err := setPolicy(&opts, f.policy); err != nil {
-		return command.Exit{Code: command.Usage, Err: err}
+		return command.ExitError{Code: command.Usage, Err: err}
 	}
 	engine := policy.New(policy.Options{Paths: opts.policy, BuiltinIfAbsent: opts.builtinIfAbsent, AllowByDefault: f.byDefault})
 	if err := engine.Load(ctx); err != nil {
-		return command.Exit{Code: command.Usage, Err: fmt.Errorf("load the policy: %w", err)}
+		return command.ExitError{Code: command.Usage, Err: fmt.Errorf("load the policy: %w", err)}
 	}
 	steps := authz.New(authz.Options{
 		Identifier: fixedCaller{caller}, Policy: engine, Mode: authz.Enforce, Record: func(audit.Record) {},
@@ -102,9 +102,9 @@ func eval(ctx context.Context, f evalFlags, method, uri string, std command.Stre
 	}
 	switch {
 	case v.Decision.Failed:
-		return command.Exit{Code: command.Usage, Err: errors.New("the policy could not tell")}
+		return command.ExitError{Code: command.Usage, Err: errors.New("the policy could not tell")}
 	case !v.Allow:
-		return command.Exit{Code: command.Failed}
+		return command.ExitError{Code: command.Failed}
 	}
 	return nil
 }
@@ -123,7 +123,7 @@ func printAnswer(w io.Writer, v *authz.Verdict, showInput bool) error {
 		if showInput {
 			input, err := policy.InputJSON(&policy.Input{Caller: v.Caller, Operation: op})
 			if err != nil {
-				return command.Exit{Code: command.Usage, Err: err}
+				return command.ExitError{Code: command.Usage, Err: err}
 			}
 			a.Input = input
 		}
@@ -132,7 +132,7 @@ func printAnswer(w io.Writer, v *authz.Verdict, showInput bool) error {
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(a); err != nil {
-		return command.Exit{Code: command.Failed, Err: fmt.Errorf("print the decision: %w", err)}
+		return command.ExitError{Code: command.Failed, Err: fmt.Errorf("print the decision: %w", err)}
 	}
 	return nil
 }

@@ -36,7 +36,7 @@ func listOperations(access string, asJSON bool, std command.Streams) error {
 		}
 	}
 	if len(found) == 0 {
-		return command.Exit{Code: command.Usage, Err: fmt.Errorf("--access %q: there is no such class; there are ping, list, inspect, stream, content, secret, interactive, write, build and admin", access)}
+		return command.ExitError{Code: command.Usage, Err: fmt.Errorf("--access %q: there is no such class; there are ping, list, inspect, stream, content, secret, interactive, write, build and admin", access)}
 	}
 	if asJSON {
 		enc := json.NewEncoder(std.Out)

@@ -30,9 +30,9 @@ the built-in policy is not reached, 2: the policy cannot be loaded.`,
 			ok, err := policy.RunTests(cmd.Context(), paths, std.Out, coverage)
 			switch {
 			case err != nil:
-				return command.Exit{Code: command.Usage, Err: err}
+				return command.ExitError{Code: command.Usage, Err: err}
 			case !ok:
-				return command.Exit{Code: command.Failed}
+				return command.ExitError{Code: command.Failed}
 			}
 			return nil
 		},
@@ -61,7 +61,7 @@ container. Exit 0: in order, warnings aside, 1: serve would refuse it.`,
 				fmt.Fprintf(std.Out, "%s: %s\n", kind, p.Error())
 			}
 			if bad > 0 {
-				return command.Exit{Code: command.Failed}
+				return command.ExitError{Code: command.Failed}
 			}
 			return nil
 		},
@@ -79,7 +79,7 @@ func policyFmtCommand(std command.Streams) *cobra.Command {
 			mode := policy.FormatList
 			switch {
 			case write && diff:
-				return command.Exit{Code: command.Usage, Err: errors.New("--write and --diff: give one of them")}
+				return command.ExitError{Code: command.Usage, Err: errors.New("--write and --diff: give one of them")}
 			case write:
 				mode = policy.FormatWrite
 			case diff:
@@ -88,9 +88,9 @@ func policyFmtCommand(std command.Streams) *cobra.Command {
 			tidy, err := policy.Format(paths, mode, std.Out)
 			switch {
 			case err != nil:
-				return command.Exit{Code: command.Usage, Err: err}
+				return command.ExitError{Code: command.Usage, Err: err}
 			case !tidy && !write:
-				return command.Exit{Code: command.Failed}
+				return command.ExitError{Code: command.Failed}
 			}
 			return nil
 		},

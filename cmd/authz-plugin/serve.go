@@ -52,7 +52,7 @@ SIGHUP changes nothing: policies are reloaded when their files change.`,
 				return err
 			}
 			if err := serve(cmd.Context(), s, std); err != nil {
-				return command.Exit{Code: command.Failed, Err: err}
+				return command.ExitError{Code: command.Failed, Err: err}
 			}
 			return nil
 		},

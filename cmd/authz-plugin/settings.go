@@ -77,33 +77,33 @@ var table = command.Settings[settings]{File: defaultConfig, Options: []command.O
 func readSettings(flags *pflag.FlagSet, getenv func(string) string) (*settings, error) {
 	s := &settings{}
 	if wrong := append(table.Read(s, flags, getenv), s.check()...); len(wrong) > 0 {
-		return nil, command.Exit{Code: command.Usage, Err: wrong}
+		return nil, command.ExitError{Code: command.Usage, Err: wrong}
 	}
 	return s, nil
 }
 
 // check finds what is wrong between settings that are right by themselves.
-func (s *settings) check() command.Problems {
-	var wrong command.Problems
+func (s *settings) check() command.SettingErrors {
+	var wrong command.SettingErrors
 	if s.pluginSocket == "" && len(s.listeners) == 0 {
-		wrong = append(wrong, command.Problem{Where: "listen", Err: errors.New("there is neither a plugin socket nor a listener: nothing to serve; give one of plugin_socket and listen")})
+		wrong = append(wrong, command.SettingError{Where: "listen", Err: errors.New("there is neither a plugin socket nor a listener: nothing to serve; give one of plugin_socket and listen")})
 	}
 	if s.requirePlugin && s.pluginSocket == "" {
-		wrong = append(wrong, command.Problem{Where: "require_plugin", Err: errors.New("needs plugin_socket: without it dockerd never asks")})
+		wrong = append(wrong, command.SettingError{Where: "require_plugin", Err: errors.New("needs plugin_socket: without it dockerd never asks")})
 	}
 	seen := map[string]string{}
 	for _, l := range s.listeners {
 		for kind, value := range map[string]string{"name": l.name, "address": l.path + l.addr} {
 			if other, ok := seen[kind+value]; ok {
-				wrong = append(wrong, command.Problem{Where: "listen", Err: fmt.Errorf("%q and %q have the same %s %s", other, l.given, kind, value)})
+				wrong = append(wrong, command.SettingError{Where: "listen", Err: fmt.Errorf("%q and %q have the same %s %s", other, l.given, kind, value)})
 			}
 			seen[kind+value] = l.given
 		}
 		if l.path != "" && l.path == s.upstream {
-			wrong = append(wrong, command.Problem{Where: "listen", Err: fmt.Errorf("%q is dockerd's own socket; agents need another path", l.given)})
+			wrong = append(wrong, command.SettingError{Where: "listen", Err: fmt.Errorf("%q is dockerd's own socket; agents need another path", l.given)})
 		}
 		if l.addr != "" && onlyLoopback() {
-			wrong = append(wrong, command.Problem{Where: "listen", Err: fmt.Errorf("%q: this network namespace has only lo (a managed plugin has no network); use a Unix socket, or run the gateway as a service or a container", l.given)})
+			wrong = append(wrong, command.SettingError{Where: "listen", Err: fmt.Errorf("%q: this network namespace has only lo (a managed plugin has no network); use a Unix socket, or run the gateway as a service or a container", l.given)})
 		}
 	}
 	return wrong

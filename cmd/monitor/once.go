@@ -40,7 +40,7 @@ memory reaches its limit at the present rate) needs a longer look: monitor run.`
 			}
 			p, err := build(s, s.logger(std))
 			if err != nil {
-				return command.Exit{Code: command.Failed, Err: err}
+				return command.ExitError{Code: command.Failed, Err: err}
 			}
 			return p.once(cmd.Context(), std, s.docker, between, asJSON)
 		},
@@ -76,7 +76,7 @@ func (p *parts) once(ctx context.Context, std command.Streams, socket string, be
 	select {
 	case <-time.After(between):
 	case <-ctx.Done():
-		return command.Exit{Code: command.Failed, Err: ctx.Err()}
+		return command.ExitError{Code: command.Failed, Err: ctx.Err()}
 	}
 	p.series.Update(p.collector.Collect(time.Now()))
 	write := export.Table
@@ -87,9 +87,9 @@ func (p *parts) once(ctx context.Context, std command.Streams, socket string, be
 	p.series.Look(func(v *aggregate.View) { err = write(std.Out, v) })
 	switch {
 	case err != nil:
-		return command.Exit{Code: command.Failed, Err: err}
+		return command.ExitError{Code: command.Failed, Err: err}
 	case !up:
-		return command.Exit{Code: command.Failed, Err: fmt.Errorf("there are no containers above because none could be listed on %s: %w", socket, cmp.Or(p.inventory.Err(), errSilent))}
+		return command.ExitError{Code: command.Failed, Err: fmt.Errorf("there are no containers above because none could be listed on %s: %w", socket, cmp.Or(p.inventory.Err(), errSilent))}
 	}
 	return nil
 }

@@ -44,7 +44,7 @@ variable over the file.`,
 				return err
 			}
 			if err := runForEver(cmd.Context(), s, s.logger(std)); err != nil {
-				return command.Exit{Code: command.Failed, Err: err}
+				return command.ExitError{Code: command.Failed, Err: err}
 			}
 			return nil
 		},

@@ -187,7 +187,7 @@ func setMappings(field func(*settings) *[]tag.Mapping) func(*settings, string) e
 func readSettings(flags *pflag.FlagSet, getenv func(string) string) (*settings, error) {
 	s := &settings{}
 	if wrong := table.Read(s, flags, getenv); len(wrong) > 0 {
-		return nil, command.Exit{Code: command.Usage, Err: wrong}
+		return nil, command.ExitError{Code: command.Usage, Err: wrong}
 	}
 	return s, nil
 }

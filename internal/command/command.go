@@ -28,20 +28,20 @@ type Streams struct {
 	Out, Err io.Writer
 }
 
-// Exit is an error with an exit code. An Err of nil says nothing more.
-type Exit struct {
+// ExitError is an error with an exit code. An Err of nil says nothing more.
+type ExitError struct {
 	Code int
 	Err  error
 }
 
-func (e Exit) Error() string {
+func (e ExitError) Error() string {
 	if e.Err == nil {
 		return ""
 	}
 	return e.Err.Error()
 }
 
-func (e Exit) Unwrap() error { return e.Err }
+func (e ExitError) Unwrap() error { return e.Err }
 
 // Main runs a program until it is done, or SIGINT or SIGTERM ends its context, and
 // exits with its code.
@@ -53,7 +53,7 @@ func Main(run func(ctx context.Context, args []string, std Streams) int) {
 }
 
 // Run runs the command that args name and returns its exit code. An error that is
-// no [Exit] is one of the command line.
+// no [ExitError] is one of the command line.
 func Run(ctx context.Context, root *cobra.Command, args []string, std Streams) int {
 	root.SilenceUsage, root.SilenceErrors = true, true
 	root.CompletionOptions.DisableDefaultCmd = true
@@ -65,9 +65,9 @@ func Run(ctx context.Context, root *cobra.Command, args []string, std Streams) i
 	if err == nil {
 		return OK
 	}
-	e, ok := errors.AsType[Exit](err)
+	e, ok := errors.AsType[ExitError](err)
 	if !ok {
-		e = Exit{Usage, fmt.Errorf("%w\nRun \"%s --help\" for usage", err, root.Name())}
+		e = ExitError{Usage, fmt.Errorf("%w\nRun \"%s --help\" for usage", err, root.Name())}
 	}
 	if e.Err != nil {
 		fmt.Fprintln(std.Err, root.Name()+": "+e.Error())

@@ -27,7 +27,7 @@ func table(file string) Settings[things] {
 	}}
 }
 
-func read(t *testing.T, yaml string, env map[string]string, args ...string) (things, Problems) {
+func read(t *testing.T, yaml string, env map[string]string, args ...string) (things, SettingErrors) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "c.yaml")
 	if yaml != "" {
@@ -99,8 +99,8 @@ func TestRun(t *testing.T) {
 		says string
 	}{
 		{"well", []string{"do"}, nil, OK, ""},
-		{"failed", []string{"do"}, Exit{Failed, errors.New("it broke")}, Failed, "x: it broke\n"},
-		{"says nothing more", []string{"do"}, Exit{Code: Failed}, Failed, ""},
+		{"failed", []string{"do"}, ExitError{Failed, errors.New("it broke")}, Failed, "x: it broke\n"},
+		{"says nothing more", []string{"do"}, ExitError{Code: Failed}, Failed, ""},
 		{"no such command", []string{"don't"}, nil, Usage, "Run \"x --help\" for usage\n"},
 		{"version", []string{"version"}, nil, OK, "x 1\n"},
 	} {

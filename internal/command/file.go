@@ -15,7 +15,7 @@ import (
 type configFile struct {
 	name   string
 	values map[string][]string
-	wrong  Problems
+	wrong  SettingErrors
 }
 
 // readFile reads the YAML file. One that was named must exist.
@@ -42,7 +42,7 @@ func (t Settings[S]) readFile(flags *pflag.FlagSet, getenv func(string) string) 
 	for key, node := range doc {
 		values, err := stringsOf(&node)
 		if err != nil {
-			f.wrong = append(f.wrong, Problem{fmt.Sprintf("%s:%d: %s", f.name, node.Line, key), err})
+			f.wrong = append(f.wrong, SettingError{fmt.Sprintf("%s:%d: %s", f.name, node.Line, key), err})
 		}
 		f.values[key] = values
 	}

@@ -27,18 +27,18 @@ func (o Option[S]) Flag() string { return strings.ReplaceAll(o.Key, "_", "-") }
 // Env is its name in the environment.
 func (o Option[S]) Env() string { return "VITRINE_" + strings.ToUpper(o.Key) }
 
-// A Problem is one thing that is wrong with the configuration.
-type Problem struct {
+// A SettingError is one thing that is wrong with the configuration.
+type SettingError struct {
 	Where string // "--mode", "VITRINE_MODE" or "config.yaml: mode"
 	Err   error
 }
 
-func (p Problem) Error() string { return p.Where + ": " + p.Err.Error() }
+func (p SettingError) Error() string { return p.Where + ": " + p.Err.Error() }
 
-// Problems are all that is wrong with the configuration.
-type Problems []Problem
+// SettingErrors are all that is wrong with the configuration.
+type SettingErrors []SettingError
 
-func (p Problems) Error() string {
+func (p SettingErrors) Error() string {
 	lines := make([]string, len(p))
 	for i, one := range p {
 		lines[i] = one.Error()
@@ -73,11 +73,11 @@ func (t Settings[S]) AddFlags(flags *pflag.FlagSet) {
 // precedence, and returns every problem that it finds, not just the first. An
 // environment variable that is empty counts as unset, for plugin/config.json declares
 // them all.
-func (t Settings[S]) Read(s *S, flags *pflag.FlagSet, getenv func(string) string) Problems {
-	var wrong Problems
+func (t Settings[S]) Read(s *S, flags *pflag.FlagSet, getenv func(string) string) SettingErrors {
+	var wrong SettingErrors
 	file, err := t.readFile(flags, getenv)
 	if err != nil {
-		wrong = append(wrong, Problem{"config", err})
+		wrong = append(wrong, SettingError{"config", err})
 	}
 	for _, o := range t.Options {
 		where, values := pick(o, flags, getenv, file)
@@ -86,7 +86,7 @@ func (t Settings[S]) Read(s *S, flags *pflag.FlagSet, getenv func(string) string
 			err = fmt.Errorf("has %d values, want one", len(values))
 		}
 		if err != nil {
-			wrong = append(wrong, Problem{where, err})
+			wrong = append(wrong, SettingError{where, err})
 		}
 	}
 	return append(wrong, t.unknown(file)...)
@@ -119,7 +119,7 @@ func pick[S any](o Option[S], flags *pflag.FlagSet, getenv func(string) string, 
 }
 
 // unknown reports the keys of the file that nobody asked for, and values of a wrong shape.
-func (t Settings[S]) unknown(file *configFile) Problems {
+func (t Settings[S]) unknown(file *configFile) SettingErrors {
 	wrong := file.wrong
 	keys := make([]string, len(t.Options))
 	for i, o := range t.Options {
@@ -127,9 +127,9 @@ func (t Settings[S]) unknown(file *configFile) Problems {
 	}
 	for key := range file.values {
 		if !slices.Contains(keys, key) {
-			wrong = append(wrong, Problem{file.name + ": " + key, errors.New("no such key; there are " + strings.Join(keys, ", "))})
+			wrong = append(wrong, SettingError{file.name + ": " + key, errors.New("no such key; there are " + strings.Join(keys, ", "))})
 		}
 	}
-	slices.SortFunc(wrong, func(a, b Problem) int { return strings.Compare(a.Where, b.Where) })
+	slices.SortFunc(wrong, func(a, b SettingError) int { return strings.Compare(a.Where, b.Where) })
 	return wrong
 }

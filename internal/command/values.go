@@ -42,7 +42,7 @@ func LogLevel[S any](field func(*S) *slog.Level) func(*S, []string) error {
 // GroupID is the number of a group, by its name or by itself.
 func GroupID(group string) (int, error) {
 	if gid, err := strconv.ParseUint(group, 10, 31); err == nil {
-		return int(gid), nil //nolint:gosec // 31 bits
+		return int(gid), nil
 	}
 	g, err := user.LookupGroup(group)
 	if err != nil {
