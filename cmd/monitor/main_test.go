@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -262,7 +263,7 @@ func TestUsage(t *testing.T) {
 		args []string
 		want []string
 	}{
-		{"flags", [2]string{}, []string{"run", "--docker", "tcp://x", "--interval", "1ms", "--proc", "/nowhere"}, []string{"--docker: ", "--interval: ", "--proc: "}},
+		{"flags", [2]string{}, []string{"run", "--docker", "tcp://x", "--interval", "1ms", "--proc", "/nowhere", "--ok-exit-codes", "0;1"}, []string{"--docker: ", "--interval: ", "--proc: ", "--ok-exit-codes: "}},
 		{"environment", [2]string{"VITRINE_LOG_LEVEL", "loud"}, []string{"once"}, []string{"VITRINE_LOG_LEVEL: "}},
 		{"Datadog's environment", [2]string{"DD_CONTAINER_ENV_AS_TAGS", "["}, []string{"once"}, []string{"DD_CONTAINER_ENV_AS_TAGS: "}},
 		{"file", [2]string{}, []string{"run", "--config", file}, []string{file + ": interval: ", file + ": httq: no such key"}},
@@ -314,7 +315,7 @@ func TestPrecedence(t *testing.T) {
 		}
 		return s
 	}
-	if s := read(nil, nil); s.interval != 30*time.Second || s.http != "" || s.docker != "/run/vitrine/docker/docker.sock" {
+	if s := read(nil, nil); s.interval != 30*time.Second || s.http != "" || s.docker != "/run/vitrine/docker/docker.sock" || !slices.Equal(s.okExits, []int{0, 143}) {
 		t.Errorf("file and defaults: %+v", s)
 	}
 	env := map[string]string{"VITRINE_INTERVAL": "20s", "VITRINE_LABELS_AS_TAGS": `{"a":"b"}`, "DD_CONTAINER_LABELS_AS_TAGS": `{"c":"d","e":"f"}`}
@@ -325,7 +326,7 @@ func TestPrecedence(t *testing.T) {
 		s.dogstatsd.Datagram.GID != 4711 || s.dogstatsd.Stream.GID != 4711 || s.dogstatsd.Datagram.Mode != 0o722 {
 		t.Errorf("DogStatsD: %+v", s.dogstatsd)
 	}
-	if s := read([]string{"--interval", "5s"}, env); s.interval != 5*time.Second {
+	if s := read([]string{"--interval", "5s", "--ok-exit-codes", "0, 2"}, env); s.interval != 5*time.Second || !slices.Equal(s.okExits, []int{0, 2}) {
 		t.Errorf("flag: %+v", s)
 	}
 }

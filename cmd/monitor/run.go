@@ -75,7 +75,7 @@ func build(s *settings, log *slog.Logger) (*parts, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &parts{inventory, collector, aggregate.New(tag.New(s.tags))}, nil
+	return &parts{inventory, collector, aggregate.New(tag.New(s.tags), s.okExits)}, nil
 }
 
 // runForEver is configuration → parts → run group → wait.

@@ -28,6 +28,7 @@ type settings struct {
 	interval time.Duration
 	http     string // "" for none
 	tags     tag.Config
+	okExits  []int
 	logLevel slog.Level
 
 	dogstatsd dogstatsd.Config
@@ -47,6 +48,7 @@ var table = command.Settings[settings]{File: "/etc/vitrine/monitor.yaml", Option
 	{Key: "http", Default: []string{"127.0.0.1:9780"}, Help: "/metrics and /healthz on `HOST:PORT`; \"\" for none", Set: command.One(setHTTP)},
 	{Key: "labels_as_tags", Help: "labels that become tags by `JSON`, such as {\"com.example.team\":\"team\"}", Also: "DD_CONTAINER_LABELS_AS_TAGS", Set: command.One(setMappings(func(s *settings) *[]tag.Mapping { return &s.tags.Labels }))},
 	{Key: "env_as_tags", Help: "environment variables that become tags by `JSON`", Also: "DD_CONTAINER_ENV_AS_TAGS", Set: command.One(setMappings(func(s *settings) *[]tag.Mapping { return &s.tags.Env }))},
+	{Key: "ok_exit_codes", Default: []string{"0,143"}, Help: "exit codes of containers that are no failure in the service check docker.exit by `LIST`; SIGTERM gives 143", Set: command.One(setExitCodes)},
 	{Key: "dogstatsd_socket", Default: []string{defaultSocket}, Help: "DogStatsD datagrams on a Unix socket at `PATH`; \"\" for none, and so is the default where its folder cannot be written", Set: command.One(setSocket(func(s *settings) *string { return &s.dogstatsd.Datagram.Path }))},
 	{Key: "dogstatsd_stream_socket", Help: "DogStatsD on a Unix stream socket at `PATH`; \"\" for none", Set: command.One(setSocket(func(s *settings) *string { return &s.dogstatsd.Stream.Path }))},
 	{Key: "dogstatsd_socket_mode", Default: []string{"0722"}, Help: "mode of both sockets by `MODE`; senders need to write", Set: command.One(setMode)},
@@ -104,6 +106,18 @@ func setHTTP(s *settings, v string) error {
 		return fmt.Errorf("%q is no address such as 127.0.0.1:9780", v)
 	}
 	s.http = v
+	return nil
+}
+
+func setExitCodes(s *settings, v string) error {
+	s.okExits = nil
+	for code := range strings.SplitSeq(v, ",") {
+		n, err := strconv.ParseUint(strings.TrimSpace(code), 10, 8)
+		if err != nil {
+			return fmt.Errorf("%q is no list of exit codes such as 0,143", v)
+		}
+		s.okExits = append(s.okExits, int(n))
+	}
 	return nil
 }
 

@@ -9,6 +9,7 @@
 package aggregate
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -45,6 +46,7 @@ type Container struct {
 	docker.Container
 	Tags   *tag.Tags
 	Series []Series // in the order of the table
+	Checks []Check  // what there is to say of its end, its health and its state
 	// Read says that the kernel's counters were read.
 	Read bool
 
@@ -52,6 +54,10 @@ type Container struct {
 	at      time.Time // of Series
 	started string
 	detail  *docker.Detail
+	exit    collect.Exit
+	up      bool // the Engine answers
+	high    []tag.Tag
+	image   string
 	rev     uint64
 	seen    uint64
 }
@@ -63,6 +69,7 @@ type View struct {
 	Up         bool         // the Engine answers
 	Containers []*Container // by name
 	Rest       []Series     // of the host, the Engine and the monitor
+	Checks     []Check      // of the Engine
 	Events     []collect.Event
 }
 
@@ -71,21 +78,27 @@ const keptEvents = 100
 
 // Aggregator keeps the last interval of containers and host.
 type Aggregator struct {
-	tagger *tag.Tagger
-	table  *collect.Table
+	tagger  *tag.Tagger
+	table   *collect.Table
+	okExits []int
 
 	mu      sync.RWMutex
 	view    View
 	byID    map[string]*Container
+	images  map[string]*byImage
+	names   []string // of images, in one update
 	before  []Series // of view.Rest
 	seen    uint64
 	current *Container
 	emit    collect.Emit
 }
 
-// New makes an Aggregator.
-func New(tagger *tag.Tagger) *Aggregator {
-	a := &Aggregator{tagger: tagger, table: collect.NewTable(), byID: map[string]*Container{}}
+// byImage counts containers.
+type byImage struct{ running, stopped int }
+
+// New makes an Aggregator. okExits are the exit codes of containers that are no failure.
+func New(tagger *tag.Tagger, okExits []int) *Aggregator {
+	a := &Aggregator{tagger: tagger, table: collect.NewTable(), okExits: okExits, byID: map[string]*Container{}, images: map[string]*byImage{}}
 	a.emit = func(m *collect.Metric, v float64, l collect.Labels) {
 		a.current.Series = append(a.current.Series, Series{Metric: m, Labels: l, Value: v})
 	}
@@ -123,8 +136,10 @@ func (a *Aggregator) Update(s *collect.Snapshot) {
 	rest := Container{Series: a.before[:0]}
 	a.current = &rest
 	a.table.Rest(s, a.emit)
+	a.perImage()
 	a.before, v.Rest = v.Rest, rest.Series
 	rates(a.before, v.Rest, dt)
+	v.service(s.Engine.Err)
 	v.Events = append(v.Events, s.Events...)
 	if n := len(v.Events) - keptEvents; n > 0 {
 		v.Events = append(v.Events[:0], v.Events[n:]...)
@@ -137,10 +152,21 @@ func (a *Aggregator) container(s *collect.Snapshot, in *collect.Container) *Cont
 		c = &Container{}
 		a.byID[in.ID] = c
 	}
-	if !ok || c.rev != in.Rev || c.detail != in.Detail {
+	news := !ok || c.rev != in.Rev || c.detail != in.Detail
+	if news {
 		c.Tags, c.rev, c.detail = a.tagger.Tags(&in.Container), in.Rev, in.Detail
+		c.high, c.image = c.Tags.At(tag.High), c.Tags.Get("docker_image")
 	}
 	c.seen, c.Container, c.Read = a.seen, in.Container, !in.Read.IsZero()
+	if news || c.exit != in.LastExit || c.up != s.Engine.Up {
+		c.exit, c.up = in.LastExit, s.Engine.Up
+		a.judge(c)
+	}
+	for i := range c.Checks {
+		if c.Checks[i].Name != CheckExit {
+			c.Checks[i].Time = s.Time
+		}
+	}
 	c.before, c.Series = c.Series, c.before[:0]
 	a.current = c
 	a.table.Container(s, in, a.emit)
@@ -153,6 +179,42 @@ func (a *Aggregator) container(s *collect.Snapshot, in *collect.Container) *Cont
 	}
 	c.started, c.at = in.StartedAt, at
 	return c
+}
+
+// perImage emits how many containers each image has. Those of an image that
+// was asked for by its id are in no count, as they have no name to be counted under.
+func (a *Aggregator) perImage() {
+	for _, n := range a.images {
+		*n = byImage{}
+	}
+	for _, c := range a.view.Containers {
+		if c.image == "" {
+			continue
+		}
+		n := a.images[c.image]
+		if n == nil {
+			n = &byImage{}
+			a.images[c.image] = n
+		}
+		if c.Running {
+			n.running++
+		} else {
+			n.stopped++
+		}
+	}
+	a.names = a.names[:0]
+	for name, n := range a.images {
+		if *n == (byImage{}) {
+			delete(a.images, name)
+			continue
+		}
+		a.names = append(a.names, name)
+	}
+	slices.Sort(a.names)
+	for _, name := range a.names {
+		n := a.images[name]
+		a.table.Image(name, n.running, n.stopped, a.emit)
+	}
 }
 
 // rates compares counters with those of the interval before. Series come in the

@@ -51,7 +51,7 @@ func get(a *Aggregator, prom, label string) string {
 // TestRates: from the second collection on; none when a counter goes back, and
 // none across a restart, whatever the counter says.
 func TestRates(t *testing.T) {
-	a := New(tag.New(tag.Config{}))
+	a := New(tag.New(tag.Config{}), nil)
 	for i, tt := range []struct {
 		snapshot *collect.Snapshot
 		want     string
@@ -74,7 +74,7 @@ func TestRates(t *testing.T) {
 
 // TestInterfacesComeAndGo: each keeps its own rate.
 func TestInterfacesComeAndGo(t *testing.T) {
-	a := New(tag.New(tag.Config{}))
+	a := New(tag.New(tag.Config{}), nil)
 	a.Update(snapshot(0, 10, "1", "eth0", "eth1"))
 	a.Update(snapshot(10*time.Second, 20, "1", "eth1", "eth2"))
 	for name, want := range map[string]string{"eth0": "absent", "eth1": "2000 100", "eth2": "2000"} {
@@ -85,7 +85,7 @@ func TestInterfacesComeAndGo(t *testing.T) {
 }
 
 func TestConverted(t *testing.T) {
-	a := New(tag.New(tag.Config{}))
+	a := New(tag.New(tag.Config{}), nil)
 	a.Update(snapshot(0, 10, "1"))
 	a.Update(snapshot(10*time.Second, 15, "1"))
 	a.Look(func(v *View) {
@@ -111,7 +111,7 @@ func TestConverted(t *testing.T) {
 
 // TestGone: a removed container leaves no series, and the last events stay.
 func TestGone(t *testing.T) {
-	a := New(tag.New(tag.Config{}))
+	a := New(tag.New(tag.Config{}), nil)
 	a.Update(snapshot(0, 10, "1"))
 	for i := range keptEvents + 5 {
 		a.Update(&collect.Snapshot{Time: began.Add(time.Duration(i+1) * time.Second), Events: []collect.Event{{Kills: uint64(i)}}})
@@ -125,7 +125,7 @@ func TestGone(t *testing.T) {
 
 // TestTagsFollow the container, and are not made anew each time.
 func TestTagsFollow(t *testing.T) {
-	a := New(tag.New(tag.Config{}))
+	a := New(tag.New(tag.Config{}), nil)
 	s := snapshot(0, 1, "1")
 	a.Update(s)
 	var first *tag.Tags
@@ -148,7 +148,7 @@ func TestTagsFollow(t *testing.T) {
 // TestSteadyStateAllocatesNothing for each container.
 func TestSteadyStateAllocatesNothing(t *testing.T) {
 	allocs := func(n int) float64 {
-		a := New(tag.New(tag.Config{}))
+		a := New(tag.New(tag.Config{}), nil)
 		s := snapshot(0, 1, "2026-01-02T03:04:05.123456789Z", "eth0")
 		for i := range n {
 			c := *s.Containers[0]
@@ -161,5 +161,29 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 	}
 	if few, many := allocs(1), allocs(50); many > few {
 		t.Errorf("%v allocations with few containers, %v with many", few, many)
+	}
+}
+
+// TestImages: containers are counted by the name of their image, while there are any.
+func TestImages(t *testing.T) {
+	a := New(tag.New(tag.Config{}), nil)
+	s := snapshot(0, 1, "1")
+	other := *s.Containers[0]
+	other.ID, other.Running = "f00d", false
+	nameless := *s.Containers[0]
+	nameless.ID, nameless.Image = "beef", "sha256:beef"
+	s.Containers[0].Image, other.Image = "web:1", "web:1"
+	s.Containers = append(s.Containers, &other, &nameless)
+	a.Update(s)
+	if r, stopped := get(a, "docker_image_containers_running", "web:1"), get(a, "docker_image_containers_stopped", "web:1"); r != "1" || stopped != "1" {
+		t.Errorf("%s run, %s are stopped", r, stopped)
+	}
+	if got := get(a, "docker_image_containers_running", ""); got != "absent" {
+		t.Errorf("an image without a name has %s", got)
+	}
+	s.Containers = nil
+	a.Update(s)
+	if got := get(a, "docker_image_containers_running", "web:1"); got != "absent" {
+		t.Errorf("%s run of an image that nobody uses", got)
 	}
 }

@@ -37,6 +37,7 @@ type Inventory interface {
 	Lookup(ref string) (docker.Container, bool)
 	OnEvent(f func(docker.Event))
 	Ready() bool
+	Err() error // why it is not ready
 }
 
 // Config of a Collector.
@@ -272,7 +273,7 @@ func (c *Collector) engine(now time.Time) {
 		c.cfg.Log.Warn("the engine is gone; known containers are read on")
 	}
 	c.wasUp = up
-	e.Up, e.Counts = up, c.counts
+	e.Up, e.Err, e.Counts = up, c.cfg.Inventory.Err(), c.counts
 }
 
 // match brings known in line with the inventory.

@@ -233,12 +233,46 @@ func TestRestarted(t *testing.T) {
 	}
 	w.run("web", 101, "bridge")
 	s = w.collect(c)
+	if exit := find(t, s, "web").LastExit; exit.Code != 3 || exit.At.IsZero() {
+		t.Errorf("its end is forgotten when it runs again: %+v", exit)
+	}
 	if web := find(t, s, "web"); web.Read.IsZero() || len(s.Events) != 0 {
 		t.Errorf("read at %v, events %+v", web.Read, s.Events)
 	}
 	delete(w.containers, id("web"))
 	if s = w.collect(c); len(s.Containers) != 0 {
 		t.Errorf("a removed container is still there: %+v", s.Containers)
+	}
+}
+
+// TestLastExit: of containers that ended before the monitor started, or while
+// events were lost, an inspect tells; of one that runs again, its event.
+func TestLastExit(t *testing.T) {
+	w := newWorld(t)
+	for _, name := range []string{"before", "loops"} {
+		w.run(name, 100, "bridge")
+		w.end(name, 4, false)
+	}
+	w.containers[id("loops")].Detail.State = "restarting"
+	w.run("new", 101, "bridge")
+	w.containers[id("created")] = docker.Container{ID: id("created"), Name: "created", Detail: &docker.Detail{State: "created", ExitCode: 127}}
+	c := w.collector()
+	s := w.collect(c)
+	for name, want := range map[string]int{"before": 4, "loops": 4, "new": -1, "created": -1} {
+		exit := find(t, s, name).LastExit
+		if known := !exit.At.IsZero(); known != (want >= 0) || known && exit.Code != want {
+			t.Errorf("%s: %+v, want exit code %d", name, exit, want)
+		}
+	}
+	w.end("new", 5, false)
+	if exit := find(t, w.collect(c), "new").LastExit; exit.Code != 5 {
+		t.Errorf("without an event: %+v", exit)
+	}
+	w.run("before", 102, "bridge")
+	w.event("start", "before", 0)
+	w.event("die", "before", 6)
+	if exit := find(t, w.collect(c), "before").LastExit; exit.Code != 6 {
+		t.Errorf("ended, and started again between two collections: %+v", exit)
 	}
 }
 
@@ -260,7 +294,9 @@ func TestRun(t *testing.T) {
 	w := newWorld(t)
 	w.run("web", 100, "bridge")
 	c := w.collector()
-	c.cfg.Counts = func(context.Context) (docker.Counts, error) { return docker.Counts{Images: 3}, nil }
+	c.cfg.Counts = func(context.Context) (docker.Counts, error) {
+		return docker.Counts{Images: make([]docker.Image, 3)}, nil
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	n := 0
 	err := c.Run(ctx, time.Millisecond, func(s *Snapshot) {

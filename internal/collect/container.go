@@ -38,8 +38,22 @@ func (c *Collector) update(t *tracked, in *docker.Container) {
 	if in.StartedAt != t.StartedAt {
 		t.begin()
 	}
+	news := in.Detail != t.Detail
 	t.Container.Container = *in
+	if exit, ok := exitOf(in); ok && news {
+		t.LastExit = exit
+	}
 	c.settleByInspect(t)
+}
+
+// exitOf is the end that an inspect tells of; false while the container runs.
+func exitOf(c *docker.Container) (Exit, bool) {
+	d := c.Detail
+	if c.Running || d == nil || d.State != "exited" && d.State != "dead" && d.State != "restarting" {
+		return Exit{}, false
+	}
+	at, err := time.Parse(time.RFC3339Nano, d.FinishedAt)
+	return Exit{at, d.ExitCode}, err == nil
 }
 
 // begin starts a new running life, whose counters begin at zero.

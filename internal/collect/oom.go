@@ -222,6 +222,7 @@ func (t *tracked) accounted(now, event time.Time) bool {
 func (c *Collector) die(t *tracked, e docker.Event) {
 	code := exitCode(e.Attributes["exitCode"])
 	t.Exits++
+	t.LastExit = Exit{e.Time, code}
 	c.queue = append(c.queue, Event{Time: e.Time, Name: EventExit, ContainerID: t.ID, ContainerName: t.Name, ExitCode: code})
 	for i := range t.oom.deaths {
 		if d := &t.oom.deaths[i]; !d.event && !d.at.After(e.Time) {

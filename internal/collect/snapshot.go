@@ -27,6 +27,7 @@ type Snapshot struct {
 // Engine is what is known of the Docker Engine.
 type Engine struct {
 	Up     bool   // its list and its events can be had
+	Err    error  // why not, if that is known
 	Gaps   uint64 // how often they were lost since the start
 	Counts *docker.Counts
 }
@@ -48,9 +49,17 @@ type Container struct {
 	// grow as it did in the last minutes; 0: it does not grow, or has no limit.
 	Headroom time.Duration
 	Exits    uint64 // ends seen since the monitor started
+	LastExit Exit   // zero before the first one that is known
 	// Throttled is the part of the scheduler periods since the last reading in
 	// which it was throttled, 0 to 1; negative if there was no period, or no last reading.
 	Throttled float64
+}
+
+// Exit is an end of a container's processes. The Engine forgets it when the
+// container is started again; it is remembered here.
+type Exit struct {
+	At   time.Time // by the Engine's clock
+	Code int
 }
 
 // Kills are processes that the OOM killer killed, since the monitor first saw

@@ -11,17 +11,20 @@ import (
 
 // Table is every metric that there is, and how it is read from a snapshot.
 type Table struct {
-	scalars  []row
-	kills    Metric
-	network  []perInterface // of containers
-	host     []perInterface
-	io       []perDevice
-	pressure [2]Metric // some, full
-	engine   []ofEngine
-	own      []ofSnapshot
-	errors   Metric
-	hostOOM  Metric
-	ids      map[procfs.Device]string // devices without a name
+	scalars   []row
+	kills     Metric
+	network   []perInterface // of containers
+	host      []perInterface
+	io        []perDevice
+	pressure  [2]Metric // some, full
+	engine    []ofEngine
+	perImage  [2]Metric // containers that run, and that do not
+	own       []ofSnapshot
+	errors    Metric
+	hostOOM   Metric
+	volumes   Metric
+	imageSize Metric
+	ids       map[procfs.Device]string // devices without a name
 }
 
 type perInterface struct {
@@ -67,16 +70,20 @@ func NewTable() *Table {
 			stall("full", "Time in which all tasks that could have run waited for the resource."),
 		},
 		engine: []ofEngine{
-			{engineMetric("docker_images", "docker.images.available", "Images.", "GET /images/json"), func(n *docker.Counts) int { return n.Images }},
-			{engineMetric("docker_volumes", "docker.volume.count", "Volumes.", "GET /volumes"), func(n *docker.Counts) int { return n.Volumes }},
-			{engineMetric("docker_volumes_dangling", "docker.volume.dangling", "Volumes that no container uses.", "GET /volumes"), func(n *docker.Counts) int { return n.Dangling }},
+			{engineMetric("docker_images", "docker.images.available", "Images: those with a name, and those without that are no mere layers of others.", "GET /images/json"), func(n *docker.Counts) int { return len(n.Images) }},
 			{engineMetric("docker_networks", "docker.networks", "Networks.", "GET /networks"), func(n *docker.Counts) int { return n.Networks }},
 		},
+		volumes:   engineMetric("docker_volumes", "docker.volume.count", "Volumes: attached to some container, which need not run, or dangling.", "GET /volumes", "volume_state"),
+		imageSize: engineMetric("docker_image_size_bytes", "docker.image.size", "Size of an image; layers that images share count in each.", "GET /images/json, Size", "docker_image"),
+		perImage: [2]Metric{
+			{"docker_image_containers_running", "docker.containers.running", Gauge, "containers", 1, []string{"docker_image"}, "Containers of an image that run.", "the inventory"},
+			{"docker_image_containers_stopped", "docker.containers.stopped", Gauge, "containers", 1, []string{"docker_image"}, "Containers of an image that do not run.", "the inventory"},
+		},
 		own: []ofSnapshot{
-			{Metric{"docker_up", "docker.service_up", Gauge, "", 1, nil, "1 while the Engine's list and events can be had.", "the inventory"}, func(s *Snapshot) float64 { return truth(s.Engine.Up) }},
+			{Metric{"docker_up", "", Gauge, "", 1, nil, "1 while the Engine's list and events can be had; the service check docker.service_up says why not.", "the inventory"}, func(s *Snapshot) float64 { return truth(s.Engine.Up) }},
 			{Metric{"docker_gaps_total", "", Counter, "gaps", 1, nil, "Times that the Engine's events were lost; what happened meanwhile is known only as far as the kernel's counters tell.", "the inventory"}, func(s *Snapshot) float64 { return float64(s.Engine.Gaps) }},
-			{Metric{"docker_containers_running", "docker.containers.running", Gauge, "containers", 1, nil, "Containers that run.", "the inventory"}, func(s *Snapshot) float64 { return float64(s.count(true)) }},
-			{Metric{"docker_containers_stopped", "docker.containers.stopped", Gauge, "containers", 1, nil, "Containers that do not run.", "the inventory"}, func(s *Snapshot) float64 { return float64(s.count(false)) }},
+			{Metric{"docker_containers_running", "docker.containers.running.total", Gauge, "containers", 1, nil, "Containers that run.", "the inventory"}, func(s *Snapshot) float64 { return float64(s.count(true)) }},
+			{Metric{"docker_containers_stopped", "docker.containers.stopped.total", Gauge, "containers", 1, nil, "Containers that do not run.", "the inventory"}, func(s *Snapshot) float64 { return float64(s.count(false)) }},
 			{Metric{"monitor_collection_duration_seconds", "", Gauge, "seconds", 1, nil, "What the last collection took.", "the monitor"}, func(s *Snapshot) float64 { return s.Took.Seconds() }},
 			{Metric{"monitor_collection_timestamp_seconds", "", Gauge, "seconds", 1, nil, "When the last collection was, in seconds since 1970.", "the monitor"}, func(s *Snapshot) float64 { return float64(s.Time.UnixMilli()) / 1000 }},
 		},
@@ -127,8 +134,8 @@ func stall(kind, help string) Metric {
 	}
 }
 
-func engineMetric(prom, name, help, source string) Metric {
-	return Metric{Prom: prom, Name: name, Kind: Gauge, Scale: 1, Help: help, Source: source}
+func engineMetric(prom, name, help, source string, labels ...string) Metric {
+	return Metric{Prom: prom, Name: name, Kind: Gauge, Scale: 1, Labels: labels, Help: help, Source: source}
 }
 
 // Containers are the metrics that each container has, which all bear its name.
@@ -156,6 +163,7 @@ func (t *Table) Others() []*Metric {
 	for i := range t.engine {
 		out = append(out, &t.engine[i].Metric)
 	}
+	out = append(out, &t.volumes, &t.imageSize, &t.perImage[0], &t.perImage[1])
 	for i := range t.own {
 		out = append(out, &t.own[i].Metric)
 	}
@@ -225,9 +233,16 @@ func (t *Table) Rest(s *Snapshot, emit Emit) {
 	if s.OOMKills.Set {
 		emit(&t.hostOOM, float64(s.OOMKills.N), Labels{})
 	}
-	if s.Engine.Counts != nil {
+	if n := s.Engine.Counts; n != nil {
 		for i := range t.engine {
-			emit(&t.engine[i].Metric, float64(t.engine[i].read(s.Engine.Counts)), Labels{})
+			emit(&t.engine[i].Metric, float64(t.engine[i].read(n)), Labels{})
+		}
+		emit(&t.volumes, float64(n.Volumes-n.Dangling), Labels{"attached"})
+		emit(&t.volumes, float64(n.Dangling), Labels{"dangling"})
+		for i := range n.Images {
+			for _, name := range n.Images[i].Names {
+				emit(&t.imageSize, float64(n.Images[i].Size), Labels{name})
+			}
 		}
 	}
 	for i := range t.own {
@@ -236,6 +251,12 @@ func (t *Table) Rest(s *Snapshot, emit Emit) {
 	for i, n := range s.Errors {
 		emit(&t.errors, float64(n), Labels{Source(i).String()})
 	}
+}
+
+// Image emits how many containers of an image run, and do not.
+func (t *Table) Image(name string, running, stopped int, emit Emit) {
+	emit(&t.perImage[0], float64(running), Labels{name})
+	emit(&t.perImage[1], float64(stopped), Labels{name})
 }
 
 func (s *Snapshot) count(running bool) int {

@@ -2,6 +2,7 @@ package collect
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -37,6 +38,13 @@ func (w *world) Append(list []docker.Container) []docker.Container {
 func (w *world) Lookup(id string) (docker.Container, bool) { c, ok := w.containers[id]; return c, ok }
 func (w *world) OnEvent(f func(docker.Event))              { w.onEvent = f }
 func (w *world) Ready() bool                               { return !w.down }
+
+func (w *world) Err() error {
+	if w.down {
+		return errors.New("403 Forbidden")
+	}
+	return nil
+}
 
 const self = 77
 

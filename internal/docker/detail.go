@@ -50,16 +50,23 @@ func (in *inspected) detail() *Detail {
 
 // Counts are how many objects the engine has besides containers.
 type Counts struct {
-	Images   int // those with a name, and those without that are no mere layers
+	Images   []Image // those with a name, and those without that are no mere layers
 	Volumes  int
 	Dangling int // volumes that no container uses
 	Networks int
 }
 
+// Image is an image that the engine has.
+type Image struct {
+	Names []string `json:"RepoTags"` // with tags, such as "busybox:1"
+	Size  int64    // in bytes, with the layers that it shares with others
+}
+
 // Counts asks four questions: GET /images/json, /volumes, /volumes of those that
 // no container uses, and /networks.
 func (c *Client) Counts(ctx context.Context) (Counts, error) {
-	var images, networks []struct{}
+	var images []Image
+	var networks []struct{}
 	var volumes, dangling struct{ Volumes []struct{} }
 	if err := c.json(ctx, "/images/json", nil, &images); err != nil {
 		return Counts{}, err
@@ -73,5 +80,8 @@ func (c *Client) Counts(ctx context.Context) (Counts, error) {
 	if err := c.json(ctx, "/networks", nil, &networks); err != nil {
 		return Counts{}, err
 	}
-	return Counts{len(images), len(volumes.Volumes), len(dangling.Volumes), len(networks)}, nil
+	for i := range images { // older engines say so of images without a name
+		images[i].Names = slices.DeleteFunc(images[i].Names, func(name string) bool { return name == "<none>:<none>" })
+	}
+	return Counts{images, len(volumes.Volumes), len(dangling.Volumes), len(networks)}, nil
 }

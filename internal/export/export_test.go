@@ -60,14 +60,14 @@ func full(at time.Time, n uint64) *collect.Snapshot {
 	}
 	dead := &collect.Container{
 		Container: docker.Container{ID: strings.Repeat("d", 64), Name: "dead\x1b[2J", Image: "busybox", Detail: &docker.Detail{State: "exited", ExitCode: 137}},
-		Kills:     collect.Kills{Fatal: 1}, Throttled: -1,
+		Kills:     collect.Kills{Fatal: 1}, Throttled: -1, LastExit: collect.Exit{At: at, Code: 137},
 	}
 	double := &collect.Container{Container: docker.Container{ID: strings.Repeat("e", 64), Name: "web"}, Throttled: -1}
 	return &collect.Snapshot{
 		Time: at, Took: 3 * time.Millisecond, Mode: cgroup.Hybrid, CPUs: 2,
 		Host:       []collect.Interface{{Interface: procfs.Interface{Name: "enp0s3", Rx: procfs.Traffic{Bytes: 5}}}},
 		OOMKills:   set(7),
-		Engine:     collect.Engine{Up: true, Counts: &docker.Counts{Images: 1, Volumes: 2, Dangling: 1, Networks: 3}},
+		Engine:     collect.Engine{Up: true, Counts: &docker.Counts{Images: []docker.Image{{Names: []string{"shop/web:1"}, Size: 4096}}, Volumes: 2, Dangling: 1, Networks: 3}},
 		Containers: []*collect.Container{dead, web, double},
 		Events: []collect.Event{
 			{Time: at, Name: collect.EventOOMKill, ContainerName: "web", ContainerID: web.ID, PID1Alive: true, Kills: 1},
@@ -78,7 +78,7 @@ func full(at time.Time, n uint64) *collect.Snapshot {
 }
 
 func filled() *aggregate.Aggregator {
-	a := aggregate.New(tag.New(tag.Config{}))
+	a := aggregate.New(tag.New(tag.Config{}), nil)
 	at := time.Date(2026, 1, 2, 4, 0, 0, 0, time.UTC)
 	a.Update(full(at, 1))
 	a.Update(full(at.Add(10*time.Second), 2))
@@ -122,6 +122,13 @@ func TestPage(t *testing.T) {
 		`docker_container_running{container_name="web"} 1`,
 		`host_net_receive_bytes_total{interface="enp0s3"} 5`,
 		`docker_images 1`,
+		`docker_image_size_bytes{docker_image="shop/web:1"} 4096`,
+		`docker_image_containers_running{docker_image="shop/web:1"} 1`,
+		`docker_volumes{volume_state="dangling"} 1`,
+		`docker_service_check_status{check="docker.service_up"} 0`,
+		"docker_service_check_status{check=\"docker.exit\",container_name=\"dead\x1b[2J\"} 2",
+		`docker_service_check_status{check="docker.container_health",container_name="web"} 2`,
+		`docker_service_check_status{check="docker.container_state",container_name="web"} 0`,
 		`go_goroutines `,
 	} {
 		if !strings.Contains(body, "\n"+want) {
@@ -165,7 +172,7 @@ func TestOpenMetrics(t *testing.T) {
 
 // TestEmptyPage: before the first collection there is only our own process.
 func TestEmptyPage(t *testing.T) {
-	body, _ := scrape(t, aggregate.New(tag.New(tag.Config{})), "")
+	body, _ := scrape(t, aggregate.New(tag.New(tag.Config{}), nil), "")
 	if strings.Contains(body, "docker_") || !strings.Contains(body, "go_goroutines") {
 		t.Errorf("%s", body)
 	}
@@ -242,6 +249,15 @@ func TestJSON(t *testing.T) {
 	}
 	if !found || web.State != "running" || web.Health != "unhealthy" {
 		t.Errorf("web is %+v", web)
+	}
+	for i, want := range []jsonCheck{
+		{Check: "docker.service_up", Status: "ok", Time: doc.Time},
+		{Check: "docker.exit", Status: "critical", Value: 2, Message: "Container dead\x1b[2J exited with 137", Time: doc.Time},
+		{Check: "docker.container_health", Status: "critical", Value: 2, Message: "unhealthy", Time: doc.Time},
+	} {
+		if got := [][]jsonCheck{doc.Checks, doc.Containers[0].Checks, web.Checks}[i]; len(got) == 0 || got[0] != want {
+			t.Errorf("checks %+v, want %+v", got, want)
+		}
 	}
 	if e := doc.Events[0]; e.PID1Alive == nil || !*e.PID1Alive || e.ExitCode != nil {
 		t.Errorf("event %+v", e)
@@ -334,7 +350,8 @@ const docsHead = `# Metrics
 
 Every metric has two names: Prometheus's (` + "`/metrics`" + `: base units, cumulative counters) and the one that Datadog's agent
 uses, where a counter is a rate over the last interval, in the unit in parentheses. A value that could not be read, or
-does not apply, is absent: never zero, and never the last one. Counters begin again when their container does.
+does not apply, is absent: never zero, and never the last one. Counters begin again when their container does. What the
+Engine says (running, restarts, health, tags) is as of its last word while ` + "`docker_up`" + ` is 0; what the kernel says is read on.
 
 "v1" and "v2" are cgroup versions; hybrid hosts have v1's files, and pressure from the unified tree. Where a name or a
 meaning differs from Datadog's agent, docs/rationale.md says why.
@@ -342,6 +359,26 @@ meaning differs from Datadog's agent, docs/rationale.md says why.
 
 const docsTail = `
 The monitor's own process has the usual ` + "`process_*` and `go_*`" + ` metrics.
+
+## Service checks
+
+| check | ok | warning | critical | unknown | absent |
+|---|---|---|---|---|---|
+| ` + "`docker.service_up`" + ` | the Engine's list and events can be had | – | they cannot, and the message says why: the Engine, the gateway or a permission is gone | – | – |
+| ` + "`docker.exit`" + ` | the last end was with 0 or 143 (` + "`--ok-exit-codes`" + `) | – | with any other | – | before the first end that is known |
+| ` + "`docker.container_health`" + ` | healthy | – | unhealthy | starting; paused; or the Engine does not answer | without a health check, and while it does not run |
+| ` + "`docker.container_state`" + ` | running | paused, or restarting: it has ended, and waits for its restart policy | dead: the Engine could not remove it | the Engine does not answer | before its first start, and after an end that is meant to last |
+
+` + "`docker_service_check_status{check, container_name}`" + ` is 0 for ok, 1 for warning, 2 for critical, 3 for unknown; ` + "`monitor once --json`" + `
+has the message and the time too. The first three are those of Datadog's docker check.
+
+A container that was started again keeps the ` + "`docker.exit`" + ` of its last end until the next one, as in Datadog: a crash that
+a restart policy mends is one. For those that are down now:
+` + "`docker_service_check_status{check=\"docker.exit\"} == 2 unless on (container_name) docker_container_running == 1`" + `.
+The Engine forgets an exit code when it starts the container again: of an end that the monitor did not see
+(it was started later, or in a gap) there is then no check, or that of the end before. A removed container has no checks; how one with
+` + "`--rm`" + ` ended is an event alone. A restart loop is ` + "`docker.exit`" + ` critical, ` + "`docker.container_state`" + ` warning between two lives, and
+a growing ` + "`docker_container_restarts_total`" + `.
 
 ## Events
 

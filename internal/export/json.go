@@ -16,6 +16,7 @@ type document struct {
 	Cgroups    string          `json:"cgroups"`
 	EngineUp   bool            `json:"engine_up"`
 	Containers []jsonContainer `json:"containers"`
+	Checks     []jsonCheck     `json:"checks"`
 	Series     []jsonSeries    `json:"series"`
 	Events     []jsonEvent     `json:"events"`
 }
@@ -27,7 +28,18 @@ type jsonContainer struct {
 	State  string       `json:"state"`
 	Health string       `json:"health,omitempty"`
 	Tags   []string     `json:"tags"`
+	Checks []jsonCheck  `json:"checks"`
 	Series []jsonSeries `json:"series"`
+}
+
+// jsonCheck has its status as a word and as the number that Prometheus shows.
+// Its tags are its container's.
+type jsonCheck struct {
+	Check   string    `json:"check"`
+	Status  string    `json:"status"`
+	Value   int       `json:"value"`
+	Message string    `json:"message,omitempty"`
+	Time    time.Time `json:"time"`
 }
 
 // jsonSeries has both names of a metric: value is the one's, of the first name;
@@ -55,10 +67,10 @@ type jsonEvent struct {
 func JSON(w io.Writer, v *aggregate.View) error {
 	doc := document{
 		Time: v.Time, Cgroups: string(v.Mode), EngineUp: v.Up,
-		Containers: []jsonContainer{}, Series: list(v.Rest), Events: []jsonEvent{},
+		Containers: []jsonContainer{}, Checks: statuses(v.Checks), Series: list(v.Rest), Events: []jsonEvent{},
 	}
 	for _, c := range v.Containers {
-		out := jsonContainer{Name: c.Name, ID: c.ID, Image: c.Image, Tags: []string{}, Series: list(c.Series)}
+		out := jsonContainer{Name: c.Name, ID: c.ID, Image: c.Image, Tags: []string{}, Checks: statuses(c.Checks), Series: list(c.Series)}
 		if c.Detail != nil {
 			out.State, out.Health = c.Detail.State, c.Detail.Health
 		}
@@ -84,6 +96,14 @@ func JSON(w io.Writer, v *aggregate.View) error {
 		return fmt.Errorf("write JSON: %w", err)
 	}
 	return nil
+}
+
+func statuses(checks []aggregate.Check) []jsonCheck {
+	out := make([]jsonCheck, len(checks))
+	for i, c := range checks {
+		out[i] = jsonCheck{Check: c.Name, Status: c.Status.String(), Value: int(c.Status), Message: c.Message, Time: c.Time}
+	}
+	return out
 }
 
 func list(series []aggregate.Series) []jsonSeries {

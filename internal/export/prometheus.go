@@ -62,7 +62,7 @@ func Metrics(a *aggregate.Aggregator, d *DogStatsD, self prometheus.Gatherer) ht
 			for _, m := range append(a.Table().Containers(), a.Table().Others()...) {
 				taken[m.Prom], taken[strings.TrimSuffix(m.Prom, "_total")] = true, true
 			}
-			taken[infoName], taken[strings.TrimSuffix(infoName, "_info")] = true, true
+			taken[statusName], taken[infoName], taken[strings.TrimSuffix(infoName, "_info")] = true, true, true
 			p.dogstatsd(d, names, taken)
 		}
 		if open {
@@ -106,6 +106,29 @@ func (p *page) view(v *aggregate.View, t *collect.Table) {
 	for _, m := range t.Others() {
 		begun := false
 		p.family(m, v.Rest, "", &begun)
+	}
+	p.heading(statusName, "gauge", statusHelp)
+	p.statuses(v.Checks, "")
+	for _, c := range named {
+		p.statuses(c.Checks, c.Name)
+	}
+}
+
+// statusName is the metric that has the service checks.
+const (
+	statusName = "docker_service_check_status"
+	statusHelp = "Status of a service check: 0 ok, 1 warning, 2 critical, 3 unknown."
+)
+
+func (p *page) statuses(checks []aggregate.Check, container string) {
+	for i := range checks {
+		p.b = append(p.b, statusName...)
+		sep := byte('{')
+		p.label(&sep, "check", checks[i].Name)
+		if container != "" {
+			p.label(&sep, "container_name", container)
+		}
+		p.value(sep, float64(checks[i].Status))
 	}
 }
 

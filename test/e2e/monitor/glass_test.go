@@ -170,12 +170,16 @@ func (r *rig) health() {
 	}
 	r.until(container("docker_container_healthy", "well"), is(1))
 	r.until(container("docker_container_healthy", "ill"), is(0))
+	r.until(status("docker.container_health", "well"), is(0))
+	r.until(status("docker.container_health", "ill"), is(2))
 }
 
 func (r *rig) counts() {
 	r.until("docker_images", is(2))
-	r.until("docker_volumes", is(1))
-	r.until("docker_volumes_dangling", is(1))
+	r.until(`docker_volumes{volume_state="attached"}`, is(0))
+	r.until(`docker_volumes{volume_state="dangling"}`, is(1))
+	r.until(`docker_image_size_bytes{docker_image="bb:1"}`, above(1<<20))
+	r.until(`docker_image_containers_running{docker_image="vitrine/monitor:latest"}`, is(1))
 	r.until("docker_networks", atLeast(3)) // bridge, host, none
 	for _, source := range []string{"cgroup", "engine", "events", "network", "proc"} {
 		if v, ok := r.value(fmt.Sprintf("monitor_collection_errors_total{source=%q}", source)); !ok || v != 0 {

@@ -128,6 +128,11 @@ func container(metric, name string, labels ...string) string {
 	return fmt.Sprintf(`%s{%s}`, metric, strings.Join(append([]string{`container_name="` + name + `"`}, labels...), ","))
 }
 
+// status is the series of a service check of a container.
+func status(check, name string) string {
+	return fmt.Sprintf(`docker_service_check_status{check=%q,container_name=%q}`, check, name)
+}
+
 func TestMonitor(t *testing.T) {
 	e := engine.Start(t, engine.Options{})
 	if err := e.ImportBusybox(); err != nil {
