@@ -70,7 +70,7 @@ func build(s *settings, log *slog.Logger) (*parts, error) {
 	inventory := docker.NewInventory(client, log)
 	inventory.KeepDetails()
 	collector, err := collect.New(collect.Config{
-		Proc: s.proc, Cgroup: s.cgroup, Inventory: inventory, Counts: client.Counts, Log: log,
+		Proc: s.proc, Cgroup: s.cgroup, Inventory: inventory, Counts: client.Counts, Log: log, Kmsg: s.kmsg,
 	})
 	if err != nil {
 		return nil, err

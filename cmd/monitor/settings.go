@@ -25,6 +25,7 @@ type settings struct {
 	docker   string // path of a Unix socket
 	proc     string
 	cgroup   string
+	kmsg     string // "" for none
 	interval time.Duration
 	http     string // "" for none
 	tags     tag.Config
@@ -44,6 +45,7 @@ var table = command.Settings[settings]{File: "/etc/vitrine/monitor.yaml", Option
 	{Key: "docker", Default: []string{"unix:///run/vitrine/docker/docker.sock"}, Help: "the gateway's socket by `ADDR`, or any socket of the Engine API", Set: command.One(setDocker)},
 	{Key: "proc", Default: []string{"/proc"}, Help: "the host's processes by `DIR`; in a container with pid=host its own /proc has them", Set: command.One(setFolder(func(s *settings) *string { return &s.proc }))},
 	{Key: "cgroup", Default: []string{"/sys/fs/cgroup"}, Help: "the host's cgroups by `DIR`", Set: command.One(setFolder(func(s *settings) *string { return &s.cgroup }))},
+	{Key: "kmsg", Default: []string{"/dev/kmsg"}, Help: "the kernel's log by `PATH`, which names the victims of the OOM killer where it may be read; \"\" for none", Set: command.One(setKmsg)},
 	{Key: "interval", Default: []string{"10s"}, Help: "time between two collections by `DURATION`", Set: command.One(setDuration(func(s *settings) *time.Duration { return &s.interval }))},
 	{Key: "http", Default: []string{"127.0.0.1:9780"}, Help: "/metrics and /healthz on `HOST:PORT`; \"\" for none", Set: command.One(setHTTP)},
 	{Key: "labels_as_tags", Help: "labels that become tags by `JSON`, such as {\"com.example.team\":\"team\"}", Also: "DD_CONTAINER_LABELS_AS_TAGS", Set: command.One(setMappings(func(s *settings) *[]tag.Mapping { return &s.tags.Labels }))},
@@ -88,6 +90,14 @@ func setFolder(field func(*settings) *string) func(*settings, string) error {
 		*field(s) = v
 		return nil
 	}
+}
+
+func setKmsg(s *settings, v string) error {
+	if v != "" && !filepath.IsAbs(v) {
+		return fmt.Errorf("%q is no absolute path", v)
+	}
+	s.kmsg = v
+	return nil
 }
 
 func setDuration(field func(*settings) *time.Duration) func(*settings, string) error {

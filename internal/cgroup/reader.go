@@ -14,6 +14,9 @@ import (
 type Reader struct {
 	// Skipped are the controllers that have no numbers here, each with its reason.
 	Skipped []error
+	// Memory is the path of the cgroup that counts its memory, from the root of what is
+	// mounted; "" if there is none.
+	Memory string
 
 	host   *Host
 	files  []opened
@@ -66,7 +69,7 @@ func (r *Reader) add(controller, id string, m Membership) error {
 		}
 		r.addFiles(dir, filesV1(controller))
 		if controller == "memory" {
-			r.nested = newNested(dir)
+			r.nested, r.Memory = newNested(dir), strings.TrimPrefix(dir, mount)
 		}
 		return nil
 	case r.host.v2 == "":
@@ -79,6 +82,9 @@ func (r *Reader) add(controller, id string, m Membership) error {
 		return err
 	}
 	r.addFiles(dir, filesV2(controller))
+	if controller == "memory" {
+		r.Memory = strings.TrimPrefix(dir, r.host.v2)
+	}
 	return controllerOn(dir, controller)
 }
 

@@ -28,6 +28,7 @@ import (
 
 	"vitrine/internal/cgroup"
 	"vitrine/internal/docker"
+	"vitrine/internal/kmsg"
 	"vitrine/internal/procfs"
 )
 
@@ -48,7 +49,8 @@ type Config struct {
 	// Counts asks the Engine how many images, volumes and networks it has; nil: it is not asked.
 	Counts   func(context.Context) (docker.Counts, error)
 	Log      *slog.Logger
-	MaxFiles int // of cgroups, kept open; 0: by RLIMIT_NOFILE
+	MaxFiles int    // of cgroups, kept open; 0: by RLIMIT_NOFILE
+	Kmsg     string // the kernel's log, to name the victims of OOM kills where it may be read; "": it is not
 }
 
 // Collector collects. Its methods may be called from several goroutines.
@@ -60,7 +62,8 @@ type Collector struct {
 	hostNet procfs.File
 	hostKey string // of the host's network namespace
 	events  chan docker.Event
-	lost    atomic.Uint64 // events for which there was no room
+	lost    atomic.Uint64                 // events for which there was no room
+	victims func() ([]kmsg.Victim, error) // of the OOM killer since it was last asked; nil: nobody says
 
 	mu      sync.Mutex
 	round   uint64 // collections so far
@@ -79,7 +82,7 @@ type Collector struct {
 	said    map[string]bool
 	host    hostKills
 	blind   int // collections in a row in which no container's processes could be seen
-	failing struct{ counts, cpus, devices, net, kills, blind string }
+	failing struct{ counts, cpus, devices, net, kills, blind, log string }
 }
 
 // New looks at the host, and hooks itself to the inventory, whose Run must not
@@ -105,6 +108,7 @@ func New(cfg Config) (*Collector, error) {
 	if link, err := proc.Namespace(1, "net"); err == nil {
 		c.hostKey = link
 	}
+	c.openLog()
 	cfg.Inventory.OnEvent(func(e docker.Event) {
 		select {
 		case c.events <- e:
@@ -224,6 +228,7 @@ func (c *Collector) Collect(now time.Time) *Snapshot {
 		}
 	}
 	c.checkSight()
+	c.readLog()
 	c.assignNetworks()
 	for _, t := range c.known {
 		c.read(t, now)

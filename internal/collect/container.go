@@ -18,6 +18,7 @@ type tracked struct {
 	round   uint64         // the last collection at which the inventory held it
 	event   time.Time      // when an event last told of it
 	reader  *cgroup.Reader // nil while it does not run, or could not be found yet
+	memory  string         // the cgroup that counts its memory in this life; "" if not known
 	start   uint64         // of init, with which Pid names a process
 	last    time.Time      // when reader last read; zero if it did not yet
 	oom     oomState
@@ -59,7 +60,7 @@ func exitOf(c *docker.Container) (Exit, bool) {
 // begin starts a new running life, whose counters begin at zero.
 func (t *tracked) begin() {
 	t.oom.newLife(&t.Kills)
-	t.growth = growth{}
+	t.growth, t.memory = growth{}, ""
 }
 
 // close forgets what was counted in a running life that has ended.
@@ -139,6 +140,7 @@ func (c *Collector) tryOpen(t *tracked) error {
 		c.sayOnce(t, skipped.Error(), skipped)
 	}
 	t.reader, t.start, t.last, t.filesCounted = reader, p.Start, time.Time{}, false
+	t.memory = reader.Memory
 	t.net.init(c, t)
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"vitrine/internal/docker"
+	"vitrine/internal/kmsg"
 )
 
 // oomState is what is known of OOM kills in a container's running life.
@@ -22,14 +23,15 @@ import (
 // whether they did.
 type oomState struct {
 	// Of the running life whose cgroup is read.
-	read      bool      // the counter was read
-	last      uint64    // what it said
-	unsettled uint64    // kills of which it is not decided yet whether PID 1 outlives them
-	group     bool      // a whole cgroup was killed with them
-	groups    uint64    // what the kernel's counter of those said
-	since     time.Time // when the last of them was read
-	old       bool      // they are from before the monitor's start
-	outlived  bool      // PID 1 outlived some, so that the Engine's OOMKilled, which stays, proves nothing
+	read      bool          // the counter was read
+	last      uint64        // what it said
+	unsettled uint64        // kills of which it is not decided yet whether PID 1 outlives them
+	group     bool          // a whole cgroup was killed with them
+	groups    uint64        // what the kernel's counter of those said
+	victims   []kmsg.Victim // of the unsettled kills
+	since     time.Time     // when the last of them was read
+	old       bool          // they are from before the monitor's start
+	outlived  bool          // PID 1 outlived some, so that the Engine's OOMKilled, which stays, proves nothing
 	// Of the life that events tell of, which may be a later one.
 	told    time.Time // when the Engine sent an oom event; zero if it did not
 	watched bool      // it ran while we watched
@@ -76,7 +78,7 @@ func (o *oomState) newLife(k *Kills) {
 	o.settled()
 }
 
-func (o *oomState) settled() { o.unsettled, o.group, o.old = 0, false, false }
+func (o *oomState) settled() { o.unsettled, o.group, o.old, o.victims = 0, false, false, nil }
 
 // countKills compares the kernel's counter with that of the last reading.
 func (c *Collector) countKills(t *tracked, now time.Time) {
@@ -98,6 +100,9 @@ func (c *Collector) countKills(t *tracked, now time.Time) {
 	groups := t.Stats.OOM.GroupKills.Or(o.groups)
 	o.group = o.group || groups > o.groups
 	o.read, o.last, o.groups = true, counter.N, groups
+	if o.unsettled == 0 {
+		o.victims = nil // the kernel counts before it logs, so their kills are told already
+	}
 	if o.unsettled > 0 && now.Sub(o.since) >= settleAfter && c.alive(t) {
 		c.survived(t, now)
 	}
@@ -137,6 +142,7 @@ func (c *Collector) unsettled() bool {
 
 // settleNow reads those containers again whose kills wait to be decided.
 func (c *Collector) settleNow(now time.Time) {
+	c.readLog()
 	for _, t := range c.known {
 		if t.oom.unsettled > 0 {
 			c.read(t, now)
@@ -152,9 +158,47 @@ func (c *Collector) startedBefore(t *tracked) bool {
 
 func (c *Collector) tellKill(t *tracked, at time.Time, kills uint64, alive bool) {
 	c.queue = append(c.queue, Event{
-		Time: at, Name: EventOOMKill, ContainerID: t.ID, ContainerName: t.Name, PID1Alive: alive, Kills: kills, Group: t.oom.group,
+		Time: at, Name: EventOOMKill, ContainerID: t.ID, ContainerName: t.Name, PID1Alive: alive, Kills: kills,
+		Group: t.oom.group, Victims: t.oom.victims,
 	})
-	c.cfg.Log.Warn("the OOM killer killed in a container", "container", t.Name, "kills", kills, "pid1_alive", alive, "group", t.oom.group)
+	more := []any{"container", t.Name, "kills", kills, "pid1_alive", alive, "group", t.oom.group}
+	if len(t.oom.victims) > 0 {
+		more = append(more, "victims", t.oom.victims)
+	}
+	c.cfg.Log.Warn("the OOM killer killed in a container", more...)
+}
+
+// openLog: the monitor usually has no right to read the kernel's log, and does without.
+func (c *Collector) openLog() {
+	if c.cfg.Kmsg == "" {
+		return
+	}
+	log, err := kmsg.Open(c.cfg.Kmsg)
+	if err != nil {
+		c.cfg.Log.Info("victims of the OOM killer are counted, but not named", "reason", err)
+		return
+	}
+	c.victims = log.Victims
+}
+
+// victimsKept bounds what is remembered of a container whose counter cannot be read.
+const victimsKept = 16
+
+// readLog notes whom the kernel's log names. Before the counters are read, so that
+// the kills of those victims are counted.
+func (c *Collector) readLog() {
+	if c.victims == nil {
+		return
+	}
+	victims, err := c.victims()
+	c.check(SourceProc, "the kernel's log", &c.failing.log, err)
+	for _, v := range victims {
+		for _, t := range c.known {
+			if v.Within(t.memory) && len(t.oom.victims) < victimsKept {
+				t.oom.victims = append(t.oom.victims, v)
+			}
+		}
+	}
 }
 
 // followAll takes the events that are waiting.
@@ -207,6 +251,7 @@ func (c *Collector) readNow(t *tracked, now time.Time) {
 	if t.reader == nil {
 		c.open(t)
 	}
+	c.readLog()
 	c.read(t, now)
 }
 
@@ -220,6 +265,7 @@ func (t *tracked) accounted(now, event time.Time) bool {
 
 // die judges an end, unless an inspect was faster.
 func (c *Collector) die(t *tracked, e docker.Event) {
+	c.readLog()
 	code := exitCode(e.Attributes["exitCode"])
 	t.Exits++
 	t.LastExit = Exit{e.Time, code}

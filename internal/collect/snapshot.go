@@ -5,6 +5,7 @@ import (
 
 	"vitrine/internal/cgroup"
 	"vitrine/internal/docker"
+	"vitrine/internal/kmsg"
 	"vitrine/internal/procfs"
 )
 
@@ -90,7 +91,9 @@ type Event struct {
 	PID1Alive                  bool
 	Kills                      uint64 // of docker.oom_kill: processes killed since the last reading
 	Group                      bool   // of docker.oom_kill: the kernel says that it killed a whole cgroup
-	ExitCode                   int    // of docker.exit
+	// Victims are those of the Kills whom the kernel's log names.
+	Victims  []kmsg.Victim
+	ExitCode int // of docker.exit
 }
 
 // Source is where collecting can fail.

@@ -60,7 +60,14 @@ type jsonEvent struct {
 	ID        string    `json:"id"`
 	PID1Alive *bool     `json:"pid1_alive,omitempty"`
 	Kills     uint64    `json:"kills,omitempty"`
+	Group     bool      `json:"group,omitempty"`
+	Victims   []victim  `json:"victims,omitempty"`
 	ExitCode  *int      `json:"exit_code,omitempty"`
+}
+
+type victim struct {
+	Name string `json:"name"`
+	PID  int    `json:"pid"`
 }
 
 // JSON writes an interval as one object.
@@ -83,7 +90,10 @@ func JSON(w io.Writer, v *aggregate.View) error {
 		out := jsonEvent{Time: e.Time, Name: e.Name, Container: e.ContainerName, ID: e.ContainerID}
 		switch e.Name {
 		case collect.EventOOMKill:
-			out.PID1Alive, out.Kills = &e.PID1Alive, e.Kills
+			out.PID1Alive, out.Kills, out.Group = &e.PID1Alive, e.Kills, e.Group
+			for _, v := range e.Victims {
+				out.Victims = append(out.Victims, victim{v.Name, v.PID})
+			}
 		case collect.EventExit:
 			out.ExitCode = &e.ExitCode
 		}
