@@ -49,7 +49,7 @@ func (s *Stats) reset() { *s = Stats{IO: s.IO[:0]} }
 type CPU struct {
 	UsageNsec, UserNsec, SystemNsec Value
 	// Periods in which it could run, those in which it was throttled, and for
-	// how long. Periods do not advance without a limit.
+	// how long, added up over the processors. Periods do not advance without a limit.
 	Periods, ThrottledPeriods, ThrottledNsec Value
 
 	QuotaUsec, PeriodUsec Value // may run QuotaUsec every PeriodUsec; quota unset: no limit

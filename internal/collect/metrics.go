@@ -89,7 +89,7 @@ func rows() []row {
 		{
 			Metric{
 				"docker_cpu_throttled_seconds_total", "docker.cpu.throttled.time", Counter, "percent of a core", percentOfCore, nil,
-				"Time in which the container was throttled.", "v1: cpu.stat throttled_time; v2: throttled_usec",
+				"Time in which the container was throttled, added up over the processors: with several it can be more than the time that went by.", "v1: cpu.stat throttled_time; v2: throttled_usec",
 			},
 			kernel(func(s *st) val { return s.CPU.ThrottledNsec }, nsec),
 		},

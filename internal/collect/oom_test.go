@@ -2,8 +2,12 @@ package collect
 
 import (
 	"fmt"
+	"log/slog"
 	"slices"
+	"strings"
 	"testing"
+
+	"vitrine/internal/kmsg"
 )
 
 // TestDeadForwarder is the talk's: a child is killed, PID 1 lives on, the Engine
@@ -198,6 +202,69 @@ func TestGroupKill(t *testing.T) {
 				t.Errorf("kills %+v, events %+v; want %+v, %s", got, s.Events, tt.want, tt.told)
 			}
 		})
+	}
+}
+
+// TestVictims: the kernel's log names those whom the counter counts, and nobody else.
+func TestVictims(t *testing.T) {
+	forwarder := kmsg.Victim{Name: "forwarder", PID: 4711, Cgroup: cgroupOf("leak") + "/inner"}
+	leak := kmsg.Victim{Name: "leak", PID: 100, Cgroup: cgroupOf("leak")}
+	tests := []struct {
+		name  string
+		log   []kmsg.Victim // when the kill is read
+		after func(w *world, say func(...kmsg.Victim))
+		want  string
+	}{
+		{"a child", []kmsg.Victim{forwarder}, nil, "[forwarder (4711)]"},
+		{"of another container", []kmsg.Victim{{Name: "x", PID: 1, Cgroup: cgroupOf("other")}, {Name: "y", PID: 2, Cgroup: cgroupOf("leak") + "0"}, {Name: "z", PID: 3, Cgroup: "/user.slice" + cgroupOf("leak")}}, nil, "[]"},
+		{"nobody may read it", nil, nil, "[]"},
+		{"PID 1, and the counter was not read", nil, func(w *world, say func(...kmsg.Victim)) {
+			say(leak)
+			w.event("oom", "leak", 0)
+			w.end("leak", 137, true)
+			w.event("die", "leak", 137)
+		}, "[leak (100)]"},
+		{"a child, and then PID 1", []kmsg.Victim{forwarder}, func(w *world, say func(...kmsg.Victim)) {
+			say(leak)
+			w.end("leak", 137, true)
+			w.event("die", "leak", 137)
+		}, "[forwarder (4711) leak (100)]"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.run("leak", 100, "bridge")
+			c := w.collector()
+			var log []kmsg.Victim
+			c.victims = func() ([]kmsg.Victim, error) { defer func() { log = nil }(); return log, nil }
+			log = []kmsg.Victim{{Name: "counted before", PID: 9, Cgroup: cgroupOf("leak")}}
+			w.collect(c)
+			log = tt.log
+			if tt.log != nil || tt.after == nil {
+				w.counters("leak", 1<<20, 1)
+			}
+			w.collect(c)
+			if tt.after != nil {
+				tt.after(w, func(v ...kmsg.Victim) { log = v })
+			}
+			for _, e := range w.collect(c).Events {
+				if got := fmt.Sprint(e.Victims); e.Name == EventOOMKill && got != tt.want {
+					t.Errorf("victims %s, want %s", got, tt.want)
+				}
+			}
+			if got := w.log.String(); !strings.Contains(got, "the OOM killer killed") || strings.Contains(got, "victims=") != (tt.want != "[]") {
+				t.Errorf("the log says %s", got)
+			}
+		})
+	}
+}
+
+// TestNoLogOfTheKernel: the monitor says once why victims have no names, and goes on.
+func TestNoLogOfTheKernel(t *testing.T) {
+	w := newWorld(t)
+	_, err := New(Config{Proc: w.proc, Cgroup: w.cgroup, Inventory: w, Kmsg: w.proc + "/kmsg", Log: slog.New(slog.NewTextHandler(&w.log, nil))})
+	if err != nil || strings.Count(w.log.String(), "counted, but not named") != 1 {
+		t.Errorf("error %v; the log says %s", err, w.log.String())
 	}
 }
 

@@ -23,6 +23,7 @@ import (
 	"vitrine/internal/cgroup"
 	"vitrine/internal/collect"
 	"vitrine/internal/docker"
+	"vitrine/internal/kmsg"
 	"vitrine/internal/procfs"
 	"vitrine/internal/tag"
 )
@@ -70,7 +71,7 @@ func full(at time.Time, n uint64) *collect.Snapshot {
 		Engine:     collect.Engine{Up: true, Counts: &docker.Counts{Images: []docker.Image{{Names: []string{"shop/web:1"}, Size: 4096}}, Volumes: 2, Dangling: 1, Networks: 3}},
 		Containers: []*collect.Container{dead, web, double},
 		Events: []collect.Event{
-			{Time: at, Name: collect.EventOOMKill, ContainerName: "web", ContainerID: web.ID, PID1Alive: true, Kills: 1},
+			{Time: at, Name: collect.EventOOMKill, ContainerName: "web", ContainerID: web.ID, PID1Alive: true, Kills: 1, Victims: []kmsg.Victim{{Name: `py\x1b[2J`, PID: 42}}},
 			{Time: at, Name: collect.EventOOMKill, ContainerName: "dead", ContainerID: dead.ID, Kills: 1},
 			{Time: at, Name: collect.EventExit, ContainerName: "dead", ContainerID: dead.ID, ExitCode: 137},
 		},
@@ -259,7 +260,7 @@ func TestJSON(t *testing.T) {
 			t.Errorf("checks %+v, want %+v", got, want)
 		}
 	}
-	if e := doc.Events[0]; e.PID1Alive == nil || !*e.PID1Alive || e.ExitCode != nil {
+	if e := doc.Events[0]; e.PID1Alive == nil || !*e.PID1Alive || e.ExitCode != nil || !slices.Equal(e.Victims, []victim{{`py\x1b[2J`, 42}}) {
 		t.Errorf("event %+v", e)
 	}
 }
@@ -272,7 +273,7 @@ func TestTable(t *testing.T) {
 dead?[2J   exited (137)        -      -          -       -        -       -      -        1 fatal         -        -         -          -       -
 web        running, unhealthy  10.0%  40.0%      8.0MiB  10.0MiB  50.0%   30.0%  1m30s    1, PID 1 alive  3        102B      0B         0B      0B
 web        -                   -      -          -       -        -       -      -        0               -        -         -          -       -
-04:00:00 web: the OOM killer killed 1 inside, and PID 1 lives on: the container may be stuck
+04:00:00 web: the OOM killer killed 1 inside (py\x1b[2J (42)), and PID 1 lives on: the container may be stuck
 04:00:00 dead died of the OOM killer
 04:00:00 dead ended with exit code 137
 `
@@ -387,4 +388,8 @@ a growing ` + "`docker_container_restarts_total`" + `.
 | ` + "`docker.oom_kill`" + ` with ` + "`pid1_alive: true`" + ` | the OOM killer killed inside a container whose PID 1 lives on. The Engine says Up, and at most OOMKilled; the container may be stuck |
 | ` + "`docker.oom_kill`" + ` with ` + "`pid1_alive: false`" + ` | the container ended by it |
 | ` + "`docker.exit`" + ` | a container ended, with its exit code |
+
+A ` + "`docker.oom_kill`" + ` has the number of ` + "`kills`" + `, ` + "`group`" + ` if the kernel says that it killed a whole cgroup of the container at
+once (Linux 5.17), and the ` + "`victims`" + `, name and host PID, where the monitor may read the kernel's log (` + "`--kmsg`" + `) and that
+names them (Linux 5.0): whom the OOM killer chose, and not the others of a group. The name is the process's own choice.
 `

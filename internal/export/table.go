@@ -126,9 +126,20 @@ func Sentence(e collect.Event) string {
 	case e.Name == collect.EventExit:
 		return fmt.Sprintf("%s %s ended with exit code %d", at, name, e.ExitCode)
 	case e.PID1Alive:
-		return fmt.Sprintf("%s %s: the OOM killer killed %d inside, and PID 1 lives on: the container may be stuck", at, name, e.Kills)
+		return fmt.Sprintf("%s %s: the OOM killer killed %d inside%s, and PID 1 lives on: the container may be stuck", at, name, e.Kills, victims(e))
 	}
-	return fmt.Sprintf("%s %s died of the OOM killer", at, name)
+	return fmt.Sprintf("%s %s died of the OOM killer%s", at, name, victims(e))
+}
+
+func victims(e collect.Event) string {
+	var names []string
+	for _, v := range e.Victims {
+		names = append(names, printable(v.String()))
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(names, ", ") + ")"
 }
 
 func state(c *aggregate.Container) string {

@@ -83,7 +83,7 @@ func TestVictims(t *testing.T) {
 // record is below root; what is wanted is that other is never named.
 func TestForgedClosed(t *testing.T) {
 	forged := ",task_memcg=" + other + ",task=evil,pid=134,uid=0"
-	real := ",oom_memcg=" + root + ",task_memcg=" + root + ",task=exe,pid=134,uid=0"
+	kernels := ",oom_memcg=" + root + ",task_memcg=" + root + ",task=exe,pid=134,uid=0"
 	for name, text := range map[string]string{
 		"the process's name ends the record early":  head + ",oom_memcg=" + root + ",task_memcg=" + root + ",task=a,pid=1,uid=0,pid=134,uid=0",
 		"the process's name is a task":              head + ",oom_memcg=" + root + ",task_memcg=" + root + ",task=a,task=b,pid=134,uid=0",
@@ -91,7 +91,7 @@ func TestForgedClosed(t *testing.T) {
 		"and the record was cut off behind it":      head + ",oom_memcg=" + root + "/x" + forged,
 		"a cgroup's name is a domain, too":          head + ",oom_memcg=" + root + "/x,oom_memcg=" + other + forged,
 		"a cgroup's name says it is the whole host": head + ",oom_memcg=" + root + "/x,global_oom" + forged,
-		"a cpuset's name is all that follows":       strings.Replace(head, "cpuset=", "cpuset=x,global_oom,task_memcg=,task=evil,pid=134,uid=0", 1) + real,
+		"a cpuset's name is all that follows":       strings.Replace(head, "cpuset=", "cpuset=x,global_oom,task_memcg=,task=evil,pid=134,uid=0", 1) + kernels,
 		"a cpuset's name, cut off behind it":        "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=x,global_oom,task_memcg=x,task=evil,pid=134,uid=0",
 		"the beginning is not the kernel's":         "x: " + head + ",oom_memcg=" + other + ",task_memcg=" + other + ",task=exe,pid=134,uid=0",
 		"a neighbour with a longer name":            head + ",oom_memcg=/docker,task_memcg=" + other + "0,task=exe,pid=134,uid=0",

@@ -60,7 +60,7 @@ func newRig(t *testing.T) *rig {
 	r := &rig{containers: map[string]docker.Container{}}
 	var err error
 	r.collector, err = collect.New(collect.Config{
-		Proc: "/proc", Cgroup: cgroupRoot, Inventory: r, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Proc: "/proc", Cgroup: cgroupRoot, Inventory: r, Kmsg: "/dev/kmsg", Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -198,6 +199,9 @@ func told(c *container) string {
 				if e.Group {
 					text += ", group"
 				}
+				if len(e.Victims) > 0 {
+					text += fmt.Sprint(", ", e.Victims)
+				}
 				out = append(out, text)
 			}
 		}
@@ -206,16 +210,31 @@ func told(c *container) string {
 	return strings.Join(out, "; ")
 }
 
+// forge writes into the kernel's log what the kernel writes of a victim, as root may.
+func (c *container) forge() {
+	c.t.Helper()
+	path := "/docker/" + c.id
+	for _, line := range []string{
+		"<6>oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=x,mems_allowed=0,oom_memcg=" + path + ",task_memcg=" + path + ",task=forged,pid=7,uid=0\n",
+		"<3>Memory cgroup out of memory: Killed process 7 (forged) total-vm:1kB\n",
+	} {
+		if err := os.WriteFile("/dev/kmsg", []byte(line), 0); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+}
+
 // childKilled is the talk's dead forwarder.
 func childKilled(t *testing.T, r *rig) {
 	c := r.run(t, "memleak-forked", "parent", options{limits: map[string]string{"memory.max": "33554432", "memory.swap.max": "0"}})
 	c.ready()
 	exactly(t, "kills before", c.read().Stats.OOM.Kills, 0)
+	c.forge()
 	c.tell()
 	if l := c.line(); l != "signal: killed" {
 		t.Fatalf("the child ended so: %s", l)
 	}
-	if got := told(c); got != "1, pid1_alive=true" {
+	if got := told(c); !regexp.MustCompile(`^1, pid1_alive=true, \[exe \(\d+\)\]$`).MatchString(got) {
 		t.Errorf("told: %s", got)
 	}
 	got := c.read()
@@ -239,7 +258,7 @@ func childKilledInside(t *testing.T, r *rig) {
 	if l := c.line(); l != "signal: killed" {
 		t.Fatalf("the child ended so: %s", l)
 	}
-	if got := told(c); got != "1, pid1_alive=true" {
+	if got := told(c); !strings.HasPrefix(got, "1, pid1_alive=true, [exe (") {
 		t.Errorf("told: %s", got)
 	}
 	if got := c.read().Kills; got != (collect.Kills{Survived: 1}) {
@@ -260,6 +279,9 @@ func pid1Killed(t *testing.T, r *rig) {
 	end := time.Now()
 	exactly(t, "kills", c.read().Stats.OOM.Kills, 1)
 	c.ended(end)
+	if got, want := told(c), fmt.Sprintf("1, pid1_alive=false, [exe (%d)]", c.cmd.Process.Pid); got != want {
+		t.Errorf("told: %s, want %s", got, want)
+	}
 	got := c.read()
 	if got.Kills != (collect.Kills{Fatal: 1}) || !got.Read.IsZero() {
 		t.Errorf("kills %+v, read at %v; want a fatal one, and nothing read", got.Kills, got.Read)
@@ -292,7 +314,7 @@ func groupKilled(t *testing.T, r *rig) {
 	s := c.read().Stats
 	kills := familyKills(t, &s, 4)
 	c.ended(end)
-	if got := told(c); got != fmt.Sprintf("%d, pid1_alive=false, group", kills) {
+	if got := told(c); !strings.HasPrefix(got, fmt.Sprintf("%d, pid1_alive=false, group, [exe (", kills)) {
 		t.Errorf("told: %s", got)
 	}
 	if got := c.read().Kills; got != (collect.Kills{Fatal: kills}) {
@@ -320,7 +342,7 @@ func groupKilledInside(t *testing.T, r *rig) {
 	got := told(c)
 	found := c.read()
 	kills := familyKills(t, &found.Stats, 3)
-	if got != fmt.Sprintf("%d, pid1_alive=true, group", kills) || found.Kills != (collect.Kills{Survived: kills}) {
+	if !strings.HasPrefix(got, fmt.Sprintf("%d, pid1_alive=true, group, [exe (", kills)) || found.Kills != (collect.Kills{Survived: kills}) {
 		t.Errorf("told: %s; kills %+v", got, found.Kills)
 	}
 }
