@@ -13,7 +13,7 @@ import (
 // TestSteadyStateAllocatesNothing also when a container has devices, and limits,
 // and when its files are opened for each reading.
 func TestSteadyStateAllocatesNothing(t *testing.T) {
-	for _, name := range []string{"hybrid-docker", "v2-systemd"} {
+	for _, name := range []string{"hybrid-docker", "v2-systemd", "v2-limits-above"} {
 		a, err := txtar.ParseFile("testdata/" + name + ".txtar")
 		if err != nil {
 			t.Fatal(err)

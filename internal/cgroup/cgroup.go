@@ -76,6 +76,7 @@ type Host struct {
 	v1    map[string]string // controller to mount point
 	v2    string            // mount point of the unified hierarchy; "" if there is none
 	roots map[string]string // mount point to the path of our cgroup namespace's root; "" if not found
+	above map[string]*above // those that have containers below, by folder; v2 only
 	left  int               // descriptors that may still be kept
 	buf   []byte
 	path  []byte // of the file that is being opened
@@ -88,7 +89,7 @@ func Open(opts Options) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Host{opts: opts, v1: v1, v2: v2, roots: map[string]string{}, left: opts.MaxFiles, buf: make([]byte, 16<<10)}
+	h := &Host{opts: opts, v1: v1, v2: v2, roots: map[string]string{}, above: map[string]*above{}, left: opts.MaxFiles, buf: make([]byte, 16<<10)}
 	if h.left == 0 {
 		h.left = fileBudget()
 	}

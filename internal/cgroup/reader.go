@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Reader reads the counters of one container. It must be closed.
@@ -21,6 +22,7 @@ type Reader struct {
 	host   *Host
 	files  []opened
 	nested *nested // v1's nested cgroups; nil on v2
+	above  *above  // v2's cgroup above, for its limits of memory; nil on v1
 }
 
 // opened is a file that is read again and again.
@@ -82,10 +84,14 @@ func (r *Reader) add(controller, id string, m Membership) error {
 		return err
 	}
 	r.addFiles(dir, filesV2(controller))
+	if err := controllerOn(dir, controller); err != nil {
+		return err
+	}
 	if controller == "memory" {
 		r.Memory = strings.TrimPrefix(dir, r.host.v2)
+		r.above = r.host.hold(filepath.Dir(dir), r.host.v2)
 	}
-	return controllerOn(dir, controller)
+	return nil
 }
 
 // addPressure: on hybrid hosts, an old runtime leaves containers where its own
@@ -160,6 +166,13 @@ func (r *Reader) Read(s *Stats) error {
 			failed = append(failed, err)
 		}
 	}
+	if r.above != nil {
+		limit, swap, err := r.host.limitsAbove(r.above, time.Now())
+		s.Memory.Limit, s.Memory.swapMax = s.Memory.Limit.least(limit), s.Memory.swapMax.least(swap)
+		if err != nil {
+			failed = append(failed, err)
+		}
+	}
 	s.derive()
 	return errors.Join(failed...)
 }
@@ -179,14 +192,21 @@ func (s *Stats) derive() {
 // Close closes the files; the descriptors may be kept by others.
 func (r *Reader) Close() {
 	for i := range r.files {
-		if r.files[i].fd >= 0 {
-			closeFile(r.files[i].fd)
-			r.files[i].fd = -1
-			r.host.left++
-		}
+		r.host.forget(&r.files[i])
 	}
 	if r.nested != nil {
 		r.nested.close(r.host)
+	}
+	r.host.release(r.above)
+	r.above = nil
+}
+
+// forget closes a file that is kept open.
+func (h *Host) forget(f *opened) {
+	if f.fd >= 0 {
+		closeFile(f.fd)
+		f.fd = -1
+		h.left++
 	}
 }
 

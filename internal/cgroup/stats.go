@@ -17,6 +17,14 @@ func (v Value) Or(other uint64) uint64 {
 	return other
 }
 
+// least is the smaller one; an unset limit is none.
+func (v Value) least(w Value) Value {
+	if !v.Set || w.Set && w.N < v.N {
+		return w
+	}
+	return v
+}
+
 // minus is v-w, and never below zero: the two may come from files that were
 // read one after the other. Unset unless both are set.
 func (v Value) minus(w Value) Value {
@@ -83,10 +91,12 @@ type Memory struct {
 	Kernel     Value // v1: memory.kmem.usage_in_bytes; v2: kernel, before 5.18 kernel_stack + slab
 	Peak       Value // v1: memory.max_usage_in_bytes; v2: memory.peak, since 5.19
 
-	Limit     Value // v1: hierarchical_memory_limit; v2: memory.max
+	// Limit is its own, or that of a cgroup above if that is less, which it
+	// shares with others. v1: hierarchical_memory_limit; v2: memory.max of all of them.
+	Limit     Value
 	SoftLimit Value // v1: memory.soft_limit_in_bytes; v2: memory.low
 	// SwapLimit is of memory and swap together, as `docker run --memory-swap`
-	// means it. v1: hierarchical_memsw_limit; v2: memory.max + memory.swap.max.
+	// means it. v1: hierarchical_memsw_limit; v2: Limit, and memory.swap.max found likewise.
 	SwapLimit Value
 
 	PageFaults, MajorPageFaults Value // cumulative

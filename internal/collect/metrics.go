@@ -96,7 +96,7 @@ func rows() []row {
 		{
 			Metric{
 				"docker_mem_in_use_ratio", "docker.mem.in_use", Gauge, "fraction", 1, nil,
-				"Anonymous memory as a part of the limit; absent without a limit.", "v1: total_rss / hierarchical_memory_limit; v2: anon / memory.max",
+				"Anonymous memory as a part of the limit; absent without a limit.", "v1: total_rss / hierarchical_memory_limit; v2: anon / the least memory.max",
 			},
 			ratio(cgroup.Memory.InUse),
 		},
@@ -104,7 +104,7 @@ func rows() []row {
 			Metric{
 				"docker_mem_sw_in_use_ratio", "docker.mem.sw_in_use", Gauge, "fraction", 1, nil,
 				"Anonymous memory and swap as a part of the limit of both; absent without one.",
-				"v1: (total_swap + total_rss) / hierarchical_memsw_limit; v2: (memory.swap.current + anon) / (memory.max + memory.swap.max)",
+				"v1: (total_swap + total_rss) / hierarchical_memsw_limit; v2: (memory.swap.current + anon) / (the least memory.max + the least memory.swap.max)",
 			},
 			ratio(cgroup.Memory.SwapInUse),
 		},
@@ -228,7 +228,7 @@ func rows() []row {
 		{
 			Metric{
 				"docker_mem_limit_bytes", "docker.mem.limit", Gauge, "bytes", 1, nil,
-				"Limit of memory; absent without one.", "v1: memory.stat hierarchical_memory_limit; v2: memory.max",
+				"Limit of memory: its own, or that of a cgroup above if that is less, which it shares with others; absent without one.", "v1: memory.stat hierarchical_memory_limit; v2: the least memory.max of its cgroup and those above",
 			},
 			kernel(func(s *st) val { return s.Memory.Limit }, one),
 		},
@@ -242,7 +242,7 @@ func rows() []row {
 		{
 			Metric{
 				"docker_mem_sw_limit_bytes", "docker.mem.sw_limit", Gauge, "bytes", 1, nil,
-				"Limit of memory and swap together; absent without one.", "v1: memory.stat hierarchical_memsw_limit; v2: memory.max + memory.swap.max",
+				"Limit of memory and swap together; absent without one.", "v1: memory.stat hierarchical_memsw_limit; v2: the least memory.max + the least memory.swap.max",
 			},
 			kernel(func(s *st) val { return s.Memory.SwapLimit }, one),
 		},

@@ -4,6 +4,7 @@ package qemu
 
 import (
 	"bufio"
+	"cmp"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -84,13 +85,14 @@ type container struct {
 type options struct {
 	limits map[string]string
 	inside string
-	host   bool // in the host's PID namespace
+	host   bool   // in the host's PID namespace
+	parent string // the cgroup in which it is; "" is docker
 }
 
 func (r *rig) run(t *testing.T, name, workload string, o options) *container {
 	t.Helper()
 	id := idOf(name)
-	c := &container{t: t, rig: r, id: id, name: name, dir: filepath.Join(cgroupRoot, "docker", id)}
+	c := &container{t: t, rig: r, id: id, name: name, dir: filepath.Join(cgroupRoot, cmp.Or(o.parent, "docker"), id)}
 	leaf := filepath.Join(c.dir, o.inside)
 	if err := os.MkdirAll(leaf, 0o755); err != nil {
 		t.Fatal(err)

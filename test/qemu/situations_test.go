@@ -26,6 +26,7 @@ func guest(t *testing.T) {
 		test func(*testing.T, *rig)
 	}{
 		{"limits are those that were set", limits},
+		{"limits of a cgroup above hold", limitsAbove},
 		{"memory is what was touched", memoryTouched},
 		{"swap is what did not fit", swap},
 		{"throttled by its quota", throttled},
@@ -89,6 +90,35 @@ func limits(t *testing.T, r *rig) {
 	if got := s.CPU.LimitCores(2); got != 2 {
 		t.Errorf("may use %v cores, want 2", got)
 	}
+}
+
+// limitsAbove has what --cgroup-parent does to a container whose parent has less
+// memory than it: the parent's limit is the one at which the kernel kills.
+func limitsAbove(t *testing.T, r *rig) {
+	parent := filepath.Join(cgroupRoot, "limited.slice")
+	if err := os.Mkdir(parent, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.Remove(parent) })
+	for file, content := range map[string]string{"cgroup.subtree_control": "+memory", "memory.max": "33554432", "memory.swap.max": "0"} {
+		write(t, filepath.Join(parent, file), content)
+	}
+	c := r.run(t, "limited", "parent", options{parent: "limited.slice", limits: map[string]string{"memory.max": "67108864"}})
+	c.ready()
+	s := c.read().Stats
+	exactly(t, "memory limit", s.Memory.Limit, 32*mib)
+	exactly(t, "limit of memory and swap", s.Memory.SwapLimit, 32*mib)
+	if got, ok := s.Memory.WorkingSetInUse(); !ok || got != float64(s.Memory.WorkingSet.N)/(32*mib) {
+		t.Errorf("container.memory.in_use is %v, %v", got, ok)
+	}
+	c.tell()
+	if l := c.line(); l != "signal: killed" {
+		t.Fatalf("the child ended so: %s", l)
+	}
+	if got := told(c); !strings.HasPrefix(got, "1, pid1_alive=true, [exe (") {
+		t.Errorf("told: %s", got)
+	}
+	within(t, "peak", c.read().Stats.Memory.Peak, 16*mib, 33*mib) // what is charged at once is counted first
 }
 
 func memoryTouched(t *testing.T, r *rig) {
