@@ -151,6 +151,7 @@ func near(t *testing.T, what string, got, want, apart uint64) {
 
 // swap: 28 MiB in 16, and once more, so that the pages go back and forth.
 func swap(t *testing.T, r *rig) {
+	began := time.Now()
 	c := r.run(t, "swap", "thrash 28", options{limits: map[string]string{"memory.max": "16777216", "memory.swap.max": "33554432"}})
 	c.ready()
 	s := c.read().Stats
@@ -165,15 +166,20 @@ func swap(t *testing.T, r *rig) {
 	if got, ok := s.Memory.SwapInUse(); !ok || got != want || got < 28.0/48 || got > (28.0+runtimeMiB)/48 {
 		t.Errorf("docker.mem.sw_in_use is %v, %v; want %v", got, ok, want)
 	}
-	p := s.Pressure.Memory
-	within(t, "memory pressure, some", p.SomeNsec, uint64(time.Millisecond), uint64(time.Minute))
-	within(t, "memory pressure, full", p.FullNsec, 1, p.SomeNsec.N)
-	within(t, "I/O pressure, some", s.Pressure.IO.SomeNsec, 0, uint64(time.Minute))
+	stalled(t, "memory", s.Pressure.Memory, time.Millisecond, time.Since(began))
+}
+
+// stalled: what waited did so for that time at least, and not for longer than it was there.
+func stalled(t *testing.T, what string, p cgroup.Stall, least, wall time.Duration) {
+	t.Helper()
+	within(t, what+" pressure, some", p.SomeNsec, uint64(least), uint64(wall))
+	within(t, what+" pressure, full", p.FullNsec, 1, p.SomeNsec.N)
 }
 
 // throttled: one busy thread, and a fifth of a core. It has one processor, because the kernel adds up
 // the time throttled over all of them.
 func throttled(t *testing.T, r *rig) {
+	created := time.Now()
 	c := r.run(t, "throttled", "spin", options{limits: map[string]string{"cpu.max": "20000 100000", "cpuset.cpus": "1"}})
 	c.ready()
 	first, began := c.read(), time.Now()
@@ -194,7 +200,7 @@ func throttled(t *testing.T, r *rig) {
 	if part := float64(to.ThrottledNsec.N-from.ThrottledNsec.N) / float64(wall); part < 0.5 || part > 1 {
 		t.Errorf("was throttled for %.2f of the time, want 0.8", part)
 	}
-	within(t, "CPU pressure, some", last.Stats.Pressure.CPU.SomeNsec, uint64(100*time.Millisecond), uint64(time.Minute))
+	stalled(t, "CPU", last.Stats.Pressure.CPU, wall/2, time.Since(created))
 	near(t, "usage against user and system", to.UsageNsec.N, to.UserNsec.N+to.SystemNsec.N, 1e6)
 
 	c.tell()
@@ -205,10 +211,13 @@ func throttled(t *testing.T, r *rig) {
 	near(t, "usage against getrusage", c.read().Stats.CPU.UsageNsec.N, own, own/10+20e6)
 }
 
+// diskIO: what `docker run --device-write-bps --device-read-bps` sets, so that 8 MiB need half a second, and 4 MiB a quarter.
 func diskIO(t *testing.T, r *rig) {
-	c := r.run(t, "io", "write 8", options{})
+	began := time.Now()
+	c := r.run(t, "io", "write 8", options{limits: map[string]string{"io.max": "1:1 wbps=16777216 rbps=16777216"}})
 	c.ready()
 	s := c.read().Stats
+	stalled(t, "I/O", s.Pressure.IO, 500*time.Millisecond, time.Since(began))
 	if len(s.IO) != 1 {
 		t.Fatalf("devices %+v, want one", s.IO)
 	}
