@@ -117,9 +117,20 @@ func TestComposeMonitor(t *testing.T) {
 	e := engine.Start(t, engine.Options{})
 	vitrine.Start(t, vitrine.Options{Engine: e, Alone: true})
 	e.Docker("build", "--quiet", "--tag", "vitrine/monitor", "--file", "monitor/Dockerfile", filepath.Dir(binary(t, "monitor")))
-	monitor := services(t, "monitor.yaml")["monitor"]
+	if _, err := e.ImportGo("sender:1", "vitrine/test/sender"); err != nil {
+		t.Fatal(err)
+	}
+	file := services(t, "monitor.yaml")
+	monitor, app := file["monitor"], file["app"]
 	e.Docker(append(append(monitor.flags(monitor.Name), monitor.Image), monitor.Command...)...)
+	e.Docker(append(app.flags("app"), "sender:1", "sleep", "1000")...)
 	eventually(t, e, func() error { return scrape(e, `docker_container_running{container_name="monitor"} 1`) })
+	socket, ok := strings.CutPrefix(app.Environment["DD_DOGSTATSD_URL"], "unixgram://")
+	if !ok {
+		t.Fatalf("the app is told to send to %v", app.Environment)
+	}
+	e.Docker("exec", "app", "sender", "raw", socket, "app.starts:1|c|card:none")
+	eventually(t, e, func() error { return scrape(e, "app_starts_total 1") })
 }
 
 func TestMonitorUnit(t *testing.T) {
