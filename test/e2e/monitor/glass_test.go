@@ -25,16 +25,24 @@ import (
 )
 
 // TestBehindTheGlass is the deployment that all this is for: the monitor in a
-// container of its own, without root, capabilities and network, and with the
-// role that the built-in policy gives to the name of that container.
+// container of its own, without root, capabilities and network, with the role that the
+// built-in policy gives to the name of that container, and both doors between it and
+// the Engine.
 func TestBehindTheGlass(t *testing.T) {
-	e := engine.Start(t, engine.Options{DaemonJSON: map[string]any{"live-restore": true}}) // the monitor outlives dockerd
+	t.Parallel()
+	settings := map[string]any{"live-restore": true} // the monitor outlives dockerd
+	e := engine.Start(t, engine.Options{DaemonJSON: settings})
 	if err := e.ImportBusybox(); err != nil {
 		t.Fatal(err)
 	}
-	gateway := vitrine.Start(t, vitrine.Options{Engine: e, Alone: true})
+	doors := vitrine.Start(t, vitrine.Options{Engine: e})
+	doors.Plug(settings)
+	image(t, e)
 	e.Docker("volume", "create", "unused")
+	e.Docker("run", "--detach", "--name", "seen", "bb:1", "sleep", "600")
+	t.Run("places", func(t *testing.T) { places(t, e.For(t)) })
 	r := contain(t, e)
+	r.on(t).startGrowing()
 	t.Run("it can do nothing else", func(t *testing.T) { confined(t, initPid(t, e, "monitor")) })
 	t.Run("limits and what they do", func(t *testing.T) { r.on(t).limits() })
 	t.Run("the talk's experiment", func(t *testing.T) { r.on(t).experiment() })
@@ -43,9 +51,12 @@ func TestBehindTheGlass(t *testing.T) {
 	t.Run("health checks", func(t *testing.T) { r.on(t).health() })
 	t.Run("what the Engine has", func(t *testing.T) { r.on(t).counts() })
 	t.Run("a table of all containers", func(t *testing.T) { r.on(t).once() })
-	t.Run("the gateway gone and back", func(t *testing.T) { r.on(t).gatewayGone(gateway) })
-	t.Run("the Engine gone and back", func(t *testing.T) { r.on(t).engineGone() })
-	t.Run("its role is what it calls", func(t *testing.T) { exactRole(t, gateway) })
+	t.Run("headroom", func(t *testing.T) { r.on(t).headroom() })
+	t.Run("its role is what it calls", func(t *testing.T) { exactRole(t, doors) })
+	t.Run("its permission gone and back", func(t *testing.T) { r.on(t).permissionGone(doors) })
+	t.Run("the gateway gone and back", func(t *testing.T) { r.on(t).gatewayGone(doors) })
+	t.Run("the Engine gone and back", func(t *testing.T) { r.on(t).engineGone(true) })
+	t.Run("both doors saw the same requests", func(t *testing.T) { agreed(t, doors) })
 }
 
 // image makes vitrine/monitor, as docs/install.md says.
@@ -73,14 +84,20 @@ func contain(t *testing.T, e *engine.Engine) *rig {
 	t.Helper()
 	image(t, e)
 	e.Docker(flags("--detach", "--pid", "host", "vitrine/monitor", "run", "--interval", "1s")...)
+	pid := initPid(t, e, "monitor")
+	log := func() string {
+		out, err := e.DockerCommand(e.Socket, "logs", "monitor").CombinedOutput()
+		if err != nil {
+			out = fmt.Appendf(out, "(%v)", err)
+		}
+		return string(out)
+	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			out, err := e.DockerCommand(e.Socket, "logs", "monitor").CombinedOutput()
-			t.Logf("the monitor's log (%v):\n%s", err, out)
+			t.Logf("the monitor's log:\n%s", log())
 		}
 	})
-	pid := initPid(t, e, "monitor")
-	return &rig{Engine: e, t: t, address: "monitor:9780", client: &http.Client{Transport: &http.Transport{
+	return &rig{Engine: e, t: t, address: "monitor:9780", log: log, client: &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return engine.DialFrom(ctx, pid, "tcp", "127.0.0.1:9780")
@@ -88,17 +105,10 @@ func contain(t *testing.T, e *engine.Engine) *rig {
 	}}}
 }
 
-// TestPlaces: in which namespaces the monitor sees all, and that it says so where
-// it does not.
-func TestPlaces(t *testing.T) {
-	e := engine.Start(t, engine.Options{})
-	if err := e.ImportBusybox(); err != nil {
-		t.Fatal(err)
-	}
-	vitrine.Start(t, vitrine.Options{Engine: e, Alone: true})
-	image(t, e)
-	e.Docker("run", "--detach", "--name", "web", "bb:1", "sleep", "600")
-	const all = `(?s)monitor +running +[0-9.]+% .*web +running +[0-9.]+%`
+// places: in which namespaces the monitor sees all, and that it says so where it
+// does not.
+func places(t *testing.T, e *engine.Engine) {
+	const all = `(?s)monitor +running +[0-9.]+% .*seen +running +[0-9.]+%`
 	for name, place := range map[string]struct {
 		args []string
 		want string
@@ -166,12 +176,13 @@ func (r *rig) hostNetwork() {
 // health: what a check prints is blanked on the way, whether it passed is not.
 func (r *rig) health() {
 	for name, check := range map[string]string{"well": "true", "ill": "echo secret; false"} {
-		r.Docker("run", "-d", "--name", name, "--health-cmd", check, "--health-interval", "100ms", "--health-retries", "1", "bb:1", "sleep", "600")
+		r.Docker("run", "-d", "--name", name, "--health-cmd", check, "--health-interval", "500ms", "--health-retries", "1", "bb:1", "sleep", "600")
 	}
 	r.until(container("docker_container_healthy", "well"), is(1))
 	r.until(container("docker_container_healthy", "ill"), is(0))
 	r.until(status("docker.container_health", "well"), is(0))
 	r.until(status("docker.container_health", "ill"), is(2))
+	r.Docker("rm", "-f", "well", "ill")
 }
 
 func (r *rig) counts() {
@@ -200,13 +211,17 @@ func (r *rig) once() {
 	}
 }
 
-// gatewayGone: it is killed, and comes back on a new socket in the same folder.
-func (r *rig) gatewayGone(p *vitrine.Process) {
-	p.Kill()
-	r.until("docker_up", is(0))
-	p.Run()
-	p.WaitReady()
-	r.until("docker_up", is(1))
+// agreed: dockerd asks the plugin about all that the gateway has forwarded, and it
+// never was another request than the gateway's.
+func agreed(t *testing.T, p *vitrine.Process) {
+	if h, err := p.Health(); err != nil || h.Checks["plugin"] != "ok" {
+		t.Errorf("the plugin is not asked: %v %v", h.Checks, err)
+	}
+	for _, r := range p.Audit() {
+		if r.Differential != "" {
+			t.Errorf("%s %s: %s", r.Method, r.URI, r.Differential)
+		}
+	}
 }
 
 // exactRole compares the built-in role with what the gateway has recorded.
