@@ -24,6 +24,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"sync/atomic"
 
 	"vitrine/internal/docker"
 	"vitrine/internal/peercred"
@@ -46,9 +47,12 @@ type Attestation struct {
 	Kind      Kind
 	Container docker.Container // for Container, as of now
 	Why       string           // for Unknown
-	// Exited says, for Unknown, that the process or its first thread has exited, so
-	// that nothing but its cgroup's id is left to go by. See [Attestor.InCgroup].
+	// Exited says, for Unknown, that the process or its first thread has exited, or is about
+	// to, so that nothing but its cgroup's id is left to go by. See [Attestor.InCgroup].
 	Exited bool
+	// Later says, for Unknown, that the process looks like one of a container of
+	// which the Engine has not told yet: ask again when [Attestor.Revision] changes.
+	Later bool
 	// UID and GID are the peer's, in our own user namespace; nil where that
 	// does not map them. Groups lacks those that are not mapped.
 	UID, GID *uint32
@@ -85,6 +89,7 @@ type Attestor struct {
 	here         here
 	cgroupsAlone bool
 	places       places
+	revision     atomic.Uint64
 
 	// Of procfs; fixtures of tests have none of it.
 	withinPIDs func(pid int, outer string) (bool, error)
@@ -109,12 +114,15 @@ func New(inv Inventory, opts Options) *Attestor {
 	return a
 }
 
+// Revision changes whenever the Engine has told of a container.
+func (a *Attestor) Revision() uint64 { return a.revision.Load() }
+
 // HostProvable says why no caller can be proven to be the host's: nil if one can.
 func (a *Attestor) HostProvable() error { return a.here.err }
 
 // Attest establishes where the peer runs. It asks the Engine at most a few
 // times, each with the inventory's deadline, and only about containers that the
-// inventory does not hold.
+// inventory does not hold. With a context that has ended it asks nobody.
 func (a *Attestor) Attest(ctx context.Context, p *peercred.Peer) Attestation {
 	if p == nil {
 		return Attestation{Why: "no peer credentials"}
@@ -130,11 +138,18 @@ func (a *Attestor) Attest(ctx context.Context, p *peercred.Peer) Attestation {
 	}
 	c, kind, err := a.locate(ctx, p)
 	if err != nil {
-		out.Why, out.Exited = err.Error(), errors.Is(err, procfs.ErrDead)
+		out.Why, out.Exited, out.Later = err.Error(), errors.Is(err, procfs.ErrDead) || a.exiting(p), errors.Is(err, errNotYet)
 		return out
 	}
 	out.Kind, out.Container = kind, c
 	return out
+}
+
+// exiting says that a process which is still alive has given its namespaces
+// back, and perhaps its cgroups: nothing of what was read of it means anything.
+func (a *Attestor) exiting(p *peercred.Peer) bool {
+	s, err := a.proc.Stat(p.PID)
+	return err == nil && !s.Running() && p.Alive()
 }
 
 // ids takes the overflow ids out. They stand for every id that our user
@@ -174,6 +189,7 @@ func (a *Attestor) locate(ctx context.Context, p *peercred.Peer) (docker.Contain
 	for range 4 {
 		id, kind, err := a.judge(facts, asked)
 		if ask, ok := errors.AsType[*askError](err); ok {
+			a.places.notice(facts.Cgroups) // while it is there
 			if err = a.ask(ctx, ask, asked); err == nil {
 				continue
 			}
@@ -206,6 +222,9 @@ type askError struct {
 
 func (e *askError) Error() string { return "container " + e.id + " is not known" }
 
+// errNotYet is why a container is not known that the Engine may tell of a moment later.
+var errNotYet = errors.New("not known yet")
+
 func (a *Attestor) ask(ctx context.Context, q *askError, asked map[string]bool) error {
 	if _, again := asked[q.id]; again {
 		return fmt.Errorf("container %s does not confirm the process", q.id)
@@ -215,10 +234,14 @@ func (a *Attestor) ask(ctx context.Context, q *askError, asked map[string]bool) 
 	switch {
 	case asked[q.id] && q.inside:
 		return nil
-	case err != nil:
+	case asked[q.id]:
 		return fmt.Errorf("look up container %s: %w", q.id, err)
-	case c.ID != q.id || !a.known.has(c):
+	case err != nil:
+		return fmt.Errorf("look up container %s: %w (%w)", q.id, err, errNotYet)
+	case c.ID != q.id:
 		return fmt.Errorf("container %s is not confirmed", q.id)
+	case !a.known.has(c):
+		return fmt.Errorf("container %s is not confirmed: its init is %w", q.id, errNotYet)
 	}
 	return nil
 }

@@ -361,6 +361,10 @@ func TestExited(t *testing.T) {
 		{"its number is another's", func(w *world, _ *peercred.Peer) {
 			w.file("42/stat", strings.Replace(string(w.proc["42/stat"].Data), " 420 ", " 421 ", 1))
 		}, true},
+		{"about to exit, and has no namespaces any more", func(w *world, _ *peercred.Peer) {
+			w.stat(42, "R", procfs.FlagExiting)
+			delete(w.proc, "42/ns/mnt")
+		}, true},
 		{"no longer pinned", func(_ *world, p *peercred.Peer) { p.Close() }, true},
 		{"exits while the Engine is asked", func(w *world, _ *peercred.Peer) { w.onAsk = func() { w.stat(42, "Z", 0) } }, true},
 		{"its container is not known", func(w *world, _ *peercred.Peer) { delete(w.engine, mon) }, false},

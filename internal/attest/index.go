@@ -49,6 +49,7 @@ func (x *index) has(c docker.Container) bool {
 // then ties them to this container.
 func (a *Attestor) observe(c docker.Container) {
 	x := &a.known
+	defer a.revision.Add(1) // after the lock is given back
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	delete(x.unread, c.ID)

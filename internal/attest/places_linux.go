@@ -22,6 +22,10 @@ type places struct {
 	// none holds ids in which nobody was found, until a moment later: to find out
 	// is a walk.
 	none map[place]time.Time
+	// parents are the folders in which the Engine makes those of its containers.
+	parents map[string]bool
+
+	sightings sightings
 }
 
 type place struct {
@@ -38,12 +42,22 @@ type resident struct {
 // How long the ids of an ended container's cgroups are kept, for messages that
 // are still on their way; and for how long nobody stays nobody.
 const (
-	afterlife = time.Minute
-	nobody    = time.Second
+	afterlife   = time.Minute
+	nobody      = time.Second
+	parentsMost = 256 // folders
 )
 
 func (p *places) init(mounts map[string]fs.FS) {
 	p.mounts, p.roots, p.none = mounts, map[place]*resident{}, map[place]time.Time{}
+	p.parents = map[string]bool{"/docker": true, "/system.slice": true} // by default; others with --cgroup-parent
+	p.sightings.seen = map[uint64]sighting{}
+}
+
+// engines says that the Engine makes its containers' cgroups in a folder.
+func (p *places) engines(folder string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.parents[folder]
 }
 
 func (p *places) add(c docker.Container, roots map[string]string) {
@@ -56,6 +70,9 @@ func (p *places) add(c docker.Container, roots map[string]string) {
 		}
 		if id, ok := inode(mount, root); ok {
 			p.roots[place{hierarchy, id}] = &resident{container: c, root: root}
+		}
+		if bears, _ := bearer(root); hierarchy == "" && bears == c.ID && len(p.parents) < parentsMost {
+			p.parents[path.Dir(root)] = true
 		}
 	}
 	clear(p.none)
@@ -140,13 +157,27 @@ func (p *places) below(mount fs.FS, folder string, at place, budget *int) bool {
 
 // inode is the number of a folder: in a cgroup file system, the cgroup's id.
 func inode(mount fs.FS, path string) (uint64, bool) {
-	info, err := fs.Stat(mount, strings.TrimPrefix(path, "/"))
-	if err != nil {
-		return 0, false
-	}
-	st, ok := info.Sys().(*syscall.Stat_t)
+	st, _, ok := stat(mount, strings.TrimPrefix(path, "/"))
 	if !ok {
 		return 0, false
 	}
 	return st.Ino, true
+}
+
+// owner is who owns a folder, and what others may do there.
+func owner(mount fs.FS, name string) (uid uint32, mode fs.FileMode, ok bool) {
+	st, mode, ok := stat(mount, name)
+	if !ok {
+		return 0, 0, false
+	}
+	return st.Uid, mode, true
+}
+
+func stat(mount fs.FS, name string) (*syscall.Stat_t, fs.FileMode, bool) {
+	info, err := fs.Stat(mount, name)
+	if err != nil {
+		return nil, 0, false
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return st, info.Mode(), ok
 }

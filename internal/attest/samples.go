@@ -6,8 +6,15 @@ import "vitrine/internal/docker"
 // by the cgroup's id. It is for the senders of samples that have exited, of whom
 // nothing else is left; a process that may write to the cgroup file system can
 // have moved itself into another container's. Not for deciding.
+//
+// Ask soon: of a container that the Engine has not told of yet, only what is
+// seen of its cgroup while that is there can be remembered. The answer is then
+// one for later.
 func (a *Attestor) InCgroup(id uint64) Attestation {
-	return found(a.places.find(place{"", id}))
+	if c, ok := a.places.find(place{"", id}); ok {
+		return found(c, ok)
+	}
+	return a.sighted(id)
 }
 
 // Claim is what a process says of the container that it runs in.

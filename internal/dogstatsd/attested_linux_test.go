@@ -11,31 +11,50 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"vitrine/internal/attest"
 	"vitrine/internal/docker"
+	"vitrine/internal/peercred"
 )
 
 // engine is an inventory, and the cgroups of its containers are real.
 type engine struct {
-	t          *testing.T
-	mounts     map[string]string // by hierarchy
-	parent     string
+	t      *testing.T
+	mounts map[string]string // by hierarchy
+	parent string
+	hook   func(docker.Container)
+	slow   bool // to answer
+
+	mu         sync.Mutex
 	containers map[string]docker.Container
-	hook       func(docker.Container)
+}
+
+// tell tells of a container.
+func (e *engine) tell(c docker.Container) {
+	e.mu.Lock()
+	e.containers[c.ID] = c
+	e.mu.Unlock()
+	e.hook(c)
 }
 
 func (e *engine) OnChange(f func(docker.Container)) { e.hook = f }
 func (e *engine) Ready() bool                       { return true }
 func (e *engine) Refresh(context.Context, string) (docker.Container, error) {
+	if e.slow {
+		return docker.Container{}, context.DeadlineExceeded
+	}
 	return docker.Container{}, docker.ErrNotFound
 }
 
 func (e *engine) Lookup(id string) (docker.Container, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	c, ok := e.containers[id]
 	return c, ok
 }
@@ -143,8 +162,109 @@ func (e *engine) run(id string) {
 		}
 	}
 	e.t.Cleanup(func() { _ = in.Close(); _ = init.Wait() })
-	e.containers[id] = docker.Container{ID: id, Name: id[:3], Running: true, Pid: init.Process.Pid, StartedAt: "once"}
-	e.hook(e.containers[id])
+	e.tell(docker.Container{ID: id, Name: id[:3], Running: true, Pid: init.Process.Pid, StartedAt: "once"})
+}
+
+// listening is a Server with real attestation.
+type listening struct {
+	*Server
+	sink     *recorder
+	attestor *attest.Attestor
+	asked    chan struct{} // by cgroup
+}
+
+func (l *listening) Attest(ctx context.Context, p *peercred.Peer) attest.Attestation {
+	return l.attestor.Attest(ctx, p)
+}
+func (l *listening) Claimed(c attest.Claim) attest.Attestation { return l.attestor.Claimed(c) }
+func (l *listening) Revision() uint64                          { return l.attestor.Revision() }
+
+func (l *listening) InCgroup(id uint64) attest.Attestation {
+	defer func() {
+		select {
+		case l.asked <- struct{}{}:
+		default:
+		}
+	}()
+	return l.attestor.InCgroup(id)
+}
+
+// listen opens a Server's socket, to be served when the test likes.
+func (e *engine) listen() (l *listening, serve func()) {
+	t := e.t
+	t.Helper()
+	dir, err := os.MkdirTemp("", "dsd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cgroups := map[string]fs.FS{}
+	for hierarchy, mount := range e.mounts {
+		cgroups[hierarchy] = os.DirFS(mount)
+	}
+	l = &listening{sink: &recorder{}, attestor: attest.New(e, attest.Options{Cgroups: cgroups}), asked: make(chan struct{}, 1)}
+	if err := l.attestor.HostProvable(); err != nil {
+		cannot(t, err.Error())
+	}
+	cfg := Config{Datagram: Socket{Path: filepath.Join(dir, "d"), Mode: 0o722}, Logger: slog.New(slog.DiscardHandler)}
+	l.Server = New(cfg, l, l.sink)
+	if err := l.Listen(); err != nil {
+		t.Fatal(err)
+	}
+	return l, func() {
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan error, 1)
+		go func() { done <- l.Serve(ctx) }()
+		t.Cleanup(func() {
+			cancel()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestListedTooLate: a container's only process sends and exits, and all that
+// is left when the Engine tells of the container is the Engine's word.
+func TestListedTooLate(t *testing.T) {
+	if !kernelNamesExited(t) {
+		cannot(t, "this kernel does not tell the cgroup of a process that has exited (Linux 6.15)")
+	}
+	web, late := strings.Repeat("a", 64), strings.Repeat("c", 64)
+	for _, tt := range []struct{ name, cgroup, want string }{
+		{"where the Engine puts containers", late, late},
+		{"deeper", late + "/app", late},
+		{"made by another container", web + "/" + late, "none"},
+		{"with a name around it", "x" + late, "none"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			e := newEngine(t)
+			e.slow = true
+			l, serve := e.listen()
+			serve()
+			e.run(web)
+			e.process(tt.cgroup, l.cfg.Datagram.Path, "x:1|c", elsewhere, false)
+			select {
+			case <-l.asked:
+			case <-time.After(10 * time.Second):
+				t.Fatal("nobody asked for the cgroup")
+			}
+			for dir := tt.cgroup; dir != "." && dir != web; dir = filepath.Dir(dir) {
+				for _, mount := range e.mounts {
+					if err := unix.Rmdir(filepath.Join(mount, e.parent, dir)); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			e.tell(docker.Container{ID: late, Name: "late"})
+			if got := l.sink.wait(t, 1)[0]; got != "count x from "+tt.want {
+				t.Errorf("got %q, want it from %q", got, tt.want)
+			}
+		})
+	}
 }
 
 // TestAdversaries holds senders that would pass for others against the real
@@ -177,45 +297,16 @@ func TestAdversaries(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			e := newEngine(t)
-			dir, err := os.MkdirTemp("", "dsd") //nolint:usetesting // t.TempDir is closed to other users
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = os.RemoveAll(dir) })
-			if err := os.Chmod(dir, 0o755); err != nil {
-				t.Fatal(err)
-			}
-			cgroups := map[string]fs.FS{}
-			for hierarchy, mount := range e.mounts {
-				cgroups[hierarchy] = os.DirFS(mount)
-			}
-			attestor := attest.New(e, attest.Options{Cgroups: cgroups})
-			if err := attestor.HostProvable(); err != nil {
-				cannot(t, err.Error())
-			}
-			sink := &recorder{}
-			cfg := Config{Datagram: Socket{Path: filepath.Join(dir, "d"), Mode: 0o722}, Logger: slog.New(slog.DiscardHandler)}
-			srv := New(cfg, attestor, sink)
-			if err := srv.Listen(); err != nil {
-				t.Fatal(err)
-			}
-			ctx, cancel := context.WithCancel(t.Context())
-			done := make(chan error, 1)
+			l, serve := e.listen()
 			e.run(web)
 			e.run(db)
 			how := tt.how
 			if len(how) > 0 && how[0] == "of web" {
 				how = append(e.of(web), how[1:]...)
 			}
-			e.process(tt.cgroup, cfg.Datagram.Path, tt.line, how, tt.stay)
-			go func() { done <- srv.Serve(ctx) }()
-			defer func() {
-				cancel()
-				if err := <-done; err != nil {
-					t.Error(err)
-				}
-			}()
-			if got := sink.wait(t, 1)[0]; got != "count x from "+tt.want {
+			e.process(tt.cgroup, l.cfg.Datagram.Path, tt.line, how, tt.stay)
+			serve()
+			if got := l.sink.wait(t, 1)[0]; got != "count x from "+tt.want {
 				t.Errorf("got %q, want it from %q", got, tt.want)
 			}
 		})

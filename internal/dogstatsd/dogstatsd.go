@@ -11,7 +11,8 @@
 // after that process began. Where all that fails there is no origin: attribution is
 // right or absent. A process with CAP_SYS_ADMIN over its PID namespace may
 // put on the number of another one in there, and one that can write to the cgroup file
-// system could move itself into another container's cgroup and exit.
+// system could move itself into another container's cgroup and exit. What a container
+// sends before the Engine has told of it waits for that, a second at most.
 //
 // What a client says of itself (the fields c: and e:, the tag
 // dd.internal.entity_id) counts only where the kernel has no process to name: over UDP, and from

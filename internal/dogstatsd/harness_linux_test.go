@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -90,6 +91,9 @@ func start(t *testing.T, path, container, line string, times int, stay bool) (cm
 type fakeAttestor struct {
 	cgroups map[uint64]string
 
+	revision atomic.Uint64
+	late     atomic.Bool // nothing is known yet
+
 	mu    sync.Mutex
 	calls int
 }
@@ -98,9 +102,12 @@ func (a *fakeAttestor) Attest(_ context.Context, p *peercred.Peer) attest.Attest
 	a.mu.Lock()
 	a.calls++
 	a.mu.Unlock()
+	if a.late.Load() {
+		return attest.Attestation{Later: true}
+	}
 	env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", p.PID))
-	if err != nil || !p.Alive() {
-		return attest.Attestation{Why: "gone"}
+	if err != nil || len(env) == 0 || !p.Alive() { // a process that exits has given its memory back
+		return attest.Attestation{Why: "gone", Exited: true}
 	}
 	for v := range bytes.SplitSeq(env, []byte{0}) {
 		if c, ok := bytes.CutPrefix(v, []byte("CONTAINER=")); ok {
@@ -112,10 +119,21 @@ func (a *fakeAttestor) Attest(_ context.Context, p *peercred.Peer) attest.Attest
 
 func (a *fakeAttestor) InCgroup(id uint64) attest.Attestation {
 	if c, ok := a.cgroups[id]; ok {
+		if a.late.Load() {
+			return attest.Attestation{Later: true}
+		}
 		return inContainer(c)
 	}
 	return attest.Attestation{}
 }
+
+func (a *fakeAttestor) seen() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.calls
+}
+
+func (a *fakeAttestor) Revision() uint64 { return a.revision.Load() }
 
 func (a *fakeAttestor) Claimed(c attest.Claim) attest.Attestation {
 	switch {
@@ -185,7 +203,7 @@ type rig struct {
 }
 
 // listen opens a Server's sockets in a folder of the test's.
-func listen(t *testing.T, cfg Config) *rig {
+func listen(t testing.TB, cfg Config) *rig {
 	t.Helper()
 	dir := t.TempDir()
 	cfg.Datagram.Path, cfg.Stream.Path, cfg.UDP = filepath.Join(dir, "d"), filepath.Join(dir, "s"), "127.0.0.1:0"
@@ -208,7 +226,7 @@ func listen(t *testing.T, cfg Config) *rig {
 	return x
 }
 
-func serve(t *testing.T, cfg Config) *rig {
+func serve(t testing.TB, cfg Config) *rig {
 	x := listen(t, cfg)
 	x.serve()
 	return x

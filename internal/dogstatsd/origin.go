@@ -47,18 +47,21 @@ type Attestor interface {
 	Attest(ctx context.Context, p *peercred.Peer) attest.Attestation
 	InCgroup(id uint64) attest.Attestation
 	Claimed(c attest.Claim) attest.Attestation
+	Revision() uint64
 }
 
 // attest establishes the origin of what a process sends. What it does not know it
-// may know a moment later: nowhere must not be remembered for long.
-func (s *Server) attest(ctx context.Context, p *peercred.Peer) *Origin {
+// may know a moment later: nowhere must not be remembered for long. With later the
+// Engine is about to tell of the container.
+func (s *Server) attest(ctx context.Context, p *peercred.Peer) (o *Origin, later bool) {
 	if p.PID == 0 {
-		return s.unseen()
+		return s.unseen(), false
 	}
 	at := s.attestor.Attest(ctx, p)
 	// A process with several threads is on its way out for a while: its first is
 	// gone, and the pidfd still shows it alive.
 	if at.Kind == attest.Unknown && (at.Exited || !p.Alive()) {
+		at.Later = false
 		if id, ok := p.CgroupID(); ok {
 			at = s.attestor.InCgroup(id)
 		}
@@ -66,15 +69,15 @@ func (s *Server) attest(ctx context.Context, p *peercred.Peer) *Origin {
 	switch at.Kind {
 	case attest.Container:
 		uid, _ := at.Container.Pod()
-		return &Origin{Source: SourceKernel, Container: at.Container.ID, podUID: uid}
+		return &Origin{Source: SourceKernel, Container: at.Container.ID, podUID: uid}, false
 	case attest.Host:
-		return host
+		return host, false
 	case attest.Peer: // our own PID namespace is not the host's, and PIDs mean nothing
-		return s.unseen()
+		return s.unseen(), false
 	case attest.Unknown:
 	}
-	s.log.Debug("sender not established", "pid", p.PID, "why", at.Why)
-	return nowhere
+	s.log.Debug("sender not established", "pid", p.PID, "why", at.Why, "later", at.Later)
+	return nowhere, at.Later
 }
 
 // unseen is the origin of processes to which the kernel gives no number here.

@@ -34,6 +34,9 @@ const (
 const (
 	pidfdsPerSecond = 5000
 	pidfdsSaved     = 500
+	// A receiver that has few left waits no longer than this for a datagram, as it
+	// has more by then.
+	pidfdsWait = 20 * time.Millisecond
 )
 
 // receiver reads datagrams from one socket. One goroutine runs it.
@@ -58,6 +61,7 @@ type receiver struct {
 
 	saved  float64 // pidfds
 	savedT time.Time
+	short  bool // the receiver waits for pidfdsWait at most
 }
 
 // mmsghdr is struct mmsghdr of recvmmsg(2).
@@ -67,7 +71,7 @@ type mmsghdr struct {
 }
 
 func (s *Server) newReceiver(fd int, t *transport) *receiver {
-	r := &receiver{s: s, fd: fd, counts: t, worker: worker{s: s}, bufs: make([]byte, batchMost*s.cfg.MaxPacket), savedT: time.Now()}
+	r := &receiver{s: s, fd: fd, counts: t, worker: worker{s: s}, bufs: make([]byte, batchMost*s.cfg.MaxPacket), saved: pidfdsSaved, savedT: time.Now()}
 	for i := range r.msgs {
 		r.iovs[i].Base = &r.bufs[i*s.cfg.MaxPacket]
 		r.iovs[i].SetLen(s.cfg.MaxPacket)
@@ -146,11 +150,12 @@ func (r *receiver) run() error {
 	used, large := batchMost, 0
 	for {
 		large = r.prepare(used, large)
+		r.waitShort(r.pidfds && large < batchMost)
 		n, err := r.recv()
 		switch {
 		case r.stopped.Load():
 			return nil
-		case errors.Is(err, unix.EINTR):
+		case errors.Is(err, unix.EINTR), errors.Is(err, unix.EAGAIN):
 			continue
 		case err != nil:
 			return fmt.Errorf("receive datagrams: %w", err)
@@ -181,7 +186,22 @@ func (r *receiver) prepare(used, wasLarge int) int {
 	return large
 }
 
-// recv waits for datagrams and takes all that are there, up to a batch.
+// waitShort sets how long recv waits. A receiver under load stays with the short one.
+func (r *receiver) waitShort(short bool) {
+	if short == r.short {
+		return
+	}
+	var most unix.Timeval
+	if short {
+		most = unix.NsecToTimeval(pidfdsWait.Nanoseconds())
+	}
+	if unix.SetsockoptTimeval(r.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &most) == nil {
+		r.short = short
+	}
+}
+
+// recv waits for datagrams and takes all that are there, up to a batch. [unix.EAGAIN]
+// says that there were none for the time that waitShort has set.
 func (r *receiver) recv() (int, error) {
 	//nolint:gosec // x/sys has no wrapper; the headers are the receiver's and stay where they are
 	n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(r.fd), uintptr(unsafe.Pointer(&r.msgs[0])), batchMost, unix.MSG_WAITFORONE, 0, 0)
@@ -245,30 +265,55 @@ func (r *receiver) origin(a *ancillary, packet []byte) *Origin {
 		closePidfd(a.pidfd)
 		return r.s.unseen()
 	}
-	d := r.senders.find(pid, a.sent)
-	if d != nil {
+	if d := r.senders.find(pid, a.sent); d != nil {
 		closePidfd(a.pidfd)
-		if o := d.origin.Load(); o != nil && !r.s.resolver.stale(d, o) {
-			return o
-		}
-		return r.s.resolver.hold(d, packet)
+		return r.ofSender(d, packet)
 	}
 	if a.pidfd >= 0 {
-		d = &sender{peer: peercred.FromPidfd(a.pidfd, int(pid), a.cred.Uid, a.cred.Gid)}
-	} else if r.senders.byPID[pid] == nil {
-		d = byNumber(&a.cred)
+		return r.pinned(a, packet)
 	}
-	if d == nil {
+	if r.senders.byPID[pid] != nil {
 		return nowhere
 	}
-	kept := r.senders.add(pid, d)
-	o := nowhere
-	if d.sentAt(a.sent) && (kept || a.pidfd >= 0) {
-		o = r.s.resolver.hold(d, packet)
-	}
-	if !kept {
+	d := byNumber(&a.cred)
+	switch {
+	case d == nil:
+		return nowhere
+	case !r.senders.add(pid, d):
 		d.forget()
+		return nowhere
+	case !d.sentAt(a.sent):
+		return nowhere
 	}
+	return r.s.resolver.hold(d, packet)
+}
+
+// ofSender is the origin of a sender that is known.
+func (r *receiver) ofSender(d *sender, packet []byte) *Origin {
+	if o := d.origin.Load(); o != nil && !r.s.resolver.stale(d, o) {
+		return o
+	}
+	return r.s.resolver.hold(d, packet)
+}
+
+// pinned is the origin of a sender that is not known, and has a pidfd of its own.
+func (r *receiver) pinned(a *ancillary, packet []byte) *Origin {
+	inode := r.senders.inode(a.pidfd)
+	if d := r.senders.exited.find(inode); d != nil {
+		closePidfd(a.pidfd)
+		return r.ofSender(d, packet)
+	}
+	d := &sender{peer: peercred.FromPidfd(a.pidfd, int(a.cred.Pid), a.cred.Uid, a.cred.Gid), inode: inode}
+	if r.senders.add(a.cred.Pid, d) {
+		return r.s.resolver.hold(d, packet)
+	}
+	if !d.peer.Alive() {
+		d.peer.Release()
+		r.senders.exited.add(d)
+		return r.s.resolver.hold(d, packet)
+	}
+	o := r.s.resolver.hold(d, packet)
+	d.forget()
 	return o
 }
 

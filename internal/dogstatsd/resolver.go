@@ -15,16 +15,22 @@ type sender struct {
 	// born is when the process started, in nanoseconds since boot, as long as only
 	// its number pins it: what was sent before, somebody else with that number may
 	// have sent. It is 0 for a process that is pinned by a datagram's own pidfd.
-	born int64
-	seen uint64 // the batch in which it was last seen to send
+	born  int64
+	inode uint64 // of its pidfd, which is the process's alone; 0 if it has none such
+	seen  uint64 // the batch in which it was last seen to send
 
 	origin atomic.Pointer[Origin] // nil until it is established
 	asked  atomic.Int64           // when it was found to be nowhere, in nanoseconds since the server's start
 
 	mu      sync.Mutex
-	pending bool     // with the resolver
-	waiting [][]byte // packets, until the resolver is done
-	dropped bool     // forgotten by its receiver: close the peer when done
+	pending bool          // with the resolver
+	budget  *atomic.Int64 // of the resolver, from which the waiting packets are taken
+	waiting [][]byte      // packets, until the resolver is done
+	dropped bool          // forgotten by its receiver: release the peer when done
+
+	// Of a sender that is put off; the resolver's alone.
+	since, due, tried time.Time
+	revision          uint64 // of the attestor, when it was tried
 }
 
 // forget gives the sender's descriptor back, now or when the resolver is done.
@@ -35,7 +41,7 @@ func (d *sender) forget() {
 		d.dropped = true
 		return
 	}
-	d.peer.Close()
+	d.peer.Release()
 }
 
 // Limits of the resolver. A sender that is nowhere is asked for again after a
@@ -44,31 +50,44 @@ const (
 	retryAfter   = time.Second
 	waitingMost  = 4 << 20 // bytes of packets that wait for their origin
 	pendingMost  = 1024    // senders
-	resolversRun = 4       // each may wait for the Engine
+	resolversRun = 4
+
+	// Senders that are put off have room of their own, so that they take none from others.
+	putOffFor  = time.Second
+	putOffMost = 2 << 20
+	askersRun  = 4 // each may wait for the Engine
+	// Between two looks at one: whether the attestor has been told of a container
+	// since; and if not, whether something else has changed.
+	lookEvery = 25 * time.Millisecond
+	tryEvery  = 200 * time.Millisecond
 )
 
 // resolver establishes the origin of senders seen for the first time, beside
-// the receivers: an attestation reads a dozen files, and may ask the Engine. Packets wait
-// for it, in their order; what does not fit goes on without an origin.
+// the receivers: an attestation reads a dozen files. Packets wait for it, in their
+// order; what does not fit goes on without an origin.
 //
-// Each PID has one queue: a process that has exited is a new sender with each of
-// its datagrams, and their order must be kept all the same, or a gauge would end
-// with a value that is not its last.
+// Nobody's packets wait for the Engine but those of senders whose container it has not told of:
+// these are put off, and asked for again until it has, for a second at most.
 type resolver struct {
 	s       *Server
 	queues  [resolversRun]chan *sender
-	waiting atomic.Int64
+	later   chan *sender
+	waiting atomic.Int64 // bytes
+	putOff  atomic.Int64 // bytes
 }
 
 func newResolver(s *Server) *resolver {
-	r := &resolver{s: s}
+	r := &resolver{s: s, later: make(chan *sender, pendingMost)}
 	for i := range r.queues {
 		r.queues[i] = make(chan *sender, pendingMost/resolversRun)
 	}
 	return r
 }
 
-// queue is where the process of a sender waits.
+// queue is where the process of a sender waits. Each PID has one: where a process
+// that has exited cannot be told by its pidfd, it is a new sender with each of its
+// datagrams, and their order must be kept all the same, or a gauge would end with a
+// value that is not its last.
 func (r *resolver) queue(d *sender) chan *sender {
 	return r.queues[uint(d.peer.PID)%resolversRun]
 }
@@ -76,18 +95,24 @@ func (r *resolver) queue(d *sender) chan *sender {
 // run works until ctx ends, and then hands on what still waits.
 func (r *resolver) run(ctx context.Context) {
 	var wg sync.WaitGroup
-	for _, queue := range r.queues {
+	work := func(queue chan *sender, resolve func(context.Context, *sender, *worker)) {
 		wg.Go(func() {
 			w := worker{s: r.s}
 			for {
 				select {
 				case d := <-queue:
-					r.resolve(ctx, d, &w)
+					resolve(ctx, d, &w)
 				case <-ctx.Done():
 					return
 				}
 			}
 		})
+	}
+	for _, queue := range r.queues {
+		work(queue, r.resolve)
+	}
+	for range askersRun {
+		work(r.later, r.again)
 	}
 	wg.Wait()
 }
@@ -96,32 +121,104 @@ func (r *resolver) run(ctx context.Context) {
 // and the receivers have returned.
 func (r *resolver) drain() {
 	w := worker{s: r.s}
-	for _, queue := range r.queues {
+	for _, queue := range append(r.queues[:], r.later) {
 		for len(queue) > 0 {
 			r.finish(<-queue, nowhere, &w)
 		}
 	}
 }
 
+// resolve looks at a sender for the first time, and waits for nobody.
 func (r *resolver) resolve(ctx context.Context, d *sender, w *worker) {
-	o := r.s.attest(ctx, d.peer)
-	if o == nowhere {
-		d.asked.Store(int64(time.Since(r.s.started)))
+	o, later := r.s.attest(ended(ctx), d.peer)
+	if later {
+		now := time.Now()
+		d.since, d.due, d.tried = now, now, time.Time{}
+		if r.move(d) {
+			return
+		}
 	}
 	r.finish(d, o, w)
 }
 
+// ended is a context that lets nobody be asked.
+func ended(ctx context.Context) context.Context {
+	ctx, end := context.WithCancel(ctx)
+	end()
+	return ctx
+}
+
+// again looks at a sender that was put off.
+func (r *resolver) again(ctx context.Context, d *sender, w *worker) {
+	if wait := time.Until(d.due); wait > 0 {
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			r.finish(d, nowhere, w)
+			return
+		}
+	}
+	now, revision := time.Now(), r.s.attestor.Revision()
+	over := now.Sub(d.since) > putOffFor
+	o, later := nowhere, true
+	switch {
+	case over:
+		o, later = r.s.attest(ended(ctx), d.peer)
+	case d.revision != revision || now.Sub(d.tried) > tryEvery:
+		d.revision, d.tried = revision, now
+		asking, end := context.WithDeadline(ctx, d.since.Add(putOffFor))
+		o, later = r.s.attest(asking, d.peer)
+		end()
+	}
+	if later && !over {
+		d.due = time.Now().Add(lookEvery)
+		select {
+		case r.later <- d:
+			return
+		default:
+		}
+	}
+	r.finish(d, o, w)
+}
+
+// move puts a sender off with its packets, if there is room.
+func (r *resolver) move(d *sender) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var size int64
+	for _, packet := range d.waiting {
+		size += int64(len(packet))
+	}
+	if r.putOff.Add(size) > putOffMost {
+		r.putOff.Add(-size)
+		return false
+	}
+	d.budget = &r.putOff
+	select {
+	case r.later <- d:
+		r.waiting.Add(-size)
+		return true
+	default:
+		d.budget = &r.waiting
+		r.putOff.Add(-size)
+		return false
+	}
+}
+
 func (r *resolver) finish(d *sender, o *Origin, w *worker) {
+	if o == nowhere {
+		d.asked.Store(int64(time.Since(r.s.started)))
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, packet := range d.waiting {
 		w.deliver(packet, o, &r.s.counts.datagram)
-		r.waiting.Add(-int64(len(packet)))
+		d.budget.Add(-int64(len(packet)))
 	}
 	d.waiting, d.pending = nil, false
 	d.origin.Store(o)
 	if d.dropped {
-		d.peer.Close()
+		d.peer.Release()
 	}
 }
 
@@ -134,6 +231,7 @@ func (r *resolver) hold(d *sender, packet []byte) *Origin {
 		if o := d.origin.Load(); o != nil && !r.stale(d, o) {
 			return o
 		}
+		d.budget = &r.waiting
 		select {
 		case r.queue(d) <- d:
 			d.pending = true
@@ -141,8 +239,12 @@ func (r *resolver) hold(d *sender, packet []byte) *Origin {
 			return nowhere
 		}
 	}
-	if r.waiting.Add(int64(len(packet))) > waitingMost {
-		r.waiting.Add(-int64(len(packet)))
+	most := int64(waitingMost)
+	if d.budget == &r.putOff {
+		most = putOffMost
+	}
+	if d.budget.Add(int64(len(packet))) > most {
+		d.budget.Add(-int64(len(packet)))
 		return nowhere
 	}
 	d.waiting = append(d.waiting, append([]byte(nil), packet...))

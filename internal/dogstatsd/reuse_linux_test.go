@@ -56,24 +56,34 @@ func TestInsidePIDReuse(t *testing.T) {
 		for _, queued := range []bool{true, false} {
 			t.Run(fmt.Sprintf("pidfds=%v,queued=%v", pidfds, queued), func(t *testing.T) {
 				for range 25 {
-					reuse(t, pidfds, queued)
+					reuse(t, pidfds, queued, false)
 				}
 			})
 		}
+		t.Run(fmt.Sprintf("pidfds=%v,put off", pidfds), func(t *testing.T) {
+			for range 10 {
+				reuse(t, pidfds, false, true)
+			}
+		})
 	}
 }
 
 // reuse lets a process of container "old" send and exit, and one of container
-// "new" with the same PID send right after.
-func reuse(t *testing.T, pidfds, queued bool) {
+// "new" with the same PID send right after. Put off, the Engine tells of both containers
+// only then.
+func reuse(t *testing.T, pidfds, queued, putOff bool) {
 	x := listen(t, Config{})
 	defer x.stop()
+	x.attestor.late.Store(putOff)
+	if putOff && kernelNamesExited(t) {
+		x.attestor.cgroups[ownCgroup(t)] = "old"
+	}
 	x.datagram.pidfds = x.datagram.pidfds && pidfds
 	if !queued {
 		x.serve()
 	}
 	old, leaveOld := start(t, x.cfg.Datagram.Path, "old", "old:1|c", 2, true)
-	if !queued {
+	if !queued && !putOff {
 		x.sink.wait(t, 2)
 	}
 	leaveOld()
@@ -100,6 +110,8 @@ func reuse(t *testing.T, pidfds, queued bool) {
 	if queued {
 		x.serve()
 	}
+	x.attestor.late.Store(false)
+	x.attestor.revision.Add(1)
 	exact := pidfds && x.datagram.pidfds
 	for _, got := range x.sink.wait(t, 3) {
 		what, from, _ := strings.Cut(strings.TrimPrefix(got, "count "), " from ")

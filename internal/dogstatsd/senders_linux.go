@@ -1,6 +1,8 @@
 package dogstatsd
 
 import (
+	"time"
+
 	"golang.org/x/sys/unix"
 
 	"vitrine/internal/peercred"
@@ -16,6 +18,9 @@ type senders struct {
 	most  int
 	batch uint64
 
+	pidfs  bool // pidfds have inodes of their own
+	exited exited
+
 	events [64]unix.EpollEvent
 }
 
@@ -24,7 +29,58 @@ func newSenders(most int) (*senders, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &senders{byPID: map[int32]*sender{}, epoll: fd, most: most}, nil
+	return &senders{byPID: map[int32]*sender{}, epoll: fd, most: most, pidfs: hasPidfs()}, nil
+}
+
+// hasPidfs says that a pidfd's inode is that of its process, and never another's
+// (Linux 6.9). Before that all pidfds had the same.
+func hasPidfs() bool {
+	fd, err := unix.PidfdOpen(unix.Getpid(), 0)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = unix.Close(fd) }()
+	var st unix.Statfs_t
+	return unix.Fstatfs(fd, &st) == nil && st.Type == unix.PID_FS_MAGIC
+}
+
+// inode is what tells the process of a pidfd from all others; 0 if nothing does.
+func (x *senders) inode(pidfd int) uint64 {
+	var st unix.Stat_t
+	if !x.pidfs || unix.Fstat(pidfd, &st) != nil {
+		return 0
+	}
+	return st.Ino
+}
+
+// exited are processes that were found to have exited, by the inodes of their
+// pidfds: each further datagram would be a new sender's otherwise. They hold no
+// descriptors. It keeps the last few of the last few seconds.
+type exited struct {
+	now, before map[uint64]*sender
+	since       time.Time
+}
+
+const (
+	exitedMost = 1024
+	exitedKept = 2 * time.Second
+)
+
+func (x *exited) find(inode uint64) *sender {
+	if d := x.now[inode]; d != nil {
+		return d
+	}
+	return x.before[inode]
+}
+
+func (x *exited) add(d *sender) {
+	if d.inode == 0 {
+		return
+	}
+	if now := time.Now(); x.now == nil || len(x.now) >= exitedMost/2 || now.Sub(x.since) > exitedKept {
+		x.now, x.before, x.since = map[uint64]*sender{}, x.now, now
+	}
+	x.now[d.inode] = d
 }
 
 // reap forgets the processes that have exited. Call it after each batch, before
@@ -43,6 +99,9 @@ func (x *senders) reap() {
 			return
 		}
 		for _, e := range x.events[:n] {
+			if d := x.byPID[e.Fd]; d != nil {
+				x.exited.add(d) // datagrams of its that were read late
+			}
 			x.forget(e.Fd)
 		}
 		if n < len(x.events) {

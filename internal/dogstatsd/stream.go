@@ -100,14 +100,22 @@ func (s *Server) serveStream(ctx context.Context) error {
 func (s *Server) serveConn(ctx context.Context, conn *peercred.Conn) {
 	s.counts.connections.Add(1)
 	defer s.counts.connections.Add(-1)
-	origin, since := s.attest(ctx, conn.Peer()), time.Now()
-	first := *origin
+	origin, later := s.attest(ctx, conn.Peer())
+	since, first := time.Now(), *origin
 	if !s.conns.belongs(first, max(1, s.cfg.MaxConns/8)) {
 		s.counts.stream.refusedConns.Add(1)
 		s.conns.left(first)
 		return
 	}
 	defer s.conns.left(first)
+	for later && time.Since(since) < putOffFor { // the client waits, and nobody else
+		select {
+		case <-time.After(lookEvery):
+			origin, later = s.attest(ctx, conn.Peer())
+		case <-ctx.Done():
+			later = false
+		}
+	}
 	w := worker{s: s}
 	r := bufio.NewReader(conn)
 	var buf []byte
@@ -123,7 +131,8 @@ func (s *Server) serveConn(ctx context.Context, conn *peercred.Conn) {
 			return
 		}
 		if origin == nowhere && time.Since(since) > retryAfter {
-			origin, since = s.attest(ctx, conn.Peer()), time.Now()
+			origin, _ = s.attest(ctx, conn.Peer())
+			since = time.Now()
 		}
 		s.counts.stream.packets.Add(1)
 		s.counts.stream.bytes.Add(uint64(len(buf)))

@@ -37,6 +37,8 @@ type Peer struct {
 	mu    sync.RWMutex // held while pidfd is in use, so that Close cannot give the number away
 	pidfd int          // -1: none
 	start uint64       // start time in clock ticks since boot, when the pin is by number; 0: it is not
+	// cgroup is what CgroupID was when the descriptor was released; 0: not known.
+	cgroup uint64
 }
 
 // ErrNoCredentials says that a connection has no peer credentials.
@@ -167,12 +169,13 @@ func (p *Peer) Pidfd() int {
 }
 
 // CgroupID is the id of the process's cgroup in the version 2 hierarchy, also
-// after it has exited (PIDFD_GET_INFO, Linux 6.13; 6.15 for the exited).
+// after it has exited (PIDFD_GET_INFO, Linux 6.13; 6.15 for the exited). After
+// Release it is what it was then.
 func (p *Peer) CgroupID() (uint64, bool) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	if p.pidfd < 0 {
-		return 0, false
+		return p.cgroup, p.cgroup != 0
 	}
 	return cgroupID(p.pidfd)
 }
@@ -202,4 +205,15 @@ func (p *Peer) Close() {
 		closeFD(p.pidfd)
 	}
 	p.pidfd, p.start = -1, 0
+}
+
+// Release is Close for a Peer that may still be asked for its cgroup, such as
+// one that has exited.
+func (p *Peer) Release() {
+	if id, ok := p.CgroupID(); ok {
+		p.mu.Lock()
+		p.cgroup = id
+		p.mu.Unlock()
+	}
+	p.Close()
 }
