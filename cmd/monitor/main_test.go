@@ -117,7 +117,7 @@ func TestOnce(t *testing.T) {
 	if code := run(t.Context(), h.args("once", "--between", "20ms"), command.Streams{Out: &out, Err: &errs}); code != command.OK {
 		t.Fatalf("exit code %d: %s", code, &errs)
 	}
-	if got := out.String(); !regexp.MustCompile(`(?m)^web +running +.*5\.0MiB +10\.0MiB +50\.0% `).MatchString(got) || errs.Len() > 0 {
+	if got := out.String(); !regexp.MustCompile(`(?m)^web +running +.*5\.0MiB/10\.0MiB +50\.0% `).MatchString(got) || errs.Len() > 0 {
 		t.Errorf("printed\n%s%s", got, &errs)
 	}
 }

@@ -25,7 +25,10 @@ func onceCommand(std command.Streams) *cobra.Command {
 		Long: `Collect everything once, and print a table of all containers, or JSON.
 
 Rates need two readings, so there are two, a second apart. "FULL IN" (when
-memory reaches its limit at the present rate) needs a longer look: monitor run.`,
+memory reaches its limit at the present rate) needs a longer look: monitor run.
+"IN USE" is anonymous memory as a part of the limit, "+SWAP" with swap and the
+limit of both. On a terminal, columns that have no room are left out: pipe it to
+less -S for all.`,
 		Example: `  monitor once
   monitor once --json | jq '.containers[] | {name, state}'
   monitor once --between 10s`,
@@ -79,12 +82,14 @@ func (p *parts) once(ctx context.Context, std command.Streams, socket string, be
 		return command.ExitError{Code: command.Failed, Err: ctx.Err()}
 	}
 	p.series.Update(p.collector.Collect(time.Now()))
-	write := export.Table
-	if asJSON {
-		write = export.JSON
-	}
 	var err error
-	p.series.Look(func(v *aggregate.View) { err = write(std.Out, v) })
+	p.series.Look(func(v *aggregate.View) {
+		if asJSON {
+			err = export.JSON(std.Out, v)
+		} else {
+			err = export.Table(std.Out, v, columns(std.Out))
+		}
+	})
 	switch {
 	case err != nil:
 		return command.ExitError{Code: command.Failed, Err: err}

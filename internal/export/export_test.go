@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -60,7 +61,7 @@ func full(at time.Time, n uint64) *collect.Snapshot {
 		}},
 	}
 	dead := &collect.Container{
-		Container: docker.Container{ID: strings.Repeat("d", 64), Name: "dead\x1b[2J", Image: "busybox", Detail: &docker.Detail{State: "exited", ExitCode: 137}},
+		Container: docker.Container{ID: strings.Repeat("d", 64), Name: "dead\x1b[2J", Image: "busybox", Detail: &docker.Detail{State: "exited", ExitCode: 137, OOMKilled: true}},
 		Kills:     collect.Kills{Fatal: 1}, Throttled: -1, LastExit: collect.Exit{At: at, Code: 137},
 	}
 	double := &collect.Container{Container: docker.Container{ID: strings.Repeat("e", 64), Name: "web"}, Throttled: -1}
@@ -268,11 +269,11 @@ func TestJSON(t *testing.T) {
 func TestTable(t *testing.T) {
 	var b bytes.Buffer
 	var err error
-	filled().Look(func(v *aggregate.View) { err = Table(&b, v) })
-	const want = `CONTAINER  STATE               CPU    THROTTLED  MEM     LIMIT    IN USE  +SWAP  FULL IN  OOM KILLS       THREADS  NET IN/s  NET OUT/s  READ/s  WRITE/s
-dead?[2J   exited (137)        -      -          -       -        -       -      -        1 fatal         -        -         -          -       -
-web        running, unhealthy  10.0%  40.0%      8.0MiB  10.0MiB  50.0%   30.0%  1m30s    1, PID 1 alive  3        102B      0B         0B      0B
-web        -                   -      -          -       -        -       -      -        0               -        -         -          -       -
+	filled().Look(func(v *aggregate.View) { err = Table(&b, v, 0) })
+	const want = `CONTAINER  STATE               OOM KILLS       CPU    THROTTLED  MEMORY          IN USE  +SWAP  FULL IN  RESTARTS  NET IN/OUT  THREADS  FILES
+dead?[2J   exited (137), OOM   1 fatal         -      -          -               -       -      -        -         -           -        -
+web        running, unhealthy  1, PID 1 alive  10.0%  40.0%      8.0MiB/10.0MiB  50.0%   30.0%  1m30s    2         102B/0B     3        7
+web        -                   -               -      -          -               -       -      -        -         -           -        -
 04:00:00 web: the OOM killer killed 1 inside (py\x1b[2J (42)), and PID 1 lives on: the container may be stuck
 04:00:00 dead died of the OOM killer
 04:00:00 dead ended with exit code 137
@@ -285,9 +286,46 @@ web        -                   -      -          -       -        -       -     
 // TestTableWithoutEmptyColumns: what nobody has is not shown.
 func TestTableWithoutEmptyColumns(t *testing.T) {
 	var b bytes.Buffer
-	err := Table(&b, &aggregate.View{Containers: []*aggregate.Container{{}}})
-	if got := strings.Fields(b.String()); err != nil || !slices.Equal(got, []string{"CONTAINER", "OOM", "KILLS", "0"}) {
+	err := Table(&b, &aggregate.View{Containers: []*aggregate.Container{{}}}, 0)
+	if got := strings.Fields(b.String()); err != nil || !slices.Equal(got, []string{"CONTAINER"}) {
 		t.Errorf("error %v, got\n%s", err, &b)
+	}
+}
+
+// TestTableOnATerminal: the last columns are left out where they have no room,
+// and that is said.
+func TestTableOnATerminal(t *testing.T) {
+	for width, want := range map[int]string{
+		100: "CONTAINER STATE OOM KILLS CPU THROTTLED MEMORY IN USE +SWAP|no room for FULL IN, RESTARTS, NET IN/OUT, THREADS, FILES",
+		80:  "CONTAINER STATE OOM KILLS CPU THROTTLED MEMORY|no room for IN USE, +SWAP, FULL IN, RESTARTS, NET IN/OUT, THREADS, FILES",
+		1:   "CONTAINER|no room for STATE, OOM KILLS, CPU, THROTTLED, MEMORY, IN USE, +SWAP, FULL IN, RESTARTS, NET IN/OUT, THREADS, FILES",
+	} {
+		var b bytes.Buffer
+		var err error
+		filled().Look(func(v *aggregate.View) { err = Table(&b, v, width) })
+		lines := strings.Split(b.String(), "\n")
+		if got := strings.Join(strings.Fields(lines[0]), " ") + "|" + lines[4]; err != nil || got != want {
+			t.Errorf("%d: error %v, got %s\nwant %s", width, err, got, want)
+		}
+		for _, line := range lines[:4] {
+			if n := utf8.RuneCountInString(line); n > max(width, len("CONTAINER")) {
+				t.Errorf("%d: %d wide: %s", width, n, line)
+			}
+		}
+	}
+}
+
+// TestTableOfUnseenFiles: that they cannot be seen is said, and not shown as none.
+func TestTableOfUnseenFiles(t *testing.T) {
+	a := aggregate.New(tag.New(tag.Config{}), nil)
+	s := full(time.Now(), 1)
+	s.Containers[1].OpenFiles = cgroup.Value{}
+	a.Update(s)
+	var b bytes.Buffer
+	var err error
+	a.Look(func(v *aggregate.View) { err = Table(&b, v, 0) })
+	if got := b.String(); err != nil || strings.Contains(got, "FILES") || !strings.Contains(got, "the open files of some containers (1) cannot be seen") {
+		t.Errorf("error %v, got\n%s", err, got)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode/utf8"
 
 	"vitrine/internal/aggregate"
 	"vitrine/internal/collect"
@@ -75,47 +76,110 @@ func columns() []column {
 	return []column{
 		{"CONTAINER", func(c *aggregate.Container, _ values) string { return printable(c.Name) }},
 		{"STATE", func(c *aggregate.Container, _ values) string { return state(c) }},
+		{"OOM KILLS", kills},
 		{"CPU", converted("docker_cpu_usage_seconds_total", percent)},
 		{"THROTTLED", plain("docker_cpu_throttled_ratio", fraction)},
-		{"MEM", plain("docker_mem_working_set_bytes", Bytes)},
-		{"LIMIT", plain("docker_mem_limit_bytes", Bytes)},
+		{"MEMORY", func(_ *aggregate.Container, v values) string { return memory(v) }},
 		{"IN USE", plain("docker_mem_in_use_ratio", fraction)},
 		{"+SWAP", plain("docker_mem_sw_in_use_ratio", fraction)},
 		{"FULL IN", plain("docker_mem_headroom_seconds", duration)},
-		{"OOM KILLS", func(_ *aggregate.Container, v values) string { return kills(v) }},
+		{"RESTARTS", some(plain("docker_container_restarts_total", integer), "0")},
+		{"NET IN/OUT", pair("docker_net_receive_bytes_total", "docker_net_transmit_bytes_total")},
+		{"DISK R/W", pair("docker_io_read_bytes_total", "docker_io_write_bytes_total")},
 		{"THREADS", plain("docker_threads", integer)},
-		{"NET IN/s", converted("docker_net_receive_bytes_total", Bytes)},
-		{"NET OUT/s", converted("docker_net_transmit_bytes_total", Bytes)},
-		{"READ/s", converted("docker_io_read_bytes_total", Bytes)},
-		{"WRITE/s", converted("docker_io_write_bytes_total", Bytes)},
+		{"FILES", plain("docker_open_files", integer)},
 	}
 }
 
+// some leaves out a value that says nothing.
+func some(text func(*aggregate.Container, values) string, nothing string) func(*aggregate.Container, values) string {
+	return func(c *aggregate.Container, v values) string {
+		if s := text(c, v); s != nothing {
+			return s
+		}
+		return unknown
+	}
+}
+
+// pair shows the rates of two counters, in bytes a second, unless both stand still.
+func pair(in, out string) func(*aggregate.Container, values) string {
+	return some(func(_ *aggregate.Container, v values) string {
+		if v[in] == nil || v[out] == nil {
+			return unknown
+		}
+		return v.as(in, Bytes) + "/" + v.as(out, Bytes)
+	}, "0B/0B")
+}
+
+// memory is the working set, and the limit if there is one.
+func memory(v values) string {
+	used := v.value("docker_mem_working_set_bytes", Bytes)
+	if _, limited := v["docker_mem_limit_bytes"]; limited {
+		used += "/" + v.value("docker_mem_limit_bytes", Bytes)
+	}
+	return used
+}
+
 // Table writes a table of all containers, and below it what happened. A column
-// in which nothing is known of any container is left out.
-func Table(w io.Writer, v *aggregate.View) error {
+// that says nothing of any container is left out, and so are the last ones where
+// there is no room for them: width is the terminal's, in characters; 0 for no end.
+func Table(w io.Writer, v *aggregate.View, width int) error {
 	rows := make([]string, len(v.Containers)+1)
+	var left []string // out
+	used := 0
 	for i, col := range columns() {
 		cells, shown := []string{col.title}, i == 0
 		for _, c := range v.Containers {
 			cell := col.text(c, of(c))
 			cells, shown = append(cells, cell), shown || cell != unknown
 		}
-		for j := 0; shown && j < len(rows); j++ {
-			rows[j] += cells[j] + "\t"
+		if !shown {
+			continue
+		}
+		wide := 0
+		for _, cell := range cells {
+			wide = max(wide, utf8.RuneCountInString(cell))
+		}
+		if width > 0 && i > 0 && (len(left) > 0 || used+wide > width) {
+			left = append(left, col.title)
+			continue
+		}
+		used += wide + gap
+		for j, cell := range cells {
+			rows[j] += cell + "\t"
 		}
 	}
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	tw := tabwriter.NewWriter(w, 0, 0, gap, ' ', 0)
 	for _, row := range rows {
 		fmt.Fprintln(tw, strings.TrimSuffix(row, "\t"))
 	}
 	if err := tw.Flush(); err != nil {
 		return fmt.Errorf("write table: %w", err)
 	}
+	if len(left) > 0 {
+		fmt.Fprintf(w, "no room for %s\n", strings.Join(left, ", "))
+	}
+	if n := unseenFiles(v); n > 0 {
+		fmt.Fprintf(w, "the open files of some containers (%d) cannot be seen: before Linux 6.2 that takes CAP_SYS_PTRACE\n", n)
+	}
 	for _, e := range v.Events {
 		fmt.Fprintln(w, Sentence(e))
 	}
 	return nil
+}
+
+// gap is the number of spaces between two columns.
+const gap = 2
+
+// unseenFiles counts containers of which all is known but their open files.
+func unseenFiles(v *aggregate.View) int {
+	n := 0
+	for _, c := range v.Containers {
+		if _, seen := of(c)["docker_open_files"]; c.Read && !seen {
+			n++
+		}
+	}
+	return n
 }
 
 // Sentence says what happened, for people.
@@ -148,6 +212,8 @@ func state(c *aggregate.Container) string {
 		return "running"
 	case c.Detail == nil:
 		return unknown
+	case c.Detail.State == "exited" && c.Detail.OOMKilled && c.Detail.ExitCode == 137:
+		return "exited (137), OOM"
 	case c.Detail.State == "exited":
 		return fmt.Sprintf("exited (%d)", c.Detail.ExitCode)
 	case c.Running && c.Detail.Health != "":
@@ -157,7 +223,8 @@ func state(c *aggregate.Container) string {
 }
 
 // kills tells apart those that the container survived, and those that ended it.
-func kills(v values) string {
+// How many there were before anybody looked is not known.
+func kills(c *aggregate.Container, v values) string {
 	alive, dead := v["docker_oom_kills_total true"], v["docker_oom_kills_total false"]
 	var out []string
 	if alive != nil && alive.value > 0 {
@@ -166,8 +233,11 @@ func kills(v values) string {
 	if dead != nil && dead.value > 0 {
 		out = append(out, fmt.Sprintf("%.0f fatal", dead.value))
 	}
-	if len(out) == 0 {
+	switch {
+	case len(out) == 0 && c.Read:
 		return "0"
+	case len(out) == 0:
+		return unknown
 	}
 	return strings.Join(out, "; ")
 }
