@@ -18,6 +18,8 @@ require (
 	github.com/DataDog/datadog-agent/pkg/util/pointer v0.85.2 // indirect
 	github.com/DataDog/datadog-agent/pkg/util/scrubber v0.85.2 // indirect
 	github.com/DataDog/datadog-agent/pkg/version v0.85.2 // indirect
+	github.com/cilium/ebpf v0.17.3 // indirect
+	github.com/containerd/log v0.1.0 // indirect
 	github.com/coreos/go-systemd/v22 v22.7.0 // indirect
 	github.com/cyphar/filepath-securejoin v0.4.1 // indirect
 	github.com/docker/go-units v0.5.0 // indirect

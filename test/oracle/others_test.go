@@ -2,6 +2,7 @@ package oracle
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -80,6 +81,16 @@ func dockerStats(t *testing.T, e *engine.Engine, id string) numbers {
 		"mem.swap_limit": a.Memory.Stats["hierarchical_memsw_limit"],
 		"pids.current":   a.Pids.Current, "pids.limit": a.Pids.Limit,
 	}
+	if anon, isV2 := a.Memory.Stats["anon"]; isV2 {
+		n = numbers{
+			"cpu.usage": n["cpu.usage"], "cpu.user": n["cpu.user"], "cpu.system": n["cpu.system"],
+			"cpu.periods": n["cpu.periods"], "cpu.throttled": n["cpu.throttled"], "cpu.throttled_time": n["cpu.throttled_time"],
+			"mem.usage": n["mem.usage"], "mem.limit": n["mem.limit"], "mem.rss": anon, "mem.cache": a.Memory.Stats["file"],
+			"mem.working_set": a.Memory.Usage - a.Memory.Stats["inactive_file"],
+			"mem.faults":      a.Memory.Stats["pgfault"], "mem.major_faults": a.Memory.Stats["pgmajfault"],
+			"pids.current": n["pids.current"], "pids.limit": n["pids.limit"],
+		}
+	}
 	for _, e := range a.Blkio.Bytes {
 		n.operation(e.Major, e.Minor, e.Op, "", e.Value)
 	}
@@ -126,23 +137,13 @@ func runcNumbers(t *testing.T, m cgroup.Membership) numbers {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cpu, mem := s.CpuStats, s.MemoryStats
-	n := numbers{
-		"cpu.usage": cpu.CpuUsage.TotalUsage, "cpu.user": cpu.CpuUsage.UsageInUsermode, "cpu.system": cpu.CpuUsage.UsageInKernelmode,
-		"cpu.periods": cpu.ThrottlingData.Periods, "cpu.throttled": cpu.ThrottlingData.ThrottledPeriods, "cpu.throttled_time": cpu.ThrottlingData.ThrottledTime,
-		"cpu.cpus":  uint64(len(s.CPUSetStats.CPUs)),
-		"mem.usage": mem.Usage.Usage, "mem.limit": mem.Usage.Limit, "mem.peak": mem.Usage.MaxUsage, "mem.limit_hits": mem.Usage.Failcnt,
-		"mem.kernel": mem.KernelUsage.Usage, "mem.swap_limit": mem.SwapUsage.Limit, "mem.swap": mem.Stats["total_swap"],
-		"mem.rss": mem.Stats["total_rss"], "mem.cache": mem.Stats["total_cache"],
+	n := runcCommon(s, kills)
+	mem := s.MemoryStats
+	maps.Copy(n, numbers{
+		"cpu.cpus": uint64(len(s.CPUSetStats.CPUs)), "mem.limit_hits": mem.Usage.Failcnt, "mem.kernel": mem.KernelUsage.Usage,
+		"mem.swap": mem.Stats["total_swap"], "mem.rss": mem.Stats["total_rss"], "mem.cache": mem.Stats["total_cache"],
 		"mem.faults": mem.Stats["total_pgfault"], "mem.major_faults": mem.Stats["total_pgmajfault"],
-		"oom.kills": kills, "pids.current": s.PidsStats.Current, "pids.limit": s.PidsStats.Limit,
-	}
-	for _, e := range s.BlkioStats.IoServiceBytesRecursive {
-		n.operation(e.Major, e.Minor, e.Op, "", e.Value)
-	}
-	for _, e := range s.BlkioStats.IoServicedRecursive {
-		n.operation(e.Major, e.Minor, e.Op, "s", e.Value)
-	}
+	})
 	// On a hybrid host runc's library must be pointed at the unified tree.
 	unified, err := fs2.NewManager(&runc.Cgroup{Resources: &runc.Resources{}}, filepath.Join("/sys/fs/cgroup/unified", m[""]))
 	if err != nil {
@@ -152,15 +153,24 @@ func runcNumbers(t *testing.T, m cgroup.Membership) numbers {
 	if u == nil {
 		t.Fatal(err) // an error and numbers: it has no files of the controllers there
 	}
-	for name, p := range map[string]*runc.PSIStats{"cpu": u.CpuStats.PSI, "memory": u.MemoryStats.PSI, "io": u.BlkioStats.PSI} {
-		if p == nil {
-			t.Errorf("runc's library finds no pressure of %s", name)
-			continue
-		}
-		n["psi."+name+".some"] = p.Some.Total * 1000 // the kernel's microseconds
-		if name != "cpu" {
-			n["psi."+name+".full"] = p.Full.Total * 1000
-		}
+	n.runcPressure(t, u)
+	return n
+}
+
+// runcCommon are the numbers that runc's library has by the same names on v1 and v2.
+func runcCommon(s *runc.Stats, kills uint64) numbers {
+	cpu, mem := s.CpuStats, s.MemoryStats
+	n := numbers{
+		"cpu.usage": cpu.CpuUsage.TotalUsage, "cpu.user": cpu.CpuUsage.UsageInUsermode, "cpu.system": cpu.CpuUsage.UsageInKernelmode,
+		"cpu.periods": cpu.ThrottlingData.Periods, "cpu.throttled": cpu.ThrottlingData.ThrottledPeriods, "cpu.throttled_time": cpu.ThrottlingData.ThrottledTime,
+		"mem.usage": mem.Usage.Usage, "mem.limit": mem.Usage.Limit, "mem.peak": mem.Usage.MaxUsage, "mem.swap_limit": mem.SwapUsage.Limit,
+		"oom.kills": kills, "pids.current": s.PidsStats.Current, "pids.limit": s.PidsStats.Limit,
+	}
+	for _, e := range s.BlkioStats.IoServiceBytesRecursive {
+		n.operation(e.Major, e.Minor, e.Op, "", e.Value)
+	}
+	for _, e := range s.BlkioStats.IoServicedRecursive {
+		n.operation(e.Major, e.Minor, e.Op, "s", e.Value)
 	}
 	return n
 }
@@ -222,7 +232,7 @@ func datadogReader(tb testing.TB) *datadog.Reader {
 	return r
 }
 
-func datadogNumbers(t *testing.T, id string) numbers {
+func datadogNumbers(t *testing.T, id string, mode cgroup.Mode) numbers {
 	t.Helper()
 	c := datadogReader(t).GetCgroup(id)
 	if c == nil {
@@ -241,11 +251,24 @@ func datadogNumbers(t *testing.T, id string) numbers {
 		"mem.swap_limit": s.Memory.SwapLimit, "mem.faults": s.Memory.Pgfault, "mem.major_faults": s.Memory.Pgmajfault,
 		"mem.limit_hits": s.Memory.OOMEvents, // its name for memory.failcnt
 		"oom.kills":      s.Memory.OOMKiilEvents, "pids.current": s.PID.HierarchicalThreadCount, "pids.limit": s.PID.HierarchicalThreadLimit,
+	} {
+		if v != nil {
+			n[name] = *v
+		}
+	}
+	for name, v := range map[string]*uint64{
 		"psi.cpu.some": s.CPU.PSISome.Total, "psi.memory.some": s.Memory.PSISome.Total, "psi.memory.full": s.Memory.PSIFull.Total,
 		"psi.io.some": s.IO.PSISome.Total, "psi.io.full": s.IO.PSIFull.Total,
 	} {
 		if v != nil {
-			n[name] = *v
+			n[name] = *v * 1000 // the kernel's microseconds
+		}
+	}
+	if mode == cgroup.V2 { // where it means something else by two names, and has a third
+		delete(n, "mem.limit_hits")
+		delete(n, "mem.swap_limit")
+		if s.CPU.Weight != nil {
+			n["cpu.weight"] = *s.CPU.Weight
 		}
 	}
 	if s.CPU.SchedulerQuota != nil && s.CPU.SchedulerPeriod != nil {

@@ -27,6 +27,23 @@ import (
 	"vitrine/internal/procfs"
 )
 
+// TestMain also is the program that the guest's containers run.
+func TestMain(m *testing.M) {
+	if what := os.Getenv(workloadEnv); what != "" {
+		os.Exit(workload(what))
+	}
+	os.Exit(m.Run())
+}
+
+// TestPureV2 is run twice: here it boots the guest, and in the guest it tests.
+func TestPureV2(t *testing.T) {
+	if !InGuest() {
+		Boot(t)
+		return
+	}
+	guest(t)
+}
+
 const cgroupRoot = "/sys/fs/cgroup"
 
 // rig is an engine in name only: it makes containers' cgroups and processes as

@@ -211,13 +211,13 @@ func throttled(t *testing.T, r *rig) {
 	near(t, "usage against getrusage", c.read().Stats.CPU.UsageNsec.N, own, own/10+20e6)
 }
 
-// diskIO: what `docker run --device-write-bps --device-read-bps` sets, so that 8 MiB need half a second, and 4 MiB a quarter.
+// diskIO: what `docker run --device-write-bps --device-read-bps` sets, so that 8 MiB need about half a second, and 4 MiB a quarter.
 func diskIO(t *testing.T, r *rig) {
 	began := time.Now()
 	c := r.run(t, "io", "write 8", options{limits: map[string]string{"io.max": "1:1 wbps=16777216 rbps=16777216"}})
 	c.ready()
 	s := c.read().Stats
-	stalled(t, "I/O", s.Pressure.IO, 500*time.Millisecond, time.Since(began))
+	stalled(t, "I/O", s.Pressure.IO, 250*time.Millisecond, time.Since(began))
 	if len(s.IO) != 1 {
 		t.Fatalf("devices %+v, want one", s.IO)
 	}

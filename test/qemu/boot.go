@@ -18,24 +18,18 @@ import (
 // inGuest is set where the test runs in the guest.
 const inGuest = "VITRINE_GUEST"
 
-// TestMain also is the program that the guest's containers run.
-func TestMain(m *testing.M) {
-	if what := os.Getenv(workloadEnv); what != "" {
-		os.Exit(workload(what))
-	}
-	os.Exit(m.Run())
-}
+// InGuest says that this process runs in the guest.
+func InGuest() bool { return os.Getenv(inGuest) != "" }
 
-// TestPureV2 is run twice: here it boots the guest, and in the guest it tests.
-func TestPureV2(t *testing.T) {
-	if os.Getenv(inGuest) != "" {
-		guest(t)
-		return
-	}
+// Boot runs the test that calls it once more, in a guest: the test binary of the package in the working folder, built
+// static. The test fails here if it fails there, or skips, and skips where there is no QEMU or no kernel, which
+// is a failure where VITRINE_REQUIRE is set.
+func Boot(t *testing.T) {
+	t.Helper()
 	kernel := require(t)
 	dir := t.TempDir()
 	binary := filepath.Join(dir, "test")
-	build := exec.Command("go", "test", "-c", "-vet=off", "-ldflags=-s -w", "-o", binary, ".")
+	build := exec.CommandContext(t.Context(), "go", "test", "-c", "-vet=off", "-ldflags=-s -w", "-o", binary, ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build the guest's test: %v\n%s", err, out)
@@ -50,7 +44,7 @@ func TestPureV2(t *testing.T) {
 		t.Errorf("the guest gave no verdict; its console:\n%s", console)
 	case verdict[1] != "0":
 		t.Errorf("failed in the guest, with exit status %s", verdict[1])
-	case !strings.Contains(out, "--- PASS: TestPureV2 "), strings.Contains(out, "--- SKIP"):
+	case !strings.Contains(out, "--- PASS: "+t.Name()+" "), strings.Contains(out, "--- SKIP"):
 		t.Error("the guest did not run it all")
 	}
 	t.Logf("from boot to power off: %.1f s\n%s", time.Since(began).Seconds(), out)
@@ -92,7 +86,7 @@ func ramdisk(t *testing.T, to, driver, binary string) {
 	for _, dir := range []string{"dev", "proc", "sys", "bin", "tmp"} {
 		a.add(dir, modeDir|0o755, nil)
 	}
-	a.add("init", modeFile|0o755, []byte(initScript))
+	a.add("init", modeFile|0o755, fmt.Appendf(nil, initScript, t.Name()))
 	for name, from := range map[string]string{"bin/busybox": busybox, "brd.ko": driver, "test": binary} {
 		content, err := os.ReadFile(from)
 		if err != nil {
@@ -105,7 +99,7 @@ func ramdisk(t *testing.T, to, driver, binary string) {
 	}
 }
 
-// initScript: kernel messages stay on the first serial port, so that the second
+// initScript, of the test's name: kernel messages stay on the first serial port, so that the second
 // one has whole lines.
 const initScript = `#!/bin/busybox sh
 export PATH=/bin HOME=/tmp
@@ -118,7 +112,7 @@ ip link set lo up
 insmod /brd.ko rd_nr=2 rd_size=65536 && mkswap /dev/ram0 >/dev/null && swapon /dev/ram0
 stty -F /dev/ttyS1 -onlcr
 exec >/dev/ttyS1 2>&1
-VITRINE_GUEST=1 /test -test.v -test.run '^TestPureV2$' -test.timeout 90s
+VITRINE_GUEST=1 /test -test.v -test.run '^%s$' -test.timeout 90s
 echo "@@EXIT $?@@"
 poweroff -f
 `
