@@ -93,6 +93,7 @@ type origin struct {
 
 	members, recent int                                 // of this interval
 	refused         uint64                              // messages for want of quota, since the start
+	untimely        uint64                              // gauges' values that are too old or ahead of us to be shown, since the start
 	eventTotals     [dogstatsd.AlertError + 1]uint64    // since the start
 	checkTotals     [dogstatsd.StatusUnknown + 1]uint64 // since the start
 	active          int                                 // epoch
@@ -245,17 +246,33 @@ func (a *Messages) find(from *origin, m *dogstatsd.Metric) *series {
 	return s
 }
 
+// Of a gauge with a time of its own, the latest is shown if it is that recent. Prometheus
+// does not take older values (its head block goes back an hour), and one ahead of us
+// would hide all later ones for as long.
+const (
+	behindMost = time.Hour
+	aheadMost  = time.Minute
+)
+
 // addTimed takes a value that has its own time: it is no part of an interval.
 func (a *Messages) addTimed(from *origin, s *series, m *dogstatsd.Metric) {
 	if len(a.timed)+len(m.Values) > a.cfg.Quota {
 		from.refused++
 		return
 	}
+	at := time.Unix(m.Time, 0)
+	age := time.Since(at)
 	for _, v := range m.Values {
-		if m.Type == dogstatsd.Count {
+		switch {
+		case m.Type == dogstatsd.Count:
 			v = finite(v / m.Rate)
+			s.timedSum, s.timedSeen = finite(s.timedSum+v), true
+		case age > behindMost || age < -aheadMost:
+			from.untimely++
+		case !at.Before(s.timedAt):
+			s.timedValue, s.timedAt, s.timedSeen = v, at, true
 		}
-		a.timed = append(a.timed, Timed{Name: s.Name, Type: s.Type, Host: s.Host, Tags: s.Tags, Value: v, Time: time.Unix(m.Time, 0)})
+		a.timed = append(a.timed, Timed{Name: s.Name, Type: s.Type, Host: s.Host, Tags: s.Tags, Value: v, Time: at})
 	}
 }
 

@@ -174,6 +174,7 @@ func check(t *testing.T, s *Snapshot) {
 		"histogram app.histogram{global:tag} "+fmt.Sprintf("count %d sum %v min 0 max %s total %d", rounds, sum, last, rounds),
 		fmt.Sprintf("count app.incr{global:tag} %d total %d", rounds, rounds),
 		"set app.set{global:tag} 50",
+		"count app.timed{global:tag} 0 total 7", // the gauge of that name is too old to be shown
 		"histogram app.timing{global:tag} "+fmt.Sprintf("count %d sum %v min 0 max %s total %d", rounds, sum, last, rounds),
 	)
 	for _, x := range s.Series {

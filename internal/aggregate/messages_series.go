@@ -2,6 +2,7 @@ package aggregate
 
 import (
 	"math"
+	"time"
 
 	"github.com/DataDog/sketches-go/ddsketch"
 	"github.com/DataDog/sketches-go/ddsketch/mapping"
@@ -36,10 +37,17 @@ type series struct {
 	sketch            *ddsketch.DDSketch
 	members           map[uint64]struct{}
 
+	// Of values with a time of their own.
+	timedSeen  bool      // in this interval
+	timedSum   float64   // of a count, in this interval
+	timedValue float64   // of a gauge, the latest
+	timedAt    time.Time // its time; zero: none
+
 	total                float64 // of a count
 	totalCount, totalSum float64
 	totalSketch          *ddsketch.DDSketch // never changed once it is in a Snapshot
 	everSeen             bool
+	asOf                 time.Time // end of the last interval in which a gauge came without a time
 }
 
 // add takes a message's values.
@@ -109,11 +117,19 @@ type taken struct {
 	count, sum, smallest, biggest float64
 	sketch                        *ddsketch.DDSketch
 	members                       int
+
+	timedSeen            bool
+	timedSum, timedValue float64
+	timedAt              time.Time
 }
 
 // take ends the interval for a series.
 func (s *series) take() taken {
-	t := taken{s, s.seen, s.value, s.count, s.sum, s.smallest, s.biggest, s.sketch, len(s.members)}
+	t := taken{
+		s, s.seen, s.value, s.count, s.sum, s.smallest, s.biggest, s.sketch, len(s.members),
+		s.timedSeen, s.timedSum, s.timedValue, s.timedAt,
+	}
+	s.timedSeen, s.timedSum = false, 0
 	if s.Type != dogstatsd.Gauge {
 		s.value = 0
 	}

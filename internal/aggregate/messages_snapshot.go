@@ -33,9 +33,14 @@ type CustomSeries struct {
 	Tags []tag.Tag // sorted by key, then value; a key may come more than once
 	Seen bool      // in this interval
 
-	// Value is a count's sum in the interval, a gauge's last value, or a set's size.
+	// Value is a count's sum in the interval without what is in Timed, a gauge's last
+	// value, or a set's size.
 	Value float64
-	// Total is a count's sum since the series began. Negative counts lessen it.
+	// At is when a gauge had its value, if the client said so; zero otherwise. The
+	// latest counts; a value without a time is as of the end of its interval.
+	At time.Time
+	// Total is a count's sum since the series began, with what is in Timed. Negative
+	// counts lessen it.
 	Total float64
 
 	// Of a histogram or distribution in the interval, weighted by the sample rate.
@@ -113,6 +118,9 @@ type Origin struct {
 	Contexts  int    // now
 	Used      int    // of the quota
 	Refused   uint64 // messages for want of quota, since we know the origin
+	// Untimely counts gauges' values that were too old or ahead of us to be a
+	// series' value. They are in Timed all the same.
+	Untimely uint64
 	// Events and Checks count messages since we know the origin, by alert type
 	// and by status.
 	Events [dogstatsd.AlertError + 1]uint64
@@ -129,8 +137,8 @@ func (a *Messages) Flush(now time.Time) *Snapshot {
 		s.Interval = now.Sub(before)
 	}
 	for _, t := range a.take(s) {
-		if t.seen || t.s.everSeen { // else it has had timed values alone
-			s.Series = append(s.Series, t.close())
+		if t.seen || t.timedSeen || t.s.everSeen { // else its only value could not be shown
+			s.Series = append(s.Series, t.close(now))
 		}
 	}
 	slices.SortFunc(s.Series, func(x, y CustomSeries) int {
@@ -185,7 +193,7 @@ func (a *Messages) take(s *Snapshot) []taken {
 		from.members, from.recent = 0, 0
 		s.Origins = append(s.Origins, Origin{
 			Source: key.source, Container: key.container, Contexts: len(from.contexts), Used: from.used,
-			Refused: from.refused, Events: from.eventTotals, Checks: from.checkTotals,
+			Refused: from.refused, Untimely: from.untimely, Events: from.eventTotals, Checks: from.checkTotals,
 		})
 	}
 	a.last = nil
@@ -194,8 +202,8 @@ func (a *Messages) take(s *Snapshot) []taken {
 	return out
 }
 
-// close adds an interval to the totals.
-func (t *taken) close() CustomSeries {
+// close adds an interval that ends now to the totals.
+func (t *taken) close(now time.Time) CustomSeries {
 	x := t.s
 	x.everSeen = true
 	out := CustomSeries{
@@ -204,7 +212,7 @@ func (t *taken) close() CustomSeries {
 	}
 	switch x.Type {
 	case dogstatsd.Count:
-		x.total = finite(x.total + t.value)
+		x.total = finite(x.total + finite(t.value+t.timedSum))
 		out.Total = x.total
 	case dogstatsd.Set:
 		out.Value = float64(t.members)
@@ -220,6 +228,12 @@ func (t *taken) close() CustomSeries {
 		}
 		out.TotalSketch = x.totalSketch
 	case dogstatsd.Gauge:
+		if t.seen {
+			x.asOf = now
+		}
+		if t.timedAt.After(x.asOf) {
+			out.Value, out.At = t.timedValue, t.timedAt
+		}
 	}
 	return out
 }

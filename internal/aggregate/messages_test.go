@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"vitrine/internal/dogstatsd"
@@ -297,11 +299,60 @@ func TestNoInfinities(t *testing.T) {
 	}
 }
 
+// TestTimedIsShown: of a gauge's values the latest counts, whether the client
+// has said its time or it has come just now.
+func TestTimedIsShown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := NewMessages(MessagesConfig{})
+		base := time.Now()
+		lines := func(format string, seconds ...any) {
+			for i, s := range seconds {
+				seconds[i] = base.Unix() + int64(s.(int))
+			}
+			feed(t, a, web1, strings.Split(fmt.Sprintf(format, seconds...), " ")...)
+		}
+		shows := func(what, want string) {
+			t.Helper()
+			time.Sleep(10 * time.Second)
+			var got []string
+			for _, s := range a.Flush(time.Now()).Series {
+				at := "now"
+				if !s.At.IsZero() {
+					at = strconv.FormatInt(s.At.Unix()-base.Unix(), 10)
+				}
+				got = append(got, fmt.Sprintf("%s=%g/%g at %s", s.Name, s.Value, s.Total, at))
+			}
+			if strings.Join(got, ", ") != want {
+				t.Errorf("%s: %q, want %q", what, got, want)
+			}
+		}
+		lines("g:1|g|T%d g:3|g|T%d g:2|g|T%d", -30, -10, -20)
+		shows("the latest", "g=3/0 at -10")
+		shows("it stays", "g=3/0 at -10")
+		lines("g:4|g")
+		shows("one that has come just now", "g=4/0 at now")
+		lines("g:5|g|T%d", 15)
+		shows("one of before that", "g=4/0 at now")
+		lines("g:6|g|T%d g:7|g|T%d", 35, 35)
+		shows("one of after that, the last of two", "g=7/0 at 35")
+		lines("g:8|g|T%d g:9|g|T%d g:10|g|T%d", -4000, 500, 1000000000)
+		shows("too old and ahead of us", "g=7/0 at 35")
+		lines("c:1|c|T%d c:2|c|@0.5 c:3|c|T%d", -5, -1000000)
+		shows("counts", "c=4/8 at now, g=7/0 at 35")
+		shows("counts are added once", "c=0/8 at now, g=7/0 at 35")
+		lines("n:1|g|T%d", 1000000000)
+		shows("a series of which nothing can be shown", "c=0/8 at now, g=7/0 at 35")
+		if o := a.Latest().Origins; len(o) != 1 || o[0].Untimely != 4 {
+			t.Errorf("origins: %+v", o)
+		}
+	})
+}
+
 func TestTimed(t *testing.T) {
 	a := NewMessages(MessagesConfig{Tagger: tagger{"web1": "w"}})
 	feed(t, a, web1, "c:3|c|T1656581400|@0.5", "g:1|g|T1656581400", "h:1|h|T1656581400")
 	s := a.Flush(time.Now())
-	expect(t, s, "histogram h{service:shop} count 1 sum 1 min 1 max 1 total 1")
+	expect(t, s, "count c{service:shop} 0 total 6", "histogram h{service:shop} count 1 sum 1 min 1 max 1 total 1")
 	if len(s.Timed) != 2 || s.Timed[0].Value != 6 || s.Timed[0].Time.Unix() != 1656581400 || join(s.Timed[1].Tags) != "service:shop" {
 		t.Errorf("%+v", s.Timed)
 	}

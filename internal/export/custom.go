@@ -147,7 +147,10 @@ func (p *page) customFamily(f *family) (dropped int) {
 	case counter:
 		each(f.name, "counter", "DogStatsD count", func(s *aggregate.CustomSeries, l string) { p.sample(f.name+"_total", l, "", "", s.Total) })
 	case gauge:
-		each(f.name, "gauge", "DogStatsD "+f.series[0].Type.String(), func(s *aggregate.CustomSeries, l string) { p.sample(f.name, l, "", "", s.Value) })
+		each(f.name, "gauge", "DogStatsD "+f.series[0].Type.String(), func(s *aggregate.CustomSeries, l string) {
+			p.sample(f.name, l, "", "", s.Value)
+			p.at(s.At)
+		})
 	case summary:
 		each(f.name, "summary", "DogStatsD histogram", func(s *aggregate.CustomSeries, l string) { p.summary(f.name, l, s) })
 		each(f.name+"_max", "gauge", "Greatest value in the interval of DogStatsD histogram", func(s *aggregate.CustomSeries, l string) {

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"vitrine/internal/aggregate"
 	"vitrine/internal/dogstatsd"
@@ -93,6 +95,7 @@ func (p *page) origins(origins []aggregate.Origin, names map[string]string, take
 		{"dogstatsd_contexts", "gauge", "Contexts that a sender has now.", list(func(o *aggregate.Origin) []ofOrigin { return one(float64(o.Contexts)) })},
 		{"dogstatsd_quota_used", "gauge", "What a sender has taken of its quota.", list(func(o *aggregate.Origin) []ofOrigin { return one(float64(o.Used)) })},
 		{"dogstatsd_messages_refused_total", "counter", "Messages refused because a sender's quota was used up.", list(func(o *aggregate.Origin) []ofOrigin { return one(float64(o.Refused)) })},
+		{"dogstatsd_timestamps_refused_total", "counter", "Gauge values with a time more than an hour behind ours, or more than a minute ahead.", list(func(o *aggregate.Origin) []ofOrigin { return one(float64(o.Untimely)) })},
 		{"dogstatsd_events_total", "counter", "Events that a sender has sent.", list(func(o *aggregate.Origin) []ofOrigin {
 			return counted(o.Events[:], "alert_type", func(i int) string { return dogstatsd.AlertType(i).String() }) //nolint:gosec // an index of an array of few
 		})},
@@ -141,6 +144,20 @@ func (p *page) sample(name, labels, label, value string, v float64) {
 		p.label(&sep, label, value)
 	}
 	p.value(sep, v)
+}
+
+// at gives the last line a time of its own, if it has one: in milliseconds, or in
+// seconds in OpenMetrics.
+func (p *page) at(t time.Time) {
+	if t.IsZero() {
+		return
+	}
+	p.b[len(p.b)-1] = ' '
+	p.b = strconv.AppendInt(p.b, t.Unix(), 10) // clients give whole seconds
+	if !p.open {
+		p.b = append(p.b, "000"...)
+	}
+	p.b = append(p.b, '\n')
 }
 
 // clientHeading is the heading of a client's metric. Its name ends as it likes.
