@@ -112,7 +112,7 @@ ip link set lo up
 insmod /brd.ko rd_nr=2 rd_size=65536 && mkswap /dev/ram0 >/dev/null && swapon /dev/ram0
 stty -F /dev/ttyS1 -onlcr
 exec >/dev/ttyS1 2>&1
-VITRINE_GUEST=1 /test -test.v -test.run '^%s$' -test.timeout 90s
+VITRINE_GUEST=1 /test -test.v -test.run '^%s$' -test.timeout 150s
 echo "@@EXIT $?@@"
 poweroff -f
 `
