@@ -97,7 +97,7 @@ func (s *Server) origin(kernel *Origin, c *Claim, tags Tags) *Origin {
 			return o
 		}
 		return nowhere
-	case kernel.Source != SourceKernel || !contradicts(kernel, c):
+	case kernel.Source != SourceKernel || !contradicts(kernel, c, tags):
 		return kernel
 	}
 	s.counts.mismatches.Add(1)
@@ -109,7 +109,7 @@ func (s *Server) origin(kernel *Origin, c *Claim, tags Tags) *Origin {
 
 // contradicts says that a client claims to be elsewhere. Claims by inode are
 // not compared: what a client sees of cgroups depends on where it looks.
-func contradicts(kernel *Origin, c *Claim) bool {
+func contradicts(kernel *Origin, c *Claim, tags Tags) bool {
 	for rest := c.Local; len(rest) > 0; {
 		var item []byte
 		item, rest, _ = bytes.Cut(rest, []byte(","))
@@ -117,11 +117,17 @@ func contradicts(kernel *Origin, c *Claim) bool {
 			return true
 		}
 	}
-	if len(c.External) > 0 {
-		uid, _ := external(c.External)
-		return len(uid) > 0 && string(uid) != kernel.podUID
+	for _, uid := range [...][]byte{podUID(c.External), entityID(tags)} {
+		if len(uid) > 0 && string(uid) != kernel.podUID {
+			return true
+		}
 	}
 	return false
+}
+
+func podUID(b []byte) []byte {
+	uid, _ := external(b)
+	return uid
 }
 
 // containerID reads ci-<id>, cid-<id> and the id alone (protocol 1.2).

@@ -24,6 +24,8 @@ func TestOriginIsTheKernelsWord(t *testing.T) {
 		{"another's id", "a:1|c|c:ci-db", "count a from web", 1},
 		{"another's id, as of protocol 1.2", "a:1|c|c:db", "count a from web", 1},
 		{"another's pod", "a:1|c|e:it-false,cn-x,pu-other", "count a from web", 1},
+		{"another's pod, in a tag", "a:1|c|#k:v,dd.internal.entity_id:other", "count a from web", 1},
+		{"no pod, in a tag", "a:1|c|#dd.internal.entity_id:none", "count a from web", 0},
 		{"another's id in an event", "_e{1,1}:a|b|c:ci-db", "event a from web", 1},
 		{"another's id in a check", "_sc|a|0|c:ci-db", "check a ok from web", 1},
 	} {
