@@ -2,21 +2,27 @@
 // sends DogStatsD messages as a client would, and as an attacker.
 //
 //	sender everything ADDRESS NAMESPACE   something of everything, by Datadog's own client
-//	sender raw PATH LINE…                 one datagram with these lines, and exit at once
-//	sender flood PATH LINE                the line again and again, each in a datagram, until it is killed
+//	sender steady ADDRESS NAME            a count every millisecond, by Datadog's own client, see everyMillisecond
+//	sender raw PATH [LINE…]               one datagram with these lines, or with its input, and exit at once
+//	sender stay PATH LINE…                likewise, but stay until its input ends
+//	sender numbers PATH NAME              numbered messages, likewise
+//	sender contexts PATH NAME COUNT       as many counts of different names
+//	sender forks PATH LINE COUNT          as many children that each send the line and exit at once
+//	sender turns PATH                     children with PIDs of one's choice, see turns
+//	sender as PID PATH LINE…              one datagram with the credentials of another process
 //
 // It is linked without libc, and needs nothing of the image.
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
+	"strconv"
 	"strings"
-	"time"
-
-	"github.com/DataDog/datadog-go/v5/statsd"
 )
 
 func main() {
@@ -27,81 +33,76 @@ func main() {
 }
 
 func run(args []string) error {
-	if len(args) < 3 {
-		return errors.New("want everything, raw or flood, where to, and what")
+	if len(args) < 2 {
+		return errors.New("want a command, where to, and what")
 	}
-	switch args[0] {
-	case "everything":
-		return everything(args[1], args[2])
-	case "raw":
-		return raw(args[1], args[2:])
-	case "flood":
-		return flood(args[1], args[2])
+	command, to, rest := args[0], args[1], args[2:]
+	switch {
+	case command == "everything" && len(rest) == 1:
+		return everything(to, rest[0])
+	case command == "steady" && len(rest) == 1:
+		return steady(to, rest[0])
+	case command == "raw":
+		return raw(to, rest)
+	case command == "stay" && len(rest) > 0:
+		return stay(to, rest)
+	case command == "numbers" && len(rest) == 1:
+		return numbers(to, rest[0])
+	case command == "contexts" && len(rest) == 2:
+		return contexts(to, rest[0], rest[1])
+	case command == "forks" && len(rest) == 2:
+		return forks(to, rest[0], rest[1])
+	case command == "turns" && len(rest) == 0:
+		return turns(to)
+	case command == "as" && len(rest) > 1:
+		return as(to, rest[0], rest[1:])
 	}
-	return fmt.Errorf("no command %s", args[0])
-}
-
-// Rounds is how often everything is sent.
-const rounds = 100
-
-// everything's sums are in the test of that name.
-func everything(address, namespace string) error {
-	c, err := statsd.New(address, statsd.WithTags([]string{"az:eu-1a"}), statsd.WithNamespace(namespace),
-		statsd.WithoutTelemetry(), statsd.WithoutClientSideAggregation(), statsd.WithSenderQueueSize(8192),
-		statsd.WithWriteTimeout(5*time.Second))
-	if err != nil {
-		return err
-	}
-	var errs []error
-	ok := func(err error) { errs = append(errs, err) }
-	for i := range rounds {
-		ok(c.Count("count", int64(i), []string{"k:v"}, 1))
-		ok(c.Incr("incr", nil, 1))
-		ok(c.Gauge("gauge", float64(i), nil, 1))
-		ok(c.Histogram("histogram", float64(i), nil, 1))
-		ok(c.Distribution("distribution", float64(i)/2, nil, 1))
-		ok(c.TimeInMilliseconds("timing", float64(i), nil, 1))
-		ok(c.Set("set", fmt.Sprint(i%50), nil, 1))
-	}
-	event := statsd.NewEvent("a title", "a\ntext | with: things")
-	event.AlertType = statsd.Error
-	ok(c.Event(event))
-	ok(c.ServiceCheck(statsd.NewServiceCheck(namespace+".db", statsd.Critical)))
-	ok(c.Flush())
-	ok(c.Close())
-	return errors.Join(errs...)
+	return fmt.Errorf("do not understand %q", args)
 }
 
 func raw(path string, lines []string) error {
+	packet := []byte(strings.Join(lines, "\n"))
+	if len(lines) == 0 {
+		var err error
+		if packet, err = io.ReadAll(os.Stdin); err != nil {
+			return err
+		}
+	}
 	c, err := net.Dial("unixgram", path)
 	if err != nil {
 		return err
 	}
-	_, err = c.Write([]byte(strings.Join(lines, "\n")))
+	_, err = c.Write(packet)
 	return err
 }
 
-// flood says on its output how many datagrams the kernel has taken: each time
-// that it takes no more, and each time that it takes one again.
-func flood(path, line string) error {
-	var c net.Conn
-	for sent, up := 0, false; ; time.Sleep(time.Millisecond) {
-		err := errors.New("not connected")
-		if c == nil {
-			c, _ = net.Dial("unixgram", path)
-		}
-		if c != nil {
-			if _, err = c.Write([]byte(line)); err != nil {
-				_ = c.Close()
-				c = nil
+func stay(path string, lines []string) error {
+	if err := raw(path, lines); err != nil {
+		return err
+	}
+	_, err := io.Copy(io.Discard, os.Stdin)
+	return err
+}
+
+// contexts fills packets of 8 KiB.
+func contexts(path, name, count string) error {
+	n, err := strconv.Atoi(count)
+	if err != nil {
+		return err
+	}
+	c, err := net.Dial("unixgram", path)
+	if err != nil {
+		return err
+	}
+	var packet bytes.Buffer
+	for i := range n {
+		fmt.Fprintf(&packet, "%s.%d:1|c\n", name, i)
+		if packet.Len() > 8100 || i == n-1 {
+			if _, err := c.Write(packet.Bytes()); err != nil {
+				return err
 			}
-		}
-		if err == nil {
-			sent++
-		}
-		if now := err == nil; now != up || sent%100 == 0 {
-			up = now
-			fmt.Printf("up=%t sent=%d\n", up, sent)
+			packet.Reset()
 		}
 	}
+	return nil
 }
