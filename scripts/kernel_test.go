@@ -54,7 +54,7 @@ func TestKernel(t *testing.T) {
 			dir := t.TempDir()
 			stub := func(name, script string) {
 				t.Helper()
-				if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+script), 0o700); err != nil { //nolint:gosec // a program
+				if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+script), 0o700); err != nil {
 					t.Fatal(err)
 				}
 			}
