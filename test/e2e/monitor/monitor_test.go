@@ -36,6 +36,11 @@ type rig struct {
 // start runs the monitor as uid 65532, which has no capabilities.
 func start(t *testing.T, e *engine.Engine) *rig {
 	t.Helper()
+	return startAs(t, e, 65532)
+}
+
+func startAs(t *testing.T, e *engine.Engine, id uint32) *rig {
+	t.Helper()
 	dir := t.TempDir()
 	binary := filepath.Join(dir, "monitor")
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "vitrine/cmd/monitor")
@@ -56,7 +61,7 @@ func start(t *testing.T, e *engine.Engine) *rig {
 	ctx, cancel := context.WithCancel(context.Background())
 	cmd := exec.CommandContext(ctx, binary, "run", "--docker", "unix://"+e.Socket, "--interval", "1s", "--http", "127.0.0.1:0", "--dogstatsd-socket", "")
 	cmd.Stderr = log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65532, Gid: 65532}}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: id, Gid: id}}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

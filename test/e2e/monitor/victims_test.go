@@ -1,0 +1,58 @@
+package monitor
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"vitrine/test/engine"
+	"vitrine/test/wait"
+)
+
+// TestVictims: root may read the kernel's log, and there the monitor finds who was killed. Where even root may not,
+// the monitor says why it has no names.
+func TestVictims(t *testing.T) {
+	engine.Require(t)
+	t.Parallel()
+	e := engine.Start(t, engine.Options{})
+	if err := e.ImportBusybox(); err != nil {
+		t.Fatal(err)
+	}
+	r := startAs(t, e, 0)
+	log, err := os.OpenFile("/dev/kmsg", os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err == nil {
+		_ = log.Close()
+	}
+	run := func(name, script string) (pid string) {
+		r.Docker("run", "-d", "-i", "--name", name, "-m", "32m", "--memory-swap", "32m", "bb:1", "sh", "-c", "read line;"+script)
+		return r.Docker("inspect", "-f", "{{.State.Pid}}", name)
+	}
+	forked := run("forked", "sh -c '"+leak+"'; sleep 1000")
+	pid1 := run("pid1", leak)
+	for _, name := range []string{"forked", "pid1"} {
+		r.until(container("docker_container_running", name), is(1))
+		attach := r.DockerCommand(r.Socket, "attach", "--no-stdin=false", "--sig-proxy=false", name)
+		attach.Stdin = strings.NewReader("go\n")
+		if err := attach.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = attach.Process.Kill(); _ = attach.Wait() })
+	}
+	r.soon(container("docker_oom_kills_total", "forked", `pid1_alive="true"`), is(1))
+	r.soon(container("docker_oom_kills_total", "pid1", `pid1_alive="false"`), is(1))
+	if err != nil {
+		if !strings.Contains(r.log(), "counted, but not named") {
+			t.Errorf("the monitor does not say that it cannot read the log (%v)", err)
+		}
+		return
+	}
+	wait.Until(t, "PID 1 is named as the victim", func() bool {
+		return strings.Contains(r.log(), fmt.Sprintf(`container=pid1 kills=1 pid1_alive=false group=false victims="[sh (%s)]"`, pid1))
+	})
+	child := `container=forked kills=1 pid1_alive=true group=false victims="[sh (`
+	if got := r.log(); !strings.Contains(got, child) || strings.Contains(got, child+forked+")") {
+		t.Errorf("of the child the monitor says:\n%s", got)
+	}
+}
