@@ -237,7 +237,7 @@ func (t *Table) Rest(s *Snapshot, emit Emit) {
 		for i := range t.engine {
 			emit(&t.engine[i].Metric, float64(t.engine[i].read(n)), Labels{})
 		}
-		emit(&t.volumes, float64(n.Volumes-n.Dangling), Labels{"attached"})
+		emit(&t.volumes, float64(max(0, n.Volumes-n.Dangling)), Labels{"attached"}) // two answers, one after the other
 		emit(&t.volumes, float64(n.Dangling), Labels{"dangling"})
 		for i := range n.Images {
 			for _, name := range n.Images[i].Names {

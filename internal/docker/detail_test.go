@@ -1,7 +1,10 @@
 package docker
 
 import (
+	"io"
+	"net/http"
 	"reflect"
+	"strings"
 	"testing"
 
 	"vitrine/test/wait"
@@ -64,4 +67,39 @@ func TestKeepDetails(t *testing.T) {
 		c, _ := inv.Lookup("web")
 		return c.Detail.State == "exited" && c.Detail.ExitCode == 137 && c.Detail.OOMKilled && len(inv.Append(nil)) == 1
 	})
+}
+
+// answers is an engine of a few answers, by path and query.
+type answers map[string]string
+
+func (a answers) RoundTrip(r *http.Request) (*http.Response, error) {
+	status, body := http.StatusOK, a[r.URL.RequestURI()]
+	if body == "" {
+		status, body = http.StatusForbidden, "no role is bound to the caller"
+	}
+	return &http.Response{StatusCode: status, Status: http.StatusText(status), Body: io.NopCloser(strings.NewReader(body))}, nil
+}
+
+// TestCounts: names that are none are none, and a volume that is not dangling is
+// attached; without an answer to all, there are no counts.
+func TestCounts(t *testing.T) {
+	engine := answers{
+		"/images/json": `[{"RepoTags":["web:1","web:latest"],"Size":4096},{"RepoTags":["<none>:<none>"],"Size":1},{"RepoTags":null,"Size":2}]`,
+		"/volumes":     `{"Volumes":[{},{},{}]}`,
+		"/volumes?filters=%7B%22dangling%22%3A%5B%22true%22%5D%7D": `{"Volumes":[{}]}`,
+		"/networks": `[{},{}]`,
+	}
+	got, err := NewClient(engine).Counts(t.Context())
+	want := Counts{Images: []Image{{[]string{"web:1", "web:latest"}, 4096}, {[]string{}, 1}, {nil, 2}}, Volumes: 3, Dangling: 1, Networks: 2}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("error %v, got %+v, want %+v", err, got, want)
+	}
+	for path := range engine {
+		answer := engine[path]
+		delete(engine, path)
+		if got, err := NewClient(engine).Counts(t.Context()); err == nil || !strings.Contains(err.Error(), "no role is bound") || !reflect.DeepEqual(got, Counts{}) {
+			t.Errorf("without %s: error %v, got %+v", path, err, got)
+		}
+		engine[path] = answer
+	}
 }
