@@ -28,6 +28,7 @@ const defaultSocket = "/run/vitrine/dsd/dsd.sock"
 type receiver struct {
 	server   *dogstatsd.Server
 	messages *aggregate.Messages
+	quota    int
 }
 
 // receive opens the DogStatsD sockets; nil if there are to be none. The inventory
@@ -45,7 +46,7 @@ func (p *parts) receive(s *settings, log *slog.Logger) (*receiver, error) {
 	attestor := attest.New(p.inventory, attest.Options{CgroupsAlone: true, Cgroups: cgroups})
 	of := s.messages
 	of.Tagger, of.Logger, cfg.Logger = containerTags{p.inventory, tag.New(s.tags)}, log, log
-	r := &receiver{messages: aggregate.NewMessages(of)}
+	r := &receiver{messages: aggregate.NewMessages(of), quota: of.Quota}
 	r.server = dogstatsd.New(cfg, attestor, r.messages)
 	if err := r.server.Listen(); err != nil {
 		if cfg.Datagram.Path == defaultSocket && cfg.Stream.Path == "" && cfg.UDP == "" && cfg.Datagram.GID == 0 && unwritable(err) {
@@ -89,7 +90,7 @@ func (r *receiver) page() *export.DogStatsD {
 	if r == nil {
 		return nil
 	}
-	return &export.DogStatsD{Latest: r.messages.Latest, Telemetry: r.server.Telemetry}
+	return &export.DogStatsD{Latest: r.messages.Latest, Telemetry: r.server.Telemetry, Examples: r.server.Examples, Quota: r.quota}
 }
 
 // hierarchies are those that tell containers by a cgroup's id: version 2's, and

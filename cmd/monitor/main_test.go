@@ -201,6 +201,13 @@ func TestRun(t *testing.T) {
 	wait.Until(t, "counted", func() bool {
 		return strings.Contains(get(t, "http://"+address+"/metrics"), "\npage_views_total{az=\"eu-1a\"} 4\n")
 	})
+	if _, err := client.Write([]byte("page.views:many|c\n_e{8,5}:deployed|v 1.2|t:success")); err != nil {
+		t.Fatal(err)
+	}
+	wait.Until(t, "shown", func() bool {
+		page := get(t, "http://"+address+"/dogstatsd")
+		return strings.Contains(page, `"example": "page.views:many|c"`) && strings.Contains(page, `"title": "deployed"`)
+	})
 	if body := get(t, "http://"+address+"/healthz"); !strings.Contains(body, `"status":"ok","engine_up":true`) {
 		t.Errorf("health: %s", body)
 	}

@@ -142,6 +142,9 @@ func (p *parts) pages(s *settings, d *export.DogStatsD, log *slog.Logger) *http.
 	self.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", export.Metrics(p.series, d, self))
+	if d != nil {
+		mux.Handle("GET /dogstatsd", export.Senders(p.series, d))
+	}
 	mux.HandleFunc("GET /healthz", p.health(s.interval))
 	return &http.Server{
 		Handler: mux, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute,

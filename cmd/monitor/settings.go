@@ -47,7 +47,7 @@ var table = command.Settings[settings]{File: "/etc/vitrine/monitor.yaml", Option
 	{Key: "cgroup", Default: []string{"/sys/fs/cgroup"}, Help: "the host's cgroups by `DIR`", Set: command.One(setFolder(func(s *settings) *string { return &s.cgroup }))},
 	{Key: "kmsg", Default: []string{"/dev/kmsg"}, Help: "the kernel's log by `PATH`, which names the victims of the OOM killer where it may be read; \"\" for none", Set: command.One(setKmsg)},
 	{Key: "interval", Default: []string{"10s"}, Help: "time between two collections by `DURATION`", Set: command.One(setDuration(func(s *settings) *time.Duration { return &s.interval }))},
-	{Key: "http", Default: []string{"127.0.0.1:9780"}, Help: "/metrics and /healthz on `HOST:PORT`; \"\" for none", Set: command.One(setHTTP)},
+	{Key: "http", Default: []string{"127.0.0.1:9780"}, Help: "/metrics, /dogstatsd and /healthz on `HOST:PORT`; \"\" for none", Set: command.One(setHTTP)},
 	{Key: "labels_as_tags", Help: "labels that become tags by `JSON`, such as {\"com.example.team\":\"team\"}", Also: "DD_CONTAINER_LABELS_AS_TAGS", Set: command.One(setMappings(func(s *settings) *[]tag.Mapping { return &s.tags.Labels }))},
 	{Key: "env_as_tags", Help: "environment variables that become tags by `JSON`", Also: "DD_CONTAINER_ENV_AS_TAGS", Set: command.One(setMappings(func(s *settings) *[]tag.Mapping { return &s.tags.Env }))},
 	{Key: "ok_exit_codes", Default: []string{"0,143"}, Help: "exit codes of containers that are no failure in the service check docker.exit by `LIST`; SIGTERM gives 143", Set: command.One(setExitCodes)},

@@ -289,7 +289,7 @@ func (a *Messages) Event(o *dogstatsd.Origin, e *dogstatsd.Event) {
 	a.events = append(a.events, Event{
 		Title: string(e.Title), Text: string(e.Text), Time: timeOr(e.Time), Host: cmp.Or(string(e.Host), host),
 		AggregationKey: string(e.AggregationKey), LowPriority: e.LowPriority, Source: string(e.Source), Alert: e.Alert,
-		Tags: tags, Container: from.key.container,
+		Tags: tags, Origin: from.key.source, Container: from.key.container,
 	})
 }
 
@@ -307,7 +307,7 @@ func (a *Messages) Check(o *dogstatsd.Origin, c *dogstatsd.Check) {
 			return
 		}
 		tags, host := a.tags(from, c.Tags, c.Cardinality)
-		known = &Check{Name: string(c.Name), Tags: tags, Host: cmp.Or(string(c.Host), host), Container: from.key.container, cost: cost}
+		known = &Check{Name: string(c.Name), Tags: tags, Host: cmp.Or(string(c.Host), host), Origin: from.key.source, Container: from.key.container, cost: cost}
 		from.checks[string(a.key)] = known
 	}
 	const enough = 1024 // of a message that is kept

@@ -19,6 +19,7 @@ type Snapshot struct {
 	Series   []CustomSeries // sorted by name, then tags
 	Timed    []Timed        // values that clients have given a time
 	Events   []Event        // of this interval, the oldest first
+	Recent   []Event        // the last few of each sender, of this interval and before, the oldest first
 	Checks   []Check        // the latest of each that has not expired
 	Origins  []Origin       // sorted; who has sent since not longer ago than the expiry
 }
@@ -94,6 +95,7 @@ type Event struct {
 	Source         string
 	Alert          dogstatsd.AlertType
 	Tags           []tag.Tag
+	Origin         dogstatsd.Source
 	Container      string // full id; "" for none
 }
 
@@ -105,6 +107,7 @@ type Check struct {
 	Host      string
 	Message   string
 	Tags      []tag.Tag
+	Origin    dogstatsd.Source
 	Container string // full id; "" for none
 
 	active int // epoch
@@ -131,7 +134,8 @@ type Origin struct {
 func (a *Messages) Flush(now time.Time) *Snapshot {
 	a.flushing.Lock()
 	defer a.flushing.Unlock()
-	before := a.latest.Load().Time
+	last := a.latest.Load()
+	before := last.Time
 	s := &Snapshot{Time: now, Interval: a.cfg.Interval}
 	if !before.IsZero() {
 		s.Interval = now.Sub(before)
@@ -151,9 +155,31 @@ func (a *Messages) Flush(now time.Time) *Snapshot {
 	slices.SortFunc(s.Origins, func(x, y Origin) int {
 		return cmp.Or(strings.Compare(x.Container, y.Container), cmp.Compare(x.Source, y.Source))
 	})
+	s.Recent = recent(last.Recent, s.Events)
 	a.latest.Store(s)
 	a.retag()
 	return s
+}
+
+// Events that are kept for people to read: so many of each sender, so that one
+// cannot take all the room, and so many in all.
+const (
+	recentOfOne = 20
+	recentMost  = 200
+)
+
+func recent(before, now []Event) []Event {
+	all := slices.Concat(before, now)
+	var out []Event
+	of := map[originKey]int{}
+	for i := len(all) - 1; i >= 0 && len(out) < recentMost; i-- {
+		key := originKey{all[i].Origin, all[i].Container}
+		if of[key]++; of[key] <= recentOfOne {
+			out = append(out, all[i])
+		}
+	}
+	slices.Reverse(out)
+	return out
 }
 
 // take takes the interval out of Messages, and what has expired. Senders wait meanwhile,

@@ -299,6 +299,32 @@ func TestNoInfinities(t *testing.T) {
 	}
 }
 
+// TestRecentEvents: the last of each sender are kept, whatever another one sends.
+func TestRecentEvents(t *testing.T) {
+	a := NewMessages(MessagesConfig{})
+	feed(t, a, web1, "_e{5,1}:quiet|x")
+	a.Flush(time.Now())
+	for i := range 3 * recentMost {
+		feed(t, a, web2, fmt.Sprintf("_e{4,1}:%04d|x", i))
+		if i%50 == 0 {
+			a.Flush(time.Now())
+		}
+	}
+	got := a.Flush(time.Now()).Recent
+	if len(got) != 1+recentOfOne || got[0].Title != "quiet" || got[0].Container != "web1" || got[0].Origin != dogstatsd.SourceKernel || got[recentOfOne].Title != "0599" {
+		t.Errorf("%d events: %+v", len(got), got)
+	}
+	for i := range 2 * recentMost {
+		feed(t, a, &dogstatsd.Origin{Source: dogstatsd.SourceKernel, Container: strconv.Itoa(i)}, "_e{1,1}:x|x")
+	}
+	if got := a.Flush(time.Now()).Recent; len(got) != recentMost {
+		t.Errorf("%d events", len(got))
+	}
+	if got := a.Flush(time.Now()).Recent; len(got) != recentMost {
+		t.Errorf("%d events after a quiet interval", len(got))
+	}
+}
+
 // TestTimedIsShown: of a gauge's values the latest counts, whether the client
 // has said its time or it has come just now.
 func TestTimedIsShown(t *testing.T) {

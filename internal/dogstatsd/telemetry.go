@@ -90,6 +90,7 @@ type Refused struct {
 	Line   string // as much as fits, quoted by whoever shows it
 	Origin Origin
 	At     time.Time
+	Count  uint64 // of lines refused for this reason, since the start
 }
 
 // examples keeps a recent line for each reason.
@@ -110,7 +111,7 @@ func (x *examples) add(r Reason, line []byte, o *Origin) bool {
 	if now.Sub(x.last[r].At) < exampleEvery {
 		return false
 	}
-	x.last[r] = Refused{r, string(line[:min(len(line), enough)]), *o, now}
+	x.last[r] = Refused{Reason: r, Line: string(line[:min(len(line), enough)]), Origin: *o, At: now}
 	return true
 }
 
@@ -121,6 +122,7 @@ func (s *Server) Examples() []Refused {
 	var out []Refused
 	for _, r := range s.examples.last {
 		if r.Reason != Parsed {
+			r.Count = s.counts.refused[r.Reason].Load()
 			out = append(out, r)
 		}
 	}

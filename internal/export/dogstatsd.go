@@ -16,6 +16,8 @@ import (
 type DogStatsD struct {
 	Latest    func() *aggregate.Snapshot
 	Telemetry func() []dogstatsd.Sample
+	Examples  func() []dogstatsd.Refused
+	Quota     int // of each sender
 }
 
 // dogstatsd writes all of it. names are containers' by id.

@@ -58,7 +58,7 @@ func sent(t *testing.T, o *dogstatsd.Origin, lines ...string) *DogStatsD {
 	}
 	m.Unlock()
 	m.Flush(time.Now())
-	return &DogStatsD{Latest: m.Latest, Telemetry: server.Telemetry}
+	return &DogStatsD{Latest: m.Latest, Telemetry: server.Telemetry, Examples: server.Examples, Quota: 20000}
 }
 
 func scrapeSent(t *testing.T, d *DogStatsD, accept string) string {

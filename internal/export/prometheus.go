@@ -16,7 +16,6 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
-	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/expfmt"
@@ -33,26 +32,12 @@ const scrapes = 4
 // what DogStatsD clients sent, and self has the metrics of the monitor's own process;
 // either may be nil.
 func Metrics(a *aggregate.Aggregator, d *DogStatsD, self prometheus.Gatherer) http.Handler {
-	slots := make(chan struct{}, scrapes)
 	var size atomic.Int64 // of the last page, so that the next one need not grow
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		select {
-		case slots <- struct{}{}:
-			defer func() { <-slots }()
-		default:
-			http.Error(w, "too many scrapes at once", http.StatusServiceUnavailable)
-			return
-		}
+	return atMost(scrapes, func(w http.ResponseWriter, r *http.Request) {
 		format := expfmt.NegotiateAccept(r.Header, expfmt.NewFormat(expfmt.TypeTextPlain), expfmt.NewFormat(expfmt.TypeOpenMetrics))
 		open := format.FormatType() == expfmt.TypeOpenMetrics
 		p := page{open: open, b: make([]byte, 0, size.Load())}
-		names := map[string]string{} // of containers
-		a.Look(func(v *aggregate.View) {
-			p.view(v, a.Table())
-			for _, c := range v.Containers {
-				names[c.ID] = c.Name
-			}
-		})
+		a.Look(func(v *aggregate.View) { p.view(v, a.Table()) })
 		taken, err := p.gather(self, format)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
@@ -63,7 +48,7 @@ func Metrics(a *aggregate.Aggregator, d *DogStatsD, self prometheus.Gatherer) ht
 				taken[m.Prom], taken[strings.TrimSuffix(m.Prom, "_total")] = true, true
 			}
 			taken[statusName], taken[infoName], taken[strings.TrimSuffix(infoName, "_info")] = true, true, true
-			p.dogstatsd(d, names, taken)
+			p.dogstatsd(d, containerNames(a), taken)
 		}
 		if open {
 			p.b = append(p.b, "# EOF\n"...)
@@ -196,9 +181,7 @@ func (p *page) label(sep *byte, name, value string) {
 	*sep = ','
 	p.b = append(p.b, name...)
 	p.b = append(p.b, `="`...)
-	if !utf8.ValidString(value) {
-		value = strings.Trim(strconv.QuoteToASCII(value), `"`)
-	}
+	value = legible(value)
 	for i := range len(value) {
 		switch c := value[i]; c {
 		case '\\', '"':
