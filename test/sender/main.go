@@ -3,8 +3,9 @@
 //
 //	sender everything ADDRESS NAMESPACE   something of everything, by Datadog's own client
 //	sender steady ADDRESS NAME            a count every millisecond, by Datadog's own client, see everyMillisecond
-//	sender raw PATH [LINE…]               one datagram with these lines, or with its input, and exit at once
-//	sender stay PATH LINE…                likewise, but stay until its input ends
+//	sender raw TO [LINE…]                 one packet with these lines, or with its input, and exit at once; TO is
+//	                                      a datagram socket's path, or unixstream://PATH
+//	sender stay TO LINE…                  likewise, but stay until its input ends
 //	sender numbers PATH NAME              numbered messages, likewise
 //	sender contexts PATH NAME COUNT       as many counts of different names
 //	sender forks PATH LINE COUNT          as many children that each send the line and exit at once
@@ -16,6 +17,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -60,7 +62,7 @@ func run(args []string) error {
 	return fmt.Errorf("do not understand %q", args)
 }
 
-func raw(path string, lines []string) error {
+func raw(to string, lines []string) error {
 	packet := []byte(strings.Join(lines, "\n"))
 	if len(lines) == 0 {
 		var err error
@@ -68,7 +70,12 @@ func raw(path string, lines []string) error {
 			return err
 		}
 	}
-	c, err := net.Dial("unixgram", path)
+	network := "unixgram"
+	if path, ok := strings.CutPrefix(to, "unixstream://"); ok {
+		network, to = "unix", path
+		packet = append(binary.LittleEndian.AppendUint32(nil, uint32(len(packet))), packet...)
+	}
+	c, err := net.Dial(network, to)
 	if err != nil {
 		return err
 	}
@@ -76,8 +83,8 @@ func raw(path string, lines []string) error {
 	return err
 }
 
-func stay(path string, lines []string) error {
-	if err := raw(path, lines); err != nil {
+func stay(to string, lines []string) error {
+	if err := raw(to, lines); err != nil {
 		return err
 	}
 	_, err := io.Copy(io.Discard, os.Stdin)

@@ -51,6 +51,8 @@ func TestClaims(t *testing.T) {
 		is(1, "claim_tags_total", `exported_container_name="victim"`, `exported_container_id="`+id+`"`, `exported_service="bank"`),
 		is(0, "dogstatsd_origin_mismatches_refused_total"))
 
+	s.exec("liar", "sender", "raw", "unixstream://"+stream, "streamed:1|c|card:high|c:ci-"+id)
+	s.expect(is(1, "streamed_total", `container_name="liar"`), is(9, "dogstatsd_origin_mismatches_total"))
 	for _, kind := range []struct{ metric, line string }{
 		{"dogstatsd_events_total", "_e{5,4}:title|text|t:error|c:ci-" + id},
 		{"dogstatsd_service_checks_total", "_sc|claimed|2|c:ci-" + id},

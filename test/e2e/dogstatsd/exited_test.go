@@ -31,8 +31,9 @@ func TestExited(t *testing.T) {
 	t.Run("docker exec", func(t *testing.T) {
 		s := s.on(t)
 		s.together(func(name string) {
-			for range 12 {
+			for range 6 {
 				s.exec(name, "sender", "raw", datagram, name+":1|c|card:high")
+				s.exec(name, "sender", "raw", "unixstream://"+stream, name+":1|c|card:high")
 			}
 		}, "execs1", "execs2")
 		s.ownOrNobody(12, "execs1", "execs2")

@@ -97,8 +97,11 @@ func TestRubbish(t *testing.T) {
 	if page.sum(processed, `state="error"`) < 500 {
 		t.Errorf("the noise is not counted: %s", page.series(processed))
 	}
-	// A stream that is not framed ends; other connections do not.
-	cmd := s.docker("exec", "-i", "rubbish", "sender", "everything", "unixstream://"+stream, "app")
+	// A stream with a packet that is too long ends; others do not.
+	cmd := s.docker("exec", "-i", "rubbish", "sender", "raw", "unixstream://"+stream)
+	cmd.Stdin = strings.NewReader(strings.Repeat("a:1|c\n", 2000))
 	s.done(cmd)
+	s.expect(is(1, packets, `transport="unix"`, `state="error"`))
+	s.exec("rubbish", "sender", "everything", "unixstream://"+stream, "app")
 	s.everything("app", "rubbish")
 }

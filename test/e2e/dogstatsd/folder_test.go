@@ -32,10 +32,12 @@ func TestFolders(t *testing.T) {
 	victim := s.box("victim")
 	s.box("mover", "--volume", cgroups+":/cgroups:rw", "--cap-add", "SYS_ADMIN")
 	s.known("victim", "mover")
+	created := s.e.Docker("create", "--name", "created", "sender:1")
+	s.boxes.add(created)
 	nobody := strings.Repeat("0123456789abcdef", 4)
 	folders := []string{
 		"/docker/" + nobody, "/system.slice/docker-" + nobody + ".scope", "/docker-" + victim + ".scope", "/docker/" + victim,
-		"/kubepods.slice/kubepods-besteffort.slice/cri-containerd-" + victim + ".scope", "/" + victim, "/" + victim + "/below",
+		"/kubepods.slice/kubepods-besteffort.slice/cri-containerd-" + victim + ".scope", "/" + victim, "/" + victim + "/below", "/" + created,
 	}
 	var guests []*guest
 	var wants []want
