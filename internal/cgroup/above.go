@@ -3,7 +3,9 @@ package cgroup
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -86,4 +88,17 @@ func (h *Host) readLimit(f *opened, failed *error) (v Value) {
 		*failed = errors.Join(*failed, fmt.Errorf("read %s: %w", filepath.Join(f.dir, f.name), err))
 	}
 	return v
+}
+
+// killedAsOne asks a folder, which is below mount, and all above it. The file is there since Linux 4.19.
+func killedAsOne(dir, mount string) bool {
+	for ; ; dir = filepath.Dir(dir) {
+		b, err := os.ReadFile(filepath.Join(dir, "memory.oom.group"))
+		if err == nil && strings.TrimSpace(string(b)) == "1" {
+			return true
+		}
+		if dir == mount {
+			return false
+		}
+	}
 }

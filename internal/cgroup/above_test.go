@@ -73,6 +73,32 @@ func TestLimitsAbove(t *testing.T) {
 	}
 }
 
+func TestKilledAsOne(t *testing.T) {
+	a, err := txtar.ParseFile("testdata/v2-limits-above.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, r := unpack(t, a, 100)
+	defer r.Close()
+	path := "/shop.slice/shop-web.slice/docker-" + id + ".scope"
+	for _, tt := range []struct {
+		folder, content string
+		want            bool
+	}{{"", "", false}, {path, "0\n", false}, {path, "1\n", true}, {path, "0\n", false}, {"/shop.slice", "1\n", true}} {
+		if tt.folder != "" {
+			write(t, filepath.Join(h.v2, tt.folder, "memory.oom.group"), tt.content)
+		}
+		r, err := h.Container(id, membership("0::"+path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.KilledAsOne != tt.want {
+			t.Errorf("with %q in %s: %v", tt.content, tt.folder, r.KilledAsOne)
+		}
+		r.Close()
+	}
+}
+
 // TestNoLimitsAbove: the host's root has no limits, and a clock that is set back is no harm.
 func TestNoLimitsAbove(t *testing.T) {
 	root := t.TempDir()

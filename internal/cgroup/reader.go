@@ -18,6 +18,9 @@ type Reader struct {
 	// Memory is the path of the cgroup that counts its memory, from the root of what is
 	// mounted; "" if there is none.
 	Memory string
+	// KilledAsOne says that the OOM killer kills all of the container at once: when the
+	// reader was made, memory.oom.group was set, of its cgroup or of one above. v2 only.
+	KilledAsOne bool
 
 	host   *Host
 	files  []opened
@@ -90,6 +93,7 @@ func (r *Reader) add(controller, id string, m Membership) error {
 	if controller == "memory" {
 		r.Memory = strings.TrimPrefix(dir, r.host.v2)
 		r.above = r.host.hold(filepath.Dir(dir), r.host.v2)
+		r.KilledAsOne = killedAsOne(dir, r.host.v2)
 	}
 	return nil
 }

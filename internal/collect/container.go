@@ -19,6 +19,7 @@ type tracked struct {
 	event   time.Time      // when an event last told of it
 	reader  *cgroup.Reader // nil while it does not run, or could not be found yet
 	memory  string         // the cgroup that counts its memory in this life; "" if not known
+	asOne   bool           // the OOM killer kills all of it at once
 	start   uint64         // of init, with which Pid names a process
 	last    time.Time      // when reader last read; zero if it did not yet
 	oom     oomState
@@ -140,7 +141,7 @@ func (c *Collector) tryOpen(t *tracked) error {
 		c.sayOnce(t, skipped.Error(), skipped)
 	}
 	t.reader, t.start, t.last, t.filesCounted = reader, p.Start, time.Time{}, false
-	t.memory = reader.Memory
+	t.memory, t.asOne = reader.Memory, reader.KilledAsOne
 	t.net.init(c, t)
 	return nil
 }

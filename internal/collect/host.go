@@ -15,6 +15,7 @@ type hostKills struct {
 	total      cgroup.Value // at the last collection
 	attributed int          // since then
 	over       int          // nobody's at the last collection
+	uncounted  bool         // since then a whole container was killed, and it is not certain how many that were
 	suspects   []suspect
 }
 
@@ -37,13 +38,13 @@ func (c *Collector) settleSuspects() {
 	before := h.total
 	h.total = c.snap.OOMKills
 	if !before.Set {
-		h.attributed = 0
+		h.attributed, h.uncounted = 0, false
 		return
 	}
 	fresh := int(total-before.N) - h.attributed //nolint:gosec // kills are few
 	left := fresh + h.over
 	for _, s := range suspects {
-		if left <= 0 {
+		if left <= 0 || h.uncounted {
 			break
 		}
 		left--
@@ -56,4 +57,7 @@ func (c *Collector) settleSuspects() {
 	}
 	// A kill may be counted just before a collection, and its container's end be told just after it.
 	h.over, h.attributed = max(0, min(left, fresh)), 0
+	if h.uncounted {
+		h.over, h.uncounted = 0, false
+	}
 }

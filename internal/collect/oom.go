@@ -311,9 +311,10 @@ func (c *Collector) settle(t *tracked, at time.Time, fatal bool) {
 	switch {
 	case fatal:
 		if o.unsettled == 0 {
-			o.unsettled = 1
-			c.host.attributed++ // its cgroup was gone before the counter was read
+			o.unsettled = 1 // its cgroup was gone before the counter was read
+			c.host.attributed++
 		}
+		c.host.uncounted = c.host.uncounted || t.asOne // it may have been read in the midst of it
 		t.Kills.Fatal += o.unsettled
 		c.tellKill(t, at, o.unsettled, false)
 		o.settled()

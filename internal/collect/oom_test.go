@@ -205,6 +205,33 @@ func TestGroupKill(t *testing.T) {
 	}
 }
 
+// TestGroupKillIsNotAnothers: how many were killed with a whole container is not
+// known if its counter is gone, so what the host counted is no word on another one.
+func TestGroupKillIsNotAnothers(t *testing.T) {
+	for group, want := range map[string]Kills{"1\n": {}, "0\n": {Fatal: 1}} {
+		w := newWorld(t)
+		w.run("group", 100, "bridge")
+		w.run("other", 101, "bridge")
+		w.write(w.cgroup, cgroupOf("group")+"/memory.oom.group", group)
+		c := w.collector()
+		w.collect(c)
+		w.hostKills(9)
+		w.event("oom", "group", 0)
+		for _, name := range []string{"group", "other"} {
+			w.end(name, 137, name == "group")
+			w.event("die", name, 137)
+		}
+		w.collect(c)
+		s := w.collect(c)
+		if got := find(t, s, "group").Kills; got != (Kills{Fatal: 1}) {
+			t.Errorf("kills %+v", got)
+		}
+		if got := find(t, s, "other").Kills; got != want {
+			t.Errorf("memory.oom.group %q: kills of another container %+v, want %+v", group, got, want)
+		}
+	}
+}
+
 // TestVictims: the kernel's log names those whom the counter counts, and nobody else.
 func TestVictims(t *testing.T) {
 	forwarder := kmsg.Victim{Name: "forwarder", PID: 4711, Cgroup: cgroupOf("leak") + "/inner"}
