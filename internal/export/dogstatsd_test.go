@@ -124,7 +124,7 @@ var nasty = []string{
 	"x:1|c", "x:2|g", "x:3|h", "x:4|d", "x:a|s", "x.total:5|c", "x_total:6|g", "x_count:7|g", "x_gauge:8|g", "x_max:1|c",
 	"page.views:1|c", "page_views:2|c", "page-views:4|c", "page.views:8|c|#a.b:1", "page.views:16|c|#a_b:1", "page.views:32|c|#a:1,b",
 	"up:0|g", "docker_up:0|g", "docker.mem.in_use.ratio:9|g|#container_name:web", "dogstatsd.processed:1|c", "go_goroutines:1|g",
-	"docker.container:1|g", "dogstatsd_events:1|c", "dogstatsd.series.dropped:1|g", "go_gc_duration_seconds_count:1|g",
+	"docker.service.check.status:3|g|#check:docker.service_up", "_sc|docker.service_up|2", "docker.container:1|g", "dogstatsd_events:1|c", "dogstatsd.series.dropped:1|g", "go_gc_duration_seconds_count:1|g",
 	"1st:1|c", "\u00e9\xff\\\"{}:1|c|#\u00e9\xff:\xff\"\\,__name__:up,:empty,le:1,quantile:2,host:h", "_total:1|c", ".:1|g",
 	"d:-5:0:5:1e-300:-1e300|d|#le:1", "d:1e-9:1e300|d", "_sc|a|0|#check:b", "_sc|a|1|#exported_check:b", "big:1e308:1e308|c",
 	"t:1|g|#a:1,a:2", "t:2|g|#a:1;2", "t:3|g|#host:x", "t:4|g|#Host:x",
@@ -156,7 +156,7 @@ func TestNamesCannotBreakThePage(t *testing.T) {
 			t.Error("series were dropped")
 		}
 		for _, want := range []string{
-			`docker_up 1`, `docker_mem_in_use_ratio{container_name="web"} 0.5`, `x_total 1`, `x_gauge 2`,
+			`docker_up 1`, `docker_service_check_status{check="docker.service_up"} 0`, `docker_mem_in_use_ratio{container_name="web"} 0.5`, `x_total 1`, `x_gauge 2`,
 			`up_gauge 0`, `page_views_total{dogstatsd_series="page_views|"} 2`, `page_views_total{a_b="1"} 8`,
 		} {
 			if !strings.Contains(body, "\n"+want+"\n") {

@@ -73,7 +73,7 @@ func OpenFiles(proc string, pid int) (int, error) {
 	if err := unix.Stat(dir, &st); err != nil {
 		return 0, fmt.Errorf("count open files of pid %d: %w", pid, err)
 	}
-	if st.Size > 0 {
+	if st.Size > 0 || sizeCounts(proc) {
 		return int(st.Size), nil
 	}
 	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
@@ -82,6 +82,13 @@ func OpenFiles(proc string, pid int) (int, error) {
 	}
 	defer func() { _ = unix.Close(fd) }()
 	return countEntries(fd)
+}
+
+// sizeCounts says that the size of a folder fd is the number of files, so that 0
+// is none: we have some ourselves.
+func sizeCounts(proc string) bool {
+	var own unix.Stat_t
+	return unix.Stat(filepath.Join(proc, "self/fd"), &own) == nil && own.Size > 0
 }
 
 func countEntries(fd int) (int, error) {
