@@ -22,6 +22,7 @@ import (
 	"vitrine/rego"
 	"vitrine/test/engine"
 	"vitrine/test/vitrine"
+	"vitrine/test/wait"
 )
 
 // TestBehindTheGlass is the deployment that all this is for: the monitor in a
@@ -49,6 +50,7 @@ func TestBehindTheGlass(t *testing.T) {
 	t.Run("one series a namespace", func(t *testing.T) { r.on(t).namespaces() })
 	t.Run("the host's network", func(t *testing.T) { r.on(t).hostNetwork() })
 	t.Run("health checks", func(t *testing.T) { r.on(t).health() })
+	t.Run("ends and restarts", func(t *testing.T) { r.on(t).restarts() })
 	t.Run("what the Engine has", func(t *testing.T) { r.on(t).counts() })
 	t.Run("a table of all containers", func(t *testing.T) { r.on(t).once() })
 	t.Run("headroom", func(t *testing.T) { r.on(t).headroom() })
@@ -182,7 +184,26 @@ func (r *rig) health() {
 	r.until(container("docker_container_healthy", "ill"), is(0))
 	r.until(status("docker.container_health", "well"), is(0))
 	r.until(status("docker.container_health", "ill"), is(2))
+	r.Docker("pause", "well")
+	r.until(status("docker.container_health", "well"), is(3))
+	r.until(status("docker.container_state", "well"), is(1))
 	r.Docker("rm", "-f", "well", "ill")
+}
+
+// restarts: a loop shows in the last exit, also while the container runs for a
+// moment, and in the state between two lives.
+func (r *rig) restarts() {
+	r.Docker("run", "-d", "--name", "loops", "--restart", "always", "bb:1", "sh", "-c", "exit 3")
+	r.until(container("docker_container_restarts_total", "loops"), above(1))
+	r.until(status("docker.exit", "loops"), is(2))
+	r.until(status("docker.container_state", "loops"), is(1))
+	r.Docker("run", "-d", "--name", "job", "bb:1", "true")
+	r.until(status("docker.exit", "job"), is(0))
+	r.Docker("rm", "-f", "loops", "job")
+	wait.Until(r.t, "removed containers have no checks", func() bool {
+		page := r.page()
+		return !strings.Contains(page, `container_name="loops"`) && !strings.Contains(page, `container_name="job"`)
+	})
 }
 
 func (r *rig) counts() {
