@@ -129,15 +129,7 @@ func runcNumbers(t *testing.T, m cgroup.Membership) numbers {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := manager.GetStats()
-	if err != nil {
-		t.Fatal(err)
-	}
-	kills, err := manager.OOMKillCount()
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := runcCommon(s, kills)
+	n, s := runcCommon(t, manager)
 	mem := s.MemoryStats
 	maps.Copy(n, numbers{
 		"cpu.cpus": uint64(len(s.CPUSetStats.CPUs)), "mem.limit_hits": mem.Usage.Failcnt, "mem.kernel": mem.KernelUsage.Usage,
@@ -157,8 +149,17 @@ func runcNumbers(t *testing.T, m cgroup.Membership) numbers {
 	return n
 }
 
-// runcCommon are the numbers that runc's library has by the same names on v1 and v2.
-func runcCommon(s *runc.Stats, kills uint64) numbers {
+// runcCommon are the numbers that runc's library has by the same names on v1 and v2, and all that it says.
+func runcCommon(t *testing.T, manager runc.Manager) (numbers, *runc.Stats) {
+	t.Helper()
+	s, err := manager.GetStats()
+	if err != nil {
+		t.Fatal(err)
+	}
+	kills, err := manager.OOMKillCount()
+	if err != nil {
+		t.Fatal(err)
+	}
 	cpu, mem := s.CpuStats, s.MemoryStats
 	n := numbers{
 		"cpu.usage": cpu.CpuUsage.TotalUsage, "cpu.user": cpu.CpuUsage.UsageInUsermode, "cpu.system": cpu.CpuUsage.UsageInKernelmode,
@@ -172,7 +173,7 @@ func runcCommon(s *runc.Stats, kills uint64) numbers {
 	for _, e := range s.BlkioStats.IoServicedRecursive {
 		n.operation(e.Major, e.Minor, e.Op, "s", e.Value)
 	}
-	return n
+	return n, s
 }
 
 func containerdStats(tb testing.TB, m cgroup.Membership) *containerd.Metrics {

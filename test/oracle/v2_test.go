@@ -16,15 +16,7 @@ func runcNumbersV2(t *testing.T, path string) numbers {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := manager.GetStats()
-	if err != nil {
-		t.Fatal(err)
-	}
-	kills, err := manager.OOMKillCount()
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := runcCommon(s, kills)
+	n, s := runcCommon(t, manager)
 	mem := s.MemoryStats
 	maps.Copy(n, numbers{
 		"mem.kernel": mem.Stats["kernel"], "mem.working_set": mem.Usage.Usage - mem.Stats["inactive_file"],
