@@ -14,7 +14,6 @@ import (
 	"vitrine/internal/aggregate"
 	"vitrine/internal/attest"
 	"vitrine/internal/cgroup"
-	"vitrine/internal/docker"
 	"vitrine/internal/dogstatsd"
 	"vitrine/internal/export"
 	"vitrine/internal/tag"
@@ -43,9 +42,10 @@ func (p *parts) receive(s *settings, log *slog.Logger) (*receiver, error) {
 		return nil, err
 	}
 	// Senders are processes of our own PID namespace, whatever s.proc shows.
-	attestor := attest.New(p.inventory, attest.Options{CgroupsAlone: true, Cgroups: cgroups})
+	inventory := linger(p.inventory)
+	attestor := attest.New(inventory, attest.Options{CgroupsAlone: true, Cgroups: cgroups})
 	of := s.messages
-	of.Tagger, of.Logger, cfg.Logger = containerTags{p.inventory, tag.New(s.tags)}, log, log
+	of.Tagger, of.Logger, cfg.Logger = containerTags{inventory, tag.New(s.tags)}, log, log
 	r := &receiver{messages: aggregate.NewMessages(of), quota: of.Quota}
 	r.server = dogstatsd.New(cfg, attestor, r.messages)
 	if err := r.server.Listen(); err != nil {
@@ -112,7 +112,7 @@ func hierarchies(root string) (map[string]fs.FS, error) {
 
 // containerTags is an [aggregate.Tagger] of the inventory's containers.
 type containerTags struct {
-	inventory *docker.Inventory
+	inventory *lingering
 	tagger    *tag.Tagger
 }
 

@@ -29,8 +29,27 @@ type sender struct {
 	dropped bool          // forgotten by its receiver: release the peer when done
 
 	// Of a sender that is put off; the resolver's alone.
-	since, due, tried time.Time
-	revision          uint64 // of the attestor, when it was tried
+	due time.Time
+	patience
+}
+
+// patience is how long a sender has been waited for.
+type patience struct {
+	since, tried time.Time
+	revision     uint64 // of the attestor, when it was tried
+}
+
+// over says that it has been long enough.
+func (p *patience) over(now time.Time) bool { return now.Sub(p.since) > putOffFor }
+
+// try says that the answer may be another one by now.
+func (p *patience) try(a Attestor, now time.Time) bool {
+	revision := a.Revision()
+	if p.revision == revision && now.Sub(p.tried) <= tryEvery {
+		return false
+	}
+	p.revision, p.tried = revision, now
+	return true
 }
 
 // forget gives the sender's descriptor back, now or when the resolver is done.
@@ -133,7 +152,7 @@ func (r *resolver) resolve(ctx context.Context, d *sender, w *worker) {
 	o, later := r.s.attest(ended(ctx), d.peer)
 	if later {
 		now := time.Now()
-		d.since, d.due, d.tried = now, now, time.Time{}
+		d.due, d.patience = now, patience{since: now}
 		if r.move(d) {
 			return
 		}
@@ -158,19 +177,18 @@ func (r *resolver) again(ctx context.Context, d *sender, w *worker) {
 			return
 		}
 	}
-	now, revision := time.Now(), r.s.attestor.Revision()
-	over := now.Sub(d.since) > putOffFor
+	now := time.Now()
 	o, later := nowhere, true
 	switch {
-	case over:
-		o, later = r.s.attest(ended(ctx), d.peer)
-	case d.revision != revision || now.Sub(d.tried) > tryEvery:
-		d.revision, d.tried = revision, now
+	case d.over(now):
+		o, _ = r.s.attest(ended(ctx), d.peer)
+		later = false
+	case d.try(r.s.attestor, now):
 		asking, end := context.WithDeadline(ctx, d.since.Add(putOffFor))
 		o, later = r.s.attest(asking, d.peer)
 		end()
 	}
-	if later && !over {
+	if later {
 		d.due = time.Now().Add(lookEvery)
 		select {
 		case r.later <- d:

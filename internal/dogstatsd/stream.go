@@ -108,10 +108,13 @@ func (s *Server) serveConn(ctx context.Context, conn *peercred.Conn) {
 		return
 	}
 	defer s.conns.left(first)
-	for later && time.Since(since) < putOffFor { // the client waits, and nobody else
+	for wait := (patience{since: since}); later && !wait.over(time.Now()); { // the client waits, and nobody else
+		if wait.try(s.attestor, time.Now()) {
+			origin, later = s.attest(ctx, conn.Peer())
+			continue
+		}
 		select {
 		case <-time.After(lookEvery):
-			origin, later = s.attest(ctx, conn.Peer())
 		case <-ctx.Done():
 			later = false
 		}
