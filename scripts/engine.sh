@@ -196,10 +196,19 @@ signal() {
 	[ "$1" = HUP ] || while running "$pid"; do sleep 0.05; done
 }
 
+# thaw lets paused containers run: on cgroup v1 what is frozen cannot be killed.
+thaw() {
+	local file
+	while read -r file; do
+		echo THAWED >"$file" || true
+	done < <(find "/sys/fs/cgroup/freezer/$(cat "$dir/state/cgroup")" -name freezer.state 2>/dev/null)
+}
+
 stop() {
 	local pid pids holder deadline=$((SECONDS + 20))
 	[ -d "$dir/state" ] || die "no engine in $dir"
 	holder=$(holder) || holder=
+	thaw
 	while :; do
 		pids=
 		for pid in $(members | sort -un); do if [ "$pid" != "$holder" ] && running "$pid"; then pids+=" $pid"; fi; done

@@ -35,6 +35,8 @@ func TestEngineRunsContainersAndLeavesNothing(t *testing.T) {
 	if err := e.ImportBusybox(); err != nil {
 		t.Fatal(err)
 	}
+	e.Docker("run", "--detach", "--name", "paused", "bb:1", "sleep", "600")
+	e.Docker("pause", "paused")
 	if got := e.Docker("info", "--format", "{{.Labels}}"); got != "[from=daemon.json]" {
 		t.Errorf("labels = %s, want daemon.json's", got)
 	}
