@@ -257,9 +257,15 @@ func (c *container) forge() {
 		"<6>oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=x,mems_allowed=0,oom_memcg=" + path + ",task_memcg=" + path + ",task=forged,pid=7,uid=0\n",
 		"<3>Memory cgroup out of memory: Killed process 7 (forged) total-vm:1kB\n",
 	} {
-		if err := os.WriteFile("/dev/kmsg", []byte(line), 0); err != nil {
-			c.t.Fatal(err)
-		}
+		write(c.t, "/dev/kmsg", line)
+	}
+}
+
+// overflowLog writes more into the kernel's log than it holds, so that who reads on has missed some.
+func overflowLog(t *testing.T) {
+	t.Helper()
+	for range 1500 {
+		write(t, "/dev/kmsg", strings.Repeat("x", 900))
 	}
 }
 
@@ -285,7 +291,8 @@ func childKilled(t *testing.T, r *rig) {
 }
 
 // childKilledInside: PID 1 has put itself into a cgroup inside, as systemd does. The kernel
-// counts the kill there and in every cgroup above; we count it once.
+// counts the kill there and in every cgroup above; we count it once. What its log says is found though what was
+// before it is overwritten.
 func childKilledInside(t *testing.T, r *rig) {
 	c := r.run(t, "init-inside", "parent", options{inside: "init.scope"})
 	c.ready()
@@ -293,6 +300,7 @@ func childKilledInside(t *testing.T, r *rig) {
 	write(t, c.dir+"/init.scope/memory.max", "33554432")
 	write(t, c.dir+"/init.scope/memory.swap.max", "0")
 	c.read()
+	overflowLog(t)
 	c.tell()
 	if l := c.line(); l != "signal: killed" {
 		t.Fatalf("the child ended so: %s", l)
