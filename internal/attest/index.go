@@ -58,6 +58,7 @@ func (a *Attestor) observe(c docker.Container) {
 		a.places.end(c.ID)
 		return
 	}
+	a.places.move(c)
 	if k, ok := x.containers[c.ID]; ok && k.pid == c.Pid && k.startedAt == c.StartedAt {
 		if s, err := a.proc.Stat(c.Pid); err == nil && s.Start == k.start && !s.Dead() {
 			return // a container's root cgroup does not change while its init lives

@@ -25,6 +25,10 @@ type places struct {
 	// parents are the folders in which the Engine makes those of its containers.
 	parents map[string]bool
 
+	// movers are the containers that may move processes into others' cgroups, and
+	// when they have ended: zero while they run.
+	movers map[string]time.Time
+
 	sightings sightings
 }
 
@@ -50,7 +54,31 @@ const (
 func (p *places) init(mounts map[string]fs.FS) {
 	p.mounts, p.roots, p.none = mounts, map[place]*resident{}, map[place]time.Time{}
 	p.parents = map[string]bool{"/docker": true, "/system.slice": true} // by default; others with --cgroup-parent
+	p.movers = map[string]time.Time{}
 	p.sightings.seen = map[uint64]sighting{}
+}
+
+// move notes whether a container that runs may move processes.
+func (p *places) move(c docker.Container) {
+	if c.Detail == nil || !c.Detail.ReachesCgroups {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.movers[c.ID] = time.Time{}
+}
+
+// moverBeside is a container that may have moved a process into the cgroup of
+// another one, given by its id; "" if there is none.
+func (p *places) moverBeside(id string) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for mover := range p.movers {
+		if mover != id {
+			return mover
+		}
+	}
+	return ""
 }
 
 // engines says that the Engine makes its containers' cgroups in a folder.
@@ -82,6 +110,14 @@ func (p *places) end(id string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
+	if _, ok := p.movers[id]; ok {
+		p.movers[id] = now
+	}
+	for mover, ended := range p.movers {
+		if !ended.IsZero() && now.Sub(ended) > afterlife {
+			delete(p.movers, mover)
+		}
+	}
 	for at, r := range p.roots {
 		switch {
 		case r.container.ID == id && r.ended.IsZero():

@@ -4,13 +4,24 @@ import "vitrine/internal/docker"
 
 // InCgroup says which container the processes of a version 2 cgroup belong to,
 // by the cgroup's id. It is for the senders of samples that have exited, of whom
-// nothing else is left; a process that may write to the cgroup file system can
-// have moved itself into another container's. Not for deciding.
+// nothing else is left: a process that may write to the cgroup file system can
+// have moved itself into another container's. So the answer is Unknown as long as
+// another container may do that. A process of the host's root still can. Not for deciding.
 //
 // Ask soon: of a container that the Engine has not told of yet, only what is
 // seen of its cgroup while that is there can be remembered. The answer is then
 // one for later.
 func (a *Attestor) InCgroup(id uint64) Attestation {
+	at := a.inCgroup(id)
+	if at.Kind == Container {
+		if mover := a.places.moverBeside(at.Container.ID); mover != "" {
+			return Attestation{Why: "container " + mover + " may move processes into others' cgroups"}
+		}
+	}
+	return at
+}
+
+func (a *Attestor) inCgroup(id uint64) Attestation {
 	if c, ok := a.places.find(place{"", id}); ok {
 		return found(c, ok)
 	}

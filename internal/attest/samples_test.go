@@ -63,6 +63,24 @@ func TestInCgroup(t *testing.T) {
 	}
 }
 
+// TestInCgroupBesideAMoverClosed: a container that may write to the cgroup file system
+// can have moved whoever is in another's cgroup there, a moment ago too.
+func TestInCgroupBesideAMoverClosed(t *testing.T) {
+	w := newWorld(t)
+	w.container(web, 1000, "/docker/"+web, containerNS(1))
+	w.container(mon, 2000, "/docker/"+mon, containerNS(2))
+	c := w.engine[mon]
+	c.Detail = &docker.Detail{ReachesCgroups: true}
+	w.held[mon] = c
+	mount, id := cgroups(t, "docker/"+web, "docker/"+mon)
+	a := w.begin(Options{Cgroups: map[string]fs.FS{"": mount}})
+	w.is(a.InCgroup(id("/docker/"+web)), "may move processes")
+	w.is(a.InCgroup(id("/docker/"+mon)), mon)
+	c.Running, c.Pid = false, 0
+	w.hook(c)
+	w.is(a.InCgroup(id("/docker/"+web)), "may move processes")
+}
+
 func TestInCgroupOfAnEndedContainer(t *testing.T) {
 	w := newWorld(t)
 	w.container(web, 1000, "/docker/"+web, containerNS(1))

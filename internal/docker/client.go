@@ -94,8 +94,15 @@ type inspected struct {
 	Created      string
 	RestartCount int
 	HostConfig   struct {
-		NetworkMode string
-		CPUShares   int64 `json:"CpuShares"`
+		NetworkMode  string
+		CPUShares    int64 `json:"CpuShares"`
+		Privileged   bool
+		CapAdd       []string
+		CgroupnsMode string
+	}
+	Mounts []struct {
+		Source string
+		RW     bool
 	}
 	NetworkSettings struct {
 		Networks map[string]*struct{ IPAddress, GlobalIPv6Address string }

@@ -22,6 +22,10 @@ type Detail struct {
 	// network's name.
 	NetworkMode string
 	Networks    []Network // by name
+	// ReachesCgroups says that its root may write to the cgroup file system, outside
+	// of its own cgroup too: it is privileged, or has that file system mounted
+	// read-write, or CAP_SYS_ADMIN to mount it.
+	ReachesCgroups bool
 }
 
 // Network is one network that a container is in.
@@ -34,7 +38,7 @@ func (in *inspected) detail() *Detail {
 	d := &Detail{
 		State: in.State.Status, ExitCode: in.State.ExitCode, OOMKilled: in.State.OOMKilled, Restarts: in.RestartCount,
 		CreatedAt: in.Created, FinishedAt: in.State.FinishedAt, Env: in.Config.Env,
-		CPUShares: in.HostConfig.CPUShares, NetworkMode: in.HostConfig.NetworkMode,
+		CPUShares: in.HostConfig.CPUShares, NetworkMode: in.HostConfig.NetworkMode, ReachesCgroups: in.reachesCgroups(),
 	}
 	if in.State.Health != nil && in.State.Health.Status != "none" {
 		d.Health = in.State.Health.Status
@@ -46,6 +50,24 @@ func (in *inspected) detail() *Detail {
 	}
 	slices.SortFunc(d.Networks, func(a, b Network) int { return strings.Compare(a.Name, b.Name) })
 	return d
+}
+
+func (in *inspected) reachesCgroups() bool {
+	mounts := slices.ContainsFunc(in.HostConfig.CapAdd, func(name string) bool {
+		name = strings.TrimPrefix(strings.ToUpper(name), "CAP_")
+		return name == "SYS_ADMIN" || name == "ALL"
+	})
+	if in.HostConfig.Privileged || mounts && in.HostConfig.CgroupnsMode != "private" {
+		return true
+	}
+	const cgroups = "/sys/fs/cgroup"
+	for _, m := range in.Mounts {
+		source := strings.TrimSuffix(m.Source, "/") + "/"
+		if m.RW && (strings.HasPrefix(cgroups+"/", source) || strings.HasPrefix(source, cgroups+"/")) {
+			return true
+		}
+	}
+	return false
 }
 
 // Counts are how many objects the engine has besides containers.

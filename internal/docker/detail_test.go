@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"encoding/json"
 	"io"
 	"net/http"
 	"reflect"
@@ -38,6 +39,31 @@ func TestDetail(t *testing.T) {
 	}
 	if !reflect.DeepEqual(c.Detail, want) {
 		t.Errorf("got %+v\nwant %+v", c.Detail, want)
+	}
+}
+
+// TestReachesCgroups: whose root may move processes into others' cgroups.
+func TestReachesCgroups(t *testing.T) {
+	for text, want := range map[string]bool{
+		`{}`:                                    false,
+		`{"HostConfig":{"Privileged":true}}`:    true,
+		`{"HostConfig":{"CapAdd":["NET_RAW"]}}`: false,
+		`{"HostConfig":{"CapAdd":["CAP_SYS_ADMIN"],"CgroupnsMode":"host"}}`:  true,
+		`{"HostConfig":{"CapAdd":["all"]}}`:                                  true,
+		`{"HostConfig":{"CapAdd":["SYS_ADMIN"],"CgroupnsMode":"private"}}`:   false,
+		`{"Mounts":[{"Source":"/sys/fs/cgroup","RW":false}]}`:                false,
+		`{"Mounts":[{"Source":"/sys/fs/cgroup","RW":true}]}`:                 true,
+		`{"Mounts":[{"Source":"/sys/fs/cgroup/unified/docker/","RW":true}]}`: true,
+		`{"Mounts":[{"Source":"/run","RW":true},{"Source":"/","RW":true}]}`:  true,
+		`{"Mounts":[{"Source":"/sys/fs/cgroups","RW":true}]}`:                false,
+	} {
+		var in inspected
+		if err := json.Unmarshal([]byte(text), &in); err != nil {
+			t.Fatal(err)
+		}
+		if got := in.detail().ReachesCgroups; got != want {
+			t.Errorf("%s: %v", text, got)
+		}
 	}
 }
 
