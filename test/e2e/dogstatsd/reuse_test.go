@@ -20,7 +20,7 @@ type taker struct {
 
 func (s *stage) taker(name string) *taker {
 	s.Helper()
-	s.box(name, "--pid", "host", "--cap-add", "SYS_ADMIN") // CAP_SYS_ADMIN for clone3's set_tid
+	s.box(name, "--pid", "host", "--cap-add", "SYS_ADMIN", "--cgroupns", "private") // for clone3's set_tid, and no way to others' cgroups
 	s.known(name)
 	cmd := s.docker("exec", "-i", name, "sender", "turns", datagram)
 	out, err := cmd.StdoutPipe()
