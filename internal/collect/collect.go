@@ -299,6 +299,7 @@ func (c *Collector) match(now time.Time) {
 			continue
 		}
 		t.close()
+		t.Running = false // what was last said of it is not true any more
 		if now.Sub(t.event) > eventLead {
 			delete(c.known, id)
 		}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"vitrine/internal/kmsg"
 )
@@ -106,6 +107,27 @@ func TestShortLived(t *testing.T) {
 	}
 	if len(c.known) != 0 {
 		t.Error("it is never forgotten")
+	}
+}
+
+// TestRemovedByForce: the last container is removed while it runs. It is kept in
+// mind for the events that are to come, but nothing of it is looked for.
+func TestRemovedByForce(t *testing.T) {
+	w := newWorld(t)
+	w.run("last", 100, "bridge")
+	c := w.collector()
+	w.collect(c)
+	w.end("last", 137, false)
+	delete(w.containers, id("last"))
+	w.event("die", "last", 137)
+	for range 3 {
+		w.now = w.now.Add(-9 * time.Second) // a second after the last one
+		if s := w.collect(c); s.Errors != (Errors{}) || len(s.Containers) != 0 {
+			t.Errorf("errors %v, containers %v", s.Errors, s.Containers)
+		}
+	}
+	if strings.Contains(w.log.String(), "can be seen") {
+		t.Errorf("the log says %s", w.log.String())
 	}
 }
 
