@@ -76,10 +76,19 @@ func alive(pidfd int) bool {
 }
 
 // cgroupID is PIDFD_GET_INFO of ioctl_pidfd(2). A process that has exited, and
-// was reaped, needs PIDFD_INFO_EXIT to be asked about.
+// was reaped, needs PIDFD_INFO_EXIT to be asked about. The kernel looks for what it
+// has left first, and then for the process: it misses both (ESRCH) if it is reaped in between.
 func cgroupID(pidfd int) (uint64, bool) {
-	in := unix.PidfdInfo{Mask: unix.PIDFD_INFO_CGROUPID | unix.PIDFD_INFO_EXIT}
-	if err := unix.IoctlPidfdInfo(pidfd, &in); err != nil || in.Mask&unix.PIDFD_INFO_CGROUPID == 0 {
+	ask := func() (in unix.PidfdInfo, err error) {
+		in.Mask = unix.PIDFD_INFO_CGROUPID | unix.PIDFD_INFO_EXIT
+		err = unix.IoctlPidfdInfo(pidfd, &in)
+		return in, err
+	}
+	in, err := ask()
+	if errors.Is(err, unix.ESRCH) {
+		in, err = ask()
+	}
+	if err != nil || in.Mask&unix.PIDFD_INFO_CGROUPID == 0 {
 		return 0, false
 	}
 	return in.Cgroupid, in.Cgroupid != 0
