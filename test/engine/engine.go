@@ -102,6 +102,9 @@ func Open(o Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := noticeSources(filepath.Dir(filepath.Dir(script))); err != nil {
+		return nil, err
+	}
 	dir, err := os.MkdirTemp("/tmp", "vitrine-") // t.TempDir is too long for the sockets
 	if err != nil {
 		return nil, err
@@ -114,6 +117,26 @@ func Open(o Options) (*Engine, error) {
 		return nil, errors.Join(err, e.Close())
 	}
 	return e, nil
+}
+
+// noticeSources looks at every source of the module. The go command takes a test's
+// result from its cache unless a file has changed that the test itself has looked at; of
+// what a test builds and runs it knows nothing.
+func noticeSources(module string) error {
+	for _, folder := range []string{"cmd", "internal", "rego", "scripts", "test"} {
+		if err := filepath.WalkDir(filepath.Join(module, folder), func(path string, d fs.DirEntry, err error) error {
+			if err == nil && !d.IsDir() {
+				_, err = os.Stat(path)
+			}
+			if errors.Is(err, fs.ErrNotExist) { // by now
+				return nil
+			}
+			return err
+		}); err != nil {
+			return fmt.Errorf("look at the sources: %w", err)
+		}
+	}
+	return nil
 }
 
 // For returns the same engine for one test that shares it: Docker then ends that test when it fails.
