@@ -98,6 +98,7 @@ type parts struct {
 	steps     *authz.Steps
 	gateway   *gateway.Server
 
+	loaded  chan struct{} // a policy was
 	run     []func(context.Context) error
 	closers []io.Closer
 }
@@ -111,7 +112,7 @@ func (p *parts) close() {
 // build connects the parts and opens every socket, so that serve is ready when
 // it returns.
 func build(ctx context.Context, s *settings, log *slog.Logger, std command.Streams) (_ *parts, err error) {
-	p := &parts{settings: s, log: log}
+	p := &parts{settings: s, log: log, loaded: make(chan struct{}, 1)}
 	defer func() {
 		if err != nil {
 			p.close()
@@ -136,6 +137,12 @@ func (p *parts) buildPolicy() {
 	s := p.settings
 	p.engine = policy.New(policy.Options{
 		Paths: s.policy, BuiltinIfAbsent: s.builtinIfAbsent, AllowByDefault: s.allowByDefault, Logger: p.log,
+		OnLoad: func() {
+			select {
+			case p.loaded <- struct{}{}:
+			default: // one that came just before is still to be seen to
+			}
+		},
 	})
 	p.run = append(p.run, func(ctx context.Context) error {
 		_ = p.engine.Load(ctx) // the engine has logged why, and denies until the files are mended
@@ -215,7 +222,7 @@ func (p *parts) buildGateway(ctx context.Context, callerOf func(*peercred.Peer) 
 			return d.DialContext(ctx, "unix", s.upstream)
 		},
 		Upstream: s.upstream, Authorizer: p.steps, Tickets: p.tickets, RequirePlugin: s.requirePlugin,
-		Limits: s.limits, CallerOf: callerOf, Logger: p.log,
+		Limits: s.limits, CallerOf: callerOf, Logger: p.log, StillAllowed: p.steps.StillAllowed,
 	}
 	for _, l := range s.listeners {
 		ln, err := l.listen(ctx)
@@ -230,8 +237,21 @@ func (p *parts) buildGateway(ctx context.Context, callerOf func(*peercred.Peer) 
 	if err != nil {
 		return err
 	}
-	p.run = append(p.run, p.gateway.Serve)
+	p.run = append(p.run, p.gateway.Serve, p.reconsider)
 	return nil
+}
+
+// reconsider has the gateway look again at what is on its way whenever a policy
+// was loaded.
+func (p *parts) reconsider(ctx context.Context) error {
+	for {
+		select {
+		case <-p.loaded:
+			p.gateway.Reconsider(ctx)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 func (l listener) listen(ctx context.Context) (net.Listener, error) {

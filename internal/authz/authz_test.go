@@ -135,6 +135,49 @@ func TestEveryDoubtClosed(t *testing.T) {
 	}
 }
 
+// TestStillAllowedClosed: what was allowed is decided once more; without a record,
+// as it is no other request.
+func TestStillAllowedClosed(t *testing.T) {
+	yes := policy.Decision{Allow: true, Redact: []string{"/Config/Env"}, KeepEnv: []string{"A"}}
+	for name, tc := range map[string]struct {
+		change func(w *world, o *authz.Options)
+		want   bool
+	}{
+		"nothing changed":       {func(*world, *authz.Options) {}, true},
+		"another revision":      {func(w *world, _ *authz.Options) { w.decision.Revision = "r2" }, true},
+		"denied":                {func(w *world, _ *authz.Options) { w.decision = policy.Decision{} }, false},
+		"denied, in audit mode": {func(w *world, o *authz.Options) { w.decision, o.Mode = policy.Decision{}, authz.Audit }, true},
+		"cannot be decided":     {func(w *world, _ *authz.Options) { w.decision.Failed = true }, false},
+		"a panic":               {func(w *world, _ *authz.Options) { w.boom = "boom" }, false},
+		"more is to be blanked": {func(w *world, _ *authz.Options) { w.decision.Redact = []string{"/Config/Env", "/Args"} }, false},
+		"less is to be kept":    {func(w *world, _ *authz.Options) { w.decision.KeepEnv = nil }, false},
+		"nothing to be blanked": {func(w *world, _ *authz.Options) { w.decision.Redact, w.decision.KeepEnv = nil, nil }, true},
+		"some objects only":     {func(w *world, _ *authz.Options) { w.decision.Where = map[string]string{"a": "b"} }, false},
+		"our own, without policy": {func(w *world, _ *authz.Options) {
+			w.who, w.decision = &identity.Identity{Kind: identity.Self}, policy.Decision{}
+		}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := &world{decision: yes}
+			if strings.HasPrefix(name, "our own") {
+				w.who = &identity.Identity{Kind: identity.Self}
+			}
+			o := w.options()
+			v := w.ask(t, o, "GET", "/v1.41/containers/json", "")
+			if !v.Allow {
+				t.Fatal(v.Message)
+			}
+			tc.change(w, &o)
+			if got := authz.New(o).StillAllowed(t.Context(), identity.NewLocal(), v); got != tc.want {
+				t.Errorf("still allowed: %v", got)
+			}
+			if len(w.records) != 1 {
+				t.Errorf("%d records", len(w.records))
+			}
+		})
+	}
+}
+
 func TestAdminPassesTheRails(t *testing.T) {
 	w := &world{decision: policy.Decision{Allow: true, Admin: true}}
 	if v := w.ask(t, w.options(), "POST", "/plugins/vitrine/disable", ""); !v.Allow {

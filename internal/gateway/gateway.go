@@ -69,6 +69,8 @@ type Config struct {
 	// Upstream names that socket in messages.
 	Upstream   string
 	Authorizer authz.Authorizer
+	// StillAllowed decides once more what the Authorizer has allowed, for Reconsider.
+	StillAllowed func(context.Context, *identity.Connection, *authz.Verdict) bool
 	// Tickets are shared with the plugin door. nil: there is none, the gateway
 	// stands alone.
 	Tickets *ticket.Store
@@ -102,6 +104,7 @@ type Server struct {
 	up        *upstream
 	conns     *connections
 	streams   *counter
+	tasks     tasks
 	bigBody   *counter
 	bigAnswer *counter
 	listener  []net.Listener
@@ -112,8 +115,8 @@ type Server struct {
 // New makes a Server. It neither listens nor connects.
 func New(cfg Config) (*Server, error) {
 	switch {
-	case cfg.Dial == nil, cfg.Authorizer == nil, cfg.Logger == nil:
-		return nil, errors.New("gateway: Dial, Authorizer and Logger are required")
+	case cfg.Dial == nil, cfg.Authorizer == nil, cfg.StillAllowed == nil, cfg.Logger == nil:
+		return nil, errors.New("gateway: Dial, Authorizer, StillAllowed and Logger are required")
 	case cfg.RequirePlugin && cfg.Tickets == nil:
 		return nil, errors.New("gateway: require_plugin needs the plugin's socket")
 	}

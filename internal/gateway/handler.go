@@ -22,7 +22,9 @@ type task struct {
 	w    http.ResponseWriter
 	r    *http.Request
 	conn *conn
+	who  *identity.Connection
 	v    *authz.Verdict
+	asOf uint64 // see tasks
 	body *body
 	plan *redact.Plan // nil unless the answer must be redacted
 	// bigAnswer: it holds one of the few places for large answers.
@@ -48,7 +50,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 
-	t := &task{s: s, w: w, r: r, conn: c, body: newBody(s, w, r, c.key)}
+	t := &task{s: s, w: w, r: r, conn: c, who: who, asOf: s.tasks.asOf(), body: newBody(s, w, r, c.key)}
 	defer t.body.release()
 	req := &operation.Request{Method: r.Method, URI: r.RequestURI, Proto: r.Proto, Header: r.Header, ContentLength: r.ContentLength}
 	if r.ContentLength != 0 {
@@ -86,6 +88,8 @@ func (t *task) run() {
 		t.v.Deny(http.StatusTooManyRequests, "limit", "it has too many requests open; close some or try again")
 	} else if t.v.Allow {
 		defer t.s.streams.remove(key)
+		t.enter()
+		defer t.s.tasks.remove(t)
 	}
 	if !t.v.Allow {
 		t.fail(t.v.Status, t.v.Message)

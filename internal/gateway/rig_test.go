@@ -211,13 +211,14 @@ func newRig(t testing.TB) *rig {
 }
 
 func (g *rig) config() Config {
+	steps := authz.New(authz.Options{Identifier: g, Policy: g, Record: g.record})
 	return Config{
 		Dial: func(ctx context.Context) (net.Conn, error) {
 			var d net.Dialer
 			return d.DialContext(ctx, "unix", g.upstream)
 		},
 		Upstream: g.upstream, Tickets: g.tickets, Logger: slog.New(slog.DiscardHandler),
-		Authorizer: authz.New(authz.Options{Identifier: g, Policy: g, Record: g.record}),
+		Authorizer: steps, StillAllowed: steps.StillAllowed,
 	}
 }
 

@@ -49,6 +49,8 @@ type Options struct {
 	AllowByDefault bool
 	// Timeout bounds one decision; DefaultTimeout if zero.
 	Timeout time.Duration
+	// OnLoad is called when a policy has been swapped in. It must not block. It may be nil.
+	OnLoad func()
 	// Logger may be nil.
 	Logger *slog.Logger
 }
@@ -153,6 +155,9 @@ func (e *Engine) adopt(ctx context.Context, src *sources, err error) error {
 	e.current.Store(gen)
 	e.status = Status{Revision: gen.revision, Source: src.label, LoadedAt: time.Now()}
 	e.log.Info("policy loaded", "revision", gen.revision, "source", src.label)
+	if e.opts.OnLoad != nil {
+		e.opts.OnLoad()
+	}
 	return nil
 }
 

@@ -1,9 +1,11 @@
 package lifecycle
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -166,6 +168,61 @@ func TestBrokenNewPolicyChangesNothing(t *testing.T) {
 	}
 	if after := policyIn(p); after == before || metric(p.Metrics(), "vitrine_policy_last_load_success") != "1" {
 		t.Errorf("the next good policy is not in the metrics: %s", after)
+	}
+}
+
+// TestStreamsEndWithTheirPermissionClosed: who loses a permission loses what he is
+// still being sent by it, and nobody else does.
+func TestStreamsEndWithTheirPermissionClosed(t *testing.T) {
+	p := legacyNamed(t, vitrine.Options{Rego: everybody})
+	follow := func(c *http.Client) io.Reader {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://docker/events", nil)
+		must(t, err)
+		res, err := c.Do(req)
+		must(t, err)
+		t.Cleanup(func() { _ = res.Body.Close() })
+		if res.StatusCode != http.StatusOK {
+			t.Fatalf("GET /events: %s", res.Status)
+		}
+		return res.Body
+	}
+	visitors, roots := follow(clientOf(vitrine.As(t, nobody), p.Socket)), bufio.NewReader(follow(engine.SocketClient(p.Socket)))
+	ended := make(chan string, 1)
+	go func() {
+		said, _ := io.ReadAll(visitors)
+		ended <- string(said)
+	}()
+	event := func() {
+		t.Helper()
+		p.Engine.Docker("volume", "create", "vol")
+		p.Engine.Docker("volume", "rm", "vol")
+		for range 2 {
+			if line, err := roots.ReadString('\n'); err != nil || !strings.Contains(line, `"volume"`) {
+				t.Fatalf("root's stream: %q, %v", line, err)
+			}
+		}
+	}
+	p.WritePolicy("authz.rego", broken[0].rego)
+	refused(t, p, broken[0].says)
+	event()
+	select {
+	case said := <-ended:
+		t.Fatalf("a policy that is not taken ended a stream: %q", said)
+	default:
+	}
+	p.WritePolicy("authz.rego", nobodyElse)
+	select {
+	case said := <-ended:
+		if strings.Count(said, `"volume"`) != 2 {
+			t.Errorf("the visitor's stream was %q", said)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("the visitor is still being sent events")
+	}
+	event()
+	if !strings.Contains(p.Log(), "request broken off: the policy no longer allows it") {
+		t.Error("nothing in the log")
 	}
 }
 

@@ -1,0 +1,80 @@
+package gateway
+
+import (
+	"context"
+	"net/http"
+	"sync"
+)
+
+// tasks are the requests that were allowed and are not over: an answer may go on
+// for as long as its client likes, and the policy change meanwhile.
+type tasks struct {
+	mu      sync.Mutex
+	open    map[*task]struct{}
+	changes uint64 // how often they were reconsidered
+}
+
+// asOf is what a task notes before its decision is made.
+func (x *tasks) asOf() uint64 {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.changes
+}
+
+// add says whether the task was decided as of the latest change.
+func (x *tasks) add(t *task) (current bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.open == nil {
+		x.open = map[*task]struct{}{}
+	}
+	x.open[t] = struct{}{}
+	return t.asOf == x.changes
+}
+
+func (x *tasks) remove(t *task) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	delete(x.open, t)
+}
+
+// change begins a new time, and returns the tasks of the one before.
+func (x *tasks) change() []*task {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.changes++
+	before := make([]*task, 0, len(x.open))
+	for t := range x.open {
+		before = append(before, t)
+	}
+	return before
+}
+
+// Reconsider decides the requests that are on their way once more, after the
+// policy has changed, and breaks off those that it no longer allows, or only with
+// obligations that the answer does not meet. A request that is being decided is decided again before it is
+// carried. Reconsider returns when all are decided.
+func (s *Server) Reconsider(ctx context.Context) {
+	for _, t := range s.tasks.change() {
+		if ctx.Err() != nil {
+			return
+		}
+		if t.stillAllowed(ctx) {
+			continue
+		}
+		s.log.Warn("request broken off: the policy no longer allows it", "caller", t.v.Caller.String(), "operation", t.v.Operation.ID, "id", t.v.ID())
+		_ = t.conn.Close() // as when the client leaves
+	}
+}
+
+func (t *task) stillAllowed(ctx context.Context) bool {
+	return t.s.cfg.StillAllowed(ctx, t.who, t.v)
+}
+
+// enter counts the task among those on their way. If the policy changed while it
+// was decided, it is decided again.
+func (t *task) enter() {
+	if !t.s.tasks.add(t) && !t.stillAllowed(context.WithoutCancel(t.r.Context())) {
+		t.v.Deny(http.StatusForbidden, "policy", "the policy has changed, and no longer allows it")
+	}
+}
