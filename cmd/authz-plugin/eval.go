@@ -48,7 +48,7 @@ exec's id says nothing about its container here, which counts as any container.`
 	flags := cmd.Flags()
 	flags.StringArrayVar(&f.as, "as", nil, "`PRINCIPAL` that the caller has, such as unix:root, container:web, tls:ci; may be given several times")
 	flags.StringVar(&f.caller, "caller", "", "the whole caller as `JSON`, as a policy sees it; --as adds to its principals")
-	flags.StringArrayVar(&f.policy, "policy", nil, "policy by `PATH`, as for serve; default the built-in one, or /etc/docker/vitrine")
+	flags.StringArrayVar(&f.policy, "policy", nil, "`PATH` of a policy, as for serve; default /etc/docker/vitrine if it holds one, else the built-in policy")
 	flags.BoolVar(&f.byDefault, "allow-by-default", false, "accept a policy that allows an empty input")
 	flags.StringArrayVar(&f.headers, "header", nil, "request `HEADER`, such as 'Content-Type: application/json'")
 	flags.StringVar(&f.body, "body", "", "request body from `FILE`; - is standard input")

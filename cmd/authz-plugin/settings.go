@@ -57,20 +57,20 @@ const defaultConfig = "/etc/docker/vitrine/config.yaml"
 // table is the only list of serve's settings; plugin/config.json is compared with
 // it by a test.
 var table = command.Settings[settings]{File: defaultConfig, Options: []command.Option[settings]{
-	{Key: "plugin_socket", Default: []string{"/run/docker/plugins/vitrine.sock"}, Help: "dockerd's plugin socket by `PATH`; \"\" for a gateway alone", Set: setPath(func(s *settings) *string { return &s.pluginSocket }, true)},
-	{Key: "listen", List: true, Default: []string{"agents=unix:///run/vitrine/docker/docker.sock,mode=0666"}, Help: "gateway listener by `SPEC`: NAME=unix:///PATH[,mode=0666][,group=G] or NAME=tcp://HOST:PORT, either with ,cert=FILE,key=FILE,ca=FILE for mutual TLS; \"\" for none", Set: setListen},
-	{Key: "upstream", Default: []string{"unix:///run/docker.sock"}, Help: "dockerd's own socket by `ADDR`", Set: command.One(setUpstream)},
-	{Key: "policy", List: true, Help: "policy by `PATH`: a folder, a .rego or data file, or a bundle (.tar.gz); default /etc/docker/vitrine if it holds one, else the built-in policy", Set: setPolicy},
-	{Key: "allow_by_default", Default: []string{"false"}, Help: "accept a policy that allows an empty input by `BOOL`", Set: command.Bool(func(s *settings) *bool { return &s.allowByDefault })},
-	{Key: "mode", Default: []string{"enforce"}, Help: "enforce, or audit: denials of the policy are recorded and lifted, by `MODE`", Set: command.One(setMode)},
-	{Key: "audit", Default: []string{"stderr"}, Help: "where records of decisions go by `FILE`: stderr, stdout or a file that is appended to", Set: setPath(func(s *settings) *string { return &s.audit }, false)},
-	{Key: "admin_socket", Default: []string{"/run/vitrine-admin/admin.sock"}, Help: "metrics, health and recent decisions on this socket by `PATH`; \"\" for none", Set: setPath(func(s *settings) *string { return &s.adminSocket }, true)},
+	{Key: "plugin_socket", Default: []string{"/run/docker/plugins/vitrine.sock"}, Help: "`PATH` of dockerd's plugin socket; \"\" for a gateway alone", Set: setPath(func(s *settings) *string { return &s.pluginSocket }, true)},
+	{Key: "listen", List: true, Default: []string{"agents=unix:///run/vitrine/docker/docker.sock,mode=0666"}, Help: "`SPEC` of a gateway listener: NAME=unix:///PATH[,mode=0666][,group=G] or NAME=tcp://HOST:PORT, either with ,cert=FILE,key=FILE,ca=FILE for mutual TLS; \"\" for none", Set: setListen},
+	{Key: "upstream", Default: []string{"unix:///run/docker.sock"}, Help: "`ADDR` of dockerd's own socket", Set: command.One(setUpstream)},
+	{Key: "policy", List: true, Help: "`PATH` of a policy: a folder, a .rego or data file, or a bundle (.tar.gz); default /etc/docker/vitrine if it holds one, else the built-in policy", Set: setPolicy},
+	{Key: "allow_by_default", Default: []string{"false"}, Help: "`BOOL`: accept a policy that allows an empty input", Set: command.Bool(func(s *settings) *bool { return &s.allowByDefault })},
+	{Key: "mode", Default: []string{"enforce"}, Help: "`MODE`: enforce, or audit, in which the policy's denials are recorded and lifted", Set: command.One(setMode)},
+	{Key: "audit", Default: []string{"stderr"}, Help: "append records of decisions to `FILE`, or to stderr or stdout", Set: setPath(func(s *settings) *string { return &s.audit }, false)},
+	{Key: "admin_socket", Default: []string{"/run/vitrine-admin/admin.sock"}, Help: "metrics, health and recent decisions on a socket at `PATH`; \"\" for none", Set: setPath(func(s *settings) *string { return &s.adminSocket }, true)},
 	{Key: "admin_allow", List: true, Default: []string{"unix:root", "unix:vitrine-monitor", "container:monitor"}, Help: "`PRINCIPAL` that may read the admin socket", Set: setList(func(s *settings) *[]string { return &s.adminAllow })},
-	{Key: "require_plugin", Default: []string{"false"}, Help: "answer 503 while dockerd does not ask the plugin, by `BOOL`", Set: command.Bool(func(s *settings) *bool { return &s.requirePlugin })},
-	{Key: "passwd", Default: []string{"/etc/passwd"}, Help: "the host's users by `FILE`, for unix: principals", Set: setPath(func(s *settings) *string { return &s.passwd }, false)},
-	{Key: "proc", Default: []string{"/proc"}, Help: "the host's processes by `DIR`", Set: setPath(func(s *settings) *string { return &s.proc }, false)},
-	{Key: "limits", List: true, Help: "bound on what callers may use by `NAME=N`; docs/install.md lists them", Set: setLimits},
-	{Key: "log_level", Default: []string{"info"}, Help: "debug, info, warn or error, by `LEVEL`", Set: command.LogLevel(func(s *settings) *slog.Level { return &s.logLevel })},
+	{Key: "require_plugin", Default: []string{"false"}, Help: "`BOOL`: answer 503 while dockerd does not ask the plugin", Set: command.Bool(func(s *settings) *bool { return &s.requirePlugin })},
+	{Key: "passwd", Default: []string{"/etc/passwd"}, Help: "`FILE` with the host's users, for unix: principals", Set: setPath(func(s *settings) *string { return &s.passwd }, false)},
+	{Key: "proc", Default: []string{"/proc"}, Help: "`DIR` with the host's processes", Set: setPath(func(s *settings) *string { return &s.proc }, false)},
+	{Key: "limits", List: true, Help: "limit `NAME=N` on what callers may use; docs/install.md lists them", Set: setLimits},
+	{Key: "log_level", Default: []string{"info"}, Help: "log from `LEVEL` on: debug, info, warn or error", Set: command.LogLevel(func(s *settings) *slog.Level { return &s.logLevel })},
 }}
 
 // readSettings reads what serve was told.

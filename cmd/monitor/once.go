@@ -24,11 +24,14 @@ func onceCommand(std command.Streams) *cobra.Command {
 		Short: "Collect everything once, and print it",
 		Long: `Collect everything once, and print a table of all containers, or JSON.
 
-Rates need two readings, so there are two, a second apart. "FULL IN" (when
-memory reaches its limit at the present rate) needs a longer look: monitor run.
-"IN USE" is anonymous memory as a part of the limit, "+SWAP" with swap and the
-limit of both. On a terminal, columns that have no room are left out: pipe it to
-less -S for all.`,
+Rates need two readings, so there are two, a second apart. "IN USE" is anonymous
+memory as a part of the limit, "+SWAP" with swap and the limit of both, "NET
+IN/OUT" and "DISK R/W" are bytes a second. "FULL IN" (when memory reaches its
+limit at the present rate) needs a longer look: monitor run.
+
+"-" means nothing to show: no limit, no traffic, not running, or not readable. A
+column with nothing but "-" is left out. So are, on a terminal, the columns that
+have no room: pipe it to less -S for all.`,
 		Example: `  monitor once
   monitor once --json | jq '.containers[] | {name, state}'
   monitor once --between 10s`,
@@ -50,7 +53,7 @@ less -S for all.`,
 	}
 	table.AddFlags(cmd.Flags())
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	cmd.Flags().DurationVar(&between, "between", time.Second, "time between the two readings by `DURATION`")
+	cmd.Flags().DurationVar(&between, "between", time.Second, "wait `DURATION` between the two readings")
 	return cmd
 }
 
