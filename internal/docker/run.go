@@ -16,7 +16,7 @@ import (
 // ctx's error.
 func (inv *Inventory) Run(ctx context.Context) error {
 	const shortest, longest = 100 * time.Millisecond, 5 * time.Second
-	wait, level := shortest, slog.LevelInfo
+	wait, said, level := shortest, "", slog.LevelInfo // at the start the engine may be starting too
 	for {
 		began := time.Now()
 		err := inv.follow(ctx)
@@ -24,12 +24,13 @@ func (inv *Inventory) Run(ctx context.Context) error {
 			return ctx.Err()
 		} else if wasReady {
 			inv.log.Warn("lost the engine's events, reconnecting", "error", err)
-		} else {
+			said, level = "", slog.LevelWarn
+		} else if err.Error() != said { // once is enough
 			inv.log.Log(ctx, level, "waiting for the engine", "error", err)
-			level = slog.LevelDebug // once is enough
+			said = err.Error()
 		}
 		if time.Since(began) > longest {
-			wait, level = shortest, slog.LevelInfo
+			wait = shortest
 		}
 		select {
 		case <-ctx.Done():

@@ -90,7 +90,7 @@ func (r *rig) gap(g gap) {
 	later := name("later")
 	r.Docker("run", "-d", "--name", later, "bb:1", "sleep", "600")
 	r.until(container("docker_container_running", later), is(1))
-	if log := r.log(); !regexp.MustCompile(`level=WARN msg="lost the engine's events, reconnecting" error=.*`+g.reason).MatchString(log) ||
+	if log := r.log(); !regexp.MustCompile(`level=WARN msg="(lost the engine's events, reconnecting|waiting for the engine)" error=.*`+g.reason).MatchString(log) ||
 		!strings.Contains(log, "the engine is gone; known containers are read on") || !strings.Contains(log, "the engine is back") {
 		r.t.Errorf("the log does not tell of it, with the reason %s:\n%s", g.reason, log)
 	}
@@ -112,7 +112,6 @@ func (r *rig) permissionGone(p *vitrine.Process) {
 			wait.Until(r.t, "the policy is loaded", func() bool { return loads() > before })
 		},
 		during: func() {
-			// Its stream of events was allowed when it began; the first event that it asks about ends it.
 			r.Docker("run", "-d", "--name", "started-unseen", "bb:1", "sleep", "600")
 			r.Docker("run", "-d", "--name", "ended-unseen", "bb:1", "sh", "-c", "exit 7")
 			r.until("docker_up", is(0))
