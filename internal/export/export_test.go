@@ -368,7 +368,7 @@ func TestDocs(t *testing.T) {
 	}
 	b.WriteString("\n## Containers\n\nEach has the label `container_name` too.\n")
 	write(table.Containers())
-	fmt.Fprintf(&b, "\n`%s` has a container's tags (docs/tags.md) as labels, to join with:\n`docker_mem_in_use_ratio * on (container_name) group_left (compose_service) %s`.\n", infoName, infoName)
+	fmt.Fprintf(&b, "\n`%s` has a container's [tags](tags.md) as labels, to join with:\n`docker_mem_in_use_ratio * on (container_name) group_left (compose_service) %s`.\n", infoName, infoName)
 	b.WriteString("\n## Host, Engine and monitor\n")
 	write(table.Others())
 	b.WriteString(docsTail)
@@ -393,11 +393,21 @@ does not apply, is absent: never zero, and never the last one. Counters begin ag
 Engine says (running, restarts, health, tags) is as of its last word while ` + "`docker_up`" + ` is 0; what the kernel says is read on.
 
 "v1" and "v2" are cgroup versions; hybrid hosts have v1's files, and pressure from the unified tree. Where a name or a
-meaning differs from Datadog's agent, docs/rationale.md says why.
+meaning differs from Datadog's agent, [rationale.md](rationale.md) says why.
 `
 
 const docsTail = `
-The monitor's own process has the usual ` + "`process_*` and `go_*`" + ` metrics.
+The monitor's own process has the usual ` + "`process_*` and `go_*`" + ` metrics. What it counts of DogStatsD
+messages is in [dogstatsd.md](dogstatsd.md#telemetry).
+
+## Worth an alert
+
+| what | expression |
+|---|---|
+| a container has lost a process to the OOM killer, and has not been started again since | ` + "`docker_oom_kills_total{pid1_alive=\"true\"} > 0`" + ` |
+| its memory will be full within the hour | ` + "`docker_mem_headroom_seconds < 3600`" + ` |
+| it starts again and again | ` + "`increase(docker_container_restarts_total[15m]) > 3`" + ` |
+| the Engine, the gateway or the monitor is gone | ` + "`docker_up == 0 or absent(docker_up)`" + ` |
 
 ## Service checks
 

@@ -205,7 +205,9 @@ What the monitor knows of a container becomes its tags, under the names that Dat
 cardinality: **low** ones have as many values as there are services, **orchestrator** ones as there are tasks or pods,
 **high** ones as there are containers. Container metrics have all of them in ` + "`docker_container_info`" + `.
 
-Environment values reach the monitor only as far as the policy's ` + "`keep_env`" + ` lets them (` + "`DD_ENV`, `DD_SERVICE` and\n`DD_VERSION`" + ` in the built-in policy): list the variables there whose tags you want.
+Environment values reach the monitor only as far as the policy's ` + "`keep_env`" + ` lets them (` + "`DD_ENV`, `DD_SERVICE` and\n`DD_VERSION`" + ` in the built-in policy). For others, copy [rego/data.yaml](../rego/data.yaml) to
+` + "`/etc/docker/vitrine/data.yaml`" + ` and add them there to the ` + "`keep_env` of the role `monitor`" + `: a role of your own
+replaces the built-in one whole. Then start the monitor again.
 `
 
 const docsTail = `
