@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"vitrine/internal/dogstatsd"
 	"vitrine/internal/tag"
@@ -28,8 +29,8 @@ type MessagesConfig struct {
 
 	// Quota is how much one origin may have, 20000 if zero: a count, gauge, set
 	// or check costs 1, a histogram 4, a distribution 8 (of at most 4 KiB each), and
-	// 1 more for each 256 bytes of name and tags. Most is how much all origins may
-	// have, 200000 if zero.
+	// as much again for each 256 bytes of name and tags. Most is how much all origins
+	// may have, 200000 if zero, and half of it those who are not established by the kernel.
 	Quota, Most int
 	// SetMembers and Events are how many one origin may send in an interval:
 	// 100000 and 100 if zero.
@@ -72,9 +73,11 @@ type Messages struct {
 	series  map[string]*series
 	epoch   int // counts flushes
 	used    int // of MessagesConfig.Most
-	events  []Event
-	timed   []Timed
-	key     []byte // scratch
+	// unproven is the part of it of those whom the kernel did not establish.
+	unproven int
+	events   []Event
+	timed    []Timed
+	key      []byte // scratch
 }
 
 type originKey struct {
@@ -91,12 +94,12 @@ type origin struct {
 	tagged   [dogstatsd.CardinalityHigh + 1]bool
 	used     int // of MessagesConfig.Quota
 
-	members, recent int                                 // of this interval
-	refused         uint64                              // messages for want of quota, since the start
-	untimely        uint64                              // gauges' values that are too old or ahead of us to be shown, since the start
-	eventTotals     [dogstatsd.AlertError + 1]uint64    // since the start
-	checkTotals     [dogstatsd.StatusUnknown + 1]uint64 // since the start
-	active          int                                 // epoch
+	members, recent, timed int                                 // of this interval
+	refused                uint64                              // messages for want of quota, since the start
+	untimely               uint64                              // gauges' values that are too old or ahead of us to be shown, since the start
+	eventTotals            [dogstatsd.AlertError + 1]uint64    // since the start
+	checkTotals            [dogstatsd.StatusUnknown + 1]uint64 // since the start
+	active                 int                                 // epoch
 }
 
 // alias is a context: a series in the words of one sender.
@@ -197,17 +200,39 @@ func (a *Messages) Metric(o *dogstatsd.Origin, m *dogstatsd.Metric) {
 
 // context makes a context that is new, if the origin's quota allows it.
 func (a *Messages) context(from *origin, m *dogstatsd.Metric) *alias {
-	cost := cost(m.Type) + len(a.key)/keyUnit
+	each := cost(m.Type)
+	if from.used+each > a.cfg.Quota { // a flood of what is beyond costs little
+		return nil
+	}
+	tags, host := a.tags(from, m.Tags, m.Cardinality)
+	cost := each * (1 + room(a.key, tags)/keyUnit)
 	if !a.charge(from, cost) {
 		return nil
 	}
-	c := &alias{series: a.find(from, m), cost: cost}
+	c := &alias{series: a.find(m, tags, host), cost: cost}
 	from.contexts[string(a.key)] = c
 	return c
 }
 
-// keyUnit is how many bytes of name and tags cost 1 of a quota, beyond the first.
+// keyUnit is how many bytes of name and tags cost as much again. They are on each
+// line of a series, of which a distribution has dozens.
 const keyUnit = 256
+
+// room is how long a name and its tags are on the page, in bytes, at least: what
+// is no text is escaped there, and five times as long. Of the tags that the sender's
+// container has, which are as long as that likes, some are free.
+func room(sent []byte, tags []tag.Tag) int {
+	const free = 2048
+	size := len(sent)
+	if !utf8.Valid(sent) {
+		size *= 5
+	}
+	all := 0
+	for _, t := range tags {
+		all += len(t.Key) + len(t.Value)
+	}
+	return max(size, all-free)
+}
 
 func cost(t dogstatsd.Type) int {
 	switch t {
@@ -224,19 +249,26 @@ func (a *Messages) charge(from *origin, cost int) bool {
 	if from.used+cost > a.cfg.Quota || a.used+cost > a.cfg.Most {
 		return false
 	}
-	from.used += cost
-	a.used += cost
+	// Who may claim to be anybody has as many quotas as there are containers.
+	if from.key.source != dogstatsd.SourceKernel && a.unproven+cost > max(a.cfg.Quota, a.cfg.Most/2) {
+		return false
+	}
+	a.book(from, cost)
 	return true
 }
 
-func (a *Messages) release(from *origin, cost int) {
-	from.used -= cost
-	a.used -= cost
+func (a *Messages) release(from *origin, cost int) { a.book(from, -cost) }
+
+func (a *Messages) book(from *origin, cost int) {
+	from.used += cost
+	a.used += cost
+	if from.key.source != dogstatsd.SourceKernel {
+		a.unproven += cost
+	}
 }
 
 // find finds or makes the series of a context.
-func (a *Messages) find(from *origin, m *dogstatsd.Metric) *series {
-	tags, host := a.tags(from, m.Tags, m.Cardinality)
+func (a *Messages) find(m *dogstatsd.Metric, tags []tag.Tag, host string) *series {
 	key := identity(string(m.Name), m.Type, host, tags)
 	s := a.series[key]
 	if s == nil {
@@ -256,10 +288,11 @@ const (
 
 // addTimed takes a value that has its own time: it is no part of an interval.
 func (a *Messages) addTimed(from *origin, s *series, m *dogstatsd.Metric) {
-	if len(a.timed)+len(m.Values) > a.cfg.Quota {
+	if from.timed+len(m.Values) > a.cfg.Quota {
 		from.refused++
 		return
 	}
+	from.timed += len(m.Values)
 	at := time.Unix(m.Time, 0)
 	age := time.Since(at)
 	for _, v := range m.Values {
@@ -272,7 +305,9 @@ func (a *Messages) addTimed(from *origin, s *series, m *dogstatsd.Metric) {
 		case !at.Before(s.timedAt):
 			s.timedValue, s.timedAt, s.timedSeen = v, at, true
 		}
-		a.timed = append(a.timed, Timed{Name: s.Name, Type: s.Type, Host: s.Host, Tags: s.Tags, Value: v, Time: at})
+		if len(a.timed) < a.cfg.Most {
+			a.timed = append(a.timed, Timed{Name: s.Name, Type: s.Type, Host: s.Host, Tags: s.Tags, Value: v, Time: at})
+		}
 	}
 }
 
@@ -301,12 +336,16 @@ func (a *Messages) Check(o *dogstatsd.Origin, c *dogstatsd.Check) {
 	a.key = append(append(a.key, '|'), c.Host...)
 	known := from.checks[string(a.key)]
 	if known == nil {
-		cost := 1 + len(a.key)/keyUnit
-		if !a.charge(from, cost) {
+		if from.used >= a.cfg.Quota {
 			from.refused++
 			return
 		}
 		tags, host := a.tags(from, c.Tags, c.Cardinality)
+		cost := 1 + room(a.key, tags)/keyUnit
+		if !a.charge(from, cost) {
+			from.refused++
+			return
+		}
 		known = &Check{Name: string(c.Name), Tags: tags, Host: cmp.Or(string(c.Host), host), Origin: from.key.source, Container: from.key.container, cost: cost}
 		from.checks[string(a.key)] = known
 	}

@@ -216,7 +216,7 @@ func (a *Messages) take(s *Snapshot) []taken {
 			delete(a.origins, key)
 			continue
 		}
-		from.members, from.recent = 0, 0
+		from.members, from.recent, from.timed = 0, 0, 0
 		s.Origins = append(s.Origins, Origin{
 			Source: key.source, Container: key.container, Contexts: len(from.contexts), Used: from.used,
 			Refused: from.refused, Untimely: from.untimely, Events: from.eventTotals, Checks: from.checkTotals,

@@ -41,7 +41,10 @@ func (a *Messages) tags(from *origin, sent dogstatsd.Tags, level dogstatsd.Cardi
 	}
 	origin := a.originTags(from, cmp.Or(level, asked, a.cfg.Cardinality))
 	for i, t := range tags {
-		if _, taken := slices.BinarySearchFunc(origin, t.Key, func(t tag.Tag, key string) int { return strings.Compare(t.Key, key) }); taken && !slices.Contains(origin, t) || ours[t.Key] {
+		// As Prometheus reads them: container.name is container_name there.
+		name := tag.Name(t.Key)
+		taken := slices.ContainsFunc(origin, func(o tag.Tag) bool { return o.Key == t.Key || tag.Name(o.Key) == name })
+		if taken && !slices.Contains(origin, t) || ours[name] {
 			tags[i].Key = exportedPrefix + t.Key
 		}
 	}

@@ -172,6 +172,11 @@ func TestMessageTags(t *testing.T) {
 			map[*dogstatsd.Origin]string{web1: "a:1|c|#container_name:db,container_id:db"},
 			[]string{"count a{exported_container_id:db,exported_container_name:db,service:shop} 1 total 1"},
 		},
+		{
+			"however it is spelled", // Prometheus reads them so
+			map[*dogstatsd.Origin]string{web1: "a:1|c|#container.name:db,container-id:db"},
+			[]string{"count a{exported_container-id:db,exported_container.name:db,service:shop} 1 total 1"},
+		},
 		{"nor without an origin", map[*dogstatsd.Origin]string{none: "a:1|c|#container_name:db"}, []string{"count a{exported_container_name:db} 1 total 1"}},
 		{"nor another's service", map[*dogstatsd.Origin]string{web1: "a:1|c|#service:bank"}, []string{"count a{exported_service:bank,service:shop} 1 total 1"}},
 		{"its own is no contradiction", map[*dogstatsd.Origin]string{web1: "a:1|c|#service:shop"}, []string{"count a{service:shop} 1 total 1"}},
@@ -256,6 +261,53 @@ func TestLongTagsCostMore(t *testing.T) {
 	}
 	if n := len(a.Flush(time.Now()).Series); n != 9 {
 		t.Errorf("%d series of 2.5 KiB for a quota of 100", n)
+	}
+}
+
+// TestTimesOfOneAreNotAnothers: who sends more values with a time than it may takes
+// no other's.
+func TestTimesOfOneAreNotAnothers(t *testing.T) {
+	a := NewMessages(MessagesConfig{Quota: 50})
+	now := time.Now()
+	for range 500 {
+		feed(t, a, web1, fmt.Sprintf("flood:1|g|T%d", now.Unix()))
+	}
+	feed(t, a, web2, fmt.Sprintf("mine:7|g|T%d", now.Unix()))
+	s := a.Flush(now)
+	if len(s.Series) != 2 || s.Series[1].Value != 7 || s.Origins[0].Refused != 450 || s.Origins[1].Refused != 0 {
+		t.Errorf("%v %+v", show(s), s.Origins)
+	}
+}
+
+// TestClaimsTakeHalfAtMost: who may claim to be anybody takes the room of others who do,
+// and nobody's whom the kernel knows.
+func TestClaimsTakeHalfAtMost(t *testing.T) {
+	a := NewMessages(MessagesConfig{Quota: 10, Most: 40})
+	for i := range 100 {
+		feed(t, a, &dogstatsd.Origin{Source: dogstatsd.SourceClient, Container: fmt.Sprintf("%064x", i%5)}, fmt.Sprintf("x%d:1|c", i))
+	}
+	for i := range 10 {
+		feed(t, a, web1, fmt.Sprintf("mine%d:1|c", i))
+		feed(t, a, web2, fmt.Sprintf("mine%d:1|c", i))
+	}
+	used := 0
+	for _, o := range a.Flush(time.Now()).Origins {
+		if o.Source == dogstatsd.SourceKernel && o.Refused > 0 {
+			t.Errorf("%+v", o)
+		}
+		used += o.Used
+	}
+	if used != 40 {
+		t.Errorf("%d units are used", used)
+	}
+}
+
+// TestLongTagsOfTheContainer: a container's labels are as long as it likes.
+func TestLongTagsOfTheContainer(t *testing.T) {
+	a := NewMessages(MessagesConfig{Quota: 1000, Tagger: tagger{"web1": strings.Repeat("x", 1<<20)}})
+	feed(t, a, web1, "a:1|c|card:high")
+	if s := a.Flush(time.Now()); len(s.Series) != 0 || s.Origins[0].Refused != 1 {
+		t.Errorf("%d series, %+v", len(s.Series), s.Origins)
 	}
 }
 

@@ -36,16 +36,17 @@ func kindOf(t dogstatsd.Type) kind {
 	return gauge
 }
 
-// names are all that samples of a family are called, and the family itself. Two
-// families may not share one, or a strict reader refuses the page.
+// names are all that samples of a family may be called, and the family itself. Two
+// families may not share one, or a strict reader refuses the page. We write no
+// _created, but OpenMetrics keeps that name for us.
 func (k kind) names(family string) []string {
 	switch k {
 	case counter:
-		return []string{family, family + "_total"}
+		return []string{family, family + "_total", family + "_created"}
 	case summary:
-		return []string{family, family + "_sum", family + "_count", family + "_max", family + "_avg"}
+		return []string{family, family + "_sum", family + "_count", family + "_created", family + "_max", family + "_avg"}
 	case histogram:
-		return []string{family, family + "_sum", family + "_count", family + "_bucket"}
+		return []string{family, family + "_sum", family + "_count", family + "_created", family + "_bucket"}
 	case gauge:
 	}
 	return []string{family}
@@ -180,6 +181,9 @@ func (p *page) summary(name, labels string, s *aggregate.CustomSeries) {
 	p.sample(name+"_count", labels, "", "", s.TotalCount)
 }
 
+// ownLabel keeps series apart that are one to Prometheus.
+const ownLabel = "dogstatsd_series"
+
 // labelSets are those that are in use in a family.
 type labelSets map[string]bool
 
@@ -196,8 +200,8 @@ func (seen labelSets) labels(name, host string, tags []tag.Tag, more ...[2]strin
 		all = append(all, label{"host", host})
 	}
 	for _, t := range tags {
-		l := label{labelName(t.Key), cmp.Or(t.Value, "true")} // an empty label is none
-		if l.name == "le" || l.name == "quantile" || len(more) > 0 && l.name == more[0][0] {
+		l := label{tag.Name(t.Key), cmp.Or(t.Value, "true")} // an empty label is none
+		if l.name == "le" || l.name == "quantile" || l.name == ownLabel || len(more) > 0 && l.name == more[0][0] {
 			l.name = "exported_" + l.name
 		}
 		all = append(all, l)
@@ -216,7 +220,7 @@ func (seen labelSets) labels(name, host string, tags []tag.Tag, more ...[2]strin
 	}
 	key := strings.TrimPrefix(string(out.b), "{")
 	if seen[key] {
-		out.label(&sep, "dogstatsd_series", own(name, host, tags))
+		out.label(&sep, ownLabel, own(name, host, tags))
 		key = strings.TrimPrefix(string(out.b), "{")
 	}
 	if seen[key] {

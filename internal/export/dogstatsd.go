@@ -54,11 +54,16 @@ func (p *page) telemetry(samples []dogstatsd.Sample, taken map[string]bool) {
 
 // ours writes the heading of a metric that is not a client's, and takes its name.
 func (p *page) ours(taken map[string]bool, name, kind, help string) {
-	taken[name] = true
-	if kind == "counter" {
-		taken[strings.TrimSuffix(name, "_total")] = true
-	}
+	take(taken, name)
 	p.heading(name, kind, help)
+}
+
+// take takes a name of ours, and what OpenMetrics keeps for a counter.
+func take(taken map[string]bool, name string) {
+	taken[name] = true
+	if family, ok := strings.CutSuffix(name, "_total"); ok {
+		taken[family], taken[family+"_created"] = true, true
+	}
 }
 
 // ofOrigin is one value of a sender.
@@ -69,6 +74,7 @@ type ofOrigin struct {
 
 // origins writes what each sender has sent, and has taken of its quota.
 func (p *page) origins(origins []aggregate.Origin, names map[string]string, taken map[string]bool) {
+	names = distinct(origins, names)
 	list := func(f func(o *aggregate.Origin) []ofOrigin) []string {
 		var out []string
 		for i := range origins {
@@ -110,6 +116,28 @@ func (p *page) origins(origins []aggregate.Origin, names map[string]string, take
 			p.b = append(append(p.b, m.name...), line...)
 		}
 	}
+}
+
+// distinct are the names of containers that no other one has: not two while one is
+// renamed, and nobody is called by another's id.
+func distinct(origins []aggregate.Origin, names map[string]string) map[string]string {
+	holders := map[string]string{}
+	shared := map[string]bool{}
+	for i := range origins {
+		id := origins[i].Container
+		name := cmp.Or(names[id], id)
+		if other, ok := holders[name]; ok && other != id {
+			shared[name] = true
+		}
+		holders[name] = id
+	}
+	out := map[string]string{}
+	for id, name := range names {
+		if !shared[name] {
+			out[id] = name
+		}
+	}
+	return out
 }
 
 func counted(n []uint64, label string, name func(int) string) []ofOrigin {

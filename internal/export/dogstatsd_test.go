@@ -175,6 +175,66 @@ func TestNamesCannotBreakThePage(t *testing.T) {
 	}
 }
 
+// TestSeriesLabelOfAClient: the label that keeps series apart is not a client's, or
+// one line would have it twice, and Prometheus would refuse the whole page.
+func TestSeriesLabelOfAClient(t *testing.T) {
+	body := scrapeSent(t, sent(t, nobody, "a.b:1|c|#dogstatsd_series:x", "a_b:2|c|#dogstatsd_series:x", "a-b:3|c|#dogstatsd-series:x"), "")
+	for line := range strings.Lines(body) {
+		if strings.Count(line, " dogstatsd_series=")+strings.Count(line, ",dogstatsd_series=")+strings.Count(line, "{dogstatsd_series=") > 1 {
+			t.Errorf("a label twice: %s", line)
+		}
+	}
+	if n := strings.Count(body, "\na_b_total{"); n != 3 {
+		t.Errorf("%d series of 3", n)
+	}
+}
+
+// TestNamesThatOpenMetricsKeeps: a family's own names are nobody else's, also
+// those that we do not use.
+func TestNamesThatOpenMetricsKeeps(t *testing.T) {
+	body := scrapeSent(t, sent(t, nobody, "x:1|c", "x_created:1|g", "h:1|h", "h_created:1|g", "docker_oom_kills_created:1|g", "dogstatsd_events_created:1|g"), "")
+	for _, taken := range []string{"x_created", "docker_oom_kills_created", "dogstatsd_events_created"} {
+		if strings.Contains(body, "# TYPE "+taken+" ") || !strings.Contains(body, "\n"+taken+"_gauge 1\n") {
+			t.Errorf("a client has the name %s", taken)
+		}
+	}
+	if !strings.Contains(body, "\nh_created 1\n") || !strings.Contains(body, "\nh_summary_count 1\n") { // gauges go first
+		t.Error("h and h_created are not told apart")
+	}
+}
+
+// TestOriginsOfOneName: two containers are two senders, whatever they are called.
+func TestOriginsOfOneName(t *testing.T) {
+	a, b := strings.Repeat("a", 64), strings.Repeat("b", 64)
+	origins := []aggregate.Origin{{Source: dogstatsd.SourceKernel, Container: a}, {Source: dogstatsd.SourceClient, Container: a}, {Source: dogstatsd.SourceKernel, Container: b}}
+	for _, names := range []map[string]string{{a: "web", b: "web"}, {b: a}, {a: "web", b: "shop"}} {
+		p := page{}
+		p.origins(origins, names, map[string]bool{})
+		seen := map[string]bool{}
+		for line := range strings.Lines(string(p.b)) {
+			if seen[line] {
+				t.Errorf("%v: twice: %s", names, line)
+			}
+			seen[line] = true
+		}
+	}
+}
+
+// TestPageIsBounded: what one sender has taken of its quota is as much of the page,
+// whatever it sends.
+func TestPageIsBounded(t *testing.T) {
+	values := "1e-3:1:1e3:-1e3:-1:-1e-3:0"
+	for what, fill := range map[string]string{"text": "x", "escaped": `"`, "no text": "\xff"} {
+		var lines []string
+		for i := range 2500 {
+			lines = append(lines, fmt.Sprintf("d:%s|d|#%d%s", values, i, strings.Repeat(fill, 8000)))
+		}
+		if n := len(scrapeSent(t, sent(t, web, lines...), "")); n > 48<<20 {
+			t.Errorf("%s: a page of %d MiB", what, n>>20)
+		}
+	}
+}
+
 // TestSameNamesEveryTime: which of several metrics has the plain name does not
 // depend on who came first.
 func TestSameNamesEveryTime(t *testing.T) {

@@ -45,7 +45,7 @@ func Metrics(a *aggregate.Aggregator, d *DogStatsD, self prometheus.Gatherer) ht
 		}
 		if d != nil {
 			for _, m := range append(a.Table().Containers(), a.Table().Others()...) {
-				taken[m.Prom], taken[strings.TrimSuffix(m.Prom, "_total")] = true, true
+				take(taken, m.Prom)
 			}
 			taken[statusName], taken[infoName], taken[strings.TrimSuffix(infoName, "_info")] = true, true, true
 			p.dogstatsd(d, containerNames(a), taken)
@@ -227,7 +227,7 @@ func (p *page) info(containers []*aggregate.Container) {
 		seen := map[string]bool{"container_name": true}
 		tags := c.Tags.At(tag.High)
 		for i, t := range tags {
-			name := labelName(t.Key)
+			name := tag.Name(t.Key)
 			if i > 0 && tags[i-1].Key == t.Key || seen[name] { // several values, or two keys that Prometheus can't tell apart
 				continue
 			}
@@ -243,20 +243,6 @@ func (p *page) info(containers []*aggregate.Container) {
 		}
 		p.value(sep, 1)
 	}
-}
-
-// labelName makes a tag's key one of Prometheus's label names.
-func labelName(key string) string {
-	name := strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' {
-			return r
-		}
-		return '_'
-	}, key)
-	if name == "" || name[0] >= '0' && name[0] <= '9' || strings.HasPrefix(name, "__") { // two underscores are Prometheus's own
-		name = "tag_" + name
-	}
-	return name
 }
 
 // gather writes the metrics of our own process, and returns their names.

@@ -57,7 +57,7 @@ func (m Mapping) apply(t *Tags, values map[string]string) {
 				level = High
 			}
 			key := strings.NewReplacer("%%label%%", name, "%%env%%", name).Replace(to.key)
-			t.add(level, key, value)
+			t.claim(level, key, value)
 		}
 	}
 }

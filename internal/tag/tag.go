@@ -91,6 +91,29 @@ func (t *Tags) add(c Cardinality, key, value string) {
 	}
 }
 
+// claim adds a tag whose key the container has chosen. It does not say which
+// container this is, however it is spelled: to Prometheus container.id is container_id too.
+func (t *Tags) claim(c Cardinality, key, value string) {
+	if read := Name(clean(key)); read != "container_id" && read != "container_name" {
+		t.add(c, key, value)
+	}
+}
+
+// Name makes a key one of Prometheus's label names. It never begins with two
+// underscores, which are Prometheus's own.
+func Name(key string) string {
+	name := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' {
+			return r
+		}
+		return '_'
+	}, key)
+	if name == "" || name[0] >= '0' && name[0] <= '9' || strings.HasPrefix(name, "__") {
+		name = "tag_" + name
+	}
+	return name
+}
+
 // clean makes text fit for every output: labels may hold any bytes.
 func clean(s string) string {
 	s = strings.ToValidUTF8(s, "\uFFFD")
@@ -146,6 +169,6 @@ func custom(t *Tags, list string) {
 	}
 	for _, tag := range tags {
 		key, value, _ := strings.Cut(tag, ":")
-		t.add(High, key, value)
+		t.claim(High, key, value)
 	}
 }

@@ -222,5 +222,25 @@ const docsTail = `
 Names match in any case; ` + "`*`" + ` stands for anything; several tags have commas between them; ` + "`%%label%%` and `%%env%%`" + ` stand for
 the name: ` + "`{\"com.example.*\":\"+%%label%%\"}`" + `.
 
+No label or variable gives a tag ` + "`container_id` or `container_name`" + `, however it is spelled (` + "`container.id`" + `): a container could pass for another.
+
 Not here, because no label of a container tells: Kubernetes deployments and other owners of pods, ECS services, availability zones.
 `
+
+// TestNobodyNamesAnother: labels are the container's to choose, and so are the keys
+// in some; which container it is they do not say.
+func TestNobodyNamesAnother(t *testing.T) {
+	mappings, err := ParseMappings(`{"x.*":"+%%label%%","who":"container_name"}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &docker.Container{ID: "1", Name: "evil", Labels: map[string]string{
+		"com.datadoghq.ad.tags": `["container_name:web","container.id:2","container-name:web","\u0001container_id:2","team:sre"]`,
+		"who":                   "web",
+	}}
+	for _, got := range New(Config{Labels: mappings}).Tags(c).At(High) {
+		if read := Name(got.Key); (read == "container_name" && got.Value != "evil") || (read == "container_id" && got.Value != "1") {
+			t.Errorf("a container says of itself %s", got)
+		}
+	}
+}
