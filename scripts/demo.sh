@@ -13,6 +13,7 @@ PATH=$PATH:/usr/local/go/bin:/usr/local/sbin:/usr/sbin:/sbin
 
 dir=$(mktemp -d /tmp/vitrine-demo.XXXX)
 gateway=/run/vitrine/docker/docker.sock
+messages=/run/vitrine/dsd
 failures=0
 seconds_per_command=30
 
@@ -135,7 +136,9 @@ cat >"$dir/etc/docker/vitrine/data.yaml" <<-END
 END
 ENGINE_OWNER=$$ engine start >/dev/null
 engine busybox >/dev/null
-engine busybox client:1 "$docker" "$(command -v curl)" >/dev/null
+(cd "$root" && CGO_ENABLED=0 go build -trimpath -o "$dir/image/" ./cmd/monitor ./test/sender)
+engine busybox client:1 "$docker" "$(command -v curl)" "$dir/image/sender" >/dev/null
+install -d -o 65532 -g 65532 "$dir$messages" # the monitor's
 registry=$(engine registry)
 ok "dockerd $(as_root version --format '{{.Server.Version}}'), and a registry on $registry of its network namespace"
 
@@ -163,10 +166,11 @@ heading "Three containers, started by root as ever, on Docker's own socket"
 as_root run --detach --name web --env PASSWORD=hunter2 bb:1 sh -c 'echo started; exec sleep 3600' >/dev/null
 as_root run --detach --name agent --label vitrine.role=look --network none --volume "/run/vitrine/docker:/run/vitrine/docker:ro" \
 	client:1 sleep 3600 >/dev/null
-as_root run --detach --name other --network none --volume "/run/vitrine/docker:/run/vitrine/docker:ro" client:1 sleep 3600 >/dev/null
+as_root run --detach --name other --network none --volume "/run/vitrine/docker:/run/vitrine/docker:ro" --volume "$messages:$messages:ro" \
+	client:1 sleep 3600 >/dev/null
 ok "web     with PASSWORD=hunter2 in its environment"
 ok "agent   with the label vitrine.role=look and the folder of the gateway's socket"
-ok "other   with the folder only"
+ok "other   with that folder, and no role"
 
 heading "An unprivileged user (uid 4711) on the gateway's socket: may look, may not touch"
 look_dont_touch visitor
@@ -204,11 +208,11 @@ recorded container:agent ContainerAttachWebsocket false
 recorded local ContainerCreate true
 if grep -q hunter2 <<<"$records"; then bad "the audit log holds a secret"; else ok "no secret is in it"; fi
 
-heading "The monitor: in its own container, uid 65532, no capability, read-only, no network, and no role but its name's"
-(cd "$root" && CGO_ENABLED=0 go build -trimpath -o "$dir/image/monitor" ./cmd/monitor)
+heading "The monitor: in its own container, uid 65532, no capability, read-only, no network, and the policy's role for its name"
 as_root build --quiet --tag vitrine/monitor --file "$root/deploy/monitor/Dockerfile" "$dir/image" >/dev/null
 as_root run --detach --name monitor --network none --pid host --read-only --cap-drop ALL --security-opt no-new-privileges \
-	--volume /run/vitrine/docker:/run/vitrine/docker:ro --volume /sys/fs/cgroup:/sys/fs/cgroup:ro vitrine/monitor run --interval 1s >/dev/null
+	--volume /run/vitrine/docker:/run/vitrine/docker:ro --volume /sys/fs/cgroup:/sys/fs/cgroup:ro --volume "$messages:$messages" \
+	vitrine/monitor run --interval 1s --dogstatsd-interval 1s >/dev/null
 ok "docker run --name monitor --network none --pid host --read-only --cap-drop ALL ... vitrine/monitor"
 
 heading "Two containers that take more memory than they may: one in PID 1, one in a process beside it"
@@ -222,13 +226,13 @@ killed() {
 	local said
 	for _ in $(seq 100); do
 		if said=$(as_root logs monitor 2>&1 | grep -m 1 -E "killed in a container.* container=$1 .*pid1_alive=$2"); then
-			ok "the monitor tells of $1"
+			ok "the monitor reports the kill in $1"
 			quote "${said#* }"
 			return
 		fi
 		sleep 0.1
 	done
-	bad "the monitor does not say that $1 had a process killed, pid1_alive=$2"
+	bad "the monitor does not report a kill in $1, pid1_alive=$2"
 }
 killed memleak-pid1 false
 killed memleak-forked true
@@ -241,8 +245,27 @@ for row in 'web +running' 'agent +running' 'other +running' 'monitor +running' '
 	grep -qE "^$row" <<<"$table" || bad "the table has no row $row"
 done
 
+heading "Custom metrics over DogStatsD: the kernel says which container sent them, whatever they claim"
+# sent LINE PATTERN: other sends the line, and /metrics then has a sample that matches.
+sent() {
+	local sample
+	as_root exec other sender raw "$messages/dsd.sock" "$1" || true
+	for _ in $(seq 100); do
+		if sample=$(nsenter --target "$monitor" --net curl -sS http://127.0.0.1:9780/metrics | grep -m 1 -E -- "$2"); then
+			ok "other sends $1"
+			quote "$(sed -E 's/(container_id|docker_image|image_[a-z]+|runtime)="[^"]*",//g; s/short_image="[^"]*"/…/' <<<"$sample")"
+			return
+		fi
+		sleep 0.1
+	done
+	bad "other sends $1: /metrics should show $2"
+}
+monitor=$(as_root inspect --format '{{.State.Pid}}' monitor)
+sent 'page.views:3|c|#section:cart|card:high' '^page_views_total\{.*container_name="other".*section="cart".* 3$'
+sent 'logins:1|c|#container_name:web|card:high' '^logins_total\{.*[{,]container_name="other".*exported_container_name="web".* 1$'
+
 if [ $failures -gt 0 ]; then
 	printf '\n%s%d of the things above were not as they should be.%s\n' "$red" "$failures" "$plain"
 	exit 1
 fi
-printf '\n%sAll of it was so.%s The Engine is being stopped; nothing is left.\n' "$bold" "$plain"
+printf '\n%sAll of it was as it should be.%s The Engine is being stopped; nothing is left.\n' "$bold" "$plain"
