@@ -31,7 +31,11 @@ limit at the present rate) needs a longer look: monitor run.
 
 "-" means nothing to show: no limit, no traffic, not running, or not readable. A
 column with nothing but "-" is left out. So are, on a terminal, the columns that
-have no room: pipe it to less -S for all.`,
+have no room: pipe it to less -S for all.
+
+The settings are those of monitor run; what concerns HTTP and DogStatsD has no
+effect here. Run beside monitor run (docker exec monitor /monitor once), it knows
+the same variables and file, but not the flags that monitor run was given.`,
 		Example: `  monitor once
   monitor once --json | jq '.containers[] | {name, state}'
   monitor once --between 10s`,
