@@ -74,6 +74,7 @@ type Collector struct {
 	ifaces  []procfs.Interface // of the host
 	snap    Snapshot
 	queue   []Event // for the next snapshot
+	ends    []ended // whose exit code the inventory is to tell
 	counts  *docker.Counts
 	devices map[procfs.Device]string
 	wasUp   bool
@@ -215,6 +216,7 @@ func (c *Collector) Collect(now time.Time) *Snapshot {
 	began := time.Now()
 	c.round++
 	c.followAll(now)
+	c.followEnds(now)
 	c.engine(now)
 	rare := now.Sub(c.rareAt) >= time.Minute
 	if rare {

@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -130,8 +131,11 @@ func (c *Collector) survived(t *tracked, at time.Time) {
 	o.outlived, o.told = true, time.Time{}
 }
 
-// unsettled says that some container's kills wait to be decided.
+// unsettled says that some container's kills, or its end, wait to be decided.
 func (c *Collector) unsettled() bool {
+	if len(c.ends) > 0 {
+		return true
+	}
 	for _, t := range c.known {
 		if t.oom.unsettled > 0 && t.reader != nil {
 			return true
@@ -142,6 +146,7 @@ func (c *Collector) unsettled() bool {
 
 // settleNow reads those containers again whose kills wait to be decided.
 func (c *Collector) settleNow(now time.Time) {
+	c.followEnds(now)
 	c.readLog()
 	for _, t := range c.known {
 		if t.oom.unsettled > 0 {
@@ -237,8 +242,32 @@ func (c *Collector) follow(e docker.Event, now time.Time) {
 			t.oom.told = e.Time
 		}
 	case "die":
-		c.die(t, e)
+		if code, known := c.exitCode(t, e); known {
+			c.die(t, e, code)
+		} else {
+			c.ends = append(c.ends, ended{t, e, now})
+		}
 	}
+}
+
+// ended is an end whose exit code is to be asked of the inventory.
+type ended struct {
+	t     *tracked
+	event docker.Event
+	since time.Time // when it was told of
+}
+
+// followEnds takes those that the inventory knows by now, and does not wait for ever
+// for the others: a container may be removed at once.
+func (c *Collector) followEnds(now time.Time) {
+	c.ends = slices.DeleteFunc(c.ends, func(e ended) bool {
+		code, known := c.exitCode(e.t, e.event)
+		if known || now.Sub(e.since) > 2*settleAfter {
+			c.die(e.t, e.event, code)
+			return true
+		}
+		return false
+	})
 }
 
 // readNow reads a container between collections: soon its counters may be gone.
@@ -264,9 +293,8 @@ func (t *tracked) accounted(now, event time.Time) bool {
 }
 
 // die judges an end, unless an inspect was faster.
-func (c *Collector) die(t *tracked, e docker.Event) {
+func (c *Collector) die(t *tracked, e docker.Event, code int) {
 	c.readLog()
-	code := exitCode(e.Attributes["exitCode"])
 	t.Exits++
 	t.LastExit = Exit{e.Time, code}
 	c.queue = append(c.queue, Event{Time: e.Time, Name: EventExit, ContainerID: t.ID, ContainerName: t.Name, ExitCode: code})
@@ -276,7 +304,7 @@ func (c *Collector) die(t *tracked, e docker.Event) {
 			return
 		}
 	}
-	fatal := code == exitKilled && (t.oom.unsettled > 0 || t.toldOfOOM(e.Time))
+	fatal := (code == exitKilled || code == exitUnknown) && (t.oom.unsettled > 0 || t.toldOfOOM(e.Time))
 	t.oom.died(death{at: e.Time, fatal: fatal, event: true})
 	if code == exitKilled && !fatal {
 		c.host.suspects = append(c.host.suspects, suspect{t, e.Time})
@@ -288,11 +316,30 @@ func (c *Collector) die(t *tracked, e docker.Event) {
 // exitKilled is the exit code of a process that SIGKILL ended.
 const exitKilled = 128 + 9
 
-func exitCode(s string) int {
-	if n, err := strconv.Atoi(s); err == nil {
-		return n
+// exitUnknown is the exit code that nobody can tell.
+const exitUnknown = -1
+
+// exitCodeKey is how a die event gives the exit code, unless the container has a
+// label of that name: the Engine puts the labels over its own words.
+const exitCodeKey = "exitCode"
+
+// exitCode is that of an end. Of a container that says itself what its exit code is, it
+// is the inspect's; false while there is none.
+func (c *Collector) exitCode(t *tracked, e docker.Event) (code int, known bool) {
+	in, ok := c.cfg.Inventory.Lookup(e.ID)
+	if !ok {
+		in = t.Container.Container
 	}
-	return -1
+	if _, labeled := in.Labels[exitCodeKey]; !labeled {
+		if n, err := strconv.Atoi(e.Attributes[exitCodeKey]); err == nil {
+			return n, true
+		}
+		return exitUnknown, true
+	}
+	if exit, ended := exitOf(&in); ended && !e.Time.Before(exit.At) && e.Time.Sub(exit.At) < eventLead {
+		return exit.Code, true
+	}
+	return exitUnknown, false
 }
 
 // toldOfOOM says that the Engine sent an oom event in the life that ended at

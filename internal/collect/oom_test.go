@@ -40,6 +40,50 @@ func TestDeadForwarder(t *testing.T) {
 	}
 }
 
+// TestExitCodeOfALabelClosed: the Engine writes a container's labels over what its
+// events say. An image with a label exitCode does not choose how it ended.
+func TestExitCodeOfALabelClosed(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		after func(w *world, die func())
+		want  Exit
+		kills Kills
+	}{
+		{"the inspect is faster", func(w *world, die func()) { w.end("liar", 137, true); die() }, Exit{Code: 137}, Kills{Fatal: 1}},
+		{"the event is", func(w *world, die func()) { die(); w.collecting.followAll(w.now); w.end("liar", 137, true) }, Exit{Code: 137}, Kills{Fatal: 1}},
+		{"no kill", func(w *world, die func()) { die(); w.collecting.followAll(w.now); w.end("liar", 3, false) }, Exit{Code: 3}, Kills{}},
+		{"removed at once", func(w *world, die func()) { w.event("oom", "liar", 0); delete(w.containers, id("liar")); die(); w.collecting.followAll(w.now) }, Exit{Code: -1}, Kills{Fatal: 1}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.run("liar", 100, "bridge")
+			in := w.containers[id("liar")]
+			in.Labels = map[string]string{"exitCode": "0"}
+			w.containers[id("liar")] = in
+			w.collecting = w.collector()
+			w.collect(w.collecting)
+			tt.after(w, func() { w.event("die", "liar", 0) })
+			s := w.collect(w.collecting)
+			if _, there := w.containers[id("liar")]; !there {
+				// It is told of all the same.
+			} else if got := find(t, s, "liar"); got.LastExit.Code != tt.want.Code || got.Kills != tt.kills {
+				t.Errorf("ended with %d, kills %+v", got.LastExit.Code, got.Kills)
+			}
+			codes, fatal := []int{}, uint64(0)
+			for _, e := range s.Events {
+				if e.Name == EventExit {
+					codes = append(codes, e.ExitCode)
+				} else if !e.PID1Alive {
+					fatal += e.Kills
+				}
+			}
+			if len(codes) != 1 || codes[0] != tt.want.Code || fatal != tt.kills.Fatal {
+				t.Errorf("told of exit codes %v, and %d kills", codes, fatal)
+			}
+		})
+	}
+}
+
 // TestPID1Killed: the container ended by it. The cgroup is gone before its
 // counter can be read, so the Engine's word counts, in whichever way it comes.
 func TestPID1Killed(t *testing.T) {
