@@ -52,7 +52,12 @@ func TestExitCodeOfALabelClosed(t *testing.T) {
 		{"the inspect is faster", func(w *world, die func()) { w.end("liar", 137, true); die() }, Exit{Code: 137}, Kills{Fatal: 1}},
 		{"the event is", func(w *world, die func()) { die(); w.collecting.followAll(w.now); w.end("liar", 137, true) }, Exit{Code: 137}, Kills{Fatal: 1}},
 		{"no kill", func(w *world, die func()) { die(); w.collecting.followAll(w.now); w.end("liar", 3, false) }, Exit{Code: 3}, Kills{}},
-		{"removed at once", func(w *world, die func()) { w.event("oom", "liar", 0); delete(w.containers, id("liar")); die(); w.collecting.followAll(w.now) }, Exit{Code: -1}, Kills{Fatal: 1}},
+		{"removed at once", func(w *world, die func()) {
+			w.event("oom", "liar", 0)
+			delete(w.containers, id("liar"))
+			die()
+			w.collecting.followAll(w.now)
+		}, Exit{Code: -1}, Kills{Fatal: 1}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t)
