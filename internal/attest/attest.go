@@ -185,6 +185,10 @@ func (a *Attestor) locate(ctx context.Context, p *peercred.Peer) (docker.Contain
 	if facts.NamespacesErr != nil && !a.cgroupsAlone {
 		return docker.Container{}, Unknown, fmt.Errorf("%w (CAP_SYS_PTRACE is needed)", facts.NamespacesErr)
 	}
+	// One that exits has given them back, and can stay so for long: what is left proves nothing.
+	if facts.NamespacesErr != nil && a.exiting(p) {
+		return docker.Container{}, Unknown, procfs.ErrDead
+	}
 	asked := map[string]bool{} // ids; true: the Engine says that there is no such container
 	for range 4 {
 		id, kind, err := a.judge(facts, asked)

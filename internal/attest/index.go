@@ -55,6 +55,7 @@ func (a *Attestor) observe(c docker.Container) {
 	delete(x.unread, c.ID)
 	if !c.Running {
 		delete(x.containers, c.ID)
+		a.places.move(c)
 		a.places.end(c.ID)
 		return
 	}

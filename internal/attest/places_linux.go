@@ -29,6 +29,8 @@ type places struct {
 	// when they have ended: zero while they run.
 	movers map[string]time.Time
 
+	walks time.Time // not before this may somebody be looked for again
+
 	sightings sightings
 }
 
@@ -58,14 +60,22 @@ func (p *places) init(mounts map[string]fs.FS) {
 	p.sightings.seen = map[uint64]sighting{}
 }
 
-// move notes whether a container that runs may move processes.
+// move notes whether a container may move processes. One that does not run may have
+// run a moment ago, or begun to, and the Engine is late to tell.
 func (p *places) move(c docker.Container) {
 	if c.Detail == nil || !c.Detail.ReachesCgroups {
 		return
 	}
+	var ended time.Time
+	if !c.Running {
+		ended = time.Now()
+		if at, err := time.Parse(time.RFC3339Nano, c.Detail.FinishedAt); err == nil && c.Detail.State == "exited" && at.Before(ended) {
+			ended = at
+		}
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.movers[c.ID] = time.Time{}
+	p.movers[c.ID] = ended
 }
 
 // moverBeside is a container that may have moved a process into the cgroup of
@@ -73,8 +83,8 @@ func (p *places) move(c docker.Container) {
 func (p *places) moverBeside(id string) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for mover := range p.movers {
-		if mover != id {
+	for mover, ended := range p.movers {
+		if mover != id && (ended.IsZero() || time.Since(ended) <= afterlife) {
 			return mover
 		}
 	}
@@ -110,9 +120,6 @@ func (p *places) end(id string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
-	if _, ok := p.movers[id]; ok {
-		p.movers[id] = now
-	}
 	for mover, ended := range p.movers {
 		if !ended.IsZero() && now.Sub(ended) > afterlife {
 			delete(p.movers, mover)
@@ -138,31 +145,38 @@ func (p *places) root(at place) (docker.Container, bool) {
 	return docker.Container{}, false
 }
 
-// find is root, or else looks for the container around the cgroup with the id.
-func (p *places) find(at place) (docker.Container, bool) {
+// find is root, or else looks for the container around the cgroup with the id. That
+// is a walk, and who makes many cgroups could have many made: without one it is not
+// certain that there is no such container.
+func (p *places) find(at place) (c docker.Container, ok, certain bool) {
 	if c, ok := p.root(at); ok {
-		return c, true
+		return c, true, true
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	mount, ok := p.mounts[at.hierarchy]
 	if !ok {
-		return docker.Container{}, false
+		return docker.Container{}, false, true
 	}
-	if until, ok := p.none[at]; ok && time.Now().Before(until) {
-		return docker.Container{}, false
+	began := time.Now()
+	if until, ok := p.none[at]; ok && began.Before(until) {
+		return docker.Container{}, false, true
 	}
+	if began.Before(p.walks) {
+		return docker.Container{}, false, false
+	}
+	defer func() { p.walks = time.Now().Add(restFor * time.Since(began)) }()
 	budget := 4096 // folders to look at, in all
 	for known, r := range p.roots {
 		if known.hierarchy == at.hierarchy && r.ended.IsZero() && p.below(mount, r.root, at, &budget) {
-			return r.container, true
+			return r.container, true, true
 		}
 	}
 	if len(p.none) >= 1024 {
 		clear(p.none)
 	}
 	p.none[at] = time.Now().Add(nobody)
-	return docker.Container{}, false
+	return docker.Container{}, false, true
 }
 
 // below walks the cgroups within a container's own. It stays out of what is, or

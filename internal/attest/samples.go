@@ -22,10 +22,13 @@ func (a *Attestor) InCgroup(id uint64) Attestation {
 }
 
 func (a *Attestor) inCgroup(id uint64) Attestation {
-	if c, ok := a.places.find(place{"", id}); ok {
+	c, ok, certain := a.places.find(place{"", id})
+	if ok {
 		return found(c, ok)
 	}
-	return a.sighted(id)
+	at := a.sighted(id)
+	at.Later = at.Later || at.Kind == Unknown && !certain
+	return at
 }
 
 // Claim is what a process says of the container that it runs in.

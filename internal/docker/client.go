@@ -99,6 +99,8 @@ type inspected struct {
 		Privileged   bool
 		CapAdd       []string
 		CgroupnsMode string
+		PidMode      string
+		SecurityOpt  []string
 	}
 	Mounts []struct {
 		Source string

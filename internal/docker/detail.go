@@ -24,7 +24,8 @@ type Detail struct {
 	Networks    []Network // by name
 	// ReachesCgroups says that its root may write to the cgroup file system, outside
 	// of its own cgroup too: it is privileged, or has that file system mounted
-	// read-write, or CAP_SYS_ADMIN to mount it.
+	// read-write, or CAP_SYS_ADMIN to mount it, or a capability with which it enters
+	// processes outside that it sees.
 	ReachesCgroups bool
 }
 
@@ -53,11 +54,17 @@ func (in *inspected) detail() *Detail {
 }
 
 func (in *inspected) reachesCgroups() bool {
-	mounts := slices.ContainsFunc(in.HostConfig.CapAdd, func(name string) bool {
-		name = strings.TrimPrefix(strings.ToUpper(name), "CAP_")
-		return name == "SYS_ADMIN" || name == "ALL"
-	})
-	if in.HostConfig.Privileged || mounts && in.HostConfig.CgroupnsMode != "private" {
+	may := func(capability string) bool {
+		return slices.ContainsFunc(in.HostConfig.CapAdd, func(name string) bool {
+			name = strings.TrimPrefix(strings.ToUpper(name), "CAP_")
+			return name == capability || name == "ALL"
+		})
+	}
+	writable := slices.ContainsFunc(in.HostConfig.SecurityOpt, func(opt string) bool { return strings.HasPrefix(opt, "writable-cgroups") })
+	host := in.HostConfig.CgroupnsMode != "private"
+	// Who sees others' processes may enter their namespaces, or make them act.
+	others := in.HostConfig.PidMode != "" && (may("SYS_ADMIN") || may("SYS_PTRACE"))
+	if in.HostConfig.Privileged || host && (writable || may("SYS_ADMIN")) || others {
 		return true
 	}
 	const cgroups = "/sys/fs/cgroup"
