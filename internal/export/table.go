@@ -6,6 +6,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"vitrine/internal/aggregate"
@@ -245,7 +246,7 @@ func kills(c *aggregate.Container, v values) string {
 // printable keeps names from moving a terminal's cursor.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
+		if !unicode.IsPrint(r) { // C1 controls and marks of direction too
 			return '?'
 		}
 		return r
