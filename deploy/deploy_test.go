@@ -40,6 +40,7 @@ type service struct {
 	SecurityOpt []string `yaml:"security_opt"`
 	Labels      map[string]string
 	Environment map[string]string
+	Sysctls     map[string]string
 	Volumes     []string
 	Ports       []string
 }
@@ -78,7 +79,7 @@ func (s service) flags(name string) []string {
 			flags = append(flags, flag+"="+value)
 		}
 	}
-	for flag, values := range map[string]map[string]string{"--label": s.Labels, "--env": s.Environment} {
+	for flag, values := range map[string]map[string]string{"--label": s.Labels, "--env": s.Environment, "--sysctl": s.Sysctls} {
 		for key, value := range values {
 			flags = append(flags, flag+"="+key+"="+value)
 		}

@@ -143,11 +143,13 @@ func isFile(name string) bool {
 	return err == nil && fi.Mode().IsRegular()
 }
 
+// ErrOutside says that a container's cgroups cannot be seen from here.
+var ErrOutside = errors.New("its cgroup is outside our cgroup namespace and what is mounted; " +
+	"mount the host's /sys/fs/cgroup, or run with the host's cgroup namespace")
+
 // Errors of finding a container's folder in a hierarchy.
 var (
-	errRoot    = errors.New("it is in the hierarchy's root, which counts for the whole host")
-	errOutside = errors.New("its cgroup is outside our cgroup namespace and what is mounted; " +
-		"mount the host's /sys/fs/cgroup, or run with the host's cgroup namespace")
+	errRoot      = errors.New("it is in the hierarchy's root, which counts for the whole host")
 	errNotJoined = errors.New("it is not listed in its membership")
 )
 
@@ -157,7 +159,7 @@ func (h *Host) folder(mount, own, member, id string) (dir string, named bool, er
 	full := member
 	root := h.namespaceRoot(mount, own)
 	if up := strings.Count(member+"/", "/../"); up > 0 && (root == "" || up > strings.Count(strings.TrimSuffix(root, "/"), "/")) {
-		return "", false, errOutside
+		return "", false, ErrOutside
 	}
 	if root != "" {
 		full = path.Join(root, member)
@@ -166,7 +168,11 @@ func (h *Host) folder(mount, own, member, id string) (dir string, named bool, er
 	if full == "/" {
 		return "", false, errRoot
 	}
-	return filepath.Join(mount, full), named, nil
+	dir = filepath.Join(mount, full)
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) { // or the container has just ended
+		return "", false, ErrOutside
+	}
+	return dir, named, nil
 }
 
 // Bears says that the id is in the path of some hierarchy, as the host's root

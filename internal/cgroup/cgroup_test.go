@@ -196,8 +196,8 @@ func TestOutsideOfWhatIsMounted(t *testing.T) {
 			t.Errorf("container at %s: error %v", member, err)
 		}
 	}
-	if _, err := h.Container(id, Membership{"": "/../" + id}); !errors.Is(err, errOutside) {
-		t.Errorf("error %v, want %v", err, errOutside)
+	if _, err := h.Container(id, Membership{"": "/../" + id}); !errors.Is(err, ErrOutside) {
+		t.Errorf("error %v, want %v", err, ErrOutside)
 	}
 }
 

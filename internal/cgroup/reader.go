@@ -37,7 +37,7 @@ type opened struct {
 }
 
 // Container makes a reader for the container whose init has that membership.
-// It fails if no controller of it can be found.
+// It fails if no controller of it can be found, with [ErrOutside] if that is why.
 func (h *Host) Container(id string, m Membership) (*Reader, error) {
 	r := &Reader{host: h}
 	for _, controller := range []string{"cpu", "cpuacct", "cpuset", "memory", "blkio", "pids"} {

@@ -83,7 +83,7 @@ type Collector struct {
 	said    map[string]bool
 	host    hostKills
 	blind   int // collections in a row in which no container's processes could be seen
-	failing struct{ counts, cpus, devices, net, kills, blind, log string }
+	failing struct{ counts, cpus, devices, net, kills, blind, outside, log string }
 }
 
 // New looks at the host, and hooks itself to the inventory, whose Run must not

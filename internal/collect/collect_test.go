@@ -214,6 +214,31 @@ func TestForeignPIDClosed(t *testing.T) {
 	}
 }
 
+// TestCgroupsAreElsewhere: the containers run, and what is mounted has no cgroups
+// of theirs. That is said once, and counted each time.
+func TestCgroupsAreElsewhere(t *testing.T) {
+	w := newWorld(t)
+	for i, name := range []string{"web", "db"} {
+		w.run(name, 100+i, "bridge")
+	}
+	if err := os.RemoveAll(filepath.Join(w.cgroup, "docker")); err != nil {
+		t.Fatal(err)
+	}
+	c := w.collector()
+	w.collect(c)
+	if n := series(w.collect(c), nil)["monitor_collection_errors_total{cgroup}"]; n != 2 {
+		t.Errorf("%v errors in two collections", n)
+	}
+	if n := strings.Count(w.log.String(), "mount the host's /sys/fs/cgroup"); n != 1 {
+		t.Errorf("what to do is said %d times:\n%s", n, &w.log)
+	}
+	w.run("web", 100, "bridge")
+	w.run("db", 101, "bridge")
+	if find(t, w.collect(c), "web").Read.IsZero() || !strings.Contains(w.log.String(), "works again") {
+		t.Errorf("not read when it can be:\n%s", &w.log)
+	}
+}
+
 // TestRestarted: a container that is started again has a new PID and counters
 // from zero; one that ended has none.
 func TestRestarted(t *testing.T) {

@@ -29,6 +29,7 @@ type tracked struct {
 
 	filesCounted bool // once since reader is there
 	unseen       bool // there is no process with its PID
+	outside      bool // its cgroups cannot be seen from here
 }
 
 // update takes over what the Engine says. A new start, or an end, ends what the
@@ -83,8 +84,9 @@ var errNotItsCgroup = errors.New("the cgroup of the process with its PID does no
 // in the container.
 func (c *Collector) open(t *tracked) {
 	err := c.tryOpen(t)
-	if t.unseen = gone(err); t.unseen {
-		err = nil // it ended, and the Engine is about to say so
+	t.unseen, t.outside = gone(err), errors.Is(err, cgroup.ErrOutside)
+	if t.unseen || t.outside {
+		err = nil // it ended, and the Engine is about to say so; or see checkSight
 	}
 	c.check(SourceProc, t.Name, &t.failing[SourceProc], err)
 }
@@ -93,17 +95,24 @@ var errBlind = errors.New("no process of any container can be seen; run the moni
 	"or mount the host's /proc and name it with --proc")
 
 // checkSight notices that we look at the wrong processes: twice in a row no
-// container that runs had any. One alone may have just ended.
+// container that runs had any. One alone may have just ended. And it notices cgroups
+// that are not mounted where we look.
 func (c *Collector) checkSight() {
 	running, unseen := 0, 0
+	var outside error
 	for _, t := range c.known {
-		if t.Running {
-			running++
-			if t.reader == nil && t.unseen {
-				unseen++
-			}
+		if !t.Running {
+			continue
+		}
+		running++
+		if t.reader == nil && t.unseen {
+			unseen++
+		}
+		if t.reader == nil && t.outside {
+			outside = cgroup.ErrOutside
 		}
 	}
+	c.check(SourceCgroup, "containers", &c.failing.outside, outside)
 	if running == 0 || unseen < running {
 		c.blind = 0
 	} else {

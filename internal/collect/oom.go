@@ -104,7 +104,8 @@ func (c *Collector) countKills(t *tracked, now time.Time) {
 	if o.unsettled == 0 {
 		o.victims = nil // the kernel counts before it logs, so their kills are told already
 	}
-	if o.unsettled > 0 && now.Sub(o.since) >= settleAfter && c.alive(t) {
+	// Those from before us have waited; on the next page they would look like new ones.
+	if o.unsettled > 0 && (o.old || now.Sub(o.since) >= settleAfter) && c.alive(t) {
 		c.survived(t, now)
 	}
 }

@@ -432,7 +432,6 @@ func TestKillsBeforeTheMonitor(t *testing.T) {
 	in.StartedAt = "2020-01-01T00:00:00Z"
 	w.containers[id("stuck")] = in
 	c := w.collector()
-	w.collect(c)
 	s := w.collect(c)
 	if got := find(t, s, "stuck").Kills; got != (Kills{Survived: 2}) || told(s) != "" {
 		t.Errorf("kills %+v, told: %s", got, told(s))

@@ -56,6 +56,7 @@ func TestPrecedence(t *testing.T) {
 		{"nothing", "", nil, nil, "default", nil},
 		{"file", file, nil, nil, "file", []string{"a", "n=unix:///x,mode=0666"}},
 		{"a mapping", "many: {a: 1, b: 2}", nil, nil, "default", []string{"a=1", "b=2"}},
+		{"a mapping for one value", "the_one: {a.b: c}", nil, nil, `{"a.b":"c"}`, nil},
 		{"empty value in the file", "the_one:\n", nil, nil, "", nil},
 		{"another's environment", file, map[string]string{"DD_ONE": "dd"}, nil, "dd", []string{"a", "n=unix:///x,mode=0666"}},
 		{"environment", file, map[string]string{"DD_ONE": "dd", "VITRINE_THE_ONE": "env", "VITRINE_MANY": "b;c"}, nil, "env", []string{"b", "c"}},

@@ -1,10 +1,12 @@
 package command
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -40,13 +42,28 @@ func (t Settings[S]) readFile(flags *pflag.FlagSet, getenv func(string) string) 
 		return f, fmt.Errorf("%s: %w", f.name, err)
 	}
 	for key, node := range doc {
-		values, err := stringsOf(&node)
+		values, err := t.valuesOf(key, &node)
 		if err != nil {
 			f.wrong = append(f.wrong, SettingError{fmt.Sprintf("%s:%d: %s", f.name, node.Line, key), err})
 		}
 		f.values[key] = values
 	}
 	return f, nil
+}
+
+// valuesOf gives a key's value the form that its flag has. A mapping is JSON for
+// an option with one value.
+func (t Settings[S]) valuesOf(key string, n *yaml.Node) ([]string, error) {
+	one := slices.ContainsFunc(t.Options, func(o Option[S]) bool { return o.Key == key && !o.List })
+	if !one || n.Kind != yaml.MappingNode {
+		return stringsOf(n)
+	}
+	var doc map[string]any
+	if err := n.Decode(&doc); err != nil {
+		return nil, err
+	}
+	text, err := json.Marshal(doc)
+	return []string{string(text)}, err
 }
 
 // stringsOf gives a YAML value the form that the flag has: a list is several

@@ -51,6 +51,7 @@ type receiver struct {
 	// queue is how many datagrams the kernel holds for a Unix socket
 	// (net.unix.max_dgram_qlen); 0 if not known.
 	queue    int
+	inOneGo  int    // datagrams since the queue was last found empty
 	overflow uint32 // datagrams lost so far, by SO_RXQ_OVFL
 	stopped  atomic.Bool
 
@@ -214,9 +215,7 @@ func (r *receiver) recv() (int, error) {
 func (r *receiver) batch(n int) {
 	if r.senders != nil {
 		r.senders.reap()
-		if r.queue > 0 && n > r.queue {
-			r.counts.full.Add(1)
-		}
+		r.watchQueue(n)
 	}
 	var bytes uint64
 	for i := range n {
@@ -225,6 +224,19 @@ func (r *receiver) batch(n int) {
 	}
 	r.counts.packets.Add(uint64(n)) //nolint:gosec // at most a batch
 	r.counts.bytes.Add(bytes)
+}
+
+// watchQueue notices that more was read in one go than the queue holds: it was
+// full, and may have been full for others who did not wait.
+func (r *receiver) watchQueue(n int) {
+	r.inOneGo += n
+	if r.queue > 0 && r.inOneGo > r.queue {
+		r.counts.full.Add(1)
+		r.inOneGo = 0
+	}
+	if n < batchMost { // nothing was left
+		r.inOneGo = 0
+	}
 }
 
 // datagram takes one of the batch.

@@ -188,3 +188,27 @@ func TestRestartUnderLoad(t *testing.T) {
 		t.Error("the sender is not told that nobody listens")
 	}
 }
+
+// TestFullQueueIsNoticed, however much it holds: a batch is no more than a part of a large one.
+func TestFullQueueIsNoticed(t *testing.T) {
+	for _, tt := range []struct {
+		queue   int
+		batches []int
+		want    uint64
+	}{
+		{10, []int{10, 3}, 0},
+		{10, []int{11}, 1},
+		{64, []int{64, 1}, 1},
+		{512, []int{64, 64, 64, 64, 64, 64, 64, 64}, 0},
+		{512, []int{64, 64, 64, 64, 64, 64, 64, 64, 1, 64, 64}, 1},
+		{0, []int{64, 64}, 0}, // not known
+	} {
+		r := &receiver{queue: tt.queue, counts: &transport{}}
+		for _, n := range tt.batches {
+			r.watchQueue(n)
+		}
+		if got := r.counts.full.Load(); got != tt.want {
+			t.Errorf("a queue of %d, read in batches of %v: full %d times, want %d", tt.queue, tt.batches, got, tt.want)
+		}
+	}
+}

@@ -65,11 +65,12 @@ func (s *Server) Telemetry() []Sample {
 		add(l.prefix+"_packets", l.t.packets.Load()-l.t.truncated.Load(), tag, "state:ok")
 		add(l.prefix+"_packets", l.t.truncated.Load(), tag, "state:error")
 		add(l.prefix+"_packets_bytes", l.t.bytes.Load(), tag)
-		add(l.prefix+"_packets_lost", l.t.lost.Load(), tag)
-		add(l.prefix+"_queue_full", l.t.full.Load(), tag)
-		add(l.prefix+"_origin_detection_error", l.t.originErrors.Load(), tag)
-		add(l.prefix+"_connections_refused", l.t.refusedConns.Load(), tag)
 	}
+	add("dogstatsd.udp_packets_lost", c.udp.lost.Load(), "transport:udp")
+	add("dogstatsd.uds_queue_full", c.datagram.full.Load(), "transport:unixgram")
+	add("dogstatsd.uds_origin_detection_error", c.datagram.originErrors.Load(), "transport:unixgram")
+	add("dogstatsd.uds_origin_detection_error", c.stream.originErrors.Load(), "transport:unix")
+	add("dogstatsd.uds_connections_refused", c.stream.refusedConns.Load(), "transport:unix")
 	out = append(out, Sample{Name: "dogstatsd.uds_connections", Tags: []string{"transport:unix"}, Value: float64(c.connections.Load()), Gauge: true})
 	return out
 }
