@@ -73,6 +73,29 @@ func TestLimitsAbove(t *testing.T) {
 	}
 }
 
+// TestRootThatEndsWithASlash: paths are compared with the root, however it was given.
+func TestRootThatEndsWithASlash(t *testing.T) {
+	a, err := txtar.ParseFile("testdata/v2-limits-above.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, r := unpack(t, a, 100)
+	r.Close()
+	h, err = Open(Options{Root: h.v2 + "//", Self: self, MaxFiles: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err = h.Container(id, membership("0::/shop.slice/shop-web.slice/docker-"+id+".scope"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	var s Stats
+	if err := r.Read(&s); err != nil || s.Memory.Limit != set(32<<20) {
+		t.Errorf("limit %+v, error %v", s.Memory.Limit, err)
+	}
+}
+
 func TestKilledAsOne(t *testing.T) {
 	a, err := txtar.ParseFile("testdata/v2-limits-above.txtar")
 	if err != nil {

@@ -99,6 +99,7 @@ func Open(opts Options) (*Host, error) {
 // Mounts finds the hierarchies below root: version 2's, "" if there is none, and
 // version 1's by controller.
 func Mounts(root string) (v2 string, v1 map[string]string, err error) {
+	root = filepath.Clean(root) // paths below are compared with it
 	v1 = map[string]string{}
 	if isUnified(root) {
 		return root, v1, nil
