@@ -1,8 +1,10 @@
 package unixsocket
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -36,15 +38,25 @@ func connect(kind int, path string) error {
 	return unix.Connect(fd, &unix.SockaddrUnix{Name: path})
 }
 
-// lock keeps another start of ours from working on the same folder.
+// lockWait is far longer than a start of ours needs the folder.
+const lockWait = time.Second
+
+// lock keeps another start of ours from working on the same folder. Whoever can read a
+// folder can lock it, and containers have it mounted: one that holds the lock
+// for long is none of ours, and is not waited for.
 func lock(dir string) (unlock func(), err error) {
 	d, err := os.Open(dir)
 	if err != nil {
 		return nil, fmt.Errorf("lock folder %s: %w", dir, err)
 	}
-	if err := unix.Flock(int(d.Fd()), unix.LOCK_EX); err != nil {
-		_ = d.Close()
-		return nil, fmt.Errorf("lock folder %s: %w", dir, err)
+	for end := time.Now().Add(lockWait); ; time.Sleep(10 * time.Millisecond) {
+		err := unix.Flock(int(d.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		switch {
+		case err == nil, errors.Is(err, unix.EWOULDBLOCK) && time.Now().After(end):
+			return func() { _ = d.Close() }, nil
+		case !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR):
+			_ = d.Close()
+			return nil, fmt.Errorf("lock folder %s: %w", dir, err)
+		}
 	}
-	return func() { _ = d.Close() }, nil
 }

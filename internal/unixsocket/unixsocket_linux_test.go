@@ -117,6 +117,25 @@ func TestWholeQueueIsNotTakenOverClosed(t *testing.T) {
 	}
 }
 
+// TestFolderThatAnotherHasLocked: whoever can read the folder can lock it, and
+// keeps nobody from listening.
+func TestFolderThatAnotherHasLocked(t *testing.T) {
+	dir := t.TempDir()
+	d, err := os.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if err := unix.Flock(int(d.Fd()), unix.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	l, err := Listen(File{Path: filepath.Join(dir, "s"), Mode: 0o600, GID: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = l.Close()
+}
+
 func TestWhatIsNoSocketIsLeftAloneClosed(t *testing.T) {
 	dir := t.TempDir()
 	file, link := filepath.Join(dir, "file"), filepath.Join(dir, "link")
