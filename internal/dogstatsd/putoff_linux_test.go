@@ -183,6 +183,36 @@ func TestPutOffAtTheEnd(t *testing.T) {
 	})
 }
 
+// sinkThatLooks does something while it takes a message.
+type sinkThatLooks struct {
+	recorder
+	look func()
+}
+
+func (x *sinkThatLooks) Metric(*Origin, *Metric) { x.look() }
+
+// TestNothingPassesThoseThatWait: while the packets of a sender are handed on that
+// was nowhere before, and is again, what it sends next waits behind them.
+func TestNothingPassesThoseThatWait(t *testing.T) {
+	sink := &sinkThatLooks{}
+	s := New(Config{}, &slowEngine{}, sink)
+	s.started = time.Now().Add(-time.Hour)
+	d := process(t, 1)
+	d.origin.Store(nowhere)
+	s.resolver.mustHold(t, d, "a:1|g")
+	looked := false
+	sink.look = func() {
+		looked = true
+		if !s.resolver.stale(d, d.origin.Load()) {
+			t.Error("the next packet would go on at once")
+		}
+	}
+	s.resolver.finish(d, nowhere, &worker{s: s})
+	if !looked || s.resolver.stale(d, d.origin.Load()) {
+		t.Errorf("handed on: %v; asked for again at once: %v", looked, s.resolver.stale(d, d.origin.Load()))
+	}
+}
+
 // TestStreamWaitsForTheEngine: a connection of a container of which the Engine
 // has not told is read when it has.
 func TestStreamWaitsForTheEngine(t *testing.T) {

@@ -224,9 +224,6 @@ func (r *resolver) move(d *sender) bool {
 }
 
 func (r *resolver) finish(d *sender, o *Origin, w *worker) {
-	if o == nowhere {
-		d.asked.Store(int64(time.Since(r.s.started)))
-	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, packet := range d.waiting {
@@ -234,6 +231,10 @@ func (r *resolver) finish(d *sender, o *Origin, w *worker) {
 		d.budget.Add(-int64(len(packet)))
 	}
 	d.waiting, d.pending = nil, false
+	// Only now, so that no later packet goes on before those that waited.
+	if o == nowhere {
+		d.asked.Store(int64(time.Since(r.s.started)))
+	}
 	d.origin.Store(o)
 	if d.dropped {
 		d.peer.Release()
