@@ -132,6 +132,18 @@ func TestComposeMonitor(t *testing.T) {
 	}
 	e.Docker("exec", "app", "sender", "raw", socket, "app.starts:1|c|card:none")
 	eventually(t, e, func() error { return scrape(e, "app_starts_total 1") })
+
+	// Without the host's cgroups it says what is missing.
+	e.Docker("rm", "--force", monitor.Name)
+	monitor.Volumes = slices.DeleteFunc(monitor.Volumes, func(v string) bool { return strings.HasPrefix(v, "/sys/fs/cgroup:") })
+	e.Docker(append(append(monitor.flags(monitor.Name), monitor.Image), monitor.Command...)...)
+	eventually(t, e, func() error {
+		out, err := e.DockerCommand(e.Socket, "logs", monitor.Name).CombinedOutput()
+		if err != nil || !strings.Contains(string(out), "mount the host's /sys/fs/cgroup") {
+			return fmt.Errorf("the monitor says (%w):\n%s", err, out)
+		}
+		return nil
+	})
 }
 
 func TestMonitorUnit(t *testing.T) {
