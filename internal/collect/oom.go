@@ -174,83 +174,6 @@ func (c *Collector) tellKill(t *tracked, at time.Time, kills uint64, alive bool)
 	c.cfg.Log.Warn("the OOM killer killed in a container", more...)
 }
 
-// openLog: the monitor usually has no right to read the kernel's log, and does without.
-func (c *Collector) openLog() {
-	if c.cfg.Kmsg == "" {
-		return
-	}
-	log, err := kmsg.Open(c.cfg.Kmsg)
-	if err != nil {
-		c.cfg.Log.Info("victims of the OOM killer are counted, but not named", "reason", err)
-		return
-	}
-	c.victims = log.Victims
-}
-
-// victimsKept bounds what is remembered of a container whose counter cannot be read.
-const victimsKept = 16
-
-// readLog notes whom the kernel's log names. Before the counters are read, so that
-// the kills of those victims are counted.
-func (c *Collector) readLog() {
-	if c.victims == nil {
-		return
-	}
-	victims, err := c.victims()
-	c.check(SourceProc, "the kernel's log", &c.failing.log, err)
-	for _, v := range victims {
-		for _, t := range c.known {
-			if v.Within(t.memory) && len(t.oom.victims) < victimsKept {
-				t.oom.victims = append(t.oom.victims, v)
-			}
-		}
-	}
-}
-
-// followAll takes the events that are waiting.
-func (c *Collector) followAll(now time.Time) {
-	c.snap.Errors[SourceEvents] += c.lost.Swap(0)
-	for {
-		select {
-		case e := <-c.events:
-			c.follow(e, now)
-		default:
-			return
-		}
-	}
-}
-
-// follow takes one event. A container that is not known yet may end before the
-// next collection, and is told of all the same.
-func (c *Collector) follow(e docker.Event, now time.Time) {
-	switch e.Action {
-	case "start", "oom", "die":
-	default:
-		return
-	}
-	t, ok := c.known[e.ID]
-	if !ok {
-		t = &tracked{}
-		t.ID, t.Name = e.ID, e.Attributes["name"]
-		c.known[e.ID] = t
-	}
-	t.event = now
-	switch e.Action {
-	case "start":
-		t.oom.watched = true
-	case "oom":
-		if c.readNow(t, now); !t.accounted(now, e.Time) {
-			t.oom.told = e.Time
-		}
-	case "die":
-		if code, known := c.exitCode(t, e); known {
-			c.die(t, e, code)
-		} else {
-			c.ends = append(c.ends, ended{t, e, now})
-		}
-	}
-}
-
 // ended is an end whose exit code is to be asked of the inventory.
 type ended struct {
 	t     *tracked
@@ -269,20 +192,6 @@ func (c *Collector) followEnds(now time.Time) {
 		}
 		return false
 	})
-}
-
-// readNow reads a container between collections: soon its counters may be gone.
-func (c *Collector) readNow(t *tracked, now time.Time) {
-	in, ok := c.cfg.Inventory.Lookup(t.ID)
-	if !ok || !in.Running {
-		return
-	}
-	c.update(t, &in)
-	if t.reader == nil {
-		c.open(t)
-	}
-	c.readLog()
-	c.read(t, now)
 }
 
 // accounted says that an oom event of that time tells nothing that the counter,

@@ -4,10 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"net"
-	"os"
-	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -15,7 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vitrine/internal/peercred"
-	"vitrine/internal/unixsocket"
 )
 
 // Sizes of a receiver. The small ancillary buffer holds the time and the
@@ -81,68 +76,6 @@ func (s *Server) newReceiver(fd int, t *transport) *receiver {
 		r.msgs[i].hdr.Control = &r.oob[i][0]
 	}
 	return r
-}
-
-func (s *Server) listenDatagram(at Socket) (*receiver, error) {
-	fd, remove, err := unixsocket.Bind(unix.SOCK_DGRAM, at.file(), func(fd int) error {
-		return errors.Join(
-			unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSCRED, 1),
-			unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1))
-	})
-	if err != nil {
-		return nil, err
-	}
-	r := s.newReceiver(fd, &s.counts.datagram)
-	r.remove = remove
-	r.pidfds = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSPIDFD, 1) == nil
-	// Descriptors passed to us are no use; refused by the kernel (Linux 6.16), they
-	// cannot make us wait on close either.
-	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSRIGHTS, 0)
-	if b, err := os.ReadFile("/proc/sys/net/unix/max_dgram_qlen"); err == nil {
-		r.queue, _ = strconv.Atoi(strings.TrimSpace(string(b)))
-	}
-	if r.senders, err = newSenders(s.cfg.MaxSenders); err != nil {
-		r.close()
-		return nil, fmt.Errorf("listen on %s: %w", at.Path, err)
-	}
-	return r, nil
-}
-
-func (s *Server) listenUDP(address string) (*receiver, error) {
-	addr, err := net.ResolveUDPAddr("udp", address)
-	if err != nil {
-		return nil, fmt.Errorf("listen on UDP %s: %w", address, err)
-	}
-	domain, sa := unix.AF_INET6, unix.Sockaddr(&unix.SockaddrInet6{Port: addr.Port, Addr: [16]byte(addr.IP.To16())})
-	if ip4 := addr.IP.To4(); ip4 != nil {
-		domain, sa = unix.AF_INET, &unix.SockaddrInet4{Port: addr.Port, Addr: [4]byte(ip4)}
-	}
-	fd, err := unix.Socket(domain, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return nil, fmt.Errorf("listen on UDP %s: %w", address, err)
-	}
-	if err := errors.Join(unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 1), unix.Bind(fd, sa)); err != nil {
-		_ = unix.Close(fd)
-		return nil, fmt.Errorf("listen on UDP %s: %w", address, err)
-	}
-	if n := s.cfg.ReceiveBuffer; n > 0 && unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, n) != nil {
-		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, n)
-	}
-	return s.newReceiver(fd, &s.counts.udp), nil
-}
-
-func (r *receiver) addr() string {
-	sa, err := unix.Getsockname(r.fd)
-	if err != nil {
-		return ""
-	}
-	switch a := sa.(type) {
-	case *unix.SockaddrInet4:
-		return (&net.UDPAddr{IP: a.Addr[:], Port: a.Port}).String()
-	case *unix.SockaddrInet6:
-		return (&net.UDPAddr{IP: a.Addr[:], Port: a.Port}).String()
-	}
-	return ""
 }
 
 // run reads until interrupt. It blocks in the system call, not in Go's poller:
@@ -341,65 +274,5 @@ func (r *receiver) close() {
 	_ = unix.Close(r.fd)
 	if r.senders != nil {
 		r.senders.close()
-	}
-}
-
-// ancillary is what the kernel tells along with a datagram.
-type ancillary struct {
-	cred        unix.Ucred
-	hasCred     bool
-	sent        int64 // nanoseconds since 1970
-	pidfd       int   // -1: none
-	overflow    uint32
-	hasOverflow bool
-}
-
-// parseAncillary reads control messages, see cmsg(3), and closes descriptors
-// that the sender has passed. It allocates nothing, unlike x/sys/unix's parser.
-func parseAncillary(b []byte) ancillary {
-	a := ancillary{pidfd: -1}
-	for len(b) >= unix.SizeofCmsghdr {
-		h := as[unix.Cmsghdr](b)
-		if h.Len < unix.SizeofCmsghdr || uint64(h.Len) > uint64(len(b)) {
-			return a
-		}
-		data := b[unix.CmsgLen(0):h.Len]
-		if h.Level == unix.SOL_SOCKET {
-			a.take(h.Type, data)
-		}
-		b = b[min(len(b), unix.CmsgSpace(len(data))):]
-	}
-	return a
-}
-
-func (a *ancillary) take(kind int32, data []byte) {
-	switch {
-	case kind == unix.SCM_CREDENTIALS && len(data) >= unix.SizeofUcred:
-		a.cred, a.hasCred = as[unix.Ucred](data), true
-	case kind == unix.SCM_PIDFD && len(data) >= 4:
-		closePidfd(a.pidfd)
-		a.pidfd = int(as[int32](data))
-	case kind == unix.SO_TIMESTAMPNS && len(data) >= sizeofTimespec:
-		ts := as[unix.Timespec](data)
-		a.sent = ts.Nano()
-	case kind == unix.SO_RXQ_OVFL && len(data) >= 4:
-		a.overflow, a.hasOverflow = as[uint32](data), true
-	case kind == unix.SCM_RIGHTS:
-		for ; len(data) >= 4; data = data[4:] {
-			closePidfd(int(as[int32](data)))
-		}
-	}
-}
-
-const sizeofTimespec = int(unsafe.Sizeof(unix.Timespec{}))
-
-// as reads a C struct or integer. The data must be long enough, which its callers check.
-func as[T any](data []byte) T {
-	return *(*T)(unsafe.Pointer(unsafe.SliceData(data))) //nolint:gosec // see above; alignment is the kernel's
-}
-
-func closePidfd(fd int) {
-	if fd >= 0 {
-		_ = unix.Close(fd)
 	}
 }

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"vitrine/internal/admin"
+	"vitrine/internal/peercred"
+	"vitrine/internal/unixsocket"
+)
+
+func (p *parts) buildAdmin() error {
+	p.metrics = admin.NewMetrics(admin.Sources{Policy: p.engine.Status, Lost: p.records.Lost, Gauges: p.gauges()})
+	if p.settings.adminSocket == "" {
+		return nil
+	}
+	// The folder keeps others out, unless the operator made it wider.
+	if err := os.MkdirAll(filepath.Dir(p.settings.adminSocket), 0o700); err != nil {
+		return fmt.Errorf("admin socket: %w", err)
+	}
+	ln, err := unixsocket.Listen(unixsocket.File{Path: p.settings.adminSocket, Mode: 0o666, GID: -1})
+	if err != nil {
+		return fmt.Errorf("admin socket: %w", err)
+	}
+	p.closers = append(p.closers, ln)
+	srv := admin.New(admin.Options{
+		Identifier: p.ids, Allow: p.settings.adminAllow, Log: p.records, Metrics: p.metrics, Checks: p.checks(), Logger: p.log,
+	})
+	p.run = append(p.run, func(ctx context.Context) error { return srv.Serve(ctx, peercred.NewListener(ln)) })
+	return nil
+}
+
+func (p *parts) gauges() []admin.Gauge {
+	return []admin.Gauge{
+		{Name: "vitrine_plugin_asked", Help: "1 while dockerd asks the plugin, 0 while it does not: an alarm.", Value: func() float64 {
+			asked, known := p.gateway.Asked()
+			return number(asked || !known)
+		}},
+		{Name: "vitrine_inventory_ready", Help: "1 while the inventory of containers is kept by the Engine's events.", Value: func() float64 { return number(p.inventory.Ready()) }},
+		{Name: "vitrine_containers", Help: "Running containers in the inventory.", Value: func() float64 { return float64(len(p.inventory.Running())) }},
+		{Name: "vitrine_gateway_connections", Help: "Open connections of callers.", Value: func() float64 { return float64(p.gateway.Stats().Connections) }},
+		{Name: "vitrine_gateway_streams", Help: "Requests being forwarded, open streams among them.", Value: func() float64 { return float64(p.gateway.Stats().Streams) }},
+	}
+}
+
+func number(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// checks are the lines of /healthz.
+func (p *parts) checks() []admin.Check {
+	return []admin.Check{
+		{Name: "policy", Run: func() error {
+			switch s := p.engine.Status(); {
+			case s.LastError != "":
+				return fmt.Errorf("refused at %s, revision %q decides: %s", s.LastErrorAt.UTC().Format("2006-01-02T15:04:05Z"), s.Revision, s.LastError)
+			case s.Revision == "":
+				return errors.New("none is loaded yet: everything is denied")
+			}
+			return nil
+		}},
+		{Name: "audit", Run: p.records.Health},
+		{Name: "upstream", Run: func() error {
+			if !p.gateway.Ready() {
+				return fmt.Errorf("%s has not answered yet", p.settings.upstream)
+			}
+			return nil
+		}},
+		{Name: "inventory", Run: func() error {
+			if !p.inventory.Ready() {
+				return errors.New("the Engine's events are not being followed: callers in new containers are unknown")
+			}
+			return nil
+		}},
+		{Name: "plugin", Run: func() error {
+			if asked, known := p.gateway.Asked(); known && !asked {
+				return errors.New("dockerd does not ask the plugin: name it in authorization-plugins of daemon.json and send dockerd a SIGHUP")
+			}
+			return nil
+		}},
+	}
+}
