@@ -222,6 +222,16 @@ func (r *rig) experiment() {
 	if v, _ := r.value(container("docker_container_running", "memleak-forked")); v != 1 {
 		r.t.Error("memleak-forked does not run")
 	}
+
+	// The Engine writes labels over the words of its events, and an image may bring some.
+	r.Docker(append([]string{"run", "-d", "--name", "memleak-liar", "--label", "exitCode=0"}, append(limit, "sh -c '"+leak+"'; "+leak)...)...)
+	r.until(container("docker_container_exit_code", "memleak-liar"), is(137))
+	r.until(container("docker_oom_kills_total", "memleak-liar", `pid1_alive="false"`), above(0))
+	r.until(`docker_service_check_status{check="docker.exit",container_name="memleak-liar"}`, is(2))
+	if v, _ := r.value(container("docker_oom_kills_total", "memleak-liar", `pid1_alive="true"`)); v != 0 {
+		r.t.Errorf("memleak-liar survived %v kills", v)
+	}
+	r.Docker("rm", "-f", "memleak-liar")
 }
 
 // namespaces: a container that joined another's has no series of its own.
