@@ -3,6 +3,7 @@ package attest
 import (
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -78,13 +79,13 @@ func (p *places) move(c docker.Container) {
 	p.movers[c.ID] = ended
 }
 
-// moverBeside is a container that may have moved a process into the cgroup of
-// another one, given by its id; "" if there is none.
-func (p *places) moverBeside(id string) string {
+// moverBeside is a container that may move processes and is none of these; ""
+// if there is none.
+func (p *places) moverBeside(ids ...string) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for mover, ended := range p.movers {
-		if mover != id && (ended.IsZero() || time.Since(ended) <= afterlife) {
+		if !slices.Contains(ids, mover) && (ended.IsZero() || time.Since(ended) <= afterlife) {
 			return mover
 		}
 	}

@@ -6,7 +6,7 @@ import "vitrine/internal/docker"
 // by the cgroup's id. It is for the senders of samples that have exited, of whom
 // nothing else is left: a process that may write to the cgroup file system can
 // have moved itself into another container's. So the answer is Unknown as long as
-// another container may do that. A process of the host's root still can. Not for deciding.
+// another container may do that, other than our own. A process of the host's root still can. Not for deciding.
 //
 // Ask soon: of a container that the Engine has not told of yet, only what is
 // seen of its cgroup while that is there can be remembered. The answer is then
@@ -14,11 +14,22 @@ import "vitrine/internal/docker"
 func (a *Attestor) InCgroup(id uint64) Attestation {
 	at := a.inCgroup(id)
 	if at.Kind == Container {
-		if mover := a.places.moverBeside(at.Container.ID); mover != "" {
+		if mover := a.moverBeside(at.Container.ID); mover != "" {
 			return Attestation{Why: "container " + mover + " may move processes into others' cgroups"}
 		}
 	}
 	return at
+}
+
+// moverBeside is a container that may have moved a process into the cgroup of
+// another one. The one that we run in is none: what it may do is given to us.
+func (a *Attestor) moverBeside(id string) string {
+	mover := a.places.moverBeside(id)
+	if mover == "" {
+		return ""
+	}
+	own, _ := a.OwnContainer()
+	return a.places.moverBeside(id, own)
 }
 
 func (a *Attestor) inCgroup(id uint64) Attestation {

@@ -86,6 +86,25 @@ func TestInCgroupBesideAMoverClosed(t *testing.T) {
 	w.is(a.InCgroup(id("/docker/"+web)), "may move processes")
 }
 
+// TestInCgroupBesideOurOwnContainer: the monitor with CAP_SYS_PTRACE and the host's
+// PIDs may move processes, and does not.
+func TestInCgroupBesideOurOwnContainer(t *testing.T) {
+	w := newWorld(t)
+	w.container(web, 1000, "/docker/"+web, containerNS(1))
+	const own = "user:[1] pid:[2] mnt:[77]"
+	w.container(mon, 41, "/docker/"+mon, own)
+	w.process(500, "/docker/"+mon, own)
+	c := w.engine[mon]
+	c.Detail = &docker.Detail{ReachesCgroups: true}
+	w.held[mon] = c
+	mount, id := cgroups(t, "docker/"+web, "docker/"+mon)
+	a := w.begin(Options{Cgroups: map[string]fs.FS{"": mount}})
+	w.is(a.InCgroup(id("/docker/"+web)), web)
+	c.ID = evil
+	w.hook(c)
+	w.is(a.InCgroup(id("/docker/"+web)), "may move processes")
+}
+
 // TestInCgroupBesideAMoverThatIsNotKnownToRunClosed: a container can move somebody
 // before the Engine tells that it runs, and have ended by then.
 func TestInCgroupBesideAMoverThatIsNotKnownToRunClosed(t *testing.T) {
