@@ -77,6 +77,8 @@ func useClient(address string) error {
 type hostAlone struct{}
 
 func (hostAlone) Revision() uint64 { return 0 }
+
+func (hostAlone) Group(*peercred.Peer) string { return "" }
 func (hostAlone) Attest(context.Context, *peercred.Peer) attest.Attestation {
 	return attest.Attestation{Kind: attest.Host}
 }

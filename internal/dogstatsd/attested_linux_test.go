@@ -178,6 +178,7 @@ func (l *listening) Attest(ctx context.Context, p *peercred.Peer) attest.Attesta
 }
 func (l *listening) Claimed(c attest.Claim) attest.Attestation { return l.attestor.Claimed(c) }
 func (l *listening) Revision() uint64                          { return l.attestor.Revision() }
+func (l *listening) Group(p *peercred.Peer) string             { return l.attestor.Group(p) }
 
 func (l *listening) InCgroup(id uint64) attest.Attestation {
 	defer func() {

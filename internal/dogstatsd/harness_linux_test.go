@@ -135,6 +135,8 @@ func (a *fakeAttestor) seen() int {
 
 func (a *fakeAttestor) Revision() uint64 { return a.revision.Load() }
 
+func (a *fakeAttestor) Group(p *peercred.Peer) string { return fmt.Sprint(p.UID) }
+
 func (a *fakeAttestor) Claimed(c attest.Claim) attest.Attestation {
 	switch {
 	case c.ID == "web" || c.Inode == 42 || c.PodUID == "pod":

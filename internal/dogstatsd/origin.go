@@ -48,6 +48,7 @@ type Attestor interface {
 	InCgroup(id uint64) attest.Attestation
 	Claimed(c attest.Claim) attest.Attestation
 	Revision() uint64
+	Group(p *peercred.Peer) string // for limits; proven by nothing
 }
 
 // attest establishes the origin of what a process sends. What it does not know it

@@ -41,6 +41,7 @@ func (e *slowEngine) Attest(ctx context.Context, p *peercred.Peer) attest.Attest
 
 func (e *slowEngine) tell()                                 { e.told.Store(true); e.changed.Add(1) }
 func (e *slowEngine) Revision() uint64                      { return e.changed.Load() }
+func (e *slowEngine) Group(*peercred.Peer) string           { return "" }
 func (*slowEngine) Claimed(attest.Claim) attest.Attestation { return attest.Attestation{} }
 func (e *slowEngine) InCgroup(uint64) attest.Attestation    { return attest.Attestation{Later: true} }
 

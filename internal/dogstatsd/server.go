@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"vitrine/internal/peercred"
 	"vitrine/internal/unixsocket"
 )
 
@@ -36,7 +37,7 @@ type Config struct {
 
 	MaxPacket     int // bytes; 8192 if zero. What is longer loses its last line
 	ReceiveBuffer int // bytes of the kernel's, for UDP; 0 leaves the kernel's default
-	MaxConns      int // on the stream socket; 1024 if zero, and an eighth of it for each origin
+	MaxConns      int // on the stream socket; 1024 if zero, and an eighth of it for each container, or user of the host
 	MaxSenders    int // processes remembered, each with a descriptor; 4096 if zero
 
 	IgnoreClaims   bool // don't ask the client where the kernel gives no origin
@@ -85,7 +86,7 @@ func New(cfg Config, a Attestor, sink Sink) *Server {
 	}
 	s := &Server{cfg: cfg, attestor: a, sink: sink, log: cfg.Logger, started: time.Now()}
 	s.resolver = newResolver(s)
-	s.conns.byOrigin = map[Origin]int{}
+	s.conns.open, s.conns.byGroup = map[*peercred.Conn]string{}, map[string]int{}
 	return s
 }
 

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"vitrine/internal/peercred"
 )
 
 func TestTransports(t *testing.T) {
@@ -119,6 +121,34 @@ func TestConnectionsOfOneOriginAreLimited(t *testing.T) {
 	}
 	for _, c := range open {
 		_ = c.Close()
+	}
+}
+
+// TestConnectionsOfOneAreNotAnothers: who has all that it may have, before it is
+// known who it is, takes none from another.
+func TestConnectionsOfOneAreNotAnothers(t *testing.T) {
+	c := connections{open: map[*peercred.Conn]string{}, byGroup: map[string]int{}}
+	first := &peercred.Conn{}
+	for i, tt := range []struct {
+		conn  *peercred.Conn
+		group string
+		want  bool
+	}{
+		{first, "flooder", true},
+		{&peercred.Conn{}, "flooder", true},
+		{&peercred.Conn{}, "flooder", false},
+		{&peercred.Conn{}, "another", true},
+	} {
+		if got := c.add(tt.conn, tt.group, 16); got != tt.want {
+			t.Errorf("connection %d, of %s: accepted %v", i, tt.group, got)
+		}
+	}
+	c.remove(first)
+	if !c.add(first, "flooder", 16) {
+		t.Error("a place that was given back cannot be had")
+	}
+	if c.add(&peercred.Conn{}, "a third", 3) {
+		t.Error("more than there may be in all")
 	}
 }
 

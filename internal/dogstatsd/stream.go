@@ -12,47 +12,36 @@ import (
 	"vitrine/internal/peercred"
 )
 
-// connections of the stream socket.
+// connections of the stream socket. They are counted for their group when they
+// are accepted, before it is established who sent them: that takes a while, in which one
+// sender could open more than all others together.
 type connections struct {
-	mu       sync.Mutex
-	open     map[*peercred.Conn]bool
-	byOrigin map[Origin]int
-	closed   bool
+	mu      sync.Mutex
+	open    map[*peercred.Conn]string // with their groups
+	byGroup map[string]int
+	closed  bool
 }
 
-func (c *connections) add(conn *peercred.Conn, most int) bool {
+// add counts a connection, unless there are too many, or too many of its group.
+func (c *connections) add(conn *peercred.Conn, group string, most int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed || len(c.open) >= most {
+	if c.closed || len(c.open) >= most || c.byGroup[group] >= max(1, most/8) {
 		return false
 	}
-	if c.open == nil {
-		c.open = map[*peercred.Conn]bool{}
-	}
-	c.open[conn] = true
+	c.open[conn] = group
+	c.byGroup[group]++
 	return true
-}
-
-// belongs notes whose a connection is, and says whether that one may have it.
-func (c *connections) belongs(o Origin, most int) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.byOrigin[o]++
-	return c.byOrigin[o] <= most
-}
-
-func (c *connections) left(o Origin) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.byOrigin[o]--; c.byOrigin[o] == 0 {
-		delete(c.byOrigin, o)
-	}
 }
 
 func (c *connections) remove(conn *peercred.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	group := c.open[conn]
 	delete(c.open, conn)
+	if c.byGroup[group]--; c.byGroup[group] == 0 {
+		delete(c.byGroup, group)
+	}
 }
 
 func (c *connections) closeAll() {
@@ -83,7 +72,7 @@ func (s *Server) serveStream(ctx context.Context) error {
 			continue
 		}
 		conn := c.(*peercred.Conn) //nolint:forcetypeassert // a peercred.Listener accepts nothing else
-		if !s.conns.add(conn, s.cfg.MaxConns) {
+		if !s.conns.add(conn, s.attestor.Group(conn.Peer()), s.cfg.MaxConns) {
 			s.counts.stream.refusedConns.Add(1)
 			_ = conn.Close()
 			continue
@@ -101,13 +90,7 @@ func (s *Server) serveConn(ctx context.Context, conn *peercred.Conn) {
 	s.counts.connections.Add(1)
 	defer s.counts.connections.Add(-1)
 	origin, later := s.attest(ctx, conn.Peer())
-	since, first := time.Now(), *origin
-	if !s.conns.belongs(first, max(1, s.cfg.MaxConns/8)) {
-		s.counts.stream.refusedConns.Add(1)
-		s.conns.left(first)
-		return
-	}
-	defer s.conns.left(first)
+	since := time.Now()
 	for wait := (patience{since: since}); later && !wait.over(time.Now()); { // the client waits, and nobody else
 		if wait.try(s.attestor, time.Now()) {
 			origin, later = s.attest(ctx, conn.Peer())
