@@ -75,7 +75,6 @@ type Messages struct {
 	// unproven is the part of it of those whom the kernel did not establish.
 	unproven int
 	events   []Event
-	timed    []Timed
 	key      []byte // scratch
 }
 
@@ -93,12 +92,12 @@ type origin struct {
 	tagged   [dogstatsd.CardinalityHigh + 1]bool
 	used     int // of MessagesConfig.Quota
 
-	members, recent, timed int                                 // of this interval
-	refused                uint64                              // messages for want of quota, since the start
-	untimely               uint64                              // gauges' values that are too old or ahead of us to be shown, since the start
-	eventTotals            [dogstatsd.AlertError + 1]uint64    // since the start
-	checkTotals            [dogstatsd.StatusUnknown + 1]uint64 // since the start
-	active                 int                                 // epoch
+	members, recent int                                 // of this interval
+	refused         uint64                              // messages for want of quota, since the start
+	untimely        uint64                              // gauges' values that are too old or ahead of us to be shown, since the start
+	eventTotals     [dogstatsd.AlertError + 1]uint64    // since the start
+	checkTotals     [dogstatsd.StatusUnknown + 1]uint64 // since the start
+	active          int                                 // epoch
 }
 
 // alias is a context: a series in the words of one sender.
@@ -181,7 +180,7 @@ func (a *Messages) Metric(o *dogstatsd.Origin, m *dogstatsd.Metric) {
 	c.active = a.epoch
 	c.series.active = a.epoch
 	if m.Time != 0 && (m.Type == dogstatsd.Count || m.Type == dogstatsd.Gauge) {
-		a.addTimed(from, c.series, m)
+		from.addTimed(c.series, m)
 		return
 	}
 	if m.Type == dogstatsd.Set {
@@ -233,26 +232,17 @@ const (
 )
 
 // addTimed takes a value that has its own time: it is no part of an interval.
-func (a *Messages) addTimed(from *origin, s *series, m *dogstatsd.Metric) {
-	if from.timed+len(m.Values) > a.cfg.Quota {
-		from.refused++
-		return
-	}
-	from.timed += len(m.Values)
+func (from *origin) addTimed(s *series, m *dogstatsd.Metric) {
 	at := time.Unix(m.Time, 0)
 	age := time.Since(at)
 	for _, v := range m.Values {
 		switch {
 		case m.Type == dogstatsd.Count:
-			v = finite(v / m.Rate)
-			s.timedSum, s.timedSeen = finite(s.timedSum+v), true
+			s.timedSum, s.timedSeen = finite(s.timedSum+finite(v/m.Rate)), true
 		case age > behindMost || age < -aheadMost:
 			from.untimely++
 		case !at.Before(s.timedAt):
 			s.timedValue, s.timedAt, s.timedSeen = v, at, true
-		}
-		if len(a.timed) < a.cfg.Most {
-			a.timed = append(a.timed, Timed{Name: s.Name, Type: s.Type, Host: s.Host, Tags: s.Tags, Value: v, Time: at})
 		}
 	}
 }

@@ -184,9 +184,6 @@ func check(t *testing.T, s *Snapshot) {
 			t.Errorf("95th percentile %v", x.Quantile(0.95))
 		}
 	}
-	if len(s.Timed) != 2 || s.Timed[0].Value != 7 || s.Timed[1].Value != 8 || s.Timed[1].Time.Unix() != 1656581400 {
-		t.Errorf("timed: %+v", s.Timed)
-	}
 	if len(s.Events) != 1 || s.Events[0].Title != "a title" || s.Events[0].Text != "a\ntext | with: things" || s.Events[0].AggregationKey != "key" || !s.Events[0].LowPriority || s.Events[0].Alert != dogstatsd.AlertError {
 		t.Errorf("events: %+v", s.Events)
 	}

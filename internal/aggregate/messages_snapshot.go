@@ -17,7 +17,6 @@ type Snapshot struct {
 	Time     time.Time
 	Interval time.Duration  // since the snapshot before
 	Series   []CustomSeries // sorted by name, then tags
-	Timed    []Timed        // values that clients have given a time
 	Events   []Event        // of this interval, the oldest first
 	Recent   []Event        // the last few of each sender, of this interval and before, the oldest first
 	Checks   []Check        // the latest of each that has not expired
@@ -34,13 +33,13 @@ type CustomSeries struct {
 	Tags []tag.Tag // sorted by key, then value; a key may come more than once
 	Seen bool      // in this interval
 
-	// Value is a count's sum in the interval without what is in Timed, a gauge's last
-	// value, or a set's size.
+	// Value is a count's sum in the interval without values that clients have given a
+	// time, a gauge's last value, or a set's size.
 	Value float64
 	// At is when a gauge had its value, if the client said so; zero otherwise. The
 	// latest counts; a value without a time is as of the end of its interval.
 	At time.Time
-	// Total is a count's sum since the series began, with what is in Timed. Negative
+	// Total is a count's sum since the series began, with those too. Negative
 	// counts lessen it.
 	Total float64
 
@@ -73,16 +72,6 @@ func (s *CustomSeries) Quantile(q float64) float64 {
 		return 0
 	}
 	return max(s.Min, min(s.Max, v))
-}
-
-// Timed is a count or gauge whose time is the client's.
-type Timed struct {
-	Name  string
-	Type  dogstatsd.Type
-	Host  string
-	Tags  []tag.Tag
-	Value float64
-	Time  time.Time
 }
 
 // Event is one event.
@@ -121,9 +110,7 @@ type Origin struct {
 	Contexts  int    // now
 	Used      int    // of the quota
 	Refused   uint64 // messages for want of quota, since we know the origin
-	// Untimely counts gauges' values that were too old or ahead of us to be a
-	// series' value. They are in Timed all the same.
-	Untimely uint64
+	Untimely  uint64 // gauges' values that were too old or ahead of us to be shown
 	// Events and Checks count messages since we know the origin, by alert type
 	// and by status.
 	Events [dogstatsd.AlertError + 1]uint64
@@ -216,14 +203,14 @@ func (a *Messages) take(s *Snapshot) []taken {
 			delete(a.origins, key)
 			continue
 		}
-		from.members, from.recent, from.timed = 0, 0, 0
+		from.members, from.recent = 0, 0
 		s.Origins = append(s.Origins, Origin{
 			Source: key.source, Container: key.container, Contexts: len(from.contexts), Used: from.used,
 			Refused: from.refused, Untimely: from.untimely, Events: from.eventTotals, Checks: from.checkTotals,
 		})
 	}
 	a.last = nil
-	s.Events, s.Timed, a.events, a.timed = a.events, a.timed, nil, nil
+	s.Events, a.events = a.events, nil
 	a.epoch++
 	return out
 }

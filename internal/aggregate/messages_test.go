@@ -264,21 +264,6 @@ func TestLongTagsCostMore(t *testing.T) {
 	}
 }
 
-// TestTimesOfOneAreNotAnothers: who sends more values with a time than it may takes
-// no other's.
-func TestTimesOfOneAreNotAnothers(t *testing.T) {
-	a := NewMessages(MessagesConfig{Quota: 50})
-	now := time.Now()
-	for range 500 {
-		feed(t, a, web1, fmt.Sprintf("flood:1|g|T%d", now.Unix()))
-	}
-	feed(t, a, web2, fmt.Sprintf("mine:7|g|T%d", now.Unix()))
-	s := a.Flush(now)
-	if len(s.Series) != 2 || s.Series[1].Value != 7 || s.Origins[0].Refused != 450 || s.Origins[1].Refused != 0 {
-		t.Errorf("%v %+v", show(s), s.Origins)
-	}
-}
-
 // TestClaimsTakeHalfAtMost: who may claim to be anybody takes the room of others who do,
 // and nobody's whom the kernel knows.
 func TestClaimsTakeHalfAtMost(t *testing.T) {
@@ -431,12 +416,6 @@ func TestTimed(t *testing.T) {
 	feed(t, a, web1, "c:3|c|T1656581400|@0.5", "g:1|g|T1656581400", "h:1|h|T1656581400")
 	s := a.Flush(time.Now())
 	expect(t, s, "count c{service:shop} 0 total 6", "histogram h{service:shop} count 1 sum 1 min 1 max 1 total 1")
-	if len(s.Timed) != 2 || s.Timed[0].Value != 6 || s.Timed[0].Time.Unix() != 1656581400 || join(s.Timed[1].Tags) != "service:shop" {
-		t.Errorf("%+v", s.Timed)
-	}
-	if s := a.Flush(time.Now()); len(s.Timed) != 0 {
-		t.Errorf("told twice: %+v", s.Timed)
-	}
 }
 
 func TestEventsAndChecks(t *testing.T) {
