@@ -32,7 +32,8 @@ type MessagesConfig struct {
 	// may have, 200000 if zero, and half of it those who are not established by the kernel.
 	Quota, Most int
 	// SetMembers and Events are how many one origin may send in an interval:
-	// 100000 and 100 if zero.
+	// 100000 and 100 if zero. All together may send ten times as many, and half of that
+	// those who are not established by the kernel.
 	SetMembers, Events int
 
 	Tagger Tagger // nil: messages have their own tags alone
@@ -71,11 +72,10 @@ type Messages struct {
 	lastKey originKey
 	series  map[string]*series
 	epoch   int // counts flushes
-	used    int // of MessagesConfig.Most
-	// unproven is the part of it of those whom the kernel did not establish.
-	unproven int
-	events   []Event
-	key      []byte // scratch
+	events  []Event
+	key     []byte // scratch
+
+	contexts, members, recent pool // the last two are of this interval
 }
 
 type originKey struct {
@@ -122,6 +122,9 @@ func NewMessages(cfg MessagesConfig) *Messages {
 	a := &Messages{
 		cfg: cfg, log: cfg.Logger, seed: maphash.MakeSeed(),
 		origins: map[originKey]*origin{}, series: map[string]*series{}, epoch: 1,
+		contexts: pool{one: cfg.Quota, all: cfg.Most},
+		members:  pool{one: cfg.SetMembers, all: 10 * cfg.SetMembers},
+		recent:   pool{one: cfg.Events, all: 10 * cfg.Events},
 	}
 	a.latest.Store(&Snapshot{})
 	return a
@@ -184,12 +187,12 @@ func (a *Messages) Metric(o *dogstatsd.Origin, m *dogstatsd.Metric) {
 		return
 	}
 	if m.Type == dogstatsd.Set {
-		if from.members >= a.cfg.SetMembers {
+		if !a.members.take(from, &from.members, 1) {
 			from.refused++
 			return
 		}
-		if c.addMember(maphash.Bytes(a.seed, m.Member)) {
-			from.members++
+		if !c.addMember(maphash.Bytes(a.seed, m.Member)) {
+			a.members.giveBack(from, &from.members, 1)
 		}
 		return
 	}
@@ -204,7 +207,7 @@ func (a *Messages) context(from *origin, m *dogstatsd.Metric) *alias {
 	}
 	tags, host := a.tags(from, m.Tags, m.Cardinality)
 	cost := each * (1 + room(a.key, tags)/keyUnit)
-	if !a.charge(from, cost) {
+	if !a.contexts.take(from, &from.used, cost) {
 		return nil
 	}
 	c := &alias{series: a.find(m, tags, host), cost: cost}
@@ -251,11 +254,10 @@ func (from *origin) addTimed(s *series, m *dogstatsd.Metric) {
 func (a *Messages) Event(o *dogstatsd.Origin, e *dogstatsd.Event) {
 	from := a.origin(o)
 	from.eventTotals[e.Alert]++
-	if from.recent >= a.cfg.Events {
+	if !a.recent.take(from, &from.recent, 1) {
 		from.refused++
 		return
 	}
-	from.recent++
 	tags, host := a.tags(from, e.Tags, e.Cardinality)
 	a.events = append(a.events, Event{
 		Title: string(e.Title), Text: string(e.Text), Time: timeOr(e.Time), Host: cmp.Or(string(e.Host), host),
@@ -278,7 +280,7 @@ func (a *Messages) Check(o *dogstatsd.Origin, c *dogstatsd.Check) {
 		}
 		tags, host := a.tags(from, c.Tags, c.Cardinality)
 		cost := 1 + room(a.key, tags)/keyUnit
-		if !a.charge(from, cost) {
+		if !a.contexts.take(from, &from.used, cost) {
 			from.refused++
 			return
 		}

@@ -38,24 +38,31 @@ func cost(t dogstatsd.Type) int {
 	return 1
 }
 
-func (a *Messages) charge(from *origin, cost int) bool {
-	if from.used+cost > a.cfg.Quota || a.used+cost > a.cfg.Most {
+// pool is something that is limited for each origin and for all of them together.
+type pool struct {
+	one, all       int // how much one origin may have, and all may
+	used, unproven int // what all have, and the part of it of those whom the kernel did not establish
+}
+
+// take gives an origin, which has so much already, n more if it may have them.
+func (p *pool) take(from *origin, has *int, n int) bool {
+	if *has+n > p.one || p.used+n > p.all {
 		return false
 	}
 	// Who may claim to be anybody has as many quotas as there are containers.
-	if from.key.source != dogstatsd.SourceKernel && a.unproven+cost > max(a.cfg.Quota, a.cfg.Most/2) {
+	if from.key.source != dogstatsd.SourceKernel && p.unproven+n > max(p.one, p.all/2) {
 		return false
 	}
-	a.book(from, cost)
+	p.add(from, has, n)
 	return true
 }
 
-func (a *Messages) release(from *origin, cost int) { a.book(from, -cost) }
+func (p *pool) giveBack(from *origin, has *int, n int) { p.add(from, has, -n) }
 
-func (a *Messages) book(from *origin, cost int) {
-	from.used += cost
-	a.used += cost
+func (p *pool) add(from *origin, has *int, n int) {
+	*has += n
+	p.used += n
 	if from.key.source != dogstatsd.SourceKernel {
-		a.unproven += cost
+		p.unproven += n
 	}
 }

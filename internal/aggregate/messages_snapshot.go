@@ -188,13 +188,13 @@ func (a *Messages) take(s *Snapshot) []taken {
 		for k, c := range from.contexts {
 			if expired(c.active) {
 				delete(from.contexts, k)
-				a.release(from, c.cost)
+				a.contexts.giveBack(from, &from.used, c.cost)
 			}
 		}
 		for k, c := range from.checks {
 			if expired(c.active) {
 				delete(from.checks, k)
-				a.release(from, c.cost)
+				a.contexts.giveBack(from, &from.used, c.cost)
 				continue
 			}
 			s.Checks = append(s.Checks, *c)
@@ -209,6 +209,8 @@ func (a *Messages) take(s *Snapshot) []taken {
 			Refused: from.refused, Untimely: from.untimely, Events: from.eventTotals, Checks: from.checkTotals,
 		})
 	}
+	a.members.used, a.members.unproven = 0, 0
+	a.recent.used, a.recent.unproven = 0, 0
 	a.last = nil
 	s.Events, a.events = a.events, nil
 	a.epoch++

@@ -99,11 +99,11 @@ func (a *Messages) retag() {
 			q.from.tags[q.level] = tags
 			for key, c := range q.from.contexts {
 				delete(q.from.contexts, key)
-				a.release(q.from, c.cost)
+				a.contexts.giveBack(q.from, &q.from.used, c.cost)
 			}
 			for key, c := range q.from.checks {
 				delete(q.from.checks, key)
-				a.release(q.from, c.cost)
+				a.contexts.giveBack(q.from, &q.from.used, c.cost)
 			}
 		}
 		a.mu.Unlock()

@@ -225,8 +225,8 @@ func TestExpiry(t *testing.T) {
 	if len(s.Checks) != 0 || len(s.Origins) != 1 || s.Origins[0].Used != 1 {
 		t.Errorf("%+v, %+v", s.Checks, s.Origins)
 	}
-	if a.used != 1 {
-		t.Errorf("%d in use", a.used)
+	if a.contexts.used != 1 {
+		t.Errorf("%d in use", a.contexts.used)
 	}
 	feed(t, a, web1, "a:1|c")
 	expect(t, a.Flush(time.Now()), "count a{} 1 total 1", "gauge b{} 1")
@@ -284,6 +284,24 @@ func TestClaimsTakeHalfAtMost(t *testing.T) {
 	}
 	if used != 40 {
 		t.Errorf("%d units are used", used)
+	}
+}
+
+// TestClaimsTakeHalfOfAnIntervalAtMost: likewise of events and of members of sets,
+// and the next interval begins anew.
+func TestClaimsTakeHalfOfAnIntervalAtMost(t *testing.T) {
+	a := NewMessages(MessagesConfig{SetMembers: 4, Events: 2})
+	for range 2 {
+		for i := range 100 {
+			anybody := &dogstatsd.Origin{Source: dogstatsd.SourceClient, Container: fmt.Sprintf("%064x", i%50)}
+			feed(t, a, anybody, fmt.Sprintf("s:%d|s", i), "_e{1,1}:a|b")
+		}
+		feed(t, a, web1, "mine:1|s", "mine:1|s", "mine:2|s", "mine:3|s", "_e{1,1}:c|d")
+		s := a.Flush(time.Now())
+		if len(s.Events) != 11 || s.Events[10].Title != "c" {
+			t.Errorf("%d events", len(s.Events))
+		}
+		expect(t, s, "set mine{} 3", "set s{} 20")
 	}
 }
 
