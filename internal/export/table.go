@@ -125,13 +125,17 @@ func memory(v values) string {
 // that says nothing of any container is left out, and so are the last ones where
 // there is no room for them: width is the terminal's, in characters; 0 for no end.
 func Table(w io.Writer, v *aggregate.View, width int) error {
+	all := make([]values, len(v.Containers))
+	for i, c := range v.Containers {
+		all[i] = of(c)
+	}
 	rows := make([]string, len(v.Containers)+1)
 	var left []string // out
 	used := 0
 	for i, col := range columns() {
 		cells, shown := []string{col.title}, i == 0
-		for _, c := range v.Containers {
-			cell := col.text(c, of(c))
+		for j, c := range v.Containers {
+			cell := col.text(c, all[j])
 			cells, shown = append(cells, cell), shown || cell != unknown
 		}
 		if !shown {
@@ -160,7 +164,7 @@ func Table(w io.Writer, v *aggregate.View, width int) error {
 	if len(left) > 0 {
 		fmt.Fprintf(w, "no room for %s\n", strings.Join(left, ", "))
 	}
-	if n := unseenFiles(v); n > 0 {
+	if n := unseenFiles(v.Containers, all); n > 0 {
 		fmt.Fprintf(w, "the open files of some containers (%d) cannot be seen: before Linux 6.2 that takes CAP_SYS_PTRACE\n", n)
 	}
 	for _, e := range v.Events {
@@ -173,10 +177,10 @@ func Table(w io.Writer, v *aggregate.View, width int) error {
 const gap = 2
 
 // unseenFiles counts containers of which all is known but their open files.
-func unseenFiles(v *aggregate.View) int {
+func unseenFiles(containers []*aggregate.Container, all []values) int {
 	n := 0
-	for _, c := range v.Containers {
-		if _, seen := of(c)["docker_open_files"]; c.Read && !seen {
+	for i, c := range containers {
+		if _, seen := all[i]["docker_open_files"]; c.Read && !seen {
 			n++
 		}
 	}
