@@ -159,7 +159,13 @@ var (
 func (h *Host) folder(mount, own, member, id string) (dir string, named bool, err error) {
 	full := member
 	root := h.namespaceRoot(mount, own)
-	if up := strings.Count(member+"/", "/../"); up > 0 && (root == "" || up > strings.Count(strings.TrimSuffix(root, "/"), "/")) {
+	up := 0
+	for segment := range strings.SplitSeq(member, "/") {
+		if segment == ".." {
+			up++
+		}
+	}
+	if up > 0 && (root == "" || up > strings.Count(strings.TrimSuffix(root, "/"), "/")) {
 		return "", false, ErrOutside
 	}
 	if root != "" {

@@ -312,3 +312,17 @@ func TestDenied(t *testing.T) {
 		t.Errorf("error %v, usage %+v", err, s.Memory.Usage)
 	}
 }
+
+// TestAboveWhatIsMountedClosed: from a cgroup namespace of our own, a cgroup further up than
+// what is mounted goes is not looked for below.
+func TestAboveWhatIsMountedClosed(t *testing.T) {
+	mount := t.TempDir()
+	write(t, filepath.Join(mount, id, "cgroup.procs"), "")
+	write(t, filepath.Join(mount, "ours", "cgroup.procs"), "")
+	h := &Host{roots: map[string]string{mount: "/ours"}}
+	for member, ok := range map[string]bool{"/../" + id: true, "/../../" + id: false, "/../../../" + id: false} {
+		if dir, _, err := h.folder(mount, "/", member, id); (err == nil) != ok {
+			t.Errorf("%s: %s, %v", member, dir, err)
+		}
+	}
+}
