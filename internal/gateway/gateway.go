@@ -69,7 +69,7 @@ type Config struct {
 	// Upstream names that socket in messages.
 	Upstream   string
 	Authorizer authz.Authorizer
-	// StillAllowed decides once more what the Authorizer has allowed, for Reconsider.
+	// StillAllowed decides once more what the Authorizer has allowed, for Reconsider; several at one time.
 	StillAllowed func(context.Context, *identity.Connection, *authz.Verdict) bool
 	// Tickets are shared with the plugin door. nil: there is none, the gateway
 	// stands alone.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 	"sync"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // tasks are the requests that were allowed and are not over: an answer may go on
@@ -55,17 +57,23 @@ func (x *tasks) change() []*task {
 // obligations that the answer does not meet. A request that is being decided is decided again before it is
 // carried. Reconsider returns when all are decided.
 func (s *Server) Reconsider(ctx context.Context) {
+	var deciding errgroup.Group
+	deciding.SetLimit(reconsideredAtOnce)
 	for _, t := range s.tasks.change() {
-		if ctx.Err() != nil {
-			return
-		}
-		if t.stillAllowed(ctx) {
-			continue
-		}
-		s.log.Warn("request broken off: the policy no longer allows it", "caller", t.v.Caller.String(), "operation", t.v.Operation.ID, "id", t.v.ID())
-		_ = t.conn.Close() // as when the client leaves
+		deciding.Go(func() error {
+			if ctx.Err() == nil && !t.stillAllowed(ctx) {
+				s.log.Warn("request broken off: the policy no longer allows it", "caller", t.v.Caller.String(), "operation", t.v.Operation.ID, "id", t.v.ID())
+				_ = t.conn.Close() // as when the client leaves
+			}
+			return nil
+		})
 	}
+	_ = deciding.Wait()
 }
+
+// reconsideredAtOnce is how many requests are decided at one time. A decision may
+// wait for the Engine: one after the other, the last would go on for minutes.
+const reconsideredAtOnce = 64
 
 func (t *task) stillAllowed(ctx context.Context) bool {
 	return t.s.cfg.StillAllowed(ctx, t.who, t.v)

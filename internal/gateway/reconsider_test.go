@@ -7,12 +7,14 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"vitrine/internal/authz"
 	"vitrine/internal/identity"
 	"vitrine/internal/operation"
 	"vitrine/internal/policy"
+	"vitrine/test/wait"
 )
 
 // TestStreamsEndWithThePermissionClosed: a stream that was allowed goes on while
@@ -49,6 +51,38 @@ func TestStreamsEndWithThePermissionClosed(t *testing.T) {
 				t.Errorf("the stream did not break off: %q", s)
 			}
 		})
+	}
+}
+
+// TestSlowDecisionHoldsUpNoOther: what is decided slowly does not let another
+// stream go on meanwhile.
+func TestSlowDecisionHoldsUpNoOther(t *testing.T) {
+	const events = "GET /events HTTP/1.1\r\nHost: d\r\n\r\n"
+	others := make(chan struct{})
+	var asked atomic.Int64
+	g := startRaw(t, echo("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"), func(c *Config) {
+		c.StillAllowed = func(context.Context, *identity.Connection, *authz.Verdict) bool {
+			if asked.Add(1) == 1 {
+				<-others
+			}
+			return false
+		}
+	})
+	var streams []*bufio.Reader
+	for range 3 {
+		c := g.dial()
+		_, _ = io.WriteString(c, events)
+		br := bufio.NewReader(c)
+		readHead(t, br)
+		streams = append(streams, br)
+	}
+	done := make(chan struct{})
+	go func() { defer close(done); g.srv.Reconsider(context.Background()) }()
+	wait.Until(t, "the others to be decided", func() bool { return asked.Load() == 3 })
+	close(others)
+	<-done
+	for _, br := range streams {
+		_, _ = io.Copy(io.Discard, br) // it ends
 	}
 }
 
