@@ -2,6 +2,8 @@ package authz
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -10,23 +12,29 @@ import (
 )
 
 // StillAllowed decides once more what was allowed, without a record: the policy
-// may be another one, and the caller's names are read again. It is false as well
-// if the decision has obligations now that the answer does not meet, and if it cannot be made.
-func (s *Steps) StillAllowed(ctx context.Context, conn *identity.Connection, v *Verdict) (still bool) {
+// may be another one, and the caller's names are read again. The error says why it is
+// not allowed any longer: also if the decision has obligations now that the answer
+// does not meet, and if it cannot be made.
+func (s *Steps) StillAllowed(ctx context.Context, conn *identity.Connection, v *Verdict) (err error) {
 	defer func() {
-		if recover() != nil {
-			still = false
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the decision panicked: %v", p)
 		}
 	}()
 	if v.Caller.Kind == identity.Self {
-		return true
+		return nil
 	}
-	now := &Verdict{Operation: v.Operation, request: v.request}
-	if !s.identify(ctx, conn, now) {
-		return false
+	now := &Verdict{Caller: v.Caller, Operation: v.Operation, request: v.request}
+	if s.identify(ctx, conn, now) {
+		s.decide(ctx, now)
 	}
-	s.decide(ctx, now)
-	return now.Allow && meets(&v.Decision, &now.Decision)
+	switch {
+	case !now.Allow:
+		return errors.New(now.Message)
+	case !meets(&v.Decision, &now.Decision):
+		return errors.New("more of the answer is to be withheld now")
+	}
+	return nil
 }
 
 // meets says that an answer which keeps to one decision keeps to another one too.

@@ -168,8 +168,8 @@ func TestStillAllowedClosed(t *testing.T) {
 				t.Fatal(v.Message)
 			}
 			tc.change(w, &o)
-			if got := authz.New(o).StillAllowed(t.Context(), identity.NewLocal(), v); got != tc.want {
-				t.Errorf("still allowed: %v", got)
+			if err := authz.New(o).StillAllowed(t.Context(), identity.NewLocal(), v); (err == nil) != tc.want || err != nil && err.Error() == "" {
+				t.Errorf("not allowed any longer: %v", err)
 			}
 			if len(w.records) != 1 {
 				t.Errorf("%d records", len(w.records))

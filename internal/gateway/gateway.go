@@ -69,8 +69,9 @@ type Config struct {
 	// Upstream names that socket in messages.
 	Upstream   string
 	Authorizer authz.Authorizer
-	// StillAllowed decides once more what the Authorizer has allowed, for Reconsider; several at one time.
-	StillAllowed func(context.Context, *identity.Connection, *authz.Verdict) bool
+	// StillAllowed decides once more what the Authorizer has allowed, for Reconsider, several at one time.
+	// The error says why not.
+	StillAllowed func(context.Context, *identity.Connection, *authz.Verdict) error
 	// Tickets are shared with the plugin door. nil: there is none, the gateway
 	// stands alone.
 	Tickets *ticket.Store

@@ -61,8 +61,11 @@ func (s *Server) Reconsider(ctx context.Context) {
 	deciding.SetLimit(reconsideredAtOnce)
 	for _, t := range s.tasks.change() {
 		deciding.Go(func() error {
-			if ctx.Err() == nil && !t.stillAllowed(ctx) {
-				s.log.Warn("request broken off: the policy no longer allows it", "caller", t.v.Caller.String(), "operation", t.v.Operation.ID, "id", t.v.ID())
+			if ctx.Err() != nil {
+				return nil
+			}
+			if err := t.stillAllowed(ctx); err != nil {
+				s.log.Warn("request broken off", "caller", t.v.Caller.String(), "operation", t.v.Operation.ID, "id", t.v.ID(), "reason", err)
 				_ = t.conn.Close() // as when the client leaves
 			}
 			return nil
@@ -75,14 +78,17 @@ func (s *Server) Reconsider(ctx context.Context) {
 // wait for the Engine: one after the other, the last would go on for minutes.
 const reconsideredAtOnce = 64
 
-func (t *task) stillAllowed(ctx context.Context) bool {
+func (t *task) stillAllowed(ctx context.Context) error {
 	return t.s.cfg.StillAllowed(ctx, t.who, t.v)
 }
 
 // enter counts the task among those on their way. If the policy changed while it
 // was decided, it is decided again.
 func (t *task) enter() {
-	if !t.s.tasks.add(t) && !t.stillAllowed(context.WithoutCancel(t.r.Context())) {
-		t.v.Deny(http.StatusForbidden, "policy", "the policy has changed, and no longer allows it")
+	if t.s.tasks.add(t) {
+		return
+	}
+	if err := t.stillAllowed(context.WithoutCancel(t.r.Context())); err != nil {
+		t.v.Deny(http.StatusForbidden, "policy", "the policy has just changed: "+err.Error())
 	}
 }

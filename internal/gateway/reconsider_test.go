@@ -3,6 +3,7 @@ package gateway
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"slices"
@@ -61,11 +62,11 @@ func TestSlowDecisionHoldsUpNoOther(t *testing.T) {
 	others := make(chan struct{})
 	var asked atomic.Int64
 	g := startRaw(t, echo("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"), func(c *Config) {
-		c.StillAllowed = func(context.Context, *identity.Connection, *authz.Verdict) bool {
+		c.StillAllowed = func(context.Context, *identity.Connection, *authz.Verdict) error {
 			if asked.Add(1) == 1 {
 				<-others
 			}
-			return false
+			return errors.New("no")
 		}
 	})
 	var streams []*bufio.Reader
@@ -106,7 +107,7 @@ func TestPolicyThatChangesDuringTheDecisionClosed(t *testing.T) {
 			g.srv.Reconsider(context.Background())
 		}}
 	})
-	if status, body := g.do("GET", "/containers/json", "", ""); status != http.StatusForbidden || !strings.Contains(body, "the policy has changed") {
+	if status, body := g.do("GET", "/containers/json", "", ""); status != http.StatusForbidden || !strings.Contains(body, "the policy has just changed") {
 		t.Errorf("answer %d %s", status, body)
 	}
 	if slices.Contains(g.reached(), "GET /containers/json") {

@@ -221,7 +221,7 @@ func TestStreamsEndWithTheirPermissionClosed(t *testing.T) {
 		t.Fatal("the visitor is still being sent events")
 	}
 	event()
-	if !strings.Contains(p.Log(), "request broken off: the policy no longer allows it") {
+	if !strings.Contains(p.Log(), `msg="request broken off" caller=`) {
 		t.Error("nothing in the log")
 	}
 }
