@@ -61,12 +61,8 @@ func (s *Server) Reconsider(ctx context.Context) {
 	deciding.SetLimit(reconsideredAtOnce)
 	for _, t := range s.tasks.change() {
 		deciding.Go(func() error {
-			if ctx.Err() != nil {
-				return nil
-			}
-			if err := t.stillAllowed(ctx); err != nil {
-				s.log.Warn("request broken off", "caller", t.v.Caller.String(), "operation", t.v.Operation.ID, "id", t.v.ID(), "reason", err)
-				_ = t.conn.Close() // as when the client leaves
+			if ctx.Err() == nil {
+				t.reconsider(ctx)
 			}
 			return nil
 		})
@@ -77,6 +73,13 @@ func (s *Server) Reconsider(ctx context.Context) {
 // reconsideredAtOnce is how many requests are decided at one time. A decision may
 // wait for the Engine: one after the other, the last would go on for minutes.
 const reconsideredAtOnce = 64
+
+func (t *task) reconsider(ctx context.Context) {
+	if err := t.stillAllowed(ctx); err != nil {
+		t.s.log.Warn("request broken off", "caller", t.v.Caller.String(), "operation", t.v.Operation.ID, "id", t.v.ID(), "reason", err)
+		_ = t.conn.Close() // as when the client leaves
+	}
+}
 
 func (t *task) stillAllowed(ctx context.Context) error {
 	return t.s.cfg.StillAllowed(ctx, t.who, t.v)
