@@ -220,7 +220,7 @@ const docsTail = `
 | a container's own | its label ` + "`com.datadoghq.ad.tags`: `[\"team:sre\"]`" + ` | high |
 
 Names match in any case; ` + "`*`" + ` stands for anything; several tags have commas between them; ` + "`%%label%%` and `%%env%%`" + ` stand for
-the name: ` + "`{\"com.example.*\":\"+%%label%%\"}`" + `. In the YAML file, too, the JSON is one string: ` + "`labels_as_tags: '{\"com.example.team\":\"team\"}'`" + `.
+the name: ` + "`{\"com.example.*\":\"+%%label%%\"}`" + `. In the YAML file it may be a mapping: ` + "`labels_as_tags: {com.example.team: team}`" + `.
 
 No label or variable gives a tag ` + "`container_id` or `container_name`" + `, however it is spelled (` + "`container.id`" + `): a container could pass for another.
 
