@@ -221,7 +221,7 @@ func (s *Steps) ownContainer(ctx context.Context, in *policy.Input) string {
 		return ""
 	}
 	const rail = "it reaches the container that Vitrine runs in"
-	own, known := s.OwnContainer()
+	own, known := s.findOwn(ctx)
 	switch {
 	case !known:
 		return "it cannot be told yet whether it reaches the container that Vitrine runs in; try again"
@@ -243,6 +243,22 @@ func (s *Steps) ownContainer(ctx context.Context, in *policy.Input) string {
 		return rail
 	}
 	return ""
+}
+
+// findOwn waits a moment for what cannot be told yet: while a container starts or
+// ends, its processes are no help, and the Engine is about to say which of the two it is.
+func (s *Steps) findOwn(ctx context.Context) (id string, known bool) {
+	const patience, every = 500 * time.Millisecond, 10 * time.Millisecond
+	for end := time.Now().Add(patience); ; {
+		if id, known = s.OwnContainer(); known || time.Now().After(end) {
+			return id, known
+		}
+		select {
+		case <-time.After(every):
+		case <-ctx.Done():
+			return "", false
+		}
+	}
 }
 
 // harmless: these classes neither change a container nor read its files.

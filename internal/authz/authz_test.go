@@ -216,6 +216,23 @@ func TestWhatReachesOurOwnContainerClosed(t *testing.T) {
 	}
 }
 
+// TestOwnContainerThatIsNotKnownYetClosed: it may be known a moment later, as
+// while another container ends; if not, the answer is no.
+func TestOwnContainerThatIsNotKnownYetClosed(t *testing.T) {
+	for after, allow := range map[time.Duration]bool{0: true, 300 * time.Millisecond: true, time.Hour: false} {
+		synctest.Test(t, func(t *testing.T) {
+			w := &world{containers: map[string][]string{"web": {"container:web"}}, decision: policy.Decision{Allow: true}}
+			start := time.Now()
+			o := w.options()
+			o.OwnContainer = func() (string, bool) { return own, time.Since(start) >= after }
+			v := w.ask(t, o, "POST", "/containers/web/stop", "")
+			if v.Allow != allow || time.Since(start) > time.Second || !allow && !strings.Contains(v.Message, "try again") {
+				t.Errorf("known after %s: allow = %v after %s (%s)", after, v.Allow, time.Since(start), v.Message)
+			}
+		})
+	}
+}
+
 func TestEntersAreResolvedAndUnknownOnesAreEverybodyClosed(t *testing.T) {
 	w := &world{containers: map[string][]string{"web": {"container:web", "label:team=sre"}}, decision: policy.Decision{Allow: true}}
 	w.ask(t, w.options(), "POST", "/containers/web/exec", `{"Cmd":["sh"]}`)
