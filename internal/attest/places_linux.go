@@ -215,15 +215,6 @@ func inode(mount fs.FS, path string) (uint64, bool) {
 	return st.Ino, true
 }
 
-// owner is who owns a folder, and what others may do there.
-func owner(mount fs.FS, name string) (uid uint32, mode fs.FileMode, ok bool) {
-	st, mode, ok := stat(mount, name)
-	if !ok {
-		return 0, 0, false
-	}
-	return st.Uid, mode, true
-}
-
 func stat(mount fs.FS, name string) (*syscall.Stat_t, fs.FileMode, bool) {
 	info, err := fs.Stat(mount, name)
 	if err != nil {

@@ -75,7 +75,7 @@ func (p *places) notice(lines []procfs.Cgroup) {
 	}
 }
 
-// see remembers the folder at a path if it is a container's, and returns its id.
+// see remembers the folder at a path if it is a container's.
 func (s *sightings) see(mount fs.FS, folder string) {
 	id, root := bearer(folder)
 	if id == "" {
@@ -151,8 +151,8 @@ func fsName(folder string) string { return cmp.Or(strings.TrimPrefix(folder, "/"
 // or one above it, or may write there.
 func rootOnly(mount fs.FS, folder string) bool {
 	for {
-		uid, mode, ok := owner(mount, fsName(folder))
-		if !ok || uid != 0 || mode&0o022 != 0 {
+		st, mode, ok := stat(mount, fsName(folder))
+		if !ok || st.Uid != 0 || mode&0o022 != 0 {
 			return false
 		}
 		if folder == "/" || folder == "." {

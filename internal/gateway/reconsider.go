@@ -54,8 +54,8 @@ func (x *tasks) change() []*task {
 
 // Reconsider decides the requests that are on their way once more, after the
 // policy has changed, and breaks off those that it no longer allows, or only with
-// obligations that the answer does not meet. A request that is being decided is decided again before it is
-// carried. Reconsider returns when all are decided.
+// obligations that the answer does not meet. A request that is being decided is
+// decided again before it is carried. Reconsider returns when all are decided.
 func (s *Server) Reconsider(ctx context.Context) {
 	var deciding errgroup.Group
 	deciding.SetLimit(reconsideredAtOnce)
