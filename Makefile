@@ -7,10 +7,10 @@ LDFLAGS     := -s -w -X vitrine/internal/version.number=$(VERSION)
 TOOL        := go tool -modfile=scripts/tools.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test unit check generate fuzz plugin demo bench clean
+.PHONY: help setup build test e2e test-engines unit check generate fuzz plugin demo bench clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## Install what the other targets need from Debian or Ubuntu packages; starts no service
 	@scripts/setup.sh
@@ -21,6 +21,14 @@ build: ## Build the static binaries into build/
 test: setup ## Run every test, on real engines too (as root; about 15 minutes on 2 cores)
 	VITRINE_REQUIRE=1 go test -race -timeout 30m ./...
 	cd test/oracle && VITRINE_REQUIRE=1 go test -race ./...
+
+e2e: setup ## Run suites on one engine: SUITE=bypass (default all), ENGINE=20, 26, 28 or 28c (default the installed one)
+	@echo "engine: $(or $(ENGINE),the installed one)"
+	VITRINE_REQUIRE=1 VITRINE_ENGINE=$(ENGINE) go test -race -count=1 -p 1 -timeout 30m ./test/e2e/$(or $(SUITE),...)
+
+test-engines: setup ## Run every suite on every engine (as root; more than an hour)
+	@for engine in 20 26 28 28c; do $(MAKE) --no-print-directory e2e ENGINE=$$engine || failed="$$failed $$engine"; done; \
+		[ -z "$${failed:-}" ] || { echo "failed on:$$failed" >&2; exit 1; }
 
 unit: ## Run the tests that need neither root nor an engine
 	go test -race ./cmd/... ./internal/... ./rego/...
@@ -37,8 +45,8 @@ fuzz: ## Fuzz every target for FUZZTIME each (default 20s)
 plugin: ## Build the managed plugin into build/plugin (see scripts/plugin.sh)
 	@scripts/plugin.sh build $(BIN)/plugin
 
-demo: ## Show it all on a private Engine; ends by itself and leaves nothing running
-	@scripts/demo.sh
+demo: ## Show it all on a private Engine (ENGINE=28: see e2e); ends by itself and leaves nothing running
+	@VITRINE_ENGINE=$(ENGINE) scripts/demo.sh
 
 bench: setup ## Measure against named peers and floors; prints what docs/performance.md quotes
 	@scripts/bench.sh

@@ -90,7 +90,7 @@ func (s service) flags(name string) []string {
 func TestComposeGateway(t *testing.T) {
 	e := engine.Start(t, engine.Options{})
 	image(t, e)
-	if err := e.ImportImage("client:1", "/usr/bin/docker"); err != nil {
+	if err := e.ImportImage("client:1", e.CLI()); err != nil {
 		t.Fatal(err)
 	}
 	file := services(t, "gateway.yaml")

@@ -59,8 +59,7 @@ curl_visitor() {
 	setpriv --reuid 4711 --regid 4711 --clear-groups curl --unix-socket "$dir$gateway" "$@"
 }
 curl_agent() { as_root exec agent curl --unix-socket "$gateway" "$@"; }
-docker=/usr/bin/docker
-[ -x "$docker" ] || docker=$(command -v docker)
+docker=$dir/state/bin/docker
 
 # works WHO PATTERN ARGUMENT...: "docker ARGUMENT..." succeeds, and its output matches.
 works() {

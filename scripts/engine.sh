@@ -5,16 +5,19 @@
 #   engine.sh start DIR [dockerd flag...]   make the namespaces if need be, start dockerd, wait until it answers
 #   engine.sh term|kill|hup DIR             SIGTERM (and wait), SIGKILL or SIGHUP for dockerd; the namespaces stay
 #   engine.sh exec DIR command...           run a command inside the namespaces
-#   engine.sh docker DIR argument...        Debian's docker command line, asking this engine
+#   engine.sh docker DIR argument...        the engine's own docker command line, asking this engine
 #   engine.sh busybox DIR [IMAGE [FILE...]] make the image bb:1 out of busybox-static, as nothing can be pulled; or
 #                                           IMAGE, with these programs and their libraries in it
 #   engine.sh registry DIR [PORT]           a registry on 127.0.0.1:PORT (5000) of the network namespace
-#   engine.sh status DIR                    what runs; exit status 0 if dockerd does
+#   engine.sh status DIR                    what runs, of which versions; exit status 0 if dockerd does
 #   engine.sh stop DIR                      kill all of it and remove what start made; DIR too if nothing else is in it
 #
 # Inside the namespaces DIR/run is /run and DIR/etc is /etc, so every default path holds there, and from outside the
 # same sockets are DIR/run/docker.sock and so on. Put daemon.json in DIR/etc/docker before start. /opt is an empty
 # tmpfs (containerd makes a folder there). DIR must be short: a socket's path has 107 bytes.
+#
+# VITRINE_ENGINE chooses another engine than the installed one, with its own command line, buildx and compose: 20, 26, 28,
+# or 28c, which is 28 with containerd's image store. scripts/engines.sh fetches them.
 #
 # With ENGINE_OWNER set to a process id at start, the engine is stopped when that process ends, however it ends.
 #
@@ -26,6 +29,32 @@ PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin
 die() { printf 'engine: %s\n' "$*" >&2; exit 1; }
 
 usage() { sed -n '5,13s/^# \{0,3\}//p' "$0" >&2; exit 2; }
+
+# patience SECONDS: as many, and more on a busy machine (see test/wait).
+patience() { awk -v s="$1" -v n="$(nproc)" '{m = 1 + $1 / n; print int(s * (m < 10 ? m : 10))}' /proc/loadavg; }
+
+# choose puts the programs of VITRINE_ENGINE in front of PATH.
+choose() {
+	local folder
+	case ${VITRINE_ENGINE:-} in
+	'') return ;;
+	20) if [[ "$(dockerd --version 2>/dev/null)" == *" 20.10."* ]]; then return; fi ;;
+	esac
+	folder=$("$(dirname "$script")/engines.sh" path "$VITRINE_ENGINE") ||
+		die "the engine $VITRINE_ENGINE is not there: scripts/engines.sh ${VITRINE_ENGINE%c} fetches it"
+	PATH=$folder/bin:$PATH
+}
+
+# link_client makes DIR/state/bin/docker the engine's command line, which tests use too, with the plugins that came with it.
+link_client() {
+	local dockerd cli=/usr/bin/docker
+	dockerd=$(command -v dockerd)
+	if [ -x "${dockerd%/*}/docker" ]; then cli=${dockerd%/*}/docker; fi
+	[ -x "$cli" ] || cli=$(command -v docker) || die "the command line docker is missing; scripts/setup.sh installs it"
+	mkdir -p "$dir/state/bin"
+	ln -sf "$cli" "$dir/state/bin/docker"
+	if [ -d "${cli%/bin/*}/cli-plugins" ]; then ln -sfn "${cli%/bin/*}/cli-plugins" "$dir/state/docker/cli-plugins"; fi
+}
 
 # running PID: it exists and is no zombie.
 running() { [[ "$(sed -n 's/^State:\s*\(.\).*/\1/p' "/proc/$1/status" 2>/dev/null)" =~ ^[^ZX]$ ]]; }
@@ -152,6 +181,7 @@ enter() {
 
 start() {
 	local pid deadline
+	choose
 	command -v dockerd >/dev/null || die "dockerd is missing; scripts/setup.sh installs it"
 	! daemon >/dev/null || die "already running in $dir"
 	if ! holder >/dev/null; then
@@ -160,6 +190,8 @@ start() {
 	fi
 	cgroup=$(cat "$dir/state/cgroup")
 	forget_the_dead
+	link_client
+	if [ "${VITRINE_ENGINE:-}" = 28c ]; then set -- --feature containerd-snapshotter=true "$@"; fi
 	(
 		enter_cgroups "$cgroup"
 		pid=$(holder)
@@ -169,7 +201,7 @@ start() {
 	) </dev/null >>"$dir/dockerd.log" 2>&1 &
 	pid=$!
 	echo "$pid" >"$dir/state/dockerd"
-	deadline=$((SECONDS + ${ENGINE_WAIT:-60}))
+	deadline=$((SECONDS + $(patience "${ENGINE_WAIT:-60}")))
 	until curl -s -o /dev/null --max-time 5 --unix-socket "$dir/run/docker.sock" http://docker/_ping; do
 		running "$pid" || die "dockerd did not start; the end of $dir/dockerd.log:
 $(tail -n 8 "$dir/dockerd.log")"
@@ -181,7 +213,7 @@ $(tail -n 8 "$dir/dockerd.log")"
 
 # forget_the_dead removes what a killed dockerd left: it would take the pid of a zombie for a running process.
 forget_the_dead() {
-	local containerd=$dir/run/docker/containerd/containerd.pid deadline=$((SECONDS + 5))
+	local containerd=$dir/run/docker/containerd/containerd.pid deadline=$((SECONDS + $(patience 5)))
 	rm -f "$dir/run/docker.sock" "$dir/run/dockerd.pid"
 	[ -e "$containerd" ] || return 0
 	# Its containerd was to die with it.
@@ -205,7 +237,7 @@ thaw() {
 }
 
 stop() {
-	local pid pids holder deadline=$((SECONDS + 20))
+	local pid pids holder deadline=$((SECONDS + $(patience 20)))
 	[ -d "$dir/state" ] || die "no engine in $dir"
 	holder=$(holder) || holder=
 	thaw
@@ -213,13 +245,14 @@ stop() {
 		pids=
 		for pid in $(members | sort -un); do if [ "$pid" != "$holder" ] && running "$pid"; then pids+=" $pid"; fi; done
 		[ -n "$pids" ] || break
-		[ $SECONDS -lt $deadline ] || die "these processes of $dir cannot be killed:$pids"
 		# shellcheck disable=SC2086 # one word a process
 		kill -s KILL $pids 2>/dev/null || true
 		sleep 0.02
+		[ $SECONDS -lt $deadline ] || die "these processes of $dir have been killed, and do not end:$pids"
 	done
 	if [ -n "$holder" ]; then kill -s KILL "$holder"; fi # last, see members
 	while [ -n "$holder" ] && running "$holder"; do sleep 0.02; done
+	deadline=$((SECONDS + $(patience 20)))
 	until remove_cgroups; do
 		[ $SECONDS -lt $deadline ] || die "these cgroups cannot be removed: $(cgroup_folders)"
 		sleep 0.02
@@ -231,10 +264,8 @@ stop() {
 }
 
 client() {
-	local cli=/usr/bin/docker
-	[ -x "$cli" ] || cli=docker
 	unset DOCKER_CONTEXT DOCKER_TLS DOCKER_TLS_VERIFY DOCKER_CERT_PATH DOCKER_API_VERSION
-	DOCKER_HOST=unix://$dir/run/docker.sock DOCKER_CONFIG=$dir/state/docker "$cli" "$@"
+	DOCKER_HOST=unix://$dir/run/docker.sock DOCKER_CONFIG=$dir/state/docker "$dir/state/bin/docker" "$@"
 }
 
 import_busybox() {
@@ -262,7 +293,7 @@ import_busybox() {
 }
 
 run_registry() {
-	local port=${1:-5000} pid deadline=$((SECONDS + 20))
+	local port=${1:-5000} pid deadline=$((SECONDS + $(patience 20)))
 	command -v docker-registry >/dev/null || die "docker-registry is missing; scripts/setup.sh installs it"
 	pid=$(holder) || die "no engine in $dir"
 	mkdir -p "$dir/registry/data"
@@ -287,6 +318,7 @@ status() {
 	echo "holder $pid, cgroup /$(cat "$dir/state/cgroup")"
 	pid=$(daemon) || die "dockerd does not run"
 	echo "dockerd $pid, socket $dir/run/docker.sock"
+	client version --format 'engine {{.Server.Version}} (API {{.Server.APIVersion}}), command line {{.Client.Version}}'
 }
 
 [ $# -ge 2 ] || usage

@@ -23,6 +23,7 @@ openssl             openssl                            all    certificates for t
 shellcheck          shellcheck                         all    "make check" on scripts
 prometheus          promtool                           all    a real client (docker_sd) and promtool
 python3-docker      python3-docker                     all    a real client
+patchelf            patchelf                           all    gives runc of another suite its own C library
 qemu-system-x86     qemu-system-x86_64                 all    boots the kernel that scripts/kernel.sh fetches
 '
 set -euo pipefail
@@ -117,6 +118,12 @@ fetch_kernel() {
 	"$(dirname "$0")/kernel.sh" || die "no kernel for test/qemu"
 }
 
+# fetch_engines: newer ones than the distribution has. What needs them says so where they are not there.
+fetch_engines() {
+	[ "$scope" = all ] && [ "$(id -u)" -eq 0 ] || return 0
+	"$(dirname "$0")/engines.sh" || say "going on without newer engines"
+}
+
 [ "$scope" = all ] || [ "$scope" = demo ] || die "usage: scripts/setup.sh [all|demo]"
 command -v apt-get >/dev/null || die "this script knows Debian and Ubuntu only; install the packages listed in $0 yourself"
 
@@ -125,6 +132,7 @@ need_go=
 go_is_enough || need_go=yes
 if [ ${#want[@]} -eq 0 ] && [ -z "$need_go" ]; then
 	fetch_kernel
+	fetch_engines
 	say "everything is there"
 	exit 0
 fi
@@ -158,4 +166,5 @@ mapfile -t want < <(missing_packages)
 [ ${#want[@]} -eq 0 ] || die "still missing after the installation: ${want[*]}"
 go_is_enough || die "installed $package, but 'go version' still says $(go version 2>&1 | head -n 1)"
 fetch_kernel
+fetch_engines
 say "done"

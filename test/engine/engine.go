@@ -1,4 +1,5 @@
-// Package engine starts real Docker Engines for tests: Debian's dockerd in a folder, mount and network namespace, and
+// Package engine starts real Docker Engines for tests: Debian's dockerd, or another that VITRINE_ENGINE names (see
+// scripts/engine.sh), in a folder, mount and network namespace, and
 // cgroup of its own, by scripts/engine.sh, which the demo uses too. The machine's own Docker is never asked and never
 // changed.
 //
@@ -30,6 +31,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"vitrine/test/wait"
 )
 
 // Options says how an engine starts.
@@ -65,6 +68,16 @@ func Require(tb testing.TB) {
 func usable() error {
 	if os.Geteuid() != 0 {
 		return errors.New("not root")
+	}
+	// Asked by the test's own process, so that the go command does not take one engine's result for another's.
+	if name := os.Getenv("VITRINE_ENGINE"); name != "" && name != "20" {
+		script, err := findScript()
+		if err != nil {
+			return err
+		}
+		if err := exec.Command(filepath.Join(filepath.Dir(script), "engines.sh"), "path", name).Run(); err != nil {
+			return fmt.Errorf("the engine %s is not there; scripts/engines.sh fetches it", name)
+		}
 	}
 	for _, name := range []string{"dockerd", "nsenter", "busybox"} {
 		if _, err := exec.LookPath(name); err != nil {
@@ -191,9 +204,9 @@ func (e *Engine) Hangup() error {
 	if err := e.run("hup"); err != nil {
 		return err
 	}
-	for deadline := time.Now().Add(30 * time.Second); strings.Count(e.Log(), done) == before; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(wait.Patience(30 * time.Second)); strings.Count(e.Log(), done) == before; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			return errors.New("dockerd has not reloaded its configuration 30 s after SIGHUP")
+			return errors.New("dockerd has been sent SIGHUP, and has not reloaded its configuration in time")
 		}
 	}
 	return nil
@@ -267,21 +280,16 @@ func (e *Engine) Command(name string, arg ...string) *exec.Cmd {
 	return exec.Command(e.script, append([]string{"exec", e.Dir, name}, arg...)...)
 }
 
-// DockerCommand returns Debian's docker command line, asking the given socket (an outside path), without the user's
+// DockerCommand returns the engine's own docker command line, asking the given socket (an outside path), without the user's
 // Docker configuration. Set its SysProcAttr.Credential to ask as somebody else.
 func (e *Engine) DockerCommand(socket string, arg ...string) *exec.Cmd {
-	cmd := exec.Command(dockerCLI(), append([]string{"--host", "unix://" + socket}, arg...)...)
+	cmd := exec.Command(e.CLI(), append([]string{"--host", "unix://" + socket}, arg...)...)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent", "DOCKER_CONFIG=" + e.Dir + "/state/docker"}
 	return cmd
 }
 
-func dockerCLI() string {
-	const debian = "/usr/bin/docker"
-	if _, err := os.Stat(debian); err == nil {
-		return debian
-	}
-	return "docker"
-}
+// CLI is the path of the engine's own docker command line.
+func (e *Engine) CLI() string { return filepath.Join(e.Dir, "state/bin/docker") }
 
 // Docker runs the docker command line against dockerd's own socket and returns its standard output without the last
 // newline. A failure ends the test: use DockerCommand where one is expected, and For with an engine from Open.

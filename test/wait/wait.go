@@ -1,9 +1,13 @@
 // Package wait lets tests wait for what others do in their own time: it polls,
-// with a deadline, and never sleeps in hope.
+// with a deadline, and never sleeps in hope. Every deadline grows with the load of
+// the machine: a test that passes on a quiet one passes beside other work.
 package wait
 
 import (
 	"bytes"
+	"fmt"
+	"os"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -12,24 +16,37 @@ import (
 // pause is the time between two looks.
 const pause = 5 * time.Millisecond
 
-// Until waits until is reports true, and fails the test after 10 s.
+// Until waits until is reports true, and fails the test after 10 s of patience.
 func Until(tb testing.TB, what string, is func() bool) {
 	tb.Helper()
-	for end := time.Now().Add(10 * time.Second); !is(); time.Sleep(pause) {
-		if time.Now().After(end) {
-			tb.Fatalf("not within 10 s: %s", what)
+	for begin := time.Now(); !is(); time.Sleep(pause) {
+		if waited := time.Since(begin); waited > Patience(10*time.Second) {
+			tb.Fatalf("not within %s: %s", waited.Round(time.Second), what)
 		}
 	}
 }
 
-// NoError tries f until it gives nil, and returns its last error after limit.
+// NoError tries f until it gives nil, and returns its last error when the patience
+// of limit has come to its end.
 func NoError(limit time.Duration, f func() error) error {
-	for end := time.Now().Add(limit); ; time.Sleep(pause) {
+	for begin := time.Now(); ; time.Sleep(pause) {
 		err := f()
-		if err == nil || time.Now().After(end) {
+		if err == nil || time.Since(begin) > Patience(limit) {
 			return err
 		}
 	}
+}
+
+// Patience is how long to wait for what takes less than limit on a quiet machine:
+// longer by as much as there are processes that want to run for each processor,
+// and ten times as long at the most.
+func Patience(limit time.Duration) time.Duration {
+	var running float64
+	text, err := os.ReadFile("/proc/loadavg")
+	if err == nil {
+		_, _ = fmt.Sscan(string(text), &running) // 0 where there is no number
+	}
+	return time.Duration(float64(limit) * min(1+running/float64(runtime.NumCPU()), 10))
 }
 
 // Buffer is what one goroutine or process writes while a test reads.
