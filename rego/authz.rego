@@ -248,14 +248,33 @@ refusals contains reason if {
 
 refusal(role) := sprintf("role %s does not take the hazards %s", [role, concat(", ", hazards)]) if {
 	includes(data.roles[role])
-	hazards := [hazard |
+	hazards := [named(hazard) |
 		some hazard in input.operation.hazards
 		not takes_hazard(data.roles[role], hazard)
 	]
 	count(hazards) > 0
 } else := sprintf("role %s does not take the host paths %s", [role, concat(", ", input.operation.host_paths)]) if {
 	includes(data.roles[role])
-} else := sprintf("role %s allows %s", [role, summary(data.roles[role])])
+} else := sprintf("%s; role %s excepts it", [class, role]) if {
+	input.operation.access in data.roles[role].access
+	in_resources(data.roles[role])
+	excepted(data.roles[role])
+} else := sprintf("%s of %s; role %s allows that of %s only", [class, input.operation.resource, role, resources]) if {
+	input.operation.access in data.roles[role].access
+	resources := concat(", ", data.roles[role].resources)
+} else := sprintf("role %s allows %s; %s", [role, summary(data.roles[role]), class])
+
+# What an operator would write into operations, or into access.
+class := sprintf("%s is class %s", [operation.id, operation.access]) if {
+	operation := input.operation
+} else := "it is not known which operation this is"
+
+# Of unknown input, which keys and parameters.
+named(hazard) := hazard if hazard != "unknown-input"
+
+named("unknown-input") := sprintf("unknown-input (%s)", [concat(", ", unknown)]) if {
+	unknown := [key | some key in input.operation.unknown; is_string(key)]
+}
 
 summary(role) := concat(", ", array.concat(object.get(role, "access", []), operations)) if {
 	operations := short(object.get(role, "operations", []))

@@ -83,16 +83,34 @@ test_look_lists if {
 
 test_look_does_not_create if {
 	denied(by(looker, create))
-	reasons(by(looker, create)) == {"role look allows ping, list, inspect, SystemEvents"}
+	reasons(by(looker, create)) == {"role look allows ping, list, inspect, SystemEvents; ContainerCreate is class write"}
 }
 
 test_named_operation if {
 	allowed(by(looker, changed(operation, {"id": "SystemEvents", "access": "stream", "resource": "system"})))
 }
 
-test_other_resource if denied(by(looker, changed(operation, {"resource": "secrets", "id": "SecretList"})))
+test_other_resource if {
+	secrets := by(looker, changed(operation, {"resource": "secrets", "id": "SecretList"}))
+	denied(secrets)
+	reasons(secrets) == {"SecretList is class list of secrets; role look allows that of containers, system only"}
+}
 
-test_excepted if denied(by(looker, changed(operation, {"id": "ContainerTop", "access": "inspect"})))
+test_excepted if {
+	top := by(looker, changed(operation, {"id": "ContainerTop", "access": "inspect"}))
+	denied(top)
+	reasons(top) == {"ContainerTop is class inspect; role look excepts it"}
+}
+
+test_operation_without_a_name_closed if {
+	nameless := by(looker, object.remove(operation, ["id", "access"]))
+	denied(nameless)
+	reasons(nameless) == {"role look allows ping, list, inspect, SystemEvents; it is not known which operation this is"}
+}
+
+test_unknown_input_is_named if {
+	reasons(by(ci, changed(create, {"hazards": ["unknown-input"], "unknown": ["/HostConfig/Foo", "?bar"]}))) == {"role ci does not take the hazards unknown-input (/HostConfig/Foo, ?bar)"}
+}
 
 test_stranger_closed if {
 	denied(by(["container:x"], operation))
@@ -118,7 +136,7 @@ test_role_that_does_not_exist_closed if {
 }
 
 test_many_operations_are_counted if {
-	reasons(by(["unix:risky"], operation)) == {"role risky allows 5 operations"}
+	reasons(by(["unix:risky"], operation)) == {"role risky allows 5 operations; ContainerList is class list"}
 }
 
 # Admin
