@@ -14,8 +14,8 @@
 #   failure  put back what was, enable that, SIGHUP; say how it stands
 #   after    print the gap, measured from the last probe that was refused to the first one that is refused again
 #
-# The probe is GET /_ping?vitrine=1&vitrine=2 on dockerd's own socket: the plugin refuses a repeated parameter to
-# everybody, dockerd by itself does not mind. Nothing else can tell from outside that the plugin is asked.
+# The probe is GET /_ping?vitrine=1&vitrine=2 on dockerd's own socket: the plugin refuses an unknown parameter given
+# twice to everybody, dockerd by itself does not mind. Nothing else can tell from outside that the plugin is asked.
 #
 # DOCKER_HOST tells the engine; it must be dockerd's own Unix socket. Exit status: 0 done, 1 nothing changed or all put
 # back, 2 usage, 3 the plugin is NOT asked: see what was printed.

@@ -52,7 +52,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 	t := &task{s: s, w: w, r: r, conn: c, who: who, asOf: s.tasks.asOf(), body: newBody(s, w, r, c.key)}
 	defer t.body.release()
-	req := &operation.Request{Method: r.Method, URI: r.RequestURI, Proto: r.Proto, Header: r.Header, ContentLength: r.ContentLength}
+	req := &operation.Request{Method: r.Method, URI: r.RequestURI, Proto: r.Proto, Header: r.Header, ContentLength: r.ContentLength, Rebuilt: true}
 	if r.ContentLength != 0 {
 		req.ReadBody = t.body.read
 	}
@@ -141,10 +141,6 @@ func (t *task) obligations() {
 	case op.BodyState == operation.BodyInvalid, op.BodyState == operation.BodyWithheld,
 		op.BodyState == operation.BodyJSON && op.Canonical == nil:
 		t.badRequest("the body could not be judged, so it cannot be forwarded")
-	case op.BodyState == operation.BodyOpaque && isJSON(t.r.Header.Get("Content-Type")):
-		t.badRequest("this body is not JSON, but Content-Type says so")
-	case tunnels(op) && t.r.ContentLength != 0 && op.BodyState != operation.BodyJSON:
-		t.badRequest("this operation takes no body")
 	case len(d.Redact) > 0:
 		t.redaction()
 	}

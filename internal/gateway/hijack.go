@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"vitrine/internal/operation"
 )
 
 // lastTime is how long an answer other than a tunnel may take to be read.
@@ -104,6 +106,9 @@ func (t *task) tunnel(ex *exchange) {
 	}
 	ex.stop = func() bool { return false }
 	lowerVersion(ex.res.Header)
+	if t.r.ContentLength < 0 && t.v.Operation.BodyState == operation.BodyNone {
+		skipEmptyBody(buffered.Reader)
+	}
 	w := bufio.NewWriter(client)
 	_, _ = w.WriteString("HTTP/1.1 " + ex.res.Status + "\r\n") // a bufio.Writer keeps its error for Flush
 	_ = ex.res.Header.Write(w)
@@ -112,6 +117,18 @@ func (t *task) tunnel(ex *exchange) {
 		return
 	}
 	t.s.join(client, buffered.Reader, ex.conn)
+}
+
+// skipEmptyBody leaves out the end of an empty chunked body, which dockerode
+// sends along with the head of an attach: it is no input for the container.
+func skipEmptyBody(in *bufio.Reader) {
+	const end = "0\r\n\r\n"
+	if in.Buffered() < len(end) {
+		return
+	}
+	if head, err := in.Peek(len(end)); err == nil && string(head) == end {
+		_, _ = in.Discard(len(end))
+	}
 }
 
 // join copies both ways until both have ended. The end of one half is passed

@@ -45,6 +45,9 @@ func TestHijack(t *testing.T) {
 		{"attach, upgraded", "POST /containers/x/attach?stream=1&stdin=1 HTTP/1.1\r\nHost: d\r\n" + upgrade + "Content-Length: 0\r\n\r\n", upgraded, "HTTP/1.1 101 UPGRADED\r\n"},
 		{"attach, plain", "POST /containers/x/attach?stream=1&stdin=1 HTTP/1.1\r\nHost: d\r\nContent-Length: 0\r\n\r\n", rawOK, "HTTP/1.1 200 OK\r\n"},
 		{"attach, HTTP/1.0", "POST /containers/x/attach?stream=1&stdin=1 HTTP/1.0\r\n\r\n", rawOK, "HTTP/1.1 200 OK\r\n"},
+		{"attach, with an empty body in chunks", "POST /containers/x/attach?stream=1&stdin=1 HTTP/1.1\r\nHost: d\r\n" + upgrade + "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", upgraded, "HTTP/1.1 101 UPGRADED\r\n"},
+		{"attach, with chunks that never end", "POST /containers/x/attach?stream=1&stdin=1 HTTP/1.1\r\nHost: d\r\n" + upgrade + "Transfer-Encoding: chunked\r\n\r\n", upgraded, "HTTP/1.1 101 UPGRADED\r\n"},
+		{"attach, with its parameters in a body", "POST /containers/x/attach?stream=1&stdin=1 HTTP/1.1\r\nHost: d\r\n" + upgrade + "Content-Type: application/json\r\nContent-Length: 26\r\n\r\n{\"stream\":true,\"stdin\":1 }", upgraded, "HTTP/1.1 101 UPGRADED\r\n"},
 		{"exec start, upgraded", "POST /v1.41/exec/x/start HTTP/1.1\r\nHost: d\r\n" + upgrade + execBody, upgraded, "HTTP/1.1 101 UPGRADED\r\n"},
 		{"exec start, plain", "POST /exec/x/start HTTP/1.1\r\nHost: d\r\n" + execBody, rawOK, "HTTP/1.1 200 OK\r\n"},
 		{

@@ -19,7 +19,7 @@ func (o *Operation) readBody(req *Request, e *entry, hs *headers) *Refusal {
 	switch {
 	case req.Withheld && (kind == bodyOptional || kind == bodyRequired || hs.mayHideForm(req)):
 		o.BodyState = BodyWithheld
-		return nil
+		return hs.checkEncoding()
 	case kind == bodyOpaque:
 		if req.ContentLength != 0 {
 			o.BodyState, o.Carry = BodyOpaque, CarryUpload
@@ -31,8 +31,10 @@ func (o *Operation) readBody(req *Request, e *entry, hs *headers) *Refusal {
 		return refuse("body-length", "a body of %d bytes was announced and there is none", req.ContentLength)
 	case req.ReadBody == nil || req.ContentLength == 0:
 		return missing(kind)
+	case e.carry == CarryHijack && kind == bodyNone && req.ContentLength < 0:
+		return nil // attach: what follows the head is the stream, whatever it was announced as
 	case req.Method == http.MethodGet || req.Method == http.MethodHead || e.carry == CarryUpgrade:
-		return o.noBody(req)
+		return o.noBody(req, e)
 	}
 	return o.jsonBody(req, e, kind, hs)
 }
@@ -44,9 +46,11 @@ func missing(kind bodyKind) *Refusal {
 	return nil
 }
 
-// noBody makes sure that a request which must not have a body has none.
-func (o *Operation) noBody(req *Request) *Refusal {
-	if req.ContentLength < 0 && req.Proto == "" { // the daemon's word: it shows what there is
+// noBody makes sure that a request which must not have a body has none: one that
+// was announced without a length may be empty. In front of a tunnel a gateway
+// cannot wait for its end.
+func (o *Operation) noBody(req *Request, e *entry) *Refusal {
+	if req.ContentLength < 0 && (req.Proto == "" || e.carry != CarryUpgrade) {
 		if text, r := read(req); r != nil || len(text) == 0 {
 			return r
 		}
@@ -62,11 +66,11 @@ func (o *Operation) jsonBody(req *Request, e *entry, kind bodyKind, hs *headers)
 	if len(text) == 0 {
 		return missing(kind)
 	}
-	if e.id == "ContainerStart" {
-		o.Rail = "a body on start was a host configuration until API 1.24"
-	}
 	if hs.mediaType != jsonType {
 		return refuse("body-type", "the body of %s must be %s", o.ID, jsonType)
+	}
+	if r := hs.checkEncoding(); r != nil {
+		return r
 	}
 	typ := e.schema
 	if kind == bodyNone {
@@ -80,9 +84,30 @@ func (o *Operation) jsonBody(req *Request, e *entry, kind bodyKind, hs *headers)
 		}
 		return refuse(code, "the body of %s: %v", o.ID, err)
 	}
+	if kind == bodyNone && o.unread(req, len(unknown) == 0) {
+		return nil
+	}
 	o.Body, o.Canonical, o.BodyState = body, canonical, BodyJSON
 	o.Unknown = append(o.Unknown, unknown...)
 	return nil
+}
+
+// unread says of a body that an operation without one came with that it is as if
+// it were not there. dockerode repeats its parameters in such bodies, others send
+// {} or null, and engines read two of them only: start's was a host configuration
+// (those of today take {} and null for nothing), push's held the credentials. A
+// later engine may read more, so only a door that leaves the body out can be sure.
+func (o *Operation) unread(req *Request, empty bool) bool {
+	switch o.ID {
+	case "ContainerStart":
+		if !empty {
+			o.Rail = "a body on start was a host configuration until API 1.24"
+		}
+		return empty
+	case "ImagePush":
+		return false
+	}
+	return req.Rebuilt
 }
 
 // read reads the body and holds it against the declared length.

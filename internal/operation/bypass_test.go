@@ -69,12 +69,16 @@ var bypasses = []bypass{
 	{name: "1 HTTP/2 by proto", method: "GET", uri: "/info", header: http.Header{"Http2-Settings": {"AAMAAABkAAQAoAAAAAIAAAAA"}}, code: "http2-upgrade"},
 	{name: "18 options", method: "OPTIONS", uri: "/containers/json", rail: true},
 	{name: "18 options star", method: "OPTIONS", uri: "*", code: "uri-form"},
-	{name: "19 repeated", method: "POST", uri: "/images/x/tag?repo=ok&repo=evil", code: "query-repeated"},
+	{name: "19 repeated, the first counts", method: "POST", uri: "/images/x/tag?repo=evil&repo=ok", mints: "image:evil"},
+	{name: "19 repeated, the second is gone", method: "POST", uri: "/images/x/tag?repo=ok&repo=evil", check: func(op *Operation) bool {
+		return op.URI == "/images/x/tag?repo=ok" && len(op.Query["repo"]) == 1 && !slices.Contains(op.Mints, "image:evil")
+	}},
+	{name: "19 an unknown one repeated", method: "POST", uri: "/images/x/tag?repository=ok&repository=evil", code: "query-repeated"},
 	{name: "19 semicolon", method: "POST", uri: "/images/x/tag?repo=ok;repo=evil", code: "query-semicolon"},
 	{name: "19 case", method: "POST", uri: "/images/x/tag?Repo=ok", hazard: HazardUnknownInput},
 	{name: "20 old start", method: "POST", uri: "/v1.23/containers/x/start", body: `{"Privileged":true,"Binds":["/:/host"]}`, rail: true},
 	{name: "20 start with a body", method: "POST", uri: "/v1.41/containers/x/start", body: `{"Privileged":true}`, rail: true},
-	{name: "20 start with an empty one", method: "POST", uri: "/v1.41/containers/x/start", body: `{}`, rail: true},
+	{name: "20 old start with an empty one", method: "POST", uri: "/v1.23/containers/x/start", body: `{}`, rail: true},
 	{name: "21 local driver", method: "POST", uri: "/volumes/create", body: `{"Driver":"local","DriverOpts":{"type":"none","o":"bind","device":"/"}}`, hazard: HazardEngineSocket},
 	{name: "21 overlay", method: "POST", uri: "/volumes/create", body: `{"DriverOpts":{"type":"overlay","o":"lowerdir=/etc:/run,upperdir=/x"}}`, hazard: HazardEngineSocket},
 	{name: "21 mount's driver", method: "POST", uri: "/containers/create", body: `{"HostConfig":{"Mounts":[{"Type":"volume","Source":"v","VolumeOptions":{"DriverConfig":{"Options":{"device":"/etc","o":"bind"}}}}]}}`, hazard: HazardHostPath},
@@ -189,7 +193,8 @@ func TestBodyLengthClosed(t *testing.T) {
 	}
 	for _, req := range []*Request{
 		{Method: "GET", URI: "/info", ContentLength: 5, Header: jsonHeader, ReadBody: func() ([]byte, error) { return []byte("{   }"), nil }},
-		{Method: "GET", URI: "/info", ContentLength: -1, Proto: "HTTP/1.1", ReadBody: func() ([]byte, error) { return nil, nil }},
+		{Method: "GET", URI: "/info", ContentLength: -1, Proto: "HTTP/1.1", ReadBody: func() ([]byte, error) { return []byte("x"), nil }},
+		{Method: "POST", URI: "/session", ContentLength: -1, Proto: "HTTP/1.1", ReadBody: func() ([]byte, error) { t.Error("a body in front of a tunnel is waited for"); return nil, nil }},
 		{Method: "HEAD", URI: "/_ping", ContentLength: -1, ReadBody: func() ([]byte, error) { return []byte("x"), nil }},
 	} {
 		if code := refused(t, req); code != "body-unexpected" {
@@ -200,6 +205,7 @@ func TestBodyLengthClosed(t *testing.T) {
 
 // TestBodiesThatClientsSend: what must go on working.
 func TestBodiesThatClientsSend(t *testing.T) {
+	empty := func() ([]byte, error) { return nil, nil }
 	for name, c := range map[string]struct {
 		req  *Request
 		want BodyState
@@ -210,9 +216,21 @@ func TestBodiesThatClientsSend(t *testing.T) {
 		"pull":                     {&Request{Method: "POST", URI: "/images/create?fromImage=x", Header: http.Header{"Content-Type": {"text/plain"}}}, BodyNone},
 		"empty object for nothing": {request("POST", "/containers/x/pause", "{}"), BodyJSON},
 		"null for nothing":         {request("POST", "/containers/x/stop", "null"), BodyJSON},
-		"commit without config":    {request("POST", "/commit?container=x", ""), BodyNone},
-		"empty form":               {&Request{Method: "POST", URI: "/containers/x/stop", Header: http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}}, BodyNone},
-		"no header at all":         {&Request{Method: "GET", URI: "/events", Proto: "HTTP/1.0"}, BodyNone},
+		"null on start":            {request("POST", "/v1.41/containers/x/start", "null"), BodyNone},
+		"empty object on start":    {request("POST", "/containers/x/start", "{}"), BodyNone},
+		"compressed context":       {&Request{Method: "POST", URI: "/build", ContentLength: -1, Header: http.Header{"Content-Type": {"application/tar"}, "Content-Encoding": {"gzip"}}}, BodyOpaque},
+		"encoding of nothing":      {&Request{Method: "GET", URI: "/info", Header: http.Header{"Content-Encoding": {"gzip"}}}, BodyNone},
+		"chunks of nothing":        {&Request{Method: "GET", URI: "/info", Proto: "HTTP/1.1", ContentLength: -1, ReadBody: empty}, BodyNone},
+		"chunks on stop":           {&Request{Method: "POST", URI: "/containers/x/stop", Proto: "HTTP/1.1", ContentLength: -1, ReadBody: empty}, BodyNone},
+		"chunks in front of a tunnel": {&Request{Method: "POST", URI: "/containers/x/attach?stream=1", Proto: "HTTP/1.1", ContentLength: -1, ReadBody: func() ([]byte, error) {
+			t.Error("attach waits for the end of what its client has to say")
+			return nil, nil
+		}}, BodyNone},
+		"dockerode's exec start": {request("POST", "/exec/x/start", `{"hijack":true,"stdin":true,"Detach":false,"Tty":true}`), BodyJSON},
+		"dockerode's create":     {request("POST", "/containers/create?name=x", `{"Image":"bb:1","name":"x"}`), BodyJSON},
+		"commit without config":  {request("POST", "/commit?container=x", ""), BodyNone},
+		"empty form":             {&Request{Method: "POST", URI: "/containers/x/stop", Header: http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}}, BodyNone},
+		"no header at all":       {&Request{Method: "GET", URI: "/events", Proto: "HTTP/1.0"}, BodyNone},
 	} {
 		if op := mustParse(t, c.req); op.BodyState != c.want || len(op.Unknown) > 0 {
 			t.Errorf("%s: %s, unknown %v", name, op.BodyState, op.Unknown)
@@ -220,6 +238,39 @@ func TestBodiesThatClientsSend(t *testing.T) {
 	}
 	if code := refused(t, &Request{Method: "POST", URI: "/images/create?fromImage=x&fromSrc=-", ContentLength: 3, Header: http.Header{"Content-Type": {"text/plain"}}, ReadBody: func() ([]byte, error) { return []byte("abc"), nil }}); code != "body-type" {
 		t.Errorf("a body for a pull: %s", code)
+	}
+}
+
+// TestUnreadBodyClosed: a body that no engine reads goes no further, where the door
+// can see to it, and is named where it cannot. dockerode sends its parameters twice.
+func TestUnreadBodyClosed(t *testing.T) {
+	for _, c := range []struct {
+		uri, body string
+		named     bool // by a door that rebuilds the request too
+	}{
+		{"/containers/x/stop?t=5", `{"t":5}`, false},
+		{"/containers/x/resize?h=1&w=2", `{"containerId":"x","height":1,"width":2}`, false},
+		{"/images/create?fromImage=x", `{"fromImage":"x"}`, false},
+		{"/images/x/push", `{"auth":"x"}`, true},                     // the credentials of old clients
+		{"/v1.24/containers/x/start", `{"Binds":["/:/host"]}`, true}, // the host configuration of old ones
+		{"/commit?container=x", `{"container":"x"}`, true},           // this one is read
+	} {
+		for _, rebuilt := range []bool{false, true} {
+			req := request("POST", c.uri, c.body)
+			req.Rebuilt = rebuilt
+			op := mustParse(t, req)
+			kept := op.BodyState == BodyJSON && len(op.Canonical) > 0
+			if named := slices.Contains(op.Hazards, HazardUnknownInput); named != kept || named != (c.named || !rebuilt) {
+				t.Errorf("%s, rebuilt %v: %v, body %s", c.uri, rebuilt, op.Hazards, op.BodyState)
+			}
+		}
+	}
+	for _, body := range []string{`[]`, `{"t":5`, `{"t":5,"T":6}`, `"t"`} {
+		req := request("POST", "/containers/x/stop?t=5", body)
+		req.Rebuilt = true
+		if code := refused(t, req); !strings.HasPrefix(code, "body-") {
+			t.Errorf("%s: %s", body, code)
+		}
 	}
 }
 
@@ -261,6 +312,11 @@ func TestHeaders(t *testing.T) {
 	op = mustParse(t, &Request{Method: "POST", URI: "/containers/x/attach", Header: h})
 	if out := ForwardHeader(op, h); out.Get("Upgrade") != "tcp" || out.Get("Connection") != "Upgrade" || len(out) != len(want)+2 {
 		t.Errorf("attach: %v", out)
+	}
+	archive := http.Header{"Content-Type": {"application/JSON; charset=utf-8"}, "Content-Encoding": {"gzip"}}
+	op = mustParse(t, &Request{Method: "PUT", URI: "/containers/x/archive?path=/", Header: archive, ContentLength: -1})
+	if out := ForwardHeader(op, archive); len(out) != 0 {
+		t.Errorf("a stream goes up as %v", out)
 	}
 	ws := http.Header{"Connection": {"Upgrade"}, "Upgrade": {"WebSocket"}, "Sec-Websocket-Key": {"x"}, "Sec-Websocket-Version": {"13"}, "Origin": {"http://x"}, "X-Vitrine-Ticket": {"forged"}}
 	op = mustParse(t, &Request{Method: "GET", URI: "/containers/x/attach/ws", Header: ws})

@@ -11,6 +11,7 @@ type headers struct {
 	visible   http.Header // for the policy
 	mediaType string      // of the body: "" if there is no Content-Type
 	typed     bool        // there is a Content-Type, though it may be empty
+	encoded   bool        // there is a Content-Encoding
 	upgrade   string      // protocol of an Upgrade, in lower case
 }
 
@@ -30,7 +31,7 @@ func readHeaders(h http.Header, proto string) (headers, *Refusal) {
 				return hs, r
 			}
 		case "Content-Encoding":
-			return hs, refuse("content-encoding", "a Content-Encoding is not accepted; send the body as it is")
+			hs.encoded = true
 		case "Expect":
 			for _, v := range values {
 				if !strings.EqualFold(v, "100-continue") {
@@ -75,6 +76,16 @@ func (hs *headers) mayHideForm(req *Request) bool {
 	return hs.typed && req.ContentLength != 0 && (req.Method == http.MethodPost || req.Method == http.MethodPut)
 }
 
+// checkEncoding is for bodies of JSON. No engine decodes a body, so one that says
+// it is encoded would be read as what it says that it is not. A stream may be
+// compressed all the same: engines see that by its first bytes, and don't read the header.
+func (hs *headers) checkEncoding() *Refusal {
+	if hs.encoded {
+		return refuse("content-encoding", "a body of JSON with a Content-Encoding is not accepted; send it as it is")
+	}
+	return nil
+}
+
 // hidden says of which headers a policy sees nothing: credentials, our own
 // ticket, and what belongs to one connection.
 func hidden(key string) bool {
@@ -111,8 +122,14 @@ func ForwardHeader(op *Operation, h http.Header) http.Header {
 			out[key] = append(out[key], values...)
 		}
 	}
-	if op.BodyState == BodyJSON {
+	switch op.BodyState {
+	case BodyJSON:
 		out.Set("Content-Type", jsonType)
+	case BodyOpaque: // no engine reads its type, but of JSON dockerd would show a plugin the beginning
+		if t, _ := mediaType(out["Content-Type"]); t == jsonType {
+			out.Del("Content-Type")
+		}
+	case BodyNone, BodyWithheld, BodyInvalid:
 	}
 	if op.Carry == CarryHijack || op.Carry == CarryUpgrade {
 		if protocol := strings.ToLower(h.Get("Upgrade")); protocol != "" {

@@ -110,6 +110,9 @@ type Request struct {
 	// for an operation whose body is JSON. It returns a *Refusal (413) for a body
 	// over the door's limit. nil means that there is no body to read.
 	ReadBody func() ([]byte, error)
+	// Rebuilt says that the daemon is sent what Parse gives, not what came in: the
+	// body of an operation that takes none is then left out. A gateway sets it.
+	Rebuilt bool
 	// Withheld says that the door cannot see the body, though one may exist:
 	// dockerd shows a plugin none over 1 MiB, for example. Parse then answers
 	// BodyWithheld for an operation that takes a JSON body, and refuses a form

@@ -132,9 +132,11 @@ func (t *target) cutVersion() *Refusal {
 	return nil
 }
 
-// parseQuery decodes the query. Only the parameters that the daemon reads as
-// lists may be repeated: of any other it takes the first and shows nobody the
-// rest.
+// parseQuery decodes the query. Of a parameter that is no list every engine
+// takes the first value, python3-docker's build(dockerfile=…) counts on it; the
+// others are left out, so that nobody can take them for what is asked. One that
+// nobody knows may be a list to some engine, so it may come once. Nor does any
+// engine ask for a parameter without a name.
 func parseQuery(raw string, e *entry) (url.Values, []string, *Refusal) {
 	if raw == "" {
 		return url.Values{}, nil, nil
@@ -147,16 +149,19 @@ func parseQuery(raw string, e *entry) (url.Values, []string, *Refusal) {
 		return nil, nil, refuse("query-encoding", "the query is not percent-encoded correctly")
 	}
 	var unknown []string
+	delete(values, "")
 	for name, list := range values {
 		if !utf8.ValidString(name) {
 			return nil, nil, refuse("query-encoding", "the query is not valid UTF-8")
 		}
-		p := e.param(name)
-		if p == nil {
+		switch p := e.param(name); {
+		case p == nil && len(list) > 1:
+			return nil, nil, refuse("query-repeated", "the query parameter %q is not known, and may be given once", name)
+		case p == nil:
 			unknown = append(unknown, "?"+name)
-		}
-		if len(list) > 1 && (p == nil || !p.list) {
-			return nil, nil, refuse("query-repeated", "the query parameter %q may be given once", name)
+		case len(list) > 1 && !p.list:
+			list = list[:1]
+			values[name] = list
 		}
 		for _, v := range list {
 			if !utf8.ValidString(v) || strings.Contains(v, "\x00") {

@@ -113,7 +113,7 @@ var extraParams = map[string][]string{
 }
 
 // listParams are the repeated parameters, those that the daemon reads as
-// r.Form["…"]; any other parameter may come once.
+// r.Form["…"]; of any other parameter it takes the first value.
 var listParams = map[string][]string{
 	"ImageBuild":        {"t", "extrahosts", "securityopt"},
 	"ImageCommit":       {"changes"},
@@ -170,9 +170,12 @@ func extraKeys(op string) map[string]*schema {
 			"/HostConfig/Mounts/*/ClusterOptions": mapOf(leaf("any")),
 			"/HostConfig/InitPath":                leaf("string"), // API 1.25 to 1.28
 			"/Runtime":                            leaf("string"), // python3-docker always sends it, as null
+			"/name":                               leaf("string"), // dockerode repeats the parameter
 		}
 	case "ContainerExec": // old clients send both; ignored
 		return map[string]*schema{"/Detach": leaf("bool"), "/Container": leaf("string")}
+	case "ExecStart": // dockerode's own options
+		return map[string]*schema{"/hijack": leaf("bool"), "/stdin": leaf("bool")}
 	case "ServiceCreate", "ServiceUpdate":
 		privilege := object("Name", leaf("string"), "Description", leaf("string"), "Value", arrayOf(leaf("string")))
 		return map[string]*schema{
