@@ -50,6 +50,7 @@ func (o *Operation) judge() {
 	default:
 		o.judgeMore()
 	}
+	o.judgePlaces()
 	if len(o.Unknown) > 0 {
 		o.hazard(HazardUnknownInput)
 	}

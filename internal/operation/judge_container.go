@@ -75,10 +75,7 @@ func (o *Operation) judgeConfinement(host map[string]any) {
 	o.hazardIf(HazardCap, present(host, "CapAdd") || present(host, "Capabilities")) // the whole set, to Engine 19.03
 	o.hazardIf(HazardSysctl, present(host, "Sysctls"))
 	o.hazardIf(HazardRuntime, present(host, "Runtime") || present(host, "Annotations"))
-	if path := text(host, "InitPath"); path != "" { // mounted into the container
-		o.hazard(HazardRuntime)
-		o.hostPath(path)
-	}
+	o.hazardIf(HazardRuntime, present(host, "InitPath"))
 	o.hazardIf(HazardGroupAdd, present(host, "GroupAdd"))
 	// An empty list unmasks all, so presence is what counts.
 	o.hazardIf(HazardUnmasked, host["MaskedPaths"] != nil || host["ReadonlyPaths"] != nil)
@@ -95,15 +92,7 @@ func (o *Operation) judgeConfinement(host map[string]any) {
 // judgeResources is for what ContainerUpdate can change too.
 func (o *Operation) judgeResources(m map[string]any) {
 	o.hazardIf(HazardOOM, truth(m, "OomKillDisable"))
-	o.hazardIf(HazardDevices, present(m, "DeviceCgroupRules") || present(m, "DeviceRequests"))
-	for _, v := range list(m, "Devices") {
-		o.hazard(HazardDevices)
-		device, _ := v.(map[string]any)
-		if path := text(device, "PathOnHost"); path != "" {
-			o.HostPath = append(o.HostPath, path)
-			o.judgePath(path)
-		}
-	}
+	o.hazardIf(HazardDevices, present(m, "Devices") || present(m, "DeviceCgroupRules") || present(m, "DeviceRequests"))
 	o.judgeCgroupParent(text(m, "CgroupParent"))
 }
 

@@ -6,7 +6,25 @@ import (
 	"strings"
 )
 
-// judgeMounts is for all the ways in which a create asks for files.
+// judgePlaces judges each path of the host that the request names.
+func (o *Operation) judgePlaces() {
+	o.places(func(p place) {
+		if p.mount {
+			o.hazard(HazardHostPath)
+		}
+		o.hostPath(p.path)
+	})
+}
+
+// hostPath notes a path of the host that is asked for.
+func (o *Operation) hostPath(p string) {
+	p = canonicalPath(p)
+	o.HostPath = append(o.HostPath, p)
+	o.judgePath(p)
+}
+
+// judgeMounts is for all the ways in which a create asks for files, except for
+// the paths of the host: those are judgePlaces'.
 func (o *Operation) judgeMounts(body, host map[string]any) {
 	for _, spec := range texts(host, "Binds") {
 		o.judgeBind(spec)
@@ -34,18 +52,17 @@ func (o *Operation) judgeBind(spec string) {
 	if !ok || source == "" {
 		return
 	}
-	o.judgeSource(source)
+	o.judgeVolume(source)
 	_, mode, _ := strings.Cut(rest, ":")
 	o.judgePropagation(mode)
 }
 
-func (o *Operation) judgeSource(source string) {
-	if strings.HasPrefix(source, "/") {
-		o.hostPath(source)
-		return
+// judgeVolume is for a source that is a volume's name, if it is no path.
+func (o *Operation) judgeVolume(source string) {
+	if source != "" && !isAbsolute(source) {
+		o.hazard(HazardNamedVolume)
+		o.HostPath = append(o.HostPath, "volume:"+source)
 	}
-	o.hazard(HazardNamedVolume)
-	o.HostPath = append(o.HostPath, "volume:"+source)
 }
 
 func (o *Operation) judgePropagation(mode string) {
@@ -56,14 +73,10 @@ func (o *Operation) judgePropagation(mode string) {
 
 // judgeMount is for an element of Mounts, of a container or a service.
 func (o *Operation) judgeMount(m map[string]any) {
-	source := text(m, "Source")
 	switch text(m, "Type") {
-	case "tmpfs":
-	case "image":
+	case "tmpfs", "image", "bind":
 	default:
-		if source != "" {
-			o.judgeSource(source)
-		}
+		o.judgeVolume(text(m, "Source"))
 	}
 	o.judgePropagation(text(object(m, "BindOptions"), "Propagation"))
 	driver := object(object(m, "VolumeOptions"), "DriverConfig")
@@ -72,19 +85,11 @@ func (o *Operation) judgeMount(m map[string]any) {
 }
 
 // judgeVolumeDriver is for a volume's driver. The local one mounts whatever its
-// options say, so every path in any of them counts: device=/, or the o of an
-// overlay (lowerdir=/etc,upperdir=…).
+// options say.
 func (o *Operation) judgeVolumeDriver(driver string, options map[string]any) {
 	o.hazardIf(HazardVolumeDriver, driver != "" && driver != "local" || len(options) > 0)
-	for _, v := range options {
-		value, _ := v.(string)
-		for part := range strings.FieldsFuncSeq(value, func(r rune) bool { return r == ',' || r == '=' || r == ':' }) {
-			if part = strings.TrimSpace(part); strings.HasPrefix(part, "/") {
-				o.hostPath(part)
-			}
-		}
-	}
 	if (driver == "" || driver == "local") && mountsAnywhere(options) {
+		o.hazard(HazardHostPath)
 		o.hostPath("/")
 	}
 }
@@ -94,32 +99,37 @@ func (o *Operation) judgeVolumeDriver(driver string, options map[string]any) {
 // daemon's working directory, or a file system that shows the host as it is
 // (proc) or is put together from other paths (overlay).
 func mountsAnywhere(options map[string]any) bool {
-	device, flags := text(options, "device"), strings.Split(text(options, "o"), ",")
-	bind := slices.Contains(flags, "bind") || slices.Contains(flags, "rbind") // whatever the type is
+	device := text(options, "device")
 	switch text(options, "type") {
 	case "nfs", "nfs4", "cifs", "smb3", "tmpfs":
-		if !bind {
+		if !isBind(options) {
 			return false
 		}
 	case "", "none", "bind", "ext2", "ext3", "ext4", "xfs", "btrfs", "vfat":
 	default:
-		return !bind || !strings.HasPrefix(device, "/")
+		return !isBind(options) || !isAbsolute(device)
 	}
-	return device != "" && !strings.HasPrefix(device, "/")
+	return device != "" && !isAbsolute(device)
 }
 
-// hostPath notes a path of the host that is asked for. Symbolic links are not
-// followed: who owns the directory may change them after the decision.
-func (o *Operation) hostPath(p string) {
-	o.HostPath = append(o.HostPath, p)
-	o.hazard(HazardHostPath)
-	o.judgePath(p)
+// isNetwork says that the local driver's device is one of another machine.
+func isNetwork(options map[string]any) bool {
+	switch text(options, "type") {
+	case "nfs", "nfs4", "cifs", "smb3":
+		return !isBind(options)
+	}
+	return false
+}
+
+// isBind says that the local driver binds its device, whatever the type is.
+func isBind(options map[string]any) bool {
+	flags := strings.Split(text(options, "o"), ",")
+	return slices.Contains(flags, "bind") || slices.Contains(flags, "rbind")
 }
 
 // judgePath looks for the engine's sockets and Vitrine's own files, in both
 // directions: /run holds docker.sock, and docker.sock is in /run.
 func (o *Operation) judgePath(p string) {
-	p = path.Clean("/" + p)
 	if rest, ok := strings.CutPrefix(p, "/var/run"); ok && (rest == "" || rest[0] == '/') {
 		p = "/run" + rest // a link since the FHS 3.0
 	}

@@ -1,0 +1,153 @@
+package operation
+
+import (
+	"path"
+	"strings"
+)
+
+// place is where a request names a path of the host.
+type place struct {
+	path string // as it is written
+	// mount: what is there becomes part of a container's file system.
+	mount bool
+	// remote: it is a path of another machine, which is judged like one of ours.
+	remote bool
+	// set writes another path there; nil where several things share one text.
+	set func(path string)
+}
+
+// places calls visit with each place where the request names a path of the
+// host. It is the only list of them: what is judged is what is resolved.
+func (o *Operation) places(visit func(place)) {
+	switch body := o.body(); o.ID {
+	case "ContainerCreate":
+		host := object(body, "HostConfig")
+		bindPlaces(host, visit)
+		for spec := range object(body, "Volumes") { // a destination; old engines took a whole bind here
+			if source, _, ok := strings.Cut(spec, ":"); ok && isAbsolute(source) {
+				visit(place{path: source, mount: true})
+			}
+		}
+		mountPlaces(host, visit)
+		visitKey(host, "InitPath", true, visit)
+		resourcePlaces(host, visit)
+		logPlaces(object(object(host, "LogConfig"), "Config"), visit)
+	case "ContainerUpdate":
+		resourcePlaces(body, visit)
+	case "VolumeCreate":
+		volumePlaces(text(body, "Driver"), object(body, "DriverOpts"), visit)
+	case "ServiceCreate", "ServiceUpdate":
+		task := object(body, "TaskTemplate")
+		mountPlaces(object(task, "ContainerSpec"), visit)
+		logPlaces(object(object(task, "LogDriver"), "Options"), visit)
+	}
+}
+
+// bindPlaces are the sources of Binds. Whatever has no slash in front is a
+// volume's name.
+func bindPlaces(host map[string]any, visit func(place)) {
+	binds := list(host, "Binds")
+	for i, v := range binds {
+		spec, _ := v.(string)
+		source, rest, ok := strings.Cut(spec, ":")
+		if ok && isAbsolute(source) {
+			visit(place{path: source, mount: true, set: func(p string) { binds[i] = p + ":" + rest }})
+		}
+	}
+}
+
+// mountPlaces are those of Mounts, of a container or a service. A bind's source
+// is always a path.
+func mountPlaces(of map[string]any, visit func(place)) {
+	for _, v := range list(of, "Mounts") {
+		m, _ := v.(map[string]any)
+		switch kind := text(m, "Type"); {
+		case kind == "tmpfs", kind == "image":
+		case kind == "bind", isAbsolute(text(m, "Source")):
+			visitKey(m, "Source", true, visit)
+		}
+		driver := object(object(m, "VolumeOptions"), "DriverConfig")
+		volumePlaces(text(driver, "Name"), object(driver, "Options"), visit)
+	}
+}
+
+// resourcePlaces are those of a container's resources: devices that it is given,
+// and block devices whose use is limited, which the daemon looks up.
+func resourcePlaces(of map[string]any, visit func(place)) {
+	for key, member := range map[string]string{
+		"Devices":           "PathOnHost",
+		"BlkioWeightDevice": "Path", "BlkioDeviceReadBps": "Path", "BlkioDeviceWriteBps": "Path",
+		"BlkioDeviceReadIOps": "Path", "BlkioDeviceWriteIOps": "Path",
+	} {
+		for _, v := range list(of, key) {
+			device, _ := v.(map[string]any)
+			visitKey(device, member, false, visit)
+		}
+	}
+}
+
+// volumePlaces are those of a volume driver's options. The local driver mounts
+// its device, whatever is in that path. What the options of others mean nobody
+// knows: each path in them counts, as a whole and in its parts
+// (lowerdir=/etc,upperdir=…).
+func volumePlaces(driver string, options map[string]any, visit func(place)) {
+	local := driver == "" || driver == "local"
+	for key, v := range options {
+		value, _ := v.(string)
+		switch {
+		case local && key == "device" && !isNetwork(options):
+			if isAbsolute(value) { // mountsAnywhere is for the others
+				visitKey(options, key, true, visit)
+			}
+		case isAbsolute(value) && !strings.ContainsAny(value, optionStops):
+			visit(place{path: value, mount: true, remote: local && isNetwork(options), set: func(p string) { options[key] = p }})
+		default:
+			if isAbsolute(value) && !local {
+				visit(place{path: value, mount: true})
+			}
+			for part := range strings.FieldsFuncSeq(value, func(r rune) bool { return strings.ContainsRune(optionStops, r) }) {
+				if part = strings.TrimSpace(part); isAbsolute(part) {
+					visit(place{path: part, mount: true, remote: local && isNetwork(options)})
+				}
+			}
+		}
+	}
+}
+
+// optionStops end a path among other things in an option.
+const optionStops = ",=:"
+
+// logPlaces are the sockets that a log driver writes to, and the files that it
+// reads with the daemon's rights.
+func logPlaces(options map[string]any, visit func(place)) {
+	for key, v := range options {
+		value, _ := v.(string)
+		scheme, file, isURL := strings.Cut(value, "://")
+		switch key {
+		case "syslog-tls-ca-cert", "syslog-tls-cert", "syslog-tls-key", "splunk-capath":
+			visitKey(options, key, false, visit)
+		default:
+			if isURL && strings.HasPrefix(strings.ToLower(scheme), "unix") {
+				visit(place{path: file, set: func(p string) { options[key] = scheme + "://" + p }})
+			}
+		}
+	}
+}
+
+// visitKey visits a path that is a whole value.
+func visitKey(m map[string]any, key string, mount bool, visit func(place)) {
+	if p := text(m, key); p != "" {
+		visit(place{path: p, mount: mount, set: func(p string) { m[key] = p }})
+	}
+}
+
+func isAbsolute(p string) bool { return strings.HasPrefix(p, "/") }
+
+// canonicalPath is how paths of the host are written in HostPath. What a
+// relative one means depends on the daemon's working directory: it may be anywhere.
+func canonicalPath(p string) string {
+	if !isAbsolute(p) {
+		return "/"
+	}
+	return path.Clean(p)
+}

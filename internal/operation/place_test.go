@@ -1,0 +1,83 @@
+package operation
+
+import (
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// TestClosedHostPathIsCanonical: a policy that compares text sees one spelling
+// of each path, wherever it is written.
+func TestClosedHostPathIsCanonical(t *testing.T) {
+	const typed = "/home/alice/..//./bob/"
+	for _, spelled := range []string{typed, "/home//bob", "/home/bob/.", "/../home/bob"} {
+		for name, r := range hostPathRequests(spelled) {
+			op := mustParse(t, r)
+			if !slices.Contains(op.HostPath, "/home/bob") {
+				t.Errorf("%s, %s: host paths %v, want /home/bob", name, spelled, op.HostPath)
+			}
+			for _, p := range op.HostPath {
+				if strings.HasPrefix(p, "/") && path.Clean(p) != p {
+					t.Errorf("%s, %s: host path %s", name, spelled, p)
+				}
+			}
+		}
+	}
+}
+
+// TestClosedRelativeHostPath: what it is relative to nobody can say.
+func TestClosedRelativeHostPath(t *testing.T) {
+	for name, body := range map[string]string{
+		"a bind mount": `{"HostConfig":{"Mounts":[{"Type":"bind","Source":"etc"}]}}`,
+		"a device":     `{"HostConfig":{"Devices":[{"PathOnHost":"dev/sda"}]}}`,
+		"an init":      `{"HostConfig":{"InitPath":"../etc"}}`,
+	} {
+		op := mustParse(t, request("POST", "/containers/create", body))
+		if !slices.Equal(op.HostPath, []string{"/"}) || !slices.Contains(op.Hazards, HazardEngineSocket) {
+			t.Errorf("%s: host paths %v, hazards %v", name, op.HostPath, op.Hazards)
+		}
+	}
+}
+
+// hostPathRequests are requests that name a path of the host, each in another way.
+func hostPathRequests(p string) map[string]*Request {
+	create := func(host string) *Request { return request("POST", "/containers/create", `{"HostConfig":{`+host+`}}`) }
+	service := func(spec string) *Request { return request("POST", "/services/create", `{"TaskTemplate":{`+spec+`}}`) }
+	q := strconv.Quote(p)
+	driver := `"VolumeOptions":{"DriverConfig":{"Name":"local","Options":{"type":"none","o":"bind","device":` + q + `}}}`
+	return map[string]*Request{
+		"bind":                         create(`"Binds":["` + p + `:/x:ro"]`),
+		"bind in Volumes":              request("POST", "/containers/create", `{"Volumes":{"`+p+`:/x":{}}}`),
+		"mount":                        create(`"Mounts":[{"Type":"bind","Source":` + q + `,"Target":"/x"}]`),
+		"mount of a type of next year": create(`"Mounts":[{"Type":"bind2","Source":` + q + `,"Target":"/x"}]`),
+		"driver of a mount":            create(`"Mounts":[{"Type":"volume","Source":"v",` + driver + `}]`),
+		"device":                       create(`"Devices":[{"PathOnHost":` + q + `}]`),
+		"device of an update":          request("POST", "/containers/x/update", `{"Devices":[{"PathOnHost":`+q+`}]}`),
+		"device whose use is limited":  create(`"BlkioDeviceReadBps":[{"Path":` + q + `,"Rate":1}]`),
+		"weight of a device":           create(`"BlkioWeightDevice":[{"Path":` + q + `,"Weight":10}]`),
+		"init":                         create(`"InitPath":` + q),
+		"socket of a log driver":       create(`"LogConfig":{"Type":"syslog","Config":{"syslog-address":"unixgram://` + p + `"}}`),
+		"file of a log driver":         create(`"LogConfig":{"Type":"syslog","Config":{"syslog-tls-key":` + q + `}}`),
+		"volume":                       request("POST", "/volumes/create", `{"DriverOpts":{"type":"none","o":"bind","device":`+q+`}}`),
+		"volume of a plugin":           request("POST", "/volumes/create", `{"Driver":"x","DriverOpts":{"mountpoint":`+q+`}}`),
+		"part of an option":            request("POST", "/volumes/create", `{"Driver":"x","DriverOpts":{"o":"lowerdir=`+p+`,b=c"}}`),
+		"service":                      service(`"ContainerSpec":{"Mounts":[{"Type":"bind","Source":` + q + `}]}`),
+		"driver of a service's mount":  service(`"ContainerSpec":{"Mounts":[{"Type":"volume","Source":"v",` + driver + `}]}`),
+		"log driver of a service":      service(`"LogDriver":{"Name":"fluentd","Options":{"fluentd-address":"unix://` + p + `"}}`),
+		"service, changed": request("POST", "/services/s/update?version=1",
+			`{"TaskTemplate":{"ContainerSpec":{"Mounts":[{"Type":"bind","Source":`+q+`}]}}}`),
+	}
+}
+
+// TestClosedDeviceOfAVolumeIsOnePath: the kernel takes it whole, so that what is
+// behind a comma or a colon in it counts.
+func TestClosedDeviceOfAVolumeIsOnePath(t *testing.T) {
+	for _, device := range []string{"/srv/app:x/../../etc", "/srv/app,x/../../../etc", "/srv/app=/../../../etc"} {
+		op := mustParse(t, request("POST", "/volumes/create", `{"DriverOpts":{"type":"none","o":"bind","device":"`+device+`"}}`))
+		if !slices.Equal(op.HostPath, []string{path.Clean(device)}) {
+			t.Errorf("%s: host paths %v, want %s", device, op.HostPath, path.Clean(device))
+		}
+	}
+}
