@@ -129,20 +129,32 @@ change() {
 	esac
 }
 
-# put_back tries again: for a moment after a plugin did not start, dockerd refuses to start another under its id.
+# put_back tries again, until dockerd asks and goes on asking.
+#
+# A plugin that ends at once is started by dockerd once more, beside the "enable" that still waits for it. That second
+# start is given up a moment after the first one, and then dockerd disables, under the same id, whatever runs by then.
+# A SIGHUP that comes at such a time ends dockerd; or else it brings in a plugin that cannot be called (each request
+# then breaks off, with a panic in dockerd's log) until the next SIGHUP. So the moment is waited for.
 put_back() {
-	local deadline=$(($(now_ms) + 15000))
-	"$docker" plugin disable -f "$name" >/dev/null 2>&1 || true
-	until change "${old[@]}" && bring_back; do
+	local deadline=$(($(now_ms) + 60000))
+	sleep 2
+	until "$docker" plugin disable -f "$name" >/dev/null 2>&1 || true; change "${old[@]}" && bring_back && stays_asked; do
 		[ "$(now_ms)" -lt "$deadline" ] || return 1
-		"$docker" plugin disable -f "$name" >/dev/null 2>&1 || true
-		sleep 0.2
+		sleep 2
 	done
 }
 
-# bring_back enables the plugin and makes dockerd ask it.
+# bring_back enables the plugin and makes dockerd ask it. (dockerd ends when it is told of a plugin that is disabled.)
 bring_back() {
-	"$docker" plugin enable "$name" >/dev/null && kill -HUP "$pid" && asked_within 5
+	"$docker" plugin enable "$name" >/dev/null && [ "$(setting '{{.Enabled}}')" = true ] && kill -HUP "$pid" && asked_within 5
+}
+
+stays_asked() {
+	local until=$(($(now_ms) + 1000))
+	while [ "$(now_ms)" -lt $until ]; do
+		asked || return 1
+		sleep 0.05
+	done
 }
 
 # before the gap
@@ -188,6 +200,8 @@ if ! { change "$@" && bring_back; }; then
 			    docker plugin inspect $name                what it is set to
 			    journalctl -u docker -n 20                 why it does not start
 			    docker plugin set $name KEY=VALUE && docker plugin enable $name && kill -HUP $pid
+			  If requests break off without an answer, and dockerd's log shows a panic: take the name out of
+			  authorization-plugins, kill -HUP $pid, then the lines above, and put the name back before the last one.
 			  If dockerd has ended, it will not start while daemon.json names a disabled plugin: take it out of
 			  authorization-plugins, start dockerd, enable the plugin, put it back, kill -HUP.
 		END
