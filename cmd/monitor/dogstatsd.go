@@ -44,8 +44,9 @@ func (p *parts) receive(s *settings, log *slog.Logger) (*receiver, error) {
 	// Senders are processes of our own PID namespace, whatever s.proc shows.
 	inventory := linger(p.inventory)
 	attestor := attest.New(inventory, attest.Options{CgroupsAlone: true, Cgroups: cgroups})
-	of := s.messages
-	of.Tagger, of.Logger, cfg.Logger = containerTags{inventory, tag.New(s.tags)}, log, log
+	of, tagger := s.messages, tag.New(s.tags)
+	of.Tagger, of.Keys = containerTags{inventory, tagger}, tagger.Keys()
+	of.Logger, cfg.Logger = log, log
 	r := &receiver{messages: aggregate.NewMessages(of), quota: of.Quota}
 	r.server = dogstatsd.New(cfg, attestor, r.messages)
 	if err := r.server.Listen(); err != nil {

@@ -37,6 +37,8 @@ type MessagesConfig struct {
 	SetMembers, Events int
 
 	Tagger Tagger // nil: messages have their own tags alone
+	// Keys are those that only the Tagger's tags may have, besides those of [tag.Rules].
+	Keys   []string
 	Logger *slog.Logger
 }
 
@@ -44,9 +46,10 @@ type MessagesConfig struct {
 //
 // A series is a name, a type and the final tags: the client's own and those of
 // the container that sent it, at the cardinality that was asked for. Containers
-// whose tags are equal share their series, as replicas of one service should. What a
-// client says in a tag never passes for what we say: a tag whose key is one
-// of the origin's, or names a container, is kept as exported_<key>.
+// whose tags are equal share their series, as replicas of one service should; others
+// never do, unless they ask for no tags. What a client says in a tag never passes for what
+// we say: a tag whose key we may give to a container, whether or not it is given to this
+// message, is kept as exported_<key>, unless the client's own container has the very tag.
 //
 // Memory is bounded for each origin, so that one container cannot take the
 // agent from all others: a quota of contexts (a context is a name with tags, as sent), of
@@ -71,7 +74,8 @@ type Messages struct {
 	last    *origin // of the last message, most often that of the next one too
 	lastKey originKey
 	series  map[string]*series
-	epoch   int // counts flushes
+	ours    map[string]bool // keys that are not clients' to use, as Prometheus reads them
+	epoch   int             // counts flushes
 	events  []Event
 	key     []byte // scratch
 
@@ -87,7 +91,8 @@ type originKey struct {
 type origin struct {
 	key      originKey
 	contexts map[string]*alias
-	checks   map[string]*Check
+	checks   map[string]*checkAlias
+	results  map[string]*Check                        // by identity
 	tags     [dogstatsd.CardinalityHigh + 1][]tag.Tag // by level, once asked for
 	tagged   [dogstatsd.CardinalityHigh + 1]bool
 	used     int // of MessagesConfig.Quota
@@ -103,6 +108,13 @@ type origin struct {
 // alias is a context: a series in the words of one sender.
 type alias struct {
 	*series
+	cost   int
+	active int // epoch
+}
+
+// checkAlias is a check in the words of its sender.
+type checkAlias struct {
+	*Check
 	cost   int
 	active int // epoch
 }
@@ -127,6 +139,13 @@ func NewMessages(cfg MessagesConfig) *Messages {
 		recent:   pool{one: cfg.Events, all: 10 * cfg.Events},
 	}
 	a.latest.Store(&Snapshot{})
+	a.ours = map[string]bool{}
+	for _, r := range tag.Rules() {
+		a.ours[tag.Name(r.Key)] = true
+	}
+	for _, key := range cfg.Keys {
+		a.ours[tag.Name(key)] = true
+	}
 	return a
 }
 
@@ -160,7 +179,7 @@ func (a *Messages) origin(o *dogstatsd.Origin) *origin {
 	}
 	from := a.origins[key]
 	if from == nil {
-		from = &origin{key: key, contexts: map[string]*alias{}, checks: map[string]*Check{}}
+		from = &origin{key: key, contexts: map[string]*alias{}, checks: map[string]*checkAlias{}, results: map[string]*Check{}}
 		a.origins[key] = from
 	}
 	from.active = a.epoch
@@ -205,47 +224,51 @@ func (a *Messages) context(from *origin, m *dogstatsd.Metric) *alias {
 	if from.used+each > a.cfg.Quota { // a flood of what is beyond costs little
 		return nil
 	}
-	tags, host := a.tags(from, m.Tags, m.Cardinality)
-	cost := each * (1 + room(a.key, tags)/keyUnit)
+	l := a.label(from, m.Tags, m.Cardinality)
+	cost := each * (1 + room(a.key, l.tags)/keyUnit)
 	if !a.contexts.take(from, &from.used, cost) {
 		return nil
 	}
-	c := &alias{series: a.find(m, tags, host), cost: cost}
+	c := &alias{series: a.find(m, &l), cost: cost}
 	from.contexts[string(a.key)] = c
 	return c
 }
 
 // find finds or makes the series of a context.
-func (a *Messages) find(m *dogstatsd.Metric, tags []tag.Tag, host string) *series {
-	key := identity(string(m.Name), m.Type, host, tags)
+func (a *Messages) find(m *dogstatsd.Metric, l *labeled) *series {
+	key := identity(string(m.Name), m.Type, l)
 	s := a.series[key]
 	if s == nil {
-		s = &series{Name: string(m.Name), Type: m.Type, Host: host, Tags: tags}
+		s = &series{Name: string(m.Name), Type: m.Type, Host: l.host, Tags: l.tags, Given: len(l.given)}
 		a.series[key] = s
 	}
 	return s
 }
 
-// Of a gauge with a time of its own, the latest is shown if it is that recent. Prometheus
-// does not take older values (its head block goes back an hour), and one ahead of us
-// would hide all later ones for as long.
+// A gauge's value that has its own time is shown if it is that recent: Prometheus takes no
+// older ones (its head block goes back an hour). Some clocks are ahead of ours, and
+// such a value is as of now: at its own time, Prometheus would refuse all others until then.
 const (
 	behindMost = time.Hour
 	aheadMost  = time.Minute
 )
 
-// addTimed takes a value that has its own time: it is no part of an interval.
+// addTimed takes a value that has its own time: it is no part of an interval. A sender's
+// clock orders its own values alone; another's that comes later takes their place.
 func (from *origin) addTimed(s *series, m *dogstatsd.Metric) {
 	at := time.Unix(m.Time, 0)
 	age := time.Since(at)
+	if age < 0 && age >= -aheadMost {
+		at = time.Now().Truncate(time.Second)
+	}
 	for _, v := range m.Values {
 		switch {
 		case m.Type == dogstatsd.Count:
 			s.timedSum, s.timedSeen = finite(s.timedSum+finite(v/m.Rate)), true
 		case age > behindMost || age < -aheadMost:
 			from.untimely++
-		case !at.Before(s.timedAt):
-			s.timedValue, s.timedAt, s.timedSeen = v, at, true
+		case s.timedFrom != from || !at.Before(s.timedAt):
+			s.timedValue, s.timedAt, s.timedFrom, s.timedSeen = v, at, from, true
 		}
 	}
 }
@@ -258,11 +281,11 @@ func (a *Messages) Event(o *dogstatsd.Origin, e *dogstatsd.Event) {
 		from.refused++
 		return
 	}
-	tags, host := a.tags(from, e.Tags, e.Cardinality)
+	l := a.label(from, e.Tags, e.Cardinality)
 	a.events = append(a.events, Event{
-		Title: string(e.Title), Text: string(e.Text), Time: timeOr(e.Time), Host: cmp.Or(string(e.Host), host),
+		Title: string(e.Title), Text: string(e.Text), Time: timeOr(e.Time), Host: cmp.Or(string(e.Host), l.host),
 		AggregationKey: string(e.AggregationKey), LowPriority: e.LowPriority, Source: string(e.Source), Alert: e.Alert,
-		Tags: tags, Origin: from.key.source, Container: from.key.container,
+		Tags: l.tags, Origin: from.key.source, Container: from.key.container,
 	})
 }
 
@@ -278,18 +301,31 @@ func (a *Messages) Check(o *dogstatsd.Origin, c *dogstatsd.Check) {
 			from.refused++
 			return
 		}
-		tags, host := a.tags(from, c.Tags, c.Cardinality)
-		cost := 1 + room(a.key, tags)/keyUnit
+		l := a.label(from, c.Tags, c.Cardinality)
+		l.host = cmp.Or(string(c.Host), l.host)
+		cost := 1 + room(a.key, l.tags)/keyUnit
 		if !a.contexts.take(from, &from.used, cost) {
 			from.refused++
 			return
 		}
-		known = &Check{Name: string(c.Name), Tags: tags, Host: cmp.Or(string(c.Host), host), Origin: from.key.source, Container: from.key.container, cost: cost}
+		known = &checkAlias{Check: from.check(string(c.Name), &l), cost: cost}
 		from.checks[string(a.key)] = known
 	}
 	const enough = 1024 // of a message that is kept
-	known.Status, known.Time, known.active = c.Status, timeOr(c.Time), a.epoch
+	known.active = a.epoch
+	known.Status, known.Time, known.Check.active = c.Status, timeOr(c.Time), a.epoch
 	known.Message = string(c.Message[:min(len(c.Message), enough)])
+}
+
+// check finds or makes the check of a context: however its tags are ordered, it has one latest word.
+func (from *origin) check(name string, l *labeled) *Check {
+	key := identity(name, 0, l)
+	c := from.results[key]
+	if c == nil {
+		c = &Check{Name: name, Tags: l.tags, Host: l.host, Origin: from.key.source, Container: from.key.container}
+		from.results[key] = c
+	}
+	return c
 }
 
 func timeOr(seconds int64) time.Time {

@@ -23,10 +23,11 @@ const (
 // series is one line of output. Messages change what is of the interval, under
 // the lock; only Flush touches the totals.
 type series struct {
-	Name string
-	Type dogstatsd.Type
-	Host string
-	Tags []tag.Tag
+	Name  string
+	Type  dogstatsd.Type
+	Host  string
+	Tags  []tag.Tag
+	Given int // how many of the Tags we have given
 
 	active int  // epoch of the last message
 	seen   bool // in this interval
@@ -42,6 +43,7 @@ type series struct {
 	timedSum   float64   // of a count, in this interval
 	timedValue float64   // of a gauge, the latest
 	timedAt    time.Time // its time; zero: none
+	timedFrom  *origin   // who sent it
 
 	total                float64 // of a count
 	totalCount, totalSum float64

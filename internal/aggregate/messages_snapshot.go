@@ -31,7 +31,9 @@ type CustomSeries struct {
 	Type dogstatsd.Type
 	Host string    // of a tag "host:…"; "" for ours
 	Tags []tag.Tag // sorted by key, then value; a key may come more than once
-	Seen bool      // in this interval
+	// Given says how many of the Tags are the container's, as against the client's.
+	Given int
+	Seen  bool // in this interval
 
 	// Value is a count's sum in the interval without values that clients have given a
 	// time, a gauge's last value, or a set's size.
@@ -100,7 +102,6 @@ type Check struct {
 	Container string // full id; "" for none
 
 	active int // epoch
-	cost   int
 }
 
 // Origin is what one sender has taken of its quota, and what it has sent.
@@ -134,10 +135,11 @@ func (a *Messages) Flush(now time.Time) *Snapshot {
 	}
 	slices.SortFunc(s.Series, func(x, y CustomSeries) int {
 		return cmp.Or(strings.Compare(x.Name, y.Name), slices.CompareFunc(x.Tags, y.Tags, compareTags),
-			cmp.Compare(x.Type, y.Type), strings.Compare(x.Host, y.Host))
+			cmp.Compare(x.Type, y.Type), strings.Compare(x.Host, y.Host), cmp.Compare(y.Given, x.Given))
 	})
 	slices.SortFunc(s.Checks, func(x, y Check) int {
-		return cmp.Or(strings.Compare(x.Name, y.Name), slices.CompareFunc(x.Tags, y.Tags, compareTags), strings.Compare(x.Container, y.Container))
+		return cmp.Or(strings.Compare(x.Name, y.Name), slices.CompareFunc(x.Tags, y.Tags, compareTags), strings.Compare(x.Host, y.Host),
+			strings.Compare(x.Container, y.Container), cmp.Compare(x.Origin, y.Origin))
 	})
 	slices.SortFunc(s.Origins, func(x, y Origin) int {
 		return cmp.Or(strings.Compare(x.Container, y.Container), cmp.Compare(x.Source, y.Source))
@@ -195,6 +197,11 @@ func (a *Messages) take(s *Snapshot) []taken {
 			if expired(c.active) {
 				delete(from.checks, k)
 				a.contexts.giveBack(from, &from.used, c.cost)
+			}
+		}
+		for k, c := range from.results {
+			if expired(c.active) {
+				delete(from.results, k)
 				continue
 			}
 			s.Checks = append(s.Checks, *c)
@@ -222,7 +229,7 @@ func (t *taken) close(now time.Time) CustomSeries {
 	x := t.s
 	x.everSeen = true
 	out := CustomSeries{
-		Name: x.Name, Type: x.Type, Host: x.Host, Tags: x.Tags, Seen: t.seen,
+		Name: x.Name, Type: x.Type, Host: x.Host, Tags: x.Tags, Given: x.Given, Seen: t.seen,
 		Value: t.value, Count: t.count, Sum: t.sum, Sketch: t.sketch,
 	}
 	switch x.Type {

@@ -19,38 +19,60 @@ const (
 	exportedPrefix = "exported_" // of a client's tag whose key is ours
 )
 
-// ours are keys that say which container a message is from: only we say that.
-var ours = map[string]bool{"container_id": true, "container_name": true, "pod_name": true}
+// unified are what clients' libraries add by themselves. They are a sender's own where
+// we know no container of it.
+var unified = map[string]bool{"env": true, "service": true, "version": true}
 
-// tags are the final tags of a message, sorted and without repetitions: its own
-// and its origin's. The host is that of a tag "host:…".
-func (a *Messages) tags(from *origin, sent dogstatsd.Tags, level dogstatsd.Cardinality) (tags []tag.Tag, host string) {
+// labeled is what a message is filed under, besides its name and type.
+type labeled struct {
+	host  string    // of a tag "host:…"
+	tags  []tag.Tag // the client's and the container's, sorted and without repetitions
+	given []tag.Tag // those of them that we have given, sorted
+}
+
+// label gives a message its tags. Of the keys that we may give to any container, at any
+// cardinality, a client may use only those whose very tag its own container has: else it
+// could ask for no tags, and send another's.
+func (a *Messages) label(from *origin, sent dogstatsd.Tags, level dogstatsd.Cardinality) labeled {
+	var l labeled
 	var asked dogstatsd.Cardinality
 	for t := range sent.All() {
 		k, v, _ := bytes.Cut(t, []byte(":"))
 		key, value := string(k), string(v)
 		switch {
 		case key == hostKey && value != "":
-			host = value
+			l.host = value
 		case key == cardKey:
 			asked = dogstatsd.ParseCardinality(value)
 		case strings.HasPrefix(key, internalPrefix):
 		default:
-			tags = append(tags, tag.Tag{Key: key, Value: value})
+			l.tags = append(l.tags, tag.Tag{Key: key, Value: value})
 		}
 	}
-	origin := a.originTags(from, cmp.Or(level, asked, a.cfg.Cardinality))
-	for i, t := range tags {
-		// As Prometheus reads them: container.name is container_name there.
-		name := tag.Name(t.Key)
-		taken := slices.ContainsFunc(origin, func(o tag.Tag) bool { return o.Key == t.Key || tag.Name(o.Key) == name })
-		if taken && !slices.Contains(origin, t) || ours[name] {
-			tags[i].Key = exportedPrefix + t.Key
+	l.given = a.originTags(from, cmp.Or(level, asked, a.cfg.Cardinality))
+	for i, t := range l.tags {
+		if !a.mayUse(from, t) {
+			l.tags[i].Key = exportedPrefix + t.Key
 		}
 	}
-	tags = append(tags, origin...)
-	slices.SortFunc(tags, compareTags)
-	return slices.Compact(tags), host
+	l.tags = append(l.tags, l.given...)
+	slices.SortFunc(l.tags, compareTags)
+	l.tags = slices.Compact(l.tags)
+	return l
+}
+
+// mayUse says whether a client's tag stays as it is. Keys are compared as Prometheus reads
+// them: container.name is container_name there.
+func (a *Messages) mayUse(from *origin, t tag.Tag) bool {
+	name := tag.Name(t.Key)
+	own := a.originTags(from, dogstatsd.CardinalityHigh)
+	switch {
+	case slices.Contains(own, t):
+		return true
+	case a.ours[name]:
+		return from.key.container == "" && unified[name]
+	}
+	return !slices.ContainsFunc(own, func(o tag.Tag) bool { return tag.Name(o.Key) == name })
 }
 
 func compareTags(a, b tag.Tag) int {
@@ -105,13 +127,16 @@ func (a *Messages) retag() {
 				delete(q.from.checks, key)
 				a.contexts.giveBack(q.from, &q.from.used, c.cost)
 			}
+			clear(q.from.results) // the latest words are of the old tags
 		}
 		a.mu.Unlock()
 	}
 }
 
-// identity is a series' key. Lengths keep neighbours apart: a value may hold any byte.
-func identity(name string, t dogstatsd.Type, host string, tags []tag.Tag) string {
+// identity is a series' key. Lengths keep neighbours apart: a value may hold any byte. A tag
+// that a client has chosen is another than one that we have given, so that nobody gets into
+// the series of a container whose tags are others.
+func identity(name string, t dogstatsd.Type, l *labeled) string {
 	var b strings.Builder
 	b.WriteByte(byte(t))
 	part := func(s string) {
@@ -120,8 +145,13 @@ func identity(name string, t dogstatsd.Type, host string, tags []tag.Tag) string
 		b.WriteString(s)
 	}
 	part(name)
-	part(host)
-	for _, t := range tags {
+	part(l.host)
+	given := l.given
+	for _, t := range l.tags {
+		if len(given) > 0 && given[0] == t {
+			given = given[1:]
+			b.WriteByte('+')
+		}
 		part(t.Key)
 		part(t.Value)
 	}

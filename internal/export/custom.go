@@ -68,13 +68,12 @@ var prometheusOwn = []string{
 // custom writes clients' metrics. Clients choose names, types and tags as they like,
 // and not together: a name that is taken gets the kind appended, as often as it
 // takes. Which of several has the plain name depends on the names alone.
-func (p *page) custom(series []aggregate.CustomSeries, taken map[string]bool) {
+func (p *page) custom(series []aggregate.CustomSeries, taken map[string]bool, dropped int) {
 	for _, name := range prometheusOwn {
 		taken[name] = true
 	}
 	const lost = "dogstatsd_series_dropped"
 	taken[lost] = true
-	dropped := 0
 	for _, f := range families(series) {
 		for slices.ContainsFunc(f.kind.names(f.name), func(n string) bool { return taken[n] }) {
 			f.name += "_" + f.kind.String()
@@ -131,7 +130,8 @@ func (p *page) customFamily(f *family) (dropped int) {
 	labels := make([]string, len(f.series))
 	ok := make([]bool, len(f.series))
 	seen := labelSets{}
-	for i, s := range f.series {
+	for _, i := range byRight(f.series) {
+		s := f.series[i]
 		if labels[i], ok[i] = seen.labels(s.Name, s.Host, s.Tags); !ok[i] {
 			dropped++
 		}
@@ -170,6 +170,17 @@ func (p *page) customFamily(f *family) (dropped int) {
 	return dropped
 }
 
+// byRight orders series by their right to plain labels: what we say of a container goes before
+// what a client says, however that is spelled.
+func byRight(series []*aggregate.CustomSeries) []int {
+	order := make([]int, len(series))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(series[j].Given, series[i].Given) })
+	return order
+}
+
 // summary writes the median and the 95th percentile of the interval, if it had
 // any values, and the sum and the count of all.
 func (p *page) summary(name, labels string, s *aggregate.CustomSeries) {
@@ -187,7 +198,7 @@ const ownLabel = "dogstatsd_series"
 // labelSets are those that are in use in a family.
 type labelSets map[string]bool
 
-// labels makes labels of tags, and keeps the sets apart: where two differ only
+// labels makes labels of tags and of what we say more, and keeps the sets apart: where two differ only
 // in what Prometheus cannot tell, the later has its own words in a label
 // dogstatsd_series. False if that does not help.
 func (seen labelSets) labels(name, host string, tags []tag.Tag, more ...[2]string) (string, bool) {
@@ -201,7 +212,10 @@ func (seen labelSets) labels(name, host string, tags []tag.Tag, more ...[2]strin
 	}
 	for _, t := range tags {
 		l := label{tag.Name(t.Key), cmp.Or(t.Value, "true")} // an empty label is none
-		if l.name == "le" || l.name == "quantile" || l.name == ownLabel || len(more) > 0 && l.name == more[0][0] {
+		if slices.Contains(more, [2]string{l.name, l.value}) {
+			continue
+		}
+		if l.name == "le" || l.name == "quantile" || l.name == ownLabel || slices.ContainsFunc(more, func(m [2]string) bool { return m[0] == l.name }) {
 			l.name = "exported_" + l.name
 		}
 		all = append(all, l)

@@ -24,9 +24,10 @@ type DogStatsD struct {
 func (p *page) dogstatsd(d *DogStatsD, names map[string]string, taken map[string]bool) {
 	s := d.Latest()
 	p.telemetry(d.Telemetry(), taken)
+	names = distinct(s.Origins, names)
 	p.origins(s.Origins, names, taken)
-	p.checks(s.Checks, taken)
-	p.custom(s.Series, taken)
+	dropped := p.checks(s.Checks, names, taken)
+	p.custom(s.Series, taken, dropped)
 }
 
 // telemetry writes what the server counts of itself. Samples of one name may be apart.
@@ -74,7 +75,6 @@ type ofOrigin struct {
 
 // origins writes what each sender has sent, and has taken of its quota.
 func (p *page) origins(origins []aggregate.Origin, names map[string]string, taken map[string]bool) {
-	names = distinct(origins, names)
 	list := func(f func(o *aggregate.Origin) []ofOrigin) []string {
 		var out []string
 		for i := range origins {
@@ -148,18 +148,26 @@ func counted(n []uint64, label string, name func(int) string) []ofOrigin {
 	return out
 }
 
-// checks writes the latest word of each service check.
-func (p *page) checks(checks []aggregate.Check, taken map[string]bool) {
+// checks writes the latest word of each service check of each sender: of replicas, whose tags
+// are equal, one may be down. It returns how many it had to leave out.
+func (p *page) checks(checks []aggregate.Check, names map[string]string, taken map[string]bool) (dropped int) {
 	const name = "dogstatsd_service_check_status"
 	p.ours(taken, name, "gauge", "Latest status of a service check: 0 ok, 1 warning, 2 critical, 3 unknown.")
 	seen := labelSets{}
 	for i := range checks {
 		c := &checks[i]
-		labels, ok := seen.labels(c.Name, c.Host, c.Tags, [2]string{"check", c.Name})
-		if ok {
-			p.sample(name, labels, "", "", float64(c.Status))
+		own := [][2]string{{"check", c.Name}, {"origin", c.Origin.String()}}
+		if c.Container != "" {
+			own = append(own, [2]string{"container_name", cmp.Or(names[c.Container], c.Container)})
 		}
+		labels, ok := seen.labels(c.Name, c.Host, c.Tags, own...)
+		if !ok {
+			dropped++
+			continue
+		}
+		p.sample(name, labels, "", "", float64(c.Status))
 	}
+	return dropped
 }
 
 // sample writes one line with labels that are ready, and one more if it has a name.

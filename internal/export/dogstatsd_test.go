@@ -104,7 +104,7 @@ func TestDogStatsDPage(t *testing.T) {
 		`queue{container_name="web",exported_container_name="db",kube_deployment="shop"} 1`,
 		`dogstatsd_events_total{origin="kernel",container_name="web",alert_type="warning"} 1`,
 		`dogstatsd_service_checks_total{origin="kernel",container_name="web",status="critical"} 1`,
-		`dogstatsd_service_check_status{az="eu-1a",check="app.ok",kube_deployment="shop"} 2`,
+		`dogstatsd_service_check_status{az="eu-1a",check="app.ok",container_name="web",kube_deployment="shop",origin="kernel"} 2`,
 		`dogstatsd_contexts{origin="kernel",container_name="web"} `,
 		`dogstatsd_processed_total{message_type="metrics",state="ok",origin="kernel"} `,
 		`dogstatsd_uds_packets_bytes_total{transport="unixgram"} `,
@@ -209,7 +209,7 @@ func TestOriginsOfOneName(t *testing.T) {
 	origins := []aggregate.Origin{{Source: dogstatsd.SourceKernel, Container: a}, {Source: dogstatsd.SourceClient, Container: a}, {Source: dogstatsd.SourceKernel, Container: b}}
 	for _, names := range []map[string]string{{a: "web", b: "web"}, {b: a}, {a: "web", b: "shop"}} {
 		p := page{}
-		p.origins(origins, names, map[string]bool{})
+		p.origins(origins, distinct(origins, names), map[string]bool{})
 		seen := map[string]bool{}
 		for line := range strings.Lines(string(p.b)) {
 			if seen[line] {

@@ -46,6 +46,17 @@ func ParseMappings(text string) ([]Mapping, error) {
 	return out, nil
 }
 
+// keys are those of its tags that are known beforehand.
+func (m Mapping) keys() []string {
+	var out []string
+	for _, to := range m.targets {
+		if !strings.Contains(to.key, "%%") {
+			out = append(out, to.key)
+		}
+	}
+	return out
+}
+
 func (m Mapping) apply(t *Tags, values map[string]string) {
 	for name, value := range values {
 		if !match(m.pattern, strings.ToLower(name)) {

@@ -136,6 +136,16 @@ type Tagger struct{ cfg Config }
 // New makes a Tagger.
 func New(cfg Config) *Tagger { return &Tagger{cfg} }
 
+// Keys are what tags of containers are called by the settings, besides those of
+// [Rules], and besides names that containers choose.
+func (g *Tagger) Keys() []string {
+	var out []string
+	for _, m := range slices.Concat(g.cfg.Labels, g.cfg.Env) {
+		out = append(out, m.keys()...)
+	}
+	return out
+}
+
 // Tags are those of a container.
 func (g *Tagger) Tags(c *docker.Container) *Tags {
 	s := newSource(c)
