@@ -40,6 +40,7 @@ func (p *parts) gauges() []admin.Gauge {
 			return number(asked || !known)
 		}},
 		{Name: "vitrine_inventory_ready", Help: "1 while the inventory of containers is kept by the Engine's events.", Value: func() float64 { return number(p.inventory.Ready()) }},
+		{Name: "vitrine_inventory_unanswered", Help: "Containers about which the Engine does not answer, while it answers about others; the log names them.", Value: func() float64 { return float64(len(p.inventory.Unanswered())) }},
 		{Name: "vitrine_containers", Help: "Running containers in the inventory.", Value: func() float64 { return float64(len(p.inventory.Running())) }},
 		{Name: "vitrine_gateway_connections", Help: "Open connections of callers.", Value: func() float64 { return float64(p.gateway.Stats().Connections) }},
 		{Name: "vitrine_gateway_streams", Help: "Requests being forwarded, open streams among them.", Value: func() float64 { return float64(p.gateway.Stats().Streams) }},

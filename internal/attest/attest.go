@@ -209,7 +209,7 @@ func (a *Attestor) locate(ctx context.Context, p *peercred.Peer) (docker.Contain
 		}
 		c, ok := a.inv.Lookup(id)
 		if !ok || !c.Running {
-			return docker.Container{}, Unknown, fmt.Errorf("container %s has stopped", id)
+			return docker.Container{}, Unknown, fmt.Errorf("container %s has stopped, or Docker does not answer about it", id)
 		}
 		return c, Container, nil
 	}

@@ -39,6 +39,7 @@ type Inventory interface {
 	OnEvent(f func(docker.Event))
 	Ready() bool
 	Err() error // why it is not ready
+	Unanswered() []docker.Unanswered
 }
 
 // Config of a Collector.
@@ -280,7 +281,7 @@ func (c *Collector) engine(now time.Time) {
 		c.cfg.Log.Warn("the engine is gone; known containers are read on")
 	}
 	c.wasUp = up
-	e.Up, e.Err, e.Counts = up, c.cfg.Inventory.Err(), c.counts
+	e.Up, e.Err, e.Counts, e.Unanswered = up, c.cfg.Inventory.Err(), c.counts, c.cfg.Inventory.Unanswered()
 }
 
 // match brings known in line with the inventory.

@@ -133,6 +133,21 @@ func TestNetworkNames(t *testing.T) {
 	}
 }
 
+// TestOneContainerUnanswered is named, and the Engine is up.
+func TestOneContainerUnanswered(t *testing.T) {
+	w := newWorld(t)
+	w.run("web", 100, "bridge")
+	c := w.collector()
+	w.silent = []docker.Unanswered{{ID: "0f", Name: "sick"}}
+	if rest := series(w.collect(c), nil); rest["docker_inventory_unanswered{0f,sick}"] != 1 || rest["docker_up{}"] != 1 {
+		t.Errorf("series %v", rest)
+	}
+	w.silent = nil
+	if _, there := series(w.collect(c), nil)["docker_inventory_unanswered{0f,sick}"]; there {
+		t.Error("it is named for ever")
+	}
+}
+
 // TestEngineGone: what is known is read on, the gap is counted, and it ends by itself.
 func TestEngineGone(t *testing.T) {
 	w := newWorld(t)

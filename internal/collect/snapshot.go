@@ -31,6 +31,8 @@ type Engine struct {
 	Err    error  // why not, if that is known
 	Gaps   uint64 // how often they were lost since the start
 	Counts *docker.Counts
+	// Unanswered are the containers about which it does not answer.
+	Unanswered []docker.Unanswered
 }
 
 // Container is one container: what the Engine says of it, and what the kernel does.

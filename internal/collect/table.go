@@ -24,6 +24,7 @@ type Table struct {
 	hostOOM   Metric
 	volumes   Metric
 	imageSize Metric
+	silent    Metric
 	ids       map[procfs.Device]string // devices without a name
 }
 
@@ -86,6 +87,10 @@ func NewTable() *Table {
 			{Metric{"docker_containers_stopped", "docker.containers.stopped.total", Gauge, "containers", 1, nil, "Containers that do not run.", "the inventory"}, func(s *Snapshot) float64 { return float64(s.count(false)) }},
 			{Metric{"monitor_collection_duration_seconds", "", Gauge, "seconds", 1, nil, "What the last collection took.", "the monitor"}, func(s *Snapshot) float64 { return s.Took.Seconds() }},
 			{Metric{"monitor_collection_timestamp_seconds", "", Gauge, "seconds", 1, nil, "When the last collection was, in seconds since 1970.", "the monitor"}, func(s *Snapshot) float64 { return float64(s.Time.UnixMilli()) / 1000 }},
+		},
+		silent: Metric{
+			"docker_inventory_unanswered", "", Gauge, "", 1, []string{"container_id", "container_name"},
+			"1 for each container about which the Engine does not answer, while it answers about others: it is shown as it was last known to be, or not at all.", "the inventory",
 		},
 		hostOOM: Metric{
 			"host_oom_kills_total", "system.oom_kills", Counter, "kills", 1, nil,
@@ -167,7 +172,7 @@ func (t *Table) Others() []*Metric {
 	for i := range t.own {
 		out = append(out, &t.own[i].Metric)
 	}
-	return append(out, &t.hostOOM, &t.errors)
+	return append(out, &t.silent, &t.hostOOM, &t.errors)
 }
 
 // Container emits the values of a container.
@@ -247,6 +252,9 @@ func (t *Table) Rest(s *Snapshot, emit Emit) {
 	}
 	for i := range t.own {
 		emit(&t.own[i].Metric, t.own[i].read(s), Labels{})
+	}
+	for _, u := range s.Engine.Unanswered {
+		emit(&t.silent, 1, Labels{u.ID, u.Name})
 	}
 	for i, n := range s.Errors {
 		emit(&t.errors, float64(n), Labels{Source(i).String()})

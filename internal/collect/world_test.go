@@ -23,6 +23,7 @@ type world struct {
 	now          time.Time
 
 	containers map[string]docker.Container
+	silent     []docker.Unanswered
 	down       bool
 	onEvent    func(docker.Event)
 	collecting *Collector
@@ -37,6 +38,7 @@ func (w *world) Append(list []docker.Container) []docker.Container {
 
 func (w *world) Lookup(id string) (docker.Container, bool) { c, ok := w.containers[id]; return c, ok }
 func (w *world) OnEvent(f func(docker.Event))              { w.onEvent = f }
+func (w *world) Unanswered() []docker.Unanswered           { return w.silent }
 func (w *world) Ready() bool                               { return !w.down }
 
 func (w *world) Err() error {

@@ -67,11 +67,34 @@ type Summary struct {
 	State string // "running", "exited" …
 }
 
-// ContainerList lists all containers, stopped ones too, GET /containers/json.
+// Name is the container's own, among those that links give it; "" if there is none.
+func (s Summary) Name() string {
+	for _, name := range s.Names {
+		if own, ok := strings.CutPrefix(name, "/"); ok && !strings.Contains(own, "/") {
+			return own
+		}
+	}
+	return ""
+}
+
+// ContainerList lists all containers, stopped ones too, GET /containers/json. Of an
+// entry that cannot be understood there is what could be, if that is its id.
 func (c *Client) ContainerList(ctx context.Context) ([]Summary, error) {
-	var out []Summary
-	err := c.json(ctx, "/containers/json", url.Values{"all": {"1"}}, &out)
-	return out, err
+	var rows []json.RawMessage
+	if err := c.json(ctx, "/containers/json", url.Values{"all": {"1"}}, &rows); err != nil {
+		return nil, err
+	}
+	out := make([]Summary, 0, len(rows))
+	for _, row := range rows {
+		var s Summary
+		if err := json.Unmarshal(row, &s); err != nil {
+			s = Summary{ID: s.ID}
+		}
+		if isID(s.ID) {
+			out = append(out, s)
+		}
+	}
+	return out, nil
 }
 
 // inspected is what is read of GET /containers/{id}/json.
@@ -156,7 +179,7 @@ func (c *Client) ExecInspect(ctx context.Context, id string) (containerID string
 	return out.ContainerID, nil
 }
 
-// Event is one event about a container.
+// Event is one event about a container. One that could not be understood has no Action.
 type Event struct {
 	Action, ID string
 	Time       time.Time // by the engine's clock
@@ -167,7 +190,8 @@ type Event struct {
 
 // Events opens the stream of container events, GET /events. It returns when the
 // engine has subscribed us: what happens from now on will be in the stream.
-// next blocks; it fails when the stream or ctx ends. The caller must call stop.
+// next blocks; it fails when the stream or ctx ends, and not for one event that
+// cannot be understood. The caller must call stop.
 func (c *Client) Events(ctx context.Context) (next func() (Event, error), stop func(), err error) {
 	resp, err := c.get(ctx, "/events", url.Values{"filters": {`{"type":["container"]}`}}) //nolint:bodyclose // stop closes it
 	if err != nil {
@@ -183,7 +207,11 @@ func (c *Client) Events(ctx context.Context) (next func() (Event, error), stop f
 				Attributes map[string]string
 			}
 		}
-		if err := dec.Decode(&e); err != nil {
+		err := dec.Decode(&e)
+		if _, odd := errors.AsType[*json.UnmarshalTypeError](err); odd { // the decoder has read the whole of it
+			return Event{ID: e.Actor.ID}, nil
+		}
+		if err != nil {
 			return Event{}, fmt.Errorf("read events: %w", err)
 		}
 		return Event{Action: e.Action, ID: e.Actor.ID, Time: time.Unix(0, e.TimeNano), Attributes: e.Actor.Attributes}, nil

@@ -34,12 +34,18 @@ type engine struct {
 	asked      map[string]int
 	blocked    chan struct{} // not nil: every answer waits for it
 	onInspect  func()        // called while an inspect is answered, after it was read
+	// What is odd about single containers, by id.
+	hangs   map[string]chan struct{} // an inspect waits for it
+	slow    map[string]time.Duration
+	garbage map[string]string // the answer of an inspect
+	row     map[string]string // in the list
 }
 
 func newEngine(t *testing.T) *engine {
 	e := &engine{
 		t: t, path: filepath.Join(t.TempDir(), "s"), asked: map[string]int{},
 		containers: map[string]map[string]any{}, images: map[string]map[string]string{},
+		hangs: map[string]chan struct{}{}, slow: map[string]time.Duration{}, garbage: map[string]string{}, row: map[string]string{},
 	}
 	e.up()
 	t.Cleanup(e.down)
@@ -58,6 +64,12 @@ func (e *engine) up() {
 
 func (e *engine) down() {
 	e.unblock()
+	e.mu.Lock()
+	for _, c := range e.hangs {
+		close(c)
+	}
+	clear(e.hangs)
+	e.mu.Unlock()
 	e.cut()
 	e.server.CloseClientConnections()
 	e.server.Close()
@@ -113,8 +125,18 @@ func (e *engine) remove(n int) {
 func (e *engine) event(action string, n int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	name, _ := e.containers[id(n)]["Name"].(string)
 	for _, s := range e.streams {
-		s <- fmt.Sprintf(`{"Type":"container","Action":%q,"Actor":{"ID":%q}}`+"\n", action, id(n))
+		s <- fmt.Sprintf(`{"Type":"container","Action":%q,"Actor":{"ID":%q,"Attributes":{"name":%q}}}`+"\n", action, id(n), strings.TrimPrefix(name, "/"))
+	}
+}
+
+// say sends a line of events as it is.
+func (e *engine) say(line string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, s := range e.streams {
+		s <- line + "\n"
 	}
 }
 
@@ -153,7 +175,9 @@ func (e *engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if hook != nil {
 			hook()
 		}
-		e.answer(w, c)
+		if !e.odd(w, r, c) {
+			e.answer(w, c)
+		}
 	case part[1] == "images":
 		e.mu.Lock()
 		labels, ok := e.images[part[2]]
@@ -170,6 +194,48 @@ func (e *engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// hang lets every inspect of a container wait, until the function is called.
+func (e *engine) hang(n int) (release func()) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	c := make(chan struct{})
+	e.hangs[id(n)] = c
+	return func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if e.hangs[id(n)] == c {
+			delete(e.hangs, id(n))
+			close(c)
+		}
+	}
+}
+
+// odd answers what is odd about this container.
+func (e *engine) odd(w http.ResponseWriter, r *http.Request, c map[string]any) bool {
+	cid, _ := c["Id"].(string)
+	e.mu.Lock()
+	hang, slow, garbage := e.hangs[cid], e.slow[cid], e.garbage[cid]
+	e.mu.Unlock()
+	if slow > 0 {
+		select {
+		case <-time.After(slow):
+		case <-r.Context().Done():
+			return true
+		}
+	}
+	if hang != nil {
+		select {
+		case <-hang:
+		case <-r.Context().Done():
+			return true
+		}
+	}
+	if garbage != "" {
+		_, _ = w.Write([]byte(garbage))
+	}
+	return garbage != ""
+}
+
 func (e *engine) answer(w http.ResponseWriter, v any) {
 	if m, ok := v.(map[string]any); ok && m == nil {
 		http.Error(w, `{"message":"No such container"}`, http.StatusNotFound)
@@ -178,11 +244,15 @@ func (e *engine) answer(w http.ResponseWriter, v any) {
 	_ = json.NewEncoder(w).Encode(v)
 }
 
-func (e *engine) list(all bool) []map[string]any {
+func (e *engine) list(all bool) []any {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	out := []map[string]any{}
-	for _, c := range e.containers {
+	out := []any{}
+	for cid, c := range e.containers {
+		if row, odd := e.row[cid]; odd {
+			out = append(out, json.RawMessage(row))
+			continue
+		}
 		state := "exited"
 		if c["State"].(map[string]any)["Running"].(bool) {
 			state = "running"

@@ -10,15 +10,27 @@
 // It never blocks the start of anything, and never waits for the daemon without
 // a deadline. A miss is one inspect; while the daemon is blocked or gone, what
 // is not known stays unknown, and callers must take that for a no.
+//
+// One container's failure is its own. The events are followed by one goroutine
+// that asks nothing; whatever has changed is inspected by others, a container at
+// a time, so that an inspect that hangs holds up only what is said of that
+// container. Until it is answered that container is one of [Inventory.Unanswered].
+// What is known of it then is what the Engine has told without being asked:
+//
+//   - It has ended: so it does not run, and has no process.
+//   - It is created or renamed: so the name is its own, and nobody else is found
+//     by it. (The event's name is the Engine's word; a label cannot stand over it.)
+//   - It has started: so nothing, which leaves it as one that does not run.
+//   - While nobody listened: anything may have happened. What was known of it
+//     from before is not taken for true any longer: Lookup does not find it.
+//
+// Its id, labels and image never change. So a container of which the inventory says
+// that it runs has the process and the name that it says, or had them a moment ago.
 package docker
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
 	"log/slog"
-	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -49,6 +61,9 @@ type Container struct {
 	Detail *Detail
 
 	asked uint64 // when the inspect began, in the inventory's own order of things
+	// doubted: it may have been renamed or restarted, and the Engine does not answer
+	// about it.
+	doubted bool
 }
 
 // Pod is the id of the Kubernetes pod that the container belongs to, and its
@@ -74,26 +89,34 @@ type Inventory struct {
 
 	mu     sync.RWMutex
 	byID   map[string]Container
-	byName map[string]string
+	told   map[string]string // by id, the names of those that the Engine has told of and not described yet; "" if it did not say
+	byName map[string]string // ids, in byID or told
 	rev    uint64
-	seq    uint64            // orders inspects (by their begin) and ends of containers
-	ended  map[string]uint64 // seq of a container's last end: an inspect begun before it is stale
-	swept  uint64            // seq when ended was last swept
+	seq    uint64            // orders inspects (by their begin), and ends and names of containers
+	passed map[string]uint64 // seq of a container's last end or change of name: an inspect begun before it is stale
+	swept  uint64            // seq when passed was last swept
 	ready  bool
 	err    error // what last ended an attempt to be ready
+	// unanswered are the containers about which the Engine does not answer.
+	unanswered map[string]Unanswered
+	changed    chan struct{} // closed at the next change; nil: nobody waits for one
 
 	images   sync.Mutex
 	imageMap map[string]map[string]string // labels by image id and platform; nothing in it ever changes
+	// imageSaid: that these images' labels are not known is in the log.
+	imageSaid map[string]bool
 
 	misses chan struct{} // limits concurrent inspects of misses
+	hung   chan string   // ids of containers, when an inspect of a miss was not answered: whoever follows asks on
 }
 
 // NewInventory is empty until Run or Refresh fills it.
 func NewInventory(c *Client, log *slog.Logger) *Inventory {
 	return &Inventory{
 		client: c, log: log, timeout: time.Second, period: time.Minute,
-		byID: map[string]Container{}, byName: map[string]string{}, ended: map[string]uint64{},
-		imageMap: map[string]map[string]string{}, misses: make(chan struct{}, 16),
+		byID: map[string]Container{}, told: map[string]string{}, byName: map[string]string{}, passed: map[string]uint64{},
+		unanswered: map[string]Unanswered{}, imageMap: map[string]map[string]string{}, imageSaid: map[string]bool{},
+		misses: make(chan struct{}, 16), hung: make(chan string, 64),
 	}
 }
 
@@ -126,7 +149,7 @@ func (inv *Inventory) Append(list []Container) []Container {
 }
 
 // Ready says that the inventory is complete: it has the whole list, and events
-// keep it.
+// keep it. A container about which the Engine does not answer does not change that.
 func (inv *Inventory) Ready() bool {
 	inv.mu.RLock()
 	defer inv.mu.RUnlock()
@@ -156,44 +179,49 @@ func (inv *Inventory) Running() []Container {
 
 // Lookup finds a container by its full id, its name with or without a slash, or
 // a prefix of its id that no other container has, in the daemon's order. It
-// asks nobody.
+// asks nobody. It does not find one of which less is known: see the package.
 func (inv *Inventory) Lookup(ref string) (Container, bool) {
 	inv.mu.RLock()
 	defer inv.mu.RUnlock()
-	if c, ok := inv.byID[ref]; ok {
-		return c, true
-	}
-	if id, ok := inv.byName[strings.TrimPrefix(ref, "/")]; ok {
-		return inv.byID[id], true
-	}
-	if ref == "" || len(ref) >= 64 {
+	c, ok := inv.byID[inv.resolve(ref)]
+	if !ok || c.doubted {
 		return Container{}, false
 	}
-	var found Container
-	for id, c := range inv.byID {
-		if strings.HasPrefix(id, ref) {
-			if found.ID != "" {
-				return Container{}, false
-			}
-			found = c
-		}
-	}
-	return found, found.ID != ""
+	return c, true
 }
 
-// Refresh asks the daemon for one container, with a deadline of a second, and
-// puts the answer into the inventory. [ErrNotFound] is the daemon's own word; any
-// other error says that nothing is known.
-func (inv *Inventory) Refresh(ctx context.Context, ref string) (Container, error) {
-	ctx, cancel := context.WithTimeout(ctx, inv.timeout)
-	defer cancel()
-	select {
-	case inv.misses <- struct{}{}:
-		defer func() { <-inv.misses }()
-	case <-ctx.Done():
-		return Container{}, fmt.Errorf("inspect container %q: %w", ref, ctx.Err())
+// resolve gives the id that a reference means, "" if there is none, or more than
+// one, or if it cannot be told; the caller holds mu.
+func (inv *Inventory) resolve(ref string) string {
+	if _, ok := inv.byID[ref]; ok {
+		return ref
 	}
-	return inv.inspect(ctx, ref)
+	if _, ok := inv.told[ref]; ok {
+		return ref
+	}
+	if id, ok := inv.byName[strings.TrimPrefix(ref, "/")]; ok {
+		return id
+	}
+	if ref == "" || len(ref) >= 64 {
+		return ""
+	}
+	found, several := "", false
+	match := func(id, name string) {
+		if strings.HasPrefix(id, ref) {
+			several, found = several || found != "", id
+		}
+		several = several || name == "" // its name may be this one
+	}
+	for id, c := range inv.byID {
+		match(id, c.Name)
+	}
+	for id, name := range inv.told {
+		match(id, name)
+	}
+	if several {
+		return ""
+	}
+	return found
 }
 
 // Find is Lookup, and on a miss Refresh. An incomplete inventory cannot tell
@@ -208,178 +236,4 @@ func (inv *Inventory) Find(ctx context.Context, ref string) (Container, error) {
 		return Container{}, ErrNotFound
 	}
 	return inv.Refresh(ctx, ref)
-}
-
-// ExecContainer finds the container that an exec runs in.
-func (inv *Inventory) ExecContainer(ctx context.Context, execID string) (Container, error) {
-	ctx, cancel := context.WithTimeout(ctx, inv.timeout)
-	defer cancel()
-	id, err := inv.client.ExecInspect(ctx, execID)
-	if err != nil {
-		return Container{}, err
-	}
-	return inv.Find(ctx, id)
-}
-
-// errOvertaken says that a container ended while it was inspected.
-var errOvertaken = errors.New("the container ended meanwhile")
-
-// inspect asks and stores. An answer that the container's end has overtaken is
-// asked for once more: stored late, it would raise the dead.
-func (inv *Inventory) inspect(ctx context.Context, ref string) (Container, error) {
-	var err error
-	for range 3 {
-		var c Container
-		if c, err = inv.ask(ctx, ref); err != nil {
-			return Container{}, err
-		}
-		if c, err = inv.store(c); err == nil {
-			return c, nil
-		}
-	}
-	return Container{}, fmt.Errorf("inspect container %q: %w", ref, err)
-}
-
-func (inv *Inventory) ask(ctx context.Context, ref string) (Container, error) {
-	inv.mu.Lock()
-	inv.seq++
-	asked := inv.seq
-	inv.mu.Unlock()
-	in, err := inv.client.containerInspect(ctx, ref)
-	if err != nil {
-		return Container{}, err
-	}
-	c := Container{
-		ID: in.ID, Name: strings.TrimPrefix(in.Name, "/"), Image: in.Config.Image, ImageID: in.Image,
-		Labels: in.Config.Labels, StartedAt: in.State.StartedAt, asked: asked,
-	}
-	if in.State.Running && in.State.Pid > 0 {
-		c.Running, c.Pid = true, in.State.Pid
-	}
-	c.ImageLabels, c.ImageKnown = inv.imageLabels(ctx, in)
-	c.Detail = in.detail()
-	return c, nil
-}
-
-// imageLabels remembers the labels of images: an id names its content.
-func (inv *Inventory) imageLabels(ctx context.Context, in inspected) (map[string]string, bool) {
-	var platform json.RawMessage
-	if in.ImageManifestDescriptor != nil {
-		platform = in.ImageManifestDescriptor.Platform
-	}
-	key := in.Image + " " + string(platform)
-	inv.images.Lock()
-	labels, ok := inv.imageMap[key]
-	inv.images.Unlock()
-	if ok || in.Image == "" {
-		return labels, ok
-	}
-	labels, err := inv.client.imageLabels(ctx, in.Image, platform)
-	if err != nil {
-		inv.log.Warn("labels of an image are not known, so its containers have no label principals",
-			"image_id", in.Image, "container_id", in.ID, "error", err)
-		return nil, false
-	}
-	inv.images.Lock()
-	defer inv.images.Unlock()
-	if len(inv.imageMap) >= 4096 { // images of long ago; those in use are asked for again
-		clear(inv.imageMap)
-	}
-	inv.imageMap[key] = labels
-	return labels, true
-}
-
-// store puts c in, unless it is overtaken by the container's end or by an
-// answer to a later question; it returns what the inventory then holds.
-func (inv *Inventory) store(c Container) (Container, error) {
-	inv.apply.Lock()
-	defer inv.apply.Unlock()
-	inv.mu.Lock()
-	old, had := inv.byID[c.ID]
-	switch {
-	case c.asked < inv.ended[c.ID]:
-		inv.mu.Unlock()
-		return Container{}, errOvertaken
-	case had && c.asked < old.asked:
-		inv.mu.Unlock()
-		return old, nil
-	case had && same(old, c):
-		c.Rev = old.Rev
-	default:
-		inv.rev++
-		c.Rev = inv.rev
-	}
-	inv.put(c)
-	inv.mu.Unlock()
-	if old.Running && (!c.Running || c.Pid != old.Pid || c.StartedAt != old.StartedAt) {
-		inv.died(c.ID) // its event was missed
-	}
-	for _, f := range inv.onChange {
-		f(c)
-	}
-	return c, nil
-}
-
-func same(a, b Container) bool {
-	return a.ID == b.ID && a.Name == b.Name && a.Image == b.Image && a.ImageID == b.ImageID &&
-		a.Running == b.Running && a.Pid == b.Pid && a.StartedAt == b.StartedAt &&
-		a.ImageKnown == b.ImageKnown && maps.Equal(a.Labels, b.Labels) && maps.Equal(a.ImageLabels, b.ImageLabels)
-}
-
-// put replaces a container; the caller holds mu. A name belongs to who had it last.
-func (inv *Inventory) put(c Container) {
-	if old, ok := inv.byID[c.ID]; ok && inv.byName[old.Name] == c.ID {
-		delete(inv.byName, old.Name)
-	}
-	inv.byID[c.ID] = c
-	if c.Name != "" {
-		inv.byName[c.Name] = c.ID
-	}
-}
-
-// stop notes that a container's processes have ended, and forgets it if removed.
-func (inv *Inventory) stop(id string, removed bool) {
-	inv.apply.Lock()
-	defer inv.apply.Unlock()
-	inv.mu.Lock()
-	inv.seq++
-	inv.ended[id] = inv.seq
-	c, ok := inv.byID[id]
-	wasRunning := c.Running
-	if ok {
-		inv.rev++
-		c.Running, c.Pid, c.Rev, c.asked = false, 0, inv.rev, inv.seq
-		inv.put(c)
-	}
-	if ok && removed {
-		delete(inv.byID, id)
-		if inv.byName[c.Name] == id {
-			delete(inv.byName, c.Name)
-		}
-	}
-	inv.mu.Unlock()
-	if !ok {
-		return
-	}
-	if wasRunning {
-		inv.died(id)
-	}
-	for _, f := range inv.onChange {
-		f(c)
-	}
-}
-
-// sweep forgets ends that were there at the sweep before: every inspect that
-// was under way then has met its deadline.
-func (inv *Inventory) sweep() {
-	inv.mu.Lock()
-	defer inv.mu.Unlock()
-	maps.DeleteFunc(inv.ended, func(_ string, seq uint64) bool { return seq <= inv.swept })
-	inv.swept = inv.seq
-}
-
-func (inv *Inventory) died(id string) {
-	for _, f := range inv.onDie {
-		f(id)
-	}
 }

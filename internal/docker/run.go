@@ -3,11 +3,7 @@ package docker
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"maps"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 )
@@ -45,11 +41,14 @@ func (inv *Inventory) setReady(now bool, err error) (before bool) {
 	inv.mu.Lock()
 	defer inv.mu.Unlock()
 	before, inv.ready, inv.err = inv.ready, now, err
+	inv.notify()
 	return before
 }
 
 // follow subscribes, takes the whole list, and then follows the events: in this
-// order nothing falls between the list and the stream.
+// order nothing falls between the list and the stream. What is to be asked of single
+// containers is left to [asks], so that no answer is waited for here. The list and the
+// stream are about all containers: if they fail, the Engine does.
 func (inv *Inventory) follow(ctx context.Context) error {
 	ctx, cancelCause := context.WithCancelCause(ctx)
 	cancel := func() { cancelCause(nil) }
@@ -63,12 +62,50 @@ func (inv *Inventory) follow(ctx context.Context) error {
 	defer stop()
 	deadline.Stop()
 
-	events := make(chan Event, 256)
-	failed := make(chan error, 1)
-	var reader sync.WaitGroup
-	defer reader.Wait()
-	defer cancel() // before Wait: ends the reader
-	reader.Go(func() {
+	var helpers sync.WaitGroup
+	defer helpers.Wait()
+	defer cancel() // before Wait: ends them
+	events, failed := read(ctx, &helpers, next)
+	asks := newAsks(ctx, inv, &helpers)
+	asks.list(true)
+	tick, look := time.NewTicker(inv.period), time.NewTicker(inv.timeout/4)
+	defer tick.Stop()
+	defer look.Stop()
+	for ready := false; ; {
+		select {
+		case e := <-events:
+			asks.follow(e)
+		case l := <-asks.lists:
+			err = asks.compare(l)
+		case a := <-asks.answers:
+			asks.answered(a)
+		case id := <-inv.hung:
+			asks.about(id, false)
+		case <-look.C:
+			asks.look(time.Now())
+		case <-tick.C:
+			inv.sweep()
+			asks.list(false)
+		case err = <-failed:
+		case <-ctx.Done(): // the reader may see it first, and has nothing to say then
+			err = context.Cause(ctx)
+		}
+		if err != nil {
+			return err
+		}
+		asks.begin()
+		if !ready && asks.complete() {
+			ready = true
+			inv.setReady(true, nil)
+			inv.log.Info("following the engine's containers", "running", len(inv.Running()))
+		}
+	}
+}
+
+// read reads events until next fails, or ctx ends.
+func read(ctx context.Context, helpers *sync.WaitGroup, next func() (Event, error)) (<-chan Event, <-chan error) {
+	events, failed := make(chan Event, 256), make(chan error, 1)
+	helpers.Go(func() {
 		for {
 			e, err := next()
 			if err != nil {
@@ -82,107 +119,5 @@ func (inv *Inventory) follow(ctx context.Context) error {
 			}
 		}
 	})
-
-	if err := inv.reconcile(ctx, true); err != nil {
-		return err
-	}
-	inv.setReady(true, nil)
-	inv.log.Info("following the engine's containers", "running", len(inv.Running()))
-	tick := time.NewTicker(inv.period)
-	defer tick.Stop()
-	for {
-		select {
-		case e := <-events:
-			err = inv.event(ctx, e)
-		case <-tick.C:
-			inv.sweep()
-			err = inv.reconcile(ctx, false)
-		case err = <-failed:
-		case <-ctx.Done(): // the reader may see it first, and has nothing to say then
-			err = context.Cause(ctx)
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
-
-// event brings one container up to date. What the event says beyond "look
-// again" and "it died" is not used: an inspect is newer.
-func (inv *Inventory) event(ctx context.Context, e Event) error {
-	for _, f := range inv.onEvent {
-		f(e)
-	}
-	switch e.Action {
-	case "destroy":
-		inv.stop(e.ID, true)
-	case "die":
-		inv.stop(e.ID, false)
-		if inv.details {
-			return inv.update(ctx, e.ID)
-		}
-	case "create", "start", "rename":
-		return inv.update(ctx, e.ID)
-	case "oom", "pause", "unpause", "update":
-		if inv.details {
-			return inv.update(ctx, e.ID)
-		}
-	default:
-		if inv.details && strings.HasPrefix(e.Action, "health_status") { // "health_status: healthy"
-			return inv.update(ctx, e.ID)
-		}
-	}
-	return nil
-}
-
-// update inspects one container; one that is gone is forgotten.
-func (inv *Inventory) update(ctx context.Context, id string) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*inv.timeout)
-	defer cancel()
-	_, err := inv.inspect(ctx, id)
-	if errors.Is(err, ErrNotFound) {
-		inv.stop(id, true)
-		return nil
-	}
-	return err
-}
-
-// reconcile compares with the whole list and inspects what differs, or all: the
-// list does not say whether a container was restarted while nobody listened.
-func (inv *Inventory) reconcile(ctx context.Context, all bool) error {
-	listing, cancel := context.WithTimeout(ctx, 10*inv.timeout)
-	defer cancel()
-	list, err := inv.client.ContainerList(listing)
-	if err != nil {
-		return err
-	}
-	missing := inv.snapshot()
-	for _, s := range list {
-		known, ok := missing[s.ID]
-		delete(missing, s.ID)
-		if ok && !all && inv.agrees(known, s) {
-			continue
-		}
-		if err := inv.update(ctx, s.ID); err != nil {
-			return fmt.Errorf("reconcile: %w", err)
-		}
-	}
-	for id := range missing { // removed, or created since the list
-		if err := inv.update(ctx, id); err != nil {
-			return fmt.Errorf("reconcile: %w", err)
-		}
-	}
-	return nil
-}
-
-func (inv *Inventory) snapshot() map[string]Container {
-	inv.mu.RLock()
-	defer inv.mu.RUnlock()
-	return maps.Clone(inv.byID)
-}
-
-func (inv *Inventory) agrees(c Container, s Summary) bool {
-	running := s.State == "running" || s.State == "paused"
-	return c.ImageKnown && c.Running == running && slices.Contains(s.Names, "/"+c.Name) &&
-		(!inv.details || c.Detail != nil && c.Detail.State == s.State)
+	return events, failed
 }

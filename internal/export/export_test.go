@@ -69,7 +69,7 @@ func full(at time.Time, n uint64) *collect.Snapshot {
 		Time: at, Took: 3 * time.Millisecond, Mode: cgroup.Hybrid, CPUs: 2,
 		Host:       []collect.Interface{{Interface: procfs.Interface{Name: "enp0s3", Rx: procfs.Traffic{Bytes: 5}}}},
 		OOMKills:   set(7),
-		Engine:     collect.Engine{Up: true, Counts: &docker.Counts{Images: []docker.Image{{Names: []string{"shop/web:1"}, Size: 4096}}, Volumes: 2, Dangling: 1, Networks: 3}},
+		Engine:     collect.Engine{Up: true, Counts: &docker.Counts{Images: []docker.Image{{Names: []string{"shop/web:1"}, Size: 4096}}, Volumes: 2, Dangling: 1, Networks: 3}, Unanswered: []docker.Unanswered{{ID: "0f", Name: "sick"}}},
 		Containers: []*collect.Container{dead, web, double},
 		Events: []collect.Event{
 			{Time: at, Name: collect.EventOOMKill, ContainerName: "web", ContainerID: web.ID, PID1Alive: true, Kills: 1, Victims: []kmsg.Victim{{Name: `py\x1b[2J`, PID: 42}}},
@@ -408,6 +408,7 @@ messages is in [dogstatsd.md](dogstatsd.md#telemetry).
 | its memory will be full within the hour | ` + "`docker_mem_headroom_seconds < 3600`" + ` |
 | it starts again and again | ` + "`increase(docker_container_restarts_total[15m]) > 3`" + ` |
 | the Engine, the gateway or the monitor is gone | ` + "`docker_up == 0 or absent(docker_up)`" + ` |
+| the Engine hangs at one container | ` + "`docker_inventory_unanswered`" + ` |
 
 ## Service checks
 

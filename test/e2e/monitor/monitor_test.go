@@ -171,6 +171,7 @@ func TestOnTheHost(t *testing.T) {
 	r := start(t, e)
 	t.Run("the talk's experiment", func(t *testing.T) { r.on(t).experiment() })
 	t.Run("a real scrape", func(t *testing.T) { r.on(t).prometheus() })
+	t.Run("one container hangs", func(t *testing.T) { r.on(t).oneHangs() })
 	t.Run("the Engine gone and back", func(t *testing.T) { r.on(t).engineGone(false) })
 	t.Run("the Engine restarted", func(t *testing.T) { r.on(t).engineRestarted() })
 }

@@ -1,0 +1,150 @@
+package docker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// ErrUnanswered says that the Engine does not answer about one container, whatever
+// it says of others.
+var ErrUnanswered = errors.New("the engine does not answer about this container")
+
+// Refresh asks the daemon for one container, with a deadline of a second, and
+// puts the answer into the inventory. [ErrNotFound] is the daemon's own word; any
+// other error says that nothing is known. About a container of which it is known that
+// the daemon lets everybody wait it does not ask: those who follow the events do.
+func (inv *Inventory) Refresh(ctx context.Context, ref string) (Container, error) {
+	id, err := inv.hangs(ref)
+	if err != nil {
+		return Container{}, fmt.Errorf("inspect container %q: %w", ref, err)
+	}
+	asking, cancel := context.WithTimeout(ctx, inv.timeout)
+	defer cancel()
+	select {
+	case inv.misses <- struct{}{}:
+		defer func() { <-inv.misses }()
+	case <-asking.Done():
+		return Container{}, fmt.Errorf("inspect container %q: %w", ref, asking.Err())
+	}
+	c, err := inv.inspect(asking, ref)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil && id != "" {
+		select {
+		case inv.hung <- id:
+		default: // enough to do
+		}
+	}
+	return c, err
+}
+
+// hangs gives the id that a reference means, "" where that is not known, and an error
+// if the daemon does not answer about that container.
+func (inv *Inventory) hangs(ref string) (id string, err error) {
+	inv.mu.RLock()
+	defer inv.mu.RUnlock()
+	id = inv.resolve(ref)
+	if u := inv.unanswered[id]; inv.ready && u.hangs {
+		return id, fmt.Errorf("%w: %w", ErrUnanswered, u.Err)
+	}
+	return id, nil
+}
+
+// ExecContainer finds the container that an exec runs in.
+func (inv *Inventory) ExecContainer(ctx context.Context, execID string) (Container, error) {
+	ctx, cancel := context.WithTimeout(ctx, inv.timeout)
+	defer cancel()
+	id, err := inv.client.ExecInspect(ctx, execID)
+	if err != nil {
+		return Container{}, err
+	}
+	return inv.Find(ctx, id)
+}
+
+// inspect asks and stores. An answer that something has overtaken is asked for once
+// more: stored late, it would raise the dead.
+func (inv *Inventory) inspect(ctx context.Context, ref string) (Container, error) {
+	var err error
+	for range 3 {
+		var c Container
+		if c, err = inv.ask(ctx, ref); err != nil {
+			return Container{}, err
+		}
+		if c, err = inv.store(c); err == nil {
+			return c, nil
+		}
+	}
+	return Container{}, fmt.Errorf("inspect container %q: %w", ref, err)
+}
+
+func (inv *Inventory) ask(ctx context.Context, ref string) (Container, error) {
+	inv.mu.Lock()
+	inv.seq++
+	asked := inv.seq
+	inv.mu.Unlock()
+	in, err := inv.client.containerInspect(ctx, ref)
+	if err != nil {
+		return Container{}, err
+	}
+	c := Container{
+		ID: in.ID, Name: strings.TrimPrefix(in.Name, "/"), Image: in.Config.Image, ImageID: in.Image,
+		Labels: in.Config.Labels, StartedAt: in.State.StartedAt, asked: asked,
+	}
+	if in.State.Running && in.State.Pid > 0 {
+		c.Running, c.Pid = true, in.State.Pid
+	}
+	c.ImageLabels, c.ImageKnown = inv.imageLabels(ctx, in)
+	c.Detail = in.detail()
+	return c, nil
+}
+
+// imageLabels remembers the labels of images: an id names its content. An image about
+// which the Engine does not answer does not keep a container from being known.
+func (inv *Inventory) imageLabels(ctx context.Context, in inspected) (map[string]string, bool) {
+	var platform json.RawMessage
+	if in.ImageManifestDescriptor != nil {
+		platform = in.ImageManifestDescriptor.Platform
+	}
+	key := in.Image + " " + string(platform)
+	inv.images.Lock()
+	labels, ok := inv.imageMap[key]
+	said := inv.imageSaid[key]
+	inv.images.Unlock()
+	if ok || in.Image == "" {
+		return labels, ok
+	}
+	patience := 5 * inv.timeout
+	if said { // it may have none again
+		patience = inv.timeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	labels, err := inv.client.imageLabels(ctx, in.Image, platform)
+	inv.images.Lock()
+	inv.rememberImage(key, labels, err)
+	inv.images.Unlock()
+	if err != nil && !said {
+		inv.log.Warn("labels of an image are not known, so its containers have no label principals",
+			"image_id", in.Image, "container_id", in.ID, "error", err)
+	}
+	return labels, err == nil
+}
+
+// rememberImage keeps the answer, or that it was said that there is none; the caller
+// holds images. What is over is of images of long ago; those in use are asked for again.
+func (inv *Inventory) rememberImage(key string, labels map[string]string, err error) {
+	const most = 4096
+	if err != nil {
+		if len(inv.imageSaid) >= most {
+			clear(inv.imageSaid)
+		}
+		inv.imageSaid[key] = true
+		return
+	}
+	if len(inv.imageMap) >= most {
+		clear(inv.imageMap)
+	}
+	inv.imageMap[key] = labels
+	delete(inv.imageSaid, key)
+}
