@@ -34,53 +34,36 @@ import (
 	"time"
 )
 
-// maxPointers bounds a plan: one bit of a word each.
-const maxPointers = 64
+// MaxPointers bounds a plan: one bit of a word each.
+const MaxPointers = 64
 
 // ErrNotJSON says that the answer is not one JSON value.
 var ErrNotJSON = errors.New("the answer is not one JSON value")
 
 // Plan is a set of pointers, ready to be applied to any number of documents.
 type Plan struct {
-	pointers [][]string
+	pointers []Pointer
 	keepEnv  map[string]bool
 }
 
 // Compile reads the pointers. It fails on one that is not an RFC 6901 pointer,
 // and on more than 64: an obligation that cannot be met.
 func Compile(pointers, keepEnv []string) (*Plan, error) {
-	if len(pointers) > maxPointers {
-		return nil, fmt.Errorf("%d pointers to redact, at most %d can be", len(pointers), maxPointers)
+	if len(pointers) > MaxPointers {
+		return nil, fmt.Errorf("%d pointers to redact, at most %d can be", len(pointers), MaxPointers)
 	}
 	p := &Plan{keepEnv: make(map[string]bool, len(keepEnv))}
 	for _, name := range keepEnv {
 		p.keepEnv[name] = true
 	}
 	for _, pointer := range pointers {
-		segments, err := parsePointer(pointer)
+		parsed, err := ParsePointer(pointer)
 		if err != nil {
 			return nil, err
 		}
-		p.pointers = append(p.pointers, segments)
+		p.pointers = append(p.pointers, parsed)
 	}
 	return p, nil
-}
-
-func parsePointer(pointer string) ([]string, error) {
-	if pointer == "" {
-		return nil, nil // the whole document
-	}
-	if pointer[0] != '/' {
-		return nil, fmt.Errorf("pointer %q does not begin with a slash", pointer)
-	}
-	segments := strings.Split(pointer[1:], "/")
-	for i, s := range segments {
-		if rest := strings.NewReplacer("~0", "", "~1", "").Replace(s); strings.Contains(rest, "~") {
-			return nil, fmt.Errorf("pointer %q has a ~ that is neither ~0 nor ~1", pointer)
-		}
-		segments[i] = strings.NewReplacer("~1", "/", "~0", "~").Replace(s)
-	}
-	return segments, nil
 }
 
 // JSON blanks in doc what the pointers name. See Compile and Plan.Apply.

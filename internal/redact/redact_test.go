@@ -62,7 +62,7 @@ func TestAnswerThatIsNotJSONClosed(t *testing.T) {
 }
 
 func TestPointerThatCannotBeMetClosed(t *testing.T) {
-	for _, pointers := range [][]string{{"a"}, {"/a", "b/c"}, {"/a~2"}, {"/a~"}, make([]string, maxPointers+1)} {
+	for _, pointers := range [][]string{{"a"}, {"/a", "b/c"}, {"/a~2"}, {"/a~"}, make([]string, MaxPointers+1)} {
 		if _, err := Compile(pointers, nil); err == nil {
 			t.Errorf("Compile(%q) succeeded", pointers)
 		}

@@ -18,8 +18,9 @@ type document struct {
 }
 
 type docOperation struct {
-	ID         string     `yaml:"operationId"`
-	Parameters []docParam `yaml:"parameters"`
+	ID         string                 `yaml:"operationId"`
+	Parameters []docParam             `yaml:"parameters"`
+	Responses  map[string]docResponse `yaml:"responses"`
 }
 
 type docParam struct {
@@ -64,7 +65,8 @@ type operation struct {
 	Params                     []param
 	Body                       string // "", "json" (required), "optional" or "opaque"
 	Schema                     *schema
-	Since, Until               int // minor API versions; 0 for undocumented ones
+	Answer                     *schema // of a document; nil for none
+	Since, Until               int     // minor API versions; 0 for undocumented ones
 	Names                      []span
 }
 
@@ -133,7 +135,7 @@ func (o *operation) read(doc *document, from docOperation, version int) error {
 			return fmt.Errorf("parameter in %q", p.In)
 		}
 	}
-	return nil
+	return o.addAnswers(doc, from.Responses)
 }
 
 func (o *operation) addParam(name string) {

@@ -4,7 +4,9 @@
 //
 // It writes catalogue_gen.go, and three lists for people to review and tests
 // to hold on to: testdata/catalogue.txt, testdata/schemas.txt and
-// testdata/versions.txt. It is run by go generate in internal/operation.
+// testdata/versions.txt; and the same of answers for package answer:
+// schema_gen.go and testdata/answers.txt. It is run by go generate in
+// internal/operation.
 package main
 
 import (
@@ -59,7 +61,14 @@ func generate(ctx context.Context) (map[string][]byte, error) {
 	if err := cat.complete(); err != nil {
 		return nil, err
 	}
+	if err := cat.completeAnswers(); err != nil {
+		return nil, err
+	}
 	code, err := cat.code()
+	if err != nil {
+		return nil, err
+	}
+	answers, err := cat.answersCode()
 	if err != nil {
 		return nil, err
 	}
@@ -68,5 +77,8 @@ func generate(ctx context.Context) (map[string][]byte, error) {
 		"testdata/catalogue.txt": cat.list(),
 		"testdata/schemas.txt":   cat.schemas(),
 		"testdata/versions.txt":  cat.versions(),
+
+		"../answer/schema_gen.go":        answers,
+		"../answer/testdata/answers.txt": cat.answers(),
 	}, nil
 }
