@@ -7,6 +7,10 @@
 // it never drops a key and never passes one unseen. Both doors judge the same
 // Operation, and the gateway forwards a request rebuilt from it.
 //
+// Paths of the host are judged as they are written, in one spelling;
+// ResolveHostPaths judges once more what they are, as somebody who can see the
+// host says.
+//
 // It does not decide anything: access classes and hazards are facts for the
 // policy. References to objects (Target, Enters) are what the caller typed;
 // resolving them against the Engine is the caller's work (package authz).
@@ -70,7 +74,7 @@ type Operation struct {
 	Target   string         // the {id} or {name} of the path as typed (decoded once), "" where there is none
 	Access   Access         //
 	Hazards  []Hazard       // sorted, no duplicates
-	HostPath []string       // host paths asked for, "volume:<name>" for named volumes; sorted
+	HostPath []string       // host paths asked for, canonical; "volume:<name>" for named volumes; sorted
 	Mints    []string       // principals that the request would create, "kind:*" or "*" where unknowable; sorted
 	Enters   []string       // references to containers whose processes, files or namespaces it reaches; "exec:<id>" for an exec; "*" where unknowable; sorted
 	Unknown  []string       // what the catalogue does not know, sorted: "/HostConfig/Foo" is a key of the body, "?foo" a parameter
@@ -88,6 +92,11 @@ type Operation struct {
 	// Canonical is the canonical JSON body as bytes, the gateway forwards it.
 	// nil unless BodyState is BodyJSON.
 	Canonical []byte
+
+	// Typed is the operation before ResolveHostPaths wrote what its paths of the host
+	// are, nil if it did not; Resolved are those that mean another path.
+	Typed    *Operation
+	Resolved []ResolvedPath
 
 	Carry Carry
 	// Rail, when not empty, says why only an admin may do this whatever the

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"vitrine/internal/identity"
+	"vitrine/internal/operation"
 )
 
 // compatFields are the input of policies written for opa-docker-authz: what
@@ -29,7 +30,7 @@ func compatFields() []field {
 			}
 			return str("")
 		}},
-		{"", "BindMounts", func(in *Input) value { return tree(bindMounts(in.Operation.Body)) }},
+		{"", "BindMounts", func(in *Input) value { return tree(bindMounts(in.Operation)) }},
 	}
 }
 
@@ -51,13 +52,28 @@ func certificateName(in *Input) string {
 }
 
 // bindMounts are the absolute sources in HostConfig.Binds, and HostConfig.Mounts
-// of type bind. Resolved is the source in canonical form; symbolic links on the
-// host are not followed.
-func bindMounts(body any) []any {
-	out := []any{}
-	add := func(source string, readOnly bool) {
-		out = append(out, map[string]any{"Source": source, "ReadOnly": readOnly, "Resolved": path.Clean(source)})
+// of type bind. Source is as typed, Resolved what it is on the host; in canonical
+// form alone where the host's files cannot be seen.
+func bindMounts(op *operation.Operation) []any {
+	typed := op
+	if op.Typed != nil {
+		typed = op.Typed
 	}
+	resolved := bindSources(op.Body) // the same ones in the same order
+	out := []any{}
+	for i, b := range bindSources(typed.Body) {
+		out = append(out, map[string]any{"Source": b.path, "ReadOnly": b.readOnly, "Resolved": path.Clean(resolved[i].path)})
+	}
+	return out
+}
+
+type bindSource struct {
+	path     string
+	readOnly bool
+}
+
+func bindSources(body any) []bindSource {
+	var out []bindSource
 	binds, _ := descend(body, []string{"HostConfig", "Binds"})
 	list, _ := binds.([]any)
 	for _, e := range list {
@@ -65,7 +81,7 @@ func bindMounts(body any) []any {
 		parts := strings.Split(bind, ":")
 		if strings.HasPrefix(bind, "/") && len(parts) > 1 {
 			options := strings.Split(strings.Join(parts[2:], ":"), ",")
-			add(parts[0], slices.Contains(options, "ro"))
+			out = append(out, bindSource{parts[0], slices.Contains(options, "ro")})
 		}
 	}
 	mounts, _ := descend(body, []string{"HostConfig", "Mounts"})
@@ -75,7 +91,7 @@ func bindMounts(body any) []any {
 		if mount["Type"] == "bind" {
 			source, _ := mount["Source"].(string)
 			readOnly, _ := mount["ReadOnly"].(bool)
-			add(source, readOnly)
+			out = append(out, bindSource{source, readOnly})
 		}
 	}
 	return out

@@ -187,6 +187,20 @@ func TestOpaDockerAuthzFields(t *testing.T) {
 	}
 }
 
+// TestClosedResolvedBindMounts: Resolved is what the host says, and Source what
+// was typed.
+func TestClosedResolvedBindMounts(t *testing.T) {
+	op, err := full().Operation.ResolveHostPaths(func(p string) (string, error) { return "/run" + p, nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(bindMounts(op))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantContains(t, string(text), `"Resolved":"/run/b","Source":"/a/../b"`, `"Resolved":"/run/e","Source":"/e"`)
+}
+
 // TestOpaDockerAuthzPolicy: such a policy runs unchanged, in the syntax of its
 // time; what is strict about ours is a warning.
 func TestOpaDockerAuthzPolicy(t *testing.T) {
