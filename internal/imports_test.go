@@ -22,7 +22,7 @@ var allowed = map[string][]string{
 	"internal/ticket":     {},
 	"internal/docker":     {},
 	"internal/attest":     {"procfs", "peercred", "docker"},
-	"internal/identity":   {"attest", "peercred", "docker", "operation"},
+	"internal/identity":   {"procfs", "attest", "peercred", "docker", "operation"},
 	"internal/policy":     {"identity", "operation", "rego"},
 	"internal/audit":      {"identity", "operation", "policy"},
 	"internal/authz":      {"identity", "operation", "policy", "audit"},

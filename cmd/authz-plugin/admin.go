@@ -29,7 +29,7 @@ func (p *parts) buildAdmin() error {
 	srv := admin.New(admin.Options{
 		Identifier: p.ids, Allow: p.settings.adminAllow, Log: p.records, Metrics: p.metrics, Checks: p.checks(), Logger: p.log,
 	})
-	p.run = append(p.run, func(ctx context.Context) error { return srv.Serve(ctx, peercred.NewListener(ln)) })
+	p.run = append(p.run, func(ctx context.Context) error { return srv.Serve(ctx, peercred.NewListener(ln, p.log)) })
 	return nil
 }
 

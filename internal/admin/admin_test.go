@@ -62,7 +62,7 @@ func serve(t *testing.T, principals ...string) *world {
 	done := make(chan struct{}, 2)
 	go func() { _ = w.log.Run(ctx); done <- struct{}{} }()
 	go func() {
-		if err := srv.Serve(ctx, peercred.NewListener(ln)); err != nil {
+		if err := srv.Serve(ctx, peercred.NewListener(ln, slog.New(slog.DiscardHandler))); err != nil {
 			t.Error(err)
 		}
 		done <- struct{}{}

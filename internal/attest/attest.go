@@ -11,7 +11,7 @@
 // proven by its namespaces.
 //
 // It never concludes. Whatever is unreadable, contradictory or not known yet is
-// Unknown, with the reason in Why, and the caller must not remember it. A
+// Unknown, with the reason in Err, and the caller must not remember it. A
 // positive answer holds as long as the peer is Alive and the container's Pid
 // and StartedAt are those that it was given for.
 //
@@ -46,7 +46,7 @@ const (
 type Attestation struct {
 	Kind      Kind
 	Container docker.Container // for Container, as of now
-	Why       string           // for Unknown
+	Err       error            // for Unknown: why
 	// Exited says, for Unknown, that the process or its first thread has exited, or is about
 	// to, so that nothing but its cgroup's id is left to go by. See [Attestor.InCgroup].
 	Exited bool
@@ -125,12 +125,12 @@ func (a *Attestor) HostProvable() error { return a.here.err }
 // inventory does not hold. With a context that has ended it asks nobody.
 func (a *Attestor) Attest(ctx context.Context, p *peercred.Peer) Attestation {
 	if p == nil {
-		return Attestation{Why: "no peer credentials"}
+		return Attestation{Err: peercred.ErrNoCredentials}
 	}
 	out := a.ids(p)
 	if p.PID == 0 || !a.here.initPIDs {
 		if out.UID == nil {
-			out.Why = "the peer's user id is not mapped here"
+			out.Err = errors.New("the peer's user id is not mapped here")
 			return out
 		}
 		out.Kind = Peer
@@ -138,7 +138,8 @@ func (a *Attestor) Attest(ctx context.Context, p *peercred.Peer) Attestation {
 	}
 	c, kind, err := a.locate(ctx, p)
 	if err != nil {
-		out.Why, out.Exited, out.Later = err.Error(), errors.Is(err, procfs.ErrDead) || a.exiting(p), errors.Is(err, errNotYet)
+		out.Err, out.Later = err, errors.Is(err, errNotYet)
+		out.Exited = errors.Is(err, procfs.ErrDead) || errors.Is(err, peercred.ErrReleased) || a.exiting(p)
 		return out
 	}
 	out.Kind, out.Container = kind, c
@@ -149,7 +150,7 @@ func (a *Attestor) Attest(ctx context.Context, p *peercred.Peer) Attestation {
 // back, and perhaps its cgroups: nothing of what was read of it means anything.
 func (a *Attestor) exiting(p *peercred.Peer) bool {
 	s, err := a.proc.Stat(p.PID)
-	return err == nil && !s.Running() && p.Alive()
+	return err == nil && !s.Running() && p.Alive() == nil
 }
 
 // ids takes the overflow ids out. They stand for every id that our user
@@ -175,15 +176,15 @@ func (a *Attestor) ids(p *peercred.Peer) Attestation {
 // is judged anew. In the end the peer must still be alive, so that all that was
 // read was read of it, and not of a later process with its number.
 func (a *Attestor) locate(ctx context.Context, p *peercred.Peer) (docker.Container, Kind, error) {
-	if !p.Alive() {
-		return docker.Container{}, Unknown, procfs.ErrDead
+	if err := p.Alive(); err != nil {
+		return docker.Container{}, Unknown, err
 	}
 	facts, err := a.proc.Process(p.PID)
 	if err != nil {
 		return docker.Container{}, Unknown, err
 	}
 	if facts.NamespacesErr != nil && !a.cgroupsAlone {
-		return docker.Container{}, Unknown, fmt.Errorf("%w (CAP_SYS_PTRACE is needed)", facts.NamespacesErr)
+		return docker.Container{}, Unknown, needsPtrace(facts.NamespacesErr)
 	}
 	// One that exits has given them back, and can stay so for long: what is left proves nothing.
 	if facts.NamespacesErr != nil && a.exiting(p) {
@@ -198,8 +199,8 @@ func (a *Attestor) locate(ctx context.Context, p *peercred.Peer) (docker.Contain
 				continue
 			}
 		}
-		if err == nil && !p.Alive() {
-			err = procfs.ErrDead
+		if err == nil {
+			err = p.Alive()
 		}
 		if err != nil {
 			return docker.Container{}, Unknown, err
@@ -226,6 +227,9 @@ type askError struct {
 
 func (e *askError) Error() string { return "container " + e.id + " is not known" }
 
+// errNoSuch: the Engine knows no container by what was found.
+var errNoSuch = errors.New("no such container")
+
 // errNotYet is why a container is not known that the Engine may tell of a moment later.
 var errNotYet = errors.New("not known yet")
 
@@ -245,7 +249,18 @@ func (a *Attestor) ask(ctx context.Context, q *askError, asked map[string]bool) 
 	case c.ID != q.id:
 		return fmt.Errorf("container %s is not confirmed", q.id)
 	case !a.known.has(c):
+		if err := a.known.cannotRead(q.id); err != nil {
+			return fmt.Errorf("container %s is not confirmed: its init is %w: %w", q.id, errNotYet, err)
+		}
 		return fmt.Errorf("container %s is not confirmed: its init is %w", q.id, errNotYet)
 	}
 	return nil
+}
+
+// needsPtrace names the capability by which namespaces can be read.
+func needsPtrace(err error) error {
+	if procfs.Exhausted(err) {
+		return err
+	}
+	return fmt.Errorf("%w (CAP_SYS_PTRACE is needed)", err)
 }

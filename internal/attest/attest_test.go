@@ -2,8 +2,11 @@ package attest
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"vitrine/internal/docker"
@@ -379,9 +382,68 @@ func TestExited(t *testing.T) {
 			a, p := w.begin(Options{}), w.peer(42)
 			tt.build(w, p)
 			if got := a.Attest(t.Context(), p); got.Kind != Unknown || got.Exited != tt.want {
-				t.Errorf("kind %v, exited %v (%s), want it unknown and exited %v", got.Kind, got.Exited, got.Why, tt.want)
+				t.Errorf("kind %v, exited %v (%s), want it unknown and exited %v", got.Kind, got.Exited, got.Err, tt.want)
 			}
 		})
+	}
+}
+
+// broken is a /proc of which one file cannot be opened.
+type broken struct {
+	fs.ReadLinkFS
+	name string
+	err  error
+	hit  bool
+}
+
+func (b *broken) Open(name string) (fs.File, error) {
+	if name == b.name {
+		b.hit = true
+		return nil, &fs.PathError{Op: "open", Path: name, Err: b.err}
+	}
+	return b.ReadLinkFS.Open(name)
+}
+
+func (b *broken) ReadFile(name string) ([]byte, error) {
+	if name == b.name {
+		b.hit = true
+		return nil, &fs.PathError{Op: "open", Path: name, Err: b.err}
+	}
+	return fs.ReadFile(b.ReadLinkFS, name)
+}
+
+func (b *broken) ReadLink(name string) (string, error) {
+	if name == b.name {
+		b.hit = true
+		return "", &fs.PathError{Op: "readlink", Path: name, Err: b.err}
+	}
+	return b.ReadLinkFS.ReadLink(name)
+}
+
+// TestCauseReachesTheCallerClosed: whatever cannot be read of a process, or of its container's
+// init, is why it is unknown, and never taken for the process's end or for another answer.
+func TestCauseReachesTheCallerClosed(t *testing.T) {
+	for _, cause := range []error{syscall.EMFILE, syscall.ENFILE, syscall.EACCES, syscall.EIO} {
+		for _, name := range []string{"42/stat", "42/cgroup", "42/ns/mnt", "42/ns/pid", "42/ns/user", "41/stat", "41/status", "41/cgroup"} {
+			w := newWorld(t)
+			w.container(mon, 41, "/docker/"+mon, containerNS(1))
+			w.process(42, "/docker/"+mon, containerNS(1))
+			b := &broken{ReadLinkFS: w.proc, err: cause}
+			proc := procfs.New(b)
+			late := name == "41/status" || name == "41/cgroup" // read once, when the Engine tells of it
+			if late {
+				w.late(mon)
+			}
+			a := w.begin(Options{Proc: &proc})
+			p := peercred.FromStartTime(proc, 42, 0, 0, nil)
+			b.name = name
+			got := a.Attest(t.Context(), p)
+			if got.Kind != Unknown || !errors.Is(got.Err, cause) || got.Exited || !b.hit {
+				t.Errorf("%s is %v: kind %v, exited %v, because %v", name, cause, got.Kind, got.Exited, got.Err)
+			}
+			b.name = ""
+			w.is(a.Attest(t.Context(), p), mon)
+		}
 	}
 }
 

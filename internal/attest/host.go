@@ -2,7 +2,6 @@ package attest
 
 import (
 	"errors"
-	"fmt"
 	"regexp"
 
 	"vitrine/internal/procfs"
@@ -49,7 +48,7 @@ func lookAround(proc procfs.FS) here {
 	case ownErr != nil:
 		h.err = ownErr
 	case refErr != nil:
-		h.err = fmt.Errorf("%w (CAP_SYS_PTRACE is needed)", refErr)
+		h.err = needsPtrace(refErr)
 	case own.PID != ref.PID:
 		h.err = errors.New("we are not in the host's PID namespace")
 	case own.User != ref.User: // ids would not mean what they mean to the host

@@ -28,8 +28,8 @@ type confirmed struct {
 type index struct {
 	mu         sync.RWMutex
 	containers map[string]confirmed
-	// unread counts running containers of which nothing could be read.
-	unread map[string]bool
+	// unread says of running containers why nothing could be read of them.
+	unread map[string]error
 }
 
 func (x *index) has(c docker.Container) bool {
@@ -37,6 +37,13 @@ func (x *index) has(c docker.Container) bool {
 	defer x.mu.RUnlock()
 	k, ok := x.containers[c.ID]
 	return ok && k.pid == c.Pid && k.startedAt == c.StartedAt
+}
+
+// cannotRead says why nothing could be read of a running container, nil if it could.
+func (x *index) cannotRead(id string) error {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return x.unread[id]
 }
 
 // observe is told of each container right after its inspect. A container whose
@@ -69,9 +76,9 @@ func (a *Attestor) observe(c docker.Container) {
 	init, anywhere, err := a.lookAtInit(c.Pid)
 	if err != nil {
 		if x.unread == nil {
-			x.unread = map[string]bool{}
+			x.unread = map[string]error{}
 		}
-		x.unread[c.ID] = true
+		x.unread[c.ID] = err
 		return
 	}
 	k := confirmed{
@@ -200,7 +207,10 @@ func (a *Attestor) judge(facts procfs.Process, absent map[string]bool) (id strin
 		}
 		return "", Host, nil
 	}
-	if init, err := a.proc.Stat(c.pid); err != nil || init.Start != c.start || init.Dead() {
+	switch init, err := a.proc.Stat(c.pid); {
+	case err != nil && !procfs.Gone(err):
+		return "", Unknown, fmt.Errorf("look at the init of container %s: %w", c.id, err)
+	case err != nil || init.Start != c.start || init.Dead():
 		return "", Unknown, &askError{id: c.id}
 	}
 	if err := a.consistent(facts, c); err != nil {

@@ -1,6 +1,11 @@
 package attest
 
-import "vitrine/internal/docker"
+import (
+	"errors"
+	"fmt"
+
+	"vitrine/internal/docker"
+)
 
 // InCgroup says which container the processes of a version 2 cgroup belong to,
 // by the cgroup's id. It is for the senders of samples that have exited, of whom
@@ -15,7 +20,7 @@ func (a *Attestor) InCgroup(id uint64) Attestation {
 	at := a.inCgroup(id)
 	if at.Kind == Container {
 		if mover := a.moverBeside(at.Container.ID); mover != "" {
-			return Attestation{Why: "container " + mover + " may move processes into others' cgroups"}
+			return Attestation{Err: fmt.Errorf("container %s may move processes into others' cgroups", mover)}
 		}
 	}
 	return at
@@ -66,7 +71,7 @@ func (a *Attestor) Claimed(c Claim) Attestation {
 	case c.PodUID != "":
 		return found(a.inPod(c))
 	}
-	return Attestation{Why: "no claim"}
+	return Attestation{Err: errors.New("no claim")}
 }
 
 func (a *Attestor) inPod(want Claim) (docker.Container, bool) {
@@ -87,7 +92,7 @@ func (a *Attestor) inPod(want Claim) (docker.Container, bool) {
 
 func found(c docker.Container, ok bool) Attestation {
 	if !ok {
-		return Attestation{Why: "no such container"}
+		return Attestation{Err: errNoSuch}
 	}
 	return Attestation{Kind: Container, Container: c}
 }

@@ -1,6 +1,7 @@
 package attest
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -59,7 +60,7 @@ func TestInCgroup(t *testing.T) {
 		t.Run(strings.NewReplacer("/", "_", web, "web", mon, "mon", evil, "evil", inner, "inner").Replace(folder), func(t *testing.T) {
 			for range 2 { // also from memory
 				got := a.InCgroup(id(folder))
-				for got.Later && got.Why == "no such container" { // walks are rationed
+				for got.Later && errors.Is(got.Err, errNoSuch) { // walks are rationed
 					got = a.InCgroup(id(folder))
 				}
 				w.is(got, want)

@@ -2,6 +2,7 @@ package attest
 
 import (
 	"cmp"
+	"fmt"
 	"io/fs"
 	"path"
 	"strings"
@@ -176,11 +177,11 @@ func (a *Attestor) sighted(cgroup uint64) Attestation {
 	}
 	x, ok, certain := a.places.sightings.find(mount, cgroup)
 	if !ok {
-		return Attestation{Why: "no such container", Later: !certain}
+		return Attestation{Err: errNoSuch, Later: !certain}
 	}
 	c, ok := a.inv.Lookup(x.container)
 	if !ok || c.ID != x.container {
-		return Attestation{Why: "container " + x.container + " is not known", Later: true}
+		return Attestation{Err: fmt.Errorf("container %s is not known", x.container), Later: true}
 	}
 	a.known.mu.RLock()
 	k, confirmed := a.known.containers[c.ID]
@@ -191,7 +192,7 @@ func (a *Attestor) sighted(cgroup uint64) Attestation {
 	case confirmed:
 		return found(c, k.roots[""] == x.root)
 	case c.Running:
-		return Attestation{Why: "container " + c.ID + " is not confirmed", Later: true}
+		return Attestation{Err: fmt.Errorf("container %s is not confirmed", c.ID), Later: true}
 	}
 	return found(c, a.places.engines(path.Dir(x.root)))
 }

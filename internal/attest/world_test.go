@@ -124,7 +124,9 @@ func (w *world) Refresh(_ context.Context, ref string) (docker.Container, error)
 // begin makes the attestor, with the inventory filled.
 func (w *world) begin(opts Options) *Attestor {
 	p := procfs.New(w.proc)
-	opts.Proc = &p
+	if opts.Proc == nil {
+		opts.Proc = &p
+	}
 	a := New(w, opts)
 	a.withinPIDs = func(pid int, outer string) (bool, error) {
 		ns, err := p.Namespace(pid, "pid")
@@ -149,7 +151,7 @@ func (w *world) peer(pid int) *peercred.Peer {
 // "peer", a container's id, or else a part of why it is unknown.
 func (w *world) is(a Attestation, want string) {
 	w.t.Helper()
-	got := a.Why
+	got := fmt.Sprint(a.Err)
 	switch a.Kind {
 	case Host:
 		got = "host"
@@ -165,7 +167,7 @@ func (w *world) is(a Attestation, want string) {
 	if got != want {
 		w.t.Errorf("attested %q, want %q", got, want)
 	}
-	if a.Kind == Unknown && a.Why == "" {
+	if a.Kind == Unknown && a.Err == nil {
 		w.t.Error("unknown, and no why")
 	}
 }

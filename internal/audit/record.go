@@ -60,7 +60,7 @@ type Caller struct {
 
 // CallerOf gives the facts of an identity that a record keeps.
 func CallerOf(id *identity.Identity) Caller {
-	c := Caller{Kind: id.Kind, Principals: id.Principals, UID: id.UID, PID: id.PID, Why: id.Why}
+	c := Caller{Kind: id.Kind, Principals: id.Principals, UID: id.UID, PID: id.PID, Why: id.Why()}
 	if c.Principals == nil {
 		c.Principals = []string{}
 	}

@@ -111,6 +111,9 @@ func (s *Steps) Authorize(ctx context.Context, conn *identity.Connection, req *o
 		return v
 	}
 	s.decide(ctx, v)
+	if !v.Allow && v.Status == http.StatusForbidden && v.Caller.Exhausted() { // our fault, and it passes
+		v.deny(http.StatusServiceUnavailable, "exhausted", "no descriptor was left to look at its process; try again, on another connection")
+	}
 	return v
 }
 
@@ -296,8 +299,8 @@ func (v *Verdict) deny(status int, code string, reasons ...string) {
 	v.Allow, v.Status, v.Code = false, status, code
 	v.reasons = reasons
 	who := v.Caller.String()
-	if v.Caller.Kind == identity.Unknown && v.Caller.Why != "" {
-		who = "an unknown caller (" + v.Caller.Why + ")"
+	if v.Caller.Kind == identity.Unknown && v.Caller.Err != nil {
+		who = "an unknown caller (" + v.Caller.Why() + ")"
 	}
 	what := "do this"
 	if op := v.Operation; op != nil {

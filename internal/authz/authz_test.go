@@ -3,8 +3,10 @@ package authz_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,6 +16,7 @@ import (
 	"vitrine/internal/identity"
 	"vitrine/internal/operation"
 	"vitrine/internal/policy"
+	"vitrine/internal/procfs"
 )
 
 const own = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -243,6 +246,36 @@ func TestEntersAreResolvedAndUnknownOnesAreEverybodyClosed(t *testing.T) {
 	w.ask(t, w.options(), "POST", "/exec/abcdef/start", `{"Detach":false}`)
 	if got := strings.Join(w.input.Enters, " "); got != "*" {
 		t.Errorf("enters of an unknown exec = %q, want *", got)
+	}
+}
+
+// TestOutOfDescriptorsIsTryAgainClosed: a caller that could not be looked at is unknown, which
+// means no; and that it is our fault is said, whatever stands in its way.
+func TestOutOfDescriptorsIsTryAgainClosed(t *testing.T) {
+	emfile := fmt.Errorf("pin pid 7: %w", syscall.EMFILE)
+	for name, tc := range map[string]struct {
+		cause     error
+		decision  policy.Decision
+		uri, code string
+		status    int
+	}{
+		"no descriptor here":         {emfile, policy.Decision{}, "/info", "exhausted", 503},
+		"no descriptor anywhere":     {syscall.ENFILE, policy.Decision{}, "/info", "exhausted", 503},
+		"in front of a rail":         {emfile, policy.Decision{Allow: true}, "/debug/vars", "exhausted", 503},
+		"what is not understood":     {emfile, policy.Decision{Allow: true}, "/nope", "unknown-route", 403},
+		"what anybody may":           {emfile, policy.Decision{Allow: true}, "/_ping", "", 0},
+		"another cause":              {procfs.ErrDead, policy.Decision{}, "/info", "policy", 403},
+		"no permission to look":      {syscall.EACCES, policy.Decision{}, "/info", "policy", 403},
+		"a caller that is not known": {nil, policy.Decision{}, "/info", "policy", 403},
+	} {
+		w := &world{who: &identity.Identity{Kind: identity.Unknown, Door: "gateway", Err: tc.cause}, decision: tc.decision}
+		v := w.ask(t, w.options(), "GET", tc.uri, "")
+		if v.Allow != (tc.status == 0) || v.Status != tc.status || v.Code != tc.code {
+			t.Errorf("%s: %d %s: %s", name, v.Status, v.Code, v.Message)
+		}
+		if r := w.records[0]; tc.cause != nil && (r.Caller.Why != tc.cause.Error() || !v.Allow && !strings.Contains(v.Message, r.Caller.Why)) {
+			t.Errorf("%s: the record says %q, the message %q", name, r.Caller.Why, v.Message)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package dogstatsd
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -106,8 +107,8 @@ func (a *fakeAttestor) Attest(_ context.Context, p *peercred.Peer) attest.Attest
 		return attest.Attestation{Later: true}
 	}
 	env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", p.PID))
-	if err != nil || len(env) == 0 || !p.Alive() { // a process that exits has given its memory back
-		return attest.Attestation{Why: "gone", Exited: true}
+	if err != nil || len(env) == 0 || p.Alive() != nil { // a process that exits has given its memory back
+		return attest.Attestation{Err: errors.New("gone"), Exited: true}
 	}
 	for v := range bytes.SplitSeq(env, []byte{0}) {
 		if c, ok := bytes.CutPrefix(v, []byte("CONTAINER=")); ok {

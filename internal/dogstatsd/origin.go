@@ -61,7 +61,7 @@ func (s *Server) attest(ctx context.Context, p *peercred.Peer) (o *Origin, later
 	at := s.attestor.Attest(ctx, p)
 	// A process with several threads is on its way out for a while: its first is
 	// gone, and the pidfd still shows it alive.
-	if at.Kind == attest.Unknown && (at.Exited || !p.Alive()) {
+	if at.Kind == attest.Unknown && (at.Exited || p.Alive() != nil) {
 		at.Later = false
 		if id, ok := p.CgroupID(); ok {
 			at = s.attestor.InCgroup(id)
@@ -77,7 +77,7 @@ func (s *Server) attest(ctx context.Context, p *peercred.Peer) (o *Origin, later
 		return s.unseen(), false
 	case attest.Unknown:
 	}
-	s.log.Debug("sender not established", "pid", p.PID, "why", at.Why, "later", at.Later)
+	s.log.Debug("sender not established", "pid", p.PID, "why", at.Err, "later", at.Later)
 	return nowhere, at.Later
 }
 

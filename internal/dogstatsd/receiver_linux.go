@@ -252,7 +252,7 @@ func (r *receiver) pinned(a *ancillary, packet []byte) *Origin {
 	if r.senders.add(a.cred.Pid, d) {
 		return r.s.resolver.hold(d, packet)
 	}
-	if !d.peer.Alive() {
+	if d.peer.Alive() != nil {
 		d.peer.Release()
 		r.senders.exited.add(d)
 		return r.s.resolver.hold(d, packet)

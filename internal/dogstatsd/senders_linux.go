@@ -120,7 +120,7 @@ func (x *senders) find(pid int32, sent int64) *sender {
 	if d.seen != x.batch {
 		d.seen = x.batch
 		// Without a pidfd (before Linux 5.3) the start time is read again.
-		if d.peer.Pidfd() < 0 && !d.peer.Alive() {
+		if d.peer.Pidfd() < 0 && d.peer.Alive() != nil {
 			x.forget(pid)
 			return nil
 		}
@@ -131,7 +131,7 @@ func (x *senders) find(pid int32, sent int64) *sender {
 // add remembers a process. It does not if the process has exited: the number
 // may be another's by now.
 func (x *senders) add(pid int32, d *sender) bool {
-	if !d.peer.Alive() {
+	if d.peer.Alive() != nil {
 		return false
 	}
 	if fd := d.peer.Pidfd(); fd >= 0 {

@@ -57,14 +57,13 @@ func (c *connections) closeAll() {
 func (s *Server) serveStream(ctx context.Context) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	l := peercred.NewListener(s.stream)
+	l := peercred.NewListener(s.stream, s.log)
 	for {
 		c, err := l.Accept()
 		switch {
 		case errors.Is(err, net.ErrClosed):
 			return nil
 		case err != nil: // no descriptor left, most likely: others may be given back
-			s.log.Warn("accept on the stream socket", "error", err)
 			select {
 			case <-time.After(100 * time.Millisecond):
 			case <-ctx.Done():

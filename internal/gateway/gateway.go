@@ -154,7 +154,7 @@ func New(cfg Config) (*Server, error) {
 func (s *Server) wrap(l Listener) (net.Listener, error) {
 	inner := l.Listener
 	if inner.Addr().Network() == "unix" {
-		inner = peercred.NewListener(inner)
+		inner = peercred.NewListener(inner, s.log)
 	} else if l.TLS == nil {
 		return nil, fmt.Errorf("listener %s: only a Unix socket can do without TLS", l.Name)
 	}

@@ -77,8 +77,11 @@ func (s *Server) closed() string {
 }
 
 func (t *task) run() {
-	if t.v.Operation == nil {
-		t.w.Header().Set("Connection", "close") // nobody knows what follows
+	if t.v.Operation == nil || t.v.Caller.Exhausted() {
+		t.w.Header().Set("Connection", "close") // nobody knows what follows; nobody can say who it is
+	}
+	if t.v.Caller.Exhausted() {
+		t.w.Header().Set("Retry-After", "1")
 	}
 	if t.v.Allow {
 		t.obligations()

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -267,7 +268,7 @@ func TestPasswordsAreForwardedAndNoBodyNeedsShowing(t *testing.T) {
 func TestNothingKnownOfTheCallerClosed(t *testing.T) {
 	g := startHTTP(t, func(http.ResponseWriter, *http.Request) {})
 	g.set(func() {
-		g.caller = &identity.Identity{Kind: identity.Unknown, Why: "it has exited"}
+		g.caller = &identity.Identity{Kind: identity.Unknown, Err: errors.New("it has exited")}
 		g.decision = policy.Decision{}
 	})
 	if status, body := g.do("GET", "/_ping", "", ""); status != 403 || !strings.Contains(body, "it has exited") {

@@ -7,6 +7,8 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"errors"
+	"log/slog"
 	"math/big"
 	"net"
 	"net/url"
@@ -106,7 +108,7 @@ func TestCertificateOnAUnixSocket(t *testing.T) {
 		t.Errorf("in a container: %+v", id)
 	}
 
-	dead := &fake{attested: attest.Attestation{Why: "exited", UID: new(uint32(5))}}
+	dead := &fake{attested: attest.Attestation{Err: errors.New("exited"), UID: new(uint32(5))}}
 	if id = New(dead, dead, nil).Identify(t.Context(), NewTLS("x", leaf, &peercred.Peer{})); id.Kind != TLS || *id.UID != 5 || id.User != "" {
 		t.Errorf("of a process that is gone: %+v", id)
 	}
@@ -124,7 +126,7 @@ func livingPeer(b *testing.B) (*peercred.Peer, error) {
 		return nil, err
 	}
 	b.Cleanup(func() { _ = client.Close() })
-	c, err := peercred.NewListener(l).Accept()
+	c, err := peercred.NewListener(l, slog.New(slog.DiscardHandler)).Accept()
 	if err != nil {
 		return nil, err
 	}

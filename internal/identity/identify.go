@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,6 +11,7 @@ import (
 
 	"vitrine/internal/attest"
 	"vitrine/internal/docker"
+	"vitrine/internal/operation"
 	"vitrine/internal/peercred"
 )
 
@@ -47,7 +49,7 @@ func New(a Attestor, c Containers, users *Users) *Identifier {
 func (i *Identifier) Identify(ctx context.Context, c *Connection) *Identity {
 	switch {
 	case c == nil:
-		return unknown(&Connection{}, "no connection")
+		return unknown(&Connection{}, errors.New("no connection"))
 	case c.kind == Local:
 		return c.identity(Local, []string{"local"})
 	case c.kind == Self:
@@ -55,7 +57,7 @@ func (i *Identifier) Identify(ctx context.Context, c *Connection) *Identity {
 	case c.kind == TLS:
 		return i.certificate(ctx, c)
 	case c.kind != "":
-		return unknown(c, "a connection of no known kind")
+		return unknown(c, errors.New("a connection of no known kind"))
 	}
 	id, _ := i.peer(ctx, c)
 	return id
@@ -74,7 +76,7 @@ func (i *Identifier) peer(ctx context.Context, c *Connection) (*Identity, attest
 	if c.attested.Kind == attest.Unknown {
 		a := i.attestor.Attest(ctx, c.peer)
 		if a.Kind == attest.Unknown {
-			id := unknown(c, a.Why)
+			id := unknown(c, a.Err)
 			id.addIDs(c, a)
 			return id, a
 		}
@@ -96,14 +98,14 @@ func (i *Identifier) holds(c *Connection) bool {
 	case attest.Peer: // there is no process to look at; credentials are connect's
 		return true
 	case attest.Host:
-		return c.peer.Alive()
+		return c.peer.Alive() == nil
 	case attest.Container:
 		now, ok := i.containers.Lookup(a.Container.ID)
 		if !ok || !now.Running || now.Pid != a.Container.Pid || now.StartedAt != a.Container.StartedAt {
 			return false
 		}
 		a.Container = now
-		return c.peer.Alive()
+		return c.peer.Alive() == nil
 	case attest.Unknown:
 	}
 	return false
@@ -116,9 +118,9 @@ func (c *Connection) identity(kind Kind, principals []string) *Identity {
 	return &Identity{Kind: kind, Principals: principals, Groups: []uint32{}, Door: c.door, Listener: c.listener}
 }
 
-func unknown(c *Connection, why string) *Identity {
+func unknown(c *Connection, why error) *Identity {
 	id := c.identity(Unknown, nil)
-	id.Why = why
+	id.Err = why
 	return id
 }
 
@@ -195,7 +197,7 @@ func containerPrincipals(c docker.Container, labels bool) []string {
 	id := Identity{Principals: make([]string, 0, 6+len(c.Labels))}
 	id.add("container", c.Name)
 	id.add("container-id", c.ID)
-	id.add("image", repository(c.Image))
+	id.add("image", operation.Repository(c.Image))
 	id.add("image-id", c.ImageID)
 	if labels {
 		for _, key := range slices.Sorted(maps.Keys(c.Labels)) {
@@ -205,19 +207,6 @@ func containerPrincipals(c docker.Container, labels bool) []string {
 		}
 	}
 	return id.Principals
-}
-
-// repository is the image as typed, without tag and digest. An image that was
-// given by its id has none.
-func repository(image string) string {
-	name, _, _ := strings.Cut(image, "@")
-	if colon := strings.LastIndexByte(name, ':'); colon > strings.LastIndexByte(name, '/') {
-		name = name[:colon]
-	}
-	if name == "sha256" {
-		return ""
-	}
-	return name
 }
 
 // ContainerPrincipals are the principals of the container that an operation
@@ -260,10 +249,10 @@ func tooMany(labels map[string]string) bool {
 // connection, so the certificate's end is looked at for each request.
 func (i *Identifier) certificate(ctx context.Context, c *Connection) *Identity {
 	if c.leaf == nil {
-		return unknown(c, "no certificate")
+		return unknown(c, errors.New("no certificate"))
 	}
 	if now := time.Now(); now.After(c.leaf.NotAfter) || now.Before(c.leaf.NotBefore) {
-		return unknown(c, "the certificate is not valid at this time")
+		return unknown(c, errors.New("the certificate is not valid at this time"))
 	}
 	id := c.identity(TLS, nil)
 	id.addCertificate(c.leaf)

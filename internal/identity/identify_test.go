@@ -76,7 +76,7 @@ func inContainer(c docker.Container) *fake {
 // self is a peer that lives: this process.
 func self(t testing.TB) *peercred.Peer {
 	p := peercred.FromStartTime(procfs.New(os.DirFS("/proc")), os.Getpid(), uint32(os.Geteuid()), 0, nil)
-	if !p.Alive() {
+	if p.Alive() != nil {
 		t.Fatal("our own process is not alive")
 	}
 	t.Cleanup(p.Close)
@@ -95,7 +95,7 @@ func users(t *testing.T, text string) *Users {
 func wantPrincipals(t *testing.T, id *Identity, kind Kind, want ...string) {
 	t.Helper()
 	if id.Kind != kind || !slices.Equal(id.Principals, want) {
-		t.Errorf("%s with %q, want %s with %q (why: %s)", id.Kind, id.Principals, kind, want, id.Why)
+		t.Errorf("%s with %q, want %s with %q (why: %s)", id.Kind, id.Principals, kind, want, id.Err)
 	}
 }
 
@@ -178,13 +178,17 @@ func TestTooManyLabelsNameNobodyClosed(t *testing.T) {
 	}
 }
 
-func TestRepository(t *testing.T) {
-	for image, want := range map[string]string{
-		"busybox": "busybox", "busybox:1": "busybox", "a/b:1": "a/b", "localhost:5000/a": "localhost:5000/a",
-		"localhost:5000/a:1": "localhost:5000/a", "a:1@sha256:22": "a", "a@sha256:22": "a", "sha256:22": "", "": "",
-	} {
-		if got := repository(image); got != want {
-			t.Errorf("repository(%q) = %q, want %q", image, got, want)
+// TestImageByItsIDNamesNobodyClosed: whoever creates a container by an image's id, however it is
+// written, mints no image, so its container must not be one either.
+func TestImageByItsIDNamesNobodyClosed(t *testing.T) {
+	for _, image := range []string{monitorID, "sha256:" + monitorID, "sha256:22", ""} {
+		c := monitor()
+		c.Image = image
+		f := inContainer(c)
+		for _, p := range New(f, f, nil).Identify(t.Context(), NewUnix("agents", self(t))).Principals {
+			if strings.HasPrefix(p, "image:") {
+				t.Errorf("created from %q, it is %s", image, p)
+			}
 		}
 	}
 }
@@ -230,12 +234,12 @@ func TestOtherKinds(t *testing.T) {
 func TestUnknownIsNotRememberedClosed(t *testing.T) {
 	f := inContainer(monitor())
 	known := f.attested
-	f.attested = attest.Attestation{Why: "the daemon is blocked", UID: new(uint32(0))}
+	f.attested = attest.Attestation{Err: errors.New("the daemon is blocked"), UID: new(uint32(0))}
 	i, c := New(f, f, nil), NewUnix("a", self(t))
 	for range 2 {
 		id := i.Identify(t.Context(), c)
 		wantPrincipals(t, id, Unknown)
-		if id.Why != "the daemon is blocked" || id.UID == nil || c.ContainerID() != "" {
+		if id.Why() != "the daemon is blocked" || id.UID == nil || c.ContainerID() != "" {
 			t.Errorf("identity %+v of container %q", id, c.ContainerID())
 		}
 	}
@@ -282,7 +286,7 @@ func TestWhatWasAttestedEndsClosed(t *testing.T) {
 			i, c := New(f, f, nil), NewUnix("a", p)
 			i.Identify(t.Context(), c)
 			end(f, p)
-			f.attested = attest.Attestation{Why: "no more"}
+			f.attested = attest.Attestation{Err: errors.New("no more")}
 			wantPrincipals(t, i.Identify(t.Context(), c), Unknown)
 			if c.ContainerID() != "" {
 				t.Error("the connection still names the container")

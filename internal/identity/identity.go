@@ -7,6 +7,8 @@
 // CN "root" is never uid 0, root in a container is never the host's root.
 package identity
 
+import "vitrine/internal/procfs"
+
 // Kind is the kind of a caller. The zero value is Unknown.
 type Kind string
 
@@ -36,9 +38,21 @@ type Identity struct {
 	Container   *ContainerInfo `json:"container"`
 	Certificate *Certificate   `json:"certificate"`
 
-	// Why says why the caller is Unknown; for logs and audit, not for policies.
-	Why string `json:"-"`
+	// Err says why the caller is Unknown; for messages and audit, not for policies.
+	Err error `json:"-"`
 }
+
+// Why is the text of Err, "" for none.
+func (id *Identity) Why() string {
+	if id.Err == nil {
+		return ""
+	}
+	return id.Err.Error()
+}
+
+// Exhausted says that the caller is Unknown because no descriptor was left to look at it: it
+// may be known a moment later, on another connection.
+func (id *Identity) Exhausted() bool { return procfs.Exhausted(id.Err) }
 
 // ContainerInfo is what a policy sees of the caller's container.
 type ContainerInfo struct {

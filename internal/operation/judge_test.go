@@ -259,6 +259,8 @@ func TestRepository(t *testing.T) {
 		"h:1/x:2@sha256:abc":          "h:1/x",
 		"sha256:abc":                  "",
 		id64:                          "",
+		"sha256:" + id64:              "",
+		"a@sha256:" + id64:            "a",
 		"abcdef":                      "abcdef",
 		"":                            "",
 	} {

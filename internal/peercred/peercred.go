@@ -11,7 +11,9 @@
 // connection waits to be accepted, so accept at once.
 //
 // The caller must read facts about Peer.PID first and ask Alive afterwards:
-// alive then, the number meant that process all the time. Ids may be the
+// alive then, the number meant that process all the time. Whatever is not known
+// to be alive is not, and the error tells one that has exited (procfs.ErrDead)
+// from one that could not be looked at (procfs.Exhausted, for example). Ids may be the
 // overflow id of an unmapped user namespace; to tell is the caller's work.
 package peercred
 
@@ -36,6 +38,7 @@ type Peer struct {
 
 	mu    sync.RWMutex // held while pidfd is in use, so that Close cannot give the number away
 	pidfd int          // -1: none
+	lost  error        // why it is not pinned; nil if it is
 	start uint64       // start time in clock ticks since boot, when the pin is by number; 0: it is not
 	// cgroup is what CgroupID was when the descriptor was released; 0: not known.
 	cgroup uint64
@@ -44,10 +47,15 @@ type Peer struct {
 // ErrNoCredentials says that a connection has no peer credentials.
 var ErrNoCredentials = errors.New("the connection has no peer credentials")
 
+// ErrReleased says that the Peer was closed: nothing can be said of the process any more.
+var ErrReleased = errors.New("the connection is closed")
+
+var errElsewhere = errors.New("the process is of another PID namespace")
+
 // FromConn asks the kernel for the peer of a connected Unix stream socket. Call
 // it at once after accept. The Peer holds a descriptor: Close it. A peer that
 // could not be pinned (it has exited, or no descriptor is left) is returned all
-// the same, and is not Alive.
+// the same, and Alive says why it is not.
 func FromConn(c net.Conn) (*Peer, error) {
 	sc, ok := c.(syscall.Conn)
 	if !ok {
@@ -72,7 +80,7 @@ func (p *Peer) read(fd int) error {
 		return err
 	}
 	p.PID, p.UID, p.GID = cred.pid, cred.uid, cred.gid
-	if p.PID != 0 {
+	if p.lost = errElsewhere; p.PID != 0 {
 		p.pin(fd)
 	}
 	p.Groups, err = groups(fd)
@@ -80,16 +88,19 @@ func (p *Peer) read(fd int) error {
 }
 
 // pin ties the Peer to the process. The socket's own pidfd is exact, and where
-// the kernel has it but gives none, the process is gone: its number may be
-// another's. Only an older kernel makes us start from the number, so the
-// process behind it must at least have the user id that connected.
+// the kernel has it but gives none, the number may be another process's by now. Only
+// an older kernel makes us start from the number, so the process behind it must
+// at least have the user id that connected.
 func (p *Peer) pin(fd int) {
-	pidfd, supported := socketPidfd(fd)
-	if supported {
-		p.pidfd = pidfd
-		return
+	pidfd, err := socketPidfd(fd)
+	switch {
+	case err == nil:
+		p.pidfd, p.lost = pidfd, nil
+	case errors.Is(err, errors.ErrUnsupported):
+		p.pinByNumber(openPidfd(p.PID))
+	default:
+		p.lost = fmt.Errorf("pin pid %d: %w", p.PID, err)
 	}
-	p.pinByNumber(openPidfd(p.PID))
 }
 
 // pinByNumber looks at the process between opening its pidfd and asking whether
@@ -97,13 +108,19 @@ func (p *Peer) pin(fd int) {
 // Without a pidfd (before Linux 5.3) the start time stands in for it.
 func (p *Peer) pinByNumber(pidfd int, openErr error) {
 	start, err := p.lookAt()
+	if openErr == nil && err == nil {
+		err = alive(pidfd)
+	}
 	switch {
-	case openErr != nil && err == nil:
+	case err == nil && openErr != nil:
 		p.start = start
-	case openErr == nil && err == nil && alive(pidfd):
+	case err == nil:
 		p.pidfd, p.start = pidfd, start
 	case openErr == nil:
 		closeFD(pidfd)
+	}
+	if p.lost = err; procfs.Gone(err) {
+		p.lost = procfs.ErrDead
 	}
 }
 
@@ -121,7 +138,10 @@ func (p *Peer) lookAt() (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if after.Dead() || after.Start != before.Start || status.EUID != p.UID {
+	switch {
+	case after.Dead():
+		return 0, procfs.ErrDead
+	case after.Start != before.Start, status.EUID != p.UID:
 		return 0, fmt.Errorf("pin pid %d: %w", p.PID, procfs.ErrChanged)
 	}
 	return before.Start, nil
@@ -182,19 +202,26 @@ func (p *Peer) CgroupID() (uint64, bool) {
 
 var errNoPidfd = errors.New("no pidfd")
 
-// Alive says that the process that connected has not exited, so that PID is
-// still its number. After Close it is false.
-func (p *Peer) Alive() bool {
+// Alive is nil if the process that connected has not exited, so that PID is
+// still its number. Otherwise it says why it is not, or cannot be told to be:
+// procfs.ErrDead if it has exited.
+func (p *Peer) Alive() error {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	if p.pidfd >= 0 {
+	switch {
+	case p.pidfd >= 0:
 		return alive(p.pidfd)
-	}
-	if p.start == 0 {
-		return false
+	case p.lost != nil:
+		return p.lost
 	}
 	s, err := p.proc.Stat(p.PID)
-	return err == nil && !s.Dead() && s.Start == p.start
+	switch {
+	case procfs.Gone(err), err == nil && (s.Dead() || s.Start != p.start):
+		return procfs.ErrDead
+	case err != nil:
+		return fmt.Errorf("look whether pid %d is still there: %w", p.PID, err)
+	}
+	return nil
 }
 
 // Close gives the descriptor back. It may be called more than once.
@@ -204,7 +231,7 @@ func (p *Peer) Close() {
 	if p.pidfd >= 0 {
 		closeFD(p.pidfd)
 	}
-	p.pidfd, p.start = -1, 0
+	p.pidfd, p.start, p.lost = -1, 0, ErrReleased
 }
 
 // Release is Close for a Peer that may still be asked for its cgroup, such as

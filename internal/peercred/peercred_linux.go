@@ -6,6 +6,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"vitrine/internal/procfs"
 )
 
 type cred struct {
@@ -48,30 +50,41 @@ func groups(fd int) ([]uint32, error) {
 	}
 }
 
-// socketPidfd is SO_PEERPIDFD (Linux 6.5): the very process that connected; -1
-// if there is none (it was reaped, or no descriptor is left). On an error the
-// kernel's integer is 0, which would be a descriptor of somebody else.
-func socketPidfd(fd int) (pidfd int, supported bool) {
+// socketPidfd is SO_PEERPIDFD (Linux 6.5): the very process that connected.
+// Kernels that have not got it say errors.ErrUnsupported; of a process that was
+// reaped they say ESRCH, or EINVAL before 6.16. On an error the kernel's integer
+// is 0, which would be a descriptor of somebody else.
+func socketPidfd(fd int) (int, error) {
 	pidfd, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PEERPIDFD)
-	if err != nil {
-		return -1, !errors.Is(err, unix.ENOPROTOOPT)
+	switch {
+	case err == nil:
+		return pidfd, nil
+	case errors.Is(err, unix.ENOPROTOOPT):
+		return -1, errors.ErrUnsupported
+	case errors.Is(err, unix.ESRCH), errors.Is(err, unix.EINVAL):
+		return -1, procfs.ErrDead
 	}
-	return pidfd, true
+	return -1, fmt.Errorf("SO_PEERPIDFD: %w", err)
 }
 
 // openPidfd is pidfd_open(2) (Linux 5.3).
 func openPidfd(pid int) (int, error) { return unix.PidfdOpen(pid, 0) }
 
 // alive polls a pidfd: it becomes readable when the process exits, a zombie
-// included. Anything but a clear "not yet" is no.
-func alive(pidfd int) bool {
+// included. Anything but a clear "not yet" is an error.
+func alive(pidfd int) error {
 	fds := [1]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}} //nolint:gosec // descriptors are small
 	for {
 		n, err := unix.Poll(fds[:], 0)
-		if errors.Is(err, unix.EINTR) {
+		switch {
+		case errors.Is(err, unix.EINTR):
 			continue
+		case err != nil:
+			return fmt.Errorf("poll pidfd: %w", err)
+		case n != 0:
+			return procfs.ErrDead
 		}
-		return err == nil && n == 0
+		return nil
 	}
 }
 

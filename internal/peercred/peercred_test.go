@@ -3,8 +3,10 @@ package peercred
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -15,6 +17,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"vitrine/internal/procfs"
@@ -43,15 +46,100 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 		fmt.Println("listening")
-		c, err := NewListener(l).Accept()
+		c, err := NewListener(l, slog.New(slog.DiscardHandler)).Accept()
 		if err != nil {
 			os.Exit(1)
 		}
 		p := c.(*Conn).Peer()
-		fmt.Println(p.PID, p.UID, p.Alive())
+		fmt.Println(p.PID, p.UID, p.Alive() == nil)
+	case "exhausted":
+		exhausted(path)
 	default:
 		goleak.VerifyTestMain(m)
 	}
+}
+
+// exhausted accepts a connection with the last descriptor, and another one when
+// there are descriptors again, and prints what is known of its own process behind them.
+func exhausted(path string) {
+	check := func(err error) {
+		if err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+	}
+	inner, err := net.Listen("unix", path)
+	check(err)
+	l := NewListener(inner, slog.New(slog.NewTextHandler(os.Stdout, nil)))
+	for range 3 {
+		_, err := net.Dial("unix", path)
+		check(err)
+	}
+	check(syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 40, Max: 40}))
+	null, err := os.Open(os.DevNull)
+	check(err)
+	var held []int
+	for {
+		fd, err := syscall.Dup(int(null.Fd()))
+		if err != nil {
+			break
+		}
+		held = append(held, fd)
+	}
+	for i := range 3 {
+		if i == 2 {
+			for _, fd := range held {
+				_ = syscall.Close(fd)
+			}
+		} else {
+			_ = syscall.Close(held[len(held)-1])
+			held = held[:len(held)-1]
+		}
+		c, err := l.Accept()
+		check(err)
+		alive := c.(*Conn).Peer().Alive()
+		fmt.Println("alive:", alive, "exhausted:", procfs.Exhausted(alive))
+		if i == 0 { // of all descriptors none is left, so a number cannot be pinned either
+			byNumber := FromPID(os.Getpid(), uint32(os.Getuid()), 0).Alive()
+			fmt.Println("by number:", byNumber, "exhausted:", procfs.Exhausted(byNumber))
+		}
+	}
+}
+
+// TestOutOfDescriptorsIsNotExitedClosed: a living process that cannot be looked at is not known, and not dead;
+// the next one is as good as ever.
+func TestOutOfDescriptorsIsNotExitedClosed(t *testing.T) {
+	_, _, out := child(t, "exhausted", socketPath(t), nil)
+	text, err := io.ReadAll(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	if len(lines) != 5 || strings.Contains(string(text), procfs.ErrDead.Error()) {
+		t.Fatalf("it says:\n%s", text)
+	}
+	for i, want := range []string{"LimitNOFILE", "exhausted: true", "exhausted: true", "exhausted: true", "alive: <nil>"} {
+		if !strings.Contains(lines[i], want) {
+			t.Errorf("%q lacks %q", lines[i], want)
+		}
+	}
+}
+
+// TestFailedAcceptsAreOneLine: whoever makes them fail does not fill the log.
+func TestFailedAcceptsAreOneLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		f := failures{log: slog.New(slog.NewTextHandler(&log, nil))}
+		for range 1000 {
+			f.say("x", ErrNoCredentials)
+		}
+		time.Sleep(sayEvery)
+		f.say("x", syscall.EMFILE)
+		got := strings.Split(strings.TrimSpace(log.String()), "\n")
+		if len(got) != 2 || !strings.Contains(got[0], ErrNoCredentials.Error()) || !strings.Contains(got[1], "times=1000") {
+			t.Errorf("%q", got)
+		}
+	})
 }
 
 func needRoot(t *testing.T) {
@@ -90,7 +178,7 @@ func listen(t *testing.T) (*Listener, string) {
 	if err := os.Chmod(path, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	return NewListener(l), path
+	return NewListener(l, slog.New(slog.DiscardHandler)), path
 }
 
 func accept(t *testing.T, l *Listener) *Conn {
@@ -149,7 +237,7 @@ func TestOwnProcess(t *testing.T) {
 	}
 	defer client.Close()
 	p := accept(t, l).Peer()
-	if p.PID != os.Getpid() || int(p.UID) != os.Getuid() || int(p.GID) != os.Getgid() || !p.Alive() {
+	if p.PID != os.Getpid() || int(p.UID) != os.Getuid() || int(p.GID) != os.Getgid() || p.Alive() != nil {
 		t.Errorf("peer %+v, alive %v", p, p.Alive())
 	}
 	groups, err := os.Getgroups()
@@ -163,7 +251,7 @@ func TestOwnProcess(t *testing.T) {
 	}
 	p.Close()
 	p.Close()
-	if p.Alive() {
+	if p.Alive() == nil {
 		t.Error("alive after Close")
 	}
 }
@@ -172,22 +260,22 @@ func TestExitedPeerClosed(t *testing.T) {
 	l, path := listen(t)
 	cmd, in, _ := child(t, "connect", path, nil)
 	p := accept(t, l).Peer()
-	if p.PID != cmd.Process.Pid || !p.Alive() {
+	if p.PID != cmd.Process.Pid || p.Alive() != nil {
 		t.Fatalf("peer %+v, want the living pid %d", p, cmd.Process.Pid)
 	}
 	if err := in.Close(); err != nil {
 		t.Fatal(err)
 	}
-	wait.Until(t, "a zombie is not alive", func() bool { return !p.Alive() })
+	wait.Until(t, "a zombie is not alive", func() bool { return p.Alive() != nil })
 	proc := procfs.New(os.DirFS("/proc"))
 	if s, err := proc.Stat(p.PID); err != nil || s.State != 'Z' {
 		t.Errorf("the child is %c, %v, and was to be a zombie", s.State, err)
 	}
-	if byStart := FromStartTime(proc, p.PID, p.UID, p.GID, nil); byStart.Alive() {
+	if byStart := FromStartTime(proc, p.PID, p.UID, p.GID, nil); byStart.Alive() == nil {
 		t.Error("a zombie was pinned")
 	}
 	_ = cmd.Wait()
-	if p.Alive() {
+	if p.Alive() == nil {
 		t.Error("alive after it was reaped")
 	}
 }
@@ -197,7 +285,7 @@ func TestExitedBeforeAcceptClosed(t *testing.T) {
 	cmd, in, _ := child(t, "connect", path, nil)
 	_ = in.Close()
 	_ = cmd.Wait()
-	if p := accept(t, l).Peer(); p.Alive() {
+	if p := accept(t, l).Peer(); p.Alive() == nil {
 		t.Errorf("peer %+v is alive, and had exited before it was accepted", p)
 	}
 }
@@ -211,7 +299,7 @@ func TestOtherUser(t *testing.T) {
 	}
 	child(t, "connect", path, &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 1234, Gid: 5678, Groups: want}})
 	p := accept(t, l).Peer()
-	if p.UID != 1234 || p.GID != 5678 || !p.Alive() {
+	if p.UID != 1234 || p.GID != 5678 || p.Alive() != nil {
 		t.Errorf("peer %+v", p)
 	}
 	if !slices.Equal(p.Groups, want) {
@@ -243,16 +331,16 @@ func TestPinByNumber(t *testing.T) {
 	withPidfd := me()
 	withPidfd.pinByNumber(openPidfd(withPidfd.PID))
 	defer withPidfd.Close()
-	if !withPidfd.Alive() || withPidfd.pidfd < 0 {
+	if withPidfd.Alive() != nil || withPidfd.pidfd < 0 {
 		t.Errorf("our own process with a pidfd: %+v", withPidfd)
 	}
 	withStart := me()
 	withStart.pinByNumber(-1, errNoPidfd)
-	if !withStart.Alive() || withStart.start == 0 {
+	if withStart.Alive() != nil || withStart.start == 0 {
 		t.Errorf("our own process by its start time: %+v", withStart)
 	}
 	withStart.start++
-	if withStart.Alive() {
+	if withStart.Alive() == nil {
 		t.Error("another start time is taken for the same process")
 	}
 }
@@ -261,11 +349,11 @@ func TestPinByNumberOfAnotherUserClosed(t *testing.T) {
 	before := countFDs(t)
 	p := &Peer{UID: uint32(os.Geteuid()) + 1, PID: os.Getpid(), proc: procfs.New(os.DirFS("/proc")), pidfd: -1}
 	p.pinByNumber(openPidfd(p.PID))
-	if p.Alive() {
+	if p.Alive() == nil {
 		t.Error("a process with another user id was pinned")
 	}
 	p.pinByNumber(-1, errNoPidfd)
-	if p.Alive() {
+	if p.Alive() == nil {
 		t.Error("a process with another user id was pinned by its start time")
 	}
 	if after := countFDs(t); after != before {
@@ -277,12 +365,12 @@ func TestPinByNumberOfAnotherUserClosed(t *testing.T) {
 // number that may be another process's by now.
 func TestNoPidfdOfASocketClosed(t *testing.T) {
 	for _, fd := range []int{-1, int(^uint16(0))} {
-		if pidfd, supported := socketPidfd(fd); pidfd != -1 || !supported {
-			t.Errorf("socketPidfd(%d) = %d, %v", fd, pidfd, supported)
+		if pidfd, err := socketPidfd(fd); pidfd != -1 || err == nil || errors.Is(err, errors.ErrUnsupported) {
+			t.Errorf("socketPidfd(%d) = %d, %v", fd, pidfd, err)
 		}
 	}
 	p := &Peer{UID: uint32(os.Geteuid()), PID: os.Getpid(), proc: procfs.New(os.DirFS("/proc")), pidfd: -1}
-	if p.pin(-1); p.Alive() {
+	if p.pin(-1); p.Alive() == nil {
 		t.Error("pinned by its number")
 	}
 }
@@ -387,7 +475,7 @@ func TestCloseWhileAsked(t *testing.T) {
 		p := accept(t, l).Peer()
 		done := make(chan bool)
 		go func() {
-			for p.Alive() {
+			for p.Alive() == nil {
 			}
 			close(done)
 		}()
@@ -403,7 +491,7 @@ func BenchmarkAlive(b *testing.B) {
 	defer p.Close()
 	b.ReportAllocs()
 	for b.Loop() {
-		if !p.Alive() {
+		if p.Alive() != nil {
 			b.Fatal("not alive")
 		}
 	}

@@ -101,7 +101,7 @@ func (d *Door) ticketed(ctx context.Context, req *authorization.Request, tickets
 func (d *Door) differential(req *authorization.Request, why string) authorization.Response {
 	d.cfg.Logger.Error("request differs from what the gateway judged", "method", req.RequestMethod, "reason", why)
 	if d.cfg.Differential != nil {
-		who := &identity.Identity{Kind: identity.Unknown, Door: "plugin", Why: why}
+		who := &identity.Identity{Kind: identity.Unknown, Door: "plugin", Err: errors.New(why)}
 		d.cfg.Differential(who, req.RequestMethod, req.RequestURI, why)
 	}
 	return deny("differential: this is not a request that the gateway judged: " + why)

@@ -21,6 +21,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 // FS is a mounted proc file system.
@@ -322,6 +323,17 @@ var (
 	ErrDead    = errors.New("the process has exited")
 	ErrChanged = errors.New("the pid was given to another process")
 )
+
+// Exhausted says that an error is none of what was asked about: no descriptor was
+// left to ask with, here (EMFILE) or on the whole machine (ENFILE). It passes.
+func Exhausted(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
+}
+
+// Gone says that an error means that there is no process with the PID (any longer).
+func Gone(err error) bool {
+	return errors.Is(err, ErrDead) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH)
+}
 
 // Process reads the facts of a process that is alive before and after: it is
 // neither a zombie nor another process with the same number by the end.

@@ -79,7 +79,7 @@ var lookRequests = []request{
 		with(func(r *request) { r.behind = "evil\n" }),
 	{number: "18", name: "options", as: []role{look, operator}, code: "rail", method: "OPTIONS", uri: "/containers/json"},
 	{number: "18", name: "options of everything", as: []role{look, operator}, code: "uri-form", method: "OPTIONS", uri: "*", daemon: 200},
-	post("19", "parameter twice", "/v1.41/images/bb:1/tag?repo=trusted&repo=harmless", "").with(as(look, creator)).with(why("is bound to role")),
+	post("19", "parameter twice", "/v1.41/containers/web/rename?name=monitor&name=harmless", "").with(as(look, creator)).with(why("container:monitor is bound to role monitor")),
 	post("19", "unknown parameter twice", "/v1.41/images/bb:1/tag?repo=harmless&Repo=harmless&Repo=trusted", "").with(as(look, creator)).with(code("query-repeated")),
 	post("19", "parameter behind a semicolon", "/v1.41/images/bb:1/tag?repo=harmless;repo=trusted", "").with(as(look, creator)).with(code("query-semicolon")).with(daemon(400)),
 	post("19", "parameter in another case", "/v1.41/images/bb:1/tag?repo=trusted&Repo=harmless", "").with(as(look, creator)).with(why("hazards unknown-input")),
