@@ -1,5 +1,5 @@
-// Package deploy_test runs the examples of this folder: the compose file on a real Engine, its keys turned into flags of
-// "docker run" because Debian has no compose plugin, and the command lines of the units as plain processes.
+// Package deploy_test runs the examples of this folder on a real Engine: the compose files by Docker Compose, the "docker
+// run" of docs/install.md beside each, and the command lines of the units as plain processes.
 package deploy_test
 
 import (
@@ -17,128 +17,130 @@ import (
 	"testing"
 	"time"
 
-	"go.yaml.in/yaml/v3"
-
 	"vitrine/test/engine"
+	"vitrine/test/transcript"
 	"vitrine/test/vitrine"
 	"vitrine/test/wait"
 )
 
 const socket = "/run/vitrine/docker/docker.sock"
 
-// service is what the compose file uses of a service.
-type service struct {
-	Image       string
-	Name        string `yaml:"container_name"`
-	Command     []string
-	NetworkMode string `yaml:"network_mode"`
-	PID         string `yaml:"pid"`
-	ReadOnly    bool   `yaml:"read_only"`
-	Restart     string
-	CapDrop     []string `yaml:"cap_drop"`
-	CapAdd      []string `yaml:"cap_add"`
-	SecurityOpt []string `yaml:"security_opt"`
-	Labels      map[string]string
-	Environment map[string]string
-	Sysctls     map[string]string
-	Volumes     []string
-	Ports       []string
-}
-
-// services reads a compose file.
-func services(t *testing.T, name string) map[string]service {
+// compose runs Docker Compose on a file of ours: the engine's own plugin, or else the program docker-compose.
+func compose(t *testing.T, e *engine.Engine, file string, arg ...string) {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join("compose", name))
-	if err != nil {
-		t.Fatal(err)
+	arg = append([]string{"-f", filepath.Join("compose", file), "--project-name", "test"}, arg...)
+	cmd := exec.CommandContext(t.Context(), "docker-compose", arg...)
+	cmd.Env = append(os.Environ(), "DOCKER_HOST=unix://"+e.Socket)
+	if _, err := os.Stat(filepath.Join(e.Dir, "state/docker/cli-plugins/docker-compose")); err == nil {
+		cmd = e.DockerCommand(e.Socket, append([]string{"compose"}, arg...)...)
 	}
-	var file struct {
-		Services map[string]service
-		Volumes  map[string]any
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", cmd, err, out)
 	}
-	decoder := yaml.NewDecoder(bytes.NewReader(data))
-	decoder.KnownFields(true)
-	if err := decoder.Decode(&file); err != nil {
-		t.Fatal(err)
-	}
-	return file.Services
 }
 
-func (s service) flags(name string) []string {
-	flags := []string{"run", "--detach", "--name=" + name, "--network=" + s.NetworkMode, "--restart=" + s.Restart}
-	if s.PID != "" {
-		flags = append(flags, "--pid="+s.PID)
+// inDocs returns the command of docs/install.md that begins so, with Docker's command line in place of "docker".
+func inDocs(t *testing.T, e *engine.Engine, begin string) *exec.Cmd {
+	t.Helper()
+	for _, block := range transcript.Blocks(t, "../docs/install.md") {
+		for _, command := range transcript.Commands(block.Text) {
+			if arg, found := strings.CutPrefix(command, "docker "); found && strings.HasPrefix(command, begin) {
+				return e.DockerCommand(e.Socket, strings.Fields(strings.ReplaceAll(arg, "\\\n", " "))...)
+			}
+		}
 	}
-	if s.ReadOnly {
-		flags = append(flags, "--read-only")
+	t.Fatalf("docs/install.md has no command %s", begin)
+	return nil
+}
+
+func must(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", cmd, err, out)
 	}
-	for flag, values := range map[string][]string{
-		"--cap-drop": s.CapDrop, "--cap-add": s.CapAdd, "--security-opt": s.SecurityOpt, "--volume": s.Volumes, "--publish": s.Ports,
+}
+
+// TestGatewayInAContainer starts it as the compose file and as the documentation say, each with the agent of the documentation.
+func TestGatewayInAContainer(t *testing.T) {
+	for name, start := range map[string]func(*testing.T, *engine.Engine){
+		"compose":    func(t *testing.T, e *engine.Engine) { compose(t, e, "gateway.yaml", "up", "-d") },
+		"docker run": func(t *testing.T, e *engine.Engine) { must(t, inDocs(t, e, "docker run -d --name vitrine-gateway ")) },
 	} {
-		for _, value := range values {
-			flags = append(flags, flag+"="+value)
-		}
-	}
-	for flag, values := range map[string]map[string]string{"--label": s.Labels, "--env": s.Environment, "--sysctl": s.Sysctls} {
-		for key, value := range values {
-			flags = append(flags, flag+"="+key+"="+value)
-		}
-	}
-	return flags
-}
+		t.Run(name, func(t *testing.T) {
+			e := engine.Start(t, engine.Options{})
+			image(t, e)
+			if err := e.ImportImage("my/agent", e.CLI()); err != nil {
+				t.Fatal(err)
+			}
+			start(t, e)
+			agent := inDocs(t, e, "docker run -d --name agent ")
+			agent.Args = append(agent.Args, "sleep", "1000")
+			must(t, agent)
 
-func TestComposeGateway(t *testing.T) {
-	e := engine.Start(t, engine.Options{})
-	image(t, e)
-	if err := e.ImportImage("client:1", e.CLI()); err != nil {
-		t.Fatal(err)
-	}
-	file := services(t, "gateway.yaml")
-	gateway, agent := file["gateway"], file["agent"]
-	e.Docker(append(append(gateway.flags("gateway"), gateway.Image), gateway.Command...)...)
-	e.Docker(append(agent.flags("agent"), "client:1", "sleep", "1000")...)
-
-	ask := func(arg ...string) (string, error) {
-		out, err := e.DockerCommand(e.Socket, append([]string{"exec", "agent", "docker"}, arg...)...).CombinedOutput()
-		return string(out), err
-	}
-	eventually(t, e, func() error {
-		out, err := ask("ps", "--format", "{{.Names}}")
-		if err != nil || !strings.Contains(out, "agent\n") {
-			return fmt.Errorf("docker ps in the agent: %w: %s", err, out)
-		}
-		return nil
-	})
-	if out, err := ask("run", "--rm", "client:1", "true"); err == nil || !strings.Contains(out, "vitrine: container:agent may not ContainerCreate") {
-		t.Errorf("docker run in the agent: %v: %s", err, out)
+			ask := func(arg ...string) (string, error) {
+				out, err := e.DockerCommand(e.Socket, append([]string{"exec", "agent", "docker"}, arg...)...).CombinedOutput()
+				return string(out), err
+			}
+			eventually(t, e, func() error {
+				out, err := ask("ps", "--format", "{{.Names}}")
+				if err != nil || !strings.Contains(out, "agent\n") {
+					return fmt.Errorf("docker ps in the agent: %w: %s", err, out)
+				}
+				return nil
+			})
+			if out, err := ask("run", "--rm", "my/agent", "true"); err == nil || !strings.Contains(out, "vitrine: container:agent may not ContainerCreate") {
+				t.Errorf("docker run in the agent: %v: %s", err, out)
+			}
+		})
 	}
 }
 
-func TestComposeMonitor(t *testing.T) {
+// TestMonitorInAContainer starts it as the compose file and as the documentation say.
+func TestMonitorInAContainer(t *testing.T) {
+	for name, start := range map[string]func(*testing.T, *engine.Engine) (dsd string){
+		"compose": func(t *testing.T, e *engine.Engine) string {
+			compose(t, e, "monitor.yaml", "up", "-d")
+			return "vitrine-dsd"
+		},
+		"docker run": func(t *testing.T, e *engine.Engine) string {
+			const folder = "/run/vitrine/dsd" // which systemd-tmpfiles makes
+			if err := os.MkdirAll(e.Path(folder), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chown(e.Path(folder), 65532, 65532); err != nil {
+				t.Fatal(err)
+			}
+			must(t, inDocs(t, e, "docker run -d --name monitor "))
+			return folder
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := engine.Start(t, engine.Options{})
+			vitrine.Start(t, vitrine.Options{Engine: e, Alone: true})
+			e.Docker("build", "--quiet", "--tag", "vitrine/monitor", "--file", "monitor/Dockerfile", filepath.Dir(binary(t, "monitor")))
+			if _, err := e.ImportGo("sender:1", "vitrine/test/sender"); err != nil {
+				t.Fatal(err)
+			}
+			dsd := start(t, e)
+			eventually(t, e, func() error { return scrape(e, `docker_container_running{container_name="monitor"} 1`) })
+			e.Docker("run", "--detach", "--name=app", "--network=none", "--volume="+dsd+":/run/vitrine/dsd:ro", "sender:1", "sleep", "1000")
+			e.Docker("exec", "app", "sender", "raw", "/run/vitrine/dsd/dsd.sock", "app.starts:1|c|card:none")
+			eventually(t, e, func() error { return scrape(e, "app_starts_total 1") })
+		})
+	}
+}
+
+// TestMonitorWithoutCgroups says what is missing.
+func TestMonitorWithoutCgroups(t *testing.T) {
 	e := engine.Start(t, engine.Options{})
 	vitrine.Start(t, vitrine.Options{Engine: e, Alone: true})
 	e.Docker("build", "--quiet", "--tag", "vitrine/monitor", "--file", "monitor/Dockerfile", filepath.Dir(binary(t, "monitor")))
-	if _, err := e.ImportGo("sender:1", "vitrine/test/sender"); err != nil {
-		t.Fatal(err)
-	}
-	file := services(t, "monitor.yaml")
-	monitor, app := file["monitor"], file["app"]
-	e.Docker(append(append(monitor.flags(monitor.Name), monitor.Image), monitor.Command...)...)
-	e.Docker(append(app.flags("app"), "sender:1", "sleep", "1000")...)
-	eventually(t, e, func() error { return scrape(e, `docker_container_running{container_name="monitor"} 1`) })
-	socket, ok := strings.CutPrefix(app.Environment["DD_DOGSTATSD_URL"], "unixgram://")
-	if !ok {
-		t.Fatalf("the app is told to send to %v", app.Environment)
-	}
-	e.Docker("exec", "app", "sender", "raw", socket, "app.starts:1|c|card:none")
-	eventually(t, e, func() error { return scrape(e, "app_starts_total 1") })
-
-	// Without the host's cgroups it says what is missing.
-	e.Docker("rm", "--force", monitor.Name)
-	monitor.Volumes = slices.DeleteFunc(monitor.Volumes, func(v string) bool { return strings.HasPrefix(v, "/sys/fs/cgroup:") })
-	e.Docker(append(append(monitor.flags(monitor.Name), monitor.Image), monitor.Command...)...)
+	cmd := inDocs(t, e, "docker run -d --name monitor ")
+	i := slices.Index(cmd.Args, "/sys/fs/cgroup:/sys/fs/cgroup:ro")
+	cmd.Args = slices.Delete(cmd.Args, i-1, i+1)
+	must(t, cmd)
 	eventually(t, e, func() error {
-		out, err := e.DockerCommand(e.Socket, "logs", monitor.Name).CombinedOutput()
+		out, err := e.DockerCommand(e.Socket, "logs", "monitor").CombinedOutput()
 		if err != nil || !strings.Contains(string(out), "mount the host's /sys/fs/cgroup") {
 			return fmt.Errorf("the monitor says (%w):\n%s", err, out)
 		}
@@ -310,7 +312,7 @@ func status(socket, path string, want int) error {
 func eventually(t *testing.T, e *engine.Engine, try func() error) {
 	t.Helper()
 	if err := wait.NoError(20*time.Second, try); err != nil {
-		out, _ := e.DockerCommand(e.Socket, "logs", "gateway").CombinedOutput()
+		out, _ := e.DockerCommand(e.Socket, "logs", "vitrine-gateway").CombinedOutput()
 		t.Fatalf("%v\nthe gateway says:\n%s", err, out)
 	}
 }
