@@ -25,7 +25,7 @@ var allowed = map[string][]string{
 	"internal/identity":   {"procfs", "attest", "peercred", "docker", "operation"},
 	"internal/policy":     {"identity", "operation", "rego"},
 	"internal/audit":      {"identity", "operation", "policy"},
-	"internal/authz":      {"identity", "operation", "policy", "audit"},
+	"internal/authz":      {"attest", "identity", "operation", "policy", "audit"},
 	"internal/redact":     {},
 	"internal/answer":     {"redact"},
 	"internal/gateway":    {"authz", "identity", "operation", "ticket", "redact", "peercred"},

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -187,22 +188,55 @@ func (p *parts) buildDoors(ctx context.Context) error {
 	self := &lateTransport{}
 	client := docker.NewClient(self)
 	p.inventory = docker.NewInventory(client, p.log)
-	attestor := attest.New(p.inventory, attest.Options{Proc: &proc})
+	attestor := attest.New(p.inventory, attest.Options{Proc: &proc, Own: s.ownContainer})
 	if err := attestor.HostProvable(); err != nil {
 		p.log.Warn("no caller can be proven to be the host's", "error", err)
 	}
 	p.ids = identity.New(attestor, p.inventory, identity.NewUsers(s.passwd, p.log))
 	p.steps = authz.New(authz.Options{
 		Identifier: p.ids, Policy: p.engine, Record: p.record, Mode: s.mode,
-		OwnContainer: attestor.OwnContainer,
+		OwnContainer: attestor.OwnContainer, Changed: p.inventory.Changed,
 	})
 	if err := p.buildGateway(ctx, attestor.Group); err != nil {
 		return err
 	}
 	self.RoundTripper = p.gateway.SelfTransport()
 	p.inventory.OnDie(p.gateway.CloseContainer)
-	p.run = append(p.run, p.inventory.Run)
+	p.run = append(p.run, p.inventory.Run, p.tellOwn(attestor.OwnContainer))
 	return p.buildPlugin()
+}
+
+// tellOwn says once which container we guard because we run in it, or why we cannot:
+// requests that change a container are refused then.
+func (p *parts) tellOwn(own func() (string, error)) func(context.Context) error {
+	return func(ctx context.Context) error {
+		const patience = 10 * time.Second // from when the containers are known
+		var enough <-chan time.Time
+		for late := false; ; {
+			changed := p.inventory.Changed()
+			id, err := own()
+			switch {
+			case err == nil && id != "":
+				p.log.Info("guarding the container that we run in", "container_id", id)
+				return nil
+			case err == nil:
+				return nil
+			case !errors.Is(err, attest.ErrNotYet), late:
+				p.log.Warn("it cannot be told which container we run in, so only an admin may change, enter or read one", "error", err)
+				return nil
+			}
+			if enough == nil && p.inventory.Ready() {
+				enough = time.After(patience)
+			}
+			select {
+			case <-changed:
+			case <-enough:
+				late = true
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+	}
 }
 
 // record is where every verdict ends. Our own calls are counted only.

@@ -64,6 +64,8 @@ type Inventory interface {
 	OnChange(func(docker.Container))
 	Refresh(ctx context.Context, ref string) (docker.Container, error)
 	Lookup(ref string) (docker.Container, bool)
+	Has(id string) bool
+	Running() []docker.Container
 	Ready() bool
 }
 
@@ -79,6 +81,9 @@ type Options struct {
 	// Cgroups are the mounted cgroup hierarchies by name, as in [procfs.Cgroup],
 	// for [Attestor.InCgroup] and [Attestor.Claimed]. For samples, not for deciding.
 	Cgroups map[string]fs.FS
+	// Own names the container that we run in, [NoContainer] for none; "": we find out. See
+	// [Attestor.OwnContainer].
+	Own string
 }
 
 // Attestor attests peers. Its methods may be called from many goroutines.
@@ -90,6 +95,8 @@ type Attestor struct {
 	cgroupsAlone bool
 	places       places
 	revision     atomic.Uint64
+	own          string
+	ownNamed     atomic.Pointer[string] // its id, once it was found
 
 	// Of procfs; fixtures of tests have none of it.
 	withinPIDs func(pid int, outer string) (bool, error)
@@ -101,7 +108,7 @@ type Attestor struct {
 // New makes an Attestor and hooks it to the inventory, whose Run must not have
 // begun.
 func New(inv Inventory, opts Options) *Attestor {
-	a := &Attestor{inv: inv, proc: procfs.New(os.DirFS("/proc")), cgroupsAlone: opts.CgroupsAlone}
+	a := &Attestor{inv: inv, proc: procfs.New(os.DirFS("/proc")), cgroupsAlone: opts.CgroupsAlone, own: opts.Own}
 	if opts.Proc != nil {
 		a.proc = *opts.Proc
 	}
@@ -138,7 +145,7 @@ func (a *Attestor) Attest(ctx context.Context, p *peercred.Peer) Attestation {
 	}
 	c, kind, err := a.locate(ctx, p)
 	if err != nil {
-		out.Err, out.Later = err, errors.Is(err, errNotYet)
+		out.Err, out.Later = err, errors.Is(err, ErrNotYet)
 		out.Exited = errors.Is(err, procfs.ErrDead) || errors.Is(err, peercred.ErrReleased) || a.exiting(p)
 		return out
 	}
@@ -230,8 +237,9 @@ func (e *askError) Error() string { return "container " + e.id + " is not known"
 // errNoSuch: the Engine knows no container by what was found.
 var errNoSuch = errors.New("no such container")
 
-// errNotYet is why a container is not known that the Engine may tell of a moment later.
-var errNotYet = errors.New("not known yet")
+// ErrNotYet is why something about a container is not known that the Engine may tell of
+// a moment later.
+var ErrNotYet = errors.New("not known yet")
 
 func (a *Attestor) ask(ctx context.Context, q *askError, asked map[string]bool) error {
 	if _, again := asked[q.id]; again {
@@ -245,14 +253,14 @@ func (a *Attestor) ask(ctx context.Context, q *askError, asked map[string]bool) 
 	case asked[q.id]:
 		return fmt.Errorf("look up container %s: %w", q.id, err)
 	case err != nil:
-		return fmt.Errorf("look up container %s: %w (%w)", q.id, err, errNotYet)
+		return fmt.Errorf("look up container %s: %w (%w)", q.id, err, ErrNotYet)
 	case c.ID != q.id:
 		return fmt.Errorf("container %s is not confirmed", q.id)
 	case !a.known.has(c):
 		if err := a.known.cannotRead(q.id); err != nil {
-			return fmt.Errorf("container %s is not confirmed: its init is %w: %w", q.id, errNotYet, err)
+			return fmt.Errorf("container %s is not confirmed: its init is %w: %w", q.id, ErrNotYet, err)
 		}
-		return fmt.Errorf("container %s is not confirmed: its init is %w", q.id, errNotYet)
+		return fmt.Errorf("container %s is not confirmed: its init is %w", q.id, ErrNotYet)
 	}
 	return nil
 }

@@ -383,11 +383,18 @@ func (a *Attestor) hostRoot(pid int) error {
 }
 
 // blind says that some running container's mount namespace is not known.
-func (x *index) blind() bool {
+func (x *index) blind() bool { return x.blindTo() != nil }
+
+// blindTo says which. The first process of a container that starts or ends may show
+// nothing for a moment.
+func (x *index) blindTo() error {
 	for _, k := range x.containers {
 		if k.mount == "" {
-			return true
+			return fmt.Errorf("the mount namespace of container %s is %w (CAP_SYS_PTRACE is needed)", k.id, ErrNotYet)
 		}
 	}
-	return len(x.unread) > 0
+	for id, err := range x.unread {
+		return fmt.Errorf("the first process of container %s is %w: %w", id, ErrNotYet, err)
+	}
+	return nil
 }

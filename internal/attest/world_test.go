@@ -97,7 +97,18 @@ func (w *world) container(id string, pid int, path, namespaces string) {
 func (w *world) late(id string) { delete(w.held, id) }
 
 func (w *world) OnChange(f func(docker.Container)) { w.hook = f }
-func (w *world) Ready() bool                       { return w.ready }
+
+func (w *world) Has(id string) bool { _, ok := w.held[id]; return ok }
+
+func (w *world) Running() (list []docker.Container) {
+	for _, c := range w.held {
+		if c.Running {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+func (w *world) Ready() bool { return w.ready }
 
 func (w *world) Lookup(ref string) (docker.Container, bool) {
 	c, ok := w.held[ref]

@@ -22,6 +22,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"vitrine/internal/attest"
 	"vitrine/internal/audit"
 	"vitrine/internal/identity"
 	"vitrine/internal/operation"
@@ -65,9 +66,11 @@ type Options struct {
 	Record     func(audit.Record) // called once a verdict, by Finish
 	Mode       Mode
 	// OwnContainer returns the full id of the container that we run in, "" for
-	// none; known is false while that cannot be told. It is asked for each request
+	// none; the error says why that cannot be told, and is an [attest.ErrNotYet] if it
+	// may be told when Changed tells of a change. It is asked for each request
 	// that could reach it. nil: there is none.
-	OwnContainer func() (id string, known bool)
+	OwnContainer func() (id string, err error)
+	Changed      func() <-chan struct{}
 	Timeout      time.Duration // of identifying and of deciding, each; default 2 s
 	Concurrent   int           // decisions at one time; default 512
 }
@@ -223,17 +226,19 @@ func (s *Steps) ownContainer(ctx context.Context, in *policy.Input) string {
 	if s.OwnContainer == nil || !reaches && len(in.Enters) == 0 {
 		return ""
 	}
-	const rail = "it reaches the container that Vitrine runs in"
-	own, known := s.findOwn(ctx)
+	const reached = "it reaches the container that Vitrine runs in"
+	own, err := s.findOwn(ctx)
 	switch {
-	case !known:
-		return "it cannot be told yet whether it reaches the container that Vitrine runs in; try again"
+	case errors.Is(err, attest.ErrNotYet):
+		return "it cannot be told yet whether " + reached + ", because " + err.Error() + "; try again"
+	case err != nil:
+		return "it cannot be told whether " + reached + ", because " + err.Error()
 	case own == "":
 		return ""
 	}
 	principal := "container-id:" + own
 	if slices.Contains(in.Enters, principal) || slices.Contains(in.Enters, "*") {
-		return rail
+		return reached
 	}
 	if !reaches {
 		return ""
@@ -243,23 +248,34 @@ func (s *Steps) ownContainer(ctx context.Context, in *policy.Input) string {
 	case !ok:
 		return "it cannot be told which container it reaches: there is none of that name, or Docker does not answer"
 	case slices.Contains(target, principal):
-		return rail
+		return reached
 	}
 	return ""
 }
 
 // findOwn waits a moment for what cannot be told yet: while a container starts or
 // ends, its processes are no help, and the Engine is about to say which of the two it is.
-func (s *Steps) findOwn(ctx context.Context) (id string, known bool) {
-	const patience, every = 500 * time.Millisecond, 10 * time.Millisecond
-	for end := time.Now().Add(patience); ; {
-		if id, known = s.OwnContainer(); known || time.Now().After(end) {
-			return id, known
+// Others decide meanwhile.
+func (s *Steps) findOwn(ctx context.Context) (id string, err error) {
+	if id, err = s.OwnContainer(); !errors.Is(err, attest.ErrNotYet) || s.Changed == nil {
+		return id, err
+	}
+	s.release()
+	defer func() { s.slots <- struct{}{} }()
+	const patience = 500 * time.Millisecond
+	enough := time.NewTimer(patience)
+	defer enough.Stop()
+	for {
+		changed := s.Changed()
+		if id, err = s.OwnContainer(); !errors.Is(err, attest.ErrNotYet) {
+			return id, err
 		}
 		select {
-		case <-time.After(every):
+		case <-changed:
+		case <-enough.C:
+			return "", err
 		case <-ctx.Done():
-			return "", false
+			return "", err
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"vitrine/internal/attest"
 	"vitrine/internal/audit"
 	"vitrine/internal/authz"
 	"vitrine/internal/identity"
@@ -212,7 +213,7 @@ func TestWhatReachesOurOwnContainerClosed(t *testing.T) {
 	} {
 		w := &world{containers: known, decision: policy.Decision{Allow: true}}
 		o := w.options()
-		o.OwnContainer = func() (string, bool) { return own, true }
+		o.OwnContainer = func() (string, error) { return own, nil }
 		if v := w.ask(t, o, tc.method, tc.uri, tc.body); v.Allow != tc.allow {
 			t.Errorf("%s %s: allow = %v (%s)", tc.method, tc.uri, v.Allow, v.Message)
 		}
@@ -227,13 +228,60 @@ func TestOwnContainerThatIsNotKnownYetClosed(t *testing.T) {
 			w := &world{containers: map[string][]string{"web": {"container:web"}}, decision: policy.Decision{Allow: true}}
 			start := time.Now()
 			o := w.options()
-			o.OwnContainer = func() (string, bool) { return own, time.Since(start) >= after }
+			changed := make(chan struct{})
+			time.AfterFunc(after, func() { close(changed) })
+			o.OwnContainer = func() (string, error) {
+				if time.Since(start) >= after {
+					return own, nil
+				}
+				return "", fmt.Errorf("the containers are %w", attest.ErrNotYet)
+			}
+			o.Changed = func() <-chan struct{} { return changed }
 			v := w.ask(t, o, "POST", "/containers/web/stop", "")
 			if v.Allow != allow || time.Since(start) > time.Second || !allow && !strings.Contains(v.Message, "try again") {
 				t.Errorf("known after %s: allow = %v after %s (%s)", after, v.Allow, time.Since(start), v.Message)
 			}
 		})
 	}
+}
+
+// TestOwnContainerThatCanNeverBeKnownClosed: there is nothing to wait for, and it says why.
+func TestOwnContainerThatCanNeverBeKnownClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{containers: map[string][]string{"web": {"container:web"}}, decision: policy.Decision{Allow: true}}
+		o := w.options()
+		o.OwnContainer = func() (string, error) { return "", errors.New("the moon is not full; set own_container") }
+		o.Changed = func() <-chan struct{} { return nil }
+		start := time.Now()
+		v := w.ask(t, o, "POST", "/containers/web/stop", "")
+		if v.Allow || time.Since(start) > 0 || !strings.Contains(v.Message, "the moon is not full; set own_container") || strings.Contains(v.Message, "try again") {
+			t.Errorf("allow = %v after %s (%s)", v.Allow, time.Since(start), v.Message)
+		}
+		w.records = nil
+		if v := w.ask(t, o, "GET", "/containers/web/json", ""); !v.Allow {
+			t.Errorf("a look is refused: %s", v.Message)
+		}
+	})
+}
+
+// TestWaitingForOurOwnContainerHoldsNoPlace: others decide meanwhile.
+func TestWaitingForOurOwnContainerHoldsNoPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{containers: map[string][]string{"web": {"container:web"}}, decision: policy.Decision{Allow: true}}
+		o := w.options()
+		o.Concurrent = 1
+		o.OwnContainer = func() (string, error) { return "", attest.ErrNotYet }
+		o.Changed = func() <-chan struct{} { return nil }
+		steps := authz.New(o)
+		go steps.Authorize(t.Context(), identity.NewLocal(), &operation.Request{Method: "POST", URI: "/containers/web/stop"})
+		synctest.Wait()
+		start := time.Now()
+		v := steps.Authorize(t.Context(), identity.NewLocal(), &operation.Request{Method: "GET", URI: "/_ping"})
+		if !v.Allow || time.Since(start) > 0 {
+			t.Errorf("allow = %v after %s: %s", v.Allow, time.Since(start), v.Message)
+		}
+		time.Sleep(time.Second)
+	})
 }
 
 func TestEntersAreResolvedAndUnknownOnesAreEverybodyClosed(t *testing.T) {

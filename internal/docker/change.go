@@ -33,8 +33,8 @@ func (inv *Inventory) store(c Container) (Container, error) {
 		c.Rev = inv.rev
 	}
 	inv.put(c)
-	inv.notify()
 	inv.mu.Unlock()
+	defer inv.announce()
 	inv.settle(c.ID)
 	if old.Running && (!c.Running || c.Pid != old.Pid || c.StartedAt != old.StartedAt) {
 		inv.died(c.ID) // its event was missed
@@ -112,8 +112,8 @@ func (inv *Inventory) rename(id, name string) {
 		inv.told[id] = name
 		inv.takeName(id, name)
 	}
-	inv.notify()
 	inv.mu.Unlock()
+	defer inv.announce()
 	if !known {
 		return
 	}
@@ -142,8 +142,8 @@ func (inv *Inventory) stop(id string, removed bool) {
 		delete(inv.told, id)
 		delete(inv.unanswered, id)
 	}
-	inv.notify()
 	inv.mu.Unlock()
+	defer inv.announce()
 	if !ok {
 		return
 	}
@@ -232,7 +232,7 @@ func (inv *Inventory) settle(id string) {
 }
 
 // Changed gives a channel that is closed when something in the inventory changes
-// the next time.
+// the next time, and the hooks have been told.
 func (inv *Inventory) Changed() <-chan struct{} {
 	inv.mu.Lock()
 	defer inv.mu.Unlock()
@@ -240,6 +240,13 @@ func (inv *Inventory) Changed() <-chan struct{} {
 		inv.changed = make(chan struct{})
 	}
 	return inv.changed
+}
+
+// announce is notify, for who does not hold mu.
+func (inv *Inventory) announce() {
+	inv.mu.Lock()
+	defer inv.mu.Unlock()
+	inv.notify()
 }
 
 // notify: something has changed. The caller holds mu.

@@ -190,6 +190,15 @@ func (inv *Inventory) Lookup(ref string) (Container, bool) {
 	return c, true
 }
 
+// Has says that the Engine has told of a container with this full id, whatever is known of it.
+func (inv *Inventory) Has(id string) bool {
+	inv.mu.RLock()
+	defer inv.mu.RUnlock()
+	_, known := inv.byID[id]
+	_, told := inv.told[id]
+	return known || told
+}
+
 // resolve gives the id that a reference means, "" if there is none, or more than
 // one, or if it cannot be told; the caller holds mu.
 func (inv *Inventory) resolve(ref string) string {

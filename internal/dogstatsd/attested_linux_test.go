@@ -45,6 +45,8 @@ func (e *engine) tell(c docker.Container) {
 
 func (e *engine) OnChange(f func(docker.Container)) { e.hook = f }
 func (e *engine) Ready() bool                       { return true }
+func (e *engine) Has(string) bool                   { return false }
+func (e *engine) Running() []docker.Container       { return nil }
 func (e *engine) Refresh(context.Context, string) (docker.Container, error) {
 	if e.slow {
 		return docker.Container{}, context.DeadlineExceeded

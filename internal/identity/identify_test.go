@@ -391,6 +391,8 @@ type inventory struct{ fake }
 
 func (*inventory) OnChange(func(docker.Container)) {}
 func (*inventory) Ready() bool                     { return true }
+func (*inventory) Has(string) bool                 { return false }
+func (*inventory) Running() []docker.Container     { return nil }
 func (*inventory) Refresh(context.Context, string) (docker.Container, error) {
 	return docker.Container{}, docker.ErrNotFound
 }

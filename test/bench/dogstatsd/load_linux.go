@@ -167,6 +167,8 @@ func say() error {
 type noContainers struct{}
 
 func (noContainers) OnChange(func(docker.Container)) {}
+func (noContainers) Has(string) bool                 { return false }
+func (noContainers) Running() []docker.Container     { return nil }
 func (noContainers) Refresh(context.Context, string) (docker.Container, error) {
 	return docker.Container{}, docker.ErrNotFound
 }
