@@ -60,7 +60,11 @@ func (p *parts) checks() []admin.Check {
 		{Name: "policy", Run: func() error {
 			switch s := p.engine.Status(); {
 			case s.LastError != "":
-				return fmt.Errorf("refused at %s, revision %q decides: %s", s.LastErrorAt.UTC().Format("2006-01-02T15:04:05Z"), s.Revision, s.LastError)
+				decides := "everything is denied"
+				if s.Revision != "" {
+					decides = "the last good one decides, revision " + s.Revision
+				}
+				return fmt.Errorf("refused at %s, %s: %s", s.LastErrorAt.UTC().Format("2006-01-02T15:04:05Z"), decides, s.LastError)
 			case s.Revision == "":
 				return errors.New("none is loaded yet: everything is denied")
 			}

@@ -136,7 +136,7 @@ func build(ctx context.Context, s *settings, log *slog.Logger, std command.Strea
 func (p *parts) buildPolicy() {
 	s := p.settings
 	p.engine = policy.New(policy.Options{
-		Paths: s.policy, BuiltinIfAbsent: s.builtinIfAbsent, AllowByDefault: s.allowByDefault, Logger: p.log,
+		Paths: s.policy, BuiltinIfAbsent: s.builtinIfAbsent, StateDir: s.stateDir, AllowByDefault: s.allowByDefault, Logger: p.log,
 		OnLoad: func() {
 			select {
 			case p.loaded <- struct{}{}:

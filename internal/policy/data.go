@@ -1,9 +1,11 @@
 package policy
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strconv"
@@ -68,21 +70,29 @@ func readGroup(group []file, where map[string]position) (map[string]any, error) 
 	return merged, errors.Join(errs...)
 }
 
+// errEmpty: what is not written would be left to the built-in policy, which may
+// allow more than its author did.
+var errEmpty = errors.New("is empty, and a policy says what it means: write roles and bindings into it, or take the file away")
+
 // decodeData reads one YAML or JSON document as JSON values, numbers as tokens.
 func decodeData(f file, where map[string]position) (map[string]any, error) {
 	var node yaml.Node
-	if err := yaml.Unmarshal(f.raw, &node); err != nil {
+	dec := yaml.NewDecoder(bytes.NewReader(f.raw))
+	switch err := dec.Decode(&node); {
+	case errors.Is(err, io.EOF): // nothing, or nothing but comments
+		return nil, errEmpty
+	case err != nil:
 		return nil, err
 	}
-	if len(node.Content) == 0 {
-		return map[string]any{}, nil
+	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		return nil, errors.New("holds more than one document: put all into one, without a line ---")
 	}
 	var decoded any
 	if err := node.Decode(&decoded); err != nil {
 		return nil, err
 	}
-	if decoded == nil { // nothing but comments, or null
-		return map[string]any{}, nil
+	if decoded == nil {
+		return nil, errEmpty
 	}
 	locate(node.Content[0], strings.Join(f.prefix, "."), f.name, where)
 	plain, err := jsonValue(decoded)
@@ -92,6 +102,9 @@ func decodeData(f file, where map[string]position) (map[string]any, error) {
 	data, ok := plain.(map[string]any)
 	if !ok {
 		return nil, errors.New("the top level must be a mapping, e.g. `roles:`")
+	}
+	if len(data) == 0 {
+		return nil, errEmpty
 	}
 	for _, key := range slices.Backward(f.prefix) {
 		data = map[string]any{key: data}
@@ -105,15 +118,15 @@ func locate(node *yaml.Node, key, file string, where map[string]position) {
 		return // its line is where the anchor is
 	}
 	for i, child := range node.Content {
-		name := strconv.Itoa(i)
+		name, line := strconv.Itoa(i), child.Line
 		if node.Kind == yaml.MappingNode {
 			if i%2 == 0 {
 				continue
 			}
-			name = node.Content[i-1].Value
+			name, line = node.Content[i-1].Value, node.Content[i-1].Line // a mapping begins below its key
 		}
 		below := join(key, name)
-		where[below] = position{file, child.Line}
+		where[below] = position{file, line}
 		locate(child, below, file, where)
 	}
 }

@@ -3,8 +3,10 @@
 //
 // An Engine loads a policy (the built-in one, a directory, a file or a bundle),
 // vets it, and swaps it in whole; a policy that fails the vetting changes
-// nothing, and the reason is kept in Status and logged. Until a first policy is
-// good the engine denies everything. It evaluates package docker.authz and reads
+// nothing, and the reason is kept in Status and logged. Nor does one that looks like an
+// accident: what is empty, gone, cut off or still being written must not let in what the
+// policy in force keeps out. The last good policy outlives the process in
+// Options.StateDir. Without one the engine denies everything. It evaluates package docker.authz and reads
 // allow, reasons, admin, redact, keep_env, where and without_redaction from it.
 //
 // Unknown means no. Only `allow == true` allows. Undefined, a value of another
@@ -26,7 +28,10 @@ package policy
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -45,6 +50,9 @@ type Options struct {
 	// exists. It never replaces a policy that was read from Paths: when that
 	// disappears, the last good one stays.
 	BuiltinIfAbsent bool
+	// StateDir is the folder in which the last good policy outlives the process, ""
+	// for none. It must be there and be ours, and nobody else may write to it.
+	StateDir string
 	// AllowByDefault accepts a policy that allows an empty input.
 	AllowByDefault bool
 	// Timeout bounds one decision; DefaultTimeout if zero.
@@ -59,6 +67,7 @@ type Options struct {
 type Status struct {
 	Revision    string    // of the policy that decides now; "" if there is none
 	Source      string    // where it came from
+	Kept        bool      // it was kept from before the process started, as what the paths hold was refused
 	LoadedAt    time.Time // when it was swapped in
 	LastError   string    // why the latest attempt was refused; "" if it was not
 	LastErrorAt time.Time
@@ -70,15 +79,20 @@ type Engine struct {
 	log     *slog.Logger
 	current atomic.Pointer[generation]
 
-	loading sync.Mutex // held while a policy is loaded
+	loading sync.Mutex // held while a policy is loaded; guards from keeper to seen
 
 	first     chan struct{} // closed when the first attempt to load has ended
 	firstOnce sync.Once
 
-	mu        sync.Mutex // guards what follows
-	status    Status
-	attempted string // revision of the latest attempt, "" if the sources could not be read
-	fromPaths bool   // a policy was read from Options.Paths once
+	keeper    keeper
+	recalled  bool     // the keeper has been asked
+	keptErr   error    // why what it keeps cannot be trusted
+	inForce   *sources // the last good policy: of this process, or as kept
+	attempted string   // state of the sources of the latest attempt, or why they could not be read
+	seen      string   // the same of the latest look at them
+
+	mu     sync.Mutex // guards what follows
+	status Status
 }
 
 // New gives an Engine that denies everything until Load has succeeded.
@@ -89,7 +103,7 @@ func New(opts Options) *Engine {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Engine{opts: opts, log: opts.Logger, first: make(chan struct{})}
+	return &Engine{opts: opts, log: opts.Logger, first: make(chan struct{}), keeper: keeper{opts.StateDir, opts.Paths}}
 }
 
 // Load reads, vets and swaps in the policy. On error the last good policy stays;
@@ -98,67 +112,124 @@ func (e *Engine) Load(ctx context.Context) error {
 	e.loading.Lock()
 	defer e.loading.Unlock()
 	defer e.firstOnce.Do(func() { close(e.first) })
-	src, err := e.read()
+	src, err := readSources(e.opts.Paths, e.opts.BuiltinIfAbsent)
 	return e.adopt(ctx, src, err)
 }
 
-// reload is Load, but does nothing if the sources are those of the latest attempt.
-func (e *Engine) reload(ctx context.Context) error {
+// reload is Load once the sources are other ones than at the latest attempt, and the
+// same at two looks in a row. It reports whether to look again soon.
+func (e *Engine) reload(ctx context.Context) (again bool) {
 	e.loading.Lock()
 	defer e.loading.Unlock()
-	src, err := e.read()
-	e.mu.Lock()
-	same := err == nil && src.revision == e.attempted
-	if err != nil {
-		same = e.status.LastError == err.Error()
+	src, err := readSources(e.opts.Paths, e.opts.BuiltinIfAbsent)
+	now := state(src, err)
+	settled := now == e.seen
+	e.seen = now
+	if now == e.attempted || src != nil && e.inForce != nil && src.revision == e.inForce.revision && e.Status().LastError == "" {
+		return false
 	}
-	e.mu.Unlock()
-	if same {
-		return nil
+	if settled {
+		_ = e.adopt(ctx, src, err) // logged there, and kept in Status
 	}
-	return e.adopt(ctx, src, err)
+	return !settled || errors.Is(err, errBeingWritten)
 }
 
-// read reads the sources of the policy.
-func (e *Engine) read() (*sources, error) {
-	e.mu.Lock()
-	standIn := e.opts.BuiltinIfAbsent && !e.fromPaths
-	e.mu.Unlock()
-	return readSources(e.opts.Paths, standIn)
+// state tells two outcomes of reading the sources apart.
+func state(src *sources, err error) string {
+	if err != nil {
+		return err.Error()
+	}
+	return src.state()
 }
 
 // adopt vets what was read and swaps it in, or says why not.
 func (e *Engine) adopt(ctx context.Context, src *sources, err error) error {
+	e.recall()
+	attempted := state(src, err)
 	var gen *generation
 	var warnings []Problem
-	attempted := ""
 	if err == nil {
-		attempted = src.revision
 		gen, warnings, err = build(ctx, src, e.opts)
 	}
-
-	e.mu.Lock()
-	defer e.mu.Unlock()
+	if err == nil {
+		err = e.plausible(src)
+	}
 	if ctx.Err() != nil && err != nil {
 		return err // stopped while loading: nothing is known of the policy
 	}
-	e.attempted = attempted
+	e.attempted, e.seen = attempted, attempted
 	if err != nil {
-		e.status.LastError, e.status.LastErrorAt = err.Error(), time.Now()
-		e.log.Error("policy refused", "error", err, "kept_revision", e.status.Revision)
+		e.refuse(ctx, err)
 		return err
 	}
 	for _, w := range warnings {
 		e.log.Warn("policy warning", "at", w.At(), "problem", w.Message)
 	}
-	e.fromPaths = e.fromPaths || src.fromPaths
+	e.inForce = src
+	if err := e.keeper.save(src); err != nil {
+		e.log.Warn("the last good policy will not outlive a restart", "error", err)
+	}
+	e.swap(gen, Status{Revision: gen.revision, Source: src.label, LoadedAt: time.Now()})
+	return nil
+}
+
+// recall reads what the keeper keeps, once.
+func (e *Engine) recall() {
+	if e.recalled {
+		return
+	}
+	e.recalled = true
+	if e.inForce, e.keptErr = e.keeper.load(); e.keptErr != nil {
+		e.log.Error("the last good policy cannot be had", "error", e.keptErr)
+	}
+}
+
+// plausible objects to sources that look like an accident.
+func (e *Engine) plausible(src *sources) error {
+	if e.keptErr != nil && e.inForce == nil && !src.fromPaths {
+		return fmt.Errorf("there is no policy in %s, and there may have been one: %w; "+
+			"if there never was, take the kept one away", strings.Join(e.opts.Paths, " "), e.keptErr)
+	}
+	return src.accident(e.inForce, e.opts.Paths)
+}
+
+// refuse says why the sources are not taken. If no policy decides yet, the kept one does now.
+func (e *Engine) refuse(ctx context.Context, why error) {
+	status := e.Status()
+	if e.current.Load() == nil && e.inForce != nil {
+		e.inForce.tested = true // they passed when it was kept
+		gen, _, err := build(ctx, e.inForce, e.opts)
+		if err != nil {
+			e.log.Error("the last good policy cannot be had", "error", err)
+		} else {
+			status = Status{Revision: gen.revision, Source: e.inForce.label, LoadedAt: time.Now(), Kept: true}
+			e.swap(gen, status)
+		}
+	}
+	status.LastError, status.LastErrorAt = why.Error(), time.Now()
+	e.mu.Lock()
+	e.status = status
+	e.mu.Unlock()
+
+	decides := "nothing: everything is denied until a file is mended"
+	if status.Revision != "" {
+		decides = "the last good policy, revision " + status.Revision
+	}
+	for _, p := range problems(why, false) {
+		e.log.Error("policy refused", "at", p.At(), "key", p.Key, "problem", p.Message, "decides", decides)
+	}
+}
+
+// swap puts a policy in force.
+func (e *Engine) swap(gen *generation, status Status) {
 	e.current.Store(gen)
-	e.status = Status{Revision: gen.revision, Source: src.label, LoadedAt: time.Now()}
-	e.log.Info("policy loaded", "revision", gen.revision, "source", src.label)
+	e.mu.Lock()
+	e.status = status
+	e.mu.Unlock()
+	e.log.Info("policy loaded", "revision", status.Revision, "source", status.Source, "kept", status.Kept)
 	if e.opts.OnLoad != nil {
 		e.opts.OnLoad()
 	}
-	return nil
 }
 
 // Status says which policy decides, and why the latest one was refused if it was.

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -32,6 +33,8 @@ type file struct {
 	raw     []byte          //
 	version ast.RegoVersion // as declared by a bundle; RegoUndefined otherwise
 	prefix  []string        // of a data file: where in data it belongs
+	bundled bool            // it came in a bundle, which is read whole or not at all
+	change  string          // what the file system says of its latest change
 }
 
 // sources are everything that one policy is made of.
@@ -43,6 +46,7 @@ type sources struct {
 	tests     []file   // *_test.rego
 	tested    bool     // tests need not run when the policy is loaded
 	data      [][]file // a group a path, later ones override earlier ones
+	accepted  []string // revisions that the operator means, however odd they look
 	revision  string
 }
 
@@ -59,6 +63,7 @@ func readSources(paths []string, standIn bool) (*sources, error) {
 			absent++
 		}
 		errs = append(errs, err)
+		src.accepted = append(src.accepted, readAccepted(p)...)
 	}
 	if absent < len(paths) || !standIn {
 		if err := errors.Join(errs...); err != nil {
@@ -69,13 +74,18 @@ func readSources(paths []string, standIn bool) (*sources, error) {
 	if !src.fromPaths {
 		src.label = builtinLabel
 	}
-	if len(src.modules) == 0 {
-		if err := src.useBuiltin(); err != nil {
-			return nil, err
+	return src, src.complete()
+}
+
+// complete adds what the paths leave to us.
+func (s *sources) complete() error {
+	if len(s.modules) == 0 {
+		if err := s.useBuiltin(); err != nil {
+			return err
 		}
 	}
-	src.revision = src.digest()
-	return src, nil
+	s.revision = s.digest()
+	return nil
 }
 
 // errNoPolicy marks a path that exists and holds neither policy nor data.
@@ -93,9 +103,10 @@ func (s *sources) readPath(p string) error {
 	case strings.HasSuffix(p, ".tar.gz"), strings.HasSuffix(p, ".tgz"):
 		err = group.readBundle(p)
 	case group.wants(filepath.Base(p)), isData(p):
-		var raw []byte
-		if raw, err = readLimited(os.DirFS(filepath.Dir(p)), filepath.Base(p)); err == nil {
-			group.add(file{name: p, raw: raw})
+		var f file
+		if f, err = readLimited(os.DirFS(filepath.Dir(p)), filepath.Base(p)); err == nil {
+			f.name = p
+			group.add(f)
 		}
 	default:
 		return fmt.Errorf("policy %s: not a directory, .rego, .yaml, .json or .tar.gz", p)
@@ -139,6 +150,17 @@ func (s *sources) digest() string {
 		}
 	}
 	return hex.EncodeToString(h.Sum(nil))[:12]
+}
+
+// state tells two readings apart, also if the bytes happen to be the same.
+func (s *sources) state() string {
+	parts := append([]string{s.revision}, s.accepted...)
+	for _, group := range slices.Concat([][]file{s.modules, s.tests}, s.data) {
+		for _, f := range group {
+			parts = append(parts, f.change)
+		}
+	}
+	return strings.Join(parts, " ")
 }
 
 // group is what one path holds.
@@ -190,8 +212,14 @@ func (g *group) readDir(fsys fs.FS, root, dir string, depth int) error {
 		if errors.Is(err, fs.ErrNotExist) && !g.wants(entry.Name()) {
 			continue // a dangling link or a file just removed that is none of ours
 		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%s is a link to nothing, or has just been taken away", name) // there is something to it
+		}
 		if err != nil {
 			return err
+		}
+		if info.IsDir() && g.wants(entry.Name()) {
+			return fmt.Errorf("%s is a folder, where there should be a file", name)
 		}
 		if info.IsDir() {
 			if err := g.readDir(fsys, root, name, depth+1); err != nil {
@@ -202,11 +230,11 @@ func (g *group) readDir(fsys fs.FS, root, dir string, depth int) error {
 		if !g.wants(entry.Name()) {
 			continue
 		}
-		raw, err := readLimited(fsys, name)
+		f, err := readLimited(fsys, name)
 		if err != nil {
 			return err
 		}
-		f := file{name: path.Join(root, name), raw: raw}
+		f.name = path.Join(root, name)
 		if dir != "." {
 			f.prefix = strings.Split(dir, "/")
 		}
@@ -218,12 +246,12 @@ func (g *group) readDir(fsys fs.FS, root, dir string, depth int) error {
 // readBundle reads an OPA bundle. Signatures are not verified: the file is as
 // trustworthy as whoever may write it.
 func (g *group) readBundle(name string) error {
-	raw, err := readLimited(os.DirFS(filepath.Dir(name)), filepath.Base(name))
+	whole, err := readLimited(os.DirFS(filepath.Dir(name)), filepath.Base(name))
 	if err != nil {
 		return err
 	}
 	read := func(v ast.RegoVersion) (bundle.Bundle, error) {
-		return bundle.NewReader(bytes.NewReader(raw)).
+		return bundle.NewReader(bytes.NewReader(whole.raw)).
 			WithRegoVersion(v).
 			WithSizeLimitBytes(maxSourceFile).
 			WithSkipBundleVerification(true).
@@ -243,28 +271,51 @@ func (g *group) readBundle(name string) error {
 		if err != nil {
 			return err
 		}
-		g.add(file{name: path.Join(name, m.Path), raw: m.Raw, version: v})
+		g.add(file{name: path.Join(name, m.Path), raw: m.Raw, version: v, bundled: true, change: whole.change})
 	}
 	if len(b.Data) > 0 {
 		data, err := json.Marshal(b.Data)
 		if err != nil {
 			return err
 		}
-		g.add(file{name: path.Join(name, "data.json"), raw: data})
+		g.add(file{name: path.Join(name, "data.json"), raw: data, bundled: true, change: whole.change})
 	}
 	return nil
 }
 
-func readLimited(fsys fs.FS, name string) ([]byte, error) {
+// errBeingWritten marks a file that somebody has open for writing.
+var errBeingWritten = errors.New("is being written: somebody has it open")
+
+// readLimited reads one file, unless it is being written.
+func readLimited(fsys fs.FS, name string) (file, error) {
 	info, err := fs.Stat(fsys, name)
 	if err != nil {
-		return nil, err
+		return file{}, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file", name)
+		return file{}, fmt.Errorf("%s is not a regular file", name)
 	}
 	if info.Size() > maxSourceFile {
-		return nil, fmt.Errorf("%s is larger than %d bytes", name, maxSourceFile)
+		return file{}, fmt.Errorf("%s is larger than %d bytes", name, maxSourceFile)
 	}
-	return fs.ReadFile(fsys, name)
+	f, err := fsys.Open(name)
+	if err != nil {
+		return file{}, err
+	}
+	defer f.Close()
+	if openForWriting(f) {
+		return file{}, fmt.Errorf("%s %w", name, errBeingWritten)
+	}
+	raw, err := io.ReadAll(io.LimitReader(f, maxSourceFile+1))
+	if err != nil {
+		return file{}, err
+	}
+	after, err := f.Stat()
+	if err != nil {
+		return file{}, err
+	}
+	if change(after) != change(info) || len(raw) > maxSourceFile {
+		return file{}, fmt.Errorf("%s %w", name, errBeingWritten)
+	}
+	return file{raw: raw, change: change(info)}, nil
 }

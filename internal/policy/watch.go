@@ -13,9 +13,10 @@ import (
 )
 
 const (
-	// settle is how long the files must be quiet before they are read: an editor
-	// writes, renames and removes, and a copy takes its time.
-	settle = 100 * time.Millisecond
+	// settle is how long the files must be quiet before they are read, and once more
+	// until they are read again and taken: an editor writes, renames and removes, and a
+	// copy takes its time.
+	settle = 200 * time.Millisecond
 	// lookAgain bounds how long a change is missed that nobody told us of: a
 	// network file system, a mount on top, an overflow of the kernel's queue.
 	lookAgain = 15 * time.Second
@@ -52,11 +53,15 @@ func (e *Engine) Watch(ctx context.Context) error {
 			quiet.Reset(settle)
 		case <-again.C:
 			e.watchFolders(w)
-			_ = e.reload(ctx)
+			if e.reload(ctx) {
+				quiet.Reset(settle)
+			}
 		case <-quiet.C:
 			// Watch first, so that what changes while we read is an event.
 			e.watchFolders(w)
-			_ = e.reload(ctx) // logged there, and kept in Status
+			if e.reload(ctx) {
+				quiet.Reset(settle)
+			}
 		}
 	}
 }

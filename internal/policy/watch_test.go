@@ -12,7 +12,7 @@ import (
 	"vitrine/test/wait"
 )
 
-const allowNothing = "default allow := false\n"
+const allowNothing = "# nothing\ndefault allow := false\n"
 
 // watched is an engine that watches its paths until the test ends; log gives
 // what it logged.

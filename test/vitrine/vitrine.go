@@ -51,6 +51,7 @@ type Process struct {
 	Admin     string // the admin socket, likewise
 	PolicyDir string
 	AuditFile string
+	StateDir  string // where the last good policy is kept
 
 	tb    testing.TB
 	opts  Options
@@ -69,9 +70,12 @@ func Start(tb testing.TB, o Options) *Process {
 		Socket:    o.Engine.Path("/run/vitrine/docker/docker.sock"),
 		Admin:     o.Engine.Path("/run/vitrine-admin/admin.sock"),
 		AuditFile: filepath.Join(o.Engine.Dir, "state/audit.log"), // goes with the engine
+		StateDir:  filepath.Join(o.Engine.Dir, "state/vitrine"),
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		tb.Fatal(err)
+	for _, folder := range []string{dir, p.StateDir} {
+		if err := os.MkdirAll(folder, 0o755); err != nil {
+			tb.Fatal(err)
+		}
 	}
 	for name, content := range map[string]string{"data.yaml": o.Data, "authz.rego": o.Rego} {
 		if content != "" {
@@ -106,7 +110,7 @@ func (p *Process) WritePolicy(name, content string) {
 // Run starts the process, again after Stop or Kill.
 func (p *Process) Run() {
 	p.tb.Helper()
-	args := []string{"serve", "--audit", p.AuditFile, "--log-level", "debug"}
+	args := []string{"serve", "--audit", p.AuditFile, "--log-level", "debug", "--state-dir", p.StateDir}
 	if p.opts.Alone {
 		args = append(args, "--plugin-socket", "")
 	}

@@ -226,8 +226,36 @@ func TestStreamsEndWithTheirPermissionClosed(t *testing.T) {
 	}
 }
 
+// A file that is broken when we start: the last good policy decides, if there was a place to keep it.
+func TestBrokenPolicyAfterARestartClosed(t *testing.T) {
+	p := legacyNamed(t, vitrine.Options{Rego: nobodyElse})
+	visitor := clientOf(vitrine.As(t, nobody), p.Socket)
+	before := policyIn(p)
+	for _, b := range broken {
+		p.Stop()
+		p.WritePolicy("authz.rego", b.rego)
+		p.Run()
+		refused(t, p, b.says)
+		if after := policyIn(p); after != before {
+			t.Errorf("%s: %s decides, want %s", b.name, after, before)
+		}
+		expect(t, p.Socket, "/containers/json", 200, "[")
+		expect(t, p.Engine.Socket, "/containers/json", 200, "[")
+		if a, err := get(t.Context(), visitor, "/containers/json"); err != nil || a.status != http.StatusForbidden {
+			t.Errorf("%s: somebody is answered %s, %v", b.name, a, err)
+		}
+	}
+	p.Stop()
+	must(t, os.RemoveAll(p.PolicyDir))
+	p.Run()
+	refused(t, p, "authz.rego: is gone")
+	if a, err := get(t.Context(), visitor, "/containers/json"); err != nil || a.status != http.StatusForbidden || policyIn(p) != before {
+		t.Errorf("without a file: somebody is answered %s, %v by %s", a, err, policyIn(p))
+	}
+}
+
 func TestBrokenFirstPolicyDeniesUntilItsFileIsMendedClosed(t *testing.T) {
-	p := legacyNamed(t, vitrine.Options{Rego: everybody})
+	p := legacyNamed(t, vitrine.Options{Rego: everybody, Args: []string{"--state-dir", ""}})
 	for _, b := range broken {
 		p.Stop()
 		p.WritePolicy("authz.rego", b.rego)

@@ -1,0 +1,315 @@
+package policy
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"vitrine/test/wait"
+)
+
+// The policies in force: each allows tls:ci to list and not to see processes, and
+// nothing to local, which may do everything under the built-in one. What ends them is what limits them.
+const (
+	strictData = `bindings:
+  ci: ["tls:ci"]
+  look: ["tls:look"]
+roles:
+  look: {access: [ping]}
+  ci:
+    access: [list, inspect]
+    except: [ContainerTop]
+`
+	allowCI = `package docker.authz
+
+default allow := false
+
+allow if {
+	"tls:ci" in input.caller.principals
+	input.operation.access in {"list", "inspect"}
+	not denied
+}
+
+denied if input.operation.id in data.excepted
+`
+	exceptCI = `package docker.authz
+
+denied if input.operation.id == "ContainerTop"
+`
+)
+
+// inForce is an engine with a policy, and everybody asking it.
+type inForce struct {
+	*testing.T
+	e    *Engine
+	opts Options
+	dir  string
+
+	revision string
+	asked    atomic.Int64
+	stop     func() // nobody asks any more
+}
+
+// putInForce loads files; with folders as a ConfigMap has them, data.yaml is a link
+// through one that is turned.
+func putInForce(t *testing.T, files ...string) *inForce {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "vitrine")
+	w := &inForce{T: t, dir: dir, opts: Options{Paths: []string{dir}, BuiltinIfAbsent: true, StateDir: t.TempDir()}}
+	w.write(files)
+	w.e = loaded(t, w.opts)
+	w.revision = w.e.Status().Revision
+	stop := make(chan struct{})
+	var callers sync.WaitGroup
+	w.stop = sync.OnceFunc(func() { close(stop); callers.Wait() })
+	t.Cleanup(w.stop)
+	for range 20 {
+		callers.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					w.ask(w.e)
+					w.asked.Add(1)
+					time.Sleep(5 * time.Millisecond)
+				}
+			}
+		})
+	}
+	w.answered()
+	return w
+}
+
+func (w *inForce) write(files []string) {
+	w.Helper()
+	for i := 0; i < len(files); i += 2 {
+		write(w, w.dir, files[i], files[i+1])
+	}
+	if strings.HasPrefix(files[0], "..1") {
+		w.must(os.Symlink("..1", w.path("..data")))
+		w.must(os.Symlink("..data/data.yaml", w.path("data.yaml")))
+	}
+}
+
+// ask asks what the policy in force allows, what it denies, and what only the
+// built-in policy allows.
+func (w *inForce) ask(e *Engine) {
+	for _, q := range []struct {
+		principal, method, uri string
+		allow                  bool
+	}{
+		{"tls:ci", "GET", "/containers/json", true},
+		{"tls:ci", "GET", "/containers/web/top", false},
+		{"tls:look", "GET", "/containers/json", false},
+		{"local", "GET", "/containers/json", false},
+		{"unix:root", "POST", "/containers/web/stop", false},
+	} {
+		d := e.Decide(context.Background(), ask(w, []string{q.principal}, q.method, q.uri, ""))
+		if d.Allow != q.allow || d.Failed || d.Revision != w.revision {
+			w.Errorf("%s %s by %s: %+v, want %v by revision %s", q.method, q.uri, q.principal, d, q.allow, w.revision)
+		}
+	}
+}
+
+// answered waits until everybody has been answered again.
+func (w *inForce) answered() {
+	n := w.asked.Load()
+	wait.Until(w.T, "everybody to be answered", func() bool { return w.asked.Load() >= n+20 })
+}
+
+// look has the engine look at the files as Watch does, and start as after a restart.
+func (w *inForce) look(says string) {
+	w.Helper()
+	w.e.reload(w.Context())
+	w.e.reload(w.Context())
+	if got := w.e.Status().LastError; !strings.Contains(got, says) {
+		w.Errorf("status says %q, want %q", got, says)
+	}
+	after := New(w.opts)
+	if err := after.Load(w.Context()); err == nil || !after.Status().Kept || after.Status().LastError != err.Error() {
+		w.Errorf("after a restart: %v, %+v", err, after.Status())
+	}
+	w.ask(after)
+}
+
+// path is a file of the policy's folder.
+func (w *inForce) path(name string) string { return filepath.Join(w.dir, name) }
+
+func (w *inForce) must(err error) {
+	w.Helper()
+	if err != nil {
+		w.Fatal(err)
+	}
+}
+
+func TestClosedPolicyNeverWidens(t *testing.T) {
+	data := []string{"data.yaml", strictData}
+	own := []string{"authz.rego", allowCI, "denied.rego", exceptCI, "data.yaml", "excepted: [ContainerTop]\n"}
+	forOwn := []string{"authz.rego", allowCI + strings.TrimPrefix(exceptCI, "package docker.authz\n"), "data.yaml", "bindings: {admin: [local]}\n"}
+	configMap := []string{"..1/data.yaml", strictData, "..2/README", "nothing yet"}
+	put := func(content string) func(*inForce) {
+		return func(w *inForce) { write(w, w.dir, "data.yaml", content) }
+	}
+	gone := func(name string) func(*inForce) {
+		return func(w *inForce) { w.must(os.RemoveAll(w.path(name))) }
+	}
+	moved := func(name string) func(*inForce) {
+		return func(w *inForce) { w.must(os.Rename(w.path(name), w.path(name)+".bak")) }
+	}
+	for name, test := range map[string]struct {
+		files  []string
+		damage func(*inForce)
+		says   string
+	}{
+		"emptied":                        {data, put(""), "data.yaml: is empty"},
+		"blank":                          {data, put(" \n\n"), "data.yaml: is empty"},
+		"a comment":                      {data, put("# later\n"), "data.yaml: is empty"},
+		"three dashes":                   {data, put("---\n"), "data.yaml: is empty"},
+		"null":                           {data, put("~\n"), "data.yaml: is empty"},
+		"braces":                         {data, put("{}\n"), "data.yaml: is empty"},
+		"garbage":                        {data, put("\x00\x01"), "data.yaml"},
+		"two documents":                  {data, put("bindings: {admin: [local]}\n---\n" + strictData), "more than one document"},
+		"the bindings are gone":          {data, put("roles: {look: {access: [ping]}}\n"), "bindings: is gone"},
+		"a role is gone":                 {data, put("bindings: {admin: [local], look: ['tls:look']}\n"), "roles.look: is gone"},
+		"removed":                        {data, gone("data.yaml"), "data.yaml: is gone"},
+		"moved":                          {data, moved("data.yaml"), "data.yaml: is gone"},
+		"the folder is removed":          {data, gone("."), "data.yaml: is gone"},
+		"the folder is moved":            {data, moved("."), "data.yaml: is gone"},
+		"the folder is a file":           {data, func(w *inForce) { gone(".")(w); w.must(os.WriteFile(w.dir, []byte("x"), 0o600)) }, "not a directory"},
+		"a folder in its place":          {data, func(w *inForce) { gone("data.yaml")(w); w.must(os.Mkdir(w.path("data.yaml"), 0o755)) }, "is a folder"},
+		"a pipe in its place":            {data, func(w *inForce) { gone("data.yaml")(w); w.must(syscall.Mkfifo(w.path("data.yaml"), 0o600)) }, "not a regular file"},
+		"a link to nothing":              {data, func(w *inForce) { gone("data.yaml")(w); w.must(os.Symlink("nowhere", w.path("data.yaml"))) }, "a link to nothing"},
+		"a link to itself":               {data, func(w *inForce) { gone("data.yaml")(w); w.must(os.Symlink("data.yaml", w.path("data.yaml"))) }, "too many levels"},
+		"unreadable":                     {data, unreadable, "data.yaml"},
+		"longer than may be":             {data, func(w *inForce) { w.must(os.Truncate(w.path("data.yaml"), maxSourceFile+1)) }, "larger than"},
+		"being written":                  {data, beingWritten, "is being written"},
+		"a ConfigMap's link to nothing":  {configMap, func(w *inForce) { flip(w, "..3") }, "a link to nothing"},
+		"a ConfigMap's link to no files": {configMap, func(w *inForce) { flip(w, "..2") }, "a link to nothing"},
+		"rules are removed":              {own, gone("authz.rego"), "no rule allow"},
+		"rules are moved":                {own, moved("authz.rego"), "no rule allow"},
+		"the rules that the data is for": {forOwn, gone("authz.rego"), "authz.rego: is gone"},
+		"all rules are removed":          {own[:4], func(w *inForce) { gone("authz.rego")(w); gone("denied.rego")(w) }, "authz.rego: is gone"},
+		"a denial is removed":            {own, gone("denied.rego"), "denied.rego: is gone"},
+		"rules are emptied":              {own, func(w *inForce) { write(w, w.dir, "denied.rego", "") }, "denied.rego"},
+		"rules are cut off":              {own, func(w *inForce) { write(w, w.dir, "denied.rego", "package docker.authz\n") }, "denied.rego: is cut off"},
+		"their data is removed":          {own, gone("data.yaml"), "data.yaml: is gone"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := putInForce(t, test.files...)
+			test.damage(w)
+			w.look(test.says)
+			w.answered()
+
+			w.must(os.RemoveAll(w.dir))
+			w.write(test.files)
+			w.e.reload(t.Context())
+			w.e.reload(t.Context())
+			if s := w.e.Status(); s.LastError != "" || s.Revision != w.revision {
+				t.Errorf("mended: %+v", s)
+			}
+		})
+	}
+}
+
+func flip(w *inForce, target string) {
+	w.must(os.Remove(w.path("..data")))
+	w.must(os.Symlink(target, w.path("..data")))
+}
+
+// unreadable: root reads all the same, unless the file is none.
+func unreadable(w *inForce) {
+	if os.Geteuid() != 0 {
+		w.must(os.Chmod(w.path("data.yaml"), 0))
+		return
+	}
+	w.must(os.Remove(w.path("data.yaml")))
+	w.must(os.Symlink("/proc/self/mem", w.path("data.yaml")))
+}
+
+// beingWritten: another policy that is whole, and that its author has not closed.
+func beingWritten(w *inForce) {
+	f, err := os.OpenFile(w.path("data.yaml"), os.O_WRONLY|os.O_TRUNC, 0)
+	w.must(err)
+	w.Cleanup(func() { _ = f.Close() })
+	_, err = f.WriteString("bindings: {admin: [local]}\nroles: {look: {access: [ping]}}\n")
+	w.must(err)
+}
+
+// TestClosedTruncatedPolicyNeverWidens: a file is cut at each byte, and grows from
+// nothing, as while somebody writes it. Many of its beginnings are policies.
+func TestClosedTruncatedPolicyNeverWidens(t *testing.T) {
+	for name, files := range map[string][]string{
+		"data.yaml":   {"data.yaml", strictData},
+		"denied.rego": {"authz.rego", allowCI, "denied.rego", exceptCI, "data.yaml", "excepted: []\n"},
+		"authz.rego":  {"authz.rego", allowCI + strings.TrimPrefix(exceptCI, "package docker.authz\n")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := putInForce(t, files...)
+			content := files[slices.Index(files, name)+1]
+			policies := 0
+			for i := range len(strings.TrimSpace(content)) {
+				write(t, w.dir, name, content[:i])
+				if _, _, err := build(t.Context(), must(readSources(w.opts.Paths, true)), w.e.opts); err == nil {
+					policies++
+				}
+				w.e.reload(t.Context())
+				w.e.reload(t.Context())
+				if w.e.Status().LastError == "" {
+					t.Fatalf("taken when cut to %q", content[:i])
+				}
+			}
+			if policies == 0 {
+				t.Error("none of its beginnings is a policy: nothing was tested")
+			}
+			w.look(name)
+			w.answered()
+		})
+	}
+}
+
+func must(src *sources, err error) *sources {
+	if err != nil {
+		panic(err)
+	}
+	return src
+}
+
+// TestClosedSlowWriterNeverWidens: somebody writes another policy, and takes his time
+// over it. What he has written so far would allow more.
+func TestClosedSlowWriterNeverWidens(t *testing.T) {
+	w := putInForce(t, "data.yaml", strictData)
+	ctx, cancel := context.WithCancel(t.Context())
+	watching := make(chan error, 1)
+	go func() { watching <- w.e.Watch(ctx) }()
+	defer func() {
+		cancel()
+		if err := <-watching; err != nil {
+			t.Error(err)
+		}
+	}()
+
+	f, err := os.OpenFile(w.path("data.yaml"), os.O_WRONLY|os.O_TRUNC, 0)
+	w.must(err)
+	defer f.Close()
+	for _, part := range []string{"# another one\n", "bindings: {admin: [local]}\n", "roles: {look: {access: [ping]}}\n"} {
+		_, err := f.WriteString(part)
+		w.must(err)
+		time.Sleep(3 * settle) // quiet for longer than an editor is
+	}
+	wait.Until(t, "it is said", func() bool { return strings.Contains(w.e.Status().LastError, "is being written") })
+	w.answered()
+	w.stop()
+	w.must(f.Truncate(0))
+	_, err = f.WriteAt([]byte("# the same\n"+strictData), 0)
+	w.must(err)
+	w.must(f.Close())
+	wait.Until(t, "what he has written is taken once he is done", func() bool { return w.e.Status().LastError == "" })
+}
