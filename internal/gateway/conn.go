@@ -1,8 +1,10 @@
 package gateway
 
 import (
+	"crypto/tls"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"vitrine/internal/identity"
@@ -25,6 +27,10 @@ type conn struct {
 	key      string         // whose connection it counts as
 	conns    *connections
 	once     sync.Once
+
+	tls       *tls.Conn                // what speaks TLS on it, if anything does
+	malformed func(c *conn, answer []byte)
+	unread    atomic.Bool // what arrives has not reached ServeHTTP
 
 	identity  *identity.Connection // of the request's goroutine
 	container string               // guarded by conns.mu
@@ -51,10 +57,11 @@ func closeWrite(c net.Conn) error {
 // listener hands out counted connections.
 type listener struct {
 	net.Listener
-	name     string
-	secure   bool
-	conns    *connections
-	callerOf func(*peercred.Peer) string
+	name      string
+	secure    bool
+	conns     *connections
+	callerOf  func(*peercred.Peer) string
+	malformed func(c *conn, answer []byte)
 }
 
 // Accept waits for a connection that is within the limits.
@@ -76,7 +83,7 @@ func (l *listener) Accept() (net.Conn, error) {
 }
 
 func (l *listener) count(c net.Conn) net.Conn {
-	counted := &conn{Conn: c, listener: l.name, secure: l.secure, conns: l.conns}
+	counted := &conn{Conn: c, listener: l.name, secure: l.secure, conns: l.conns, malformed: l.malformed}
 	if p, ok := c.(interface{ Peer() *peercred.Peer }); ok {
 		counted.peer = p.Peer()
 		counted.key = l.callerOf(counted.peer)

@@ -158,7 +158,7 @@ func (s *Server) wrap(l Listener) (net.Listener, error) {
 	} else if l.TLS == nil {
 		return nil, fmt.Errorf("listener %s: only a Unix socket can do without TLS", l.Name)
 	}
-	counted := &listener{Listener: inner, name: l.Name, conns: s.conns, callerOf: s.cfg.CallerOf}
+	counted := &listener{Listener: inner, name: l.Name, conns: s.conns, callerOf: s.cfg.CallerOf, malformed: s.malformed}
 	if l.TLS == nil {
 		return counted, nil
 	}
@@ -222,11 +222,17 @@ func (s *Server) httpServer() *http.Server {
 		DisableGeneralOptionsHandler: true,
 		ErrorLog:                     slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
-			if t, ok := c.(*tls.Conn); ok {
+			t, secure := c.(*tls.Conn)
+			if secure {
 				c = t.NetConn()
 			}
-			return context.WithValue(ctx, connKey{}, c)
+			own, _ := c.(*conn)
+			if own != nil {
+				own.tls = t
+			}
+			return context.WithValue(ctx, connKey{}, own)
 		},
+		ConnState: connState,
 	}
 }
 
@@ -259,20 +265,19 @@ func (s *Server) Stats() Stats {
 	return out
 }
 
-// identityOf is the connection as package identity sees it, made at its first
-// request: only then has a TLS handshake said whose certificate it is.
-func (s *Server) identityOf(r *http.Request) (*conn, *identity.Connection) {
-	c, _ := r.Context().Value(connKey{}).(*conn)
-	if c == nil {
-		return nil, nil
+// identityOf is the connection as package identity sees it, made when something
+// has arrived on it: only then has a TLS handshake said whose certificate it is.
+func (s *Server) identityOf(c *conn) *identity.Connection {
+	if c.identity != nil {
+		return c.identity
 	}
-	if c.identity == nil {
-		switch {
-		case !c.secure && c.peer != nil:
-			c.identity = identity.NewUnix(c.listener, c.peer)
-		case c.secure && r.TLS != nil && len(r.TLS.VerifiedChains) > 0:
-			c.identity = identity.NewTLS(c.listener, r.TLS.VerifiedChains[0][0], c.peer)
+	switch {
+	case !c.secure && c.peer != nil:
+		c.identity = identity.NewUnix(c.listener, c.peer)
+	case c.secure && c.tls != nil:
+		if chains := c.tls.ConnectionState().VerifiedChains; len(chains) > 0 {
+			c.identity = identity.NewTLS(c.listener, chains[0][0], c.peer)
 		}
 	}
-	return c, c.identity
+	return c.identity
 }

@@ -35,15 +35,13 @@ type task struct {
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.requests.Add(1)
 	defer s.requests.Done()
-	c, who := s.identityOf(r)
-	switch {
-	case r.ProtoMajor != 1 || r.Method == "PRI":
-		refuse(w, http.StatusBadRequest, "vitrine: HTTP/2 is not spoken here; use HTTP/1.1")
-		return
-	case who == nil:
+	c, _ := r.Context().Value(connKey{}).(*conn)
+	if c == nil || s.identityOf(c) == nil {
 		refuse(w, http.StatusForbidden, "vitrine: nothing is known about this connection's other end")
 		return
 	}
+	c.unread.Store(false)
+	who := c.identity
 	if why := s.closed(); why != "" {
 		w.Header().Set("Retry-After", "1")
 		refuse(w, http.StatusServiceUnavailable, why)

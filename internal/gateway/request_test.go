@@ -187,6 +187,55 @@ func TestRefusedRequestsReachNothingClosed(t *testing.T) {
 	}
 }
 
+// TestWhatIsNoRequestIsRecordedClosed: with who sent it, and what was wrong.
+func TestWhatIsNoRequestIsRecordedClosed(t *testing.T) {
+	for name, tc := range map[string]struct {
+		sent, reason string
+		status       int
+	}{
+		"h2 preface":          {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00", "HTTP/2 is not accepted", 400},
+		"no host":             {"GET /info HTTP/1.1\r\n\r\n", "missing required Host header", 400},
+		"TLS on a plain port": {"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\r\n\r\n", "400 Bad Request", 400},
+		"two lengths":         {"POST /info HTTP/1.1\r\nHost: d\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}", "400 Bad Request", 400},
+		"another encoding":    {"POST /info HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: gzip\r\n\r\n", "nsupported transfer encoding", 501},
+		"too long":            {"GET /info HTTP/1.1\r\nHost: d\r\nX: " + strings.Repeat("x", 80<<10) + "\r\n\r\n", "Request Header Fields Too Large", 431},
+		"HTTP/3":              {"GET /info HTTP/3.0\r\nHost: d\r\n\r\n", "505 HTTP Version Not Supported", 505},
+		"an expectation":      {"GET /info HTTP/1.1\r\nHost: d\r\nExpect: x\r\nConnection: close\r\n\r\n", "not an HTTP/1.1 request", 417},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := startHTTP(t, func(http.ResponseWriter, *http.Request) {})
+			g.set(func() { g.decision = policy.Decision{Allow: true, Admin: true} })
+			c := g.dial()
+			_, _ = io.WriteString(c, "GET /_ping HTTP/1.1\r\nHost: d\r\n\r\n"+tc.sent) // in one go, and behind a good one
+			_ = c.CloseWrite()
+			answer, _ := io.ReadAll(c)
+			got := g.recorded(2)
+			r := got[1]
+			if r.Allow || r.Status != tc.status || len(r.Caller.Principals) == 0 || r.Door != "gateway" && r.Door != "" ||
+				!strings.Contains(strings.Join(r.Reasons, " "), tc.reason) {
+				t.Errorf("%q is recorded as %+v", answer, r)
+			}
+			if seen := g.reached(); len(seen) != 0 {
+				t.Errorf("the daemon saw %v", seen)
+			}
+		})
+	}
+}
+
+// TestAnswersAndRecordsAreAsMany: half a request is answered, and a connection without one is not.
+func TestAnswersAndRecordsAreAsMany(t *testing.T) {
+	g := startHTTP(t, func(http.ResponseWriter, *http.Request) {})
+	answers := 0
+	for _, sent := range []string{"", "GET /info HT", "GET /_ping HTTP/1.1\r\nHost: d\r\n\r\n", "GET /info HTTP/1.1\r\nHost: d\r\n"} {
+		c := g.dial()
+		_, _ = io.WriteString(c, sent)
+		_ = c.CloseWrite()
+		answer, _ := io.ReadAll(c)
+		answers += strings.Count(string(answer), "HTTP/1.1 ")
+	}
+	g.recorded(answers)
+}
+
 func TestEachRequestOnAConnectionIsDecided(t *testing.T) {
 	g := startHTTP(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") })
 	c := g.dial()

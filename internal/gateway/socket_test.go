@@ -120,6 +120,20 @@ func TestTLS(t *testing.T) {
 			if res.StatusCode != 200 || res.ProtoMajor != 1 {
 				t.Errorf("%s %s", res.Proto, res.Status)
 			}
+			raw := clientTLS.Clone()
+			raw.NextProtos = nil
+			odd, err := tls.Dial(network, addr.String(), raw)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer odd.Close()
+			_, _ = io.WriteString(odd, "GET /info HTTP/1.1\r\n\r\n") // without a host
+			if b, _ := io.ReadAll(odd); !strings.HasPrefix(string(b), "HTTP/1.1 400 ") {
+				t.Errorf("%q", b)
+			}
+			if r := g.recorded(2)[1]; r.Allow || r.Status != 400 || !strings.Contains(strings.Join(r.Reasons, ""), "not an HTTP/1.1 request") {
+				t.Errorf("what is no request is recorded as %+v", r)
+			}
 
 			for name, change := range map[string]func(*tls.Config){
 				"no certificate": func(c *tls.Config) { c.Certificates = nil },
@@ -145,7 +159,7 @@ func TestTLS(t *testing.T) {
 			if b, _ := io.ReadAll(c); strings.Contains(string(b), "200 OK") {
 				t.Errorf("closed: plain HTTP was answered %q", b)
 			}
-			g.recorded(1)
+			g.recorded(2)
 		})
 	}
 }

@@ -119,6 +119,9 @@ type Request struct {
 	// for an operation whose body is JSON. It returns a *Refusal (413) for a body
 	// over the door's limit. nil means that there is no body to read.
 	ReadBody func() ([]byte, error)
+	// Refused is what the door has found already, of bytes that are no request: Parse
+	// gives it back.
+	Refused *Refusal
 	// Rebuilt says that the daemon is sent what Parse gives, not what came in: the
 	// body of an operation that takes none is then left out. A gateway sets it.
 	Rebuilt bool

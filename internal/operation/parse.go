@@ -17,6 +17,9 @@ func Parse(req *Request) (*Operation, error) {
 }
 
 func parse(req *Request) (*Operation, *Refusal) {
+	if req.Refused != nil {
+		return nil, req.Refused
+	}
 	if r := checkMethod(req); r != nil {
 		return nil, r
 	}

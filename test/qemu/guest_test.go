@@ -65,6 +65,7 @@ func (r *rig) Lookup(id string) (docker.Container, bool) { c, ok := r.containers
 func (r *rig) OnEvent(f func(docker.Event))              { r.onEvent = f }
 func (r *rig) Ready() bool                               { return true }
 func (r *rig) Err() error                                { return nil }
+func (r *rig) Unanswered() []docker.Unanswered           { return nil }
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
