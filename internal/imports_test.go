@@ -18,6 +18,7 @@ import (
 var allowed = map[string][]string{
 	"internal/procfs":     {},
 	"internal/peercred":   {"procfs"},
+	"internal/hostpath":   {"peercred"},
 	"internal/operation":  {},
 	"internal/ticket":     {},
 	"internal/docker":     {},
