@@ -1,6 +1,7 @@
 package cgroup
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -93,6 +94,25 @@ func TestRootThatEndsWithASlash(t *testing.T) {
 	var s Stats
 	if err := r.Read(&s); err != nil || s.Memory.Limit != set(32<<20) {
 		t.Errorf("limit %+v, error %v", s.Memory.Limit, err)
+	}
+}
+
+// TestLimitsAboveAreSharedForAMoment: the containers of one collection cost one reading, the
+// next collection another; and a clock that is set back does not keep what was read.
+func TestLimitsAboveAreSharedForAMoment(t *testing.T) {
+	root := t.TempDir()
+	h := &Host{above: map[string]*above{}, buf: make([]byte, 64), left: 10}
+	a := h.hold(root, root)
+	defer h.release(a)
+	now := time.Now()
+	for i, tt := range []struct {
+		at   time.Duration
+		want uint64
+	}{{0, 1}, {0, 1}, {aboveFor - 1, 1}, {aboveFor, 4}, {aboveFor - 1, 5}, {2 * aboveFor, 6}} {
+		write(t, filepath.Join(root, "memory.max"), fmt.Sprintln(i+1))
+		if limit, _, err := h.limitsAbove(a, now.Add(tt.at)); err != nil || limit != set(tt.want) {
+			t.Errorf("after %v: limit %+v, want %d (error %v)", tt.at, limit, tt.want, err)
+		}
 	}
 }
 

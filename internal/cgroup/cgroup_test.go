@@ -284,6 +284,30 @@ func TestNestedKillsStay(t *testing.T) {
 	kills(7)
 }
 
+// TestOddNestedFile: an inner cgroup whose counter cannot be read hides no other's, and what it
+// said last counts once.
+func TestOddNestedFile(t *testing.T) {
+	a, err := txtar.ParseFile("testdata/v1-nested-kills.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, r := unpack(t, a, 100)
+	defer r.Close()
+	inner := filepath.Join(h.v1["memory"], "docker", id)
+	for _, step := range []struct {
+		leaky, other string
+		want         uint64
+		odd          bool
+	}{{"oom_kill 5", "oom_kill 1", 9, false}, {"oom_kill x", "oom_kill 2", 10, true}, {"oom_kill 5", "oom_kill 2", 10, false}} {
+		write(t, filepath.Join(inner, "system.slice", "leaky.service", "memory.oom_control"), step.leaky+"\n")
+		write(t, filepath.Join(inner, "zz", "memory.oom_control"), step.other+"\n")
+		var s Stats
+		if err := r.Read(&s); (err != nil) != step.odd || s.OOM.Kills != set(step.want) {
+			t.Errorf("%+v: kills %+v, error %v", step, s.OOM.Kills, err)
+		}
+	}
+}
+
 // TestDenied: a file that may not be read is an error each time, not a zero, and
 // comes back with the permission.
 func TestDenied(t *testing.T) {

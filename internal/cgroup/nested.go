@@ -31,6 +31,7 @@ func (n *nested) kills(h *Host) (uint64, error) {
 		return n.gone, nil
 	}
 	now := map[string]uint64{}
+	var odd error
 	err := filepath.WalkDir(n.dir, func(dir string, d fs.DirEntry, err error) error {
 		switch {
 		case errors.Is(err, os.ErrNotExist): // it went meanwhile
@@ -46,15 +47,16 @@ func (n *nested) kills(h *Host) (uint64, error) {
 		}
 		var s Stats
 		if err := parseOOMControl(b, &s); err != nil {
-			return fmt.Errorf("parse memory.oom_control of %s: %w", dir, err)
+			odd = fmt.Errorf("memory.oom_control of %s: %w", dir, err)
 		}
-		now[dir] = s.OOM.Kills.N
+		now[dir] = s.OOM.Kills.Or(n.seen[dir])
 		return nil
 	})
 	if err != nil {
 		err = fmt.Errorf("read nested cgroups of %s: %w", n.dir, err)
 	} else {
 		n.remember(now)
+		err = odd
 	}
 	total := n.gone
 	for _, kills := range n.seen {

@@ -5,10 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 )
 
 // The kernel's formats, see "Format" in
 // Documentation/admin-guide/cgroup-v2.rst. Nothing here allocates, but for errors.
+//
+// A row that cannot be read costs itself alone: the rows after it count, and the file's
+// error says how many were left out.
 
 var errNumber = errors.New("not a number")
 
@@ -79,28 +83,51 @@ func word(l []byte) (w, rest []byte) {
 	return w, rest
 }
 
+// odd counts the rows of a file that were left out.
+type odd struct {
+	rows  int
+	first error
+}
+
+func (o *odd) leaveOut(row []byte, why error) {
+	if o.rows++; o.rows == 1 {
+		o.first = fmt.Errorf("parse %.80q: %w", row, why)
+	}
+}
+
+func (o *odd) err() error {
+	if o.rows > 1 {
+		return fmt.Errorf("%d rows left out, the first: %w", o.rows, o.first)
+	}
+	return o.first
+}
+
 // keyed calls take for each line "key number".
 func keyed(b []byte, take func(key []byte, n uint64)) error {
+	var odd odd
 	for l, rest, more := line(b); more; l, rest, more = line(rest) {
 		key, value, _ := bytes.Cut(l, []byte{' '})
 		n, err := number(value)
 		if err != nil {
-			return fmt.Errorf("parse %.60q: %w", l, err)
+			odd.leaveOut(l, err)
+			continue
 		}
 		take(key, n)
 	}
-	return nil
+	return odd.err()
 }
 
 // parsePressure reads "some avg10=0.00 avg60=0.00 avg300=0.00 total=0" and the
 // same for "full", which cpu.pressure has since 5.13.
 func parsePressure(b []byte, to *Stall) error {
+	var odd odd
 	for l, rest, more := line(b); more; l, rest, more = line(rest) {
 		kind, _ := word(l)
 		_, total, _ := bytes.Cut(l, []byte(" total="))
 		usec, err := number(total)
 		if err != nil || usec > math.MaxUint64/1000 {
-			return fmt.Errorf("parse %.80q: %w", l, errNumber)
+			odd.leaveOut(l, errNumber)
+			continue
 		}
 		switch string(kind) {
 		case "some":
@@ -109,7 +136,7 @@ func parsePressure(b []byte, to *Stall) error {
 			to.FullNsec = set(usec * 1000)
 		}
 	}
-	return nil
+	return odd.err()
 }
 
 // parseList counts the numbers of a list such as "0-3,8", see cpuset(7).
@@ -143,6 +170,21 @@ func device(b []byte) (major, minor uint32, ok bool) {
 		return 0, 0, false
 	}
 	return uint32(ma), uint32(mi), true
+}
+
+// nameless is how the kernel calls a device that is gone. Its rows say nothing more, and are no error.
+func nameless(b []byte) bool { return string(b) == "(unknown)" }
+
+var errDevice = errors.New("no device")
+
+// spoil leaves a device out of which some number could not be read: the others alone would look
+// as if that one were 0.
+func (s *Stats) spoil(major, minor uint32) {
+	s.spoiled = append(s.spoiled, Device{Major: major, Minor: minor})
+}
+
+func (s *Stats) isSpoiled(d Device) bool {
+	return slices.ContainsFunc(s.spoiled, func(x Device) bool { return x.Major == d.Major && x.Minor == d.Minor })
 }
 
 // onDevice finds a device in s, or adds it.

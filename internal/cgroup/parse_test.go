@@ -1,7 +1,9 @@
 package cgroup
 
 import (
+	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -35,6 +37,87 @@ func TestNonsense(t *testing.T) {
 			if err == nil {
 				t.Errorf("%s: %q is no error", name, content)
 			}
+		}
+	}
+}
+
+// rowsOf are files that have several rows.
+var rowsOf = map[string]string{
+	"v1 cpu.stat":     "nr_periods 10\nnr_throttled 2\nthrottled_time 3\n",
+	"v1 cpuacct.stat": "user 5\nsystem 6\n",
+	"v1 memory.stat":  "total_rss 1\ntotal_cache 2\nhierarchical_memory_limit 3\n",
+	"v1 blkio.throttle.io_service_bytes_recursive": "8:0 Read 1\n8:0 Write 2\n8:16 Read 3\n8:16 Sync 4\nTotal 10\n",
+	"v1 blkio.throttle.io_serviced_recursive":      "8:0 Read 1\n8:16 Discard 3\nTotal 4\n",
+	"v1 memory.oom_control":                        "oom_kill_disable 0\nunder_oom 1\noom_kill 3\n",
+	"v2 cpu.stat":                                  "usage_usec 1\nnr_periods 2\nthrottled_usec 3\n",
+	"v2 memory.stat":                               "anon 1\nfile 2\npgfault 3\n",
+	"v2 memory.events":                             "max 1\noom 2\noom_kill 3\n",
+	"v2 io.stat":                                   "8:0 rbytes=1 wbytes=2 cost.usage=x\n8:16 rbytes=3 rios=4\n",
+	"v2 cpu.pressure":                              "some avg10=0.00 avg60=0.00 avg300=0.00 total=5\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=6\n",
+}
+
+// TestOneBadRowIsOneBadRow: wherever it is in a file, what comes before and after it is read,
+// and the error shows it. A device that is gone is none.
+func TestOneBadRowIsOneBadRow(t *testing.T) {
+	for name, parse := range allFiles() {
+		content, ok := rowsOf[name]
+		if !ok {
+			continue
+		}
+		var whole Stats
+		if err := parse([]byte(content), &whole); err != nil || dump(&whole) == "" {
+			t.Fatalf("%s: %q: %v", name, content, err)
+		}
+		rows := strings.SplitAfter(content, "\n")
+		for at := range rows {
+			for _, bad := range []string{"odd", "", "odd -1", "rbytes=1", "x:y Read 1", "(unknown) Read 0", "(unknown) rbytes=0 wbytes=0 rios=0 wios=0 dbytes=0 dios=0", "9:9 (unknown) rbytes=7"} {
+				var s Stats
+				file := strings.Join(slices.Insert(slices.Clone(rows), at, bad+"\n"), "")
+				err := parse([]byte(file), &s)
+				if dump(&s) != dump(&whole) {
+					t.Errorf("%s: %q is read as\n%s, not\n%s", name, file, dump(&s), dump(&whole))
+				}
+				quiet := strings.HasPrefix(bad, "(unknown)") && strings.Contains(name, "io") && !strings.Contains(name, "pressure") ||
+					name == "v2 io.stat" && (bad == "" || strings.Contains(bad, "(unknown)"))
+				if (err == nil) != quiet {
+					t.Errorf("%s: %q: error %v", name, file, err)
+				}
+			}
+		}
+	}
+}
+
+// TestHalfADeviceIsNone: with a number that cannot be read, the others are not shown beside a 0.
+func TestHalfADeviceIsNone(t *testing.T) {
+	for name, contents := range map[string][]string{
+		"v1 blkio.throttle.io_service_bytes_recursive": {"8:0 Read 1\n8:0 Write x\n8:16 Read 2\n", "8:0 Read\n8:0 Write 1\n8:16 Read 2\n"},
+		"v2 io.stat": {"8:0 rbytes=1 wbytes=x rios=2\n8:16 rbytes=2\n", "8:0 rbytes=1\n8:0 rbytes=\n8:16 rbytes=2\n"},
+	} {
+		for _, content := range contents {
+			var s Stats
+			err := allFiles()[name]([]byte(content), &s)
+			s.derive()
+			if got := dump(&s); err == nil || got != "IO 8:16 {Major:8 Minor:16 ReadBytes:2 WriteBytes:0 ReadOps:0 WriteOps:0 DiscardBytes:0 DiscardOps:0}\n" {
+				t.Errorf("%s: %q is read as %q, error %v", name, content, got, err)
+			}
+		}
+	}
+}
+
+// TestLineOfADevice: numbers are those of the device on their own line, the last one there.
+func TestLineOfADevice(t *testing.T) {
+	for content, want := range map[string]string{
+		"8:0 rbytes=1\n\n8:16 wbytes=2\n": "8:0 1 0, 8:16 0 2", "7:0 7:1 8:16 rbytes=1 wbytes=2\n": "8:16 1 2", "7:0 \n8:16 rbytes=1\n": "8:16 1 0",
+		"8:0 rbytes=1\nwbytes=9\n": "8:0 1 0", "8:0\nwbytes=9\n": "", "8:0 rbytes=1 8:16 wbytes=2\n": "8:16 0 2", "8:0 rbytes=1 (unknown) wbytes=2\n": "",
+	} {
+		var s Stats
+		_ = parseIOStat([]byte(content), &s)
+		var got []string
+		for _, d := range s.IO {
+			got = append(got, fmt.Sprintf("%d:%d %d %d", d.Major, d.Minor, d.ReadBytes, d.WriteBytes))
+		}
+		if strings.Join(got, ", ") != want {
+			t.Errorf("%q is read as %q, want %q", content, got, want)
 		}
 	}
 }

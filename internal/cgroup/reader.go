@@ -191,6 +191,9 @@ func (s *Stats) derive() {
 	if !m.SwapLimit.Set {
 		m.SwapLimit = m.Limit.plus(m.swapMax)
 	}
+	if len(s.spoiled) > 0 {
+		s.IO = slices.DeleteFunc(s.IO, s.isSpoiled)
+	}
 }
 
 // Close closes the files; the descriptors may be kept by others.

@@ -48,6 +48,8 @@ type Stats struct {
 	IO       []Device // in the kernel's order; a device appears with its first request
 	Pids     Pids
 	Pressure Pressure
+
+	spoiled []Device // those that are left out of IO
 }
 
 // reset forgets everything but the memory of IO.

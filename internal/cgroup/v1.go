@@ -1,10 +1,6 @@
 package cgroup
 
-import (
-	"bytes"
-	"fmt"
-	"math"
-)
+import "math"
 
 // file is one file of a cgroup, and how its content goes into Stats.
 type file struct {
@@ -146,16 +142,23 @@ func parseServiced(b []byte, s *Stats) error {
 
 // parseBlkio reads lines "8:0 Read 4096"; Sync, Async and Total say nothing new.
 func parseBlkio(b []byte, s *Stats, fields func(*Device) (read, write, discard *uint64)) error {
+	var odd odd
 	for l, rest, more := line(b); more; l, rest, more = line(rest) {
 		dev, after := word(l)
-		if bytes.Equal(dev, []byte("Total")) {
+		if string(dev) == "Total" || nameless(dev) {
 			continue
 		}
 		kind, value := word(after)
 		major, minor, ok := device(dev)
+		if !ok {
+			odd.leaveOut(l, errDevice)
+			continue
+		}
 		n, err := number(value)
-		if !ok || err != nil {
-			return fmt.Errorf("parse %.60q: %w", l, errNumber)
+		if err != nil {
+			odd.leaveOut(l, err)
+			s.spoil(major, minor)
+			continue
 		}
 		read, write, discard := fields(s.onDevice(major, minor))
 		switch string(kind) {
@@ -167,5 +170,5 @@ func parseBlkio(b []byte, s *Stats, fields func(*Device) (read, write, discard *
 			*discard = n
 		}
 	}
-	return nil
+	return odd.err()
 }

@@ -2,7 +2,6 @@ package cgroup
 
 import (
 	"bytes"
-	"fmt"
 	"math"
 )
 
@@ -130,40 +129,53 @@ func parseMemoryEvents(b []byte, s *Stats) error {
 }
 
 // parseIOStat reads lines "8:0 rbytes=4096 wbytes=0 rios=1 wios=0 dbytes=0
-// dios=0", with more keys behind them. A device without numbers has lost its
-// line end on some kernels ("8:0 8:16 rbytes=…"), so the last one named counts.
+// dios=0", with more keys behind them.
 func parseIOStat(b []byte, s *Stats) error {
+	var odd odd
 	for l, rest, more := line(b); more; l, rest, more = line(rest) {
-		var d *Device
-		var major, minor uint32
-		var named bool
-		for w, after := word(l); len(w) > 0; w, after = word(after) {
-			key, value, isPair := bytes.Cut(w, []byte{'='})
-			if !isPair {
-				if major, minor, named = device(w); !named {
-					return fmt.Errorf("parse %.60q: no device %.20q", l, w)
-				}
-				d = nil
-				continue
+		d, ok, err := parseDevice(l)
+		switch {
+		case err != nil:
+			odd.leaveOut(l, err)
+			if d != (Device{}) {
+				s.spoil(d.Major, d.Minor)
 			}
-			if !named {
-				return fmt.Errorf("parse %.60q: no device", l)
-			}
-			if d == nil {
-				d = s.onDevice(major, minor)
-			}
-			to := ioField(d, key)
-			if to == nil {
-				continue // cost.usage=… and such, not all of them numbers
-			}
-			n, err := number(value)
-			if err != nil {
-				return fmt.Errorf("parse %.60q: %w", l, err)
-			}
-			*to = n
+		case ok:
+			*s.onDevice(d.Major, d.Minor) = d
 		}
 	}
-	return nil
+	return odd.err()
+}
+
+// parseDevice reads a line of io.stat; not ok is one without numbers. Such a device has lost its
+// line end on some kernels ("8:0 8:16 rbytes=…"), so the last one named counts.
+func parseDevice(l []byte) (d Device, ok bool, err error) {
+	known, gone := false, false
+	for w, after := word(l); len(w) > 0; w, after = word(after) {
+		key, value, isPair := bytes.Cut(w, []byte{'='})
+		if !isPair {
+			major, minor, isDevice := device(w)
+			switch {
+			case isDevice, nameless(w):
+				d, ok, known, gone = Device{Major: major, Minor: minor}, false, isDevice, !isDevice
+			case !gone:
+				return Device{}, false, errDevice
+			}
+			continue
+		}
+		if !known && !gone {
+			return Device{}, false, errDevice
+		}
+		to := ioField(&d, key)
+		if gone || to == nil {
+			continue // cost.usage=… and such, not all of them numbers
+		}
+		if *to, err = number(value); err != nil {
+			return d, false, err
+		}
+		ok = true
+	}
+	return d, ok, nil
 }
 
 func ioField(d *Device, key []byte) *uint64 {

@@ -101,7 +101,7 @@ func (c *Collector) readNetwork(t *tracked) {
 	if gone(err) {
 		return
 	}
-	if !c.check(SourceNetwork, t.Name, &t.failing[SourceNetwork], err) {
+	if !c.check(SourceNetwork, t.Name, &t.failing[SourceNetwork], err) && len(t.net.raw) == 0 {
 		return
 	}
 	if !t.net.fits(t.Detail) {
@@ -115,6 +115,7 @@ func (c *Collector) readNetwork(t *tracked) {
 }
 
 func (c *Collector) readInterfaces(n *network) error {
+	n.raw = n.raw[:0]
 	b, err := n.file.Read(c.buf)
 	if err != nil {
 		return err
@@ -152,9 +153,7 @@ func (c *Collector) nameNetworks(t *tracked) {
 	if gone(err) {
 		return
 	}
-	if !c.check(SourceNetwork, t.Name, &t.failing[SourceNetwork], err) {
-		return
-	}
+	c.check(SourceNetwork, t.Name, &t.failing[SourceNetwork], err)
 	for _, net := range t.Detail.Networks {
 		if i := interfaceOf(net, addrs); i != "" {
 			n.names[i] = net.Name
@@ -186,13 +185,12 @@ func (c *Collector) readHost() {
 	s := &c.snap
 	s.Host = s.Host[:0]
 	b, err := c.hostNet.Read(c.buf)
+	c.ifaces = c.ifaces[:0]
 	if err == nil {
 		c.buf = b
 		c.ifaces, err = procfs.ParseNetDev(b, c.ifaces)
 	}
-	if !c.check(SourceNetwork, "host", &c.failing.net, err) {
-		return
-	}
+	c.check(SourceNetwork, "host", &c.failing.net, err)
 	for _, i := range c.ifaces {
 		if !strings.HasPrefix(i.Name, "veth") {
 			s.Host = append(s.Host, Interface{i, ""})

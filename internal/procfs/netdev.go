@@ -2,6 +2,7 @@ package procfs
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -23,10 +24,13 @@ type Interface struct {
 type Traffic struct{ Bytes, Packets, Errors, Dropped, Fifo uint64 }
 
 // ParseNetDev reads a net/dev file into the memory of into, which may be nil.
-// It allocates only for names that were not in into at the same place.
+// It allocates only for names that were not in into at the same place. A row that cannot be
+// read costs itself alone; the error is of the first.
 func ParseNetDev(b []byte, into []Interface) ([]Interface, error) {
 	old := into[:cap(into)]
 	into = into[:0]
+	var odd error
+rows:
 	for n := 0; len(b) > 0; n++ {
 		var line []byte
 		line, b, _ = bytes.Cut(b, []byte{'\n'})
@@ -36,13 +40,15 @@ func ParseNetDev(b []byte, into []Interface) ([]Interface, error) {
 		name, rest, ok := bytes.Cut(line, []byte{':'})
 		name = bytes.TrimLeft(name, " ")
 		if !ok || len(name) == 0 {
-			return into, fmt.Errorf("parse %.60q: no interface", line)
+			odd = cmp.Or(odd, fmt.Errorf("parse %.60q: no interface", line))
+			continue
 		}
 		var f [16]uint64
 		for i := range f {
 			var err error
 			if f[i], rest, err = nextNumber(rest); err != nil {
-				return into, fmt.Errorf("parse %.60q: %w", line, err)
+				odd = cmp.Or(odd, fmt.Errorf("parse %.60q: %w", line, err))
+				continue rows
 			}
 		}
 		i := Interface{
@@ -56,7 +62,7 @@ func ParseNetDev(b []byte, into []Interface) ([]Interface, error) {
 		}
 		into = append(into, i)
 	}
-	return into, nil
+	return into, odd
 }
 
 var errNumber = errors.New("a number is missing")
@@ -85,31 +91,29 @@ type Address struct {
 }
 
 // Addresses reads /proc/<pid>/net/route and net/if_inet6: to which networks the
-// interfaces of a process's namespace belong. The files are readable for all.
+// interfaces of a process's namespace belong. The files are readable for all. With an error
+// about a row there are the others.
 func (p FS) Addresses(pid int) ([]Address, error) {
 	route, err := p.read(pid, "net/route")
 	if err != nil {
 		return nil, fmt.Errorf("read routes of pid %d: %w", pid, err)
 	}
-	out, err := parseRoutes(route)
-	if err != nil {
-		return nil, fmt.Errorf("parse routes of pid %d: %w", pid, err)
+	out, odd := parseRoutes(route)
+	if inet6, err := p.read(pid, "net/if_inet6"); err == nil { // else a kernel without IPv6
+		six, err := parseInet6(inet6)
+		out, odd = append(out, six...), cmp.Or(odd, err)
 	}
-	inet6, err := p.read(pid, "net/if_inet6")
-	if err != nil { // a kernel without IPv6
-		return out, nil //nolint:nilerr // said above
+	if odd != nil {
+		odd = fmt.Errorf("parse addresses of pid %d: %w", pid, odd)
 	}
-	six, err := parseInet6(inet6)
-	if err != nil {
-		return nil, fmt.Errorf("parse addresses of pid %d: %w", pid, err)
-	}
-	return append(out, six...), nil
+	return out, odd
 }
 
 // parseRoutes keeps the subnets that are reached without a gateway. The numbers
 // are in hex, as the machine (a little-endian one) has them in memory.
 func parseRoutes(b []byte) ([]Address, error) {
 	var out []Address
+	var odd error
 	first := true
 	for line := range strings.Lines(string(b)) {
 		if first { // the heading
@@ -119,13 +123,15 @@ func parseRoutes(b []byte) ([]Address, error) {
 		f := strings.Fields(line)
 		const iface, dest, gateway, mask = 0, 1, 2, 7
 		if len(f) <= mask {
-			return nil, fmt.Errorf("bad line %.80q", line)
+			odd = cmp.Or(odd, fmt.Errorf("bad line %.80q", line))
+			continue
 		}
 		to, err1 := hexAddr(f[dest])
 		via, err2 := hexAddr(f[gateway])
 		m, err3 := hexAddr(f[mask])
 		if err := errors.Join(err1, err2, err3); err != nil {
-			return nil, fmt.Errorf("bad line %.80q: %w", line, err)
+			odd = cmp.Or(odd, fmt.Errorf("bad line %.80q: %w", line, err))
+			continue
 		}
 		bits := 0
 		for four := m.As4(); bits < 32 && four[bits/8]&(0x80>>(bits%8)) != 0; {
@@ -135,7 +141,7 @@ func parseRoutes(b []byte) ([]Address, error) {
 			out = append(out, Address{f[iface], netip.PrefixFrom(to, bits)})
 		}
 	}
-	return out, nil
+	return out, odd
 }
 
 func hexAddr(s string) (netip.Addr, error) {
@@ -151,17 +157,20 @@ func hexAddr(s string) (netip.Addr, error) {
 // parseInet6 reads lines "fd000000000000000000000000000002 05 40 00 80 eth0".
 func parseInet6(b []byte) ([]Address, error) {
 	var out []Address
+	var odd error
 	for line := range strings.Lines(string(b)) {
 		f := strings.Fields(line)
 		if len(f) != 6 {
-			return nil, fmt.Errorf("bad line %.80q", line)
+			odd = cmp.Or(odd, fmt.Errorf("bad line %.80q", line))
+			continue
 		}
 		raw, err := hex.DecodeString(f[0])
 		addr, ok := netip.AddrFromSlice(raw)
 		if err != nil || !ok {
-			return nil, fmt.Errorf("bad address in line %.80q", line)
+			odd = cmp.Or(odd, fmt.Errorf("bad address in line %.80q", line))
+			continue
 		}
 		out = append(out, Address{f[5], netip.PrefixFrom(addr, addr.BitLen())})
 	}
-	return out, nil
+	return out, odd
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"testing/fstest"
 )
@@ -31,6 +32,34 @@ func TestNetDev(t *testing.T) {
 		if _, err := ParseNetDev([]byte(bad), nil); err == nil {
 			t.Errorf("%q is no error", bad)
 		}
+	}
+}
+
+// TestOneBadRowIsOneBadRow: what comes before and after it is read.
+func TestOneBadRowIsOneBadRow(t *testing.T) {
+	rows := strings.SplitAfter(strings.TrimSpace(netDev), "\n")
+	want, err := ParseNetDev([]byte(netDev), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at := 2; at <= len(rows); at++ {
+		for _, bad := range []string{"eth1: 1 2\n", "odd\n", ": 1\n", "\n"} {
+			file := strings.Join(slices.Insert(slices.Clone(rows), at, bad), "")
+			if at == len(rows) {
+				file = netDev + bad
+			}
+			if got, err := ParseNetDev([]byte(file), nil); err == nil || !slices.Equal(got, want) {
+				t.Errorf("%q: %v, error %v", file, got, err)
+			}
+		}
+	}
+	root := fstest.MapFS{
+		"42/net/route": {Data: []byte("Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\nodd\neth0\tx\tx\t0\t0\t0\t0\tx\n" +
+			"eth0\t000011AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n")},
+		"42/net/if_inet6": {Data: []byte("odd\nxx 01 80 10 80 lo\n00000000000000000000000000000001 01 80 10 80       lo\n")},
+	}
+	if got, err := New(root).Addresses(42); err == nil || len(got) != 2 {
+		t.Errorf("got %v, error %v", got, err)
 	}
 }
 
