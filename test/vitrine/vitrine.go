@@ -232,10 +232,10 @@ func (p *Process) Stop() {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-p.ended:
-	case <-time.After(15 * time.Second):
+	case <-time.After(wait.Patience(15 * time.Second)):
 		_ = p.cmd.Process.Signal(syscall.SIGABRT) // shows the goroutines in the log
 		<-p.ended
-		p.tb.Error("authz-plugin did not end within 15 s of SIGTERM")
+		p.tb.Error("authz-plugin was sent SIGTERM, and did not end")
 	}
 	if code := p.cmd.ProcessState.ExitCode(); code != 0 {
 		p.tb.Errorf("authz-plugin ended with exit code %d", code)
@@ -248,17 +248,17 @@ func (p *Process) Kill() {
 	<-p.ended
 }
 
-// Eventually tries f until it gives nil, for up to 20 seconds.
+// Eventually tries f until it gives nil, for 20 seconds of patience.
 func (p *Process) Eventually(what string, f func() error) {
 	p.tb.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	began := time.Now()
 	for {
 		err := f()
 		if err == nil {
 			return
 		}
-		if time.Now().After(deadline) {
-			p.tb.Fatalf("waited 20 s for %s: %v\n%s", what, err, p.Log())
+		if waited := time.Since(began); waited > wait.Patience(20*time.Second) {
+			p.tb.Fatalf("waited %s for %s: %v\n%s", waited, what, err, p.Log())
 		}
 		select {
 		case <-p.ended:
