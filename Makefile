@@ -7,7 +7,7 @@ LDFLAGS     := -s -w -X vitrine/internal/version.number=$(VERSION)
 TOOL        := go tool -modfile=scripts/tools.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test e2e test-engines unit check generate fuzz plugin demo bench clean
+.PHONY: help setup build test e2e test-engines unit check generate mutate fuzz plugin demo bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ check: setup ## Lint, vet, formatting, dead code, generated files, policies, scr
 
 generate: ## Make the generated files again (the catalogue of operations, docs/)
 	go generate ./...
+
+mutate: ## Change the decision path in one place at a time, and list what its tests do not notice (hours; SAMPLE=50: a few)
+	go run ./test/mutate -sample $(or $(SAMPLE),0)
 
 fuzz: ## Fuzz every target for FUZZTIME each (default 20s)
 	@scripts/fuzz.sh
