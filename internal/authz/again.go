@@ -25,9 +25,8 @@ func (s *Steps) StillAllowed(ctx context.Context, conn *identity.Connection, v *
 		return nil
 	}
 	now := &Verdict{Caller: v.Caller, Operation: v.Operation, request: v.request}
-	if s.identify(ctx, conn, now) {
-		s.decide(ctx, now)
-	}
+	s.identify(ctx, conn, now)
+	s.decide(ctx, now)
 	switch {
 	case !now.Allow:
 		return errors.New(now.Message)

@@ -7,6 +7,10 @@
 // any step is a denial. In audit mode a denial of the policy is lifted and
 // recorded; one of the parser or of a rail is not.
 //
+// Requests of one caller are decided in turns (package fair), at both doors, so
+// that none keeps the others' waiting. A turn is kept until the request is denied, or
+// the door gives it back: by Verdict.Release, and by Finish at the latest.
+//
 // What the caller of Authorize must still do: answer what the verdict says,
 // meet the decision's obligations (redaction) or deny, forward nothing but the
 // operation, and call Verdict.Finish exactly once, in a defer.
@@ -24,6 +28,7 @@ import (
 
 	"vitrine/internal/attest"
 	"vitrine/internal/audit"
+	"vitrine/internal/fair"
 	"vitrine/internal/identity"
 	"vitrine/internal/operation"
 	"vitrine/internal/policy"
@@ -72,14 +77,14 @@ type Options struct {
 	OwnContainer func() (id string, err error)
 	Changed      func() <-chan struct{}
 	Timeout      time.Duration // of identifying and of deciding, each; default 2 s
-	Concurrent   int           // decisions at one time; default 512
+	Patience     time.Duration // with which a request waits for its caller's turn; default 8 s
 }
 
 // Steps is the Authorizer.
 type Steps struct {
 	Options
 	ids   idSource
-	slots chan struct{}
+	turns *fair.Queue
 }
 
 // New connects the steps. Options.Identifier, Policy and Record are required.
@@ -87,10 +92,10 @@ func New(o Options) *Steps {
 	if o.Timeout <= 0 {
 		o.Timeout = 2 * time.Second
 	}
-	if o.Concurrent <= 0 {
-		o.Concurrent = 512
+	if o.Patience <= 0 {
+		o.Patience = 8 * time.Second
 	}
-	return &Steps{Options: o, ids: newIDSource(), slots: make(chan struct{}, o.Concurrent)}
+	return &Steps{Options: o, ids: newIDSource(), turns: fair.New()}
 }
 
 // Authorize decides one request.
@@ -103,10 +108,18 @@ func (s *Steps) Authorize(ctx context.Context, conn *identity.Connection, req *o
 		if p := recover(); p != nil {
 			v.deny(http.StatusForbidden, "internal-error", fmt.Sprintf("the decision panicked: %v", p))
 		}
-		v.decided = time.Since(v.start) - v.reading
+		v.decided = time.Since(v.start) - v.waited
+		if !v.Allow {
+			v.Release()
+		}
 	}()
 
-	if !s.identify(ctx, conn, v) || !v.parse() {
+	if !s.take(ctx, conn, v) {
+		return v
+	}
+	ctx = fair.With(ctx, &v.turn)
+	s.identify(ctx, conn, v)
+	if !v.parse(ctx) {
 		return v
 	}
 	if v.Caller.Kind == identity.Self {
@@ -120,27 +133,41 @@ func (s *Steps) Authorize(ctx context.Context, conn *identity.Connection, req *o
 	return v
 }
 
-// identify is step 1. It reports false when there was no time for it.
-func (s *Steps) identify(ctx context.Context, conn *identity.Connection, v *Verdict) bool {
+// take waits until it is the caller's turn. It reports false when there was no time for it.
+func (s *Steps) take(ctx context.Context, conn *identity.Connection, v *Verdict) bool {
+	if conn == nil || conn.Account == "" {
+		return true
+	}
+	v.turn = s.turns.Of(conn.Account)
+	ctx, cancel := context.WithTimeout(ctx, s.Patience)
+	defer cancel()
+	err := v.turn.Take(ctx)
+	v.waited = time.Since(v.start)
+	if err != nil {
+		v.deny(http.StatusServiceUnavailable, "busy", err.Error()+"; try again")
+	}
+	return err == nil
+}
+
+// identify is step 1.
+func (s *Steps) identify(ctx context.Context, conn *identity.Connection, v *Verdict) {
 	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
 	defer cancel()
-	if !s.acquire(ctx) {
-		v.deny(http.StatusServiceUnavailable, "busy", "too many decisions are waiting; try again")
-		return false
-	}
-	defer s.release()
 	v.Caller = s.Identifier.Identify(ctx, conn)
-	return true
 }
 
 // parse is step 2. The time that the caller takes to send its body is not the
-// decision's.
-func (v *Verdict) parse() bool {
+// decision's, and no turn is held for it.
+func (v *Verdict) parse(ctx context.Context) bool {
 	req := *v.request
 	if read := req.ReadBody; read != nil {
 		req.ReadBody = func() ([]byte, error) {
 			from := time.Now()
-			defer func() { v.reading += time.Since(from) }()
+			v.turn.Give()
+			defer func() {
+				_ = v.turn.Take(context.WithoutCancel(ctx)) // its own requests are before it, and they end
+				v.waited += time.Since(from)
+			}()
 			return read()
 		}
 	}
@@ -161,11 +188,6 @@ func (v *Verdict) parse() bool {
 func (s *Steps) decide(ctx context.Context, v *Verdict) {
 	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
 	defer cancel()
-	if !s.acquire(ctx) {
-		v.deny(http.StatusServiceUnavailable, "busy", "too many decisions are waiting; try again")
-		return
-	}
-	defer s.release()
 
 	in := &policy.Input{Caller: v.Caller, Operation: v.Operation, Enters: s.enters(ctx, v.Operation)}
 	d := s.Policy.Decide(ctx, in)
@@ -260,8 +282,7 @@ func (s *Steps) findOwn(ctx context.Context) (id string, err error) {
 	if id, err = s.OwnContainer(); !errors.Is(err, attest.ErrNotYet) || s.Changed == nil {
 		return id, err
 	}
-	s.release()
-	defer func() { s.slots <- struct{}{} }()
+	defer fair.Rest(ctx)()
 	const patience = 500 * time.Millisecond
 	enough := time.NewTimer(patience)
 	defer enough.Stop()
@@ -290,22 +311,6 @@ func harmless(a operation.Access) bool {
 	}
 	return false
 }
-
-func (s *Steps) acquire(ctx context.Context) bool {
-	select {
-	case s.slots <- struct{}{}:
-		return true
-	default:
-	}
-	select {
-	case s.slots <- struct{}{}:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-func (s *Steps) release() { <-s.slots }
 
 // deny makes the verdict a denial.
 func (v *Verdict) deny(status int, code string, reasons ...string) {

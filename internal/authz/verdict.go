@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"vitrine/internal/audit"
+	"vitrine/internal/fair"
 	"vitrine/internal/identity"
 	"vitrine/internal/operation"
 	"vitrine/internal/policy"
@@ -31,7 +32,8 @@ type Verdict struct {
 	record   func(audit.Record)
 	id       string
 	start    time.Time
-	reading  time.Duration // waiting for the body
+	turn     fair.Turn
+	waited   time.Duration // for the turn, and for the body
 	decided  time.Duration
 	reasons  []string
 	lifted   bool // denied by the policy, let through by audit mode
@@ -57,6 +59,7 @@ func (v *Verdict) Deny(status int, code, reason string) { v.deny(status, code, r
 // HTTP status that the caller saw, 0 where the door cannot know it; redacted
 // says that values in the answer were blanked.
 func (v *Verdict) Finish(status int, redacted bool) {
+	v.Release()
 	v.finished.Do(func() {
 		r := audit.New(v.id, v.start, v.Caller, v.request.Method, v.request.URI, v.Operation, v.Decision)
 		r.Status, r.Allow, r.Redacted = status, v.Allow, redacted
@@ -68,6 +71,14 @@ func (v *Verdict) Finish(status int, redacted bool) {
 		v.record(r)
 	})
 }
+
+// Lend says that from now on the Engine works for the request, and answers
+// without waiting for anything: the caller's turn goes on until then.
+func (v *Verdict) Lend() { v.turn.Lend() }
+
+// Release gives the caller's turn back before Finish does, where the door or the
+// Engine waits for something.
+func (v *Verdict) Release() { v.turn.Give() }
 
 // Differential records a request at the plugin door that does not agree with
 // what the gateway judged: a ticket that is unknown, used, or for another

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"vitrine/internal/fair"
 )
 
 // ErrUnanswered says that the Engine does not answer about one container, whatever
@@ -17,6 +19,7 @@ var ErrUnanswered = errors.New("the engine does not answer about this container"
 // other error says that nothing is known. About a container of which it is known that
 // the daemon lets everybody wait it does not ask: those who follow the events do.
 func (inv *Inventory) Refresh(ctx context.Context, ref string) (Container, error) {
+	defer fair.Rest(ctx)() // the Engine is waited for
 	id, err := inv.hangs(ref)
 	if err != nil {
 		return Container{}, fmt.Errorf("inspect container %q: %w", ref, err)
@@ -53,6 +56,7 @@ func (inv *Inventory) hangs(ref string) (id string, err error) {
 
 // ExecContainer finds the container that an exec runs in.
 func (inv *Inventory) ExecContainer(ctx context.Context, execID string) (Container, error) {
+	defer fair.Rest(ctx)()
 	ctx, cancel := context.WithTimeout(ctx, inv.timeout)
 	defer cancel()
 	id, err := inv.client.ExecInspect(ctx, execID)

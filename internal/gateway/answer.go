@@ -90,7 +90,7 @@ func (t *task) stream(ex *exchange) error {
 func (t *task) held(ex *exchange) {
 	doc, why := t.read(ex)
 	if t.bigAnswer {
-		defer t.s.bigAnswer.remove(t.conn.key)
+		defer t.s.bigAnswer.remove(t.who.Account)
 	} else if why == tooManyBig {
 		t.w.Header().Set("Retry-After", "1")
 		t.fail(http.StatusServiceUnavailable, "vitrine: "+tooManyBig)
@@ -190,7 +190,7 @@ func (t *task) read(ex *exchange) (held []byte, why string) {
 	var doc bytes.Buffer
 	_, err := io.CopyN(&doc, in, bigAnswer+1)
 	if err == nil {
-		if t.bigAnswer = t.s.bigAnswer.add(t.conn.key); !t.bigAnswer {
+		if t.bigAnswer = t.s.bigAnswer.add(t.who.Account); !t.bigAnswer {
 			return nil, tooManyBig
 		}
 		_, err = doc.ReadFrom(in)

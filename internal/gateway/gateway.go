@@ -274,6 +274,7 @@ func (s *Server) identityOf(c *conn) *identity.Connection {
 	switch {
 	case !c.secure && c.peer != nil:
 		c.identity = identity.NewUnix(c.listener, c.peer)
+		c.identity.Account = c.key
 	case c.secure && c.tls != nil:
 		if chains := c.tls.ConnectionState().VerifiedChains; len(chains) > 0 {
 			c.identity = identity.NewTLS(c.listener, chains[0][0], c.peer)

@@ -48,7 +48,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 
-	t := &task{s: s, w: w, r: r, conn: c, who: who, asOf: s.tasks.asOf(), body: newBody(s, w, r, c.key)}
+	t := &task{s: s, w: w, r: r, conn: c, who: who, asOf: s.tasks.asOf(), body: newBody(s, w, r, who.Account)}
 	defer t.body.release()
 	req := &operation.Request{Method: r.Method, URI: r.RequestURI, Proto: r.Proto, Header: r.Header, ContentLength: r.ContentLength, Rebuilt: true}
 	if r.ContentLength != 0 {
@@ -96,6 +96,11 @@ func (t *task) run() {
 		t.fail(t.v.Status, t.v.Message)
 		return
 	}
+	if reads(t.v.Operation) {
+		t.v.Lend()
+	} else {
+		t.v.Release()
+	}
 	ctx, cancel := t.whileConnected()
 	defer cancel()
 	switch t.v.Operation.Carry {
@@ -108,6 +113,18 @@ func (t *task) run() {
 	default:
 		t.fail(http.StatusBadGateway, "vitrine: nobody has said how to carry "+t.v.Operation.ID)
 	}
+}
+
+// reads says that the Engine answers an operation at once, and that all it takes
+// is its processors: then they are shared as ours are. Others may have to wait for
+// something, as ContainerStats does for its second sample.
+func reads(op *operation.Operation) bool {
+	switch op.Access {
+	case operation.Ping, operation.List, operation.Inspect:
+		return op.Carry == operation.CarryPlain && op.Method != http.MethodPost && op.ID != "ContainerStats"
+	case operation.Stream, operation.Content, operation.Secret, operation.Interactive, operation.Write, operation.Build, operation.Admin:
+	}
+	return false
 }
 
 // leftEvery is how often we look whether a client that has ended its half of

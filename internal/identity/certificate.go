@@ -13,9 +13,8 @@ import (
 // principals. Who signs certificates chooses every byte of it; the chain's other
 // certificates are the client's choice and are not looked at.
 func (id *Identity) addCertificate(leaf *x509.Certificate) {
-	sum := sha256.Sum256(leaf.Raw)
 	cert := &Certificate{
-		CommonName: commonName(leaf), SHA256: hex.EncodeToString(sum[:]),
+		CommonName: commonName(leaf), SHA256: fingerprint(leaf),
 		Organization: append([]string{}, leaf.Subject.Organization...),
 		OrgUnit:      append([]string{}, leaf.Subject.OrganizationalUnit...),
 		SANs:         append([]string{}, leaf.DNSNames...),
@@ -35,6 +34,15 @@ func (id *Identity) addCertificate(leaf *x509.Certificate) {
 		id.add("tls-o", o)
 	}
 	id.add("tls-sha256", cert.SHA256)
+}
+
+// fingerprint names a certificate; "" is no certificate's.
+func fingerprint(leaf *x509.Certificate) string {
+	if leaf == nil {
+		return ""
+	}
+	sum := sha256.Sum256(leaf.Raw)
+	return hex.EncodeToString(sum[:])
 }
 
 // commonName is the subject's only CN; "" if there is none, or several: of

@@ -20,7 +20,7 @@ import (
 
 // decode reads what dockerd asks. The helpers' types panic on a certificate
 // that is not PEM: that is an error like any other.
-func (d *Door) decode(w http.ResponseWriter, r *http.Request) (req *authorization.Request, err error) {
+func decode(w http.ResponseWriter, r *http.Request) (req *authorization.Request, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			req, err = nil, fmt.Errorf("decode question: %v", p)

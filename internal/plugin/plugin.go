@@ -55,7 +55,8 @@ type Config struct {
 	Differential func(caller *identity.Identity, method, uri, why string)
 	// GatewaySocket is named to callers whose answer must be redacted.
 	GatewaySocket string
-	// Timeout of one decision; default 2 s. dockerd itself would wait for ever.
+	// Timeout of one question, whatever hangs; default 10 s. dockerd itself would
+	// wait for ever. The steps of a decision have shorter ones, and say which it was.
 	Timeout time.Duration
 }
 
@@ -66,11 +67,9 @@ const (
 	// bigRequest is the size from which only a few are read and judged at a time.
 	bigRequest  = 128 << 10
 	bigRequests = 4
-	// decisions at one time; the others wait for the timeout.
-	decisions = 512
-	// grace is what a decision may take beyond its deadline before we answer
-	// without it.
-	grace = 200 * time.Millisecond
+	// reading is how many questions are read and decoded at one time. They are not
+	// told apart before, and take no time then: dockerd has written all of it.
+	reading = 512
 
 	headerTimeout = 10 * time.Second
 	drainTime     = 2 * time.Second
@@ -78,17 +77,17 @@ const (
 
 // Door serves dockerd's authorization plugin protocol.
 type Door struct {
-	cfg   Config
-	slots chan struct{}
-	big   chan struct{}
+	cfg     Config
+	reading chan struct{}
+	big     chan struct{}
 }
 
 // New makes a Door.
 func New(cfg Config) *Door {
 	if cfg.Timeout <= 0 {
-		cfg.Timeout = 2 * time.Second
+		cfg.Timeout = 10 * time.Second
 	}
-	return &Door{cfg: cfg, slots: make(chan struct{}, decisions), big: make(chan struct{}, bigRequests)}
+	return &Door{cfg: cfg, reading: make(chan struct{}, reading), big: make(chan struct{}, bigRequests)}
 }
 
 // Serve answers dockerd on l until ctx ends.
@@ -147,49 +146,44 @@ func deny(msg string) authorization.Response {
 	return authorization.Response{Msg: "vitrine: " + msg}
 }
 
-// ask reads the request that dockerd asks about and judges it. Waiting for a
-// place and deciding may take the timeout each.
+// ask reads the request that dockerd asks about and judges it in time: whatever
+// hangs, dockerd gets an answer.
 func (d *Door) ask(w http.ResponseWriter, r *http.Request) authorization.Response {
-	wait, cancel := context.WithTimeout(r.Context(), d.cfg.Timeout)
+	ctx, cancel := context.WithTimeout(r.Context(), d.cfg.Timeout)
 	defer cancel()
 	if r.ContentLength < 0 || r.ContentLength > bigRequest {
-		if !acquire(wait, d.big) {
+		if !acquire(ctx, d.big) {
 			return deny("too many large requests at once; try again")
 		}
 		defer func() { <-d.big }()
 	}
-	if !acquire(wait, d.slots) {
-		return deny("too many decisions are waiting; try again")
+	req, why := d.read(ctx, w, r)
+	if req == nil {
+		return deny(why)
 	}
-	req, err := d.decode(w, r)
-	if err != nil {
-		<-d.slots
-		d.cfg.Logger.Warn("request of dockerd not understood", "error", err)
-		return deny("the daemon's question was not understood")
-	}
-	return d.decide(r.Context(), req)
-}
-
-// decide judges in time. A decision keeps its place until it ends, though
-// nobody may wait for it any more.
-func (d *Door) decide(ctx context.Context, req *authorization.Request) authorization.Response {
-	ctx, cancel := context.WithTimeout(ctx, d.cfg.Timeout)
-	defer cancel()
 	done := make(chan authorization.Response, 1)
-	go func() {
-		res := d.judge(ctx, req)
-		<-d.slots
-		done <- res
-	}()
-	late := time.NewTimer(d.cfg.Timeout + grace)
-	defer late.Stop()
+	go func() { done <- d.judge(ctx, req) }()
 	select {
 	case res := <-done:
 		return res
-	case <-late.C:
+	case <-ctx.Done():
 		d.cfg.Logger.Error("decision took too long", "method", req.RequestMethod, "timeout", d.cfg.Timeout)
 		return deny("the decision took too long")
 	}
+}
+
+// read reads the question, or says why it cannot.
+func (d *Door) read(ctx context.Context, w http.ResponseWriter, r *http.Request) (req *authorization.Request, why string) {
+	if !acquire(ctx, d.reading) {
+		return nil, "too many requests at once; try again"
+	}
+	defer func() { <-d.reading }()
+	req, err := decode(w, r)
+	if err != nil {
+		d.cfg.Logger.Warn("request of dockerd not understood", "error", err)
+		return nil, "the daemon's question was not understood"
+	}
+	return req, ""
 }
 
 func acquire(ctx context.Context, slots chan struct{}) bool {

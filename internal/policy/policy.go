@@ -35,6 +35,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"vitrine/internal/fair"
 )
 
 // DefaultTimeout is how long one decision may take.
@@ -260,6 +262,7 @@ func (e *Engine) Decide(ctx context.Context, in *Input) Decision {
 
 // awaitFirst waits until the first attempt to load a policy has ended.
 func (e *Engine) awaitFirst(ctx context.Context) {
+	defer fair.Rest(ctx)()
 	timer := time.NewTimer(e.opts.Timeout)
 	defer timer.Stop()
 	select {

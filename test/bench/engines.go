@@ -1,12 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -56,10 +54,10 @@ func open(binary string) (*bench, error) {
 	const proxySocket = "/run/proxy/proxy.sock"
 	for _, start := range []func() error{
 		func() error { return b.start(b.bare, self, "proxy", proxySocket, "/run/docker.sock") },
-		func() error { return b.start(b.bare, b.binary, "serve", "--plugin-socket", "", "--audit", "/dev/null") },
+		func() error { return b.serve(b.bare, "", "--plugin-socket", "") },
 		func() error { return b.start(b.yes, self, "yes-plugin", "/run/docker/plugins/vitrine.sock") },
 		func() error { return b.start(b.yes, self, "proxy", proxySocket, "/run/docker.sock") },
-		func() error { return b.start(b.ours, b.binary, "serve", "--audit", "/dev/null") },
+		func() error { return b.serve(b.ours, "") },
 	} {
 		if err := start(); err != nil {
 			return b, err
@@ -97,6 +95,22 @@ func (b *bench) start(e *engine.Engine, name string, args ...string) error {
 	}
 	b.processes = append(b.processes, cmd)
 	return nil
+}
+
+// serve starts our program as users run it: its policy in a folder, which has
+// more to it than what is built in if data is not empty, its audit log a file.
+func (b *bench) serve(e *engine.Engine, data string, flags ...string) error {
+	const folder = "/etc/docker/vitrine"
+	if err := os.MkdirAll(e.Path(folder), 0o755); err != nil {
+		return err
+	}
+	if data == "" {
+		data = "bindings: {admin: [\"unix:root\", local]}\n"
+	}
+	if err := os.WriteFile(e.Path(folder+"/data.yaml"), []byte(data), 0o644); err != nil {
+		return err
+	}
+	return b.start(e, b.binary, append([]string{"serve", "--policy", folder, "--audit", "/run/vitrine-audit.log"}, flags...)...)
 }
 
 // patience is how long an engine or a plugin may take to come up.
@@ -163,12 +177,11 @@ func (b *bench) fill(n int) error {
 // footprint prints the plugin's memory after 100 000 decisions, and how long it
 // takes from its start to its first answer.
 func (b *bench) footprint() error {
-	conn, err := net.Dial("unix", b.ours.Socket)
-	if err != nil {
+	v := &variant{socket: b.ours.Socket}
+	if err := v.dial(); err != nil {
 		return err
 	}
-	defer conn.Close()
-	v := &variant{conn: conn, r: bufio.NewReader(conn)}
+	defer v.conn.Close()
 	for range 100_000 {
 		if _, err := v.ask([]byte("GET /_ping HTTP/1.1\r\nHost: docker\r\n\r\n")); err != nil {
 			return err

@@ -12,9 +12,12 @@ import (
 	"time"
 )
 
-// helpers are the floors, as processes of their own: this program runs itself.
+// helpers are what this program runs of itself as processes of their own: the
+// floors, who misbehaves and who burns; and the one table that is apart.
 func helpers() map[string]func([]string) error {
-	return map[string]func([]string) error{"yes-plugin": yesPlugin, "proxy": proxy}
+	return map[string]func([]string) error{
+		"yes-plugin": yesPlugin, "proxy": proxy, "misbehave": misbehave, "burn": burn, "fairness": fairness,
+	}
 }
 
 // yesPlugin is the least that dockerd's plugin protocol takes: read the

@@ -82,12 +82,10 @@ type variant struct {
 func (b *bench) measure(title, uri string, n int) error {
 	request := []byte("GET " + uri + " HTTP/1.1\r\nHost: docker\r\n\r\n")
 	for _, v := range b.variants {
-		var err error
-		if v.conn, err = net.Dial("unix", v.socket); err != nil {
-			return fmt.Errorf("%s: %w", v.name, err)
+		if err := v.dial(); err != nil {
+			return err
 		}
 		defer v.conn.Close()
-		v.r = bufio.NewReaderSize(v.conn, 64<<10)
 		v.times = make([]time.Duration, 0, n)
 	}
 	warm := max(200, n/20)
@@ -109,6 +107,15 @@ func (b *bench) measure(title, uri string, n int) error {
 // ask sends one request on the variant's connection and reads the whole answer.
 func (v *variant) ask(request []byte) (time.Duration, error) {
 	start := time.Now()
+	status, err := v.exchange(request)
+	took := time.Since(start)
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("status %d", status)
+	}
+	return took, err
+}
+
+func (v *variant) exchange(request []byte) (status int, err error) {
 	if _, err := v.conn.Write(request); err != nil {
 		return 0, err
 	}
@@ -117,11 +124,16 @@ func (v *variant) ask(request []byte) (time.Duration, error) {
 		return 0, err
 	}
 	_, err = io.Copy(io.Discard, resp.Body)
-	took := time.Since(start)
-	if resp.StatusCode != http.StatusOK {
-		return 0, fmt.Errorf("status %d", resp.StatusCode)
+	return resp.StatusCode, err
+}
+
+// dial opens the variant's connection anew.
+func (v *variant) dial() (err error) {
+	if v.conn, err = net.Dial("unix", v.socket); err != nil {
+		return fmt.Errorf("%s: %w", v.name, err)
 	}
-	return took, err
+	v.r = bufio.NewReaderSize(v.conn, 64<<10)
+	return nil
 }
 
 func (v *variant) percentile(p float64) time.Duration {
