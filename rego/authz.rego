@@ -84,7 +84,9 @@ excepted(_) if not is_string(input.operation.id)
 # title: Whether a role takes a hazard
 # description: |
 #   It must name it. That an answer shows environments is no hazard where the
-#   role blanks them. No role takes input that nobody knows the meaning of.
+#   role blanks all of them: blanks says of which secrets of an answer what the
+#   role blanks leaves nothing. It is not written in data.yaml, but made of redact
+#   when that is loaded. No role takes input that nobody knows the meaning of.
 takes_hazard(role, hazard) if {
 	hazard in role.hazards
 	hazard != "unknown-input"
@@ -97,7 +99,7 @@ takes_hazard(role, hazard) if {
 
 takes_hazard(role, "env") if {
 	input.operation.access in {"list", "inspect"}
-	count(role.redact[input.operation.id]) > 0
+	"env" in role.blanks[input.operation.id]
 }
 
 # METADATA
@@ -286,7 +288,10 @@ short(operations) := [sprintf("%d operations", [count(operations)])] if count(op
 
 # METADATA
 # title: Blanked in the answer
-# description: What every granting role blanks. What one role shows, another does not hide.
+# description: |
+#   What every granting role blanks. What one role shows, another does not hide.
+#   When data.yaml is loaded, the pointers of all roles are brought into one
+#   vocabulary: what several cover in common are those that stand in each.
 redact contains pointer if {
 	some role in granting
 	some pointer in data.roles[role].redact[input.operation.id]

@@ -14,11 +14,13 @@ roles := {
 		"operations": ["SystemEvents"],
 		"except": ["ContainerTop"],
 		"redact": {"ContainerInspect": ["/Config/Env/*", "/Name"]},
+		"blanks": {"ContainerInspect": ["env"]},
 		"keep_env": ["DD_ENV"],
 	},
 	"name": {
 		"operations": ["ContainerInspect"],
 		"redact": {"ContainerInspect": ["/Config/Env/*"]},
+		"blanks": {"ContainerInspect": ["env"]},
 		"where": {"team": "sre"},
 		"without_redaction": true,
 	},
@@ -187,6 +189,13 @@ test_environment_is_no_hazard_where_blanked if {
 	allowed(by(looker, inspect))
 	denied(by(ci, inspect))
 	denied(by(["unix:all"], inspect))
+}
+
+test_environment_that_is_blanked_in_part_is_a_hazard_closed if {
+	every blanks in [{}, {"ContainerInspect": []}, {"ContainerInspect": ["health"]}, {"ImageInspect": ["env"]}] {
+		changed_roles := object.union(roles, {"look": {"blanks": object.union({"ContainerInspect": []}, blanks)}})
+		not authz.allow with input as by(looker, inspect) with data.roles as changed_roles with data.bindings as bindings
+	}
 }
 
 test_host_paths if {

@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"vitrine/internal/redact"
 )
@@ -52,46 +53,61 @@ func Resolve(operation string, items []string) ([]redact.Pointer, error) {
 	return redact.Minimal(pointers), nil
 }
 
-// Places are where an operation's answer holds a secret.
+// Places are where an operation's answer holds a secret. They are shared: do not
+// change them.
 func Places(operation, secret string) []redact.Pointer {
-	var places []redact.Pointer
+	if secret != All {
+		return places()[operation][secret]
+	}
+	var all []redact.Pointer
+	for _, of := range places()[operation] {
+		all = append(all, of...)
+	}
+	return all
+}
+
+// places is the table by operation and secret. It is made once, and not each time
+// that a policy is loaded.
+var places = sync.OnceValue(func() map[string]map[string][]redact.Pointer {
+	index := map[string]map[string][]redact.Pointer{}
 	for _, r := range table() {
-		if r.operation != operation || secret != All && r.secret != secret {
-			continue
+		if index[r.operation] == nil {
+			index[r.operation] = map[string][]redact.Pointer{}
 		}
 		for _, s := range r.places {
 			p, err := redact.ParsePointer(s)
 			if err != nil {
 				panic("answer: the table of secrets has a pointer that is none: " + s) // held by a test
 			}
-			places = append(places, p)
+			index[r.operation][r.secret] = append(index[r.operation][r.secret], p)
 		}
 	}
-	return places
-}
+	return index
+})
 
 // Blanked are the secrets of an operation's answer of which the pointers leave
 // nothing.
 func Blanked(operation string, pointers []redact.Pointer) []string {
 	var names []string
-	for _, name := range Names() {
-		if places := Places(operation, name); len(places) > 0 && redact.CoverAll(pointers, places) {
+	for name, of := range places()[operation] {
+		if redact.CoverAll(pointers, of) {
 			names = append(names, name)
 		}
 	}
+	slices.Sort(names)
 	return names
 }
 
 // Holding are the operations whose answers hold a secret.
 func Holding(secret string) []string {
 	var operations []string
-	for _, r := range table() {
-		if secret == All || r.secret == secret {
-			operations = append(operations, r.operation)
+	for operation, secrets := range places() {
+		if secret == All || len(secrets[secret]) > 0 {
+			operations = append(operations, operation)
 		}
 	}
 	slices.Sort(operations)
-	return slices.Compact(operations)
+	return operations
 }
 
 // ErrorText is where an error answer, of any operation, has its text.

@@ -29,14 +29,16 @@ func Check(ctx context.Context, opts Options) []Problem {
 	_, found, err := build(ctx, src, opts)
 	found = append(found, problems(err, false)...)
 	if src.builtin {
-		found = append(found, checkAdmin(src)...)
+		return append(found, checkData(src)...)
+	}
+	if p, err := parse(src.modules, capabilities()); err == nil {
+		found = append(found, checkConstants(p.modules)...)
 	}
 	return found
 }
 
-// checkAdmin objects to bindings of admin that others can come by: a name, a
-// label or an image is as trustworthy as all who may create containers.
-func checkAdmin(src *sources) []Problem {
+// checkData looks at roles and bindings.
+func checkData(src *sources) []Problem {
 	where := map[string]position{}
 	data := map[string]any{}
 	for _, group := range src.data {
@@ -46,13 +48,21 @@ func checkAdmin(src *sources) []Problem {
 		}
 		override(data, read)
 	}
-	bindings, _ := data["bindings"].(map[string]any)
-	list, _ := bindings[adminRole].([]any)
 	var found []Problem
 	report := func(key, message string) {
 		at := where[key]
 		found = append(found, Problem{File: at.file, Line: at.line, Key: key, Message: message, Warning: true})
 	}
+	checkAdmin(data, report)
+	checkPartly(data, report)
+	return found
+}
+
+// checkAdmin objects to bindings of admin that others can come by: a name, a
+// label or an image is as trustworthy as all who may create containers.
+func checkAdmin(data map[string]any, report func(key, message string)) {
+	bindings, _ := data["bindings"].(map[string]any)
+	list, _ := bindings[adminRole].([]any)
 	for i, bound := range list {
 		principals := stringsOf([]any{bound})
 		if all, ok := bound.([]any); ok {
@@ -67,7 +77,6 @@ func checkAdmin(src *sources) []Problem {
 	if len(list) == 0 {
 		report("bindings."+adminRole, "nobody is admin: nothing but a change of this file can undo a mistake")
 	}
-	return found
 }
 
 func fitForAdmin(principal string) bool {

@@ -50,6 +50,9 @@ func readData(src *sources) (map[string]any, error) {
 		if err := checkRoles(merged, where); err != nil {
 			return nil, err
 		}
+		if err := resolveRedaction(merged); err != nil {
+			return nil, err
+		}
 	}
 	return merged, nil
 }

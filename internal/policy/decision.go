@@ -21,7 +21,7 @@ type Decision struct {
 	Allow    bool
 	Admin    bool     // passes the rails
 	Reasons  []string // sorted; for the caller and the audit record
-	Redact   []string // JSON pointers, "*" for any key or index
+	Redact   []string // JSON pointers, "*" for any key or index; none that another covers
 	KeepEnv  []string // environment names whose values survive a redacted Env
 	Where    map[string]string
 	Revision string // of the policy that decided

@@ -117,7 +117,11 @@ func (g *generation) fresh(ctx context.Context, in *Input) Decision {
 		if err != nil {
 			return Decision{}, fmt.Errorf("the input cannot be given to the policy: %w", err)
 		}
-		return g.evaluate(context.WithoutCancel(ctx), input, cancel)
+		d, err := g.evaluate(context.WithoutCancel(ctx), input, cancel)
+		if err == nil {
+			err = d.resolve(in.Operation.ID)
+		}
+		return d, err
 	})
 	if err != nil {
 		return failed(g.revision, printable(err.Error()))
@@ -200,11 +204,6 @@ func readDecision(answer ast.Object) (Decision, error) {
 		Redact:           r.strings("redact"),
 		KeepEnv:          r.strings("keep_env"),
 		Where:            r.labels("where"),
-	}
-	for _, p := range d.Redact {
-		if p != "" && p[0] != '/' {
-			r.fail("redact", fmt.Sprintf("holds %q, which is no JSON pointer: it must begin with a slash", p))
-		}
 	}
 	if r.err != nil {
 		return Decision{}, r.err

@@ -317,7 +317,7 @@ func TestDataProblems(t *testing.T) {
 // TestOldOperationNames: names of older API descriptions go on working.
 func TestOldOperationNames(t *testing.T) {
 	dir := policyDir(t, "data.yaml", `
-roles: {copy: {operations: [ContainerGetArchive], redact: {ContainerArchiveHead: [/x]}}}
+roles: {copy: {operations: [ContainerGetArchive], redact: {ContainerArchiveHead: [/message]}}}
 bindings: {copy: ["tls:x"]}
 `)
 	e := loaded(t, Options{Paths: []string{dir}})

@@ -156,18 +156,6 @@ func (c *roleChecker) hostPath(key, s string) {
 	}
 }
 
-func (c *roleChecker) redact(key string, v any) {
-	c.each(key, v, c.list(func(key, s string) {
-		if s != "" && s[0] != '/' {
-			c.problem(key, "%q is no JSON pointer: it must begin with a slash, e.g. /Config/Env/*", s)
-		}
-	}))
-	object, _ := v.(map[string]any)
-	for _, id := range slices.Sorted(maps.Keys(object)) {
-		c.oneOf("operation", c.operations)(join(key, id), id)
-	}
-}
-
 func (c *roleChecker) labels(key string, v any) {
 	c.each(key, v, func(key string, v any) {
 		if _, ok := v.(string); !ok {

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"vitrine/internal/answer"
 )
 
 type object = map[string]any
@@ -29,13 +31,16 @@ func TestDataSchema(t *testing.T) {
 	role := object{
 		"type": "object", "additionalProperties": false,
 		"properties": object{
-			"operations":        list(enum(append([]string{"*"}, operations...)...)),
-			"access":            list(enum(accessClasses()...)),
-			"resources":         list(enum(resources()...)),
-			"except":            list(enum(operations...)),
-			"hazards":           list(enum(hazards...)),
-			"host_paths":        list(object{"type": "string", "pattern": "^(/|volume:.)"}),
-			"redact":            object{"type": "object", "propertyNames": enum(operations...), "additionalProperties": list(object{"type": "string", "pattern": "^(/|$)"})},
+			"operations": list(enum(append([]string{"*"}, operations...)...)),
+			"access":     list(enum(accessClasses()...)),
+			"resources":  list(enum(resources()...)),
+			"except":     list(enum(operations...)),
+			"hazards":    list(enum(hazards...)),
+			"host_paths": list(object{"type": "string", "pattern": "^(/|volume:.)"}),
+			"redact": object{
+				"type": "object", "propertyNames": enum(append([]string{"*"}, operations...)...),
+				"additionalProperties": list(object{"anyOf": []any{enum(append([]string{"*"}, answer.Names()...)...), object{"type": "string", "pattern": "^(/|$)"}}}),
+			},
 			"keep_env":          list(text),
 			"where":             object{"type": "object", "additionalProperties": text},
 			"without_redaction": object{"type": "boolean"},

@@ -22,10 +22,10 @@ func ParsePointer(s string) (Pointer, error) {
 	}
 	p := Pointer(strings.Split(s[1:], "/"))
 	for i, segment := range p {
-		if rest := strings.NewReplacer("~0", "", "~1", "").Replace(segment); strings.Contains(rest, "~") {
+		if strings.Count(segment, "~") != strings.Count(segment, "~0")+strings.Count(segment, "~1") {
 			return nil, fmt.Errorf("pointer %q has a ~ that is neither ~0 nor ~1", s)
 		}
-		p[i] = strings.NewReplacer("~1", "/", "~0", "~").Replace(segment)
+		p[i] = strings.ReplaceAll(strings.ReplaceAll(segment, "~1", "/"), "~0", "~")
 	}
 	return p, nil
 }
@@ -34,7 +34,7 @@ func ParsePointer(s string) (Pointer, error) {
 func (p Pointer) String() string {
 	var b strings.Builder
 	for _, segment := range p {
-		b.WriteString("/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(segment))
+		b.WriteString("/" + strings.ReplaceAll(strings.ReplaceAll(segment, "~", "~0"), "/", "~1"))
 	}
 	return b.String()
 }
