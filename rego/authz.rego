@@ -72,6 +72,27 @@ includes(role) if {
 	not excepted(role)
 }
 
+# What follows an exec of one's own: to start it, to resize it, and to ask how it
+# ended, of which Docker's command line makes the exit status.
+includes(role) if {
+	input.operation.own_exec == true
+	input.operation.id in {"ExecStart", "ExecResize", "ExecInspect"}
+	may_exec(role)
+	not excepted(role)
+}
+
+may_exec(role) if "ContainerExec" in role.operations
+
+may_exec(role) if {
+	"interactive" in role.access
+	has_containers(role)
+	not "ContainerExec" in role.except
+}
+
+has_containers(role) if "containers" in role.resources
+
+has_containers(role) if not role.resources
+
 in_resources(role) if input.operation.resource in role.resources
 
 in_resources(role) if not role.resources

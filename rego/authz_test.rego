@@ -273,6 +273,61 @@ test_star_does_not_stand_for_the_host if {
 		with data.bindings as {"risky": ["unix:risky"], "admin": ["local", "unix:root", "tls:boss", "uid:0"]}
 }
 
+execer(role) := {
+	"caller": {"kind": "host", "principals": ["uid:7"]},
+	"operation": object.union(operation, {"id": "ExecInspect", "resource": "exec", "access": "secret", "target": "e1", "own_exec": true}),
+	"request": {"method": "GET", "body_state": "none"},
+	"role": role,
+}
+
+execs(given) if {
+	authz.allow with input as given with data.roles as {"exec": given.role} with data.bindings as {"exec": ["uid:7"]}
+}
+
+test_own_exec_follows_from_exec if {
+	every role in [
+		{"access": ["interactive"]},
+		{"access": ["interactive"], "resources": ["containers"]},
+		{"operations": ["ContainerExec"]},
+	] {
+		every id in ["ExecStart", "ExecResize", "ExecInspect"] {
+			execs(object.union(execer(role), {"operation": {"id": id}}))
+		}
+	}
+}
+
+test_own_exec_is_all_that_follows_closed if {
+	exec := {"operations": ["ContainerExec"]}
+	every change in [
+		{"own_exec": false}, {"own_exec": null}, {"own_exec": "true"}, {"own_exec": 1}, {"id": "ContainerInspect"}, {"id": null},
+		{"hazards": ["env"]}, {"mints": ["unix:x", "*"], "enters": null},
+	] {
+		not execs(object.union(execer(exec), {"operation": change}))
+	}
+	given := execer(exec)
+	not execs(object.union(object.remove(given, ["operation"]), {"operation": object.remove(given.operation, ["own_exec"])}))
+}
+
+test_own_exec_without_exec_closed if {
+	every role in [
+		{"access": ["inspect", "write"]},
+		{"access": ["interactive"], "except": ["ContainerExec"]},
+		{"access": ["interactive"], "except": ["ExecInspect"]},
+		{"access": ["interactive"], "resources": ["images"]},
+		{"operations": ["ContainerInspect"]},
+	] {
+		not execs(execer(role))
+	}
+}
+
+# A container that a role is bound to is guarded against its own execs too.
+test_own_exec_in_anothers_container_closed if {
+	given := object.union(execer({"operations": ["ContainerExec"]}), {"operation": {"enters": ["container:guarded"]}})
+	not authz.allow with input as given
+		with data.roles as {"exec": given.role, "other": given.role}
+		with data.bindings as {"exec": ["uid:7"], "other": ["container:guarded"]}
+}
+
 test_enter_anothers_container_closed if {
 	given := by(["unix:risky"], changed(create, {"enters": ["container:x", "label:role=look"]}))
 	denied(given)

@@ -85,6 +85,7 @@ type Steps struct {
 	Options
 	ids   idSource
 	turns *fair.Queue
+	execs ownExecs
 }
 
 // New connects the steps. Options.Identifier, Policy and Record are required.
@@ -102,7 +103,7 @@ func New(o Options) *Steps {
 func (s *Steps) Authorize(ctx context.Context, conn *identity.Connection, req *operation.Request) (v *Verdict) {
 	v = &Verdict{
 		Status: http.StatusForbidden, Caller: &identity.Identity{Kind: identity.Unknown},
-		request: req, record: s.Record, id: s.ids.next(), start: time.Now(),
+		request: req, record: s.Record, execs: &s.execs, id: s.ids.next(), start: time.Now(),
 	}
 	defer func() {
 		if p := recover(); p != nil {
@@ -190,6 +191,9 @@ func (s *Steps) decide(ctx context.Context, v *Verdict) {
 	defer cancel()
 
 	in := &policy.Input{Caller: v.Caller, Operation: v.Operation, Enters: s.enters(ctx, v.Operation)}
+	if in.Operation.Resource == "exec" {
+		in.OwnExec = s.execs.has(ownerOf(v.Caller), in.Operation.Target)
+	}
 	d := s.Policy.Decide(ctx, in)
 	v.Decision = d
 	if !d.Admin {

@@ -30,6 +30,7 @@ type Verdict struct {
 
 	request  *operation.Request
 	record   func(audit.Record)
+	execs    *ownExecs
 	id       string
 	start    time.Time
 	turn     fair.Turn
@@ -79,6 +80,9 @@ func (v *Verdict) Lend() { v.turn.Lend() }
 // Release gives the caller's turn back before Finish does, where the door or the
 // Engine waits for something.
 func (v *Verdict) Release() { v.turn.Give() }
+
+// MadeExec tells which exec the request has made: from now on it is the caller's own.
+func (v *Verdict) MadeExec(id string) { v.execs.add(ownerOf(v.Caller), id) }
 
 // Differential records a request at the plugin door that does not agree with
 // what the gateway judged: a ticket that is unknown, used, or for another

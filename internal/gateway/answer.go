@@ -26,10 +26,32 @@ func (t *task) answer(ex *exchange) {
 		t.held(ex)
 		return
 	}
+	first := t.exec(ex)
 	t.head(ex.res, false)
-	if err := t.stream(ex); err != nil {
+	_, err := t.w.Write(first)
+	if err == nil {
+		err = t.stream(ex)
+	}
+	if err != nil {
 		panic(http.ErrAbortHandler) // the client must not take half an answer for a whole one
 	}
+}
+
+// maxExec is more than the answer that names an exec has.
+const maxExec = 1 << 10
+
+// exec learns from the daemon's answer which exec the caller has made, before the
+// caller can know it. It gives what it has read.
+func (t *task) exec(ex *exchange) (read []byte) {
+	if t.v.Operation.ID != "ContainerExec" || ex.res.StatusCode != http.StatusCreated {
+		return nil
+	}
+	read, _ = io.ReadAll(io.LimitReader(ex, maxExec)) // an error comes again when the rest is read
+	var made struct{ ID string }
+	if json.Unmarshal(read, &made) == nil {
+		t.v.MadeExec(made.ID)
+	}
+	return read
 }
 
 // head writes the answer's head and the audit record.

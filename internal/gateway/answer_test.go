@@ -11,6 +11,7 @@ import (
 
 	"github.com/moby/moby/client"
 
+	"vitrine/internal/identity"
 	"vitrine/internal/operation"
 	"vitrine/internal/policy"
 )
@@ -218,6 +219,52 @@ func TestHeadHasNoBody(t *testing.T) {
 	for range 3 {
 		if status, body := g.do("HEAD", "/containers/x/archive?path=/", "", ""); status != 200 || body != "" {
 			t.Errorf("%d %q", status, body)
+		}
+	}
+}
+
+// TestExecThatOneHasMadeIsOnesOwnClosed: from its answer on, and nobody else's; what is no answer of that kind teaches nothing.
+func TestExecThatOneHasMadeIsOnesOwnClosed(t *testing.T) {
+	answer, status := `{"Id":"e1"}`+"\n", 201
+	g := startHTTP(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == "POST" {
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, answer)
+		}
+	})
+	alice, bob := uint32(1000), uint32(1001)
+	as := func(uid *uint32) { g.set(func() { g.caller = &identity.Identity{Kind: identity.Host, UID: uid} }) }
+	own := func(id string) bool {
+		g.do("GET", "/exec/"+id+"/json", "", "")
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		return g.input.OwnExec
+	}
+	make := func() string {
+		_, body := g.do("POST", "/containers/web/exec", "application/json", `{"Cmd":["true"]}`)
+		return body
+	}
+	as(&alice)
+	if own("e1") {
+		t.Error("before it was made")
+	}
+	if body := make(); body != answer {
+		t.Errorf("the answer is %q", body)
+	}
+	if !own("e1") || own("e2") || own("e") {
+		t.Error("it is not one's own, or another is")
+	}
+	as(&bob)
+	if own("e1") {
+		t.Error("it is another's too")
+	}
+	for _, c := range []struct {
+		answer string
+		status int
+	}{{`{"Id":"e3"}`, 404}, {`{"Id":"e3"`, 201}, {`["e3"]`, 201}, {strings.Repeat(" ", 4<<10) + `{"Id":"e3"}`, 201}, {"", 201}} {
+		answer, status = c.answer, c.status
+		if body := make(); body != answer || own("e3") {
+			t.Errorf("%d %.20q: its own %v, answered %.20q", c.status, c.answer, own("e3"), body)
 		}
 	}
 }

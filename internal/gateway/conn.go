@@ -28,7 +28,7 @@ type conn struct {
 	conns    *connections
 	once     sync.Once
 
-	tls       *tls.Conn                // what speaks TLS on it, if anything does
+	tls       *tls.Conn // what speaks TLS on it, if anything does
 	malformed func(c *conn, answer []byte)
 	unread    atomic.Bool // what arrives has not reached ServeHTTP
 

@@ -45,6 +45,7 @@ type rig struct {
 	mu       sync.Mutex
 	caller   *identity.Identity
 	decision policy.Decision
+	input    *policy.Input // of the last decision
 	records  []audit.Record
 	seen     []string // "METHOD URI" of what reached the daemon, pings left out
 	noAsk    bool     // the daemon does not ask its plugin
@@ -59,9 +60,10 @@ func (g *rig) Identify(context.Context, *identity.Connection) *identity.Identity
 
 func (g *rig) ContainerPrincipals(context.Context, string) ([]string, bool) { return nil, true }
 
-func (g *rig) Decide(context.Context, *policy.Input) policy.Decision {
+func (g *rig) Decide(_ context.Context, in *policy.Input) policy.Decision {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.input = in
 	return g.decision
 }
 

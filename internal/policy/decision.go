@@ -14,6 +14,9 @@ type Input struct {
 	// resolved by the caller of Decide from Operation.Enters. They are what the
 	// policy sees as operation.enters.
 	Enters []string
+	// OwnExec says that the operation is on an exec which the caller has made
+	// itself. The policy sees it as operation.own_exec.
+	OwnExec bool
 }
 
 // Decision is the policy's answer. The zero value denies.

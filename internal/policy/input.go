@@ -88,6 +88,7 @@ func operationFields() []field {
 		operation("host_paths", func(in *Input) value { return strs(in.Operation.HostPath) }),
 		operation("mints", func(in *Input) value { return strs(in.Operation.Mints) }),
 		operation("enters", func(in *Input) value { return strs(in.Enters) }),
+		operation("own_exec", func(in *Input) value { return tree(in.OwnExec) }),
 		operation("unknown", func(in *Input) value { return strs(in.Operation.Unknown) }),
 		operation("params", func(in *Input) value { return tree(orEmpty(in.Operation.Params)) }),
 		operation("version", func(in *Input) value { return str(in.Operation.Version) }),
