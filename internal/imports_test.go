@@ -32,7 +32,7 @@ var allowed = map[string][]string{
 	"internal/answer":     {"redact"},
 	"internal/gateway":    {"authz", "identity", "operation", "ticket", "redact", "peercred"},
 	"internal/plugin":     {"authz", "identity", "operation", "ticket"},
-	"internal/admin":      {"audit", "policy", "identity", "peercred"},
+	"internal/admin":      {"audit", "policy", "identity", "peercred", "version"},
 	"internal/cgroup":     {},
 	"internal/kmsg":       {},
 	"internal/collect":    {"procfs", "cgroup", "docker", "kmsg"},

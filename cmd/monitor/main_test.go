@@ -188,7 +188,8 @@ func TestRun(t *testing.T) {
 		return address != ""
 	})
 	wait.Until(t, "scraped", func() bool {
-		return strings.Contains(get(t, "http://"+address+"/metrics"), `docker_mem_in_use_ratio{container_name="web"} 0.5`)
+		return strings.Contains(get(t, "http://"+address+"/metrics"), `docker_mem_in_use_ratio{container_name="web"} 0.5`) &&
+			strings.Contains(get(t, "http://"+address+"/metrics"), `monitor_build_info{goversion="go`)
 	})
 	client, err := net.Dial("unixgram", regexp.MustCompile(`datagram=(\S+)`).FindStringSubmatch(log.String())[1])
 	if err != nil {
@@ -278,10 +279,10 @@ func TestUsage(t *testing.T) {
 		{"DogStatsD", [2]string{"DD_DOGSTATSD_TAG_CARDINALITY", "medium"}, []string{
 			"run", "--dogstatsd-socket", "dsd.sock", "--dogstatsd-socket-mode", "0888", "--dogstatsd-quota", "0",
 			"--dogstatsd-udp", "8125", "--dogstatsd-refuse-mismatch", "perhaps", "--dogstatsd-interval", "0",
-			"--dogstatsd-socket-group", "no such group", "--dogstatsd-so-rcvbuf", "-1",
+			"--dogstatsd-socket-group", "no such group", "--dogstatsd-so-rcvbuf", "-1", "--dogstatsd-buffer-size", "100",
 		}, []string{
 			"--dogstatsd-socket: ", "--dogstatsd-socket-mode: ", "--dogstatsd-quota: ", "--dogstatsd-udp: ",
-			"--dogstatsd-refuse-mismatch: ", "--dogstatsd-interval: ", "--dogstatsd-socket-group: ", "--dogstatsd-so-rcvbuf: ", "DD_DOGSTATSD_TAG_CARDINALITY: ",
+			"--dogstatsd-refuse-mismatch: ", "--dogstatsd-interval: ", "--dogstatsd-socket-group: ", "--dogstatsd-so-rcvbuf: ", "--dogstatsd-buffer-size: ", "DD_DOGSTATSD_TAG_CARDINALITY: ",
 		}},
 		{"no such flag", [2]string{}, []string{"run", "--colour"}, []string{"unknown flag", "--help"}},
 		{"no such command", [2]string{}, []string{"top5"}, []string{"unknown command"}},
@@ -313,7 +314,7 @@ func TestPrecedence(t *testing.T) {
 	read := func(args []string, env map[string]string) *settings {
 		t.Helper()
 		cmd := runCommand(command.Streams{Out: io.Discard, Err: io.Discard})
-		if err := cmd.ParseFlags(append(args, "--config", file)); err != nil {
+		if err := cmd.ParseFlags(append([]string{"--config", file}, args...)); err != nil {
 			t.Fatal(err)
 		}
 		s, err := readSettings(cmd.Flags(), func(k string) string { return env[k] })
@@ -329,9 +330,12 @@ func TestPrecedence(t *testing.T) {
 	if s := read(nil, env); s.interval != 20*time.Second || len(s.tags.Labels) != 1 {
 		t.Errorf("environment: %+v", s)
 	}
-	if s := read(nil, map[string]string{"DD_DOGSTATSD_SO_RCVBUF": "4096", "VITRINE_DOGSTATSD_SOCKET_GROUP": "4711"}); s.dogstatsd.ReceiveBuffer != 4096 ||
+	if s := read(nil, map[string]string{"DD_DOGSTATSD_SO_RCVBUF": "4096", "DD_DOGSTATSD_BUFFER_SIZE": "65536", "VITRINE_DOGSTATSD_SOCKET_GROUP": "4711"}); s.dogstatsd.ReceiveBuffer != 4096 || s.dogstatsd.MaxPacket != 65536 ||
 		s.dogstatsd.Datagram.GID != 4711 || s.dogstatsd.Stream.GID != 4711 || s.dogstatsd.Datagram.Mode != 0o722 {
 		t.Errorf("DogStatsD: %+v", s.dogstatsd)
+	}
+	if s := read([]string{"--config", ""}, nil); s.interval != 10*time.Second {
+		t.Errorf("the file: %+v", s)
 	}
 	if s := read([]string{"--interval", "5s", "--ok-exit-codes", "0, 2"}, env); s.interval != 5*time.Second || !slices.Equal(s.okExits, []int{0, 2}) {
 		t.Errorf("flag: %+v", s)

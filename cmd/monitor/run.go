@@ -23,6 +23,7 @@ import (
 	"vitrine/internal/docker"
 	"vitrine/internal/export"
 	"vitrine/internal/tag"
+	"vitrine/internal/version"
 )
 
 func runCommand(std command.Streams) *cobra.Command {
@@ -139,6 +140,11 @@ func serve(ctx context.Context, l net.Listener, s *http.Server) error {
 
 func (p *parts) pages(s *settings, d *export.DogStatsD, log *slog.Logger) *http.Server {
 	self := prometheus.NewRegistry()
+	program, goVersion := version.Get()
+	self.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "monitor_build_info", Help: "Version of the monitor and of Go; always 1.",
+		ConstLabels: prometheus.Labels{"version": program, "goversion": goVersion},
+	}, func() float64 { return 1 }))
 	self.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", export.Metrics(p.series, d, self))

@@ -56,6 +56,7 @@ var table = command.Settings[settings]{File: "/etc/vitrine/monitor.yaml", Option
 	{Key: "dogstatsd_socket_mode", Default: []string{"0722"}, Help: "`MODE` of both sockets; senders need to write", Set: command.One(setMode)},
 	{Key: "dogstatsd_socket_group", Help: "`GROUP` of both sockets, a name or a number; \"\" leaves it", Set: command.One(setGroup)},
 	{Key: "dogstatsd_udp", Help: "DogStatsD over UDP on `HOST:PORT`, such as 127.0.0.1:8125, where senders can't be known; \"\" for none", Set: command.One(setUDP)},
+	{Key: "dogstatsd_buffer_size", Default: []string{"8192"}, Help: "`BYTES` of the longest packet, 512 to 262144; of a longer one the last line is lost", Also: "DD_DOGSTATSD_BUFFER_SIZE", Set: command.One(setBufferSize)},
 	{Key: "dogstatsd_so_rcvbuf", Default: []string{"0"}, Help: "`BYTES` that the kernel keeps for UDP until they are read; 0 leaves net.core.rmem_default", Also: "DD_DOGSTATSD_SO_RCVBUF", Set: command.One(setReceiveBuffer)},
 	{Key: "dogstatsd_interval", Default: []string{"10s"}, Help: "add DogStatsD messages up over `DURATION`, 1s to 1h", Set: command.One(setDuration(func(s *settings) *time.Duration { return &s.messages.Interval }))},
 	{Key: "dogstatsd_expiry", Default: []string{"5m"}, Help: "end a DogStatsD series after a silence of `DURATION`, 1s to 1h", Set: command.One(setDuration(func(s *settings) *time.Duration { return &s.messages.Expiry }))},
@@ -171,6 +172,15 @@ func setReceiveBuffer(s *settings, v string) error {
 		return fmt.Errorf("%q is no number of bytes up to 1 GiB", v)
 	}
 	s.dogstatsd.ReceiveBuffer = n
+	return nil
+}
+
+func setBufferSize(s *settings, v string) error {
+	n, err := strconv.Atoi(v)
+	if err != nil || n < 512 || n > 256<<10 {
+		return fmt.Errorf("%q is no number of bytes from 512 to 262144", v)
+	}
+	s.dogstatsd.MaxPacket = n
 	return nil
 }
 

@@ -133,7 +133,7 @@ func TestMetricsCountDecisions(t *testing.T) {
 		`vitrine_decisions_total{caller_kind="container",operation="ContainerExec",verdict="deny"} 1`,
 		`vitrine_decisions_total{caller_kind="container",operation="ContainerExec",verdict="would-deny"} 1`,
 		`vitrine_decision_duration_seconds_bucket{le="5e-05"} 4`,
-		`vitrine_policy_info{revision="abc",source="built-in"} 1`,
+		`vitrine_policy_info{revision="abc",source="built-in"} 1`, `vitrine_build_info{goversion="go`,
 		`vitrine_policy_last_load_success 1`,
 		`vitrine_containers 3`,
 		`vitrine_audit_records_lost_total 0`,

@@ -6,6 +6,7 @@ import (
 
 	"vitrine/internal/audit"
 	"vitrine/internal/policy"
+	"vitrine/internal/version"
 )
 
 // Metrics counts decisions. Every name has a row in docs/audit.md.
@@ -53,6 +54,11 @@ func NewMetrics(src Sources) *Metrics {
 			Buckets: []float64{.000002, .000005, .00001, .000025, .00005, .0001, .00025, .0005, .001, .005, .025, .1, .5, 2},
 		}),
 	}
+	program, goVersion := version.Get()
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "vitrine_build_info", Help: "Version of this program and of Go; always 1.",
+		ConstLabels: prometheus.Labels{"version": program, "goversion": goVersion},
+	}, func() float64 { return 1 }))
 	m.registry.MustRegister(m.decisions, m.differential, m.redacted, m.duration,
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),

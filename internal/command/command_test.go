@@ -86,6 +86,9 @@ func TestProblems(t *testing.T) {
 	if _, wrong := read(t, "", map[string]string{"VITRINE_CONFIG": "/nowhere"}); !strings.Contains(wrong.Error(), "config: read the configuration: open /nowhere") {
 		t.Errorf("a file that was named and is missing: %v", wrong)
 	}
+	if s, wrong := read(t, "nonsense: 1\n", nil, "--config", ""); len(wrong) > 0 || s.one != "default" {
+		t.Errorf("no file: %q, %v", s.one, wrong)
+	}
 	if _, wrong := read(t, "- a list", nil); len(wrong) != 1 {
 		t.Errorf("a file that is no mapping: %v", wrong)
 	}

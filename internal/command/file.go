@@ -30,6 +30,9 @@ func (t Settings[S]) readFile(flags *pflag.FlagSet, getenv func(string) string) 
 	if flag := flags.Lookup("config"); flag.Changed {
 		f.name, named = flag.Value.String(), true
 	}
+	if named && f.name == "" { // settings from elsewhere alone
+		return f, nil
+	}
 	data, err := os.ReadFile(f.name)
 	if errors.Is(err, fs.ErrNotExist) && !named {
 		return f, nil

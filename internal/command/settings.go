@@ -54,7 +54,7 @@ type Settings[S any] struct {
 
 // AddFlags registers a flag for each setting.
 func (t Settings[S]) AddFlags(flags *pflag.FlagSet) {
-	flags.String("config", t.File, "read settings from the YAML `FILE`; the default may be absent (VITRINE_CONFIG)")
+	flags.String("config", t.File, "read settings from the YAML `FILE`, \"\" for none; the default may be absent (VITRINE_CONFIG)")
 	for _, o := range t.Options {
 		help := o.Help + " (" + o.Env()
 		if o.Also != "" {

@@ -3,7 +3,8 @@ package dogstatsd
 import "bytes"
 
 // event reads _e{<title bytes>,<text bytes>}:title|text and its fields. A bad
-// optional field costs itself alone.
+// optional field costs itself alone. Some clients count characters where bytes are meant: what
+// is longer than its length is clipped, as in Datadog's Agent, and not refused whole.
 func (p *Parser) event(line []byte) Reason {
 	head, rest, ok := bytes.Cut(line[len("_e{"):], []byte("}:"))
 	if !ok {
@@ -15,19 +16,14 @@ func (p *Parser) event(line []byte) Reason {
 	if !ok || !ok1 || !ok2 || titleLen == 0 {
 		return BadEventHeader
 	}
-	if len(rest) < titleLen+1+textLen || rest[titleLen] != '|' {
+	if len(rest) < titleLen+1+textLen {
 		return BadEventLength
 	}
 	title, text, rest := rest[:titleLen], rest[titleLen+1:titleLen+1+textLen], rest[titleLen+1+textLen:]
-	if len(rest) > 0 && rest[0] != '|' {
-		return BadEventLength
-	}
 	p.scratch = p.scratch[:0]
 	e := &p.Event
 	*e = Event{Title: p.unescape(title, "\\n", "\n"), Text: p.unescape(text, "\\n", "\n")}
-	if len(rest) > 0 {
-		rest = rest[1:]
-	}
+	_, rest = cutField(rest) // nothing, or what was clipped
 	for len(rest) > 0 {
 		var field []byte
 		field, rest = cutField(rest)

@@ -146,7 +146,10 @@ func TestParse(t *testing.T) {
 		{"event negative length", "_e{-1,1}:a|b", "refused: bad event header"},
 		{"event too short", "_e{9,9}:a|b", "refused: event is shorter than its header says"},
 		{"event overflow", "_e{99999999999999999999,1}:a|b", "refused: bad event header"},
-		{"event longer than it says", "_e{1,1}:a|bc", "refused: event is shorter than its header says"},
+		{"event longer than it says", "_e{1,1}:a|bc", `event "a" "b" info`},
+		{"event clipped, with fields", "_e{5,6}:title|äöüäöü|t:error|#a", `event "title" "äöü" error tags=a`},
+		{"event with a clipped title", "_e{2,4}:äö|text|t:error", `event "ä" "\xb6|te" error`},
+		{"event whose rest looks like a field", "_e{1,1}:a|bt:error|p:low", `event "a" "b" info priority=low`},
 
 		{"check", "_sc|db|0", "check db ok"},
 		{

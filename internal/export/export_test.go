@@ -283,6 +283,30 @@ web        -                   -               -      -          -              
 	}
 }
 
+// TestEnginesVerdict: that the Engine saw an OOM kill inside is not that the container died of it.
+func TestEnginesVerdict(t *testing.T) {
+	for _, tt := range []struct {
+		code  int
+		kills collect.Kills
+		want  string
+	}{
+		{137, collect.Kills{}, "exited (137), OOM kill inside"}, {143, collect.Kills{Survived: 1}, "exited (143), OOM kill inside"},
+		{137, collect.Kills{Fatal: 1}, "exited (137), OOM"}, {137, collect.Kills{Survived: 3}, "exited (137), OOM kill inside"},
+	} {
+		s := full(time.Now(), 1)
+		s.Containers = s.Containers[:1]
+		s.Containers[0].Kills, s.Containers[0].Detail.ExitCode = tt.kills, tt.code
+		a := aggregate.New(tag.New(tag.Config{}), nil)
+		a.Update(s)
+		var b bytes.Buffer
+		var err error
+		a.Look(func(v *aggregate.View) { err = Table(&b, v, 0) })
+		if !regexp.MustCompile("(?m)" + regexp.QuoteMeta(tt.want) + "( {2}|$)").MatchString(b.String()) || err != nil {
+			t.Errorf("%+v: %v in\n%s", tt, err, b.String())
+		}
+	}
+}
+
 // TestTableWithoutEmptyColumns: what nobody has is not shown.
 func TestTableWithoutEmptyColumns(t *testing.T) {
 	var b bytes.Buffer
@@ -397,8 +421,8 @@ meaning differs from Datadog's agent, [rationale.md](rationale.md) says why.
 `
 
 const docsTail = `
-The monitor's own process has the usual ` + "`process_*` and `go_*`" + ` metrics. What it counts of DogStatsD
-messages is in [dogstatsd.md](dogstatsd.md#telemetry).
+The monitor's own process has the usual ` + "`process_*` and `go_*`" + ` metrics, and ` + "`monitor_build_info{version, goversion}`" + `. What it counts of
+DogStatsD messages is in [dogstatsd.md](dogstatsd.md#telemetry).
 
 ## Worth an alert
 

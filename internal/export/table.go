@@ -33,8 +33,8 @@ type sum struct {
 
 func (v values) add(s *aggregate.Series) {
 	key := s.Metric.Prom
-	if key == "docker_oom_kills_total" {
-		key += " " + s.Labels[0]
+	if key == oomKills {
+		key = killsOf(s.Labels[0])
 	}
 	got := v[key]
 	if got == nil {
@@ -44,6 +44,11 @@ func (v values) add(s *aggregate.Series) {
 	as, ok := s.Converted()
 	got.value, got.as, got.hasAs = got.value+s.Value, got.as+as, got.hasAs && ok
 }
+
+const oomKills = "docker_oom_kills_total"
+
+// killsOf is where values have the kills that PID 1 outlived, or those that it did not.
+func killsOf(pid1Alive string) string { return oomKills + " " + pid1Alive }
 
 func of(c *aggregate.Container) values {
 	v := values{}
@@ -76,7 +81,7 @@ func columns() []column {
 	}
 	return []column{
 		{"CONTAINER", func(c *aggregate.Container, _ values) string { return printable(c.Name) }},
-		{"STATE", func(c *aggregate.Container, _ values) string { return state(c) }},
+		{"STATE", state},
 		{"OOM KILLS", kills},
 		{"CPU", converted("docker_cpu_usage_seconds_total", percent)},
 		{"THROTTLED", plain("docker_cpu_throttled_ratio", fraction)},
@@ -211,16 +216,23 @@ func victims(e collect.Event) string {
 	return " (" + strings.Join(names, ", ") + ")"
 }
 
-func state(c *aggregate.Container) string {
+// state says that a container died of the OOM killer if we have seen that. The Engine alone says
+// only that there was a kill inside: the container may have outlived it, and have been killed later.
+func state(c *aggregate.Container, v values) string {
 	switch {
 	case c.Detail == nil && c.Running:
 		return "running"
 	case c.Detail == nil:
 		return unknown
-	case c.Detail.State == "exited" && c.Detail.OOMKilled && c.Detail.ExitCode == 137:
-		return "exited (137), OOM"
 	case c.Detail.State == "exited":
-		return fmt.Sprintf("exited (%d)", c.Detail.ExitCode)
+		exited := fmt.Sprintf("exited (%d)", c.Detail.ExitCode)
+		if dead := v[killsOf("false")]; dead != nil && dead.value > 0 {
+			return exited + ", OOM"
+		}
+		if c.Detail.OOMKilled {
+			return exited + ", OOM kill inside"
+		}
+		return exited
 	case c.Running && c.Detail.Health != "":
 		return c.Detail.State + ", " + c.Detail.Health
 	}
@@ -230,7 +242,7 @@ func state(c *aggregate.Container) string {
 // kills tells apart those that the container survived, and those that ended it.
 // How many there were before anybody looked is not known.
 func kills(c *aggregate.Container, v values) string {
-	alive, dead := v["docker_oom_kills_total true"], v["docker_oom_kills_total false"]
+	alive, dead := v[killsOf("true")], v[killsOf("false")]
 	var out []string
 	if alive != nil && alive.value > 0 {
 		out = append(out, fmt.Sprintf("%.0f, PID 1 alive", alive.value))
