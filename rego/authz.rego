@@ -256,7 +256,9 @@ reasons contains reason if {
 	some reason in refusals
 }
 
-refusals contains "no role is bound to the caller" if count(roles) == 0
+refusals contains nobody if count(roles) == 0
+
+nobody := "no role is bound to the caller"
 
 refusals contains reason if {
 	count(granting) > 0
@@ -278,7 +280,10 @@ refusal(role) := sprintf("role %s does not take the hazards %s", [role, concat("
 	count(hazards) > 0
 } else := sprintf("role %s does not take the host paths %s", [role, concat(", ", input.operation.host_paths)]) if {
 	includes(data.roles[role])
-} else := sprintf("%s; role %s excepts it", [class, role]) if {
+} else := lacks(role)
+
+# Why a role does not include the operation.
+lacks(role) := sprintf("%s; role %s excepts it", [class, role]) if {
 	input.operation.access in data.roles[role].access
 	in_resources(data.roles[role])
 	excepted(data.roles[role])
@@ -288,8 +293,9 @@ refusal(role) := sprintf("role %s does not take the hazards %s", [role, concat("
 } else := sprintf("role %s allows %s; %s", [role, summary(data.roles[role]), class])
 
 # What an operator would write into operations, or into access.
-class := sprintf("%s is class %s", [operation.id, operation.access]) if {
-	operation := input.operation
+class := sprintf("%s is class %s", [id, access]) if {
+	id := input.operation.id
+	access := input.operation.access
 } else := "it is not known which operation this is"
 
 # Of unknown input, which keys and parameters.
@@ -306,6 +312,23 @@ summary(role) := concat(", ", array.concat(object.get(role, "access", []), opera
 short(operations) := operations if count(operations) <= 4
 
 short(operations) := [sprintf("%d operations", [count(operations)])] if count(operations) > 4
+
+# METADATA
+# title: Refused at first look
+# description: |
+#   The reasons where no role of the caller includes the operation, whatever else is
+#   in the request. It is asked first, and remembered for each kind of request: so
+#   it must read nothing of which a caller can send ever new values, and say what reasons says.
+refused contains nobody if count(roles) == 0
+
+refused contains reason if {
+	not admin
+	every role in roles {
+		not includes(data.roles[role])
+	}
+	some role in roles
+	reason := lacks(role)
+}
 
 # METADATA
 # title: Blanked in the answer

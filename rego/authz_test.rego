@@ -388,3 +388,35 @@ test_where if {
 	both := by(array.concat(looker, ["tls:name"]), inspect)
 	authz.where == {} with input as both with data.roles as roles with data.bindings as bindings
 }
+
+# At first look
+
+refused(input_) := told if {
+	told := authz.refused with input as input_ with data.roles as roles with data.bindings as bindings
+}
+
+test_refused_at_first_look_is_denied_for_the_same_reasons if {
+	every given in [
+		by([], create),
+		by(looker, create),
+		by(looker, changed(operation, {"resource": "secrets"})),
+		by(looker, changed(inspect, {"id": "ContainerTop"})),
+		by(looker, object.remove(operation, ["id"])),
+		by(array.concat(looker, ["tls:name"]), create),
+	] {
+		denied(given)
+		count(refused(given)) > 0
+		refused(given) == reasons(given)
+	}
+}
+
+test_not_refused_at_first_look if {
+	every given in [
+		by(looker, operation),
+		by(ci, changed(create, {"hazards": ["privileged"]})),
+		by(["unix:root"], create),
+		by(array.concat(looker, ["tls:name"]), inspect),
+	] {
+		refused(given) == set()
+	}
+}

@@ -10,6 +10,7 @@ import (
 const (
 	maxDepth   = 64      // Docker's own bodies nest 9 deep
 	maxValues  = 1 << 17 // a value costs about 50 bytes of ours for two of the caller's
+	maxMembers = 1 << 14 // of one list or object; command lines may be as long as maxValues
 	maxUnknown = 64      // unknown keys in all
 	maxNumber  = 64      // bytes of a number; int64 has 20
 	maxExp     = 3       // digits of an exponent: 1e999999999 as an integer would fill the memory of who computes it
@@ -118,6 +119,10 @@ func (d *decoder) mismatch(n *node, found string) error {
 	return d.fail("body-type", "%s must be %s and is %s", d.pointer(""), kindNames[n.kind], found)
 }
 
+func (d *decoder) crowded() error {
+	return d.fail("body-complex", "%s has more than %d members", d.pointer(""), maxMembers)
+}
+
 func (d *decoder) nested(n *node, read func(*node) (any, error)) (any, error) {
 	if d.depth++; d.depth > maxDepth {
 		return nil, d.fail("body-depth", "the JSON is nested more than %d deep", maxDepth)
@@ -146,7 +151,10 @@ func (d *decoder) array(n *node) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, v)
+		if list = append(list, v); len(list) > maxMembers && n.kind != kindStrings {
+			d.path = d.path[:len(d.path)-1]
+			return nil, d.crowded()
+		}
 		switch d.peek() {
 		case ',':
 			d.out = append(d.out, ',')
@@ -193,6 +201,9 @@ func (d *decoder) object(n *node) (any, error) {
 			return nil, err
 		}
 		d.path = d.path[:len(d.path)-1]
+		if len(obj) > maxMembers {
+			return nil, d.crowded()
+		}
 		switch d.peek() {
 		case ',':
 			d.out = append(d.out, ',')

@@ -2,6 +2,7 @@ package operation
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 )
 
@@ -105,7 +106,11 @@ func (o *Operation) hideCredentials() {
 	}
 }
 
-func (o *Operation) hazard(h Hazard) { o.Hazards = append(o.Hazards, h) }
+func (o *Operation) hazard(h Hazard) {
+	if !slices.Contains(o.Hazards, h) {
+		o.Hazards = append(o.Hazards, h)
+	}
+}
 
 func (o *Operation) hazardIf(h Hazard, is bool) {
 	if is {

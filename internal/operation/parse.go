@@ -64,8 +64,24 @@ func parse(req *Request) (*Operation, *Refusal) {
 	if r := op.readBody(req, e, &hs); r != nil {
 		return nil, r
 	}
+	if r := op.checkPlaces(); r != nil {
+		return nil, r
+	}
 	op.judge()
 	return op, nil
+}
+
+// maxPlaces is how many paths of the host a request may name: each is looked up,
+// and held against roles. No container has a hundred.
+const maxPlaces = 4096
+
+func (o *Operation) checkPlaces() *Refusal {
+	n := 0
+	o.places(func(place) { n++ })
+	if n > maxPlaces {
+		return refuse("body-complex", "the body of %s names %d paths of the host, and may name %d", o.ID, n, maxPlaces)
+	}
+	return nil
 }
 
 // checkMethod refuses what is no method of the Engine API before anything of
@@ -96,7 +112,14 @@ func (o *Operation) finish() {
 	o.Hazards = sorted(o.Hazards)
 	o.HostPath, o.Mints = sorted(o.HostPath), sorted(o.Mints)
 	o.Enters, o.Unknown = sorted(o.Enters), sorted(o.Unknown)
+	if len(o.Enters) > maxEnters {
+		o.Enters = []string{"*"}
+	}
 }
+
+// maxEnters is how many references to containers are told apart: the Engine may
+// have to be asked for each.
+const maxEnters = 256
 
 func sorted[S ~[]E, E ~string](list S) S {
 	slices.Sort(list)

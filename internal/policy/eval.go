@@ -38,6 +38,7 @@ type generation struct {
 	txn      storage.Transaction // reads only, and nothing writes: it lasts
 	reads    projection
 	memory   *memory
+	first    *generation // answers first, if it denies; nil: there is none
 
 	// evaluate is generation.eval, except in tests of what may go wrong in it.
 	evaluate func(context.Context, ast.Value, topdown.Cancel) (Decision, error)
@@ -51,20 +52,37 @@ func newGeneration(ctx context.Context, c *ast.Compiler, data map[string]any) (*
 	if err != nil {
 		return nil, fmt.Errorf("open the policy's data: %w", err)
 	}
-	g := &generation{compiler: c, store: store, txn: txn, reads: project(c), memory: newMemory(), timeout: DefaultTimeout}
+	g := &generation{compiler: c, store: store, txn: txn, reads: project(allRules(c)), memory: newMemory(), timeout: DefaultTimeout}
+	return g, g.prepare(ctx, query(c))
+}
+
+func (g *generation) prepare(ctx context.Context, query ast.Body) (err error) {
 	g.evaluate = g.eval
 	g.query, err = rego.New(
-		rego.ParsedQuery(query(c)),
-		rego.Compiler(c),
-		rego.Store(store),
-		rego.Transaction(txn),
+		rego.ParsedQuery(query),
+		rego.Compiler(g.compiler),
+		rego.Store(g.store),
+		rego.Transaction(g.txn),
 		rego.StrictBuiltinErrors(true),
 		rego.GenerateJSON(func(t *ast.Term, _ *rego.EvalContext) (any, error) { return t.Value, nil }),
 	).PrepareForEval(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("prepare the query: %w", err)
+		return fmt.Errorf("prepare the query: %w", err)
 	}
-	return g, nil
+	return nil
+}
+
+// lookFirst makes the generation ask the rule refused of the built-in policy
+// before all others. That one reads so little of a request that its answer
+// is remembered, however many different ones a caller sends. Another policy's may mean anything.
+func (g *generation) lookFirst(ctx context.Context) error {
+	const refused = "data.docker.authz.refused"
+	first := &generation{
+		revision: g.revision, timeout: g.timeout, compiler: g.compiler, store: g.store, txn: g.txn, memory: newMemory(),
+		reads: project(reached(g.compiler, refused)),
+	}
+	g.first = first
+	return first.prepare(ctx, ast.MustParseBody(`decision = {"allow": [false], "reasons": [`+refused+`]}`))
 }
 
 // query asks for all the rules that the policy has, in one evaluation. Each that
@@ -97,6 +115,11 @@ func (g *generation) decide(ctx context.Context, in *Input) Decision {
 	*buf = key
 	if ok {
 		if d, found := g.memory.get(key); found {
+			return d
+		}
+	}
+	if g.first != nil {
+		if d := g.first.decide(ctx, in); len(d.Reasons) > 0 && !d.Failed {
 			return d
 		}
 	}

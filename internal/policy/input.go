@@ -150,11 +150,11 @@ type projected struct {
 	paths [][]string // below the field; none: all of it
 }
 
-// project finds every reference to the input in the modules, reachable or not.
+// project finds every reference to the input in the rules, reachable or not.
 // The compiler has resolved imports and local names by then, so that input is
 // read through references alone; one that is not constant counts for all below
 // its constant part, and the bare input for everything.
-func project(c *ast.Compiler) projection {
+func project(rules []*ast.Rule) projection {
 	var refs [][]string
 	var collect func(*ast.Term) bool
 	collect = func(t *ast.Term) bool {
@@ -175,10 +175,8 @@ func project(c *ast.Compiler) projection {
 		}
 		return false
 	}
-	for _, m := range c.Modules {
-		for _, rule := range m.Rules {
-			ast.WalkTerms(rule, collect)
-		}
+	for _, rule := range rules {
+		ast.WalkTerms(rule, collect)
 	}
 	var out projection
 	for _, f := range fields() {
@@ -187,6 +185,26 @@ func project(c *ast.Compiler) projection {
 		}
 	}
 	return out
+}
+
+func allRules(c *ast.Compiler) (all []*ast.Rule) {
+	for _, m := range c.Modules {
+		all = append(all, m.Rules...)
+	}
+	return all
+}
+
+// reached are the rules that one depends on, and itself.
+func reached(c *ast.Compiler, ref string) []*ast.Rule {
+	all := c.GetRulesExact(ast.MustParseRef(ref))
+	for i := 0; i < len(all); i++ {
+		for next := range c.Graph.Dependencies(all[i]) {
+			if r, ok := next.(*ast.Rule); ok && !slices.Contains(all, r) {
+				all = append(all, r)
+			}
+		}
+	}
+	return all
 }
 
 func constantPath(ref ast.Ref) []string {
@@ -256,7 +274,7 @@ func (p projection) value(in *Input) (ast.Value, error) {
 func (p projection) appendKey(b []byte, in *Input) ([]byte, bool) {
 	for i := range p {
 		var ok bool
-		if b, ok = p[i].value(in).appendKey(b, p[i].paths); !ok {
+		if b, ok = p[i].value(in).appendKey(b, p[i].paths); !ok || len(b) > maxKey {
 			return b, false
 		}
 	}

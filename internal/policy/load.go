@@ -32,6 +32,11 @@ func build(ctx context.Context, src *sources, opts Options) (*generation, []Prob
 		return nil, nil, err
 	}
 	g.revision, g.timeout = src.revision, opts.Timeout
+	if src.builtin {
+		if err := g.lookFirst(ctx); err != nil {
+			return nil, nil, err
+		}
+	}
 	if err := dataConflicts(ctx, g); err != nil {
 		return nil, nil, err
 	}
