@@ -25,6 +25,7 @@ var allowed = map[string][]string{
 	"internal/docker":     {"fair"},
 	"internal/attest":     {"procfs", "peercred", "docker"},
 	"internal/identity":   {"procfs", "attest", "peercred", "docker", "operation"},
+	"internal/object":     {"docker", "operation"},
 	"internal/policy":     {"fair", "identity", "operation", "answer", "redact", "rego"},
 	"internal/audit":      {"identity", "operation", "policy"},
 	"internal/authz":      {"fair", "attest", "identity", "operation", "policy", "audit"},

@@ -24,6 +24,7 @@ import (
 	"vitrine/internal/docker"
 	"vitrine/internal/gateway"
 	"vitrine/internal/identity"
+	"vitrine/internal/object"
 	"vitrine/internal/peercred"
 	"vitrine/internal/plugin"
 	"vitrine/internal/policy"
@@ -193,8 +194,9 @@ func (p *parts) buildDoors(ctx context.Context) error {
 		p.log.Warn("no caller can be proven to be the host's", "error", err)
 	}
 	p.ids = identity.New(attestor, p.inventory, identity.NewUsers(s.passwd, p.log))
+	p.inventory.FollowNetworks()
 	p.steps = authz.New(authz.Options{
-		Identifier: p.ids, Policy: p.engine, Record: p.record, Mode: s.mode,
+		Identifier: p.ids, Policy: p.engine, Objects: object.NewResolver(p.inventory), Record: p.record, Mode: s.mode,
 		OwnContainer: attestor.OwnContainer, Changed: p.inventory.Changed,
 	})
 	if err := p.buildGateway(ctx, attestor.Group); err != nil {

@@ -53,6 +53,13 @@ type Identifier interface {
 	ContainerPrincipals(ctx context.Context, ref string) (principals []string, ok bool)
 }
 
+// Objects says what references in a request mean.
+type Objects interface {
+	// JoinsHost says whether a network that the request names may be the host's own. The
+	// error says why that could not be told, and comes with true.
+	JoinsHost(ctx context.Context, op *operation.Operation) (bool, error)
+}
+
 // Policy answers an input. Its zero decision denies.
 type Policy interface {
 	Decide(ctx context.Context, in *policy.Input) policy.Decision
@@ -68,6 +75,7 @@ type Authorizer interface {
 type Options struct {
 	Identifier Identifier
 	Policy     Policy
+	Objects    Objects            // nil: references are taken as they are typed
 	Record     func(audit.Record) // called once a verdict, by Finish
 	Mode       Mode
 	// OwnContainer returns the full id of the container that we run in, "" for
@@ -189,6 +197,7 @@ func (v *Verdict) parse(ctx context.Context) bool {
 func (s *Steps) decide(ctx context.Context, v *Verdict) {
 	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
 	defer cancel()
+	unresolved := s.joinsHost(ctx, v)
 
 	in := &policy.Input{Caller: v.Caller, Operation: v.Operation, Enters: s.enters(ctx, v.Operation)}
 	if in.Operation.Resource == "exec" {
@@ -208,8 +217,24 @@ func (s *Steps) decide(ctx context.Context, v *Verdict) {
 	case s.Mode == Audit:
 		v.Allow, v.Status, v.lifted = true, 0, true
 	default:
-		v.deny(http.StatusForbidden, "policy", d.Reasons...)
+		v.deny(http.StatusForbidden, "policy", append(unresolved, d.Reasons...)...)
 	}
+}
+
+// joinsHost adds the hazard of the host's network namespace where a reference means the
+// host's network, or cannot be resolved: the reason then says so.
+func (s *Steps) joinsHost(ctx context.Context, v *Verdict) (unresolved []string) {
+	if s.Objects == nil || slices.Contains(v.Operation.Hazards, operation.HazardHostNamespace) {
+		return nil
+	}
+	joins, err := s.Objects.JoinsHost(ctx, v.Operation)
+	if joins || err != nil {
+		v.Operation = v.Operation.WithHazard(operation.HazardHostNamespace)
+	}
+	if err != nil {
+		return []string{fmt.Sprintf("a network counts as the host's (%s), because it cannot be told which it is: %v", operation.HazardHostNamespace, err)}
+	}
+	return nil
 }
 
 // enters resolves the containers that an operation reaches into to their

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -242,6 +243,43 @@ func TestOwnContainerThatIsNotKnownYetClosed(t *testing.T) {
 				t.Errorf("known after %s: allow = %v after %s (%s)", after, v.Allow, time.Since(start), v.Message)
 			}
 		})
+	}
+}
+
+// joining is an Objects.
+type joining struct {
+	joins bool
+	err   error
+}
+
+func (j joining) JoinsHost(context.Context, *operation.Operation) (bool, error) {
+	return j.joins, j.err
+}
+
+// TestNetworkThatMayBeTheHostsIsAHazardClosed, which the policy sees and the verdict has.
+func TestNetworkThatMayBeTheHostsIsAHazardClosed(t *testing.T) {
+	for _, tc := range []struct {
+		objects joining
+		hazard  bool
+		why     string
+	}{
+		{joining{}, false, ""},
+		{joining{joins: true}, true, ""},
+		{joining{joins: true, err: errors.New("the moon is new")}, true, "the moon is new"},
+		{joining{err: errors.New("the moon is new")}, true, "the moon is new"},
+	} {
+		w := &world{decision: policy.Decision{Reasons: []string{"no"}}}
+		o := w.options()
+		o.Objects = tc.objects
+		v := w.ask(t, o, "POST", "/containers/create", `{"HostConfig":{"NetworkMode":"0f"}}`)
+		for what, has := range map[string][]operation.Hazard{"the policy": w.input.Operation.Hazards, "the verdict": v.Operation.Hazards} {
+			if slices.Contains(has, operation.HazardHostNamespace) != tc.hazard {
+				t.Errorf("%+v: %s has %v", tc.objects, what, has)
+			}
+		}
+		if !strings.Contains(v.Message, tc.why) || !strings.Contains(v.Message, "no") {
+			t.Errorf("%+v: %s", tc.objects, v.Message)
+		}
 	}
 }
 

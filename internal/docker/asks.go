@@ -81,6 +81,10 @@ func newAsks(ctx context.Context, inv *Inventory, helpers *sync.WaitGroup) *asks
 // more.
 func (a *asks) follow(e Event) {
 	inv := a.inv
+	if e.Type == "network" {
+		inv.networkEvent(e.Action)
+		return
+	}
 	if e.Action != "" {
 		for _, f := range inv.onEvent {
 			f(e)

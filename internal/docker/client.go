@@ -179,27 +179,29 @@ func (c *Client) ExecInspect(ctx context.Context, id string) (containerID string
 	return out.ContainerID, nil
 }
 
-// Event is one event about a container. One that could not be understood has no Action.
+// Event is one event about a container, or a network. One that could not be understood
+// has no Action.
 type Event struct {
-	Action, ID string
-	Time       time.Time // by the engine's clock
+	Type, Action, ID string
+	Time             time.Time // by the engine's clock
 	// Attributes are the container's labels and more, by the action: "name",
 	// "exitCode" of a die.
 	Attributes map[string]string
 }
 
-// Events opens the stream of container events, GET /events. It returns when the
+// Events opens the stream of events of these types, GET /events. It returns when the
 // engine has subscribed us: what happens from now on will be in the stream.
 // next blocks; it fails when the stream or ctx ends, and not for one event that
 // cannot be understood. The caller must call stop.
-func (c *Client) Events(ctx context.Context) (next func() (Event, error), stop func(), err error) {
-	resp, err := c.get(ctx, "/events", url.Values{"filters": {`{"type":["container"]}`}}) //nolint:bodyclose // stop closes it
+func (c *Client) Events(ctx context.Context, types ...string) (next func() (Event, error), stop func(), err error) {
+	resp, err := c.get(ctx, "/events", url.Values{"filters": {`{"type":["` + strings.Join(types, `","`) + `"]}`}}) //nolint:bodyclose // stop closes it
 	if err != nil {
 		return nil, nil, err
 	}
 	dec := json.NewDecoder(resp.Body)
 	next = func() (Event, error) {
 		var e struct {
+			Type     string
 			Action   string
 			TimeNano int64 `json:"timeNano"`
 			Actor    struct {
@@ -209,12 +211,12 @@ func (c *Client) Events(ctx context.Context) (next func() (Event, error), stop f
 		}
 		err := dec.Decode(&e)
 		if _, odd := errors.AsType[*json.UnmarshalTypeError](err); odd { // the decoder has read the whole of it
-			return Event{ID: e.Actor.ID}, nil
+			return Event{Type: e.Type, ID: e.Actor.ID}, nil
 		}
 		if err != nil {
 			return Event{}, fmt.Errorf("read events: %w", err)
 		}
-		return Event{Action: e.Action, ID: e.Actor.ID, Time: time.Unix(0, e.TimeNano), Attributes: e.Actor.Attributes}, nil
+		return Event{Type: e.Type, Action: e.Action, ID: e.Actor.ID, Time: time.Unix(0, e.TimeNano), Attributes: e.Actor.Attributes}, nil
 	}
 	return next, func() { _ = resp.Body.Close() }, nil
 }

@@ -30,6 +30,7 @@ type engine struct {
 	mu         sync.Mutex
 	containers map[string]map[string]any // as inspect answers
 	images     map[string]map[string]string
+	networks   []NetworkInfo
 	streams    []chan string // open event streams; closed to cut them
 	asked      map[string]int
 	blocked    chan struct{} // not nil: every answer waits for it
@@ -168,6 +169,11 @@ func (e *engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write([]byte("OK"))
 	case r.URL.Path == "/version":
 		_, _ = w.Write([]byte(`{"Version":"20.10.24","ApiVersion":"1.41","MinAPIVersion":"1.12","Os":"linux"}`))
+	case r.URL.Path == "/networks":
+		e.mu.Lock()
+		list := append([]NetworkInfo{}, e.networks...)
+		e.mu.Unlock()
+		e.answer(w, list)
 	case r.URL.Path == "/containers/json":
 		e.answer(w, e.list(r.URL.Query().Get("all") == "1"))
 	case part[1] == "containers" && part[3] == "json":
@@ -276,7 +282,7 @@ func (e *engine) find(ref string) map[string]any {
 }
 
 func (e *engine) stream(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Query().Get("filters") != `{"type":["container"]}` {
+	if f := r.URL.Query().Get("filters"); f != `{"type":["container"]}` && f != `{"type":["container","network"]}` {
 		http.Error(w, "not filtered", http.StatusBadRequest)
 		return
 	}

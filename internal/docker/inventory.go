@@ -87,6 +87,9 @@ type Inventory struct {
 	onEvent  []func(Event)
 	details  bool // keep Detail fresh
 
+	followsNetworks bool
+	networks        networks
+
 	mu     sync.RWMutex
 	byID   map[string]Container
 	told   map[string]string // by id, the names of those that the Engine has told of and not described yet; "" if it did not say
@@ -116,7 +119,7 @@ func NewInventory(c *Client, log *slog.Logger) *Inventory {
 		client: c, log: log, timeout: time.Second, period: time.Minute,
 		byID: map[string]Container{}, told: map[string]string{}, byName: map[string]string{}, passed: map[string]uint64{},
 		unanswered: map[string]Unanswered{}, imageMap: map[string]map[string]string{}, imageSaid: map[string]bool{},
-		misses: make(chan struct{}, 16), hung: make(chan string, 64),
+		misses: make(chan struct{}, 16), hung: make(chan string, 64), networks: networks{place: make(chan struct{}, 1)},
 	}
 }
 

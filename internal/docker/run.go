@@ -41,6 +41,9 @@ func (inv *Inventory) setReady(now bool, err error) (before bool) {
 	inv.mu.Lock()
 	defer inv.mu.Unlock()
 	before, inv.ready, inv.err = inv.ready, now, err
+	if !now {
+		inv.dropNetworks()
+	}
 	inv.notify()
 	return before
 }
@@ -55,7 +58,11 @@ func (inv *Inventory) follow(ctx context.Context) error {
 	defer cancel()
 	// Subscribing has a deadline, the stream has none.
 	deadline := time.AfterFunc(10*inv.timeout, func() { cancelCause(errors.New("the engine does not answer")) })
-	next, stop, err := inv.client.Events(ctx)
+	types := []string{"container"}
+	if inv.followsNetworks {
+		types = append(types, "network")
+	}
+	next, stop, err := inv.client.Events(ctx, types...)
 	if err != nil {
 		return err
 	}

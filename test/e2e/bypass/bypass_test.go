@@ -29,6 +29,7 @@ func TestBypassesClosed(t *testing.T) {
 			t.Run(string(as)+" by "+way.name, func(t *testing.T) { w.on(t).sendAll(way) })
 		}
 	}
+	t.Run("references", func(t *testing.T) { w.on(t).references() })
 	w.effectsAreSeen()
 }
 

@@ -39,7 +39,7 @@ roles:
   creator:
     access: [ping, list, inspect]
     operations: [SystemEvents, ContainerCreate, ContainerStart, ContainerRename, ContainerUpdate, VolumeCreate,
-      NetworkCreate, ImageCreate, ImageTag, ImageBuild, ImagePrune, ServiceCreate]
+      NetworkCreate, NetworkConnect, NetworkDisconnect, ImageCreate, ImageTag, ImageBuild, ImagePrune, ServiceCreate, ServiceUpdate]
     hazards: [env, outbound]
   operator: {operations: ["*"], hazards: ["*"]}
 bindings:

@@ -1,0 +1,160 @@
+package docker
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"vitrine/internal/fair"
+)
+
+// NetworkInfo is one network.
+type NetworkInfo struct {
+	ID     string `json:"Id"`
+	Name   string
+	Driver string
+	Scope  string // "local", "swarm" or "global"
+	Labels map[string]string
+}
+
+// Host says that it is the host's own network: who is in it is in the host's
+// network namespace. There is one of this driver in an engine, and one in a swarm.
+func (n NetworkInfo) Host() bool { return n.Driver == "host" || n.Name == "host" }
+
+// networkList lists all networks but the swarm's predefined ones, GET /networks.
+func (c *Client) networkList(ctx context.Context) ([]NetworkInfo, error) {
+	var out []NetworkInfo
+	err := c.json(ctx, "/networks", nil, &out)
+	return out, err
+}
+
+// networkInspect finds one network as a swarm's manager does that is given a service:
+// the swarm's networks come before the daemon's own where an id begins with ref,
+// GET /networks/{id}.
+func (c *Client) networkInspect(ctx context.Context, ref string) (NetworkInfo, error) {
+	var out NetworkInfo
+	err := c.json(ctx, "/networks/"+url.PathEscape(ref), nil, &out)
+	if err == nil && (out.ID == "" || out.Name == "") {
+		err = fmt.Errorf("inspect network %q: the answer has no id or no name", ref)
+	}
+	return out, err
+}
+
+// Networks are those that the daemon may mean by a reference in a container or a
+// build: one of that full id, else those of that name, else those whose id begins with
+// it; ErrNotFound if there is none. (Given several it means none, and says so.) A
+// network of the swarm has a name here only while it is used here, which is not to be
+// seen, so that its name does not rule out what is behind it in order.
+//
+// The list is asked for when it is first needed, and again when an event has told of
+// a network since.
+func (inv *Inventory) Networks(ctx context.Context, ref string) ([]NetworkInfo, error) {
+	all, err := inv.listNetworks(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("find network %q: %w", ref, err)
+	}
+	if found := matchNetworks(all, ref); len(found) > 0 {
+		return found, nil
+	}
+	return nil, fmt.Errorf("find network %q: %w", ref, ErrNotFound)
+}
+
+func matchNetworks(all []NetworkInfo, ref string) []NetworkInfo {
+	var local, swarm, prefixed []NetworkInfo
+	for _, n := range all {
+		switch {
+		case n.ID == ref:
+			return []NetworkInfo{n}
+		case n.Name == ref && n.Scope == "swarm":
+			swarm = append(swarm, n)
+		case n.Name == ref:
+			local = append(local, n)
+		case strings.HasPrefix(n.ID, ref):
+			prefixed = append(prefixed, n)
+		}
+	}
+	if len(local) > 0 {
+		return append(local, swarm...)
+	}
+	return append(swarm, prefixed...)
+}
+
+// ServiceNetwork is what a swarm's manager means by a reference in a service. It asks
+// each time: the swarm changes without the daemon's knowing.
+func (inv *Inventory) ServiceNetwork(ctx context.Context, ref string) (NetworkInfo, error) {
+	defer fair.Rest(ctx)()
+	ctx, cancel := context.WithTimeout(ctx, inv.timeout)
+	defer cancel()
+	select {
+	case inv.misses <- struct{}{}:
+		defer func() { <-inv.misses }()
+	case <-ctx.Done():
+		return NetworkInfo{}, fmt.Errorf("inspect network %q: %w", ref, ctx.Err())
+	}
+	return inv.client.networkInspect(ctx, ref)
+}
+
+// networks are those of the last list.
+type networks struct {
+	place chan struct{} // held by who asks; others wait for its answer
+	// Guarded by Inventory.mu:
+	list    []NetworkInfo
+	current bool   // list is
+	changes uint64 // how often it ceased to be
+}
+
+// listNetworks gives the list, which nobody may change.
+func (inv *Inventory) listNetworks(ctx context.Context) ([]NetworkInfo, error) {
+	if list, _, ok := inv.knownNetworks(); ok {
+		return list, nil
+	}
+	defer fair.Rest(ctx)()
+	ctx, cancel := context.WithTimeout(ctx, inv.timeout)
+	defer cancel()
+	select {
+	case inv.networks.place <- struct{}{}:
+		defer func() { <-inv.networks.place }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("list networks: %w", ctx.Err())
+	}
+	list, asOf, ok := inv.knownNetworks()
+	if ok { // it came while we waited
+		return list, nil
+	}
+	list, err := inv.client.networkList(ctx)
+	if err != nil {
+		return nil, err
+	}
+	inv.mu.Lock()
+	defer inv.mu.Unlock()
+	if asOf == inv.networks.changes && inv.ready && inv.followsNetworks {
+		inv.networks.list, inv.networks.current = list, true
+	}
+	return list, nil
+}
+
+func (inv *Inventory) knownNetworks() (list []NetworkInfo, asOf uint64, ok bool) {
+	inv.mu.RLock()
+	defer inv.mu.RUnlock()
+	return inv.networks.list, inv.networks.changes, inv.networks.current
+}
+
+// dropNetworks forgets the list. The caller holds mu.
+func (inv *Inventory) dropNetworks() {
+	inv.networks.changes++
+	inv.networks.list, inv.networks.current = nil, false
+}
+
+// FollowNetworks has events keep the list of networks. Call it before Run.
+func (inv *Inventory) FollowNetworks() { inv.followsNetworks = true }
+
+// networkEvent: containers come and go in a network without changing it.
+func (inv *Inventory) networkEvent(action string) {
+	if action == "connect" || action == "disconnect" {
+		return
+	}
+	inv.mu.Lock()
+	defer inv.mu.Unlock()
+	inv.dropNetworks()
+}

@@ -1,0 +1,126 @@
+package docker
+
+import (
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"vitrine/test/wait"
+)
+
+// TestClosedNetworkIsWhatTheDaemonFinds: by id, then name, then the beginning of an id.
+func TestClosedNetworkIsWhatTheDaemonFinds(t *testing.T) {
+	host := NetworkInfo{ID: "ab" + strings.Repeat("0", 62), Name: "host", Driver: "host", Scope: "local"}
+	named := NetworkInfo{ID: "cd" + strings.Repeat("0", 62), Name: "ab0", Driver: "bridge", Scope: "local"}
+	twin := NetworkInfo{ID: "ce" + strings.Repeat("0", 62), Name: "cd", Driver: "bridge", Scope: "local"}
+	swarm := NetworkInfo{ID: "x1" + strings.Repeat("z", 23), Name: "ab00", Driver: "overlay", Scope: "swarm"}
+	odd := NetworkInfo{ID: "ef" + strings.Repeat("0", 62), Name: host.ID[:63], Driver: "bridge", Scope: "local"}
+	all := []NetworkInfo{named, host, twin, swarm, odd}
+	for ref, want := range map[string]string{
+		host.ID:       "host",
+		host.ID + "0": "",
+		"host":        "host",
+		"HOST":        "",
+		"ab":          "host",
+		"a":           "host",
+		"ab0":         "ab0",       // a name comes before the beginning of an id
+		host.ID[:63]:  odd.Name,    // however long it is
+		host.ID[:62]:  "host",      //
+		"ab00":        "ab00 host", // whether the swarm's is there is not to be seen
+		"c":           "ab0 cd",
+		"cd":          "cd",
+		"x1":          "ab00",
+		"none":        "",
+	} {
+		var got []string
+		for _, n := range matchNetworks(all, ref) {
+			got = append(got, n.Name)
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%q is %q, want %q", ref, got, want)
+		}
+	}
+}
+
+func (e *engine) setNetworks(list ...NetworkInfo) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.networks = list
+}
+
+// TestNetworksAreListedWhenOneIsAskedFor, and then not before one has changed.
+func TestNetworksAreListedWhenOneIsAskedFor(t *testing.T) {
+	e := newEngine(t)
+	e.setNetworks(NetworkInfo{ID: "0a", Name: "front"})
+	inv := e.inventory()
+	inv.FollowNetworks()
+	e.follow(inv)
+	wait.Until(t, "ready", inv.Ready)
+	if n := e.count("/networks"); n != 0 {
+		t.Errorf("asked %d times for nothing", n)
+	}
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			if found, err := inv.Networks(t.Context(), "front"); err != nil || found[0].ID != "0a" {
+				t.Errorf("found %v, %v", found, err)
+			}
+		})
+	}
+	all.Wait()
+	if n := e.count("/networks"); n != 1 {
+		t.Errorf("asked %d times, want once", n)
+	}
+	if _, err := inv.Networks(t.Context(), "back"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("one that is not there: %v", err)
+	}
+	e.setNetworks(NetworkInfo{ID: "0b", Name: "back"})
+	e.say(`{"Type":"network","Action":"connect","Actor":{"ID":"0a"}}`)
+	e.say(`{"Type":"network","Action":"create","Actor":{"ID":"0b"}}`)
+	wait.Until(t, "it is found", func() bool { _, err := inv.Networks(t.Context(), "back"); return err == nil })
+	if n := e.count("/networks"); n != 2 {
+		t.Errorf("asked %d times, want twice", n)
+	}
+	e.cut()
+	wait.Until(t, "cut", func() bool { return e.count("/events") == 2 })
+	wait.Until(t, "ready again", inv.Ready)
+	e.setNetworks()
+	if _, err := inv.Networks(t.Context(), "back"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("what was known before nobody listened still is: %v", err)
+	}
+}
+
+// TestNetworksWithoutEventsAreAskedForEachTime.
+func TestNetworksWithoutEventsAreAskedForEachTime(t *testing.T) {
+	e := newEngine(t)
+	e.setNetworks(NetworkInfo{ID: "0a", Name: "front"})
+	inv := e.inventory()
+	for range 2 {
+		if _, err := inv.Networks(t.Context(), "front"); err != nil {
+			t.Error(err)
+		}
+	}
+	if n := e.count("/networks"); n != 2 {
+		t.Errorf("asked %d times", n)
+	}
+}
+
+// TestNetworkThatCannotBeToldClosed: no answer is not the answer that there is none.
+func TestNetworkThatCannotBeToldClosed(t *testing.T) {
+	e := newEngine(t)
+	inv := e.inventory()
+	e.block()
+	defer e.unblock()
+	began := time.Now()
+	if found, err := inv.Networks(t.Context(), "front"); err == nil || errors.Is(err, ErrNotFound) {
+		t.Errorf("found %v, %v", found, err)
+	}
+	if found, err := inv.ServiceNetwork(t.Context(), "front"); err == nil || errors.Is(err, ErrNotFound) {
+		t.Errorf("found %v, %v", found, err)
+	}
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("took %v", took)
+	}
+}

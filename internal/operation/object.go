@@ -1,0 +1,283 @@
+package operation
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// Role is what a request does with an object that it names.
+type Role string
+
+// The roles.
+const (
+	RoleTarget Role = "target" // the path's: what the operation is about
+	RoleUses   Role = "uses"   // something else that it names: in the body, in a parameter, in a filter
+	RoleEnters Role = "enters" // a container whose processes, files or namespaces it reaches
+)
+
+// Kind is a kind of objects.
+type Kind string
+
+// The kinds of objects.
+const (
+	KindContainer Kind = "container"
+	KindNetwork   Kind = "network"
+	KindVolume    Kind = "volume"
+	KindImage     Kind = "image"
+	KindExec      Kind = "exec"
+	KindService   Kind = "service"
+	KindTask      Kind = "task"
+	KindSecret    Kind = "secret"
+	KindConfig    Kind = "config"
+	KindNode      Kind = "node"
+	KindPlugin    Kind = "plugin"
+)
+
+// Object is one object that a request names, by whatever the daemon takes for a
+// name of it.
+type Object struct {
+	Role Role
+	Kind Kind
+	Ref  string // as it is typed
+	// Swarm: it is resolved by the swarm's manager, and not by this daemon.
+	Swarm bool
+}
+
+// targets are the kinds of what paths name, by the operation's resource. (What
+// /distribution/{name} names is in a registry.)
+var targets = map[string]Kind{
+	"containers": KindContainer, "networks": KindNetwork, "volumes": KindVolume, "images": KindImage, "exec": KindExec,
+	"services": KindService, "tasks": KindTask, "secrets": KindSecret, "configs": KindConfig, "nodes": KindNode, "plugins": KindPlugin,
+}
+
+// naming is one place in which a request names an object: "/a/*/b" in the body (*:
+// each element of a list or member of an object, <key>: its key), "?a" a parameter,
+// "?filters/a" a filter.
+type naming struct {
+	kind Kind
+	at   string
+	read func(v string, parent map[string]any) string // what part of it is the name; nil: all
+}
+
+// namings are what requests name beside their path, by operation. It is the only
+// list of them. Containers that are entered are in [Operation.Enters].
+var namings = map[string][]naming{
+	"ContainerCreate": {
+		{KindImage, "/Image", nil},
+		{KindNetwork, "/HostConfig/NetworkMode", userNetwork},
+		{KindNetwork, "/NetworkingConfig/EndpointsConfig/<key>", userNetwork},
+		{KindNetwork, "/NetworkingConfig/EndpointsConfig/*/NetworkID", nil}, // counts more than the key
+		{KindVolume, "/HostConfig/Binds/*", volumeOfBind},
+		{KindVolume, "/HostConfig/Mounts/*/Source", volumeOfMount},
+		{KindImage, "/HostConfig/Mounts/*/Source", imageOfMount},
+	},
+	"ContainerList": {
+		{KindContainer, "?filters/before", nil}, {KindContainer, "?filters/since", nil}, {KindImage, "?filters/ancestor", nil},
+		{KindNetwork, "?filters/network", nil}, {KindVolume, "?filters/volume", nil},
+	},
+	"ImageList":     {{KindImage, "?filters/before", nil}, {KindImage, "?filters/since", nil}},
+	"ImageGetAll":   {{KindImage, "?names", nil}},
+	"ImageBuild":    {{KindNetwork, "?networkmode", userNetwork}},
+	"NetworkCreate": {{KindNetwork, "/ConfigFrom/Network", nil}},
+	"NetworkConnect": {
+		{KindNetwork, "/EndpointConfig/NetworkID", nil}, // counts more than the path
+	},
+	"ServiceCreate": serviceNamings,
+	"ServiceUpdate": serviceNamings,
+	"TaskList":      {{KindService, "?filters/service", nil}, {KindNode, "?filters/node", nil}},
+	"SystemEvents": {
+		{KindContainer, "?filters/container", nil}, {KindNetwork, "?filters/network", nil}, {KindVolume, "?filters/volume", nil},
+		{KindImage, "?filters/image", nil}, {KindService, "?filters/service", nil}, {KindNode, "?filters/node", nil},
+		{KindSecret, "?filters/secret", nil}, {KindConfig, "?filters/config", nil}, {KindPlugin, "?filters/plugin", nil},
+	},
+}
+
+var serviceNamings = []naming{
+	{KindNetwork, "/Networks/*/Target", nil},
+	{KindNetwork, "/TaskTemplate/Networks/*/Target", nil},
+	{KindImage, "/TaskTemplate/ContainerSpec/Image", nil},
+	{KindVolume, "/TaskTemplate/ContainerSpec/Mounts/*/Source", volumeOfMount},
+	{KindSecret, "/TaskTemplate/ContainerSpec/Secrets/*/SecretID", nil},
+	{KindConfig, "/TaskTemplate/ContainerSpec/Configs/*/ConfigID", nil},
+	{KindConfig, "/TaskTemplate/ContainerSpec/Privileges/CredentialSpec/Config", nil},
+}
+
+// userNetwork is the network that a mode names, "" for those that are no networks
+// of that name, or are everywhere the same one.
+func userNetwork(mode string, _ map[string]any) string {
+	switch mode {
+	case "", "default", "bridge", "none", "host":
+		return ""
+	}
+	if strings.HasPrefix(mode, "container:") {
+		return ""
+	}
+	return mode
+}
+
+func volumeOfBind(spec string, _ map[string]any) string {
+	if source, _, ok := strings.Cut(spec, ":"); ok && !isAbsolute(source) {
+		return source
+	}
+	return ""
+}
+
+func volumeOfMount(source string, mount map[string]any) string {
+	if kind := text(mount, "Type"); kind == "" || kind == "volume" || kind == "cluster" {
+		return source
+	}
+	return ""
+}
+
+func imageOfMount(source string, mount map[string]any) string {
+	if text(mount, "Type") == "image" {
+		return source
+	}
+	return ""
+}
+
+// Objects are the objects that the request names, each once, in order.
+func (o *Operation) Objects() []Object {
+	var found objects
+	if kind, ok := targets[o.Resource]; ok {
+		found.add(Object{Role: RoleTarget, Kind: kind, Ref: o.Target})
+	}
+	for _, ref := range o.Enters {
+		if exec, is := strings.CutPrefix(ref, "exec:"); is {
+			found.add(Object{Role: RoleEnters, Kind: KindExec, Ref: exec})
+		} else {
+			found.add(Object{Role: RoleEnters, Kind: KindContainer, Ref: ref})
+		}
+	}
+	for _, n := range namings[o.ID] {
+		o.named(n, found.add)
+	}
+	return found.sorted()
+}
+
+// JoinedNetworks are the networks that a container, a service's tasks or a build
+// would be in, and that are named by more than a well-known name.
+func (o *Operation) JoinedNetworks() []Object {
+	var found objects
+	switch o.ID {
+	case "NetworkConnect", "NetworkDisconnect":
+		found.add(Object{Role: RoleTarget, Kind: KindNetwork, Ref: userNetwork(o.Target, nil)})
+	case "ContainerCreate", "ImageBuild", "ServiceCreate", "ServiceUpdate":
+	default:
+		return nil
+	}
+	for _, n := range namings[o.ID] {
+		if n.kind == KindNetwork {
+			o.named(n, found.add)
+		}
+	}
+	return found.sorted()
+}
+
+// objects is a list in which nothing is twice.
+type objects struct {
+	list []Object
+	seen map[Object]bool
+}
+
+func (o *objects) add(obj Object) {
+	if obj.Ref == "" || o.seen[obj] {
+		return
+	}
+	if o.seen == nil {
+		o.seen = map[Object]bool{}
+	}
+	o.seen[obj] = true
+	o.list = append(o.list, obj)
+}
+
+func (o *objects) sorted() []Object {
+	slices.SortFunc(o.list, func(a, b Object) int {
+		return cmp.Or(strings.Compare(string(a.Role), string(b.Role)), strings.Compare(string(a.Kind), string(b.Kind)), strings.Compare(a.Ref, b.Ref))
+	})
+	return o.list
+}
+
+// named calls add with each object in one place.
+func (o *Operation) named(n naming, add func(Object)) {
+	swarm := (o.ID == "ServiceCreate" || o.ID == "ServiceUpdate") && n.kind != KindImage && n.kind != KindVolume
+	tell := func(v any, parent map[string]any) {
+		ref, _ := v.(string)
+		if n.read != nil {
+			ref = n.read(ref, parent)
+		}
+		add(Object{Role: RoleUses, Kind: n.kind, Ref: ref, Swarm: swarm})
+	}
+	param, isParam := strings.CutPrefix(n.at, "?")
+	filter, isFilter := strings.CutPrefix(param, "filters/")
+	switch {
+	case isFilter:
+		for _, value := range filterValues(o.Params["filters"], filter) {
+			tell(value, nil)
+		}
+	case isParam:
+		for _, value := range o.Query[param] {
+			tell(value, nil)
+		}
+	default:
+		walk(o.body(), nil, strings.Split(n.at[1:], "/"), tell)
+	}
+}
+
+// walk calls visit with each value at a place of the body, and the object that it
+// is in.
+func walk(v any, parent map[string]any, at []string, visit func(v any, parent map[string]any)) {
+	if len(at) == 0 {
+		visit(v, parent)
+		return
+	}
+	switch v := v.(type) {
+	case []any:
+		if at[0] == "*" {
+			for _, e := range v {
+				walk(e, nil, at[1:], visit)
+			}
+		}
+	case map[string]any:
+		switch at[0] {
+		case "*":
+			for _, member := range v {
+				walk(member, v, at[1:], visit)
+			}
+		case "<key>":
+			for key := range v {
+				visit(key, v)
+			}
+		default:
+			walk(v[at[0]], v, at[1:], visit)
+		}
+	}
+}
+
+// filterValues are those of one filter, {"network": ["a"]} or {"network": {"a": true}}.
+func filterValues(filters any, name string) []string {
+	all, _ := filters.(map[string]any)
+	switch values := all[name].(type) {
+	case []any:
+		return texts(all, name)
+	case map[string]any:
+		var out []string
+		for value := range values {
+			out = append(out, value)
+		}
+		slices.Sort(out)
+		return out
+	}
+	return nil
+}
+
+// WithHazard is the operation with a hazard more. The operation itself is not changed.
+func (o *Operation) WithHazard(h Hazard) *Operation {
+	if slices.Contains(o.Hazards, h) {
+		return o
+	}
+	r := *o
+	r.Hazards = sorted(append(slices.Clone(o.Hazards), h))
+	return &r
+}
