@@ -31,7 +31,7 @@ var allowed = map[string][]string{
 	"internal/authz":      {"fair", "attest", "identity", "operation", "policy", "audit"},
 	"internal/redact":     {},
 	"internal/answer":     {"redact"},
-	"internal/gateway":    {"authz", "identity", "operation", "ticket", "redact", "peercred"},
+	"internal/gateway":    {"answer", "authz", "identity", "operation", "ticket", "redact", "peercred"},
 	"internal/plugin":     {"authz", "identity", "operation", "ticket"},
 	"internal/admin":      {"audit", "policy", "identity", "peercred", "version"},
 	"internal/cgroup":     {},

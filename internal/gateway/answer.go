@@ -17,8 +17,11 @@ import (
 // answer passes the daemon's answer to the client: its status, its headers but
 // for those of the connection, its body. Trailers are dropped.
 func (t *task) answer(ex *exchange) {
-	redacted := t.plan != nil && ex.res.StatusCode < 300
+	redacted := t.plan != nil
 	switch {
+	case t.withholds(ex.res):
+		t.failure(ex)
+		return
 	case redacted && t.v.Operation.ID == events:
 		t.events(ex)
 		return

@@ -7,8 +7,10 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"time"
 
+	"vitrine/internal/answer"
 	"vitrine/internal/authz"
 	"vitrine/internal/identity"
 	"vitrine/internal/operation"
@@ -27,6 +29,8 @@ type task struct {
 	asOf uint64 // see tasks
 	body *body
 	plan *redact.Plan // nil unless the answer must be redacted
+	// quiet: the decision withholds something, and so the texts of errors too.
+	quiet bool
 	// bigAnswer: it holds one of the few places for large answers.
 	bigAnswer bool
 }
@@ -170,7 +174,12 @@ const events = "SystemEvents"
 // redaction prepares to blank what the decision names, or denies.
 func (t *task) redaction() {
 	op, d := t.v.Operation, &t.v.Decision
-	plan, err := redact.Compile(d.Redact, d.KeepEnv)
+	pointers := slices.DeleteFunc(slices.Clone(d.Redact), func(p string) bool { return p == answer.ErrorText })
+	t.quiet = true
+	if len(pointers) == 0 {
+		return
+	}
+	plan, err := redact.Compile(pointers, d.KeepEnv)
 	switch {
 	case err != nil:
 		t.deny("the answer cannot be redacted as the policy asks: " + err.Error())
@@ -218,11 +227,7 @@ func (t *task) outgoing() *outgoing {
 // fail answers an error of ours and records it.
 func (t *task) fail(status int, message string) {
 	if t.v.Operation != nil && tunnels(t.v.Operation) {
-		doc := errorBody(message)
-		t.last(&http.Response{
-			StatusCode: status, ContentLength: int64(len(doc)), Body: io.NopCloser(bytes.NewReader(doc)),
-			Header: http.Header{"Content-Type": {"application/json"}},
-		}, func() {})
+		t.last(errorAnswer(status, errorBody(message)), func() {})
 		return
 	}
 	t.v.Finish(status, false)
@@ -258,6 +263,14 @@ func errorBody(message string) []byte {
 	return append(marshal(struct {
 		Message string `json:"message"`
 	}{message}), '\n')
+}
+
+// errorAnswer is an answer with such a body.
+func errorAnswer(status int, body []byte) *http.Response {
+	return &http.Response{
+		StatusCode: status, ContentLength: int64(len(body)), Body: io.NopCloser(bytes.NewReader(body)),
+		Header: http.Header{"Content-Type": {"application/json"}},
+	}
 }
 
 // callerKey is whom a request counts against.

@@ -46,6 +46,10 @@ func (t *task) hijack(ctx context.Context) {
 		t.fail(http.StatusBadGateway, "vitrine: the Docker Engine changed the protocol without being asked")
 	case ex.res.StatusCode == http.StatusSwitchingProtocols, rawStream(ex.res):
 		t.tunnel(ex)
+	case t.withholds(ex.res):
+		text, withheld := t.errorText(ex)
+		t.v.Finish(ex.res.StatusCode, withheld)
+		t.last(errorAnswer(ex.res.StatusCode, text), ex.close)
 	default:
 		lowerVersion(ex.res.Header)
 		t.last(ex.res, ex.close)
