@@ -55,6 +55,7 @@ func checkData(src *sources) []Problem {
 	}
 	checkAdmin(data, report)
 	checkPartly(data, report)
+	checkSequences(data, report)
 	return found
 }
 
