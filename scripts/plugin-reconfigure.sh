@@ -3,6 +3,7 @@
 #
 #   plugin-reconfigure.sh [--name vitrine] [--pid DOCKERD] set KEY=VALUE...
 #   plugin-reconfigure.sh [--name vitrine] [--pid DOCKERD] upgrade REF
+#   plugin-reconfigure.sh [--name vitrine] [--pid DOCKERD] replace DIR    by what "plugin.sh build DIR" has made, no registry
 #
 # Docker changes a plugin only while it is disabled, and asks it again only after enable AND a SIGHUP. In between every
 # request on dockerd's sockets passes undecided, and a dockerd that restarts then ends: it cannot find its plugin. So:
@@ -27,7 +28,7 @@ pid=
 
 say() { printf 'reconfigure: %s\n' "$*"; }
 die() { printf 'reconfigure: %s\n' "$*" >&2; exit 1; }
-usage() { sed -n '4,5s/^# \{0,3\}//p' "$0" >&2; exit 2; }
+usage() { sed -n '4,6s/^# \{0,3\}//p' "$0" >&2; exit 2; }
 
 while [ $# -gt 0 ]; do
 	case $1 in
@@ -40,7 +41,11 @@ done
 [ $# -ge 2 ] || usage
 action=$1
 shift
-[ "$action" = set ] || { [ "$action" = upgrade ] && [ $# -eq 1 ]; } || usage
+case $action,$# in
+set,* | upgrade,1) ;;
+replace,1) if [ ! -e "$1/config.json" ]; then die "$1 holds no plugin: plugin.sh build makes one"; fi ;;
+*) usage ;;
+esac
 
 export DOCKER_HOST=${DOCKER_HOST:-unix:///run/docker.sock}
 socket=${DOCKER_HOST#unix://}
@@ -105,14 +110,26 @@ elsewhere() {
 	esac
 }
 
-# rehearse starts REF beside the running plugin, with its settings and KEY=VALUE..., but sockets of its own. What it
-# fetches is then here when the gap begins. Status 2: cannot be fetched.
+# create makes the plugin NAME of a folder. (An Engine refuses a root filesystem that is byte for byte one it has.)
+create() { od -An -N8 -tx1 /dev/urandom >"$2/rootfs/.created" && "$docker" plugin create "$1" "$2" >/dev/null; }
+
+# back_up copies the plugin as it is to a folder.
+back_up() {
+	cp -a "/proc/$pid/root$("$docker" info --format '{{.DockerRootDir}}')/plugins/$(setting '{{.ID}}')/rootfs" "$1/rootfs" &&
+		setting '{{json .Config}}' >"$1/config.json"
+}
+
+# rehearse starts REF, or what is in a folder, beside the running plugin, with its settings and KEY=VALUE..., but sockets
+# of its own. What it fetches is then here when the gap begins. Status 2: cannot be fetched.
 rehearse() {
-	local ref=$1 pair all
+	local ref=$1 pair
 	shift
-	mapfile -t all < <(settings)
 	forget_rehearsal
-	"$docker" plugin install --disable --grant-all-permissions --alias "$name-next" "$ref" >/dev/null || return 2
+	if [ "$action" = replace ]; then
+		create "$name-next" "$ref" || return 1
+	else
+		"$docker" plugin install --disable --grant-all-permissions --alias "$name-next" "$ref" >/dev/null || return 2
+	fi
 	for pair in "${all[@]}" "$@"; do
 		"$docker" plugin set "$name-next" "$(elsewhere "$pair")" 2>/dev/null || say "the new version has no setting ${pair%%=*}"
 	done
@@ -126,6 +143,10 @@ change() {
 	case $action in
 	set) "$docker" plugin set "$name" "$@" ;;
 	upgrade) "$docker" plugin upgrade --grant-all-permissions --skip-remote-check "$name" "$1" >/dev/null ;;
+	replace)
+		"$docker" plugin rm -f "$name" >/dev/null 2>&1 || true # gone, where creating the new one failed
+		create "$name" "$1" && for pair in "${all[@]}"; do "$docker" plugin set "$name" "$pair" 2>/dev/null || true; done
+		;;
 	esac
 }
 
@@ -163,15 +184,29 @@ flock -n 9 || die "another run is under way"
 [ "$(setting '{{.Enabled}}' 2>/dev/null)" = true ] || die "there is no enabled plugin $name"
 named_in_config || die "$(config_file) does not name $name in authorization-plugins: a SIGHUP would drop it. Nothing was changed"
 asked || die "dockerd does not ask $name now (or answers nothing); mend that first. Nothing was changed"
+mapfile -t all < <(settings)
 reference=$(setting '{{.PluginReference}}')
 old=("$reference")
 rehearsal=("${1}")
-if [ "$action" = set ]; then
+backup=
+# shellcheck disable=SC2317 # called by the trap
+tidy_up() {
+	forget_rehearsal
+	[ -z "$backup" ] || rm -rf "$backup"
+}
+trap tidy_up EXIT
+case $action in
+set)
 	mapfile -t old < <(before "$@")
 	[ ${#old[@]} -eq $# ] || exit 1
 	rehearsal=("$reference" "$@")
-fi
-trap forget_rehearsal EXIT
+	;;
+replace)
+	backup=$(mktemp -d)
+	back_up "$backup" || die "the plugin as it is cannot be copied to $backup. Nothing was changed"
+	old=("$backup")
+	;;
+esac
 status=0
 rehearse "${rehearsal[@]}" || status=$?
 case $action,$status in

@@ -30,7 +30,7 @@ build() {
 		(cd "$root" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X vitrine/internal/version.number=$version" -o "$dir/rootfs/authz-plugin" ./cmd/authz-plugin)
 	fi
 	mkdir -p "$dir/rootfs/run" "$dir/rootfs/etc" "$dir/rootfs/tmp"
-	mkdir -p "$dir/rootfs/var/lib" && mkdir -p -m 0700 "$dir/rootfs/var/lib/vitrine" # the last good policy is kept there
+	mkdir -p "$dir/rootfs/var/lib/vitrine" && chmod 0700 "$dir/rootfs/var/lib/vitrine" # the last good policy is kept there
 	cp "$root/plugin/config.json" "$dir/config.json"
 }
 

@@ -298,6 +298,41 @@ func TestChangeThatCannotBeLeavesThePluginAskedClosed(t *testing.T) {
 	}
 }
 
+// A plugin that was made on the host itself, as README says, comes from no registry.
+func TestPluginMadeOnTheHostIsReplacedClosed(t *testing.T) {
+	t.Parallel()
+	m := &managed{Engine: engine.Start(t, engine.Options{}), t: t}
+	m.socket, m.admin = m.Path("/run/vitrine/docker/docker.sock"), m.Path("/run/vitrine-admin/admin.sock")
+	must(t, build())
+	dir := t.TempDir()
+	must(t, os.CopyFS(dir, os.DirFS(scratch)))
+	m.plugin("create", dir, "vitrine")
+	m.Docker("plugin", "set", "vitrine", "VITRINE_LOG_LEVEL=debug")
+	m.Docker("plugin", "enable", "vitrine")
+	m.named()
+
+	config := filepath.Join(dir, "config.json")
+	sound, err := os.ReadFile(config)
+	must(t, err)
+	for _, step := range []struct {
+		name, from, to, says string
+		status               int
+	}{
+		{"a new build", "knows callers", "knows each caller", "asks vitrine again", 0},
+		{"one that does not start", `"/authz-plugin", "serve"`, `"/authz-plugin", "sulk"`, "Nothing was changed", 1},
+	} {
+		must(t, os.WriteFile(config, []byte(strings.Replace(string(sound), step.from, step.to, 1)), 0o644))
+		before := m.settings()
+		if out, status := m.reconfigure("replace", dir); status != step.status || !strings.Contains(out, step.says) {
+			t.Errorf("%s: exit status %d, want %d and %q:\n%s", step.name, status, step.status, step.says, out)
+		}
+		if !asked(t, m.Engine) || m.settings() != before {
+			t.Errorf("%s: dockerd does not ask, or the settings are\n%s\nand were\n%s", step.name, m.settings(), before)
+		}
+		m.healthy()
+	}
+}
+
 func TestManagedPluginThatIsKilledComesBackClosed(t *testing.T) {
 	m := installed(t)
 	m.named()
