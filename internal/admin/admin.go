@@ -124,7 +124,9 @@ func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
 	if answer.Status != "ok" {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}
-	_ = json.NewEncoder(w).Encode(answer) // the reader is gone: nobody to tell
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false) // what a policy's error says to type is typed
+	_ = enc.Encode(answer)   // the reader is gone: nobody to tell
 }
 
 // decisions answers the last ?n= records (100), one JSON object a line, and

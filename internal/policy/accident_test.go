@@ -18,7 +18,8 @@ import (
 // The policies in force: each allows tls:ci to list and not to see processes, and
 // nothing to local, which may do everything under the built-in one. What ends them is what limits them.
 const (
-	strictData = `bindings:
+	strictData = `strict: true
+bindings:
   ci: ["tls:ci"]
   look: ["tls:look"]
 roles:

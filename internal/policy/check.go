@@ -75,9 +75,6 @@ func checkAdmin(data map[string]any, report func(key, message string)) {
 				"admin is bound to %s: bind it to unix:, tls: and local only", strings.Join(principals, " and ")))
 		}
 	}
-	if len(list) == 0 {
-		report("bindings."+adminRole, "nobody is admin: nothing but a change of this file can undo a mistake")
-	}
 }
 
 func fitForAdmin(principal string) bool {

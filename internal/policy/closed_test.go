@@ -262,7 +262,6 @@ func TestRefusedPoliciesClosed(t *testing.T) {
 		"does not compile":           {deny + "allow if x", []string{"authz.rego:4", "var x is unsafe"}},
 		"allows an empty input":      {"allow := true", []string{"allows an empty input", "allow_by_default"}},
 		"allows unless denied":       {deny + "allow if not deny\ndeny if input.request.method == \"POST\"", []string{"allows an empty input"}},
-		"undefined":                  {"allow if input.operation.id == \"x\"", []string{"an empty input", "is undefined", "default allow := false"}},
 		"not boolean":                {"allow := \"yes\"", []string{"is string, not a boolean"}},
 		"fails for an empty body":    {deny + "allow if count(input.request.body) > 1", []string{"self-test with an unknown caller", "count"}},
 		"network":                    {deny + "allow if http.send({\"method\": \"get\", \"url\": \"http://127.0.0.1\"}).status_code == 200", []string{"undefined function http.send"}},
@@ -279,6 +278,34 @@ func TestRefusedPoliciesClosed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := policyDir(t, "authz.rego", module(test.policy))
 			wantContains(t, refused(t, Options{Paths: []string{dir}}), test.wants...)
+		})
+	}
+}
+
+// TestUndefinedAllowClosed: a policy without `default allow` loads with a warning, in
+// either syntax, as what is undefined denies.
+func TestUndefinedAllowClosed(t *testing.T) {
+	for name, policy := range map[string]string{
+		"version 1": "allow if input.Method == \"GET\"",
+		"version 0": "allow { input.Method == \"GET\" }",
+	} {
+		t.Run(name, func(t *testing.T) {
+			opts := Options{Paths: []string{policyDir(t, "authz.rego", module(policy))}}
+			var said []string
+			for _, p := range Check(t.Context(), opts) {
+				if !p.Warning {
+					t.Error(p)
+				}
+				said = append(said, p.Message)
+			}
+			wantContains(t, strings.Join(said, "\n"), "allow is undefined for an empty input, which denies", "default allow := false")
+			e := loaded(t, opts)
+			if d := e.Decide(t.Context(), ask(t, nil, "GET", "/containers/json", "")); !d.Allow {
+				t.Errorf("got %+v", d)
+			}
+			if d := e.Decide(t.Context(), ask(t, nil, "POST", "/containers/web/stop", "")); d.Allow || !d.Failed {
+				t.Errorf("got %+v", d)
+			}
 		})
 	}
 }

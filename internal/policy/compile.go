@@ -137,6 +137,18 @@ func (p Problem) Error() string {
 	return b.String()
 }
 
+// attributes are the problem's for a line of the log.
+func (p Problem) attributes() []any {
+	var out []any
+	if at := p.At(); at != "" {
+		out = append(out, "at", at)
+	}
+	if p.Key != "" {
+		out = append(out, "key", p.Key)
+	}
+	return append(out, "problem", p.Message)
+}
+
 // problems takes an error apart: joined ones, and lists of OPA's.
 func problems(err error, warning bool) []Problem {
 	var list ast.Errors

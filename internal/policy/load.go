@@ -40,9 +40,12 @@ func build(ctx context.Context, src *sources, opts Options) (*generation, []Prob
 	if err := dataConflicts(ctx, g); err != nil {
 		return nil, nil, err
 	}
-	found, err := selfTest(ctx, g, p.lenient, opts.AllowByDefault)
+	found, err := selfTest(ctx, g, opts.AllowByDefault)
 	if err != nil {
 		return nil, nil, err
+	}
+	if !src.builtin {
+		found = append(found, lockedOut(ctx, g, data)...)
 	}
 	if !src.tested {
 		if err := vetTests(ctx, src); err != nil {
@@ -89,7 +92,7 @@ func probes() []probe {
 // selfTest asks the policy what any policy must have an answer to. It may allow
 // what it likes, except for an empty input: who allows that, allows whatever he
 // forgot to think of.
-func selfTest(ctx context.Context, g *generation, lenient, allowByDefault bool) ([]Problem, error) {
+func selfTest(ctx context.Context, g *generation, allowByDefault bool) ([]Problem, error) {
 	var errs []error
 	var warnings []Problem
 	for _, p := range probes() {
@@ -99,10 +102,8 @@ func selfTest(ctx context.Context, g *generation, lenient, allowByDefault bool) 
 		}
 		d, err := g.bounded(ctx, func(cancel topdown.Cancel) (Decision, error) { return g.evaluate(ctx, input, cancel) })
 		switch {
-		case errors.Is(err, errUndefined) && lenient:
-			warnings = append(warnings, Problem{Message: "undefined for " + p.name + ": add `default allow = false`", Warning: true})
-		case errors.Is(err, errUndefined):
-			errs = append(errs, fmt.Errorf("self-test with %s: %w; add `default allow := false`", p.name, err))
+		case errors.Is(err, errUndefined): // it denies, each time anew: what is undefined is not remembered
+			warnings = append(warnings, Problem{Message: "allow is undefined for " + p.name + ", which denies; say so: add `default allow := false`", Warning: true})
 		case err != nil:
 			errs = append(errs, fmt.Errorf("self-test with %s: %w", p.name, err))
 		case d.Allow && p.input == "{}" && !allowByDefault:

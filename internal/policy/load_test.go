@@ -158,6 +158,7 @@ func TestBuiltinIfAbsent(t *testing.T) {
 // replaces the built-in bindings.
 func TestDataOverBuiltin(t *testing.T) {
 	dir := policyDir(t, "data.yaml", `
+strict: true
 roles:
   look: {access: [ping]}
   ci: {operations: [ContainerList]}
@@ -284,7 +285,8 @@ func TestDataProblems(t *testing.T) {
 		"no boolean":           {"roles: {r: {access: [list], without_redaction: 'yes'}}", "must be true or false, not a string"},
 		"no pointer":           {"roles: {r: {access: [list], redact: {ContainerInspect: [Config.Env]}}}", "no JSON pointer"},
 		"redact what":          {"roles: {r: {access: [list], redact: {ContainrInspect: [/Config/Env]}}}", `no operation "ContainrInspect"; is it ContainerInspect?`},
-		"label of a number":    {"roles: {r: {access: [list], where: {team: 1}}}", "roles.r.where.team: must be a string, not a number"},
+		"views":                {"roles: {r: {access: [list], where: {team: sre}}}", "data.yaml:1: roles.r.where: only objects with certain labels (views): that is not built yet"},
+		"strict is a string":   {"strict: 'yes'", "strict: must be true or false, not a string"},
 		"relative host path":   {"roles: {r: {access: [list], host_paths: [srv]}}", "must be an absolute path"},
 		"empty role":           {"roles: {r: {hazards: [cap]}}", "roles.r: grants nothing"},
 		"resources alone":      {"roles: {r: {operations: [ContainerList], resources: [containers]}}", "limits access"},
@@ -318,7 +320,7 @@ func TestDataProblems(t *testing.T) {
 func TestOldOperationNames(t *testing.T) {
 	dir := policyDir(t, "data.yaml", `
 roles: {copy: {operations: [ContainerGetArchive], redact: {ContainerArchiveHead: [/message]}}}
-bindings: {copy: ["tls:x"]}
+bindings: {copy: ["tls:x"], admin: [local]}
 `)
 	e := loaded(t, Options{Paths: []string{dir}})
 	if d := e.Decide(t.Context(), ask(t, []string{"tls:x"}, "GET", "/containers/web/archive?path=/", "")); !d.Allow {

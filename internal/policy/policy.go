@@ -165,7 +165,7 @@ func (e *Engine) adopt(ctx context.Context, src *sources, err error) error {
 		return err
 	}
 	for _, w := range warnings {
-		e.log.Warn("policy warning", "at", w.At(), "problem", w.Message)
+		e.log.Warn("policy warning", w.attributes()...)
 	}
 	e.inForce = src
 	if err := e.keeper.save(src); err != nil {
@@ -218,7 +218,7 @@ func (e *Engine) refuse(ctx context.Context, why error) {
 		decides = "the last good policy, revision " + status.Revision
 	}
 	for _, p := range problems(why, false) {
-		e.log.Error("policy refused", "at", p.At(), "key", p.Key, "problem", p.Message, "decides", decides)
+		e.log.Error("policy refused", append(p.attributes(), "decides", decides)...)
 	}
 }
 

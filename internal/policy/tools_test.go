@@ -62,7 +62,7 @@ func TestRunTests(t *testing.T) {
 	}
 
 	out.Reset()
-	data := policyDir(t, "data.yaml", "bindings: {look: ['tls:x']}")
+	data := policyDir(t, "data.yaml", "bindings: {look: ['tls:x'], admin: [local]}")
 	if ok, err := RunTests(t.Context(), []string{data}, &out, true); err != nil || !ok {
 		t.Errorf("data alone: %v, %v: %s", ok, err, out.String())
 	}
@@ -88,13 +88,12 @@ func TestCheck(t *testing.T) {
 func TestCheckAdmin(t *testing.T) {
 	tests := map[string]string{
 		`["unix:root", "local", "tls:boss", "tls-sha256:f", ["unix:x", "gid:5"]]`: "",
-		`["container:web"]`:              "data.yaml:3: bindings.admin.0: warning: admin is bound to container:web",
-		`["unix:root", "label:admin=1"]`: "bindings.admin.1: warning: admin is bound to label:admin=1",
-		`["image:x"]`:                    "admin is bound to image:x",
-		`["uid:0"]`:                      "admin is bound to uid:0",
-		`["peer-uid:0"]`:                 "admin is bound to peer-uid:0",
-		`[["container:x", "image:y"]]`:   "admin is bound to container:x and image:y",
-		`[]`:                             "nobody is admin",
+		`["unix:root", "container:web"]`:                                          "data.yaml:3: bindings.admin.1: warning: admin is bound to container:web",
+		`["unix:root", "label:admin=1"]`:                                          "bindings.admin.1: warning: admin is bound to label:admin=1",
+		`["local", "image:x"]`:                                                    "admin is bound to image:x",
+		`["local", "uid:0"]`:                                                      "admin is bound to uid:0",
+		`["local", "peer-uid:0"]`:                                                 "admin is bound to peer-uid:0",
+		`["local", ["container:x", "image:y"]]`:                                   "admin is bound to container:x and image:y",
 	}
 	for bound, want := range tests {
 		t.Run(bound, func(t *testing.T) {
@@ -140,5 +139,54 @@ func TestFormat(t *testing.T) {
 	write(t, dir, "a.rego", "allow if {")
 	if _, err := Format([]string{dir, filepath.Join(dir, "missing")}, FormatList, &out); err == nil {
 		t.Error("a file that does not parse, and a path that does not exist, are formatted")
+	}
+}
+
+// TestPolicyThatNobodyCanAdministerClosed: it locks its author out with everybody
+// else, so it must say that it is meant.
+func TestPolicyThatNobodyCanAdministerClosed(t *testing.T) {
+	for bound, host := range map[string]bool{
+		`["unix:root"]`: true, `["local"]`: true, `["uid:0"]`: true, `["gid:0", "tls:boss"]`: true, `[["unix:x", "gid:5"]]`: true,
+		`[["local"]]`: true, `[]`: false, `["tls:boss"]`: false, `["container:x"]`: false, `["peer-uid:0"]`: false,
+		`[["local", "unix:root"]]`: false, `[["unix:root", "tls:boss"]]`: false,
+	} {
+		data := "bindings:\n  look: [\"tls:x\"]\n  admin: " + bound + "\n"
+		e := New(Options{Paths: []string{policyDir(t, "data.yaml", data)}})
+		err := e.Load(t.Context())
+		if (err == nil) != host {
+			t.Errorf("admin: %s: %v", bound, err)
+		}
+		if err != nil {
+			wantContains(t, err.Error(), "data.yaml:", "admin", "strict: true")
+		}
+		loaded(t, Options{Paths: []string{policyDir(t, "data.yaml", "strict: true\n"+data)}})
+	}
+	wantContains(t, refused(t, Options{Paths: []string{policyDir(t, "data.yaml", "bindings: {look: ['tls:x']}")}}), "data.yaml:1: bindings: nobody is admin")
+	refused(t, Options{Paths: []string{policyDir(t, "data.yaml", "strict: false\nbindings: {look: ['tls:x']}")}})
+}
+
+// TestRulesUnderWhichNobodyIsAdmin: rules of one's own are asked; it is a warning.
+func TestRulesUnderWhichNobodyIsAdmin(t *testing.T) {
+	const warning = "warning: neither local nor unix:root is admin"
+	for name, test := range map[string]struct {
+		files []string
+		warns bool
+	}{
+		"nobody":                 {[]string{"a.rego", module(allowList)}, true},
+		"root":                   {[]string{"a.rego", module("default allow := false\nallow if admin\nadmin if \"unix:root\" in input.caller.principals\n")}, false},
+		"local":                  {[]string{"a.rego", module("default allow := false\nallow if admin\nadmin if input.caller.kind == \"local\"\n")}, false},
+		"allowed, and not admin": {[]string{"a.rego", module("default allow := false\nallow if input.caller.kind == \"local\"\n")}, true},
+		"it is meant":            {[]string{"a.rego", module(allowList), "data.yaml", "strict: true"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			found := Check(t.Context(), Options{Paths: []string{policyDir(t, test.files...)}})
+			var all []string
+			for _, p := range found {
+				all = append(all, p.Error())
+			}
+			if got := strings.Contains(strings.Join(all, "\n"), warning); got != test.warns || len(found) > 1 {
+				t.Errorf("found %q", all)
+			}
+		})
 	}
 }

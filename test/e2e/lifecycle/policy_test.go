@@ -102,7 +102,7 @@ var broken = []struct{ name, rego, says string }{
 	{"syntax", "package docker.authz\n\nallow if {", "authz.rego"},
 	{"a name that is nowhere", everybody + "\nallow if input.caller.uidd == 0\n", "uidd"},
 	{"allows an empty input", "package docker.authz\n\ndefault allow := true\n", "empty input"},
-	{"undefined", "package docker.authz\n\nallow if input.caller.uid == 0\n", "undefined"},
+	{"not a boolean", "package docker.authz\n\nallow := \"yes\"\n", "not a boolean"},
 	{"another package", "package docker.other\n\ndefault allow := false\n", "no rule allow"},
 	{"reaches the network", everybody + "\nallow if http.send({\"method\": \"get\", \"url\": \"http://127.0.0.1\"}).status_code == 200\n", "http.send"},
 	{"empty file", "", "authz.rego"},
