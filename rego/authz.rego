@@ -298,12 +298,15 @@ class := sprintf("%s is class %s", [id, access]) if {
 	access := input.operation.access
 } else := "it is not known which operation this is"
 
-# Of unknown input, which keys and parameters.
-named(hazard) := hazard if hazard != "unknown-input"
+# A hazard with the fields that it comes from: keys and parameters.
+named(hazard) := sprintf("%s (%s)", [hazard, concat(", ", fields)]) if {
+	fields := [field | some field in causes(hazard); is_string(field)]
+	count(fields) > 0
+} else := hazard
 
-named("unknown-input") := sprintf("unknown-input (%s)", [concat(", ", unknown)]) if {
-	unknown := [key | some key in input.operation.unknown; is_string(key)]
-}
+causes(hazard) := input.operation.hazard_fields[hazard]
+
+causes("unknown-input") := input.operation.unknown
 
 summary(role) := concat(", ", array.concat(object.get(role, "access", []), operations)) if {
 	operations := short(object.get(role, "operations", []))

@@ -44,7 +44,7 @@ bindings := {
 # What a request is unless a test says otherwise.
 operation := {
 	"id": "ContainerList", "resource": "containers", "target": "", "access": "list",
-	"hazards": [], "host_paths": [], "mints": [], "enters": [], "unknown": [],
+	"hazards": [], "hazard_fields": {}, "host_paths": [], "mints": [], "enters": [], "unknown": [],
 	"params": {}, "version": "1.41",
 }
 
@@ -112,6 +112,13 @@ test_operation_without_a_name_closed if {
 
 test_unknown_input_is_named if {
 	reasons(by(ci, changed(create, {"hazards": ["unknown-input"], "unknown": ["/HostConfig/Foo", "?bar"]}))) == {"role ci does not take the hazards unknown-input (/HostConfig/Foo, ?bar)"}
+}
+
+test_hazard_names_its_fields if {
+	op := changed(create, {"hazards": ["cap", "env", "host-path"], "hazard_fields": {"cap": ["HostConfig.CapAdd"], "host-path": ["HostConfig.Binds"]}})
+	reasons(by(ci, op)) == {"role ci does not take the hazards cap (HostConfig.CapAdd), env"}
+	reasons(by(ci, changed(op, {"hazard_fields": {"cap": [], "env": null}}))) == {"role ci does not take the hazards cap, env"}
+	reasons(by(ci, changed(op, {"hazard_fields": null}))) == {"role ci does not take the hazards cap, env"}
 }
 
 test_stranger_closed if {

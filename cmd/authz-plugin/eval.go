@@ -70,9 +70,11 @@ type answer struct {
 	Operation string             `json:"operation,omitempty"`
 	Access    operation.Access   `json:"access,omitempty"`
 	Hazards   []operation.Hazard `json:"hazards,omitempty"`
-	Caller    *identity.Identity `json:"caller"`
-	Revision  string             `json:"policy_revision"`
-	Input     json.RawMessage    `json:"input,omitempty"`
+	// By hazard, the fields of the request that it comes from.
+	HazardFields map[operation.Hazard][]string `json:"hazard_fields,omitempty"`
+	Caller       *identity.Identity            `json:"caller"`
+	Revision     string                        `json:"policy_revision"`
+	Input        json.RawMessage               `json:"input,omitempty"`
 }
 
 func eval(ctx context.Context, f evalFlags, method, uri string, std command.Streams) error {
@@ -119,7 +121,7 @@ func printAnswer(w io.Writer, v *authz.Verdict, showInput bool) error {
 		a.Reasons = []string{}
 	}
 	if op := v.Operation; op != nil {
-		a.Operation, a.Access, a.Hazards = op.ID, op.Access, op.Hazards
+		a.Operation, a.Access, a.Hazards, a.HazardFields = op.ID, op.Access, op.Hazards, op.HazardFields
 		if showInput {
 			input, err := policy.InputJSON(&policy.Input{Caller: v.Caller, Operation: op})
 			if err != nil {

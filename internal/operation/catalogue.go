@@ -38,6 +38,7 @@ type param struct {
 	name string
 	list bool   // may be repeated
 	json uint16 // schema of its value, in nodeTable; 0: not JSON
+	class
 }
 
 // route is the pattern of the entry with the same index: prefix, then, if

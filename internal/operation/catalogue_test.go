@@ -149,6 +149,9 @@ func TestCatalogueIsTheReviewedList(t *testing.T) {
 			if p.json != 0 {
 				name += "{json}"
 			}
+			if !p.class.quiet() {
+				name += "=" + classNames[p.class]
+			}
 			names = append(names, name)
 		}
 		fmt.Fprintf(&got, " query=%s\n", strings.Join(names, ","))

@@ -15,6 +15,8 @@ const (
 	HazardVolumeDriver    Hazard = "volume-driver"
 	HazardPropagation     Hazard = "propagation"
 	HazardNetworkDriver   Hazard = "network-driver"
+	HazardNetworkAddress  Hazard = "network-address"
+	HazardNamedNetwork    Hazard = "named-network"
 	HazardHostPort        Hazard = "host-port"
 	HazardLink            Hazard = "link"
 	HazardExtraHosts      Hazard = "extra-hosts"
@@ -26,6 +28,7 @@ const (
 	HazardUserns          Hazard = "userns"
 	HazardGroupAdd        Hazard = "group-add"
 	HazardOOM             Hazard = "oom"
+	HazardLimits          Hazard = "limits"
 	HazardLogDriver       Hazard = "log-driver"
 	HazardEnv             Hazard = "env"
 	HazardSwarmSecret     Hazard = "swarm-secret"
@@ -44,7 +47,7 @@ func Hazards() []HazardInfo {
 	return []HazardInfo{
 		{HazardPrivileged, "a privileged container or exec: every capability, every device, no confinement"},
 		{HazardCap, "adds capabilities"},
-		{HazardDevices, "gives access to devices of the host: Devices, DeviceCgroupRules, DeviceRequests"},
+		{HazardDevices, "gives access to devices of the host, or names one; see host_paths"},
 		{HazardHostNamespace, "uses a namespace of the host: network, PID, IPC, UTS or cgroup"},
 		{HazardJoinedNamespace, "joins a namespace of another container"},
 		{HazardHostPath, "mounts a path of the host, or a device as a file system; see host_paths"},
@@ -54,21 +57,24 @@ func Hazards() []HazardInfo {
 		{HazardVolumesFrom, "mounts all volumes of another container; see enters"},
 		{HazardVolumeDriver, "a volume with a driver other than local, or with driver options (which can bind any host path)"},
 		{HazardPropagation, "a mount that passes mounts on to the host (shared, rshared)"},
-		{HazardNetworkDriver, "a network with a driver other than bridge or overlay, or with driver options (which can attach to the host's interfaces)"},
+		{HazardNetworkDriver, "a network with a driver other than bridge or overlay, or with driver options (which can attach to the host's interfaces), or one that changes how the host forwards"},
+		{HazardNetworkAddress, "chooses addresses: of a network, for which the host then sends traffic there, or of a container in it"},
+		{HazardNamedNetwork, "joins a network by its name, where services of others are, or takes a name in it"},
 		{HazardHostPort, "publishes ports on the host"},
 		{HazardLink, "legacy links: shows another container's environment"},
-		{HazardExtraHosts, "adds names to /etc/hosts of a container or a build"},
+		{HazardExtraHosts, "chooses how names resolve in a container or a build: /etc/hosts, DNS servers"},
 		{HazardCgroupParent, "chooses the parent cgroup"},
 		{HazardSecurityOpt, "security options other than no-new-privileges: seccomp, AppArmor, SELinux, unmasked system paths"},
-		{HazardUnmasked, "replaces the list of masked or read-only paths of /proc and /sys"},
-		{HazardRuntime, "chooses the OCI runtime, or sends annotations to it"},
+		{HazardUnmasked, "takes paths of /proc and /sys off the list of masked or read-only ones"},
+		{HazardRuntime, "chooses an OCI runtime or an isolation other than the daemon's own, or sends annotations to it"},
 		{HazardSysctl, "sets kernel parameters"},
 		{HazardUserns, "chooses the user namespace (host: no remapping)"},
 		{HazardGroupAdd, "adds groups to the container's process, e.g. the docker group's"},
 		{HazardOOM, "changes what the kernel kills first when memory runs out"},
-		{HazardLogDriver, "a log driver that may send logs elsewhere"},
+		{HazardLimits, "sets limits that keep a container from starving the host: ulimits, real-time CPU, the size of its file system"},
+		{HazardLogDriver, "a log driver, or options of one, that may send logs elsewhere"},
 		{HazardEnv, "sets environment variables, or the answer shows them"},
-		{HazardSwarmSecret, "gives a service secrets or configs"},
+		{HazardSwarmSecret, "gives a service secrets or configs, or has a plugin make a secret"},
 		{HazardOutbound, "makes the daemon contact a host that the caller chooses"},
 		{HazardUnknownInput, "keys or parameters that the catalogue does not know; see unknown"},
 	}

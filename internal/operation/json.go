@@ -233,7 +233,7 @@ func (d *decoder) key(n *node) (key string, typ uint16, known bool, err error) {
 	d.pos++
 	typ, known = n.elem, true // of a map; of any it is nodeAny
 	if n.kind == kindObject {
-		if p := n.property(key); p != nil {
+		if p := n.property(key); p != nil && p.class != unclassified {
 			key, typ = p.name, p.node
 		} else {
 			typ, known = nodeAny, false

@@ -6,90 +6,66 @@ import (
 	"strings"
 )
 
-// judge says what the request would do: its hazards, the host's paths that it
-// asks for, the principals that it would create and the containers that it
-// reaches into. It reads the canonical body, whose types the schema has
-// checked; what the schema does not know is a hazard itself.
+// judge says what the request would do: its hazards with the fields that they
+// come from, the host's paths that it asks for, the principals that it would
+// create and the containers that it reaches into. It reads the canonical body,
+// whose types the schema has checked. What a field does is told by its class, what
+// the operation does in any case by the switch below; what the schema does not
+// know is a hazard itself.
 func (o *Operation) judge() {
+	o.Hazards, o.HazardFields, o.HostPath, o.Mints, o.Enters = nil, nil, nil, nil, nil
+	o.judgeFields(o.entry)
+	o.judgePlaces()
+	o.judgeOperation()
+	if len(o.Unknown) > 0 {
+		o.hazard(HazardUnknownInput)
+	}
+	o.at, o.element = nil, ""
+	o.finish()
+}
+
+func (o *Operation) judgeOperation() {
 	switch o.ID {
 	case "ContainerCreate":
-		o.judgeCreate()
-	case "ContainerUpdate":
+		// What image:name is when it runs, and as which users its processes act, is
+		// not to be known here.
+		o.mint("image-id:*", "container-uid:*", "container-gid:*")
+	case "ContainerUpdate", "ContainerExec", "ContainerAttach", "ContainerAttachWebsocket", "ContainerExport",
+		"ContainerArchive", "ContainerArchiveInfo", "CheckpointCreate",
+		"ContainerRename": // it loses a name, and its new one may be what a later request means
 		o.enter(o.Target)
-		o.judgeResources(o.body())
-	case "ContainerExec":
+	case "PutContainerArchive":
 		o.enter(o.Target)
-		o.judgeExec()
+		o.mint("container-uid:*", "container-gid:*") // /etc/passwd says who a user's name is at the next start
 	case "ExecStart", "ExecResize", "ExecInspect":
 		o.enter("exec:" + o.Target)
-	case "ContainerAttach", "ContainerAttachWebsocket", "ContainerExport",
-		"ContainerArchive", "ContainerArchiveInfo", "PutContainerArchive", "CheckpointCreate":
-		o.enter(o.Target)
-	case "ContainerStart":
-		if o.Query.Get("checkpoint") != "" || o.Query.Get("checkpoint-dir") != "" {
-			o.Rail = "checkpoints cannot be judged"
-		}
-	case "ContainerRename":
-		o.enter(o.Target) // it loses a name, and its new one may be what a later request means
-		o.mintContainer(o.Query.Get("name"))
-	case "NetworkConnect", "NetworkDisconnect":
-		o.enter(text(o.body(), "Container")) // its network namespace changes
-		o.hazardIf(HazardHostNamespace, o.Target == "host")
-		o.judgeEndpoint(object(o.body(), "EndpointConfig"))
+	case "NetworkConnect":
+		o.at = append(o.at[:0], "{id}")
+		o.joinNetwork(o.Target)
+	case "NetworkDisconnect":
+		o.at = append(o.at[:0], "{id}")
+		o.hazardIf(HazardHostNamespace, strings.EqualFold(o.Target, "host"))
 	case "ContainerStats":
 		if stream, given := o.Query["stream"]; !given || truthy(stream[0]) {
 			o.Access = Stream
 		}
-	case "ContainerTop":
-		if o.Query.Get("ps_args") != "" { // can show environments; the daemon runs ps as root with them
-			o.Access = Secret
-			o.hazard(HazardEnv)
-		}
 	case "ContainerInspect", "ImageInspect", "ImageHistory", "ImageAttestations", "PluginList", "PluginInspect",
 		"ServiceList", "ServiceInspect", "TaskList", "TaskInspect":
-		o.hazard(HazardEnv)
-	default:
-		o.judgeMore()
-	}
-	o.judgePlaces()
-	if len(o.Unknown) > 0 {
-		o.hazard(HazardUnknownInput)
-	}
-	o.finish()
-}
-
-// judgeMore goes on with judge for images, builds, volumes and the swarm.
-func (o *Operation) judgeMore() {
-	switch o.ID {
+		o.hazard(HazardEnv) // in the answer
 	case "ImageCreate":
-		o.judgePull()
-	case "ImageTag":
-		o.mintImage(o.Query.Get("repo"))
-	case "ImageCommit":
-		o.enter(o.Query.Get("container")) // its files become the image
-		o.mintImage(o.Query.Get("repo"))
 		o.mint("image-id:*")
-		o.hazardIf(HazardEnv, present(o.body(), "Env"))
+		o.hazardIf(HazardOutbound, o.Query.Get("fromImage") == "" && o.Query.Get("fromSrc") == "")
+	case "ImageCommit":
+		o.mint("image-id:*")
 	case "ImageLoad":
 		o.mint("image:*", "image-id:*")
 	case "ImageBuild":
-		o.judgeBuild()
+		o.mint("image-id:*", "container-uid:*", "container-gid:*") // its steps run as the users of their choice
 	case "ImagePush", "ImageSearch", "DistributionInspect", "GetPluginPrivileges", "SystemAuth":
 		o.hazard(HazardOutbound)
 		o.hideCredentials()
-	case "VolumeCreate":
-		o.judgeVolumeDriver(text(o.body(), "Driver"), object(o.body(), "DriverOpts"))
-		o.hazardIf(HazardVolumeDriver, present(o.body(), "ClusterVolumeSpec"))
-	case "VolumeUpdate": // of a cluster volume
-		o.hazardIf(HazardVolumeDriver, present(o.body(), "Spec"))
-	case "NetworkCreate":
-		o.judgeNetwork()
-	case "ServiceCreate", "ServiceUpdate":
-		o.judgeService()
-	case "PluginPull", "PluginUpgrade":
-		o.mint("*")
-		o.hazard(HazardOutbound)
-	case "PluginCreate", "PluginEnable", "PluginSet", "SwarmInit", "SwarmJoin", "SwarmUpdate":
+	case "ServiceCreate", "ServiceUpdate", // a task's name and labels are the swarm's
+		"PluginPull", "PluginUpgrade", "PluginCreate", "PluginEnable", "PluginSet", "SwarmInit", "SwarmJoin", "SwarmUpdate":
 		o.mint("*")
 	}
 }
@@ -106,9 +82,19 @@ func (o *Operation) hideCredentials() {
 	}
 }
 
+// hazard notes a hazard, and the field that is being judged as its cause.
 func (o *Operation) hazard(h Hazard) {
 	if !slices.Contains(o.Hazards, h) {
 		o.Hazards = append(o.Hazards, h)
+	}
+	if len(o.at) == 0 {
+		return
+	}
+	if o.HazardFields == nil {
+		o.HazardFields = map[Hazard][]string{}
+	}
+	if fields, field := o.HazardFields[h], o.field(); !slices.Contains(fields, field) {
+		o.HazardFields[h] = append(fields, field)
 	}
 }
 
@@ -119,12 +105,6 @@ func (o *Operation) hazardIf(h Hazard, is bool) {
 }
 
 func (o *Operation) mint(principals ...string) { o.Mints = append(o.Mints, principals...) }
-
-func (o *Operation) mintContainer(name string) {
-	if name = strings.TrimLeft(name, "/"); name != "" { // the daemon strips it too
-		o.mint("container:" + name)
-	}
-}
 
 // mintImage notes that what a repository means changes, in all its spellings.
 func (o *Operation) mintImage(ref string) {
@@ -164,27 +144,24 @@ func text(m map[string]any, key string) string {
 }
 
 // texts gives the strings of a list, or the one string in its place.
-func texts(m map[string]any, key string) []string {
+func texts(v any) []string {
 	var all []string
-	for _, v := range list(m, key) {
-		if s, ok := v.(string); ok {
-			all = append(all, s)
+	switch v := v.(type) {
+	case string:
+		return []string{v}
+	case []any:
+		for _, elem := range v {
+			if s, ok := elem.(string); ok {
+				all = append(all, s)
+			}
 		}
-	}
-	if s := text(m, key); s != "" {
-		all = append(all, s)
 	}
 	return all
 }
 
-func truth(m map[string]any, key string) bool {
-	v, _ := m[key].(bool)
-	return v
-}
-
-// present says that a key has a value which is not the zero of its type.
-func present(m map[string]any, key string) bool {
-	switch v := m[key].(type) {
+// isSet says that a value is not the zero of its type.
+func isSet(v any) bool {
+	switch v := v.(type) {
 	case nil:
 		return false
 	case bool:

@@ -1,49 +1,38 @@
 package operation
 
-import "strings"
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
 
-func (o *Operation) judgeCreate() {
-	body := o.body()
-	host := object(body, "HostConfig")
-	o.mintCreated(body)
-	o.hazardIf(HazardEnv, present(body, "Env"))
-	o.hazardIf(HazardRuntime, present(body, "Runtime")) // old engines read it here too
-	o.judgeNamespaces(host)
-	o.judgeConfinement(host)
-	o.judgeResources(host)
-	o.judgeMounts(body, host)
-	for _, ref := range texts(host, "Links") {
-		o.link(ref)
-	}
-	for network, config := range object(object(body, "NetworkingConfig"), "EndpointsConfig") {
-		o.hazardIf(HazardHostNamespace, network == "host")
-		endpoint, _ := config.(map[string]any)
-		o.judgeEndpoint(endpoint)
-	}
-	o.hazardIf(HazardHostPort, present(host, "PortBindings") || present(host, "PublishAllPorts"))
-	o.hazardIf(HazardExtraHosts, present(host, "ExtraHosts"))
-	logs := object(host, "LogConfig")
-	o.judgeLog(text(logs, "Type"), object(logs, "Config"))
+func (o *Operation) judgeContainer(_ map[string]any, value any) {
+	ref, _ := value.(string)
+	o.enter(ref)
 }
 
-// mintCreated notes whom the new container could be. Without a name the daemon
-// picks one at random (adjective_surname) that the caller cannot choose.
-// What image:name is when it runs, and as which users its processes act, is
-// not to be known here.
-func (o *Operation) mintCreated(body map[string]any) {
-	o.mintContainer(o.Query.Get("name"))
-	image := text(body, "Image")
+// judgeContainerName is for the name of a new container or a new name. Without
+// one the daemon picks one at random (adjective_surname) that the caller cannot
+// choose.
+func (o *Operation) judgeContainerName(_ map[string]any, value any) {
+	name, _ := value.(string)
+	if name = strings.TrimLeft(name, "/"); name != "" { // the daemon strips it too
+		o.mint("container:" + name)
+	}
+}
+
+func (o *Operation) judgeImage(_ map[string]any, value any) {
+	image, _ := value.(string)
 	if name := Repository(image); name != "" {
 		o.mint("image:" + name)
 	}
-	o.mint("image-id:*", "container-uid:*", "container-gid:*")
-	o.mintLabels(object(body, "Labels"))
 }
 
-// mintLabels notes a container's labels; more of them than anybody is named by
+// judgeLabels notes a container's labels; more of them than anybody is named by
 // (see package identity) are label:*, as each is looked at in the decision.
-func (o *Operation) mintLabels(labels map[string]any) {
+func (o *Operation) judgeLabels(_ map[string]any, value any) {
 	const most, mostBytes = 1000, 64 << 10
+	labels, _ := value.(map[string]any)
 	var minted []string
 	n := 0
 	for key, v := range labels {
@@ -58,47 +47,111 @@ func (o *Operation) mintLabels(labels map[string]any) {
 	o.mint(minted...)
 }
 
-func (o *Operation) judgeNamespaces(host map[string]any) {
-	for _, key := range []string{"NetworkMode", "PidMode", "IpcMode", "UTSMode", "CgroupnsMode", "Cgroup"} {
-		mode := text(host, key)
-		o.hazardIf(HazardHostNamespace, strings.EqualFold(mode, "host"))
-		if ref, ok := strings.CutPrefix(mode, "container:"); ok {
-			o.hazard(HazardJoinedNamespace)
-			o.enter(ref)
-		}
+// judgeEnv accepts the PATH that the daemon gives by itself.
+func (o *Operation) judgeEnv(_ map[string]any, value any) {
+	for _, v := range texts(value) {
+		o.hazardIf(HazardEnv, v != "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
 	}
-	o.hazardIf(HazardUserns, present(host, "UsernsMode"))
 }
 
-func (o *Operation) judgeConfinement(host map[string]any) {
-	o.hazardIf(HazardPrivileged, truth(host, "Privileged"))
-	o.hazardIf(HazardCap, present(host, "CapAdd") || present(host, "Capabilities")) // the whole set, to Engine 19.03
-	o.hazardIf(HazardSysctl, present(host, "Sysctls"))
-	o.hazardIf(HazardRuntime, present(host, "Runtime") || present(host, "Annotations"))
-	o.hazardIf(HazardRuntime, present(host, "InitPath"))
-	o.hazardIf(HazardGroupAdd, present(host, "GroupAdd"))
-	// An empty list unmasks all, so presence is what counts.
-	o.hazardIf(HazardUnmasked, host["MaskedPaths"] != nil || host["ReadonlyPaths"] != nil)
-	for _, opt := range texts(host, "SecurityOpt") {
+// judgeExecUser notes as whom an exec's process acts: USER[:GROUP], of which a
+// name means what the container's files say. Without it the process is one like
+// those that are there. Root in a container can become any user.
+func (o *Operation) judgeExecUser(_ map[string]any, value any) {
+	s, _ := value.(string)
+	user, group, hasGroup := strings.Cut(s, ":")
+	if user != "" || hasGroup {
+		uid, gid := number(user), "*"
+		if hasGroup {
+			gid = number(group)
+		}
+		if uid == "0" || uid == "*" {
+			uid, gid = "*", "*"
+		}
+		o.mint("container-uid:"+uid, "container-gid:"+gid)
+	}
+}
+
+// number is a user's or group's number as the daemon reads it, "*" for a name.
+func number(s string) string {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 0 {
+		return "*"
+	}
+	return strconv.Itoa(n)
+}
+
+func (o *Operation) judgeExecPrivileged(_ map[string]any, value any) {
+	if isSet(value) {
+		o.hazard(HazardPrivileged)
+		o.mint("container-uid:*", "container-gid:*")
+	}
+}
+
+// namespace is for a mode that chooses a namespace. What is neither a container's
+// nor known to be the container's own counts as the host's.
+func namespace(own ...string) func(*Operation, map[string]any, any) {
+	return func(o *Operation, _ map[string]any, value any) {
+		mode, _ := value.(string)
+		o.judgeNamespace(mode, own...)
+	}
+}
+
+func (o *Operation) judgeNamespace(mode string, own ...string) {
+	if ref, ok := strings.CutPrefix(mode, "container:"); ok {
+		o.hazard(HazardJoinedNamespace)
+		o.enter(ref)
+		return
+	}
+	o.hazardIf(HazardHostNamespace, mode != "" && !slices.Contains(own, mode))
+}
+
+// judgeCgroupns accepts the host's where it is the daemon's default, as it is on
+// cgroup v1: inspect shows it for every container there.
+func (o *Operation) judgeCgroupns(_ map[string]any, value any) {
+	if mode, _ := value.(string); mode != "host" || !o.engine.HostCgroupns {
+		o.judgeNamespace(mode, "private")
+	}
+}
+
+// judgeRuntime accepts the daemon's default, which inspect shows. Where another
+// one is the default, runc may be less of a wall than that.
+func (o *Operation) judgeRuntime(_ map[string]any, value any) {
+	o.hazardIf(HazardRuntime, isSet(value) && value != o.engine.Runtime)
+}
+
+// What the Engine masks and makes read-only, since 19.03. Later ones have more.
+var (
+	maskedPaths = []string{
+		"/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/sched_debug",
+		"/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/firmware",
+	}
+	readonlyPaths = []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}
+)
+
+// unmasks is for a list that replaces the Engine's own: what that has must be in
+// it. An empty one unmasks all.
+func unmasks(all []string) func(*Operation, map[string]any, any) {
+	return func(o *Operation, _ map[string]any, value any) {
+		given := texts(value)
+		o.hazardIf(HazardUnmasked, slices.ContainsFunc(all, func(p string) bool { return !slices.Contains(given, p) }))
+	}
+}
+
+func (o *Operation) judgeSecurityOpt(_ map[string]any, value any) {
+	for _, opt := range texts(value) {
 		switch opt {
 		case "no-new-privileges", "no-new-privileges:true", "no-new-privileges=true":
 		default:
 			o.hazard(HazardSecurityOpt)
 		}
 	}
-	o.hazardIf(HazardOOM, present(host, "OomScoreAdj"))
-}
-
-// judgeResources is for what ContainerUpdate can change too.
-func (o *Operation) judgeResources(m map[string]any) {
-	o.hazardIf(HazardOOM, truth(m, "OomKillDisable"))
-	o.hazardIf(HazardDevices, present(m, "Devices") || present(m, "DeviceCgroupRules") || present(m, "DeviceRequests"))
-	o.judgeCgroupParent(text(m, "CgroupParent"))
 }
 
 // judgeCgroupParent notes the container under whose cgroup the parent lies, if
 // any part of it looks like one: 64 hex digits, or <prefix>-<them>.scope.
-func (o *Operation) judgeCgroupParent(parent string) {
+func (o *Operation) judgeCgroupParent(_ map[string]any, value any) {
+	parent, _ := value.(string)
 	if parent == "" {
 		return
 	}
@@ -112,33 +165,47 @@ func (o *Operation) judgeCgroupParent(parent string) {
 	}
 }
 
-// judgeEndpoint is for one network of a container.
-func (o *Operation) judgeEndpoint(endpoint map[string]any) {
-	for _, ref := range texts(endpoint, "Links") {
-		o.link(ref)
-	}
-	o.hazardIf(HazardNetworkDriver, present(endpoint, "DriverOpts"))
-}
-
-// link notes container[:alias], whose environment the new container is given.
-func (o *Operation) link(ref string) {
-	ref, _, _ = strings.Cut(ref, ":")
-	o.hazard(HazardLink)
-	o.enter(ref)
-}
-
-// judgeLog accepts the drivers that write to files of Docker's own.
-func (o *Operation) judgeLog(driver string, options map[string]any) {
-	switch driver {
-	case "json-file", "local", "none":
-	case "":
-		o.hazardIf(HazardLogDriver, len(options) > 0) // for the daemon's own default, whichever it is
+// judgeLogDriver accepts the drivers that write to files of Docker's own, and
+// the daemon's default.
+func (o *Operation) judgeLogDriver(_ map[string]any, value any) {
+	switch value {
+	case "", "json-file", "local", "none", o.engine.LogDriver:
 	default:
 		o.hazard(HazardLogDriver)
 	}
 }
 
-func (o *Operation) judgeExec() {
-	o.hazardIf(HazardPrivileged, truth(o.body(), "Privileged"))
-	o.hazardIf(HazardEnv, present(o.body(), "Env"))
+// judgeLogOptions accepts what those drivers take: how much is kept, and what is
+// noted beside a line. No other driver is sent elsewhere by it.
+func (o *Operation) judgeLogOptions(_ map[string]any, value any) {
+	options, _ := value.(map[string]any)
+	for option := range options {
+		switch option {
+		case "max-size", "max-file", "compress", "mode", "max-buffer-size", "tag", "labels", "labels-regex", "env", "env-regex":
+		default:
+			o.hazard(HazardLogDriver)
+		}
+	}
+}
+
+// judgePsArgs: ps runs as root on the host with what the caller says, and can
+// show environments.
+func (o *Operation) judgePsArgs(_ map[string]any, value any) {
+	if isSet(value) {
+		o.Access = Secret
+		o.hazard(HazardEnv)
+	}
+}
+
+func (o *Operation) judgeCheckpoint(_ map[string]any, value any) {
+	if isSet(value) {
+		o.Rail = "checkpoints cannot be judged"
+	}
+}
+
+// judgeTaskRuntime: a service's tasks can be something else than containers.
+func (o *Operation) judgeTaskRuntime(_ map[string]any, value any) {
+	if isSet(value) && value != "container" && value != "types.docker.com/RuntimeContainer" {
+		o.Rail = "a service that is not of containers can install plugins"
+	}
 }

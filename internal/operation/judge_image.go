@@ -1,46 +1,48 @@
 package operation
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
-// judgePull is for POST /images/create: a pull, or an import from a URL or the
-// body.
-func (o *Operation) judgePull() {
-	from, source := o.Query.Get("fromImage"), o.Query.Get("fromSrc")
-	o.mintImage(from)
-	o.mintImage(o.Query.Get("repo"))
-	o.mint("image-id:*")
-	o.hazardIf(HazardOutbound, from != "" || source != "-")
+// judgeRepository is for names that images get: one, or a list of them.
+func (o *Operation) judgeRepository(_ map[string]any, value any) {
+	for _, ref := range texts(value) {
+		o.mintImage(ref)
+	}
 }
 
-func (o *Operation) judgeBuild() {
-	q := o.Query
-	for _, tag := range q["t"] {
-		o.mintImage(tag)
+func (o *Operation) judgePull(_ map[string]any, value any) {
+	if from, _ := value.(string); from != "" {
+		o.mintImage(from)
+		o.hazard(HazardOutbound)
 	}
-	outputs, _ := o.Params["outputs"].([]any)
-	for _, v := range outputs { // BuildKit's exporters take names too
+}
+
+// judgeOutputs is for BuildKit's exporters, which take names too and can push.
+func (o *Operation) judgeOutputs(_ map[string]any, value any) {
+	outputs, _ := value.([]any)
+	for _, v := range outputs {
 		output, _ := v.(map[string]any)
-		for name := range strings.SplitSeq(text(object(output, "Attrs"), "name"), ",") {
+		attrs := object(output, "Attrs")
+		for name := range strings.SplitSeq(text(attrs, "name"), ",") {
 			o.mintImage(name)
 		}
+		for attr := range attrs {
+			o.hazardIf(HazardOutbound, strings.HasPrefix(attr, "push"))
+		}
 	}
-	o.mint("image-id:*")
-	o.judgeNamespaces(map[string]any{"NetworkMode": q.Get("networkmode")})
-	o.judgeCgroupParent(q.Get("cgroupparent"))
-	o.hazardIf(HazardSecurityOpt, len(q["securityopt"]) > 0)
-	o.hazardIf(HazardExtraHosts, len(q["extrahosts"]) > 0)
-	o.hazardIf(HazardOutbound, q.Get("remote") != "" && q.Get("remote") != "client-session")
-	o.hazardIf(HazardEnv, q.Get("buildargs") != "")
 }
 
-func (o *Operation) judgeNetwork() {
-	body := o.body()
-	switch text(body, "Driver") {
-	case "", "bridge", "overlay":
-	default:
-		o.hazard(HazardNetworkDriver)
+// judgeChanges is for lines of a Dockerfile. One may set environment variables
+// unless it is known not to, or goes on in the next.
+func (o *Operation) judgeChanges(_ map[string]any, value any) {
+	others := []string{"CMD", "ENTRYPOINT", "EXPOSE", "HEALTHCHECK", "LABEL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR"}
+	for _, change := range texts(value) {
+		for line := range strings.SplitSeq(change, "\n") {
+			words := strings.Fields(line)
+			o.hazardIf(HazardEnv, len(words) > 0 &&
+				(!slices.Contains(others, strings.ToUpper(words[0])) || strings.HasSuffix(words[len(words)-1], `\`)))
+		}
 	}
-	ipam := text(object(body, "IPAM"), "Driver")
-	// ConfigFrom takes the options of another network.
-	o.hazardIf(HazardNetworkDriver, present(body, "Options") || present(body, "ConfigFrom") || ipam != "" && ipam != "default")
 }

@@ -9,11 +9,13 @@ import (
 // judgePlaces judges each path of the host that the request names.
 func (o *Operation) judgePlaces() {
 	o.places(func(p place) {
+		o.at = append(o.at[:0], p.field)
 		if p.mount {
 			o.hazard(HazardHostPath)
 		}
 		o.hostPath(p.path)
 	})
+	o.at = o.at[:0]
 }
 
 // hostPath notes a path of the host that is asked for.
@@ -23,25 +25,28 @@ func (o *Operation) hostPath(p string) {
 	o.judgePath(p)
 }
 
-// judgeMounts is for all the ways in which a create asks for files, except for
+// What follows is for all the ways in which a create asks for files, except for
 // the paths of the host: those are judgePlaces'.
-func (o *Operation) judgeMounts(body, host map[string]any) {
-	for _, spec := range texts(host, "Binds") {
+
+func (o *Operation) judgeBinds(_ map[string]any, value any) {
+	for _, spec := range texts(value) {
 		o.judgeBind(spec)
 	}
-	for spec := range object(body, "Volumes") {
-		o.judgeBind(spec) // a destination; old engines took a whole bind here
+}
+
+// judgeVolumes is for destinations; old engines took a whole bind there.
+func (o *Operation) judgeVolumes(_ map[string]any, value any) {
+	volumes, _ := value.(map[string]any)
+	for spec := range volumes {
+		o.judgeBind(spec)
 	}
-	for _, spec := range texts(host, "VolumesFrom") {
+}
+
+func (o *Operation) judgeVolumesFrom(_ map[string]any, value any) {
+	for _, spec := range texts(value) {
 		ref, _, _ := strings.Cut(spec, ":")
 		o.hazard(HazardVolumesFrom)
 		o.enter(ref)
-	}
-	driver := text(host, "VolumeDriver")
-	o.hazardIf(HazardVolumeDriver, driver != "" && driver != "local")
-	for _, m := range list(host, "Mounts") {
-		mount, _ := m.(map[string]any)
-		o.judgeMount(mount)
 	}
 }
 
@@ -54,7 +59,9 @@ func (o *Operation) judgeBind(spec string) {
 	}
 	o.judgeVolume(source)
 	_, mode, _ := strings.Cut(rest, ":")
-	o.judgePropagation(mode)
+	for part := range strings.SplitSeq(mode, ",") {
+		o.hazardIf(HazardPropagation, part == "shared" || part == "rshared")
+	}
 }
 
 // judgeVolume is for a source that is a volume's name, if it is no path.
@@ -65,29 +72,54 @@ func (o *Operation) judgeVolume(source string) {
 	}
 }
 
-func (o *Operation) judgePropagation(mode string) {
-	for part := range strings.SplitSeq(mode, ",") {
-		o.hazardIf(HazardPropagation, part == "shared" || part == "rshared")
-	}
-}
-
-// judgeMount is for an element of Mounts, of a container or a service.
-func (o *Operation) judgeMount(m map[string]any) {
-	switch text(m, "Type") {
+// judgeMountSource is for that of an element of Mounts, of a container or a service.
+func (o *Operation) judgeMountSource(mount map[string]any, value any) {
+	source, _ := value.(string)
+	switch text(mount, "Type") {
 	case "tmpfs", "image", "bind":
 	default:
-		o.judgeVolume(text(m, "Source"))
+		o.judgeVolume(source)
 	}
-	o.judgePropagation(text(object(m, "BindOptions"), "Propagation"))
-	driver := object(object(m, "VolumeOptions"), "DriverConfig")
-	o.judgeVolumeDriver(text(driver, "Name"), object(driver, "Options"))
-	o.hazardIf(HazardVolumeDriver, text(m, "Type") == "cluster" || present(m, "ClusterOptions"))
 }
 
-// judgeVolumeDriver is for a volume's driver. The local one mounts whatever its
-// options say.
-func (o *Operation) judgeVolumeDriver(driver string, options map[string]any) {
-	o.hazardIf(HazardVolumeDriver, driver != "" && driver != "local" || len(options) > 0)
+// judgeTmpfs is for options by destination, or a list of options with their
+// values. All that are known stay in the container; a bind, or one that passes
+// mounts on, may not.
+func (o *Operation) judgeTmpfs(_ map[string]any, value any) {
+	var options []string
+	if mounts, ok := value.(map[string]any); ok {
+		for _, v := range mounts {
+			s, _ := v.(string)
+			options = append(options, strings.Split(s, ",")...)
+		}
+	}
+	elements, _ := value.([]any)
+	for _, v := range elements {
+		if option := texts(v); len(option) > 0 {
+			options = append(options, strings.Split(option[0], ",")...)
+		}
+	}
+	for _, option := range options {
+		name, _, _ := strings.Cut(option, "=")
+		switch name {
+		case "", "defaults", "size", "mode", "uid", "gid", "nr_inodes", "nr_blocks", "mpol", "ro", "rw", "suid", "nosuid",
+			"dev", "nodev", "exec", "noexec", "sync", "async", "dirsync", "atime", "noatime", "diratime", "nodiratime",
+			"relatime", "norelatime", "strictatime", "nostrictatime", "private", "rprivate", "slave", "rslave", "unbindable":
+		default:
+			o.hazard(HazardPropagation)
+		}
+	}
+}
+
+// judgeVolumeOptions is for those of a volume's driver. The local one mounts
+// whatever its options say.
+func (o *Operation) judgeVolumeOptions(in map[string]any, value any) {
+	options, _ := value.(map[string]any)
+	driver := text(in, "Name")
+	if o.ID == "VolumeCreate" { // there that is the volume's
+		driver = text(in, "Driver")
+	}
+	o.hazardIf(HazardVolumeDriver, len(options) > 0)
 	if (driver == "" || driver == "local") && mountsAnywhere(options) {
 		o.hazard(HazardHostPath)
 		o.hostPath("/")

@@ -260,7 +260,7 @@ func filterValues(filters any, name string) []string {
 	all, _ := filters.(map[string]any)
 	switch values := all[name].(type) {
 	case []any:
-		return texts(all, name)
+		return texts(values)
 	case map[string]any:
 		var out []string
 		for value := range values {

@@ -69,17 +69,21 @@ const (
 // Operation is one request for the Engine API, understood.
 // The zero value is no operation; only Parse makes a usable one.
 type Operation struct {
-	ID       string         // operationId of Docker's own API description, e.g. "ContainerInspect"
-	Resource string         // "containers", "images", "volumes", "networks", "system", "exec", "swarm", "plugins", …
-	Target   string         // the {id} or {name} of the path as typed (decoded once), "" where there is none
-	Access   Access         //
-	Hazards  []Hazard       // sorted, no duplicates
-	HostPath []string       // host paths asked for, canonical; "volume:<name>" for named volumes; sorted
-	Mints    []string       // principals that the request would create, "kind:*" or "*" where unknowable; sorted
-	Enters   []string       // references to containers whose processes, files or namespaces it reaches; "exec:<id>" for an exec; "*" where unknowable; sorted
-	Unknown  []string       // what the catalogue does not know, sorted: "/HostConfig/Foo" is a key of the body, "?foo" a parameter
-	Params   map[string]any // JSON in the query (filters, buildargs …) parsed, by parameter name
-	Version  string         // API version of the path, e.g. "1.41"; "" where the path has none
+	ID       string   // operationId of Docker's own API description, e.g. "ContainerInspect"
+	Resource string   // "containers", "images", "volumes", "networks", "system", "exec", "swarm", "plugins", …
+	Target   string   // the {id} or {name} of the path as typed (decoded once), "" where there is none
+	Access   Access   //
+	Hazards  []Hazard // sorted, no duplicates
+	// HazardFields are the fields that a hazard comes from, sorted: "HostConfig.Binds",
+	// "?networkmode", "{id}" of the path. One that the operation has in any case
+	// (what its answer shows) has none.
+	HazardFields map[Hazard][]string
+	HostPath     []string       // host paths asked for, canonical; "volume:<name>" for named volumes; sorted
+	Mints        []string       // principals that the request would create, "kind:*" or "*" where unknowable; sorted
+	Enters       []string       // references to containers whose processes, files or namespaces it reaches; "exec:<id>" for an exec; "*" where unknowable; sorted
+	Unknown      []string       // what the catalogue does not know, sorted: "/HostConfig/Foo" is a key of the body, "?foo" a parameter
+	Params       map[string]any // JSON in the query (filters, buildargs …) parsed, by parameter name
+	Version      string         // API version of the path, e.g. "1.41"; "" where the path has none
 
 	Method    string      // upper case, as sent
 	URI       string      // canonical request target: what the gateway forwards
@@ -105,6 +109,19 @@ type Operation struct {
 	// Documented is false for the hand-written routes that Docker's API
 	// descriptions do not have.
 	Documented bool
+
+	entry   *entry
+	engine  *Engine
+	at      []string // the field that is being judged
+	element string   // the key of the free-form object whose value is being judged
+}
+
+// Engine is what the daemon does where a request says nothing. Of the zero value
+// nothing is known.
+type Engine struct {
+	Runtime      string // "runc"
+	LogDriver    string // "json-file"
+	HostCgroupns bool   // containers see the host's cgroups, as on cgroup v1
 }
 
 // Request is what a door has of a request, before any judgement.
@@ -122,6 +139,9 @@ type Request struct {
 	// Refused is what the door has found already, of bytes that are no request: Parse
 	// gives it back.
 	Refused *Refusal
+	// Engine is the daemon that is asked, nil if nothing is known of it: what is its
+	// default anyway is no hazard.
+	Engine *Engine
 	// Rebuilt says that the daemon is sent what Parse gives, not what came in: the
 	// body of an operation that takes none is then left out. A gateway sets it.
 	Rebuilt bool

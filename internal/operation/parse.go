@@ -1,6 +1,7 @@
 package operation
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"slices"
@@ -15,6 +16,8 @@ func Parse(req *Request) (*Operation, error) {
 	}
 	return op, nil
 }
+
+var unknownEngine Engine
 
 func parse(req *Request) (*Operation, *Refusal) {
 	if req.Refused != nil {
@@ -41,7 +44,7 @@ func parse(req *Request) (*Operation, *Refusal) {
 	op := &Operation{
 		ID: e.id, Resource: e.resource, Target: name, Access: e.access, Version: t.version,
 		Method: req.Method, Path: t.path, Headers: hs.visible,
-		Carry: e.carry, Rail: e.rail, Documented: e.since > 0,
+		Carry: e.carry, Rail: e.rail, Documented: e.since > 0, entry: e, engine: cmp.Or(req.Engine, &unknownEngine),
 	}
 	if e.method == http.MethodOptions {
 		op.Target = "" // the route takes any path
@@ -110,6 +113,9 @@ func refuse(code, format string, args ...any) *Refusal {
 // finish sorts the lists that judge filled.
 func (o *Operation) finish() {
 	o.Hazards = sorted(o.Hazards)
+	for _, fields := range o.HazardFields {
+		slices.Sort(fields)
+	}
 	o.HostPath, o.Mints = sorted(o.HostPath), sorted(o.Mints)
 	o.Enters, o.Unknown = sorted(o.Enters), sorted(o.Unknown)
 	if len(o.Enters) > maxEnters {

@@ -7,7 +7,8 @@ import (
 
 // place is where a request names a path of the host.
 type place struct {
-	path string // as it is written
+	path  string // as it is written
+	field string // the key that has it
 	// mount: what is there becomes part of a container's file system.
 	mount bool
 	// remote: it is a path of another machine, which is judged like one of ours.
@@ -25,21 +26,21 @@ func (o *Operation) places(visit func(place)) {
 		bindPlaces(host, visit)
 		for spec := range object(body, "Volumes") { // a destination; old engines took a whole bind here
 			if source, _, ok := strings.Cut(spec, ":"); ok && isAbsolute(source) {
-				visit(place{path: source, mount: true})
+				visit(place{path: source, field: "Volumes", mount: true})
 			}
 		}
-		mountPlaces(host, visit)
-		visitKey(host, "InitPath", true, visit)
-		resourcePlaces(host, visit)
-		logPlaces(object(object(host, "LogConfig"), "Config"), visit)
+		mountPlaces(host, "HostConfig.", visit)
+		visitKey(host, "InitPath", place{field: "HostConfig.InitPath", mount: true}, visit)
+		resourcePlaces(host, "HostConfig.", visit)
+		logPlaces(object(object(host, "LogConfig"), "Config"), "HostConfig.LogConfig.Config", visit)
 	case "ContainerUpdate":
-		resourcePlaces(body, visit)
+		resourcePlaces(body, "", visit)
 	case "VolumeCreate":
-		volumePlaces(text(body, "Driver"), object(body, "DriverOpts"), visit)
+		volumePlaces(text(body, "Driver"), object(body, "DriverOpts"), "DriverOpts", visit)
 	case "ServiceCreate", "ServiceUpdate":
 		task := object(body, "TaskTemplate")
-		mountPlaces(object(task, "ContainerSpec"), visit)
-		logPlaces(object(object(task, "LogDriver"), "Options"), visit)
+		mountPlaces(object(task, "ContainerSpec"), "TaskTemplate.ContainerSpec.", visit)
+		logPlaces(object(object(task, "LogDriver"), "Options"), "TaskTemplate.LogDriver.Options", visit)
 	}
 }
 
@@ -51,37 +52,40 @@ func bindPlaces(host map[string]any, visit func(place)) {
 		spec, _ := v.(string)
 		source, rest, ok := strings.Cut(spec, ":")
 		if ok && isAbsolute(source) {
-			visit(place{path: source, mount: true, set: func(p string) { binds[i] = p + ":" + rest }})
+			visit(place{path: source, field: "HostConfig.Binds", mount: true, set: func(p string) { binds[i] = p + ":" + rest }})
 		}
 	}
 }
 
 // mountPlaces are those of Mounts, of a container or a service. A bind's source
 // is always a path.
-func mountPlaces(of map[string]any, visit func(place)) {
+func mountPlaces(of map[string]any, under string, visit func(place)) {
 	for _, v := range list(of, "Mounts") {
 		m, _ := v.(map[string]any)
 		switch kind := text(m, "Type"); {
 		case kind == "tmpfs", kind == "image":
 		case kind == "bind", isAbsolute(text(m, "Source")):
-			visitKey(m, "Source", true, visit)
+			visitKey(m, "Source", place{field: under + "Mounts[].Source", mount: true}, visit)
 		}
 		driver := object(object(m, "VolumeOptions"), "DriverConfig")
-		volumePlaces(text(driver, "Name"), object(driver, "Options"), visit)
+		volumePlaces(text(driver, "Name"), object(driver, "Options"), under+"Mounts[].VolumeOptions.DriverConfig.Options", visit)
 	}
 }
 
 // resourcePlaces are those of a container's resources: devices that it is given,
 // and block devices whose use is limited, which the daemon looks up.
-func resourcePlaces(of map[string]any, visit func(place)) {
-	for key, member := range map[string]string{
-		"Devices":           "PathOnHost",
-		"BlkioWeightDevice": "Path", "BlkioDeviceReadBps": "Path", "BlkioDeviceWriteBps": "Path",
-		"BlkioDeviceReadIOps": "Path", "BlkioDeviceWriteIOps": "Path",
+func resourcePlaces(of map[string]any, under string, visit func(place)) {
+	for _, key := range [...]struct{ name, member string }{
+		{"Devices", "PathOnHost"},
+		{"BlkioWeightDevice", "Path"},
+		{"BlkioDeviceReadBps", "Path"},
+		{"BlkioDeviceWriteBps", "Path"},
+		{"BlkioDeviceReadIOps", "Path"},
+		{"BlkioDeviceWriteIOps", "Path"},
 	} {
-		for _, v := range list(of, key) {
+		for _, v := range list(of, key.name) {
 			device, _ := v.(map[string]any)
-			visitKey(device, member, false, visit)
+			visitKey(device, key.member, place{field: under + key.name + "[]." + key.member}, visit)
 		}
 	}
 }
@@ -90,24 +94,24 @@ func resourcePlaces(of map[string]any, visit func(place)) {
 // its device, whatever is in that path. What the options of others mean nobody
 // knows: each path in them counts, as a whole and in its parts
 // (lowerdir=/etc,upperdir=…).
-func volumePlaces(driver string, options map[string]any, visit func(place)) {
+func volumePlaces(driver string, options map[string]any, field string, visit func(place)) {
 	local := driver == "" || driver == "local"
 	for key, v := range options {
 		value, _ := v.(string)
 		switch {
 		case local && key == "device" && !isNetwork(options):
 			if isAbsolute(value) { // mountsAnywhere is for the others
-				visitKey(options, key, true, visit)
+				visitKey(options, key, place{field: field, mount: true}, visit)
 			}
 		case isAbsolute(value) && !strings.ContainsAny(value, optionStops):
-			visit(place{path: value, mount: true, remote: local && isNetwork(options), set: func(p string) { options[key] = p }})
+			visit(place{path: value, field: field, mount: true, remote: local && isNetwork(options), set: func(p string) { options[key] = p }})
 		default:
 			if isAbsolute(value) && !local {
-				visit(place{path: value, mount: true})
+				visit(place{path: value, field: field, mount: true})
 			}
 			for part := range strings.FieldsFuncSeq(value, func(r rune) bool { return strings.ContainsRune(optionStops, r) }) {
 				if part = strings.TrimSpace(part); isAbsolute(part) {
-					visit(place{path: part, mount: true, remote: local && isNetwork(options)})
+					visit(place{path: part, field: field, mount: true, remote: local && isNetwork(options)})
 				}
 			}
 		}
@@ -119,25 +123,26 @@ const optionStops = ",=:"
 
 // logPlaces are the sockets that a log driver writes to, and the files that it
 // reads with the daemon's rights.
-func logPlaces(options map[string]any, visit func(place)) {
+func logPlaces(options map[string]any, field string, visit func(place)) {
 	for key, v := range options {
 		value, _ := v.(string)
 		scheme, file, isURL := strings.Cut(value, "://")
 		switch key {
 		case "syslog-tls-ca-cert", "syslog-tls-cert", "syslog-tls-key", "splunk-capath":
-			visitKey(options, key, false, visit)
+			visitKey(options, key, place{field: field}, visit)
 		default:
 			if isURL && strings.HasPrefix(strings.ToLower(scheme), "unix") {
-				visit(place{path: file, set: func(p string) { options[key] = scheme + "://" + p }})
+				visit(place{path: file, field: field, set: func(p string) { options[key] = scheme + "://" + p }})
 			}
 		}
 	}
 }
 
 // visitKey visits a path that is a whole value.
-func visitKey(m map[string]any, key string, mount bool, visit func(place)) {
-	if p := text(m, key); p != "" {
-		visit(place{path: p, mount: mount, set: func(p string) { m[key] = p }})
+func visitKey(m map[string]any, key string, p place, visit func(place)) {
+	if p.path = text(m, key); p.path != "" {
+		p.set = func(path string) { m[key] = path }
+		visit(p)
 	}
 }
 

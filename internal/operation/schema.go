@@ -4,9 +4,10 @@ import "unicode/utf8"
 
 // node is a type of JSON value. null is a value of every type.
 type node struct {
-	kind  nodeKind
-	elem  uint16 // of arrays and maps, in nodeTable
-	props span   // of objects, in propTable
+	kind   nodeKind
+	elem   uint16 // of arrays and maps, in nodeTable
+	props  span   // of objects, in propTable
+	judged bool   // some key in it is more than harmless
 }
 
 type nodeKind uint8
@@ -33,6 +34,7 @@ const (
 type prop struct {
 	name, fold string
 	node       uint16
+	class
 }
 
 // property finds a key as Go's encoding/json finds a struct's field: letter

@@ -155,9 +155,9 @@ func parseQuery(raw string, e *entry) (url.Values, []string, *Refusal) {
 			return nil, nil, refuse("query-encoding", "the query is not valid UTF-8")
 		}
 		switch p := e.param(name); {
-		case p == nil && len(list) > 1:
+		case (p == nil || p.class == unclassified) && len(list) > 1:
 			return nil, nil, refuse("query-repeated", "the query parameter %q is not known, and may be given once", name)
-		case p == nil:
+		case p == nil || p.class == unclassified:
 			unknown = append(unknown, "?"+name)
 		case len(list) > 1 && !p.list:
 			list = list[:1]

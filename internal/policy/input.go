@@ -8,6 +8,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 
 	"vitrine/internal/identity"
+	"vitrine/internal/operation"
 )
 
 // field is one value of the input: its place, and how it is taken from an Input.
@@ -85,6 +86,7 @@ func operationFields() []field {
 			}
 			return strs(list)
 		}),
+		operation("hazard_fields", func(in *Input) value { return tree(hazardFields(in.Operation)) }),
 		operation("host_paths", func(in *Input) value { return strs(in.Operation.HostPath) }),
 		operation("mints", func(in *Input) value { return strs(in.Operation.Mints) }),
 		operation("enters", func(in *Input) value { return strs(in.Enters) }),
@@ -94,6 +96,20 @@ func operationFields() []field {
 		operation("version", func(in *Input) value { return str(in.Operation.Version) }),
 	}
 }
+
+// hazardFields are the fields by hazard; most operations have no hazard.
+func hazardFields(op *operation.Operation) map[string][]string {
+	if len(op.HazardFields) == 0 {
+		return noFields
+	}
+	out := make(map[string][]string, len(op.HazardFields))
+	for h, fields := range op.HazardFields {
+		out[string(h)] = fields
+	}
+	return out
+}
+
+var noFields = map[string][]string{}
 
 func requestFields() []field {
 	request := func(name string, of func(*Input) value) field { return field{"request", name, of} }

@@ -26,7 +26,8 @@ func full() *Input {
 		},
 		Operation: &operation.Operation{
 			ID: "ContainerCreate", Resource: "containers", Target: "t", Access: operation.Write, Hazards: []operation.Hazard{"cap"},
-			HostPath: []string{"/x"}, Mints: []string{"container:new"}, Enters: []string{"web"}, Unknown: []string{"/Foo"},
+			HazardFields: map[operation.Hazard][]string{"cap": {"HostConfig.CapAdd"}},
+			HostPath:     []string{"/x"}, Mints: []string{"container:new"}, Enters: []string{"web"}, Unknown: []string{"/Foo"},
 			Params: map[string]any{"filters": map[string]any{"label": []any{"a"}}}, Version: "1.41",
 			Method: "POST", URI: "/v1.41/containers/create?name=new", Path: "/containers/create",
 			Query: map[string][]string{"name": {"new"}}, Headers: map[string][]string{"Accept": {"a", "b"}},
@@ -51,7 +52,7 @@ func TestInputJSON(t *testing.T) {
 "certificate":{"cn":"ci","o":["o"],"ou":["u"],"sans":["s"],"serial":"1","sha256":"f"},
 "container":{"id":"c","image":"nginx","image_id":"sha256:0","labels":{"a":"b"},"name":"web"},
 "door":"gateway","gid":100,"groups":[100,4294967295],"kind":"tls","listener":"agents","pid":42,"principals":["tls:ci"],"uid":1000,"user":"ci"},
-"operation":{"access":"write","enters":["container:web"],"hazards":["cap"],"host_paths":["/x"],"id":"ContainerCreate",
+"operation":{"access":"write","enters":["container:web"],"hazard_fields":{"cap":["HostConfig.CapAdd"]},"hazards":["cap"],"host_paths":["/x"],"id":"ContainerCreate",
 "mints":["container:new"],"own_exec":true,"params":{"filters":{"label":["a"]}},"resource":"containers","target":"t","unknown":["/Foo"],"version":"1.41"},
 "request":{"body":{"HostConfig":{"Binds":["/a/../b:/c:ro","vol:/d","/e:/f"],"Memory":1e3,
 "Mounts":[{"ReadOnly":true,"Source":"/g","Type":"bind"},{"Source":"v","Type":"volume"}]},"Image":"nginx"},
@@ -69,7 +70,7 @@ func TestEmptyInput(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantContains(t, string(got), `"kind":"unknown"`, `"principals":[]`, `"uid":null`, `"groups":[]`, `"container":null`,
-		`"hazards":[]`, `"enters":[]`, `"params":{}`, `"query":{}`, `"headers":{}`, `"body":null`)
+		`"hazards":[]`, `"hazard_fields":{}`, `"enters":[]`, `"params":{}`, `"query":{}`, `"headers":{}`, `"body":null`)
 }
 
 // TestRegoSeesInputJSON: what a policy is given is what InputJSON prints.
@@ -190,7 +191,8 @@ func TestOpaDockerAuthzFields(t *testing.T) {
 // TestClosedResolvedBindMounts: Resolved is what the host says, and Source what
 // was typed.
 func TestClosedResolvedBindMounts(t *testing.T) {
-	op, err := full().Operation.ResolveHostPaths(func(p string) (string, error) { return "/run" + p, nil })
+	binds := ask(t, nil, "POST", "/containers/create", `{"HostConfig":{"Binds":["/a/../b:/c:ro","/e:/f"]}}`)
+	op, err := binds.Operation.ResolveHostPaths(func(p string) (string, error) { return "/run" + p, nil })
 	if err != nil {
 		t.Fatal(err)
 	}

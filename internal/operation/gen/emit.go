@@ -58,7 +58,7 @@ func (c *catalogue) code() ([]byte, error) {
 		}
 		ops.WriteString("},\n")
 		for _, p := range op.Params {
-			fmt.Fprintf(&params, "{name: %q", p.Name)
+			fmt.Fprintf(&params, "{name: %q, class: %s", p.Name, identifier(p.Class))
 			if p.List {
 				params.WriteString(", list: true")
 			}
@@ -78,9 +78,12 @@ func (c *catalogue) code() ([]byte, error) {
 		if len(s.Props) > 0 {
 			fmt.Fprintf(&types, ", props: span{%d, %d}", nprops, nprops+len(s.Props))
 		}
+		if s.judged() {
+			types.WriteString(", judged: true")
+		}
 		types.WriteString("},\n")
 		for _, p := range s.Props {
-			fmt.Fprintf(&props, "{name: %q, fold: %q, node: %d},\n", p.Name, fold(p.Name), n.add(p.Schema))
+			fmt.Fprintf(&props, "{name: %q, fold: %q, node: %d, class: %s},\n", p.Name, fold(p.Name), n.add(p.Schema), identifier(p.Class))
 		}
 		nprops += len(s.Props)
 	}
@@ -91,10 +94,39 @@ func (c *catalogue) code() ([]byte, error) {
 	fmt.Fprintf(&b, "var catalogue = [...]entry{\n%s}\n\n", ops.Bytes())
 	c.routes(&b)
 	c.aliases(&b)
+	classNames(&b)
 	fmt.Fprintf(&b, "var paramTable = [...]param{\n%s}\n\n", params.Bytes())
 	fmt.Fprintf(&b, "var nodeTable = [...]node{\n%s}\n\n", types.Bytes())
 	fmt.Fprintf(&b, "var propTable = [...]prop{\n%s}\n", props.Bytes())
 	return format.Source(b.Bytes())
+}
+
+// classNames writes the classes of fields.go as constants, their names, and of
+// those that are a hazard which one.
+func classNames(b *bytes.Buffer) {
+	var all []string
+	for _, row := range table {
+		if !quiet(row.class) {
+			all = append(all, row.class)
+		}
+	}
+	slices.Sort(all)
+	all = slices.Compact(all)
+	b.WriteString("const (\n")
+	for i, class := range all {
+		fmt.Fprintf(b, "%s class = railed + %d\n", identifier(class), i+1)
+	}
+	b.WriteString(")\n\nvar classNames = [...]string{\nunclassified: \"unclassified\",\n")
+	for _, class := range append([]string{harmless, part, railed}, all...) {
+		fmt.Fprintf(b, "%s: %q,\n", identifier(class), class)
+	}
+	b.WriteString("}\n\nvar classHazards = [len(classNames)]Hazard{\n")
+	for _, class := range all {
+		if !strings.HasSuffix(class, "()") {
+			fmt.Fprintf(b, "%s: %q,\n", identifier(class), class)
+		}
+	}
+	b.WriteString("}\n\n")
 }
 
 // routes writes the router's patterns, in the order of the catalogue, and the
@@ -202,6 +234,9 @@ func (c *catalogue) list() []byte {
 			}
 			if p.JSON != nil {
 				name += "{json}"
+			}
+			if !quiet(p.Class) {
+				name += "=" + p.Class
 			}
 			names = append(names, name)
 		}

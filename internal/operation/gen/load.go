@@ -71,9 +71,10 @@ type operation struct {
 }
 
 type param struct {
-	Name string
-	List bool
-	JSON *schema
+	Name  string
+	List  bool
+	JSON  *schema
+	Class string // what it does, by fields.go
 }
 
 // span is the versions in which an operation had an id.
@@ -174,7 +175,11 @@ func (d *document) schema(s *docSchema, depth int) (*schema, error) {
 		if d.Definitions[name] == nil {
 			return nil, fmt.Errorf("no definition %q", name)
 		}
-		return d.schema(d.Definitions[name], depth+1)
+		t, err := d.schema(d.Definitions[name], depth+1)
+		if err == nil && t.Kind == "object" {
+			t.Name = name
+		}
+		return t, err
 	}
 	switch {
 	case len(s.AllOf) > 0:
@@ -263,6 +268,9 @@ func (c *catalogue) complete() error {
 			op.Params[i].JSON = jsonParam(op.ID, p.Name)
 		}
 		slices.SortFunc(op.Params, func(a, b param) int { return cmp.Compare(a.Name, b.Name) })
+	}
+	if err := c.classify(table); err != nil {
+		return err
 	}
 	slices.SortFunc(c.ops, func(a, b *operation) int {
 		return cmp.Or(cmp.Compare(a.Method, b.Method), cmp.Compare(segment(a.Path), segment(b.Path)),

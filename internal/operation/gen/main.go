@@ -44,17 +44,26 @@ func run(ctx context.Context, dir string) error {
 	return nil
 }
 
-// generate gives every generated file by its name, relative to the package.
-func generate(ctx context.Context) (map[string][]byte, error) {
+// descriptions is the folder of the module that has the API descriptions.
+func descriptions(ctx context.Context) (string, error) {
 	out, err := exec.CommandContext(ctx, "go", "mod", "download", "-json", module).Output() // nothing, if it is there
 	if err != nil {
-		return nil, fmt.Errorf("find the module %s: %w", module, err)
+		return "", fmt.Errorf("find the module %s: %w", module, err)
 	}
 	var found struct{ Dir string }
 	if err := json.Unmarshal(out, &found); err != nil {
-		return nil, fmt.Errorf("find the module %s: %w", module, err)
+		return "", fmt.Errorf("find the module %s: %w", module, err)
 	}
-	cat, err := load(filepath.Join(found.Dir, "docs"))
+	return filepath.Join(found.Dir, "docs"), nil
+}
+
+// generate gives every generated file by its name, relative to the package.
+func generate(ctx context.Context) (map[string][]byte, error) {
+	dir, err := descriptions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	cat, err := load(dir)
 	if err != nil {
 		return nil, err
 	}

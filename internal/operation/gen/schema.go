@@ -11,6 +11,7 @@ import (
 // or a list), array, map (free-form keys) or object (closed).
 type schema struct {
 	Kind  string
+	Name  string  // of object: its definition's in the newest description that has one, else ""
 	Elem  *schema // of array and map
 	Props []prop  // of object, by folded name
 }
@@ -18,6 +19,7 @@ type schema struct {
 type prop struct {
 	Name   string
 	Schema *schema
+	Class  string // what it does, by fields.go
 }
 
 func leaf(kind string) *schema       { return &schema{Kind: kind} }
@@ -49,7 +51,7 @@ func (s *schema) add(name string, t *schema) {
 		s.Props[*i].Schema.merge(t)
 		return
 	}
-	s.Props = append(s.Props, prop{name, t})
+	s.Props = append(s.Props, prop{Name: name, Schema: t})
 	slices.SortFunc(s.Props, func(a, b prop) int { return cmp.Compare(fold(a.Name), fold(b.Name)) })
 }
 
@@ -100,14 +102,14 @@ func (s *schema) key() string {
 	if s.Kind == "object" {
 		b.WriteString("{")
 		for _, p := range s.Props {
-			b.WriteString(p.Name + ":" + p.Schema.key() + ",")
+			b.WriteString(p.Name + ":" + p.Class + ":" + p.Schema.key() + ",")
 		}
 		b.WriteString("}")
 	}
 	return b.String()
 }
 
-// print writes a schema for a reader.
+// print writes a schema for a reader, with what its keys do.
 func (s *schema) print(b *strings.Builder, indent string) {
 	b.WriteString(s.Kind)
 	for s.Elem != nil {
@@ -116,7 +118,11 @@ func (s *schema) print(b *strings.Builder, indent string) {
 	}
 	b.WriteString("\n")
 	for _, p := range s.Props {
-		b.WriteString(indent + p.Name + ": ")
+		b.WriteString(indent + p.Name)
+		if p.Class != "" && p.Class != harmless {
+			b.WriteString(" (" + p.Class + ")")
+		}
+		b.WriteString(": ")
 		p.Schema.print(b, indent+"  ")
 	}
 }

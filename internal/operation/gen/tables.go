@@ -143,8 +143,10 @@ func jsonParam(op, name string) *schema {
 	case "platform", "platforms":
 		switch op {
 		case "ImagePush", "ImageInspect", "ImageHistory", "ImageGet", "ImageGetAll", "ImageLoad", "ImageDelete", "ImageAttestations":
-			return object("architecture", leaf("string"), "os", leaf("string"), "os.version", leaf("string"),
+			platform := object("architecture", leaf("string"), "os", leaf("string"), "os.version", leaf("string"),
 				"os.features", arrayOf(leaf("string")), "variant", leaf("string"))
+			platform.Name = "ImagePlatform"
+			return platform
 		}
 	}
 	return nil

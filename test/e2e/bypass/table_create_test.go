@@ -67,7 +67,7 @@ var createRequests = []request{
 		with(header("Content-Type: text/plain")).with(code("body-type")).with(func(r *request) { r.daemon = 400 }),
 	create("5", "encoded body", privileged, "Content-Encoding").
 		with(header("Content-Type: application/json", "Content-Encoding: gzip")).with(code("content-encoding")),
-	create("6", "query that ends in /auth", privileged, "hazards privileged, unknown-input").with(uri("/v1.41/containers/create?x=/auth")),
+	create("6", "query that ends in /auth", privileged, "hazards privileged (HostConfig.Privileged), unknown-input (?x)").with(uri("/v1.41/containers/create?x=/auth")),
 	create("6", "query that ends in /auth, harmless body", `{"Image":"bb:1"}`, "hazards unknown-input").with(uri("/v1.41/containers/create?x=/auth")),
 	create("7", "lower case", `{"image":"bb:1","hostconfig":{"privileged":true}}`, "hazards privileged"),
 	create("7", "image twice", `{"Image":"bb:1","image":"secret:1"}`, "twice").with(code("body-duplicate-key")),
@@ -96,14 +96,16 @@ var createRequests = []request{
 	create("14", "dot", privileged, "").with(uri("/./containers/create")).with(code("path-not-canonical")).with(daemon(301)),
 	create("14", "parent", privileged, "").with(uri("/v1.41/../containers/create")).with(code("path-not-canonical")).with(daemon(301)),
 	create("14", "encoded parent", privileged, "").with(uri("/v1.41/%2e%2e/containers/create")).with(code("path-not-canonical")).with(daemon(301)),
-	create("21", "bind", `{"Image":"bb:1","HostConfig":{"Binds":["/:/host"]}}`, "hazards engine-socket, host-path, vitrine-files"),
-	create("21", "mount", `{"Image":"bb:1","HostConfig":{"Mounts":[{"Type":"bind","Source":"/","Target":"/host"}]}}`, "hazards engine-socket, host-path, vitrine-files"),
+	create("21", "bind", `{"Image":"bb:1","HostConfig":{"Binds":["/:/host"]}}`,
+		"hazards engine-socket (HostConfig.Binds), host-path (HostConfig.Binds), vitrine-files (HostConfig.Binds)"),
+	create("21", "mount", `{"Image":"bb:1","HostConfig":{"Mounts":[{"Type":"bind","Source":"/","Target":"/host"}]}}`,
+		"hazards engine-socket (HostConfig.Mounts[].Source), host-path (HostConfig.Mounts[].Source), vitrine-files"),
 	create("21", "driver of a mount", `{"Image":"bb:1","HostConfig":{"Mounts":[{"Type":"volume","Target":"/host","VolumeOptions":`+
 		`{"DriverConfig":{"Name":"local","Options":{"type":"none","o":"bind","device":"/"}}}}]}}`, "volume-driver"),
 	create("21", "volumes of another", `{"Image":"bb:1","HostConfig":{"VolumesFrom":["web"]}}`, "hazards volumes-from"),
 	create("21", "named volume", `{"Image":"bb:1","HostConfig":{"Binds":["data:/data"]}}`, "hazards named-volume"),
 	create("21", "device", `{"Image":"bb:1","HostConfig":{"Devices":[{"PathOnHost":"/dev/null","PathInContainer":"/dev/x","CgroupPermissions":"rwm"}]}}`, "hazards devices"),
-	create("21", "symbolic link", `{"Image":"bb:1","HostConfig":{"Binds":["/proc/self/root:/host"]}}`, "hazards engine-socket, host-path, vitrine-files"),
+	create("21", "symbolic link", `{"Image":"bb:1","HostConfig":{"Binds":["/proc/self/root:/host"]}}`, "hazards engine-socket (HostConfig.Binds), host-path"),
 	create("41", "host configuration at the top", `{"Image":"bb:1","Privileged":true,"Binds":["/:/host"]}`, "unknown-input"),
 	create("41", "host configuration at the top, API 1.24", `{"Image":"bb:1","Privileged":true,"Binds":["/:/host"]}`, "unknown-input").with(uri("/v1.24/containers/create")),
 	create("41", "host configuration at the top, lower case", `{"Image":"bb:1","privileged":true}`, "unknown-input"),
@@ -129,6 +131,10 @@ var createRequests = []request{
 	create("P7", "device rule", `{"Image":"bb:1","HostConfig":{"DeviceCgroupRules":["b *:* rwm"]}}`, "hazards devices"),
 	create("P7", "runtime", `{"Image":"bb:1","HostConfig":{"Runtime":"evil"}}`, "hazards runtime"),
 	create("P7", "log driver", `{"Image":"bb:1","HostConfig":{"LogConfig":{"Type":"syslog","Config":{"syslog-address":"tcp://127.0.0.1:5000"}}}}`, "hazards log-driver"),
+	create("P7", "an address of its choice", `{"Image":"bb:1","NetworkingConfig":{"EndpointsConfig":{"bridge":{"IPAMConfig":{"IPv4Address":"172.17.0.9"}}}}}`, "hazards network-address"),
+	create("P7", "another network by its id behind a name", `{"Image":"bb:1","NetworkingConfig":{"EndpointsConfig":{"x":{"NetworkID":"host"}}}}`, "host-namespace (NetworkingConfig.EndpointsConfig.*.NetworkID)"),
+	create("P7", "real-time priority", `{"Image":"bb:1","HostConfig":{"Ulimits":[{"Name":"rtprio","Soft":99,"Hard":99}]}}`, "hazards limits"),
+	create("P7", "a network whose addresses are others'", `{"Name":"n","IPAM":{"Config":[{"Subnet":"8.8.8.0/24"}]}}`, "hazards network-address (IPAM.Config[].Subnet)").with(uri("/v1.41/networks/create")),
 }
 
 func daemon(status int) func(r *request) { return func(r *request) { r.daemon = status } }

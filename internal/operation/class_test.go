@@ -1,0 +1,340 @@
+package operation
+
+import (
+	"encoding/json"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// keyed is one key of a body, or a parameter, with its class.
+type keyed struct {
+	e     *entry
+	path  []string // keys, "[]" and "*" to it; of a parameter first its name
+	node  uint16
+	class class
+}
+
+func (k keyed) isParam() bool { return k.path[0][0] == '?' }
+
+func (k keyed) field() string { return (&Operation{at: k.path}).field() }
+
+// everyKey gives all keys of all bodies and all parameters.
+func everyKey() []keyed {
+	var all []keyed
+	for i := range catalogue {
+		e := &catalogue[i]
+		var walk func(typ uint16, path []string)
+		walk = func(typ uint16, path []string) {
+			n := &nodeTable[typ]
+			switch n.kind {
+			case kindArray:
+				walk(n.elem, append(slices.Clone(path), "[]"))
+			case kindMap:
+				walk(n.elem, append(slices.Clone(path), "*"))
+			case kindObject:
+				for _, p := range propTable[n.props.lo:n.props.hi] {
+					at := append(slices.Clone(path), p.name)
+					all = append(all, keyed{e: e, path: at, node: p.node, class: p.class})
+					walk(p.node, at)
+				}
+			}
+		}
+		if e.body != bodyNone {
+			walk(e.schema, nil)
+		}
+		for _, p := range paramTable[e.params.lo:e.params.hi] {
+			all = append(all, keyed{e: e, path: []string{"?" + p.name}, node: p.json, class: p.class})
+			walk(p.json, []string{"?" + p.name})
+		}
+	}
+	return all
+}
+
+// with is the operation that has the value, as JSON, for the key; without any if
+// it is "".
+func (k keyed) with(t *testing.T, value string) *Operation {
+	t.Helper()
+	uri := strings.NewReplacer("{id}", "x", "{name}", "x", "{checkpoint}", "x").Replace(k.e.path)
+	body, path := "", k.path
+	if k.e.body == bodyRequired || k.e.body == bodyOptional {
+		body = bodyFor(k.e)
+	}
+	if k.isParam() {
+		path = path[1:]
+	}
+	if value == "" && (len(path) > 0 || !k.isParam()) {
+		value = "null"
+	}
+	for _, key := range slices.Backward(path) {
+		switch key {
+		case "[]":
+			value = "[" + value + "]"
+		case "*": // a network's name, the only one that is judged
+			value = `{"bridge":` + value + "}"
+		default:
+			value = `{"` + key + `":` + value + "}"
+		}
+	}
+	switch {
+	case !k.isParam():
+		body = value
+	case value != "":
+		uri += "?" + k.query(value).Encode()
+	}
+	op := mustParse(t, request(k.e.method, uri, body))
+	if len(op.Unknown) > 0 {
+		t.Errorf("%s %s: unknown %v", k.e.id, k.field(), op.Unknown)
+	}
+	return op
+}
+
+func (k keyed) query(value string) url.Values {
+	name := k.path[0][1:]
+	var decoded any
+	if k.e.param(name).json != 0 || json.Unmarshal([]byte(value), &decoded) != nil {
+		return url.Values{name: {value}}
+	}
+	return url.Values{name: texts(decoded)}
+}
+
+// values are some value of the key's type, and its type's zero.
+func (k keyed) values() (set, zero string) {
+	switch n := &nodeTable[k.node]; n.kind {
+	case kindBool:
+		return "true", "false"
+	case kindString:
+		return `"x"`, `""`
+	case kindNumber:
+		return "1", "0"
+	case kindStrings:
+		return `["x"]`, "[]"
+	case kindArray:
+		elem, _ := keyed{node: n.elem}.values()
+		return "[" + elem + "]", "[]"
+	case kindObject:
+		p := propTable[n.props.lo]
+		first, _ := keyed{node: p.node}.values()
+		return `{"` + p.name + `":` + first + `}`, "null"
+	case kindMap:
+		return `{"x":null}`, "{}"
+	case kindAny:
+	}
+	return `"x"`, `""` // a parameter
+}
+
+// fits says that a value is of the key's type.
+func (k keyed) fits(value string) bool {
+	set, _ := k.values()
+	return value[0] == set[0] || strings.ContainsRune("tf", rune(value[0])) && strings.ContainsRune("tf", rune(set[0])) ||
+		k.isParam() && k.node == 0
+}
+
+// tells holds what the hazards of an operation say of one key: those that are
+// wanted have it as their field, and no others have, nor are there others than
+// without the key.
+func (k keyed) tells(t *testing.T, value, want string) {
+	t.Helper()
+	op, without := k.with(t, value), k.with(t, "")
+	var got []string
+	for h, fields := range op.HazardFields {
+		if slices.Contains(fields, k.field()) {
+			got = append(got, string(h))
+		}
+		if !slices.Contains(op.Hazards, h) {
+			t.Errorf("%s %s: %s has fields and is no hazard", k.e.id, k.field(), h)
+		}
+	}
+	slices.Sort(got)
+	if strings.Join(got, " ") != want {
+		t.Errorf("%s %s = %s (%s): %q, want %q", k.e.id, k.field(), value, classNames[k.class], got, want)
+	}
+	for _, h := range op.Hazards {
+		named := slices.ContainsFunc(op.HazardFields[h], func(field string) bool { return strings.HasPrefix(field, k.field()) })
+		if !slices.Contains(without.Hazards, h) && !named {
+			t.Errorf("%s %s = %s: the hazard %s names neither the key nor one in it", k.e.id, k.field(), value, h)
+		}
+	}
+	if k.class == railed && op.Rail == "" {
+		t.Errorf("%s %s: no rail", k.e.id, k.field())
+	}
+}
+
+// TestEveryKeyIsWhatTheTableSaysClosed goes through all keys of all bodies and
+// all parameters: with a value each is harmless, or a hazard that names it.
+func TestEveryKeyIsWhatTheTableSaysClosed(t *testing.T) {
+	keys := everyKey()
+	if len(keys) < 1150 {
+		t.Fatalf("only %d keys", len(keys))
+	}
+	for _, k := range keys {
+		set, zero := k.values()
+		switch {
+		case k.class == unclassified:
+			t.Errorf("%s %s is not classified", k.e.id, k.field())
+		case k.class.quiet():
+			k.tells(t, set, "")
+		case classHazards[k.class] != "":
+			k.tells(t, set, string(classHazards[k.class]))
+			if !k.isParam() { // one that is given in vain is not looked at
+				k.tells(t, zero, "")
+			}
+		default:
+			of := examples[classNames[k.class]+" "+k.e.id]
+			if of == nil {
+				of = examples[classNames[k.class]]
+			}
+			for value, want := range of {
+				if k.fits(value) {
+					k.tells(t, value, want)
+				}
+			}
+		}
+	}
+}
+
+// TestEveryFunctionHasExamples: for each hazard that it can tell, and for a
+// value with which it tells none.
+func TestEveryFunctionHasExamples(t *testing.T) {
+	known := map[Hazard]bool{}
+	for _, h := range Hazards() {
+		known[h.Hazard] = true
+	}
+	for c := railed + 1; int(c) < len(classNames); c++ {
+		name, f := classNames[c], functions[c]
+		if h := classHazards[c]; h != "" {
+			if !known[h] || f.judge != nil {
+				t.Errorf("%s is no hazard, or a function too", name)
+			}
+			continue
+		}
+		told := map[Hazard]bool{}
+		harmless := false
+		for of, values := range examples {
+			for _, want := range values {
+				if function, _, _ := strings.Cut(of, " "); function == name {
+					harmless = harmless || want == ""
+					for h := range strings.FieldsSeq(want) {
+						told[Hazard(h)] = true
+					}
+				}
+			}
+		}
+		if f.judge == nil || !harmless {
+			t.Errorf("%s has no function, or no harmless example", name)
+		}
+		if got, want := slices.Sorted(maps.Keys(told)), slices.Sorted(slices.Values(f.hazards)); !slices.Equal(got, want) {
+			t.Errorf("%s: the examples tell %v, the function %v", name, got, want)
+		}
+	}
+	for of := range examples {
+		if name, _, _ := strings.Cut(of, " "); !slices.Contains(classNames[:], name) {
+			t.Errorf("there is no function %s", name)
+		}
+	}
+}
+
+const allMasked = `"/proc/asound","/proc/acpi","/proc/kcore","/proc/keys","/proc/latency_stats","/proc/timer_list","/proc/timer_stats","/proc/sched_debug","/proc/scsi","/sys/firmware"`
+
+// examples are values by function, and the hazards that they are.
+var examples = map[string]map[string]string{
+	"binds()": {
+		`["/srv:/x"]`: "host-path", `["/run/docker.sock:/x"]`: "engine-socket host-path", `["/etc:/x:ro"]`: "host-path vitrine-files",
+		`["v:/x"]`: "named-volume", `["/srv:/x:rshared"]`: "host-path propagation", `["/x"]`: "", `[]`: "",
+	},
+	"volumes()": {
+		`{"/srv:/x":{}}`: "host-path", `{"/run/docker.sock:/x":{}}`: "engine-socket host-path", `{"/etc:/x":{}}`: "host-path vitrine-files",
+		`{"v:/x":{}}`: "named-volume", `{"v:/x:shared":{}}`: "named-volume propagation", `{"/x":{}}`: "",
+	},
+	"cgroupParent()":   {`"/x"`: "cgroup-parent", `""`: ""},
+	"cgroupns()":       {`"host"`: "host-namespace", `"private"`: "", `""`: "", `"x"`: "host-namespace"},
+	"changes()":        {`["ENV A=b"]`: "env", `["CMD x","env A=b"]`: "env", `["LABEL a=b\nENV A=b"]`: "env", `["EN\\","V A=b"]`: "env", `["LABEL a=\\","b"]`: "env", `["CMD x","label\ta=b"]`: ""},
+	"checkpoint()":     {`"x"`: "", `""`: ""},
+	"container()":      {`"x"`: ""},
+	"containerName()":  {`"x"`: ""},
+	"device()":         {`"/dev/x"`: "devices", `"/run/docker.sock"`: "devices engine-socket", `"/etc/docker"`: "devices vitrine-files", `""`: ""},
+	"endpoints()":      {`{"n":null}`: "named-network", `{"host":{}}`: "host-namespace", `{"bridge":{},"none":{},"default":null}`: ""},
+	"env()":            {`["A=b"]`: "env", `["A"]`: "env", `["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]`: "", `[]`: ""},
+	"execPrivileged()": {`true`: "privileged", `false`: ""},
+	"execUser()":       {`"1000"`: ""},
+	"image()":          {`"x"`: ""},
+	"importSource()":   {`"http://x"`: "outbound", `"-"`: ""},
+	"initPath()":       {`"/srv/x"`: "host-path runtime", `"/run/docker.sock"`: "engine-socket host-path runtime", `"/etc/docker"`: "host-path runtime vitrine-files", `""`: ""},
+	"ipamDriver()":     {`"x"`: "network-driver", `"default"`: "", `""`: ""},
+	"ipc()":            {`"host"`: "host-namespace", `"container:x"`: "joined-namespace", `"private"`: "", `"shareable"`: "", `"none"`: "", `""`: "", `"x"`: "host-namespace"},
+	"isolation()":      {`"process"`: "runtime", `"default"`: "", `""`: ""},
+	"labels()":         {`{"a":"b"}`: ""},
+	"links()":          {`["x:y"]`: "link", `[]`: ""},
+	"logDriver()":      {`"gelf"`: "log-driver", `"json-file"`: "", `"local"`: "", `"none"`: "", `""`: ""},
+	"logOptions()": {
+		`{"syslog-address":"tcp://x"}`: "log-driver", `{"syslog-address":"unix:///run/docker.sock"}`: "engine-socket log-driver",
+		`{"syslog-tls-ca-cert":"/etc/docker"}`: "log-driver vitrine-files", `{"max-size":"1m","max-file":"3","compress":"true","tag":"x","mode":"non-blocking"}`: "",
+	},
+	"macAddress()":               {`"02:42:ac:11:00:02"`: "network-address", `""`: ""},
+	"maskedPaths()":              {`[]`: "unmasked", `["/proc/kcore"]`: "unmasked", `[` + allMasked + `]`: "", `[` + allMasked + `,"/proc/interrupts"]`: ""},
+	"readonlyPaths()":            {`[]`: "unmasked", `["/proc/sys"]`: "unmasked", `["/proc/bus","/proc/fs","/proc/irq","/proc/sys","/proc/sysrq-trigger"]`: ""},
+	"mountSource()":              {`"/srv"`: "host-path", `"/run/docker.sock"`: "engine-socket host-path", `"/etc"`: "host-path vitrine-files", `"v"`: "named-volume", `""`: ""},
+	"mountType()":                {`"cluster"`: "volume-driver", `"x"`: "volume-driver", `"bind"`: "", `"volume"`: "", `"tmpfs"`: "", `"image"`: ""},
+	"namespace()":                {`"host"`: "host-namespace", `"HOST"`: "host-namespace", `"container:x"`: "joined-namespace", `""`: ""},
+	"networkDriver()":            {`"macvlan"`: "network-driver", `"bridge"`: "", `"overlay"`: "", `""`: ""},
+	"networkID()":                {`"x"`: ""}, // of the Engine's own network
+	"networkID() NetworkConnect": {`"x"`: "named-network", `"host"`: "host-namespace"},
+	"networkMode()":              {`"host"`: "host-namespace", `"Host"`: "host-namespace", `"container:x"`: "joined-namespace", `"n"`: "named-network", `"default"`: "", `"bridge"`: "", `"none"`: "", `""`: ""},
+	"outputs()":                  {`[{"Type":"image","Attrs":{"name":"x","push":"true"}}]`: "outbound", `[{"Type":"image","Attrs":{"name":"x"}}]`: ""},
+	"propagation()":              {`"rshared"`: "propagation", `"x"`: "propagation", `"rprivate"`: "", `"rslave"`: "", `""`: ""},
+	"psArgs()":                   {`"axe"`: "env", `""`: ""},
+	"pull()":                     {`"x"`: "outbound", `""`: ""},
+	"remote()":                   {`"http://x"`: "outbound", `"client-session"`: "", `""`: ""},
+	"repository()":               {`"x"`: ""},
+	"runtime()":                  {`"kata"`: "runtime", `""`: ""},
+	"securityMode()":             {`"unconfined"`: "security-opt", `"default"`: "", `""`: ""},
+	"securityOpt()":              {`["seccomp=unconfined"]`: "security-opt", `["no-new-privileges"]`: "", `["no-new-privileges:true"]`: ""},
+	"taskRuntime()":              {`"plugin"`: "", `{}`: ""},
+	"tmpfs()": {
+		`{"/x":"rw,size=1m,mode=1777,exec"}`: "", `{"/x":"shared"}`: "propagation", `{"/x":"ro,bind"}`: "propagation",
+		`[["exec"],["uid","1"]]`: "", `[["size=1m","x"],["rshared"]]`: "propagation",
+	},
+	"volumeDriver()": {`"x"`: "volume-driver", `"local"`: "", `""`: ""},
+	"volumeOptions()": {
+		`{"size":"1m"}`: "volume-driver", `{"device":"/srv","o":"bind"}`: "host-path volume-driver",
+		`{"device":"/run/docker.sock","o":"bind"}`: "engine-socket host-path volume-driver",
+		`{"device":"/etc","o":"bind"}`:             "host-path vitrine-files volume-driver", `{}`: "",
+	},
+	"volumesFrom()": {`["x"]`: "volumes-from", `[]`: ""},
+}
+
+// TestUnclassifiedIsUnknownInputClosed: a key or parameter that the catalogue
+// has and nobody classified is as one that it lacks, and a word of the table
+// without a meaning is no licence.
+func TestUnclassifiedIsUnknownInputClosed(t *testing.T) {
+	reclassify := func(class *class, to class) func() {
+		was := *class
+		*class = to
+		return func() { *class = was }
+	}
+	create := entryOf(t, "ContainerCreate")
+	host := nodeTable[create.schema].property("HostConfig")
+	memory := nodeTable[host.node].property("Memory")
+	defer reclassify(&memory.class, unclassified)()
+	for _, body := range []string{`{"HostConfig":{"Memory":1}}`, `{"HostConfig":{"memory":null}}`} {
+		op := mustParse(t, request("POST", "/containers/create", body))
+		if hazards(op) != "unknown-input" || len(op.Unknown) != 1 {
+			t.Errorf("%s: %s %v", body, hazards(op), op.Unknown)
+		}
+	}
+	defer reclassify(&create.param("platform").class, unclassified)()
+	if op := mustParse(t, request("POST", "/containers/create?platform=x", "{}")); hazards(op) != "unknown-input" {
+		t.Errorf("?platform: %s", hazards(op))
+	}
+	if code := refused(t, request("POST", "/containers/create?platform=x&platform=y", "{}")); code != "query-repeated" {
+		t.Errorf("?platform twice: %s", code)
+	}
+	was := functions[byCgroupns]
+	defer func() { functions[byCgroupns] = was }()
+	functions[byCgroupns] = function{}
+	if op := mustParse(t, request("POST", "/containers/create", `{"HostConfig":{"CgroupnsMode":"private"}}`)); hazards(op) != "unknown-input" {
+		t.Errorf("a function that is not there: %s", hazards(op))
+	}
+}

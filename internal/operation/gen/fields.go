@@ -1,0 +1,298 @@
+package main
+
+// fields says what keys of request bodies and parameters of queries do. Of an
+// object, which is named by the definition in Docker's API descriptions
+// (HostConfig), by the operation whose body it is (ContainerCreate), or by the
+// key that holds it (HostConfig.LogConfig); ?ImageBuild are the parameters of
+// that operation. An operation's name goes before its body's definition.
+//
+// A class is
+//
+//	harmless      whatever the value is, the host and others are as safe as before
+//	part        told with the key that holds it, which is not harmless
+//	railed        only admin may send the operation at all
+//	a hazard      (see hazard.go) when it has a value other than its type's zero
+//	function()    a function of the judges (see class.go), where it is the value that counts
+//
+// The daemon's default must come out harmless, spelled out or not: clients send
+// back what inspect showed them. A key that is in no line stops the generator,
+// and is unknown input where it gets past it.
+type fields struct{ objects, class, keys string }
+
+var table = []fields{
+	// Containers.
+	{"ContainerConfig", harmless, `ArgsEscaped AttachStderr AttachStdin AttachStdout Cmd Domainname Entrypoint
+		ExposedPorts Healthcheck Hostname Image Labels NetworkDisabled OnBuild OpenStdin Shell StdinOnce StopSignal
+		StopTimeout Tty User Volumes WorkingDir`}, // User: a create mints container-uid:* in any case
+	{"ContainerConfig", "env()", "Env"},
+	{"ContainerConfig", "network-address", "MacAddress"},
+	{"ContainerCreate", "image()", "Image"},
+	{"ContainerCreate", "labels()", "Labels"},
+	{"ContainerCreate", "runtime()", "Runtime"}, // old engines read it here
+	{"ContainerCreate", "volumes()", "Volumes"}, // and whole binds here
+	{"ContainerCreate", harmless, "HostConfig NetworkingConfig name"},
+	{"HealthConfig", harmless, "Interval Retries StartInterval StartPeriod Test Timeout"},
+
+	{"HostConfig Resources", harmless, `BlkioDeviceReadBps BlkioDeviceReadIOps BlkioDeviceWriteBps BlkioDeviceWriteIOps
+		BlkioWeight BlkioWeightDevice CpuCount CpuPercent CpuPeriod CpuQuota CpusetCpus CpusetMems CpuShares Init
+		IOMaximumBandwidth IOMaximumIOps KernelMemory KernelMemoryTCP Memory MemoryReservation MemorySwap
+		MemorySwappiness NanoCpus PidsLimit RestartPolicy`},
+	{"HostConfig Resources", "cgroupParent()", "CgroupParent"},
+	{"HostConfig Resources", "devices", "DeviceCgroupRules DeviceRequests Devices"},
+	{"HostConfig", "limits", "StorageOpt"},
+	{"HostConfig Resources", "limits", "CpuRealtimePeriod CpuRealtimeRuntime DiskQuota Ulimits"},
+	{"HostConfig Resources", "oom", "OomKillDisable"},
+	{"HostConfig.Ulimits Resources.Ulimits", part, "Hard Name Soft"},
+	{"HostConfig.BlkioWeightDevice Resources.BlkioWeightDevice", harmless, "Weight"},
+	{"HostConfig.BlkioWeightDevice Resources.BlkioWeightDevice", "device()", "Path"},
+	{"ThrottleDevice", harmless, "Rate"},
+	{"ThrottleDevice", "device()", "Path"},
+	{"DeviceMapping", "device()", "PathOnHost"},
+	{"DeviceMapping", part, "CgroupPermissions PathInContainer"},
+	{"DeviceRequest", part, "Capabilities Count DeviceIDs Driver Options"},
+	{"RestartPolicy", harmless, "MaximumRetryCount Name"},
+
+	{"HostConfig", harmless, `AutoRemove CapDrop ConsoleSize ContainerIDFile LogConfig Mounts ReadonlyRootfs ShmSize
+		Umask`},
+	{"HostConfig", "binds()", "Binds"},
+	{"HostConfig", "cap", "CapAdd Capabilities"}, // the latter is the whole set, to Engine 19.03
+	{"HostConfig", "cgroupns()", "CgroupnsMode"},
+	{"HostConfig", "extra-hosts", "Dns DnsOptions DnsSearch ExtraHosts"},
+	{"HostConfig", "group-add", "GroupAdd"},
+	{"HostConfig", "host-port", "PortBindings PublishAllPorts"},
+	{"HostConfig", "initPath()", "InitPath"},
+	{"HostConfig", "ipc()", "IpcMode"},
+	{"HostConfig", "isolation()", "Isolation"},
+	{"HostConfig", "links()", "Links"},
+	{"HostConfig", "maskedPaths()", "MaskedPaths"},
+	{"HostConfig", "namespace()", "Cgroup PidMode UTSMode"},
+	{"HostConfig", "networkMode()", "NetworkMode"},
+	{"HostConfig", "oom", "OomScoreAdj"},
+	{"HostConfig", "privileged", "Privileged"},
+	{"HostConfig", "readonlyPaths()", "ReadonlyPaths"},
+	{"HostConfig", "runtime", "Annotations"},
+	{"HostConfig", "runtime()", "Runtime"},
+	{"HostConfig", "securityOpt()", "SecurityOpt"},
+	{"HostConfig", "sysctl", "Sysctls"},
+	{"HostConfig", "tmpfs()", "Tmpfs"},
+	{"HostConfig", "userns", "UsernsMode"},
+	{"HostConfig", "volumeDriver()", "VolumeDriver"},
+	{"HostConfig", "volumesFrom()", "VolumesFrom"},
+	{"PortBinding", part, "HostIp HostPort"},
+	{"HostConfig.LogConfig", "logDriver()", "Type"},
+	{"HostConfig.LogConfig", "logOptions()", "Config"},
+
+	{"Mount", harmless, "BindOptions Consistency ImageOptions ReadOnly Target TmpfsOptions VolumeOptions"},
+	{"Mount", "mountSource()", "Source"},
+	{"Mount", "mountType()", "Type"},
+	{"Mount", "volume-driver", "ClusterOptions"},
+	{"Mount.BindOptions", harmless, "CreateMountpoint NonRecursive ReadOnlyForceRecursive ReadOnlyNonRecursive"},
+	{"Mount.BindOptions", "propagation()", "Propagation"},
+	{"Mount.ImageOptions", harmless, "Subpath"},
+	{"Mount.TmpfsOptions", harmless, "Mode SizeBytes"},
+	{"Mount.TmpfsOptions", "tmpfs()", "Options"},
+	{"Mount.VolumeOptions", harmless, "DriverConfig Labels NoCopy Subpath"},
+	{"Mount.VolumeOptions.DriverConfig", "volumeDriver()", "Name"},
+	{"Mount.VolumeOptions.DriverConfig", "volumeOptions()", "Options"},
+
+	{"NetworkingConfig", "endpoints()", "EndpointsConfig"},
+	{"EndpointSettings", harmless, `DNSNames EndpointID Gateway GlobalIPv6Address GlobalIPv6PrefixLen GwPriority
+		IPAddress IPAMConfig IPPrefixLen IPv6Gateway`}, // what inspect shows; the daemon forgets it
+	{"EndpointSettings", "links()", "Links"},
+	{"EndpointSettings", "macAddress()", "MacAddress"},
+	{"EndpointSettings", "named-network", "Aliases"},
+	{"EndpointSettings", "network-driver", "DriverOpts"},
+	{"EndpointSettings", "networkID()", "NetworkID"},
+	{"EndpointIPAMConfig", "network-address", "IPv4Address IPv6Address LinkLocalIPs"},
+
+	{"ContainerExec", harmless, "AttachStderr AttachStdin AttachStdout Cmd ConsoleSize Container Detach DetachKeys Tty WorkingDir"},
+	{"ContainerExec", "env()", "Env"},
+	{"ContainerExec", "execUser()", "User"},
+	{"ContainerExec", "execPrivileged()", "Privileged"},
+	{"ExecStart", harmless, "ConsoleSize Detach hijack stdin Tty"},
+	{"CheckpointCreate", railed, "CheckpointDir CheckpointID Exit"},
+
+	// Networks and volumes.
+	{"NetworkCreate", harmless, "Attachable CheckDuplicate ConfigOnly EnableIPv4 Internal IPAM Labels Name Scope"},
+	{"NetworkCreate", "networkDriver()", "Driver"},
+	// EnableIPv6 turns on forwarding for all of the host's interfaces; Ingress
+	// takes over what the swarm publishes.
+	{"NetworkCreate", "network-driver", "ConfigFrom EnableIPv6 Ingress Options"},
+	{"ConfigReference", part, "Network"},
+	{"IPAM", harmless, "Config"},
+	{"IPAM", "ipamDriver()", "Driver"},
+	{"IPAM", "network-driver", "Options"},
+	{"IPAMConfig", "network-address", "AuxiliaryAddresses Gateway IPRange Subnet"},
+	{"NetworkConnectRequest NetworkDisconnectRequest", "container()", "Container"},
+	{"NetworkConnectRequest", harmless, "EndpointConfig"},
+	{"NetworkDisconnectRequest", harmless, "Force"},
+	{"VolumeCreateRequest", harmless, "Labels Name"},
+	{"VolumeCreateRequest", "volumeDriver()", "Driver"},
+	{"VolumeCreateRequest", "volumeOptions()", "DriverOpts"},
+	{"VolumeCreateRequest", "volume-driver", "ClusterVolumeSpec"},
+	{"VolumeUpdate", "volume-driver", "Spec"}, // of a cluster volume
+	{"ClusterVolumeSpec", part, "AccessibilityRequirements AccessMode Availability CapacityRange Group Secrets"},
+	{"ClusterVolumeSpec.AccessMode", part, `AccessibilityRequirements Availability BlockVolume CapacityRange
+		MountVolume Scope Secrets Sharing`},
+	{"ClusterVolumeSpec.AccessibilityRequirements ClusterVolumeSpec.AccessMode.AccessibilityRequirements", part, "Preferred Requisite"},
+	{"ClusterVolumeSpec.CapacityRange ClusterVolumeSpec.AccessMode.CapacityRange", part, "LimitBytes RequiredBytes"},
+	{"ClusterVolumeSpec.Secrets ClusterVolumeSpec.AccessMode.Secrets", part, "Key Secret"},
+	{"ClusterVolumeSpec.AccessMode.MountVolume", part, "FsType MountFlags"},
+	{`Topology ClusterVolumeSpec.AccessibilityRequirements.Preferred
+		ClusterVolumeSpec.AccessibilityRequirements.Requisite`, part, "Segments"},
+
+	// Services, whose tasks are containers on any node.
+	{"ServiceSpec", harmless, "EndpointSpec Labels Mode Name Networks RollbackConfig TaskTemplate UpdateConfig"},
+	{"ServiceSpec.Mode", harmless, "Global GlobalJob Replicated ReplicatedJob"},
+	{"ServiceSpec.Mode.Replicated", harmless, "Replicas"},
+	{"ServiceSpec.Mode.ReplicatedJob", harmless, "MaxConcurrent TotalCompletions"},
+	{"ServiceSpec.RollbackConfig ServiceSpec.UpdateConfig", harmless, "Delay FailureAction MaxFailureRatio Monitor Order Parallelism"},
+	{"EndpointSpec", harmless, "Mode"},
+	{"EndpointSpec", "host-port", "Ports"},
+	{"EndpointPortConfig", part, "Name Protocol PublishedPort PublishMode TargetPort"},
+	{"NetworkAttachmentConfig", "named-network", "Aliases"},
+	{"NetworkAttachmentConfig", "network-driver", "DriverOpts"},
+	{"NetworkAttachmentConfig", "networkMode()", "Target"},
+	{"TaskSpec", harmless, "ContainerSpec ForceUpdate LogDriver Networks Placement Resources RestartPolicy"},
+	{"TaskSpec", "taskRuntime()", "NetworkAttachmentSpec PluginSpec Runtime"},
+	{"TaskSpec.NetworkAttachmentSpec", part, "ContainerID"},
+	{"TaskSpec.PluginSpec", part, "Disabled env Name PluginPrivilege privileges Remote"},
+	{"PluginPrivilege TaskSpec.PluginSpec.privileges", part, "Description Name Value"},
+	{"TaskSpec.LogDriver", "logDriver()", "Name"},
+	{"TaskSpec.LogDriver", "logOptions()", "Options"},
+	{"TaskSpec.Placement", harmless, "Constraints MaxReplicas Platforms Preferences"},
+	{"TaskSpec.Placement.Preferences", harmless, "Spread"},
+	{"TaskSpec.Placement.Preferences.Spread", harmless, "SpreadDescriptor"},
+	{"Platform", harmless, "Architecture OS"},
+	{"TaskSpec.Resources", harmless, "Limits MemorySwappiness Reservations SwapBytes"},
+	{"Limit ResourceObject", harmless, "GenericResources MemoryBytes NanoCPUs"},
+	{"Limit", harmless, "Pids"},
+	{"Limit.GenericResources ResourceObject.GenericResources", harmless, "DiscreteResourceSpec NamedResourceSpec"},
+	{`Limit.GenericResources.DiscreteResourceSpec Limit.GenericResources.NamedResourceSpec
+		ResourceObject.GenericResources.DiscreteResourceSpec ResourceObject.GenericResources.NamedResourceSpec`, harmless, "Kind Value"},
+	{"TaskSpec.RestartPolicy", harmless, "Condition Delay MaxAttempts Window"},
+	{"TaskSpec.ContainerSpec", harmless, `Args CapabilityDrop Command Dir DNSConfig Healthcheck Hostname Init Labels
+		Mounts OpenStdin Privileges ReadOnly StopGracePeriod StopSignal TTY User`},
+	{"TaskSpec.ContainerSpec", "cap", "CapabilityAdd"},
+	{"TaskSpec.ContainerSpec", "env()", "Env"},
+	{"TaskSpec.ContainerSpec", "extra-hosts", "Hosts"},
+	{"TaskSpec.ContainerSpec", "group-add", "Groups"},
+	{"TaskSpec.ContainerSpec", "isolation()", "Isolation"},
+	{"TaskSpec.ContainerSpec", "limits", "Ulimits"},
+	{"TaskSpec.ContainerSpec", "oom", "OomScoreAdj"},
+	{"TaskSpec.ContainerSpec", "outbound", "Image"}, // the nodes pull it
+	{"TaskSpec.ContainerSpec", "swarm-secret", "Configs Secrets"},
+	{"TaskSpec.ContainerSpec", "sysctl", "Sysctls"},
+	{"TaskSpec.ContainerSpec.Ulimits", part, "Hard Name Soft"},
+	{"TaskSpec.ContainerSpec.Configs", part, "ConfigID ConfigName File Runtime"},
+	{"TaskSpec.ContainerSpec.Secrets", part, "File SecretID SecretName"},
+	{"TaskSpec.ContainerSpec.Configs.File TaskSpec.ContainerSpec.Secrets.File", part, "GID Mode Name UID"},
+	{"TaskSpec.ContainerSpec.DNSConfig", "extra-hosts", "Nameservers Options Search"},
+	{"TaskSpec.ContainerSpec.Privileges", harmless, "AppArmor CredentialSpec NoNewPrivileges Seccomp SELinuxContext"},
+	{"TaskSpec.ContainerSpec.Privileges.AppArmor TaskSpec.ContainerSpec.Privileges.Seccomp", "securityMode()", "Mode"},
+	{"TaskSpec.ContainerSpec.Privileges.CredentialSpec", "security-opt", "Config File Registry"},
+	{"TaskSpec.ContainerSpec.Privileges.Seccomp", "security-opt", "Profile"},
+	{"TaskSpec.ContainerSpec.Privileges.SELinuxContext", "security-opt", "Disable Level Role Type User"},
+	{"SecretSpec ConfigSpec", harmless, "Data Labels Name Templating"},
+	{"SecretSpec", "swarm-secret", "Driver"}, // a plugin that makes it
+	{"SecretSpec.Driver", part, "Name Options"},
+	{"SecretSpec.Templating ConfigSpec.Templating", harmless, "Name Options"},
+
+	// Plugins and the swarm itself.
+	{"PluginPull PluginUpgrade", railed, "Description Name Value"},
+	{"NodeSpec", railed, "Availability Labels Name Role"},
+	{"SwarmInit", railed, `AdvertiseAddr AutoLockManagers Availability DataPathAddr DataPathPort DefaultAddrPool
+		ForceNewCluster ListenAddr Spec SubnetSize`},
+	{"SwarmJoin", railed, "AdvertiseAddr Availability DataPathAddr JoinToken ListenAddr RemoteAddrs"},
+	{"SwarmUnlock", railed, "UnlockKey"},
+	{"SwarmSpec", railed, "CAConfig Dispatcher EncryptionConfig Labels Name Orchestration Raft TaskDefaults"},
+	{"SwarmSpec.CAConfig", railed, "ExternalCAs ForceRotate NodeCertExpiry SigningCACert SigningCAKey"},
+	{"SwarmSpec.CAConfig.ExternalCAs", railed, "CACert Options Protocol URL"},
+	{"SwarmSpec.Dispatcher", railed, "HeartbeatPeriod"},
+	{"SwarmSpec.EncryptionConfig", railed, "AutoLockManagers"},
+	{"SwarmSpec.Orchestration", railed, "TaskHistoryRetentionLimit"},
+	{"SwarmSpec.Raft", railed, "ElectionTick HeartbeatTick KeepOldSnapshots LogEntriesForSlowFollowers SnapshotInterval"},
+	{"SwarmSpec.TaskDefaults", railed, "LogDriver"},
+	{"SwarmSpec.TaskDefaults.LogDriver", railed, "Name Options"},
+
+	// A registry's credentials. Without an address they go to the daemon's own.
+	{"AuthConfig", harmless, "auth email identitytoken password registrytoken username"},
+	{"AuthConfig", "outbound", "serveraddress"},
+
+	// Parameters of queries.
+	{"?ImageBuild", harmless, `buildid cachefrom cpuperiod cpuquota cpusetcpus cpusetmems cpushares dockerfile forcerm id
+		labels memory memswap nocache platform pull q rm session shmsize squash target version`}, // FROM pulls, too
+	{"?ImageBuild", "cgroupParent()", "cgroupparent"},
+	{"?ImageBuild", "env", "buildargs"},
+	{"?ImageBuild", "extra-hosts", "extrahosts"},
+	{"?ImageBuild", "isolation()", "isolation"},
+	{"?ImageBuild", "limits", "ulimits"},
+	{"?ImageBuild.ulimits", part, "Hard Name Soft"},
+	{"?ImageBuild", "networkMode()", "networkmode"},
+	{"?ImageBuild", "outputs()", "outputs"},
+	{"?ImageBuild.outputs", part, "Attrs Type"},
+	{"?ImageBuild", "remote()", "remote"},
+	{"?ImageBuild", "securityOpt()", "securityopt"},
+	{"?ImageBuild", "repository()", "t"},
+	{"?ImageCommit", harmless, "author comment pause tag"},
+	{"?ImageCommit", "container()", "container"}, // its files become the image
+	{"?ImageCommit ?ImageCreate", "changes()", "changes"},
+	{"?ImageCommit ?ImageCreate ?ImageTag", "repository()", "repo"},
+	{"?ImageCreate", harmless, "message platform tag"},
+	{"?ImageCreate", "pull()", "fromImage"},
+	{"?ImageCreate", "importSource()", "fromSrc"},
+	{"?ImageTag", harmless, "tag"},
+	{"?ImageSearch", "outbound", "term"},
+	{"?ImageSearch", harmless, "filters limit"},
+	{"?GetPluginPrivileges", "outbound", "name remote"},
+	{"?ContainerCreate ?ContainerRename", "containerName()", "name"},
+	{"?ContainerCreate", harmless, "platform"},
+	{"?ContainerStart", "checkpoint()", "checkpoint checkpoint-dir"},
+	{"?ContainerStart", harmless, "detachKeys"},
+	{"?ContainerTop", "psArgs()", "ps_args"}, // ps runs as root on the host
+	{"?PluginCreate ?PluginPull", railed, "name"},
+	{"?PluginPull ?PluginUpgrade", railed, "remote"},
+	{"?PluginDelete ?PluginDisable ?NodeDelete ?SwarmLeave", railed, "force"},
+	{"?PluginEnable", railed, "timeout"},
+	{"?NodeUpdate", railed, "version"},
+	{"?SwarmUpdate", railed, "rotateManagerToken rotateManagerUnlockKey rotateWorkerToken version"},
+	{"?BuildCancel", railed, "id"},
+	{"?CheckpointDelete ?CheckpointList", railed, "dir"},
+	{"?DebugPprof", railed, "debug gc"},
+	{"?DebugPprof ?DebugPprofProfile ?DebugPprofTrace", railed, "seconds"},
+	{"?NetworkListSlash", railed, "filters"},
+
+	{`?ConfigList ?ContainerList ?ContainerPrune ?ImageList ?ImagePrune ?NetworkList ?NetworkPrune ?NodeList
+		?PluginList ?SecretList ?ServiceList ?SystemEvents ?TaskList ?VolumeList ?VolumePrune ?BuildPrune`, harmless, "filters"},
+	{"?BuildPrune", harmless, "all keep-storage max-used-space min-free-space reserved-space"},
+	{"?ConfigUpdate ?SecretUpdate ?ServiceUpdate ?VolumeUpdate", harmless, "version"},
+	{"?ContainerArchive ?ContainerArchiveInfo ?PutContainerArchive", harmless, "path"},
+	{"?ContainerAttach ?ContainerAttachWebsocket", harmless, "detachKeys logs stderr stdin stdout stream"},
+	{"?ContainerDelete", harmless, "force link v"},
+	{"?ContainerInspect", harmless, "size"},
+	{"?ContainerKill ?ContainerRestart ?ContainerStop", harmless, "signal"},
+	{"?ContainerRestart ?ContainerStop", harmless, "t"},
+	{"?ContainerList", harmless, "all before limit since size trunc_cmd"},
+	{"?ContainerLogs ?ServiceLogs ?TaskLogs", harmless, "details follow since stderr stdout tail timestamps"},
+	{"?ContainerLogs", harmless, "until"},
+	{"?ContainerResize ?ExecResize", harmless, "h w"},
+	{"?ContainerStats", harmless, "one-shot stream"},
+	{"?ContainerWait", harmless, "condition"},
+	{"?ImageAttestations", harmless, "statement type"},
+	{"?ImageDelete", harmless, "force noprune platforms"},
+	{"?ImageGetAll", harmless, "names"},
+	{"?ImageAttestations ?ImageGet ?ImageGetAll ?ImageHistory ?ImageInspect ?ImageLoad ?ImagePush", harmless, "platform"},
+	{"ImagePlatform", harmless, "architecture os os.features os.version variant"},
+	{"?ImageInspect", harmless, "manifests"},
+	{"?ImageList", harmless, "all digests filter identity manifests only_ids shared-size"},
+	{"?ImageLoad", harmless, "quiet"},
+	{"?ImagePush", harmless, "tag"},
+	{"?NetworkInspect", harmless, "scope verbose"},
+	{"?PutContainerArchive", harmless, "copyUIDGID noOverwriteDirNonDir"},
+	{"?ServiceInspect", harmless, "insertDefaults"},
+	{"?ServiceList", harmless, "status"},
+	{"?ServiceUpdate", harmless, "registryAuthFrom rollback"},
+	{"?SystemDataUsage", harmless, "type verbose"},
+	{"?SystemEvents", harmless, "since until"},
+	{"?VolumeDelete", harmless, "force"},
+}
