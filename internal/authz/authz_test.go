@@ -221,6 +221,37 @@ func TestWhatReachesOurOwnContainerClosed(t *testing.T) {
 	}
 }
 
+// TestWhatReachesOurOwnServiceClosed: by whatever the swarm takes for a name of it.
+func TestWhatReachesOurOwnServiceClosed(t *testing.T) {
+	known := map[string][]string{
+		own: {"container-id:" + own, "label:com.docker.swarm.service.id=x1y2z3", "label:com.docker.swarm.service.name=glass"},
+	}
+	for _, tc := range []struct {
+		method, uri, body string
+		allow             bool
+	}{
+		{"DELETE", "/services/glass", "", false},
+		{"DELETE", "/services/x1y2z3", "", false},
+		{"DELETE", "/services/x1", "", false},
+		{"POST", "/services/glass/update?version=1", `{"Name":"glass"}`, false},
+		{"DELETE", "/services/web", "", true},
+		{"DELETE", "/services/x1y2z3a", "", true},
+		{"GET", "/services/glass", "", true},
+	} {
+		w := &world{containers: known, decision: policy.Decision{Allow: true}}
+		o := w.options()
+		o.OwnContainer = func() (string, error) { return own, nil }
+		if v := w.ask(t, o, tc.method, tc.uri, tc.body); v.Allow != tc.allow {
+			t.Errorf("%s %s: allow = %v (%s)", tc.method, tc.uri, v.Allow, v.Message)
+		}
+		o.OwnContainer = func() (string, error) { return strings.Repeat("e", 64), nil } // of which nothing is known
+		w.records = nil
+		if v := w.ask(t, o, tc.method, tc.uri, tc.body); v.Allow != (tc.method == "GET") {
+			t.Errorf("%s %s: allow = %v (%s)", tc.method, tc.uri, v.Allow, v.Message)
+		}
+	}
+}
+
 // TestOwnContainerThatIsNotKnownYetClosed: it may be known a moment later, as
 // while another container ends; if not, the answer is no.
 func TestOwnContainerThatIsNotKnownYetClosed(t *testing.T) {
