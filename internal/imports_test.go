@@ -28,7 +28,7 @@ var allowed = map[string][]string{
 	"internal/object":     {"docker", "operation"},
 	"internal/policy":     {"fair", "identity", "operation", "answer", "redact", "rego"},
 	"internal/audit":      {"identity", "operation", "policy"},
-	"internal/authz":      {"fair", "attest", "identity", "operation", "policy", "audit"},
+	"internal/authz":      {"fair", "attest", "identity", "operation", "policy", "audit", "hostpath"},
 	"internal/redact":     {},
 	"internal/answer":     {"redact"},
 	"internal/gateway":    {"answer", "authz", "identity", "operation", "ticket", "redact", "peercred"},

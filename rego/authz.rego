@@ -58,6 +58,7 @@ granting contains role if {
 	every path in input.operation.host_paths {
 		takes_path(data.roles[role], path)
 	}
+	takes_unresolved(data.roles[role])
 }
 
 # METADATA
@@ -128,12 +129,20 @@ takes_hazard(role, "env") if {
 # description: A role with host_paths takes those and what is below them, others any that their hazards take.
 takes_path(role, _) if not role.host_paths
 
-takes_path(role, path) if path in role.host_paths
-
 takes_path(role, path) if {
 	not ".." in split(path, "/")
 	some allowed in role.host_paths
-	startswith(path, concat("", [trim_right(allowed, "/"), "/"]))
+	startswith(concat("", [path, "/"]), concat("", [trim_right(allowed, "/"), "/"]))
+}
+
+# METADATA
+# title: Whether a role takes host paths that could not be resolved
+# description: Nobody knows where they lead, so a role must say that it does not mind.
+takes_unresolved(_) if input.operation.unresolved == []
+
+takes_unresolved(role) if {
+	is_array(input.operation.unresolved)
+	role.unresolved == true
 }
 
 # METADATA
@@ -278,7 +287,14 @@ refusal(role) := sprintf("role %s does not take the hazards %s", [role, concat("
 		not takes_hazard(data.roles[role], hazard)
 	]
 	count(hazards) > 0
-} else := sprintf("role %s does not take the host paths %s", [role, concat(", ", input.operation.host_paths)]) if {
+} else := sprintf("role %s does not take the host paths %s", [role, concat(", ", paths)]) if {
+	includes(data.roles[role])
+	paths := [path |
+		some path in input.operation.host_paths
+		not takes_path(data.roles[role], path)
+	]
+	count(paths) > 0
+} else := sprintf("role %s does not take host paths that cannot be looked up (it lacks unresolved: true): %s", [role, concat(", ", input.operation.unresolved)]) if {
 	includes(data.roles[role])
 } else := lacks(role)
 

@@ -44,7 +44,7 @@ bindings := {
 # What a request is unless a test says otherwise.
 operation := {
 	"id": "ContainerList", "resource": "containers", "target": "", "access": "list",
-	"hazards": [], "hazard_fields": {}, "host_paths": [], "mints": [], "enters": [], "unknown": [],
+	"hazards": [], "hazard_fields": {}, "host_paths": [], "unresolved": [], "mints": [], "enters": [], "unknown": [],
 	"params": {}, "version": "1.41",
 }
 
@@ -184,6 +184,24 @@ test_star_is_not_admin if {
 test_hazard_must_be_taken_closed if {
 	denied(by(ci, changed(create, {"hazards": ["cap", "privileged"]})))
 	reasons(by(ci, changed(create, {"hazards": ["cap", "privileged"]}))) == {"role ci does not take the hazards cap, privileged"}
+}
+
+# Where nobody could look at the host, a role must say that it does not mind.
+test_unresolved_closed if {
+	op := changed(create, {"hazards": ["host-path"], "host_paths": ["/srv/ci/x"], "unresolved": ["/srv/ci/x"]})
+	denied(by(ci, op))
+	reasons(by(ci, op)) == {"role ci does not take host paths that cannot be looked up (it lacks unresolved: true): /srv/ci/x"}
+	denied(by(["unix:risky"], op))
+	allowed(by(["unix:root"], op))
+	given := by(ci, op)
+	every value in [false, null, "", []] {
+		careless := object.union(roles, {"ci": object.union(roles.ci, {"unresolved": value})})
+		not authz.allow with input as given with data.roles as careless with data.bindings as bindings
+	}
+	knowing := object.union(roles, {"ci": object.union(roles.ci, {"unresolved": true})})
+	authz.allow with input as given with data.roles as knowing with data.bindings as bindings
+	elsewhere := by(ci, changed(op, {"host_paths": ["/etc"], "unresolved": ["/etc"]}))
+	not authz.allow with input as elsewhere with data.roles as knowing with data.bindings as bindings
 }
 
 test_any_hazard if allowed(by(["unix:risky"], changed(create, {"hazards": ["privileged"], "host_paths": ["/"]})))
@@ -354,7 +372,7 @@ test_no_operation_closed if denied(object.remove(by(looker, operation), ["operat
 test_no_request_closed if denied(object.remove(by(looker, operation), ["request"]))
 
 test_any_missing_fact_closed if {
-	every fact in ["hazards", "host_paths", "mints", "enters", "unknown"] {
+	every fact in ["hazards", "host_paths", "unresolved", "mints", "enters", "unknown"] {
 		denied(by(looker, object.remove(operation, [fact])))
 		denied(by(["unix:all"], object.remove(operation, [fact])))
 		denied(by(looker, object.union(operation, {fact: null})))

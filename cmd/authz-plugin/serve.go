@@ -23,6 +23,7 @@ import (
 	"vitrine/internal/command"
 	"vitrine/internal/docker"
 	"vitrine/internal/gateway"
+	"vitrine/internal/hostpath"
 	"vitrine/internal/identity"
 	"vitrine/internal/object"
 	"vitrine/internal/peercred"
@@ -197,6 +198,7 @@ func (p *parts) buildDoors(ctx context.Context) error {
 	p.inventory.FollowNetworks()
 	p.steps = authz.New(authz.Options{
 		Identifier: p.ids, Policy: p.engine, Objects: object.NewResolver(p.inventory), Record: p.record, Mode: s.mode,
+		HostPaths:    hostpath.New(hostpath.Config{Root: s.hostRoot, Dial: s.dial, Proc: s.proc, Logger: p.log}),
 		OwnContainer: attestor.OwnContainer, Changed: p.inventory.Changed,
 	})
 	if err := p.buildGateway(ctx, attestor.Group); err != nil {
@@ -252,11 +254,7 @@ func (p *parts) record(r audit.Record) {
 func (p *parts) buildGateway(ctx context.Context, callerOf func(*peercred.Peer) string) error {
 	s := p.settings
 	cfg := gateway.Config{
-		Dial: func(ctx context.Context) (net.Conn, error) {
-			var d net.Dialer
-			return d.DialContext(ctx, "unix", s.upstream)
-		},
-		Upstream: s.upstream, Authorizer: p.steps, Tickets: p.tickets, RequirePlugin: s.requirePlugin,
+		Dial: s.dial, Upstream: s.upstream, Authorizer: p.steps, Tickets: p.tickets, RequirePlugin: s.requirePlugin,
 		Limits: s.limits, CallerOf: callerOf, Logger: p.log, StillAllowed: p.steps.StillAllowed,
 	}
 	for _, l := range s.listeners {
@@ -274,6 +272,12 @@ func (p *parts) buildGateway(ctx context.Context, callerOf func(*peercred.Peer) 
 	}
 	p.run = append(p.run, p.gateway.Serve, p.reconsider)
 	return nil
+}
+
+// dial connects to dockerd's own socket.
+func (s *settings) dial(ctx context.Context) (net.Conn, error) {
+	var d net.Dialer
+	return d.DialContext(ctx, "unix", s.upstream)
 }
 
 // reconsider has the gateway look again at what is on its way whenever a policy

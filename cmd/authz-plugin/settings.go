@@ -38,6 +38,7 @@ type settings struct {
 	requirePlugin   bool
 	passwd          string
 	proc            string
+	hostRoot        string // "" for that of the process behind upstream
 	ownContainer    string // "": it is found out
 	logLevel        slog.Level
 	limits          gateway.Limits
@@ -73,6 +74,7 @@ var table = command.Settings[settings]{File: defaultConfig, Options: []command.O
 	{Key: "passwd", Default: []string{"/etc/passwd"}, Help: "`FILE` with the host's users, for unix: principals", Set: setPath(func(s *settings) *string { return &s.passwd }, false)},
 	{Key: "proc", Default: []string{"/proc"}, Help: "`DIR` with the host's processes", Set: setPath(func(s *settings) *string { return &s.proc }, false)},
 	{Key: "own_container", Help: "`NAME` or id of the container that this runs in, \"none\" if in none; default: it is found out", Set: command.One(func(s *settings, v string) error { s.ownContainer = strings.TrimPrefix(v, "/"); return nil })},
+	{Key: "host_root", Default: []string{""}, Help: "`DIR` that is the host's root directory, below which host paths are looked up; \"\" for that of the process that listens at upstream", Set: setPath(func(s *settings) *string { return &s.hostRoot }, true)},
 	{Key: "limits", List: true, Help: "limit `NAME=N` on what callers may use; docs/install.md lists them", Set: setLimits},
 	{Key: "log_level", Default: []string{"info"}, Help: "log from `LEVEL` on: debug, info, warn or error", Set: command.LogLevel(func(s *settings) *slog.Level { return &s.logLevel })},
 }}

@@ -43,9 +43,27 @@ type Record struct {
 	Mode         string `json:"mode,omitempty"` // "audit": the policy would have denied it
 	Differential string `json:"differential,omitempty"`
 	Redacted     bool   `json:"redacted,omitempty"`
+	// Changed is what was forwarded otherwise than it was asked.
+	Changed []Change `json:"changed,omitempty"`
 
 	// Duration is the same with full precision, for histograms.
 	Duration time.Duration `json:"-"`
+}
+
+// Change is one thing that was forwarded otherwise than it was asked.
+type Change struct {
+	What string `json:"what"` // "host_path"
+	From string `json:"from"`
+	To   string `json:"to"`
+}
+
+// SetResolved notes paths of the host that were forwarded as what they are; the
+// first of them, where they are many.
+func (r *Record) SetResolved(paths []operation.ResolvedPath) {
+	const most, mostBytes = 16, 512
+	for _, p := range paths[:min(len(paths), most)] {
+		r.Changed = append(r.Changed, Change{What: "host_path", From: short(p.Typed, mostBytes), To: short(p.Path, mostBytes)})
+	}
 }
 
 // Caller is who asked.

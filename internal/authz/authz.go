@@ -83,6 +83,7 @@ type Options struct {
 	// that could reach it. nil: there is none.
 	OwnContainer func() (id string, err error)
 	Changed      func() <-chan struct{}
+	HostPaths    HostPaths     // nil: paths of the host are judged as they are written, and nothing is said of that
 	Timeout      time.Duration // of identifying and of deciding, each; default 2 s
 	Patience     time.Duration // with which a request waits for its caller's turn; default 8 s
 }
@@ -202,17 +203,24 @@ func (s *Steps) decide(ctx context.Context, v *Verdict) {
 	if in.Operation.Resource == "exec" {
 		in.OwnExec = s.execs.has(ownerOf(v.Caller), in.Operation.Target)
 	}
-	d := s.Policy.Decide(ctx, in)
+	d, err := s.onHost(ctx, in, s.Policy.Decide(ctx, in))
 	v.Decision = d
 	if !d.Admin {
 		if rail := s.rail(ctx, in); rail != "" {
 			v.deny(http.StatusForbidden, "rail", rail)
 			return
 		}
+		if err != nil {
+			v.denyPath(err)
+			return
+		}
 	}
 	switch {
 	case d.Allow && !d.Failed:
 		v.Allow, v.Status = true, 0
+		if !d.Admin { // whose request is forwarded as it is written
+			v.Operation = in.Operation
+		}
 	case s.Mode == Audit:
 		v.Allow, v.Status, v.lifted = true, 0, true
 	default:

@@ -66,6 +66,9 @@ func (v *Verdict) Finish(status int, redacted bool) {
 		r.Status, r.Allow, r.Redacted = status, v.Allow, redacted
 		r.Duration, r.DurationUsec = v.decided, v.decided.Microseconds()
 		r.Reasons = v.Reasons()
+		if v.Allow {
+			r.SetResolved(v.Operation.Resolved)
+		}
 		if v.lifted {
 			r.Mode = string(Audit)
 		}

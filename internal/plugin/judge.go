@@ -13,6 +13,7 @@ import (
 
 	"github.com/docker/go-plugins-helpers/authorization"
 
+	"vitrine/internal/authz"
 	"vitrine/internal/identity"
 	"vitrine/internal/operation"
 	"vitrine/internal/ticket"
@@ -131,7 +132,7 @@ func (d *Door) authorize(ctx context.Context, conn *identity.Connection, req *au
 	}
 	v := d.cfg.Authorizer.Authorize(ctx, conn, op)
 	if v.Allow {
-		if code, why := d.obligation(ctx, v.Decision.Where, v.Decision.Redact, v.Decision.WithoutRedaction); why != "" {
+		if code, why := d.obligation(ctx, v); why != "" {
 			v.Deny(http.StatusForbidden, code, why)
 		}
 	}
@@ -144,14 +145,17 @@ func (d *Door) authorize(ctx context.Context, conn *identity.Connection, req *au
 }
 
 // obligation says why an allowed request must be denied here, "" if it need not be.
-func (d *Door) obligation(ctx context.Context, where map[string]string, redact []string, without bool) (code, why string) {
+func (d *Door) obligation(ctx context.Context, v *authz.Verdict) (code, why string) {
 	switch {
 	case ctx.Err() != nil:
 		return "deadline", "the decision took too long"
-	case len(where) > 0:
+	case len(v.Decision.Where) > 0:
 		return "obligation", "it may only see objects with certain labels, which only the gateway can see to: use its socket " + d.cfg.GatewaySocket
-	case len(redact) > 0 && !without:
+	case len(v.Decision.Redact) > 0 && !v.Decision.WithoutRedaction:
 		return "obligation", "the answer must be redacted, which only the gateway can do: use its socket " + d.cfg.GatewaySocket
+	case v.Operation != nil && len(v.Operation.Resolved) > 0:
+		r := v.Operation.Resolved[0]
+		return "obligation", fmt.Sprintf("%q is %q on this host, and only the gateway can ask for that in its place: write that, or use its socket %s", r.Typed, r.Path, d.cfg.GatewaySocket)
 	}
 	return "", ""
 }

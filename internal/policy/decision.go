@@ -17,6 +17,9 @@ type Input struct {
 	// OwnExec says that the operation is on an exec which the caller has made
 	// itself. The policy sees it as operation.own_exec.
 	OwnExec bool
+	// Unresolved are the host paths of the operation of which nobody could say
+	// what they are, sorted: they are judged as they are written.
+	Unresolved []string
 }
 
 // Decision is the policy's answer. The zero value denies.

@@ -53,7 +53,7 @@ func TestInputJSON(t *testing.T) {
 "container":{"id":"c","image":"nginx","image_id":"sha256:0","labels":{"a":"b"},"name":"web"},
 "door":"gateway","gid":100,"groups":[100,4294967295],"kind":"tls","listener":"agents","pid":42,"principals":["tls:ci"],"uid":1000,"user":"ci"},
 "operation":{"access":"write","enters":["container:web"],"hazard_fields":{"cap":["HostConfig.CapAdd"]},"hazards":["cap"],"host_paths":["/x"],"id":"ContainerCreate",
-"mints":["container:new"],"own_exec":true,"params":{"filters":{"label":["a"]}},"resource":"containers","target":"t","unknown":["/Foo"],"version":"1.41"},
+"mints":["container:new"],"own_exec":true,"params":{"filters":{"label":["a"]}},"resource":"containers","target":"t","unknown":["/Foo"],"unresolved":[],"version":"1.41"},
 "request":{"body":{"HostConfig":{"Binds":["/a/../b:/c:ro","vol:/d","/e:/f"],"Memory":1e3,
 "Mounts":[{"ReadOnly":true,"Source":"/g","Type":"bind"},{"Source":"v","Type":"volume"}]},"Image":"nginx"},
 "body_state":"json","headers":{"Accept":"a, b"},"method":"POST","path":"/containers/create","query":{"name":["new"]},

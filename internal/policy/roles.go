@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -121,6 +122,7 @@ func (c *roleChecker) role(key string, v any) {
 		"keep_env":          c.list(func(string, string) {}),
 		"where":             c.notYet("only objects with certain labels (views)"),
 		"without_redaction": c.boolean,
+		"unresolved":        c.boolean,
 	})
 	role, _ := v.(map[string]any)
 	if key == "roles."+adminRole {
@@ -154,6 +156,8 @@ func (c *roleChecker) hostPath(key, s string) {
 	}
 	if !strings.HasPrefix(s, "/") || slices.Contains(strings.Split(s, "/"), "..") {
 		c.problem(key, "must be an absolute path without .., or volume:NAME")
+	} else if is := path.Clean(s); is != s && is+"/" != s {
+		c.problem(key, "is compared with canonical paths: write %s", is)
 	}
 }
 

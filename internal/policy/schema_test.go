@@ -44,6 +44,7 @@ func TestDataSchema(t *testing.T) {
 			"keep_env":          list(text),
 			"where":             object{"type": "object", "additionalProperties": text},
 			"without_redaction": object{"type": "boolean"},
+			"unresolved":        object{"type": "boolean"},
 		},
 	}
 	schema := object{
