@@ -17,6 +17,7 @@ func (o *Operation) judge() {
 	o.judgeFields(o.entry)
 	o.judgePlaces()
 	o.judgeOperation()
+	o.Hazards = append(o.Hazards, o.noted...)
 	if len(o.Unknown) > 0 {
 		o.hazard(HazardUnknownInput)
 	}

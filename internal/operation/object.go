@@ -279,5 +279,6 @@ func (o *Operation) WithHazard(h Hazard) *Operation {
 	}
 	r := *o
 	r.Hazards = sorted(append(slices.Clone(o.Hazards), h))
+	r.noted = append(slices.Clone(o.noted), h)
 	return &r
 }

@@ -102,6 +102,8 @@ type Operation struct {
 	Typed    *Operation
 	Resolved []ResolvedPath
 
+	noted []Hazard // by WithHazard: they are not to be found in the request
+
 	Carry Carry
 	// Rail, when not empty, says why only an admin may do this whatever the
 	// policy allows (undocumented route, session upgrade, plugin write …).

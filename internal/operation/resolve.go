@@ -52,7 +52,6 @@ func (o *Operation) ResolveHostPaths(resolve func(path string) (string, error)) 
 		return nil, fmt.Errorf("write the request with resolved paths: %w", err)
 	}
 	r.Typed, r.Resolved = o, w.differing()
-	r.Hazards, r.HostPath, r.Mints, r.Enters = nil, nil, nil, nil
 	r.Unknown = slices.Clone(o.Unknown) // judge sorts it
 	r.judge()
 	if !r.readsAs(w.known) {
