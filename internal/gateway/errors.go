@@ -59,7 +59,7 @@ var harmless = map[string]*regexp.Regexp{
 		`[Ii]nvalid filter( '?NAME'?)?`,
 		`This node is not a swarm manager\. (Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again|`+
 			`Worker nodes can't be used to view or modify cluster state\. Please run this command on a manager node or promote the current node to a manager)\.`,
-		`[Nn]o such (container|image|volume|network|plugin|service|task|node|secret|config|exec instance): NAME`,
+		`(no such image: NAME: )?[Nn]o such (container|image|volume|network|plugin|service|task|node|secret|config|exec instance): NAME`,
 	),
 	"containers": texts(
 		`[Cc]ontainer NAME is (not running|already paused|not paused|restarting, wait until the container is running|`+

@@ -89,6 +89,7 @@ func TestErrorTextThatTellsNothing(t *testing.T) {
 		{400, "/v1.56/containers/x/json", "client version 1.56 is too new. Maximum supported API version is 1.41"},
 		{409, "/containers/x/json", "Container 0123456789abcdef is not running"},
 		{404, "/images/a.example/b:1/json", "No such image: a.example/b:1"},
+		{404, "/images/nope/json", "no such image: nope: No such image: nope:latest"},
 		{404, "/volumes/data", "get data: no such volume"},
 		{404, "/networks/lan", "network lan not found"},
 		{503, "/services/x", `This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" to connect this node to swarm and try again.`},
