@@ -19,6 +19,9 @@ func (o *Operation) readBody(req *Request, e *entry, hs *headers) *Refusal {
 	switch {
 	case req.Withheld && (kind == bodyOptional || kind == bodyRequired || hs.mayHideForm(req)):
 		o.BodyState = BodyWithheld
+		if kind == bodyOpaque {
+			return nil
+		}
 		return hs.checkEncoding()
 	case kind == bodyOpaque:
 		if req.ContentLength != 0 {

@@ -164,6 +164,14 @@ func TestWithheldBodyClosed(t *testing.T) {
 			}
 		}
 	}
+	packed := http.Header{"Content-Type": {"application/tar"}, "Content-Encoding": {"gzip"}}
+	if op := mustParse(t, &Request{Method: "POST", URI: "/build", Header: packed, ContentLength: -1, Withheld: true}); op.BodyState != BodyWithheld {
+		t.Errorf("a compressed context that is not shown: %s", op.BodyState)
+	}
+	packed = http.Header{"Content-Type": {"application/json"}, "Content-Encoding": {"gzip"}}
+	if code := refused(t, &Request{Method: "POST", URI: "/containers/create", Header: packed, ContentLength: -1, Withheld: true}); code != "content-encoding" {
+		t.Errorf("JSON with an encoding that is not shown: %s", code)
+	}
 	form := http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}
 	if code := refused(t, &Request{Method: "POST", URI: "/images/x/tag?repo=a", Header: form, ContentLength: -1, Withheld: true}); code != "body-form" {
 		t.Errorf("a form that is not shown: %s", code)

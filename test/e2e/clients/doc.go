@@ -3,6 +3,10 @@
 // of HTTP/1.0. As a caller that may only look, and as one that may do anything
 // and must notice nothing: streams, tunnels, builds and large images included.
 //
-// All of it happens twice: where dockerd asks our plugin too, with tickets, and
+// What an admin must not notice is recorded: a session of docker, docker-compose
+// and python3-docker is the same, byte for byte but for ids and times, straight to
+// the Engine, to one that asks our plugin, and through the gateway.
+//
+// All the rest happens twice: where dockerd asks our plugin too, with tickets, and
 // where the gateway stands alone.
 package clients

@@ -1,0 +1,125 @@
+package clients
+
+import (
+	"encoding/json"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// What differs each time: ids, times, addresses, sizes of what has times in it. Two answers are the
+// same if they are so without these.
+var changing = []struct {
+	what *regexp.Regexp
+	is   string
+}{
+	{regexp.MustCompile(`(sha256(:|%3A))?\b[0-9a-f]{64}\b`), "ID"},
+	{regexp.MustCompile(`\bsha256:[0-9a-f]{12}\b`), "ID"},
+	{regexp.MustCompile(`\b[0-9a-f]{12}\b`), "ID"},
+	{regexp.MustCompile(`\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d([.]\d+)?( ?(Z|[+-]\d\d:?\d\d))?( UTC)?`), "TIME"},
+	{regexp.MustCompile(`\b([0-9a-f]{2}:){5}[0-9a-f]{2}\b`), "MAC"},
+	{regexp.MustCompile(`\b(127[.]0[.]0[.]1|0[.]0[.]0[.]0):3\d{4}\b`), "$1:PORT"},
+	{regexp.MustCompile(`(-> |:)3\d{4}(->|\b)`), "${1}PORT$2"},
+	{regexp.MustCompile(`\b\d\d:\d\d(:\d\d)?\b`), "CLOCK"},
+	{regexp.MustCompile(`\b172[.]\d+[.]\d+[.]\d+\b`), "IP"},
+	{regexp.MustCompile(`/proc/\d+/`), "/proc/N/"},
+	{regexp.MustCompile(`([?&](since|until|t)=)[0-9.]{9,}`), "${1}TIME"},
+	{regexp.MustCompile(`/tmp/\S*\d{6,}\S*`), "/tmp/X"},
+	{regexp.MustCompile(`[.]dockerfile[.][0-9a-f]+`), ".dockerfile.X"},
+	{regexp.MustCompile(`\b(\d+|About an?|Less than a) (seconds?|minutes?)\b`), "N seconds"},
+	{regexp.MustCompile(`(^|[^%\w.])\d+([.]\d+)? ?([kMG]?B|[KMG]iB|kiB)\b`), "${1}N $3"},
+}
+
+func normal(s string) string {
+	for _, c := range changing {
+		s = c.what.ReplaceAllString(s, c.is)
+	}
+	return s
+}
+
+var gap = regexp.MustCompile(`[ \t]+`)
+
+// normalOutput is for what a command line prints: columns are as wide as what is in them.
+func normalOutput(s string) string {
+	s = pids.ReplaceAllString(gap.ReplaceAllString(normal(s), " "), "N")
+	s = runtimes.ReplaceAllString(s, "Runtimes")
+	return load.ReplaceAllString(s, "N N N CLOCK")
+}
+
+var (
+	runtimes = regexp.MustCompile(`Runtimes: .*`)  // in any order
+	load     = regexp.MustCompile(`N N \d+ CLOCK`) // of a process
+)
+
+var pids = regexp.MustCompile(`\b\d{4,}\b`)
+
+// numbersThatChange are keys of answers.
+var numbersThatChange = []string{"time", "timenano", "created", "pid", "size", "virtualsize", "sharedsize", "sizerw", "sizerootfs", "current", "total", "spacereclaimed", "layerssize", "publicport"}
+
+// varies: answers of which only the shape can be compared.
+func varies(path string) bool {
+	for _, end := range []string{"/info", "/stats", "/system/df", "/top", "/events", "/images/create"} {
+		if strings.HasSuffix(path, end) {
+			return true
+		}
+	}
+	return false
+}
+
+// unsorted: lists that the daemon gives in any order.
+func unsorted(path string) bool {
+	for _, end := range []string{"/changes", "/networks", "/images/json", "/volumes"} {
+		if strings.HasSuffix(path, end) {
+			return true
+		}
+	}
+	return false
+}
+
+// plain gives a JSON value without what differs each time; with shape, what kinds of values it has.
+func plain(key string, v any, shape bool) any {
+	switch v := v.(type) {
+	case map[string]any:
+		out := map[string]any{}
+		for k, e := range v {
+			out[normal(k)] = plain(k, e, shape)
+		}
+		return out
+	case []any:
+		if key == "ExecIDs" { // those that have not been cleaned up yet
+			return []any{}
+		}
+		out := make([]any, 0, len(v))
+		for _, e := range v {
+			out = append(out, plain(key, e, shape))
+		}
+		if shape { // one of each kind
+			var kinds []string
+			for _, e := range out {
+				b, _ := json.Marshal(e)
+				kinds = append(kinds, string(b))
+			}
+			slices.Sort(kinds)
+			return slices.Compact(kinds)
+		}
+		return out
+	case nil:
+		if key == "ExecIDs" {
+			return []any{}
+		}
+	case string:
+		if key == "HostPort" && v != "" {
+			return "PORT"
+		}
+		if shape && key != "status" && key != "Action" {
+			return "text"
+		}
+		return normal(v)
+	case json.Number:
+		if shape || slices.Contains(numbersThatChange, strings.ToLower(key)) {
+			return "N"
+		}
+		return v
+	}
+	return v
+}
