@@ -22,16 +22,19 @@ import (
 const (
 	lookUID     = 4201 // may look
 	operatorUID = 4202 // may do everything, but is not admin
+	execerUID   = 4203 // may exec and inspect, and so may the next one
 	secret      = "s3cr3t"
 )
 
 const policyData = `
 roles:
   operator: {operations: ["*"], hazards: ["*"]}
+  execer: {operations: [ContainerExec, ContainerInspect], hazards: [env]}
 bindings:
   admin: ["unix:root", "local"]
   look: ["uid:4201"]
   operator: ["uid:4202"]
+  execer: ["uid:4203", "uid:4204"]
 `
 
 // limits are so short that whatever counts an open stream as idle cuts it.
@@ -59,6 +62,7 @@ func testClients(t *testing.T, alone bool) {
 		{"look/Go library", (*world).goLooks},
 		{"look/Python library", (*world).pythonLooks},
 		{"look/BuildKit Closed", (*world).buildKitClosed},
+		{"execer/its own exec Closed", (*world).ownExec},
 		{"admin/run with input", (*world).runWithInput},
 		{"admin/exec on a terminal", (*world).execOnATerminal},
 		{"admin/attach", (*world).attach},
