@@ -37,7 +37,8 @@ func evalCommand(std command.Streams) *cobra.Command {
 decision as JSON. Exit 0: allowed, 1: denied, 2: could not tell.
 
 A reference to a container ("exec web") is taken for the container's name; an
-exec's id says nothing about its container here, which counts as any container.`,
+exec's id says nothing about its container here, which counts as any container.
+The Engine's defaults (runtime, log driver, cgroup namespace) are Docker's own.`,
 		Example: `  authz-plugin eval --as label:vitrine.role=look GET /v1.41/containers/json
   authz-plugin eval --as unix:jenkins --policy ./policy POST '/containers/create?name=x' --body create.json`,
 		Args: cobra.ExactArgs(2),
@@ -95,6 +96,7 @@ func eval(ctx context.Context, f evalFlags, method, uri string, std command.Stre
 		return command.ExitError{Code: command.Usage, Err: fmt.Errorf("load the policy: %w", err)}
 	}
 	steps := authz.New(authz.Options{
+		Engine:     usualEngine,
 		Identifier: fixedCaller{caller}, Policy: engine, Mode: authz.Enforce, Record: func(audit.Record) {},
 		Timeout: 10 * time.Second,
 	})
@@ -109,6 +111,12 @@ func eval(ctx context.Context, f evalFlags, method, uri string, std command.Stre
 		return command.ExitError{Code: command.Failed}
 	}
 	return nil
+}
+
+// usualEngine is an Engine on this host without settings of its own.
+func usualEngine() *operation.Engine {
+	_, err := os.Stat("/sys/fs/cgroup/cgroup.controllers") // is in every cgroup of v2, and in none of v1
+	return &operation.Engine{Runtime: "runc", LogDriver: "json-file", HostCgroupns: err != nil, HostUsers: true}
 }
 
 func printAnswer(w io.Writer, v *authz.Verdict, showInput bool) error {

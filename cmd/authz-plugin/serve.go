@@ -26,6 +26,7 @@ import (
 	"vitrine/internal/hostpath"
 	"vitrine/internal/identity"
 	"vitrine/internal/object"
+	"vitrine/internal/operation"
 	"vitrine/internal/peercred"
 	"vitrine/internal/plugin"
 	"vitrine/internal/policy"
@@ -196,9 +197,11 @@ func (p *parts) buildDoors(ctx context.Context) error {
 	}
 	p.ids = identity.New(attestor, p.inventory, identity.NewUsers(s.passwd, p.log))
 	p.inventory.FollowNetworks()
+	p.inventory.FollowDefaults()
 	p.steps = authz.New(authz.Options{
 		Identifier: p.ids, Policy: p.engine, Objects: object.NewResolver(p.inventory), Record: p.record, Mode: s.mode,
 		HostPaths:    hostpath.New(hostpath.Config{Root: s.hostRoot, Dial: s.dial, Proc: s.proc, Logger: p.log}),
+		Engine:       func() *operation.Engine { return (*operation.Engine)(p.inventory.Defaults()) },
 		OwnContainer: attestor.OwnContainer, Changed: p.inventory.Changed,
 	})
 	if err := p.buildGateway(ctx, attestor.Group); err != nil {

@@ -74,9 +74,12 @@ type Authorizer interface {
 type Options struct {
 	Identifier Identifier
 	Policy     Policy
-	Objects    Objects            // nil: references are taken as they are typed
-	Record     func(audit.Record) // called once a verdict, by Finish
-	Mode       Mode
+	Objects    Objects // nil: references are taken as they are typed
+	// Engine says what the daemon does by default, nil while that is not known. nil: it
+	// never is.
+	Engine func() *operation.Engine
+	Record func(audit.Record) // called once a verdict, by Finish
+	Mode   Mode
 	// OwnContainer returns the full id of the container that we run in, "" for
 	// none; the error says why that cannot be told, and is an [attest.ErrNotYet] if it
 	// may be told when Changed tells of a change. It is asked for each request
@@ -128,7 +131,7 @@ func (s *Steps) Authorize(ctx context.Context, conn *identity.Connection, req *o
 	}
 	ctx = fair.With(ctx, &v.turn)
 	s.identify(ctx, conn, v)
-	if !v.parse(ctx) {
+	if !s.parse(ctx, v) {
 		return v
 	}
 	if v.Caller.Kind == identity.Self {
@@ -167,8 +170,11 @@ func (s *Steps) identify(ctx context.Context, conn *identity.Connection, v *Verd
 
 // parse is step 2. The time that the caller takes to send its body is not the
 // decision's, and no turn is held for it.
-func (v *Verdict) parse(ctx context.Context) bool {
+func (s *Steps) parse(ctx context.Context, v *Verdict) bool {
 	req := *v.request
+	if s.Engine != nil {
+		req.Engine = s.Engine()
+	}
 	if read := req.ReadBody; read != nil {
 		req.ReadBody = func() ([]byte, error) {
 			from := time.Now()

@@ -33,6 +33,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -86,6 +87,9 @@ type Inventory struct {
 	onDie    []func(id string)
 	onEvent  []func(Event)
 	details  bool // keep Detail fresh
+
+	followsDefaults bool
+	defaults        atomic.Pointer[Defaults]
 
 	followsNetworks bool
 	networks        networks

@@ -72,6 +72,9 @@ func (inv *Inventory) follow(ctx context.Context) error {
 	var helpers sync.WaitGroup
 	defer helpers.Wait()
 	defer cancel() // before Wait: ends them
+	if inv.followsDefaults {
+		helpers.Go(func() { inv.keepDefaults(ctx) })
+	}
 	events, failed := read(ctx, &helpers, next)
 	asks := newAsks(ctx, inv, &helpers)
 	asks.list(true)

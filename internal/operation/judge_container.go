@@ -56,7 +56,8 @@ func (o *Operation) judgeEnv(_ map[string]any, value any) {
 
 // judgeExecUser notes as whom an exec's process acts: USER[:GROUP], of which a
 // name means what the container's files say. Without it the process is one like
-// those that are there. Root in a container can become any user.
+// those that are there. Root in a container can become any user, and in a user
+// namespace of its own a number means another one.
 func (o *Operation) judgeExecUser(_ map[string]any, value any) {
 	s, _ := value.(string)
 	user, group, hasGroup := strings.Cut(s, ":")
@@ -65,7 +66,7 @@ func (o *Operation) judgeExecUser(_ map[string]any, value any) {
 		if hasGroup {
 			gid = number(group)
 		}
-		if uid == "0" || uid == "*" {
+		if uid == "0" || uid == "*" || !o.engine.HostUsers {
 			uid, gid = "*", "*"
 		}
 		o.mint("container-uid:"+uid, "container-gid:"+gid)

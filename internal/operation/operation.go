@@ -124,6 +124,7 @@ type Engine struct {
 	Runtime      string // "runc"
 	LogDriver    string // "json-file"
 	HostCgroupns bool   // containers see the host's cgroups, as on cgroup v1
+	HostUsers    bool   // a user of a container has the same number on the host
 }
 
 // Request is what a door has of a request, before any judgement.

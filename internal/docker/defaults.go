@@ -1,0 +1,61 @@
+package docker
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+// Defaults are what the engine does where a create says nothing.
+type Defaults struct {
+	Runtime      string // "runc"
+	LogDriver    string // "json-file"
+	HostCgroupns bool   // containers are in the host's cgroup namespace, as on cgroup v1
+	HostUsers    bool   // and in its user namespace
+}
+
+// defaults asks what the engine does by default, GET /info.
+func (c *Client) defaults(ctx context.Context) (*Defaults, error) {
+	var out struct {
+		DefaultRuntime, LoggingDriver string
+		SecurityOptions               []string
+	}
+	if err := c.json(ctx, "/info", nil, &out); err != nil {
+		return nil, err
+	}
+	return &Defaults{
+		Runtime: out.DefaultRuntime, LogDriver: out.LoggingDriver,
+		HostCgroupns: !slices.Contains(out.SecurityOptions, "name=cgroupns"),
+		HostUsers:    !slices.Contains(out.SecurityOptions, "name=userns") && !slices.Contains(out.SecurityOptions, "name=rootless"),
+	}, nil
+}
+
+// FollowDefaults has Run keep [Inventory.Defaults]. Call it before Run.
+func (inv *Inventory) FollowDefaults() { inv.followsDefaults = true }
+
+// Defaults are the engine's, nil while they are not known. They must not be changed.
+func (inv *Inventory) Defaults() *Defaults { return inv.defaults.Load() }
+
+// keepDefaults asks again now and then: the engine can be told others while it runs.
+// A new connection may be to an engine that was, so that nothing is known at first.
+func (inv *Inventory) keepDefaults(ctx context.Context) {
+	inv.defaults.Store(nil)
+	wait := inv.timeout
+	for said := false; ; {
+		asking, cancel := context.WithTimeout(ctx, 10*inv.timeout)
+		d, err := inv.client.defaults(asking)
+		cancel()
+		if err == nil {
+			inv.defaults.Store(d)
+			wait, said = inv.period, false
+		} else if !said && ctx.Err() == nil { // once is enough
+			inv.log.Warn("the engine does not say what its defaults are", "error", err)
+			said = true
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+	}
+}

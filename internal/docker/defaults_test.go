@@ -1,0 +1,57 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"vitrine/test/wait"
+)
+
+// saying is a transport that answers every question with a text, none if it is "".
+type saying struct{ text atomic.Value }
+
+func (a *saying) RoundTrip(*http.Request) (*http.Response, error) {
+	text, _ := a.text.Load().(string)
+	if text == "" {
+		return nil, errors.New("no engine")
+	}
+	return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(text))}, nil
+}
+
+// TestDefaultsClosed: they are nothing until the engine has said them, and again
+// nothing when the connection is a new one.
+func TestDefaultsClosed(t *testing.T) {
+	var engine saying
+	inv := NewInventory(NewClient(&engine), slog.New(slog.DiscardHandler))
+	inv.timeout, inv.period = time.Millisecond, time.Millisecond
+	keep := func() (stop func()) {
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); inv.keepDefaults(ctx) }()
+		return func() { cancel(); <-done }
+	}
+	stop := keep()
+	time.Sleep(5 * time.Millisecond)
+	if d := inv.Defaults(); d != nil {
+		t.Errorf("known without an answer: %+v", d)
+	}
+	is := func(want Defaults) func() bool {
+		return func() bool { d := inv.Defaults(); return d != nil && *d == want }
+	}
+	engine.text.Store(`{"DefaultRuntime":"runc","LoggingDriver":"journald","SecurityOptions":["name=seccomp,profile=default","name=cgroupns"]}`)
+	wait.Until(t, "cgroup v2", is(Defaults{Runtime: "runc", LogDriver: "journald", HostUsers: true}))
+	engine.text.Store(`{"DefaultRuntime":"runsc","LoggingDriver":"json-file","SecurityOptions":["name=userns"]}`)
+	wait.Until(t, "other defaults", is(Defaults{Runtime: "runsc", LogDriver: "json-file", HostCgroupns: true}))
+	stop()
+	engine.text.Store("")
+	stop = keep()
+	wait.Until(t, "forgotten", func() bool { return inv.Defaults() == nil })
+	stop()
+}
