@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"vitrine/internal/audit"
 	"vitrine/internal/authz"
 	"vitrine/internal/command"
+	"vitrine/internal/hostpath"
 	"vitrine/internal/identity"
 	"vitrine/internal/operation"
 	"vitrine/internal/policy"
@@ -26,6 +28,7 @@ type evalFlags struct {
 	as, policy, headers  []string
 	caller, body         string
 	showInput, byDefault bool
+	host                 bool
 }
 
 func evalCommand(std command.Streams) *cobra.Command {
@@ -38,7 +41,9 @@ decision as JSON. Exit 0: allowed, 1: denied, 2: could not tell.
 
 A reference to a container ("exec web") is taken for the container's name; an
 exec's id says nothing about its container here, which counts as any container.
-The Engine's defaults (runtime, log driver, cgroup namespace) are Docker's own.`,
+The Engine's defaults (runtime, log driver, cgroup namespace) are Docker's own.
+Paths of the host are taken as they are written; with --host, on the host, their
+links are followed as serve would follow them.`,
 		Example: `  authz-plugin eval --as label:vitrine.role=look GET /v1.41/containers/json
   authz-plugin eval --as unix:jenkins --policy ./policy POST '/containers/create?name=x' --body create.json`,
 		Args: cobra.ExactArgs(2),
@@ -53,6 +58,7 @@ The Engine's defaults (runtime, log driver, cgroup namespace) are Docker's own.`
 	flags.BoolVar(&f.byDefault, "allow-by-default", false, "accept a policy that allows an empty input")
 	flags.StringArrayVar(&f.headers, "header", nil, "request `HEADER`, such as 'Content-Type: application/json'")
 	flags.StringVar(&f.body, "body", "", "request body from `FILE`; - is standard input")
+	flags.BoolVar(&f.host, "host", false, "look up paths of the host on this machine")
 	flags.BoolVar(&f.showInput, "input", false, "print the policy's input as well")
 	return cmd
 }
@@ -73,6 +79,9 @@ type answer struct {
 	Hazards   []operation.Hazard `json:"hazards,omitempty"`
 	// By hazard, the fields of the request that it comes from.
 	HazardFields map[operation.Hazard][]string `json:"hazard_fields,omitempty"`
+	HostPaths    []string                      `json:"host_paths,omitempty"`
+	Resolved     []operation.ResolvedPath      `json:"resolved,omitempty"` // paths that are forwarded otherwise than they were written
+	Note         string                        `json:"note,omitempty"`
 	Caller       *identity.Identity            `json:"caller"`
 	Revision     string                        `json:"policy_revision"`
 	Input        json.RawMessage               `json:"input,omitempty"`
@@ -95,13 +104,17 @@ func eval(ctx context.Context, f evalFlags, method, uri string, std command.Stre
 	if err := engine.Load(ctx); err != nil {
 		return command.ExitError{Code: command.Usage, Err: fmt.Errorf("load the policy: %w", err)}
 	}
-	steps := authz.New(authz.Options{
+	options := authz.Options{
 		Engine:     usualEngine,
 		Identifier: fixedCaller{caller}, Policy: engine, Mode: authz.Enforce, Record: func(audit.Record) {},
 		Timeout: 10 * time.Second,
-	})
+	}
+	if f.host {
+		options.HostPaths = hostpath.New(hostpath.Config{Root: "/", Logger: slog.New(slog.DiscardHandler)})
+	}
+	steps := authz.New(options)
 	v := steps.Authorize(ctx, identity.NewLocal(), req)
-	if err := printAnswer(std.Out, v, f.showInput); err != nil {
+	if err := printAnswer(std.Out, v, f); err != nil {
 		return err
 	}
 	switch {
@@ -119,7 +132,7 @@ func usualEngine() *operation.Engine {
 	return &operation.Engine{Runtime: "runc", LogDriver: "json-file", HostCgroupns: err != nil, HostUsers: true}
 }
 
-func printAnswer(w io.Writer, v *authz.Verdict, showInput bool) error {
+func printAnswer(w io.Writer, v *authz.Verdict, f evalFlags) error {
 	d := v.Decision
 	a := answer{
 		Allow: v.Allow, Message: v.Message, Code: v.Code, Status: v.Status, Admin: d.Admin, Reasons: v.Reasons(),
@@ -130,7 +143,11 @@ func printAnswer(w io.Writer, v *authz.Verdict, showInput bool) error {
 	}
 	if op := v.Operation; op != nil {
 		a.Operation, a.Access, a.Hazards, a.HazardFields = op.ID, op.Access, op.Hazards, op.HazardFields
-		if showInput {
+		a.HostPaths, a.Resolved = op.HostPath, op.Resolved
+		if op.NamesHostPaths() && !f.host {
+			a.Note = "paths of the host were taken as they are written; serve follows their links, and so does --host on the host"
+		}
+		if f.showInput {
 			input, err := policy.InputJSON(&policy.Input{Caller: v.Caller, Operation: op})
 			if err != nil {
 				return command.ExitError{Code: command.Usage, Err: err}

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"vitrine/internal/command"
+	"vitrine/internal/hostpath"
 	"vitrine/internal/policy"
 )
 
@@ -42,16 +43,22 @@ the built-in policy is not reached, 2: the policy cannot be loaded.`,
 }
 
 func policyCheckCommand(std command.Streams) *cobra.Command {
-	var byDefault bool
+	var byDefault, host bool
 	cmd := &cobra.Command{
 		Use: "check [PATH]...", Short: "Vet a policy as serve does, and look for what is probably not meant",
 		Long: `Vet a policy as serve does before it loads one (it compiles, reads only what the
 input has, answers the self-test, passes its own tests, binds roles that
 exist), and look for what is probably not meant, such as admin bound to a
-container. Exit 0: in order, warnings aside, 1: serve would refuse it.`,
+container. With --host, on the host, also at the folders that roles allow: whether
+others than root can write to them, or put a link in their place.
+Exit 0: in order, warnings aside, 1: serve would refuse it.`,
 		RunE: func(cmd *cobra.Command, paths []string) error {
+			opts := policy.Options{Paths: paths, AllowByDefault: byDefault}
+			if host {
+				opts.Survey = func(p string) []string { return hostpath.Survey("/", p) }
+			}
 			bad := 0
-			for _, p := range policy.Check(cmd.Context(), policy.Options{Paths: paths, AllowByDefault: byDefault}) {
+			for _, p := range policy.Check(cmd.Context(), opts) {
 				kind := "error"
 				if p.Warning {
 					kind = "warning"
@@ -67,6 +74,7 @@ container. Exit 0: in order, warnings aside, 1: serve would refuse it.`,
 		},
 	}
 	cmd.Flags().BoolVar(&byDefault, "allow-by-default", false, "accept a policy that allows an empty input")
+	cmd.Flags().BoolVar(&host, "host", false, "look at the host_paths of roles on this machine")
 	return cmd
 }
 

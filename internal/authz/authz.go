@@ -227,9 +227,10 @@ func (s *Steps) decide(ctx context.Context, v *Verdict) {
 		if !d.Admin { // whose request is forwarded as it is written
 			v.Operation = in.Operation
 		}
-	case s.Mode == Audit:
+	case s.Mode == Audit: // as it is written, too
 		v.Allow, v.Status, v.lifted = true, 0, true
 	default:
+		v.Operation = in.Operation
 		v.deny(http.StatusForbidden, "policy", append(unresolved, d.Reasons...)...)
 	}
 }

@@ -44,12 +44,14 @@ func (s *Steps) onHost(ctx context.Context, in *policy.Input, typed policy.Decis
 		return typed, nil
 	}
 	slices.Sort(in.Unresolved)
+	written := in.Operation
 	in.Operation = op
 	d := s.Policy.Decide(ctx, in)
 	switch {
 	case d.Allow:
 		return d, nil
 	case !typed.Allow:
+		in.Operation = written
 		return typed, nil
 	}
 	const most = 4

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -29,7 +30,7 @@ func Check(ctx context.Context, opts Options) []Problem {
 	_, found, err := build(ctx, src, opts)
 	found = append(found, problems(err, false)...)
 	if src.builtin {
-		return append(found, checkData(src)...)
+		return append(found, checkData(src, opts.Survey)...)
 	}
 	if p, err := parse(src.modules, capabilities()); err == nil {
 		found = append(found, checkConstants(p.modules)...)
@@ -38,7 +39,7 @@ func Check(ctx context.Context, opts Options) []Problem {
 }
 
 // checkData looks at roles and bindings.
-func checkData(src *sources) []Problem {
+func checkData(src *sources, survey func(string) []string) []Problem {
 	where := map[string]position{}
 	data := map[string]any{}
 	for _, group := range src.data {
@@ -56,7 +57,27 @@ func checkData(src *sources) []Problem {
 	checkAdmin(data, report)
 	checkPartly(data, report)
 	checkSequences(data, report)
+	if survey != nil {
+		checkHostPaths(data, survey, report)
+	}
 	return found
+}
+
+// checkHostPaths objects to folders of the host out of which others can lead
+// whoever a role allows to mount them.
+func checkHostPaths(data map[string]any, survey func(string) []string, report func(key, message string)) {
+	roles, _ := data["roles"].(map[string]any)
+	for _, name := range slices.Sorted(maps.Keys(roles)) {
+		role, _ := roles[name].(map[string]any)
+		for i, p := range stringsOf(role["host_paths"]) {
+			if !strings.HasPrefix(p, "/") {
+				continue
+			}
+			for _, message := range survey(p) {
+				report(fmt.Sprintf("roles.%s.host_paths.%d", name, i), message)
+			}
+		}
+	}
 }
 
 // checkAdmin objects to bindings of admin that others can come by: a name, a

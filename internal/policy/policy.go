@@ -59,6 +59,9 @@ type Options struct {
 	AllowByDefault bool
 	// Timeout bounds one decision; DefaultTimeout if zero.
 	Timeout time.Duration
+	// Survey says, for Check, what is unwise about letting others mount what lies
+	// at or below a path of the host. nil: nobody can look at the host.
+	Survey func(path string) []string
 	// OnLoad is called when a policy has been swapped in. It must not block. It may be nil.
 	OnLoad func()
 	// Logger may be nil.

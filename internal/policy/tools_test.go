@@ -111,6 +111,31 @@ func TestCheckAdmin(t *testing.T) {
 	}
 }
 
+// TestCheckHostPaths: what is found of a folder is said where the folder is named.
+func TestCheckHostPaths(t *testing.T) {
+	dir := policyDir(t, "data.yaml", `roles:
+  r:
+    access: [write]
+    hazards: [host-path]
+    host_paths: ["volume:v", /srv/good, /srv/bad]
+`)
+	survey := func(p string) []string {
+		if p == "/srv/bad" {
+			return []string{"one thing", "another"}
+		}
+		return nil
+	}
+	found := Check(t.Context(), Options{Paths: []string{dir}, Survey: survey})
+	if len(found) != 2 {
+		t.Fatalf("%v", found)
+	}
+	wantContains(t, found[0].Error()+"\n"+found[1].Error(),
+		"data.yaml:5: roles.r.host_paths.2: warning: one thing\n", "warning: another")
+	if found := Check(t.Context(), Options{Paths: []string{dir}}); len(found) > 0 {
+		t.Errorf("without the host: %v", found)
+	}
+}
+
 func TestFormat(t *testing.T) {
 	const untidy, tidyText = "package docker.authz\nallow   if  input.x", "package docker.authz\n\nallow if input.x\n"
 	dir := policyDir(t, "a.rego", untidy, "sub/b.rego", tidyText, "old.rego", "package x\n\nallow {\n\tinput.x\n}\n")
