@@ -168,6 +168,9 @@ func (s *Steps) identify(ctx context.Context, conn *identity.Connection, v *Verd
 	v.Caller = s.Identifier.Identify(ctx, conn)
 }
 
+// perByte is what the reading of a body costs its caller.
+const perByte = time.Nanosecond
+
 // parse is step 2. The time that the caller takes to send its body is not the
 // decision's, and no turn is held for it.
 func (s *Steps) parse(ctx context.Context, v *Verdict) bool {
@@ -176,10 +179,11 @@ func (s *Steps) parse(ctx context.Context, v *Verdict) bool {
 		req.Engine = s.Engine()
 	}
 	if read := req.ReadBody; read != nil {
-		req.ReadBody = func() ([]byte, error) {
+		req.ReadBody = func() (text []byte, err error) {
 			from := time.Now()
 			v.turn.Give()
 			defer func() {
+				v.turn.Pay(time.Duration(len(text)) * perByte)
 				_ = v.turn.Take(context.WithoutCancel(ctx)) // its own requests are before it, and they end
 				v.waited += time.Since(from)
 			}()

@@ -11,6 +11,10 @@
 // A caller that nobody else was active beside for a second has twice the number
 // of processors, so that they are never idle for its sake; otherwise it has its part of
 // them, and one at least. So there are always turns for a caller that just came.
+// Beside others a caller also pays for what it uses: whoever keeps its turns busy for
+// more than half of the time waits until it is half again. Else it would fill
+// whatever our process and the Engine get of the machine, and the kernel, which knows
+// programs and no callers, would make everybody wait for their next slice.
 //
 // A turn stands for work, not for waiting: whoever waits for a client gives it
 // back, and whoever asks the Engine lets it rest. While the Engine works for the caller the
@@ -32,11 +36,25 @@ import (
 	"time"
 )
 
+// What a turn costs its caller, beside others.
+const (
+	// request is what comes with each turn: reading the request, writing the answer.
+	request = 50 * time.Microsecond
+	// mostLent is the most that a lent turn costs: who takes longer mostly waits.
+	mostLent = 20 * time.Millisecond
+	// allowance is what a caller may owe and still go on; mostOwed is the most that
+	// it can owe.
+	allowance = 10 * time.Millisecond
+	mostOwed  = time.Second
+)
+
 const (
 	// activeFor is how long a caller counts as active after its last turn.
 	activeFor = time.Second
 	// patience is how long a lent turn counts.
 	patience = 100 * time.Millisecond
+	// tick is the least that a timer is set to.
+	tick = 100 * time.Microsecond
 	// mostWaiting bounds a caller's queue, where its connections do not.
 	mostWaiting = 4096
 	// mostResting is how many of a caller's turns can rest at one time.
@@ -65,7 +83,8 @@ type caller struct {
 	resting int           // given up by Rest
 	lent    []*Turn       // those that count, the longest lent first
 	waiting []*Turn       // in order
-	timer   *time.Timer   // for the first of lent, while somebody waits; nil if never needed
+	owed    time.Duration // at seen
+	timer   *time.Timer   // while somebody waits: for the first of lent, or for what is owed; nil if never needed
 }
 
 // Turn is one request's. The zero Turn belongs to nobody: it is never waited for.
@@ -75,9 +94,8 @@ type Turn struct {
 	key   string
 
 	// Guarded by Queue.mu.
-	of    *caller // while held
-	since time.Time
 	state state
+	since time.Time     // when it was taken, or lent
 	ready chan struct{} // closed when it is this one's turn
 }
 
@@ -123,19 +141,36 @@ func (q *Queue) take(t *Turn) (ready chan struct{}, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	c := q.touch(t.key)
-	if len(c.waiting) == 0 && c.out < q.share() {
+	if len(c.waiting) == 0 && q.free(c) {
 		c.out++
-		t.of, t.state = c, held
+		t.state, t.since = held, c.seen
 		return nil, nil
 	}
 	if len(c.waiting) >= mostWaiting {
 		return nil, ErrBusy
 	}
-	t.of, t.state, t.ready = c, waiting, make(chan struct{})
+	t.state, t.ready = waiting, make(chan struct{})
 	c.waiting = append(c.waiting, t)
 	q.next(c) // its share may have grown since others were put into the queue
 	q.watch(c)
 	return t.ready, nil
+}
+
+// free reports whether a caller may have one more turn now.
+func (q *Queue) free(c *caller) bool { return c.out < q.share() && c.owed <= allowance }
+
+// paid is what a caller makes good in a time, by half of its share; time is
+// how long it takes to make good what it owes.
+func (q *Queue) paid(in time.Duration) time.Duration { return in * time.Duration(q.share()) / 2 }
+func (q *Queue) time(owed time.Duration) time.Duration {
+	return 2 * owed / time.Duration(q.share())
+}
+
+// pay adds what a turn cost since it was taken, or lent.
+func (q *Queue) pay(c *caller, cost time.Duration) {
+	if q.active.Len() > 1 {
+		c.owed = min(mostOwed, c.owed+cost)
+	}
 }
 
 // share is how many turns a caller has: twice the processors for one that is
@@ -155,25 +190,29 @@ func (t *Turn) Give() {
 	q := t.queue
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	c := t.of
+	if t.state == idle {
+		return
+	}
+	c := q.touch(t.key)
 	switch t.state {
 	case idle:
-		return
 	case waiting:
 		c.waiting = slices.DeleteFunc(c.waiting, func(o *Turn) bool { return o == t })
 	case lent:
 		c.lent = slices.DeleteFunc(c.lent, func(o *Turn) bool { return o == t })
 		c.out--
+		q.pay(c, min(mostLent, c.seen.Sub(t.since)))
 	case held:
 		c.out--
+		q.pay(c, request+c.seen.Sub(t.since))
 	case late:
 		c.late--
 	case resting:
 		c.resting--
 	}
-	t.state, t.of = idle, nil
-	q.touch(t.key)
+	t.state = idle
 	q.next(c)
+	q.watch(c)
 }
 
 // Lend says that from now on the Engine works for this turn, until Give.
@@ -187,30 +226,50 @@ func (t *Turn) Lend() {
 	if t.state != held {
 		return
 	}
-	t.state, t.since = lent, time.Now()
-	t.of.lent = append(t.of.lent, t)
-	q.watch(t.of)
+	c := q.touch(t.key)
+	q.pay(c, request+c.seen.Sub(t.since))
+	t.state, t.since = lent, c.seen
+	c.lent = append(c.lent, t)
+	q.watch(c)
+}
+
+// Pay adds what a caller's requests cost outside of their turns.
+func (t *Turn) Pay(cost time.Duration) {
+	if t.queue == nil {
+		return
+	}
+	t.queue.mu.Lock()
+	defer t.queue.mu.Unlock()
+	t.queue.pay(t.queue.touch(t.key), cost)
 }
 
 // next lets those of a caller go on for whom there are turns.
 func (q *Queue) next(c *caller) {
-	for len(c.waiting) > 0 && c.out < q.share() {
+	for len(c.waiting) > 0 && q.free(c) {
 		t := c.waiting[0]
 		c.waiting = slices.Delete(c.waiting, 0, 1)
 		c.out++
-		t.state = held
+		t.state, t.since = held, c.seen
 		close(t.ready)
 	}
 }
 
-// watch sets the clock for the first lent turn, if somebody waits for it.
+// watch sets the clock for when those who wait may go on though no turn comes back.
 func (q *Queue) watch(c *caller) {
-	if len(c.lent) == 0 || len(c.waiting) == 0 {
+	if len(c.waiting) == 0 {
 		return
 	}
-	in := time.Until(c.due())
-	if c.timer == nil {
-		c.timer = time.AfterFunc(in, func() { q.overdue(c) })
+	var in time.Duration
+	switch {
+	case c.out < q.share():
+		in = q.time(c.owed - allowance)
+	case len(c.lent) > 0:
+		in = c.due().Sub(c.seen)
+	default:
+		return
+	}
+	if in = max(in, tick); c.timer == nil {
+		c.timer = time.AfterFunc(in, func() { q.look(c) })
 		return
 	}
 	c.timer.Reset(in)
@@ -221,17 +280,23 @@ func (c *caller) due() time.Time {
 	return c.lent[0].since.Add(patience * time.Duration(1+c.late))
 }
 
-// overdue takes the first lent turn from its count.
-func (q *Queue) overdue(c *caller) {
+// look sees who may go on by now, and takes the first lent turn from its count
+// if it is late.
+func (q *Queue) look(c *caller) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(c.lent) > 0 && len(c.waiting) > 0 && !time.Now().Before(c.due()) {
+	if len(c.waiting) == 0 {
+		return
+	}
+	q.touch(c.key)
+	if len(c.lent) > 0 && c.out >= q.share() && !c.seen.Before(c.due()) {
 		c.lent[0].state = late
 		c.lent = slices.Delete(c.lent, 0, 1)
 		c.out--
 		c.late++
-		q.next(c)
+		q.pay(c, mostLent)
 	}
+	q.next(c)
 	q.watch(c)
 }
 
@@ -244,6 +309,9 @@ func (q *Queue) touch(key string) *caller {
 		c.place = q.active.PushBack(c)
 		q.callers[key] = c
 	}
+	if c.owed > 0 {
+		c.owed = max(0, c.owed-q.paid(now.Sub(c.seen)))
+	}
 	c.seen = now
 	q.active.MoveToBack(c.place)
 	for {
@@ -252,7 +320,7 @@ func (q *Queue) touch(key string) *caller {
 		case now.Sub(old.seen) <= activeFor:
 			return c
 		case old.out+old.late+old.resting+len(old.waiting) > 0: // a long turn
-			old.seen = now
+			old.owed, old.seen = 0, now
 			q.active.MoveToBack(old.place)
 		default:
 			q.active.Remove(old.place)
@@ -281,10 +349,14 @@ func (t *Turn) rest() bool {
 	q := t.queue
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	c := t.of
-	if t.state != held || c.resting >= mostResting {
+	if t.state != held {
 		return false
 	}
+	c := q.touch(t.key)
+	if c.resting >= mostResting {
+		return false
+	}
+	q.pay(c, c.seen.Sub(t.since))
 	t.state = resting
 	c.out--
 	c.resting++

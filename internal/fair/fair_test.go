@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -161,8 +162,8 @@ func TestGeneratedCallers(t *testing.T) {
 						} else if !errors.Is(err, ErrBusy) {
 							t.Errorf("seed %d: %v", seed, err)
 						}
-						if key[0] == 'h' {
-							time.Sleep(time.Duration(r.IntN(30)) * time.Millisecond)
+						if key[0] == 'h' { // it owes nothing
+							time.Sleep(2*time.Since(from) + time.Duration(r.IntN(30))*time.Millisecond + 2*request)
 						}
 					}
 				})
@@ -249,8 +250,9 @@ func TestLentTurnsDoNotComeBackLate(t *testing.T) {
 			if err := turn.Take(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			if took := time.Since(from); took != want*patience {
-				t.Errorf("turn %d came after %s, want %s", i, took, want*patience)
+			paying := 2 * mostLent * time.Duration(i)
+			if took := time.Since(from); took < want*patience || took > want*patience+paying {
+				t.Errorf("turn %d came after %s, want %s and what it pays", i, took, want*patience)
 			}
 			turn.Lend()
 			turns = append(turns, &turn)
@@ -261,11 +263,63 @@ func TestLentTurnsDoNotComeBackLate(t *testing.T) {
 			t.Error("a turn is late that nobody waited for, or the one before is not")
 		}
 		give(turns)
+		time.Sleep(activeFor / 2) // for what it owes
 		give(hold(t, q, "other"))
 		if n := len(hold(t, q, "a")); n != 1 || q.callers["a"].late != 0 {
 			t.Errorf("%d turns afterwards, %d late", n, q.callers["a"].late)
 		}
 	})
+}
+
+// Beside others, whoever keeps its turns busy has half of its share of the time; alone
+// it has all of it, and nothing is left to pay afterwards.
+func TestBusyCallersPayClosed(t *testing.T) {
+	const work, during = 2 * time.Millisecond, 10 * time.Second
+	for _, tc := range []struct {
+		processors, requests int
+		beside, lent         bool
+		most                 float64 // of the time, in turns
+	}{
+		{2, 100, true, false, .5}, {2, 1, true, false, .5}, {8, 100, true, false, 2}, {2, 100, true, true, .5},
+		{2, 100, false, false, 4}, {8, 100, false, true, 16},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			q := queue(tc.processors)
+			ctx, cancel := context.WithTimeout(t.Context(), during)
+			defer cancel()
+			var all sync.WaitGroup
+			var turns atomic.Int64
+			for range tc.requests {
+				all.Go(func() {
+					for {
+						turn := q.Of("busy")
+						if turn.Take(ctx) != nil || ctx.Err() != nil {
+							turn.Give()
+							return
+						}
+						if turns.Add(1); tc.lent {
+							turn.Lend()
+						}
+						time.Sleep(work)
+						turn.Give()
+					}
+				})
+			}
+			for tc.beside && ctx.Err() == nil {
+				from, turn := time.Now(), q.Of("other")
+				if err := turn.Take(t.Context()); err != nil || time.Since(from) != 0 {
+					t.Fatalf("the other waits %s: %v", time.Since(from), err)
+				}
+				turn.Give()
+				time.Sleep(10 * time.Millisecond)
+			}
+			all.Wait()
+			used := float64(turns.Load()) * work.Seconds() / during.Seconds()
+			if used > 1.01*tc.most || used < .9*tc.most {
+				t.Errorf("%+v: it used %.2f of the time", tc, used)
+			}
+		})
+	}
 }
 
 func TestRest(t *testing.T) {

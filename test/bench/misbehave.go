@@ -45,7 +45,7 @@ func misbehaviours() map[string]func(socket string) error {
 	return map[string]func(string) error{
 		"creates": keepAsking(func(n uint64) string { return create(n, `"Cmd":["sleep"]`) }),
 		"lists":   keepAsking(func(uint64) string { return "GET /containers/json?all=1 HTTP/1.1\r\nHost: d\r\n\r\n" }),
-		"binds":   keepAsking(func(n uint64) string { return create(n, binds(5_000)) }),
+		"binds":   keepAsking(func(n uint64) string { return create(n, binds(4_000)) }),
 		"bodies":  keepAsking(func(n uint64) string { return create(n, binds(120_000)) }),
 		"words": keepAsking(func(n uint64) string {
 			return create(n, `"Cmd":["`+strings.Repeat(`x","`, 100_000)+`"]`)
@@ -67,7 +67,7 @@ func create(n uint64, more string) string {
 }
 
 func binds(n int) string {
-	return `"HostConfig":{"Binds":["` + strings.Repeat(`/a:/b","`, n-1) + `/a:/b"]}`
+	return `"HostConfig":{"Binds":["` + strings.Repeat(`/srv/a:/b:ro","`, n-1) + `/a:/b"]}`
 }
 
 func keepAsking(request func(uint64) string) func(string) error {
