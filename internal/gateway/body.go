@@ -18,7 +18,9 @@ type body struct {
 	w   http.ResponseWriter
 	r   *http.Request
 	key string
-	big bool // it counts as one of the few big ones
+
+	counted bool
+	big     bool // it counts as one of the few big ones, too
 }
 
 func newBody(s *Server, w http.ResponseWriter, r *http.Request, key string) *body {
@@ -31,6 +33,9 @@ func (b *body) read() ([]byte, error) {
 	limit := b.s.limits.JSONBytes
 	if b.r.ContentLength > limit {
 		return nil, tooLarge(limit)
+	}
+	if b.counted = b.s.bodies.add(b.key); !b.counted {
+		return nil, &operation.Refusal{Status: http.StatusServiceUnavailable, Code: "busy", Reason: "too many request bodies at once; try again"}
 	}
 	rc := http.NewResponseController(b.w)
 	_ = rc.SetReadDeadline(time.Now().Add(b.s.limits.BodyTimeout)) // every connection of ours has deadlines
@@ -59,8 +64,11 @@ func tooLarge(limit int64) error {
 	return &operation.Refusal{Status: http.StatusRequestEntityTooLarge, Code: "body-too-large", Reason: fmt.Sprintf("a JSON body may have %d bytes", limit)}
 }
 
-// release gives the place of a big body back.
+// release gives the body's places back.
 func (b *body) release() {
+	if b.counted {
+		b.s.bodies.remove(b.key)
+	}
 	if b.big {
 		b.s.bigBody.remove(b.key)
 	}

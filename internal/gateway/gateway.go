@@ -106,6 +106,7 @@ type Server struct {
 	conns     *connections
 	streams   *counter
 	tasks     tasks
+	bodies    *counter // JSON bodies in memory, big ones too
 	bigBody   *counter
 	bigAnswer *counter
 	listener  []net.Listener
@@ -137,6 +138,7 @@ func New(cfg Config) (*Server, error) {
 		up:        newUpstream(cfg),
 		conns:     newConnections(limits),
 		streams:   newCounter(limits.Connections, limits.StreamsPerCaller),
+		bodies:    newCounter(limits.Connections, limits.StreamsPerCaller),
 		bigBody:   newCounter(bigBodies, bigBodiesPerCaller),
 		bigAnswer: newCounter(bigAnswers, bigAnswersPerCaller),
 	}
@@ -154,11 +156,11 @@ func New(cfg Config) (*Server, error) {
 func (s *Server) wrap(l Listener) (net.Listener, error) {
 	inner := l.Listener
 	if inner.Addr().Network() == "unix" {
-		inner = peercred.NewListener(inner, s.log)
+		inner = peercred.NewListener(present{inner}, s.log)
 	} else if l.TLS == nil {
 		return nil, fmt.Errorf("listener %s: only a Unix socket can do without TLS", l.Name)
 	}
-	counted := &listener{Listener: inner, name: l.Name, conns: s.conns, callerOf: s.cfg.CallerOf, malformed: s.malformed}
+	counted := &listener{Listener: inner, name: l.Name, conns: s.conns, callerOf: newGroups(s.cfg.CallerOf).of, malformed: s.malformed}
 	if l.TLS == nil {
 		return counted, nil
 	}
@@ -258,7 +260,7 @@ type Stats struct {
 // Stats says how busy the gateway is.
 func (s *Server) Stats() Stats {
 	out := Stats{Connections: s.conns.count.len(), Streams: s.streams.len()}
-	out.Refused = s.conns.count.refused.Load() + s.streams.refused.Load() + s.bigBody.refused.Load() + s.bigAnswer.refused.Load()
+	out.Refused = s.conns.count.refused.Load() + s.streams.refused.Load() + s.bodies.refused.Load() + s.bigBody.refused.Load() + s.bigAnswer.refused.Load()
 	if s.cfg.Tickets != nil {
 		out.Tickets = s.cfg.Tickets.Len()
 	}

@@ -12,7 +12,7 @@ import (
 type Limits struct {
 	Connections          int           // open client connections in all; default 4096
 	ConnectionsPerCaller int           // of one group of peers, see Config.CallerOf; default 1024
-	StreamsPerCaller     int           // requests of one identified caller being forwarded; default 256
+	StreamsPerCaller     int           // requests of one identified caller being forwarded, and JSON bodies of one in memory; default 256
 	HeaderBytes          int           // of a request's line and headers; default 64 KiB
 	JSONBytes            int64         // of a JSON body; default 4 MiB, as in dockerd
 	RedactBytes          int64         // of an answer, or an event, that must be redacted, and so held; default 32 MiB

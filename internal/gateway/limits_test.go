@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"vitrine/internal/peercred"
 	"vitrine/internal/ticket"
 	"vitrine/test/wait"
 )
@@ -35,16 +34,15 @@ func TestConnectionsPerCallerAreLimited(t *testing.T) {
 }
 
 // A caller who has used up his connections leaves the others theirs.
-func TestOneCallerCannotExhaustTheGateway(t *testing.T) {
-	var n int
-	g := startHTTP(t, func(http.ResponseWriter, *http.Request) {}, limits(Limits{ConnectionsPerCaller: 2}), func(c *Config) {
-		c.CallerOf = func(*peercred.Peer) string { n++; return fmt.Sprint("caller ", n > 3) }
-	})
-	for range 3 {
-		g.dial()
+func TestOneCallerCannotExhaustTheGatewayClosed(t *testing.T) {
+	conns := newConnections(Limits{Connections: 100, ConnectionsPerCaller: 2}.withDefaults())
+	for i, want := range []bool{true, true, false, false} {
+		if got := conns.add(&conn{key: "container:loud", conns: conns}); got != want {
+			t.Errorf("connection %d of one caller: %v", i+1, got)
+		}
 	}
-	if status, _ := g.do("GET", "/_ping", "", ""); status != 200 {
-		t.Errorf("the other caller got %d", status)
+	if !conns.add(&conn{key: "container:quiet", conns: conns}) {
+		t.Error("the other caller has no connection")
 	}
 }
 
@@ -119,6 +117,26 @@ func TestBigBodiesAtOneTimeAreLimited(t *testing.T) {
 	}
 	if status, _ := g.do("POST", "/containers/create", "application/json", `{"Image":"x"}`); status != 200 {
 		t.Errorf("a small body meanwhile: %d", status)
+	}
+}
+
+// Small bodies are held too while they come and are judged: one caller has so many, and
+// the others have theirs.
+func TestBodiesOfOneCallerAreLimitedClosed(t *testing.T) {
+	g := startHTTP(t, func(http.ResponseWriter, *http.Request) {}, limits(Limits{StreamsPerCaller: 3}))
+	half := "POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+	for range 3 {
+		_, _ = io.WriteString(g.dial(), half)
+	}
+	wait.Until(t, "the bodies", func() bool { return g.srv.bodies.len() == 3 })
+	if status, body := g.do("POST", "/containers/create", "application/json", `{"Image":"x"}`); status != 503 || !strings.Contains(body, "too many request bodies") {
+		t.Errorf("one more: %d %s", status, body)
+	}
+	if status, _ := g.do("GET", "/_ping", "", ""); status != 200 {
+		t.Errorf("without a body: %d", status)
+	}
+	if !g.srv.bodies.add("another") {
+		t.Error("another caller has no place")
 	}
 }
 

@@ -36,6 +36,26 @@ func hungUp(c net.Conn) bool {
 	return gone
 }
 
+// leftSilently reports whether the other end has ended its half without having
+// sent anything: no request can come any more.
+func leftSilently(c net.Conn) bool {
+	sc, ok := c.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return true // closed
+	}
+	left := false
+	_ = raw.Control(func(fd uintptr) {
+		var b [1]byte
+		n, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		left = err == nil && n == 0
+	})
+	return left
+}
+
 // fileLimit is how many files this process may have open.
 func fileLimit() int {
 	var limit unix.Rlimit

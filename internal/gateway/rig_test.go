@@ -47,14 +47,16 @@ type rig struct {
 	decision policy.Decision
 	input    *policy.Input // of the last decision
 	records  []audit.Record
+	account  string   // of the last request's connection
 	seen     []string // "METHOD URI" of what reached the daemon, pings left out
 	noAsk    bool     // the daemon does not ask its plugin
 	stopping bool     // the gateway may have given up on a request that the daemon is about to see
 }
 
-func (g *rig) Identify(context.Context, *identity.Connection) *identity.Identity {
+func (g *rig) Identify(_ context.Context, c *identity.Connection) *identity.Identity {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.account = c.Account
 	return g.caller
 }
 
