@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"vitrine/internal/operation"
 	"vitrine/internal/redact"
@@ -139,7 +140,24 @@ func (t *task) held(ex *exchange) {
 		res.Header.Set("Content-Length", strconv.Itoa(len(doc)))
 	}
 	t.head(res, t.plan != nil)
-	_, _ = t.w.Write(doc) // a client that has gone needs no answer
+	t.hand(doc)
+}
+
+// hand writes an answer that is held until the client has taken it: one that takes
+// nothing for too long holds it no longer.
+func (t *task) hand(doc []byte) {
+	rc := http.NewResponseController(t.w)
+	for len(doc) > 0 {
+		n := min(len(doc), bigAnswer)
+		_ = rc.SetWriteDeadline(time.Now().Add(t.s.limits.BodyTimeout)) // every connection of ours has deadlines
+		if _, err := t.w.Write(doc[:n]); err != nil {
+			return // net/http closes the connection
+		}
+		doc = doc[n:]
+	}
+	if rc.Flush() == nil {
+		_ = rc.SetWriteDeadline(time.Time{})
+	}
 }
 
 // events passes a stream of events, each one blanked and flushed as soon as it

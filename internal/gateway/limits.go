@@ -17,7 +17,7 @@ type Limits struct {
 	JSONBytes            int64         // of a JSON body; default 4 MiB, as in dockerd
 	RedactBytes          int64         // of an answer, or an event, that must be redacted, and so held; default 32 MiB
 	HeaderTimeout        time.Duration // for a TLS handshake, and for a request's headers; default 10 s
-	BodyTimeout          time.Duration // for a JSON body; default 30 s
+	BodyTimeout          time.Duration // for a JSON body, and to take 256 KiB of an answer that is held; default 30 s
 	IdleTimeout          time.Duration // between two requests, never within one; default 5 min
 }
 

@@ -31,6 +31,7 @@ import (
 	"vitrine/internal/operation"
 	"vitrine/internal/policy"
 	"vitrine/internal/ticket"
+	"vitrine/test/wait"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -455,6 +456,54 @@ func TestPanicClosed(t *testing.T) {
 			t.Errorf("%+v", res)
 		}
 	}
+}
+
+// A question that cannot be decoded gives its place back.
+func TestQuestionsThatAreNotUnderstoodKeepNoPlaceClosed(t *testing.T) {
+	g := start(t)
+	for range reading + 1 {
+		if res := g.askBytes([]byte("nonsense")); res.Allow {
+			t.Fatalf("%+v", res)
+		}
+	}
+	for range bigRequests + 1 {
+		if res := g.askBytes(bytes.Repeat([]byte{'x'}, bigRequest+1)); res.Allow {
+			t.Fatalf("%+v", res)
+		}
+	}
+	if res := g.ask(get("/_ping")); !res.Allow {
+		t.Errorf("%+v", res)
+	}
+}
+
+// Questions of one caller, however many, hold up nobody else's: not those with a
+// ticket, which the gateway has decided, and not those with a certificate.
+func TestManyQuestionsOfOneCallerHoldUpNobodyClosed(t *testing.T) {
+	g := start(t)
+	release := make(chan struct{})
+	var all sync.WaitGroup
+	g.decide = func(in *policy.Input) policy.Decision {
+		if in.Operation.ID == "ContainerList" {
+			<-release
+		}
+		return policy.Decision{Allow: true}
+	}
+	for range reading + 64 {
+		all.Go(func() { g.ask(get("/containers/json")) })
+	}
+	wait.Until(t, "questions to be read", func() bool { g.mu.Lock(); defer g.mu.Unlock(); return len(g.inputs) > 0 })
+	pass := g.tickets.Issue(ticket.Entry{Method: "GET", URI: "/_ping"})
+	if res := g.ask(get("/_ping", ticket.Header, pass)); !res.Allow {
+		t.Errorf("with a ticket: %+v", res)
+	}
+	verified := get("/_ping")
+	verified.User, verified.UserAuthNMethod = "monitor", "TLS"
+	verified.RequestPeerCertificates = []*authorization.PeerCertificate{certificate(t)}
+	if res := g.ask(verified); !res.Allow {
+		t.Errorf("with a certificate: %+v", res)
+	}
+	close(release)
+	all.Wait()
 }
 
 // AuthZRes is always allowed, whatever it holds, and touches no ticket.
