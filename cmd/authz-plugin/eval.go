@@ -20,13 +20,14 @@ import (
 	"vitrine/internal/command"
 	"vitrine/internal/hostpath"
 	"vitrine/internal/identity"
+	"vitrine/internal/obligation"
 	"vitrine/internal/operation"
 	"vitrine/internal/policy"
 )
 
 type evalFlags struct {
 	as, policy, headers  []string
-	caller, body         string
+	caller, body, door   string
 	showInput, byDefault bool
 	host                 bool
 }
@@ -36,8 +37,10 @@ func evalCommand(std command.Streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "eval --as PRINCIPAL... METHOD URI",
 		Short: "Decide one request without an Engine, and print the decision as JSON",
-		Long: `Decide one request as the gateway would, without an Engine, and print the
-decision as JSON. Exit 0: allowed, 1: denied, 2: could not tell.
+		Long: `Decide one request as a door would, without an Engine, and print the decision
+as JSON. Exit 0: allowed, 1: denied, 2: could not tell. What the policy allows
+and the door could not see to, such as blanking a stream, is denied here too:
+"obligation" names the rule that demands it.
 
 A reference to a container ("exec web") is taken for the container's name; an
 exec's id says nothing about its container here, which counts as any container.
@@ -59,29 +62,34 @@ links are followed as serve would follow them.`,
 	flags.StringArrayVar(&f.headers, "header", nil, "request `HEADER`, such as 'Content-Type: application/json'")
 	flags.StringVar(&f.body, "body", "", "request body from `FILE`; - is standard input")
 	flags.BoolVar(&f.host, "host", false, "look up paths of the host on this machine")
+	flags.StringVar(&f.door, "door", "", "`DOOR` at which it is asked: gateway (the default), or plugin, which is dockerd's own socket and sees no answers")
 	flags.BoolVar(&f.showInput, "input", false, "print the policy's input as well")
 	return cmd
 }
 
 // answer is what eval prints.
 type answer struct {
-	Allow     bool               `json:"allow"`
-	Message   string             `json:"message,omitempty"` // what a denied caller is told
-	Code      string             `json:"code,omitempty"`
-	Status    int                `json:"status,omitempty"`
-	Admin     bool               `json:"admin"`
-	Reasons   []string           `json:"reasons"`
-	Redact    []string           `json:"redact,omitempty"`
-	KeepEnv   []string           `json:"keep_env,omitempty"`
-	Where     map[string]string  `json:"where,omitempty"`
-	Operation string             `json:"operation,omitempty"`
-	Access    operation.Access   `json:"access,omitempty"`
-	Hazards   []operation.Hazard `json:"hazards,omitempty"`
+	Allow   bool              `json:"allow"`
+	Message string            `json:"message,omitempty"` // what a denied caller is told
+	Code    string            `json:"code,omitempty"`
+	Status  int               `json:"status,omitempty"`
+	Admin   bool              `json:"admin"`
+	Reasons []string          `json:"reasons"`
+	Redact  []string          `json:"redact,omitempty"`
+	KeepEnv []string          `json:"keep_env,omitempty"`
+	Where   map[string]string `json:"where,omitempty"`
+	Door    string            `json:"door"`
+	// Obligation is the rule of an allowing policy that the door cannot meet.
+	Obligation string             `json:"obligation,omitempty"`
+	Operation  string             `json:"operation,omitempty"`
+	Access     operation.Access   `json:"access,omitempty"`
+	Hazards    []operation.Hazard `json:"hazards,omitempty"`
 	// By hazard, the fields of the request that it comes from.
 	HazardFields map[operation.Hazard][]string `json:"hazard_fields,omitempty"`
 	HostPaths    []string                      `json:"host_paths,omitempty"`
 	Resolved     []operation.ResolvedPath      `json:"resolved,omitempty"` // paths that are forwarded otherwise than they were written
 	Note         string                        `json:"note,omitempty"`
+	Enters       []string                      `json:"enters,omitempty"`
 	Caller       *identity.Identity            `json:"caller"`
 	Revision     string                        `json:"policy_revision"`
 	Input        json.RawMessage               `json:"input,omitempty"`
@@ -114,7 +122,14 @@ func eval(ctx context.Context, f evalFlags, method, uri string, std command.Stre
 	}
 	steps := authz.New(options)
 	v := steps.Authorize(ctx, identity.NewLocal(), req)
-	if err := printAnswer(std.Out, v, f); err != nil {
+	rule := ""
+	if v.Allow {
+		if _, unmet := obligation.Meet(obligation.Door(caller.Door), v.Operation, v.Decision.Demand()); unmet != nil {
+			v.Deny(http.StatusForbidden, "obligation", unmet.Reason)
+			rule = unmet.Rule
+		}
+	}
+	if err := printAnswer(std.Out, v, rule, f); err != nil {
 		return err
 	}
 	switch {
@@ -132,11 +147,12 @@ func usualEngine() *operation.Engine {
 	return &operation.Engine{Runtime: "runc", LogDriver: "json-file", HostCgroupns: err != nil, HostUsers: true}
 }
 
-func printAnswer(w io.Writer, v *authz.Verdict, f evalFlags) error {
+func printAnswer(w io.Writer, v *authz.Verdict, unmet string, f evalFlags) error {
 	d := v.Decision
 	a := answer{
 		Allow: v.Allow, Message: v.Message, Code: v.Code, Status: v.Status, Admin: d.Admin, Reasons: v.Reasons(),
 		Redact: d.Redact, KeepEnv: d.KeepEnv, Where: d.Where, Caller: v.Caller, Revision: d.Revision,
+		Door: v.Caller.Door, Obligation: unmet, Enters: v.Enters,
 	}
 	if a.Reasons == nil {
 		a.Reasons = []string{}
@@ -148,7 +164,7 @@ func printAnswer(w io.Writer, v *authz.Verdict, f evalFlags) error {
 			a.Note = "paths of the host were taken as they are written; serve follows their links, and so does --host on the host"
 		}
 		if f.showInput {
-			input, err := policy.InputJSON(&policy.Input{Caller: v.Caller, Operation: op})
+			input, err := policy.InputJSON(&policy.Input{Caller: v.Caller, Operation: op, Enters: v.Enters})
 			if err != nil {
 				return command.ExitError{Code: command.Usage, Err: err}
 			}
@@ -176,6 +192,16 @@ func evalCaller(f evalFlags) (*identity.Identity, error) {
 		if err := dec.Decode(id); err != nil {
 			return nil, fmt.Errorf("--caller: %w", err)
 		}
+	}
+	switch obligation.Door(f.door) {
+	case "":
+	case obligation.Gateway, obligation.Plugin:
+		id.Door = f.door
+	default:
+		return nil, fmt.Errorf("--door %q: there are gateway and plugin", f.door)
+	}
+	if id.Door == "" {
+		id.Door = string(obligation.Gateway)
 	}
 	id.Principals = append(id.Principals, f.as...)
 	if id.Kind == "" {

@@ -45,6 +45,13 @@ func schemaOf(operation string) (n *node, known bool) {
 	return &nodes[answers[i].node], true
 }
 
+// IsDocument says that an operation answers with one JSON document whose schema is
+// known.
+func IsDocument(operation string) bool {
+	_, known := schemaOf(operation)
+	return known
+}
+
 func (n *node) members() []member { return members[n.from:n.to] }
 
 // member finds a key as Go's encoding/json finds a struct's field.

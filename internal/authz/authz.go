@@ -213,8 +213,12 @@ func (s *Steps) decide(ctx context.Context, v *Verdict) {
 	if in.Operation.Resource == "exec" {
 		in.OwnExec = s.execs.has(ownerOf(v.Caller), in.Operation.Target)
 	}
+	v.Enters = in.Enters
 	d, err := s.onHost(ctx, in, s.Policy.Decide(ctx, in))
 	v.Decision = d
+	if in.Operation.ID == "ContainerStats" && in.Operation.Access == operation.Stream {
+		v.instead = func() string { return s.stats(context.WithoutCancel(ctx), *in) }
+	}
 	if !d.Admin {
 		if rail := s.rail(ctx, in); rail != "" {
 			v.deny(http.StatusForbidden, "rail", rail)
@@ -293,6 +297,11 @@ func (v *Verdict) deny(status int, code string, reasons ...string) {
 		status = http.StatusForbidden
 	}
 	v.Allow, v.Status, v.Code = false, status, code
+	if v.instead != nil && (code == "policy" || code == "obligation") {
+		if hint := v.instead(); hint != "" {
+			reasons = append(slices.Clip(reasons), hint)
+		}
+	}
 	v.reasons = reasons
 	who := v.Caller.String()
 	if v.Caller.Kind == identity.Unknown && v.Caller.Err != nil {

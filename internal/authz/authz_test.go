@@ -28,6 +28,7 @@ type world struct {
 	who        *identity.Identity
 	containers map[string][]string
 	decision   policy.Decision
+	decide     func(*policy.Input) policy.Decision // instead of decision, if it is not nil
 	input      *policy.Input
 	delay      time.Duration
 	boom       any
@@ -51,6 +52,9 @@ func (w *world) Decide(ctx context.Context, in *policy.Input) policy.Decision {
 		panic(w.boom)
 	}
 	w.input = in
+	if w.decide != nil {
+		return w.decide(in)
+	}
 	select {
 	case <-time.After(w.delay):
 		return w.decision
@@ -445,5 +449,49 @@ func TestOurOwnCallsAreAFixedListOfReads(t *testing.T) {
 		if w.input != nil {
 			t.Errorf("%s %s: the policy was asked about our own call", tc.method, tc.uri)
 		}
+	}
+}
+
+// TestStreamOfStatisticsNamesItsAlternative: only if that would be allowed, at that door.
+func TestStreamOfStatisticsNamesItsAlternative(t *testing.T) {
+	const hint = "with stream=false it would be allowed"
+	once := func(d policy.Decision) func(*policy.Input) policy.Decision {
+		return func(in *policy.Input) policy.Decision {
+			if in.Operation.Access == operation.Inspect {
+				return d
+			}
+			return policy.Decision{Reasons: []string{"no streams"}}
+		}
+	}
+	for name, tc := range map[string]struct {
+		door   string
+		uri    string
+		decide func(*policy.Input) policy.Decision
+		says   bool
+	}{
+		"it would":                            {"gateway", "/containers/x/stats", once(policy.Decision{Allow: true}), true},
+		"with other parameters":               {"gateway", "/v1.41/containers/x/stats?stream=1", once(policy.Decision{Allow: true}), true},
+		"it would, blanked":                   {"gateway", "/containers/x/stats", once(policy.Decision{Allow: true, Redact: []string{"/name"}}), true},
+		"it would not, as nobody blanks it":   {"plugin", "/containers/x/stats", once(policy.Decision{Allow: true, Redact: []string{"/name"}}), false},
+		"it would not":                        {"gateway", "/containers/x/stats", once(policy.Decision{}), false},
+		"it could not be told":                {"gateway", "/containers/x/stats", once(policy.Decision{Allow: true, Failed: true}), false},
+		"it is asked for once already":        {"gateway", "/containers/x/stats?stream=false", func(*policy.Input) policy.Decision { return policy.Decision{} }, false},
+		"another stream has no such relative": {"gateway", "/events", func(*policy.Input) policy.Decision { return policy.Decision{} }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := &world{who: &identity.Identity{Kind: identity.Container, Principals: []string{"container:web"}, Door: tc.door}, decide: tc.decide}
+			if v := w.ask(t, w.options(), "GET", tc.uri, ""); v.Allow || strings.Contains(v.Message, hint) != tc.says {
+				t.Errorf("allow %v: %s", v.Allow, v.Message)
+			}
+		})
+	}
+	// A door that cannot blank the stream says it too.
+	w := &world{decide: func(*policy.Input) policy.Decision {
+		return policy.Decision{Allow: true, Redact: []string{"/name"}}
+	}}
+	v := authz.New(w.options()).Authorize(t.Context(), identity.NewLocal(), &operation.Request{Method: "GET", URI: "/containers/x/stats", Header: http.Header{}})
+	v.Deny(http.StatusForbidden, "obligation", "this stream cannot be redacted")
+	if !strings.Contains(v.Message, hint) {
+		t.Error(v.Message)
 	}
 }

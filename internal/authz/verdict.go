@@ -26,6 +26,7 @@ type Verdict struct {
 
 	Caller    *identity.Identity   // never nil
 	Operation *operation.Operation // nil when the parser refused the request
+	Enters    []string             // principals of the containers that it enters, as the policy saw them
 	Decision  policy.Decision
 
 	request  *operation.Request
@@ -37,7 +38,8 @@ type Verdict struct {
 	waited   time.Duration // for the turn, and for the body
 	decided  time.Duration
 	reasons  []string
-	lifted   bool // denied by the policy, let through by audit mode
+	lifted   bool          // denied by the policy, let through by audit mode
+	instead  func() string // what would be allowed instead, "" for nothing; nil if there is nothing like it
 	finished sync.Once
 }
 

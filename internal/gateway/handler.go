@@ -7,12 +7,11 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"slices"
 	"time"
 
-	"vitrine/internal/answer"
 	"vitrine/internal/authz"
 	"vitrine/internal/identity"
+	"vitrine/internal/obligation"
 	"vitrine/internal/operation"
 	"vitrine/internal/redact"
 	"vitrine/internal/ticket"
@@ -155,50 +154,25 @@ func (t *task) whileConnected() (context.Context, context.CancelFunc) {
 // what the parser leaves to the door: it is the one place for both.
 func (t *task) obligations() {
 	op, d := t.v.Operation, &t.v.Decision
+	plan, unmet := obligation.Meet(obligation.Gateway, op, d.Demand())
 	switch {
-	// An answer's objects are not filtered by label yet. Filtering belongs
-	// beside redaction, in answer.go.
-	case len(d.Where) > 0:
-		t.deny("it may only see objects with certain labels, and the gateway cannot filter by label")
+	case unmet != nil:
+		t.v.Deny(http.StatusForbidden, "obligation", unmet.Reason)
 	case op.BodyState == operation.BodyInvalid, op.BodyState == operation.BodyWithheld,
 		op.BodyState == operation.BodyJSON && op.Canonical == nil:
 		t.badRequest("the body could not be judged, so it cannot be forwarded")
-	case len(d.Redact) > 0:
-		t.redaction()
-	}
-}
-
-// events is the one operation whose stream can be redacted.
-const events = "SystemEvents"
-
-// redaction prepares to blank what the decision names, or denies.
-func (t *task) redaction() {
-	op, d := t.v.Operation, &t.v.Decision
-	pointers := slices.DeleteFunc(slices.Clone(d.Redact), func(p string) bool { return p == answer.ErrorText })
-	t.quiet = true
-	if len(pointers) == 0 {
-		return
-	}
-	plan, err := redact.Compile(pointers, d.KeepEnv)
-	switch {
-	case err != nil:
-		t.deny("the answer cannot be redacted as the policy asks: " + err.Error())
-	case op.ID == events && redact.AsksForMore(op.Params["filters"]):
-		t.deny("events are shown without command lines and cannot be filtered by them: write event=exec_create, and nothing behind it")
-	case op.ID != events && (op.Carry != operation.CarryPlain || op.Access == operation.Stream):
-		t.deny("the answer must be redacted, and this stream cannot be")
 	default:
-		t.plan = plan
+		t.plan, t.quiet = plan, len(d.Redact) > 0
 	}
 }
+
+// events is the one operation whose stream is redacted, event by event.
+const events = "SystemEvents"
 
 // tunnels reports whether the operation may turn its connection into a stream.
 func tunnels(op *operation.Operation) bool {
 	return op.Carry == operation.CarryHijack || op.Carry == operation.CarryUpgrade
 }
-
-// deny: the decision has an obligation that cannot be met.
-func (t *task) deny(reason string) { t.v.Deny(http.StatusForbidden, "obligation", reason) }
 
 func (t *task) badRequest(reason string) { t.v.Deny(http.StatusBadRequest, "bad-request", reason) }
 

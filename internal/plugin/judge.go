@@ -15,6 +15,7 @@ import (
 
 	"vitrine/internal/authz"
 	"vitrine/internal/identity"
+	"vitrine/internal/obligation"
 	"vitrine/internal/operation"
 	"vitrine/internal/ticket"
 )
@@ -132,7 +133,7 @@ func (d *Door) authorize(ctx context.Context, conn *identity.Connection, req *au
 	}
 	v := d.cfg.Authorizer.Authorize(ctx, conn, op)
 	if v.Allow {
-		if code, why := d.obligation(ctx, v); why != "" {
+		if code, why := d.unmet(ctx, v); why != "" {
 			v.Deny(http.StatusForbidden, code, why)
 		}
 	}
@@ -144,20 +145,20 @@ func (d *Door) authorize(ctx context.Context, conn *identity.Connection, req *au
 	return authorization.Response{Allow: true}
 }
 
-// obligation says why an allowed request must be denied here, "" if it need not be.
-func (d *Door) obligation(ctx context.Context, v *authz.Verdict) (code, why string) {
-	switch {
-	case ctx.Err() != nil:
+// unmet says why an allowed request must be denied here, "" if it need not be.
+func (d *Door) unmet(ctx context.Context, v *authz.Verdict) (code, why string) {
+	if ctx.Err() != nil {
 		return "deadline", "the decision took too long"
-	case len(v.Decision.Where) > 0:
-		return "obligation", "it may only see objects with certain labels, which only the gateway can see to: use its socket " + d.cfg.GatewaySocket
-	case len(v.Decision.Redact) > 0 && !v.Decision.WithoutRedaction:
-		return "obligation", "the answer must be redacted, which only the gateway can do: use its socket " + d.cfg.GatewaySocket
-	case v.Operation != nil && len(v.Operation.Resolved) > 0:
-		r := v.Operation.Resolved[0]
-		return "obligation", fmt.Sprintf("%q is %q on this host, and only the gateway can ask for that in its place: write that, or use its socket %s", r.Typed, r.Path, d.cfg.GatewaySocket)
 	}
-	return "", ""
+	_, unmet := obligation.Meet(obligation.Plugin, v.Operation, v.Decision.Demand())
+	switch {
+	case unmet == nil:
+		return "", ""
+	case unmet.Gateway:
+		return "obligation", unmet.Reason + ": use its socket " + d.cfg.GatewaySocket
+	default:
+		return "obligation", unmet.Reason
+	}
 }
 
 // toOperation is the request as far as dockerd shows it. Engines withhold

@@ -60,6 +60,7 @@ func checkData(src *sources, survey func(string) []string) []Problem {
 	if survey != nil {
 		checkHostPaths(data, survey, report)
 	}
+	checkStreams(data, report)
 	return found
 }
 

@@ -69,6 +69,14 @@ func TestAnswersClosed(t *testing.T) {
 			"default allow := false\nallow if { " + asked + " }\nwhere := [\"a\"]",
 			"data.docker.authz.where is array",
 		},
+		"admin is a folder of rules": {
+			"default allow := false\nallow if { " + asked + " }\nadmin[\"x\"] := true",
+			"data.docker.authz.admin is object, not a boolean",
+		},
+		"redact is written as an object": {
+			"default allow := false\nallow if { " + asked + " }\nredact[\"/Config/Env/*\"] := true",
+			"data.docker.authz.redact is object, not a set of strings",
+		},
 		"where holds numbers": {
 			"default allow := false\nallow if { " + asked + " }\nwhere := {\"a\": 1}",
 			"data.docker.authz.where maps labels to more than strings",
@@ -358,5 +366,26 @@ func TestUnknownCallerClosed(t *testing.T) {
 		if d := e.Decide(t.Context(), in); d.Allow || d.Failed {
 			t.Errorf("%s: %+v", op.ID, d)
 		}
+	}
+}
+
+// TestObligationBelowItsNameClosed: where["team"] is a rule by a longer name, and an
+// obligation all the same.
+func TestObligationBelowItsNameClosed(t *testing.T) {
+	for name, rule := range map[string]string{
+		"a constant key":     `where["team"] := "sre" if true`,
+		"a dotted key":       `where.team := "sre"`,
+		"a package below":    "", // see the second file
+		"a key that is free": `where[k] := v if { some k, v in {"team": "sre"} }`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			files := []string{"authz.rego", module("default allow := false\nallow if input.operation.id == \"ContainerList\"\n" + rule)}
+			if rule == "" {
+				files = append(files, "where.rego", "package docker.authz.where\n\nteam := \"sre\"\n")
+			}
+			if d := loaded(t, Options{Paths: []string{policyDir(t, files...)}}).Decide(t.Context(), listing()); d.Where["team"] != "sre" || d.Failed {
+				t.Errorf("got %+v", d)
+			}
+		})
 	}
 }

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"vitrine/internal/identity"
+	"vitrine/internal/obligation"
 	"vitrine/internal/operation"
 )
 
@@ -37,4 +38,10 @@ type Decision struct {
 	// Failed says that the policy could not answer (undefined, an error, a
 	// deadline, no policy loaded). Allow is false then.
 	Failed bool
+}
+
+// Demand is what an allowing decision demands of the answer; a door that cannot meet it must
+// deny.
+func (d *Decision) Demand() obligation.Demand {
+	return obligation.Demand{Redact: d.Redact, KeepEnv: d.KeepEnv, Where: d.Where, WithoutRedaction: d.WithoutRedaction}
 }

@@ -91,7 +91,7 @@ func query(c *ast.Compiler) ast.Body {
 	var members []string
 	for _, name := range rules() {
 		ref := "data.docker.authz." + name
-		found := c.GetRulesExact(ast.MustParseRef(ref))
+		found := c.GetRulesWithPrefix(ast.MustParseRef(ref)) // where["team"] := "sre" is a rule below it
 		switch {
 		case len(found) == 0:
 		case slices.ContainsFunc(found, alwaysDefined):
