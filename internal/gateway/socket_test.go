@@ -160,6 +160,19 @@ func TestTLS(t *testing.T) {
 				t.Errorf("closed: plain HTTP was answered %q", b)
 			}
 			g.recorded(2)
+			// Nothing is remembered of a certificate: each connection shows it, and it is verified, anew.
+			again := clientTLS.Clone()
+			again.ClientSessionCache = tls.NewLRUClientSessionCache(4)
+			for range 2 {
+				res, err := get(again)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_ = res.Body.Close()
+				if res.TLS.DidResume {
+					t.Error("closed: a session was resumed, and no certificate looked at")
+				}
+			}
 		})
 	}
 }

@@ -152,6 +152,17 @@ func TestLabelsClosed(t *testing.T) {
 	}
 }
 
+// The same through Identify, which must ask whether the image is known.
+func TestLabelsOfAnUnknownImageNameNobodyClosed(t *testing.T) {
+	c := monitor()
+	c.ImageKnown, c.ImageLabels = false, nil
+	f := inContainer(c)
+	id := New(f, f, nil).Identify(t.Context(), NewUnix("agents", self(t)))
+	if id.Kind != Container || slices.ContainsFunc(id.Principals, func(p string) bool { return strings.HasPrefix(p, "label:") }) {
+		t.Errorf("%s with %q: nobody knows which labels are the image's", id.Kind, id.Principals)
+	}
+}
+
 // A container with 100000 labels must cost nobody a decision's time.
 func TestTooManyLabelsNameNobodyClosed(t *testing.T) {
 	long := map[string]string{"a": strings.Repeat("x", 4096)}

@@ -1,6 +1,7 @@
 package operation
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -289,6 +290,43 @@ func TestAuthBodyIsHidden(t *testing.T) {
 	}
 	if !strings.Contains(string(op.Canonical), "hunter2") {
 		t.Errorf("not forwarded: %s", op.Canonical)
+	}
+}
+
+// TestForwardedHeadersClosed: what goes up to the daemon is a list, and this is the list. A line more is a reviewer's question: what
+// does which engine do with it?
+func TestForwardedHeadersClosed(t *testing.T) {
+	want := strings.Fields("Accept Authorization Content-Type Cookie User-Agent Version X-Registry-Auth X-Registry-Config Traceparent Tracestate Baggage X-Meta-Anything")
+	upgrades := strings.Fields("Origin Sec-Websocket-Key Sec-Websocket-Version X-Docker-Expose-Session-Uuid X-Docker-Expose-Session-Grpc-Method")
+	others := strings.Fields(`Accept-Charset Accept-Encoding Accept-Language Access-Control-Request-Method Authz-User Cache-Control Connection Content-Encoding
+		Content-Length Date Expect Forwarded From Host Http2-Settings If-Match If-Modified-Since Keep-Alive Max-Forwards Pragma Proxy-Authorization
+		Range Referer Te Trailer Transfer-Encoding Upgrade Via X-Forwarded-For X-Http-Method-Override X-Original-Url X-Real-Ip X-Requested-With
+		X-Rewrite-Url X-Vitrine-Ticket X-Registry-Other X-Docker-Other`)
+	h := http.Header{}
+	for _, key := range slices.Concat(want, upgrades, others) {
+		h.Set(key, "1")
+	}
+	for carry, allowed := range map[Carry][]string{CarryPlain: want, CarryUpgrade: slices.Concat(want, upgrades)} {
+		out := ForwardHeader(&Operation{Carry: carry}, h)
+		delete(out, "Connection") // those of an upgrade, which are our own
+		delete(out, "Upgrade")
+		got := slices.Sorted(maps.Keys(out))
+		slices.Sort(allowed)
+		if !slices.Equal(got, allowed) {
+			t.Errorf("%s: forwarded\n%q\nwant\n%q", carry, got, allowed)
+		}
+	}
+}
+
+// Versions before 1.24 cannot be judged: 1.23 is not 1.24, however it is written.
+func TestOldVersionsClosed(t *testing.T) {
+	for uri, railed := range map[string]bool{
+		"/v1.23/containers/json": true, "/v1.24/containers/json": false, "/v1.25/containers/json": false, "/v1.3/containers/json": true,
+		"/v1.9/containers/json": true, "/v1.0/containers/json": true, "/containers/json": false,
+	} {
+		if op := mustParse(t, &Request{Method: "GET", URI: uri}); (op.Rail != "") != railed {
+			t.Errorf("%s: rail %q", uri, op.Rail)
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -17,6 +18,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/fstest"
 	"testing/synctest"
 	"time"
 
@@ -342,6 +344,87 @@ func TestPinByNumber(t *testing.T) {
 	withStart.start++
 	if withStart.Alive() == nil {
 		t.Error("another start time is taken for the same process")
+	}
+}
+
+// changing is a /proc in which a file reads differently from the second time on.
+type changing struct {
+	files        fstest.MapFS
+	name, second string
+	opened       int
+}
+
+// Open is all that it has: nobody reads past it.
+func (c *changing) Open(name string) (fs.File, error) {
+	if name == c.name {
+		if c.opened++; c.opened == 2 {
+			c.files[name] = &fstest.MapFile{Data: []byte(c.second)}
+		}
+	}
+	return c.files.Open(name)
+}
+
+// Before Linux 6.5 a peer is pinned by its number, which may be given to another process between any two looks: each look is
+// held against the one before.
+func TestPinByNumberThatChangesHandsClosed(t *testing.T) {
+	const pid, uid = 41, 7
+	stat := func(state string, start int) string {
+		return fmt.Sprintf("%d (sh) %s 1 1 1 0 -1 4194304 0 0 0 0 0 0 0 0 20 0 1 0 %d 0 0", pid, state, start)
+	}
+	status := func(uid int) string {
+		return fmt.Sprintf("Name:\tsh\nState:\tS (sleeping)\nTgid:\t%d\nPid:\t%d\nPPid:\t1\nUid:\t%d\t%d\t%d\t%d\nGid:\t0\t0\t0\t0\nGroups:\t\nNSpid:\t%d\n", pid, pid, uid, uid, uid, uid, pid)
+	}
+	for name, tc := range map[string]struct {
+		first, second string // of stat
+		uid           int
+		alive         bool
+	}{
+		"the same process":        {stat("S", 100), stat("S", 100), uid, true},
+		"another start time":      {stat("S", 100), stat("S", 101), uid, false},
+		"a zombie meanwhile":      {stat("S", 100), stat("Z", 100), uid, false},
+		"a zombie from the start": {stat("Z", 100), stat("Z", 100), uid, false},
+		"another user":            {stat("S", 100), stat("S", 100), uid + 1, false},
+		"no stat":                 {"", "", uid, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			proc := &changing{name: "41/stat", second: tc.second, files: fstest.MapFS{
+				"41/stat": {Data: []byte(tc.first)}, "41/status": {Data: []byte(status(tc.uid))},
+			}}
+			p := FromStartTime(procfs.New(proc), pid, uid, 0, nil)
+			if err := p.Alive(); (err == nil) != tc.alive {
+				t.Errorf("alive: %v", err)
+			}
+		})
+	}
+	// It exits later: the same guards, each time that somebody asks.
+	for name, later := range map[string]string{"another start time": stat("S", 101), "a zombie": stat("Z", 100), "gone": ""} {
+		proc := fstest.MapFS{"41/stat": {Data: []byte(stat("S", 100))}, "41/status": {Data: []byte(status(uid))}}
+		p := FromStartTime(procfs.New(proc), pid, uid, 0, nil)
+		if err := p.Alive(); err != nil {
+			t.Fatal(err)
+		}
+		if proc["41/stat"].Data = []byte(later); later == "" {
+			delete(proc, "41/stat")
+		}
+		if p.Alive() == nil {
+			t.Errorf("%s: it is still the process that connected", name)
+		}
+	}
+	// One that dies between its pidfd and the look at it.
+	cmd := exec.CommandContext(t.Context(), "true")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	pidfd, err := openPidfd(cmd.Process.Pid)
+	if err != nil {
+		t.Skip(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	p := &Peer{UID: uid, PID: pid, pidfd: -1, proc: procfs.New(fstest.MapFS{"41/stat": {Data: []byte(stat("S", 100))}, "41/status": {Data: []byte(status(uid))}})}
+	if p.pinByNumber(pidfd, nil); p.Alive() == nil {
+		t.Error("the number is another process's by now, and its pidfd's has exited")
 	}
 }
 

@@ -275,8 +275,14 @@ func TestTicket(t *testing.T) {
 	other.RequestMethod = "PUT"
 	closed("another method", other)
 	other = create(issue(), body)
-	other.UserAuthNMethod, other.User, other.RequestPeerCertificates = "TLS", "monitor", []*authorization.PeerCertificate{certificate(t)}
+	other.RequestPeerCertificates = []*authorization.PeerCertificate{certificate(t)}
 	closed("a certificate too", other)
+	other = create(issue(), body)
+	other.User = "monitor"
+	closed("a user too", other)
+	other = create(issue(), body)
+	other.UserAuthNMethod = "TLS"
+	closed("a way of authentication too", other)
 	other = create(issue(), body)
 	other.RequestHeaders["x-vitrine-ticket"] = issue()
 	closed("two tickets", other)

@@ -1,6 +1,7 @@
 package unixsocket
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"net"
@@ -172,7 +173,22 @@ func TestFolderThatOthersCanWriteToClosed(t *testing.T) {
 	if err := os.Symlink(wide, linked); err != nil {
 		t.Fatal(err)
 	}
-	for _, folder := range []string{wide, linked} {
+	folders := []string{wide, linked}
+	for name, mode := range map[string]os.FileMode{"group": 0o775, "others": 0o757} {
+		folder := filepath.Join(dir, name)
+		if err := errors.Join(os.Mkdir(folder, 0o755), os.Chmod(folder, mode)); err != nil {
+			t.Fatal(err)
+		}
+		folders = append(folders, folder)
+	}
+	if os.Geteuid() == 0 { // only root can give a folder away
+		folder := filepath.Join(dir, "another user's")
+		if err := errors.Join(os.Mkdir(folder, 0o755), os.Chown(folder, 4711, 0)); err != nil {
+			t.Fatal(err)
+		}
+		folders = append(folders, folder)
+	}
+	for _, folder := range folders {
 		if _, err := Listen(File{Path: filepath.Join(folder, "s"), Mode: 0o666, GID: -1}); err == nil {
 			t.Errorf("a socket was made in %s", folder)
 		}
