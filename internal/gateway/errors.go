@@ -75,7 +75,7 @@ var harmless = map[string]*regexp.Regexp{
 	),
 	"exec":     texts(`No such exec instance '?HEX'?( found in daemon)?`),
 	"images":   texts(`invalid reference format(: repository name (\(NAME\) )?must be lowercase)?`, `reference does not exist`),
-	"volumes":  texts(`(get|remove) NAME: no such volume`, `remove NAME: volume is in use - \[HEX(, HEX)*\]`),
+	"volumes":  texts(`(get|remove) NAME: no such volume`, `volume NAME not found`, `remove NAME: volume is in use - \[HEX(, HEX)*\]`),
 	"networks": texts(`network NAME not found`),
 	"services": texts(`service NAME not found`), "tasks": texts(`task NAME not found`), "nodes": texts(`node NAME not found`),
 	"secrets": texts(`secret NAME not found`), "configs": texts(`config NAME not found`), "plugins": texts(`plugin "?NAME"? not found`),

@@ -91,6 +91,7 @@ func TestErrorTextThatTellsNothing(t *testing.T) {
 		{404, "/images/a.example/b:1/json", "No such image: a.example/b:1"},
 		{404, "/images/nope/json", "no such image: nope: No such image: nope:latest"},
 		{404, "/volumes/data", "get data: no such volume"},
+		{404, "/volumes/data", "volume data not found"},
 		{404, "/networks/lan", "network lan not found"},
 		{503, "/services/x", `This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" to connect this node to swarm and try again.`},
 	} {
