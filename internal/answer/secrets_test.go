@@ -130,7 +130,7 @@ var shown = map[string]string{
 func TestEveryStringIsDecided(t *testing.T) {
 	reasons := map[string]string{}
 	for why, keys := range shown {
-		for _, key := range strings.Fields(keys) {
+		for key := range strings.FieldsSeq(keys) {
 			reasons[key] = why
 		}
 	}

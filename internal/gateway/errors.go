@@ -27,16 +27,17 @@ func (t *task) failure(ex *exchange) {
 	_, _ = t.w.Write(doc) // a client that has gone needs no answer
 }
 
-// maxErrorText is the longest text of an error that is looked at.
+// maxErrorText is how much of an error answer is looked at; one that is longer is
+// no JSON by then.
 const maxErrorText = 4 << 10
 
 // errorText is the body of an error answer as the caller may see it: the
 // Engine's text if it is one of those that tell nothing, else what takes its place.
 func (t *task) errorText(ex *exchange) (doc []byte, withheld bool) {
 	if opaque(ex.res) == "" {
-		body, err := io.ReadAll(io.LimitReader(ex, maxErrorText+1))
+		body, err := io.ReadAll(io.LimitReader(ex, maxErrorText))
 		var said struct{ Message string }
-		if err == nil && len(body) <= maxErrorText && json.Unmarshal(body, &said) == nil && tellsNothing(t.v.Operation.Resource, said.Message) {
+		if err == nil && json.Unmarshal(body, &said) == nil && tellsNothing(t.v.Operation.Resource, said.Message) {
 			return errorBody(said.Message), false
 		}
 	}

@@ -1,10 +1,8 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"io"
 	"mime"
 	"net/http"
 	"time"
@@ -201,7 +199,7 @@ func (t *task) outgoing() *outgoing {
 // fail answers an error of ours and records it.
 func (t *task) fail(status int, message string) {
 	if t.v.Operation != nil && tunnels(t.v.Operation) {
-		t.last(errorAnswer(status, errorBody(message)), func() {})
+		t.lastError(status, errorBody(message), func() {})
 		return
 	}
 	t.v.Finish(status, false)
@@ -237,14 +235,6 @@ func errorBody(message string) []byte {
 	return append(marshal(struct {
 		Message string `json:"message"`
 	}{message}), '\n')
-}
-
-// errorAnswer is an answer with such a body.
-func errorAnswer(status int, body []byte) *http.Response {
-	return &http.Response{
-		StatusCode: status, ContentLength: int64(len(body)), Body: io.NopCloser(bytes.NewReader(body)),
-		Header: http.Header{"Content-Type": {"application/json"}},
-	}
 }
 
 // callerKey is whom a request counts against.

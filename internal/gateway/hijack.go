@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -49,7 +50,7 @@ func (t *task) hijack(ctx context.Context) {
 	case t.withholds(ex.res):
 		text, withheld := t.errorText(ex)
 		t.v.Finish(ex.res.StatusCode, withheld)
-		t.last(errorAnswer(ex.res.StatusCode, text), ex.close)
+		t.lastError(ex.res.StatusCode, text, ex.close)
 	default:
 		lowerVersion(ex.res.Header)
 		t.last(ex.res, ex.close)
@@ -85,6 +86,14 @@ func (t *task) last(res *http.Response, written func()) {
 		return
 	}
 	_, _ = io.Copy(io.Discard, client) // to close on unread bytes could cost the client the answer
+}
+
+// lastError is last for an error with that body.
+func (t *task) lastError(status int, body []byte, written func()) {
+	t.last(&http.Response{
+		StatusCode: status, ContentLength: int64(len(body)), Body: io.NopCloser(bytes.NewReader(body)),
+		Header: http.Header{"Content-Type": {"application/json"}},
+	}, written)
 }
 
 // rawStream: Docker's way to hijack without an upgrade.

@@ -45,7 +45,7 @@ func (p Pointer) Covers(q Pointer) bool {
 		return false
 	}
 	for i, segment := range p {
-		if segment != "*" && (q[i] == "*" || !strings.EqualFold(segment, q[i])) {
+		if segment != "*" && !strings.EqualFold(segment, q[i]) {
 			return false
 		}
 	}
