@@ -441,6 +441,9 @@ func TestCauseReachesTheCallerClosed(t *testing.T) {
 			if got.Kind != Unknown || !errors.Is(got.Err, cause) || got.Exited || !b.hit {
 				t.Errorf("%s is %v: kind %v, exited %v, because %v", name, cause, got.Kind, got.Exited, got.Err)
 			}
+			if !late && len(w.asked) > 0 {
+				t.Errorf("%s is %v: the Engine was asked, which cannot know", name, cause)
+			}
 			b.name = ""
 			w.is(a.Attest(t.Context(), p), mon)
 		}

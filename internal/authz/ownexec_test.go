@@ -20,8 +20,14 @@ func TestOwnExecsAreTheirMakersClosed(t *testing.T) {
 		{Kind: identity.TLS, UID: uid(1000), Certificate: &identity.Certificate{CommonName: "ci", SHA256: "bb"}},
 	}
 	nobody := []*identity.Identity{
-		{Kind: identity.Unknown, UID: uid(1000)}, {Kind: identity.Local}, {Kind: identity.Self}, {}, {Kind: identity.Host},
-		{Kind: identity.Container, UID: uid(1000)}, {Kind: identity.Container, Container: &identity.ContainerInfo{ID: "c1"}}, {Kind: identity.TLS},
+		{Kind: identity.Unknown, UID: uid(1000)},
+		{Kind: identity.Local},
+		{Kind: identity.Self},
+		{},
+		{Kind: identity.Host},
+		{Kind: identity.Container, UID: uid(1000)},
+		{Kind: identity.Container, Container: &identity.ContainerInfo{ID: "c1"}},
+		{Kind: identity.TLS},
 	}
 	var x ownExecs
 	for i, c := range callers {

@@ -243,7 +243,7 @@ func TestExecThatOneHasMadeIsOnesOwnClosed(t *testing.T) {
 		defer g.mu.Unlock()
 		return g.input.OwnExec
 	}
-	make := func() string {
+	create := func() string {
 		_, body := g.do("POST", "/containers/web/exec", "application/json", `{"Cmd":["true"]}`)
 		return body
 	}
@@ -251,7 +251,7 @@ func TestExecThatOneHasMadeIsOnesOwnClosed(t *testing.T) {
 	if own("e1") {
 		t.Error("before it was made")
 	}
-	if body := make(); body != answer {
+	if body := create(); body != answer {
 		t.Errorf("the answer is %q", body)
 	}
 	if !own("e1") || own("e2") || own("e") {
@@ -266,7 +266,7 @@ func TestExecThatOneHasMadeIsOnesOwnClosed(t *testing.T) {
 		status int
 	}{{`{"Id":"e3"}`, 404}, {`{"Id":"e3"`, 201}, {`["e3"]`, 201}, {strings.Repeat(" ", 4<<10) + `{"Id":"e3"}`, 201}, {"", 201}} {
 		answer, status = c.answer, c.status
-		if body := make(); body != answer || own("e3") {
+		if body := create(); body != answer || own("e3") {
 			t.Errorf("%d %.20q: its own %v, answered %.20q", c.status, c.answer, own("e3"), body)
 		}
 	}

@@ -89,7 +89,7 @@ func TestGrantsAgreesWithTheRules(t *testing.T) {
 	}
 	slices.Sort(ids)
 	ids = slices.Compact(ids)
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // any will do
+	random := rand.New(rand.NewPCG(1, 2))
 	some := func(words []string) []any {
 		var list []any
 		for _, w := range words {
