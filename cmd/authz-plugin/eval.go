@@ -20,6 +20,7 @@ import (
 	"vitrine/internal/command"
 	"vitrine/internal/hostpath"
 	"vitrine/internal/identity"
+	"vitrine/internal/object"
 	"vitrine/internal/obligation"
 	"vitrine/internal/operation"
 	"vitrine/internal/policy"
@@ -28,6 +29,7 @@ import (
 type evalFlags struct {
 	as, policy, headers  []string
 	caller, body, door   string
+	objects              []string
 	showInput, byDefault bool
 	host                 bool
 }
@@ -46,7 +48,8 @@ A reference to a container ("exec web") is taken for the container's name; an
 exec's id says nothing about its container here, which counts as any container.
 The Engine's defaults (runtime, log driver, cgroup namespace) are Docker's own.
 Paths of the host are taken as they are written; with --host, on the host, their
-links are followed as serve would follow them.`,
+links are followed as serve would follow them. What the request names is known to a
+policy that reads input.objects only as far as --object says it.`,
 		Example: `  authz-plugin eval --as label:vitrine.role=look GET /v1.41/containers/json
   authz-plugin eval --as unix:jenkins --policy ./policy POST '/containers/create?name=x' --body create.json`,
 		Args: cobra.ExactArgs(2),
@@ -60,6 +63,7 @@ links are followed as serve would follow them.`,
 	flags.StringArrayVar(&f.policy, "policy", nil, "`PATH` of a policy, as for serve; default /etc/docker/vitrine if it holds one, else the built-in policy")
 	flags.BoolVar(&f.byDefault, "allow-by-default", false, "accept a policy that allows an empty input")
 	flags.StringArrayVar(&f.headers, "header", nil, "request `HEADER`, such as 'Content-Type: application/json'")
+	flags.StringArrayVar(&f.objects, "object", nil, "`OBJECT` that there is: KIND:NAME[,id=ID][,label=KEY=VALUE][,image=NAME]; may be given several times")
 	flags.StringVar(&f.body, "body", "", "request body from `FILE`; - is standard input")
 	flags.BoolVar(&f.host, "host", false, "look up paths of the host on this machine")
 	flags.StringVar(&f.door, "door", "", "`DOOR` at which it is asked: gateway (the default), or plugin, which is dockerd's own socket and sees no answers")
@@ -104,6 +108,10 @@ func eval(ctx context.Context, f evalFlags, method, uri string, std command.Stre
 	if err != nil {
 		return command.ExitError{Code: command.Usage, Err: err}
 	}
+	objects, err := parseObjects(f.objects)
+	if err != nil {
+		return command.ExitError{Code: command.Usage, Err: err}
+	}
 	var opts settings
 	if err := setPolicy(&opts, f.policy); err != nil {
 		return command.ExitError{Code: command.Usage, Err: err}
@@ -114,7 +122,7 @@ func eval(ctx context.Context, f evalFlags, method, uri string, std command.Stre
 	}
 	options := authz.Options{
 		Engine:     usualEngine,
-		Identifier: fixedCaller{caller}, Policy: engine, Mode: authz.Enforce, Record: func(audit.Record) {},
+		Identifier: fixedCaller{caller}, Policy: engine, Objects: objects, Mode: authz.Enforce, Record: func(audit.Record) {},
 		Timeout: 10 * time.Second,
 	}
 	if f.host {
@@ -129,7 +137,7 @@ func eval(ctx context.Context, f evalFlags, method, uri string, std command.Stre
 			rule = unmet.Rule
 		}
 	}
-	if err := printAnswer(std.Out, v, rule, f); err != nil {
+	if err := printAnswer(std.Out, v, rule, f, objects); err != nil {
 		return err
 	}
 	switch {
@@ -147,7 +155,7 @@ func usualEngine() *operation.Engine {
 	return &operation.Engine{Runtime: "runc", LogDriver: "json-file", HostCgroupns: err != nil, HostUsers: true}
 }
 
-func printAnswer(w io.Writer, v *authz.Verdict, unmet string, f evalFlags) error {
+func printAnswer(w io.Writer, v *authz.Verdict, unmet string, f evalFlags, objects fixedObjects) error {
 	d := v.Decision
 	a := answer{
 		Allow: v.Allow, Message: v.Message, Code: v.Code, Status: v.Status, Admin: d.Admin, Reasons: v.Reasons(),
@@ -164,7 +172,7 @@ func printAnswer(w io.Writer, v *authz.Verdict, unmet string, f evalFlags) error
 			a.Note = "paths of the host were taken as they are written; serve follows their links, and so does --host on the host"
 		}
 		if f.showInput {
-			input, err := policy.InputJSON(&policy.Input{Caller: v.Caller, Operation: op, Enters: v.Enters})
+			input, err := policy.InputJSON(&policy.Input{Caller: v.Caller, Operation: op, Enters: v.Enters, Objects: func() []object.Object { return objects.Objects(context.Background(), op) }})
 			if err != nil {
 				return command.ExitError{Code: command.Usage, Err: err}
 			}

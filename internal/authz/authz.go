@@ -29,6 +29,7 @@ import (
 	"vitrine/internal/audit"
 	"vitrine/internal/fair"
 	"vitrine/internal/identity"
+	"vitrine/internal/object"
 	"vitrine/internal/operation"
 	"vitrine/internal/policy"
 )
@@ -54,9 +55,11 @@ type Identifier interface {
 
 // Objects says what references in a request mean.
 type Objects interface {
-	// JoinsHost says whether a network that the request names may be the host's own. The
-	// error says why that could not be told, and comes with true.
-	JoinsHost(ctx context.Context, op *operation.Operation) (bool, error)
+	// HostNetworks gives the fields of a request that name the host's own network, to
+	// join it. The error says of which that could not be told.
+	HostNetworks(ctx context.Context, op *operation.Operation) (fields []string, err error)
+	// Objects are what the request names.
+	Objects(ctx context.Context, op *operation.Operation) []object.Object
 }
 
 // Policy answers an input. Its zero decision denies.
@@ -209,9 +212,13 @@ func (s *Steps) decide(ctx context.Context, v *Verdict) {
 	defer cancel()
 	unresolved := s.joinsHost(ctx, v)
 
+	objects := s.objects(ctx, v)
 	in := &policy.Input{Caller: v.Caller, Operation: v.Operation, Enters: s.enters(ctx, v.Operation)}
 	if in.Operation.Resource == "exec" {
 		in.OwnExec = s.execs.has(ownerOf(v.Caller), in.Operation.Target)
+	}
+	if objects != nil {
+		in.Objects = objects.get
 	}
 	v.Enters = in.Enters
 	d, err := s.onHost(ctx, in, s.Policy.Decide(ctx, in))
@@ -241,6 +248,9 @@ func (s *Steps) decide(ctx context.Context, v *Verdict) {
 		v.Operation = in.Operation
 		v.deny(http.StatusForbidden, "policy", append(unresolved, d.Reasons...)...)
 	}
+	if why := v.pin(objects); v.Allow && why != "" {
+		v.deny(http.StatusForbidden, "object", why)
+	}
 }
 
 // joinsHost adds the hazard of the host's network namespace where a reference means the
@@ -249,9 +259,9 @@ func (s *Steps) joinsHost(ctx context.Context, v *Verdict) (unresolved []string)
 	if s.Objects == nil || slices.Contains(v.Operation.Hazards, operation.HazardHostNamespace) {
 		return nil
 	}
-	joins, err := s.Objects.JoinsHost(ctx, v.Operation)
-	if joins || err != nil {
-		v.Operation = v.Operation.WithHazard(operation.HazardHostNamespace)
+	fields, err := s.Objects.HostNetworks(ctx, v.Operation)
+	if len(fields) > 0 || err != nil {
+		v.Operation = v.Operation.WithHazard(operation.HazardHostNamespace, fields...)
 	}
 	if err != nil {
 		return []string{fmt.Sprintf("a network counts as the host's (%s), because it cannot be told which it is: %v", operation.HazardHostNamespace, err)}

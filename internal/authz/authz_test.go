@@ -16,6 +16,7 @@ import (
 	"vitrine/internal/audit"
 	"vitrine/internal/authz"
 	"vitrine/internal/identity"
+	"vitrine/internal/object"
 	"vitrine/internal/operation"
 	"vitrine/internal/policy"
 	"vitrine/internal/procfs"
@@ -303,10 +304,62 @@ func TestOwnContainerThatIsNotKnownYetClosed(t *testing.T) {
 type joining struct {
 	joins bool
 	err   error
+	list  []object.Object
 }
 
-func (j joining) JoinsHost(context.Context, *operation.Operation) (bool, error) {
-	return j.joins, j.err
+func (j joining) HostNetworks(context.Context, *operation.Operation) ([]string, error) {
+	if j.joins {
+		return []string{"HostConfig.NetworkMode"}, j.err
+	}
+	return nil, j.err
+}
+
+func (j joining) Objects(context.Context, *operation.Operation) []object.Object { return j.list }
+
+// reading is a Policy that reads what the request names, or not.
+type reading struct {
+	reads bool
+	in    *policy.Input
+}
+
+func (p *reading) ReadsObjects() bool { return true }
+
+func (p *reading) Decide(_ context.Context, in *policy.Input) policy.Decision {
+	if p.in = in; p.reads {
+		in.Objects()
+	}
+	return policy.Decision{Allow: true}
+}
+
+// TestClosedWhatWasJudgedIsCarried: the daemon is given the id of what a decision was made on.
+func TestClosedWhatWasJudgedIsCarried(t *testing.T) {
+	yes := true
+	web := object.Object{Role: operation.RoleTarget, Kind: operation.KindContainer, Ref: "web", Known: &yes, ID: own, Name: "web"}
+	for _, tc := range []struct {
+		uri    string
+		object object.Object
+		reads  bool
+		want   string
+	}{
+		{"/v1.41/containers/web/json?size=1", web, true, "/v1.41/containers/" + own + "/json?size=1"},
+		{"/v1.41/containers/web/json", web, false, "/v1.41/containers/web/json"},
+		{"/v1.41/containers/web/json", object.Object{Role: operation.RoleTarget, Kind: operation.KindContainer, Ref: "web"}, true, "/v1.41/containers/web/json"},
+		{"/v1.41/networks/web", object.Object{Role: operation.RoleTarget, Kind: operation.KindNetwork, Ref: "web", Known: &yes, ID: own}, true, "/v1.41/networks/" + own},
+		{"/v1.41/images/web/json", object.Object{Role: operation.RoleTarget, Kind: operation.KindImage, Ref: "web", Known: &yes, ID: own}, true, "/v1.41/images/web/json"},
+		{"/v1.41/containers/json?filters=%7B%22before%22%3A%5B%22web%22%5D%7D", object.Object{Role: operation.RoleUses, Kind: operation.KindContainer, Ref: "web", Known: &yes, ID: own}, true, "/v1.41/containers/json?filters=%7B%22before%22%3A%5B%22web%22%5D%7D"},
+	} {
+		w := &world{}
+		o := w.options()
+		p := &reading{reads: tc.reads}
+		o.Objects, o.Policy = joining{list: []object.Object{tc.object}}, p
+		v := w.ask(t, o, "GET", tc.uri, "")
+		if !v.Allow || v.Carried().URI != tc.want || v.Operation.URI != tc.uri {
+			t.Errorf("%s: %v, carried as %s, judged as %s; want %s", tc.uri, v.Allow, v.Carried().URI, v.Operation.URI, tc.want)
+		}
+		if err := authz.New(o).StillAllowed(t.Context(), identity.NewLocal(), v); err != nil || v.Carried().URI != tc.want {
+			t.Errorf("%s: then %v, %s", tc.uri, err, v.Carried().URI)
+		}
+	}
 }
 
 // TestNetworkThatMayBeTheHostsIsAHazardClosed, which the policy sees and the verdict has.
@@ -326,7 +379,8 @@ func TestNetworkThatMayBeTheHostsIsAHazardClosed(t *testing.T) {
 		o.Objects = tc.objects
 		v := w.ask(t, o, "POST", "/containers/create", `{"HostConfig":{"NetworkMode":"0f"}}`)
 		for what, has := range map[string][]operation.Hazard{"the policy": w.input.Operation.Hazards, "the verdict": v.Operation.Hazards} {
-			if slices.Contains(has, operation.HazardHostNamespace) != tc.hazard {
+			fields := v.Operation.HazardFields[operation.HazardHostNamespace]
+			if slices.Contains(has, operation.HazardHostNamespace) != tc.hazard || (len(fields) > 0) != tc.objects.joins {
 				t.Errorf("%+v: %s has %v", tc.objects, what, has)
 			}
 		}

@@ -12,7 +12,8 @@ import (
 func MayRead(op *operation.Operation) bool {
 	switch op.ID {
 	case "SystemPing", "SystemPingHead", "SystemVersion", "SystemInfo", "SystemEvents",
-		"ContainerList", "ContainerInspect", "ImageInspect", "ExecInspect", "PluginList", "NetworkList", "NetworkInspect":
+		"ContainerList", "ContainerInspect", "ImageInspect", "ExecInspect", "PluginList", "NetworkList", "NetworkInspect",
+		"VolumeInspect", "ServiceInspect":
 		return op.Method == http.MethodGet || op.Method == http.MethodHead
 	}
 	return false

@@ -29,6 +29,7 @@ type Verdict struct {
 	Enters    []string             // principals of the containers that it enters, as the policy saw them
 	Decision  policy.Decision
 
+	carried  *operation.Operation
 	request  *operation.Request
 	record   func(audit.Record)
 	execs    *ownExecs

@@ -31,7 +31,8 @@ type engine struct {
 	containers map[string]map[string]any // as inspect answers
 	images     map[string]map[string]string
 	networks   []NetworkInfo
-	streams    []chan string // open event streams; closed to cut them
+	others     map[string]string // answers by path
+	streams    []chan string     // open event streams; closed to cut them
 	asked      map[string]int
 	blocked    chan struct{} // not nil: every answer waits for it
 	onInspect  func()        // called while an inspect is answered, after it was read
@@ -161,6 +162,8 @@ func (e *engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	part := strings.Split(r.URL.Path, "/")
 	switch {
+	case e.others[r.URL.Path] != "":
+		_, _ = w.Write([]byte(e.others[r.URL.Path]))
 	case r.Method != http.MethodGet:
 		http.Error(w, "not a read", http.StatusMethodNotAllowed)
 	case r.URL.Path == "/events":

@@ -29,18 +29,6 @@ func (c *Client) networkList(ctx context.Context) ([]NetworkInfo, error) {
 	return out, err
 }
 
-// networkInspect finds one network as a swarm's manager does that is given a service:
-// the swarm's networks come before the daemon's own where an id begins with ref,
-// GET /networks/{id}.
-func (c *Client) networkInspect(ctx context.Context, ref string) (NetworkInfo, error) {
-	var out NetworkInfo
-	err := c.json(ctx, "/networks/"+url.PathEscape(ref), nil, &out)
-	if err == nil && (out.ID == "" || out.Name == "") {
-		err = fmt.Errorf("inspect network %q: the answer has no id or no name", ref)
-	}
-	return out, err
-}
-
 // Networks are those that the daemon may mean by a reference in a container or a
 // build: one of that full id, else those of that name, else those whose id begins with
 // it; ErrNotFound if there is none. (Given several it means none, and says so.) A
@@ -80,19 +68,14 @@ func matchNetworks(all []NetworkInfo, ref string) []NetworkInfo {
 	return append(swarm, prefixed...)
 }
 
-// ServiceNetwork is what a swarm's manager means by a reference in a service. It asks
-// each time: the swarm changes without the daemon's knowing.
+// ServiceNetwork is what a swarm's manager means by a reference in a service, which is
+// what the daemon shows by that reference, GET /networks/{id}: the swarm's networks come
+// before the daemon's own where an id begins with it. It asks each time: the swarm
+// changes without the daemon's knowing.
 func (inv *Inventory) ServiceNetwork(ctx context.Context, ref string) (NetworkInfo, error) {
-	defer fair.Rest(ctx)()
-	ctx, cancel := context.WithTimeout(ctx, inv.timeout)
-	defer cancel()
-	select {
-	case inv.misses <- struct{}{}:
-		defer func() { <-inv.misses }()
-	case <-ctx.Done():
-		return NetworkInfo{}, fmt.Errorf("inspect network %q: %w", ref, ctx.Err())
-	}
-	return inv.client.networkInspect(ctx, ref)
+	var out NetworkInfo
+	err := inv.lookUp(ctx, "/networks/"+url.PathEscape(ref), &out)
+	return out, given(err, out.ID)
 }
 
 // networks are those of the last list.

@@ -124,3 +124,30 @@ func TestNetworkThatCannotBeToldClosed(t *testing.T) {
 		t.Errorf("took %v", took)
 	}
 }
+
+// TestNamedObjects: volumes, images and services are asked for, by whatever names them.
+func TestNamedObjects(t *testing.T) {
+	e := newEngine(t)
+	e.others = map[string]string{
+		"/volumes/data":           `{"Name":"data","Labels":{"team":"blue"}}`,
+		"/images/shop/web:1/json": `{"Id":"sha256:1","RepoTags":["shop/web:1","x:2"],"Config":{"Labels":{"a":"b"}}}`,
+		"/services/s1":            `{"ID":"s1x","Spec":{"Name":"shop","Labels":{"team":"blue"},"TaskTemplate":{"ContainerSpec":{"Image":"app"}}}}`,
+		"/volumes/odd":            `{}`,
+	}
+	inv := e.inventory()
+	if v, err := inv.Volume(t.Context(), "data"); err != nil || v.ID != "data" || v.Labels["team"] != "blue" {
+		t.Errorf("volume %+v, %v", v, err)
+	}
+	if i, err := inv.Image(t.Context(), "shop/web:1"); err != nil || i.ID != "sha256:1" || len(i.Names) != 2 || i.Labels["a"] != "b" {
+		t.Errorf("image %+v, %v", i, err)
+	}
+	if s, err := inv.Service(t.Context(), "s1"); err != nil || s.ID != "s1x" || s.Names[0] != "shop" || s.Image != "app" {
+		t.Errorf("service %+v, %v", s, err)
+	}
+	if v, err := inv.Volume(t.Context(), "gone"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("volume %+v, %v", v, err)
+	}
+	if v, err := inv.Volume(t.Context(), "odd"); err == nil || errors.Is(err, ErrNotFound) {
+		t.Errorf("volume %+v, %v", v, err)
+	}
+}

@@ -176,7 +176,7 @@ func (t *task) badRequest(reason string) { t.v.Deny(http.StatusBadRequest, "bad-
 
 // outgoing is the request rebuilt from the operation.
 func (t *task) outgoing() *outgoing {
-	op := t.v.Operation
+	op := t.v.Carried()
 	out := &outgoing{
 		method: op.Method, uri: op.URI,
 		header: operation.ForwardHeader(op, t.r.Header),

@@ -13,32 +13,56 @@ import (
 	"vitrine/internal/operation"
 )
 
-// engine knows networks by each reference that means them.
+// engine knows objects by each reference that means them.
 type engine struct {
+	containers   map[string]docker.Container
+	others       map[string]docker.Named // volumes, images and services
 	local, swarm map[string]docker.NetworkInfo
 	err          error
+	several      bool // networks of each name
 	asked        []string
 }
 
 func (e *engine) Networks(_ context.Context, ref string) ([]docker.NetworkInfo, error) {
-	n, err := e.find(e.local, ref)
+	if e.several {
+		return make([]docker.NetworkInfo, 2), nil
+	}
+	n, err := look(e, e.local, ref)
 	return []docker.NetworkInfo{n}, err
 }
 
 func (e *engine) ServiceNetwork(_ context.Context, ref string) (docker.NetworkInfo, error) {
-	return e.find(e.swarm, ref)
+	return look(e, e.swarm, ref)
 }
 
-func (e *engine) find(in map[string]docker.NetworkInfo, ref string) (docker.NetworkInfo, error) {
+func look[V any](e *engine, in map[string]V, ref string) (v V, err error) {
 	e.asked = append(e.asked, ref)
-	n, ok := in[ref]
-	switch {
-	case e.err != nil:
-		return docker.NetworkInfo{}, e.err
-	case !ok:
-		return docker.NetworkInfo{}, docker.ErrNotFound
+	if e.err != nil {
+		return v, e.err
 	}
-	return n, nil
+	v, ok := in[ref]
+	if !ok {
+		err = docker.ErrNotFound
+	}
+	return v, err
+}
+
+func (e *engine) Find(_ context.Context, ref string) (docker.Container, error) {
+	return look(e, e.containers, ref)
+}
+
+func (e *engine) ExecContainer(ctx context.Context, id string) (docker.Container, error) {
+	return e.Find(ctx, "exec "+id)
+}
+
+func (e *engine) Volume(_ context.Context, ref string) (docker.Named, error) {
+	return look(e, e.others, ref)
+}
+func (e *engine) Image(_ context.Context, ref string) (docker.Named, error) {
+	return look(e, e.others, ref)
+}
+func (e *engine) Service(_ context.Context, ref string) (docker.Named, error) {
+	return look(e, e.others, ref)
 }
 
 func parse(t *testing.T, uri, body string) *operation.Operation {
@@ -79,9 +103,9 @@ func TestClosedReferenceIsWhatTheDaemonResolves(t *testing.T) {
 	} {
 		for _, ref := range slices.Concat(tc.host, tc.not) {
 			op := parse(t, strings.ReplaceAll(tc.uri, "R", ref), strings.ReplaceAll(tc.body, "R", ref))
-			joins, err := object.NewResolver(e).JoinsHost(t.Context(), op)
-			if want := slices.Contains(tc.host, ref); err != nil || joins != want {
-				t.Errorf("%s %s with %s: %v, %v, want %v", tc.uri, tc.body, ref, joins, err, want)
+			fields, err := object.NewResolver(e).HostNetworks(t.Context(), op)
+			if want := slices.Contains(tc.host, ref); err != nil || (len(fields) > 0) != want || slices.Contains(fields, "") {
+				t.Errorf("%s %s with %s: %q, %v, want some: %v", tc.uri, tc.body, ref, fields, err, want)
 			}
 		}
 	}
@@ -91,8 +115,8 @@ func TestClosedReferenceIsWhatTheDaemonResolves(t *testing.T) {
 func TestClosedReferenceThatCannotBeResolved(t *testing.T) {
 	gone := errors.New("the daemon does not answer")
 	for _, body := range []string{`{"HostConfig":{"NetworkMode":"front"}}`, `{"NetworkingConfig":{"EndpointsConfig":{"front":{}}}}`} {
-		if joins, err := object.NewResolver(&engine{err: gone}).JoinsHost(t.Context(), parse(t, "/containers/create", body)); !joins || !errors.Is(err, gone) {
-			t.Errorf("%s: %v, %v", body, joins, err)
+		if fields, err := object.NewResolver(&engine{err: gone}).HostNetworks(t.Context(), parse(t, "/containers/create", body)); len(fields) == 0 || !errors.Is(err, gone) {
+			t.Errorf("%s: %v, %v", body, fields, err)
 		}
 	}
 	var many []string
@@ -101,8 +125,8 @@ func TestClosedReferenceThatCannotBeResolved(t *testing.T) {
 	}
 	e := &engine{}
 	op := parse(t, "/containers/create", `{"NetworkingConfig":{"EndpointsConfig":{`+strings.Join(many, ",")+`}}}`)
-	if joins, err := object.NewResolver(e).JoinsHost(t.Context(), op); !joins || err == nil || len(e.asked) > 0 {
-		t.Errorf("%v, %v after %d questions", joins, err, len(e.asked))
+	if fields, err := object.NewResolver(e).HostNetworks(t.Context(), op); len(fields) == 0 || err == nil || len(e.asked) > 0 {
+		t.Errorf("%v, %v after %d questions", fields, err, len(e.asked))
 	}
 }
 
@@ -118,8 +142,8 @@ func TestNothingIsAskedWhereNoNetworkIsNamed(t *testing.T) {
 		"/containers/web/exec":      `{"Cmd":["sh"]}`,
 		"/build?networkmode=bridge": ``,
 	} {
-		if joins, err := object.NewResolver(e).JoinsHost(t.Context(), parse(t, uri, body)); joins || err != nil || len(e.asked) > 0 {
-			t.Errorf("%s: %v, %v after %q", uri, joins, err, e.asked)
+		if fields, err := object.NewResolver(e).HostNetworks(t.Context(), parse(t, uri, body)); len(fields) > 0 || err != nil || len(e.asked) > 0 {
+			t.Errorf("%s: %v, %v after %q", uri, fields, err, e.asked)
 		}
 	}
 }

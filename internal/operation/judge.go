@@ -17,7 +17,9 @@ func (o *Operation) judge() {
 	o.judgeFields(o.entry)
 	o.judgePlaces()
 	o.judgeOperation()
-	o.Hazards = append(o.Hazards, o.noted...)
+	for h, fields := range o.noted {
+		o.addHazard(h, fields)
+	}
 	if len(o.Unknown) > 0 {
 		o.hazard(HazardUnknownInput)
 	}

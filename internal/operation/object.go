@@ -2,6 +2,7 @@ package operation
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -34,6 +35,13 @@ const (
 	KindPlugin    Kind = "plugin"
 )
 
+// Kinds are all kinds.
+func Kinds() []Kind {
+	return []Kind{
+		KindContainer, KindNetwork, KindVolume, KindImage, KindExec, KindService, KindTask, KindSecret, KindConfig, KindNode, KindPlugin,
+	}
+}
+
 // Object is one object that a request names, by whatever the daemon takes for a
 // name of it.
 type Object struct {
@@ -42,6 +50,8 @@ type Object struct {
 	Ref  string // as it is typed
 	// Swarm: it is resolved by the swarm's manager, and not by this daemon.
 	Swarm bool
+	// At is the field that names it, as in HazardFields; "" from Objects.
+	At string
 }
 
 // targets are the kinds of what paths name, by the operation's resource. (What
@@ -140,6 +150,10 @@ func imageOfMount(source string, mount map[string]any) string {
 // Objects are the objects that the request names, each once, in order.
 func (o *Operation) Objects() []Object {
 	var found objects
+	anywhere := func(obj Object) {
+		obj.At = ""
+		found.add(obj)
+	}
 	if kind, ok := targets[o.Resource]; ok {
 		found.add(Object{Role: RoleTarget, Kind: kind, Ref: o.Target})
 	}
@@ -151,7 +165,7 @@ func (o *Operation) Objects() []Object {
 		}
 	}
 	for _, n := range namings[o.ID] {
-		o.named(n, found.add)
+		o.named(n, anywhere)
 	}
 	return found.sorted()
 }
@@ -162,7 +176,7 @@ func (o *Operation) JoinedNetworks() []Object {
 	var found objects
 	switch o.ID {
 	case "NetworkConnect", "NetworkDisconnect":
-		found.add(Object{Role: RoleTarget, Kind: KindNetwork, Ref: userNetwork(o.Target, nil)})
+		found.add(Object{Role: RoleTarget, Kind: KindNetwork, Ref: userNetwork(o.Target, nil), At: "{id}"})
 	case "ContainerCreate", "ImageBuild", "ServiceCreate", "ServiceUpdate":
 	default:
 		return nil
@@ -194,7 +208,7 @@ func (o *objects) add(obj Object) {
 
 func (o *objects) sorted() []Object {
 	slices.SortFunc(o.list, func(a, b Object) int {
-		return cmp.Or(strings.Compare(string(a.Role), string(b.Role)), strings.Compare(string(a.Kind), string(b.Kind)), strings.Compare(a.Ref, b.Ref))
+		return cmp.Or(strings.Compare(string(a.Role), string(b.Role)), strings.Compare(string(a.Kind), string(b.Kind)), strings.Compare(a.Ref, b.Ref), strings.Compare(a.At, b.At))
 	})
 	return o.list
 }
@@ -207,7 +221,7 @@ func (o *Operation) named(n naming, add func(Object)) {
 		if n.read != nil {
 			ref = n.read(ref, parent)
 		}
-		add(Object{Role: RoleUses, Kind: n.kind, Ref: ref, Swarm: swarm})
+		add(Object{Role: RoleUses, Kind: n.kind, Ref: ref, Swarm: swarm, At: n.field()})
 	}
 	param, isParam := strings.CutPrefix(n.at, "?")
 	filter, isFilter := strings.CutPrefix(param, "filters/")
@@ -272,13 +286,56 @@ func filterValues(filters any, name string) []string {
 	return nil
 }
 
-// WithHazard is the operation with a hazard more. The operation itself is not changed.
-func (o *Operation) WithHazard(h Hazard) *Operation {
-	if slices.Contains(o.Hazards, h) {
-		return o
+// field is the place as HazardFields name it.
+func (n naming) field() string {
+	if strings.HasPrefix(n.at, "?") {
+		return n.at
+	}
+	return strings.NewReplacer("/*", "", "/<key>", "", "/", ".").Replace(n.at)[1:]
+}
+
+// WithHazard is the operation with a hazard more, which comes from these fields. The
+// operation itself is not changed.
+func (o *Operation) WithHazard(h Hazard, fields ...string) *Operation {
+	r := *o
+	r.noted = maps.Clone(o.noted)
+	if r.noted == nil {
+		r.noted = map[Hazard][]string{}
+	}
+	r.noted[h] = append(slices.Clone(o.noted[h]), fields...)
+	r.Hazards, r.HazardFields = slices.Clone(o.Hazards), maps.Clone(o.HazardFields)
+	r.addHazard(h, fields)
+	r.Hazards = sorted(r.Hazards)
+	return &r
+}
+
+// addHazard notes a hazard, and the fields that it comes from.
+func (o *Operation) addHazard(h Hazard, fields []string) {
+	o.Hazards = append(o.Hazards, h)
+	if len(fields) == 0 {
+		return
+	}
+	if o.HazardFields == nil {
+		o.HazardFields = map[Hazard][]string{}
+	}
+	o.HazardFields[h] = sorted(append(slices.Clone(o.HazardFields[h]), fields...))
+}
+
+// WithTarget is the operation with an id in place of the name in its path, for the
+// daemon; Target stays what was typed. It is not ok if the id cannot stand there. The
+// operation itself is not changed.
+func (o *Operation) WithTarget(id string) (with *Operation, ok bool) {
+	e, name := find(o.Method, o.Path)
+	at := 2 + strings.IndexByte(o.Path[1:], '/') // behind the resource
+	rest, is := strings.CutPrefix(o.Path[at:], o.Target)
+	if e == nil || name != o.Target || !is {
+		return nil, false
 	}
 	r := *o
-	r.Hazards = sorted(append(slices.Clone(o.Hazards), h))
-	r.noted = append(slices.Clone(o.noted), h)
-	return &r
+	r.Path = o.Path[:at] + id + rest
+	if again, named := find(r.Method, r.Path); again != e || named != id {
+		return nil, false
+	}
+	r.URI = (&target{path: r.Path, version: o.Version}).canonicalURI(o.Query)
+	return &r, true
 }

@@ -115,11 +115,42 @@ func TestManyObjects(t *testing.T) {
 
 func TestWithHazard(t *testing.T) {
 	op := mustParse(t, post("/containers/create", `{"HostConfig":{"Privileged":true}}`))
-	more := op.WithHazard(HazardHostNamespace)
-	if slices.Contains(op.Hazards, HazardHostNamespace) || !slices.Equal(more.Hazards, []Hazard{HazardHostNamespace, HazardPrivileged}) {
-		t.Errorf("%v became %v", op.Hazards, more.Hazards)
+	more := op.WithHazard(HazardHostNamespace, "HostConfig.NetworkMode").WithHazard(HazardHostNamespace, "X")
+	if slices.Contains(op.Hazards, HazardHostNamespace) || len(op.HazardFields[HazardHostNamespace]) > 0 {
+		t.Errorf("it was changed: %v %v", op.Hazards, op.HazardFields)
 	}
-	if again := more.WithHazard(HazardHostNamespace); again != more {
-		t.Error("it is there already")
+	if !slices.Equal(more.Hazards, []Hazard{HazardHostNamespace, HazardPrivileged}) || !slices.Equal(more.HazardFields[HazardHostNamespace], []string{"HostConfig.NetworkMode", "X"}) {
+		t.Errorf("%v %v", more.Hazards, more.HazardFields)
+	}
+}
+
+// TestClosedWithTarget: the id stands where the name stood, and nothing else moves.
+func TestClosedWithTarget(t *testing.T) {
+	const id = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+	get := func(uri string) *Request { return &Request{Method: "GET", URI: uri, Proto: "HTTP/1.1"} }
+	for uri, want := range map[string]string{
+		"/containers/web/json":                      "/containers/" + id + "/json",
+		"/v1.41/containers/web/json?size=1":         "/v1.41/containers/" + id + "/json?size=1",
+		"/v1.41/containers/json/json":               "/v1.41/containers/" + id + "/json",
+		"/v1.41/containers/containers/json":         "/v1.41/containers/" + id + "/json",
+		"/v1.41/containers/v1.41/json":              "/v1.41/containers/" + id + "/json",
+		"/containers/" + id[:12] + "/logs?stdout=1": "/containers/" + id + "/logs?stdout=1",
+		"/containers/" + id + "/json":               "/containers/" + id + "/json",
+		"http://docker/v1.41/containers/web/json":   "/v1.41/containers/" + id + "/json",
+		"/containers/w%65b/json":                    "/containers/" + id + "/json",
+		"/networks/networks":                        "/networks/" + id,
+	} {
+		op := mustParse(t, get(uri))
+		with, ok := op.WithTarget(id)
+		if !ok || with.URI != want || with.Target != op.Target || with.ID != op.ID {
+			t.Errorf("%s: %+v, %v, want %s", uri, with, ok, want)
+			continue
+		}
+		if again := mustParse(t, get(with.URI)); again.ID != op.ID || again.Target != id || again.URI != with.URI || again.Path != with.Path {
+			t.Errorf("%s reads as %+v", with.URI, again)
+		}
+	}
+	if with, ok := mustParse(t, get("/_ping")).WithTarget(id); ok {
+		t.Errorf("%+v", with)
 	}
 }

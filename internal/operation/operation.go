@@ -102,7 +102,7 @@ type Operation struct {
 	Typed    *Operation
 	Resolved []ResolvedPath
 
-	noted []Hazard // by WithHazard: they are not to be found in the request
+	noted map[Hazard][]string // by WithHazard, with their fields: they are not to be found in the request
 
 	Carry Carry
 	// Rail, when not empty, says why only an admin may do this whatever the

@@ -33,7 +33,7 @@ func Check(ctx context.Context, opts Options) []Problem {
 		return append(found, checkData(src, opts.Survey)...)
 	}
 	if p, err := parse(src.modules, capabilities()); err == nil {
-		found = append(found, checkConstants(p.modules)...)
+		found = append(append(found, checkConstants(p.modules)...), checkTargets(p.modules)...)
 	}
 	return found
 }

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"vitrine/internal/identity"
+	"vitrine/internal/object"
 	"vitrine/internal/obligation"
 	"vitrine/internal/operation"
 )
@@ -21,6 +22,10 @@ type Input struct {
 	// Unresolved are the host paths of the operation of which nobody could say
 	// what they are, sorted: they are judged as they are written.
 	Unresolved []string
+	// Objects gives what the request names; the policy sees it as input.objects. It is
+	// called, once or more, if the policy reads that (see [Engine.ReadsObjects]), and
+	// without it such a policy fails.
+	Objects func() []object.Object
 }
 
 // Decision is the policy's answer. The zero value denies.

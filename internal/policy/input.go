@@ -2,12 +2,14 @@ package policy
 
 import (
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
 	"vitrine/internal/identity"
+	"vitrine/internal/object"
 	"vitrine/internal/operation"
 )
 
@@ -21,7 +23,7 @@ type field struct {
 // fields is the whole input, and the only place that says so: what a policy
 // sees, what a remembered decision is keyed on and what InputJSON prints.
 func fields() []field {
-	return slices.Concat(callerFields(), operationFields(), requestFields(), compatFields())
+	return slices.Concat(callerFields(), operationFields(), requestFields(), []field{objectsField()}, compatFields())
 }
 
 func callerFields() []field {
@@ -125,6 +127,35 @@ func requestFields() []field {
 	}
 }
 
+const objectsName = "objects"
+
+// objectsField is what the request names. It is resolved when it is read.
+func objectsField() field {
+	return field{"", objectsName, func(in *Input) value {
+		if in.Objects == nil {
+			return tree(errNoObjects) // which is no value: the decision fails
+		}
+		return tree(objectTrees(in.Objects()))
+	}}
+}
+
+var errNoObjects = errors.New("nobody can say what the request names")
+
+func objectTrees(list []object.Object) []any {
+	out := make([]any, len(list))
+	for i, o := range list {
+		var known any
+		if o.Known != nil {
+			known = *o.Known
+		}
+		out[i] = map[string]any{
+			"role": string(o.Role), "kind": string(o.Kind), "ref": o.Ref, "known": known, "why": o.Why,
+			"id": o.ID, "name": o.Name, "names": nonNil(o.Names), "labels": orEmpty(o.Labels), "image": o.Image,
+		}
+	}
+	return out
+}
+
 // headers are the request's, several values of one joined as HTTP allows.
 func headers(in *Input) map[string]string {
 	out := make(map[string]string, len(in.Operation.Headers))
@@ -145,15 +176,20 @@ func (in *Input) caller() *identity.Identity {
 // InputJSON is the input as a policy sees it, without the fields that exist only
 // for policies written for opa-docker-authz.
 func InputJSON(in *Input) ([]byte, error) {
-	out := map[string]map[string]any{}
+	sections := map[string]map[string]any{}
+	out := map[string]any{objectsName: []any{}}
+	if in.Objects != nil {
+		out[objectsName] = objectTrees(in.Objects())
+	}
 	for _, f := range fields() {
 		if f.section == "" {
 			continue
 		}
-		if out[f.section] == nil {
-			out[f.section] = map[string]any{}
+		if sections[f.section] == nil {
+			sections[f.section] = map[string]any{}
+			out[f.section] = sections[f.section]
 		}
-		out[f.section][f.name] = f.value(in).native()
+		sections[f.section][f.name] = f.value(in).native()
 	}
 	return json.Marshal(out)
 }
@@ -262,6 +298,10 @@ func (f field) readBy(refs [][]string) (projected, bool) {
 	slices.SortFunc(out.paths, slices.Compare)
 	out.paths = slices.CompactFunc(out.paths, slices.Equal)
 	return out, read
+}
+
+func (p projection) objects() bool {
+	return slices.ContainsFunc(p, func(f projected) bool { return f.section == "" && f.name == objectsName })
 }
 
 // value is the part of the input that the policy can read, for Rego.

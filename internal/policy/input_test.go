@@ -10,6 +10,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 
 	"vitrine/internal/identity"
+	"vitrine/internal/object"
 	"vitrine/internal/operation"
 	"vitrine/rego"
 )
@@ -40,6 +41,13 @@ func full() *Input {
 			BodyState: operation.BodyJSON,
 		},
 		Enters: []string{"container:web"}, OwnExec: true,
+		Objects: func() []object.Object {
+			known := true
+			return []object.Object{
+				{Role: "uses", Kind: "image", Ref: "nginx", Known: &known, ID: "sha256:0", Name: "nginx:1", Names: []string{"nginx:1"}, Labels: map[string]string{"a": "b"}},
+				{Role: "uses", Kind: "volume", Ref: "vol", Why: "no answer"},
+			}
+		},
 	}
 }
 
@@ -52,6 +60,8 @@ func TestInputJSON(t *testing.T) {
 "certificate":{"cn":"ci","o":["o"],"ou":["u"],"sans":["s"],"serial":"1","sha256":"f"},
 "container":{"id":"c","image":"nginx","image_id":"sha256:0","labels":{"a":"b"},"name":"web"},
 "door":"gateway","gid":100,"groups":[100,4294967295],"kind":"tls","listener":"agents","pid":42,"principals":["tls:ci"],"uid":1000,"user":"ci"},
+"objects":[{"id":"sha256:0","image":"","kind":"image","known":true,"labels":{"a":"b"},"name":"nginx:1","names":["nginx:1"],"ref":"nginx","role":"uses","why":""},
+{"id":"","image":"","kind":"volume","known":null,"labels":{},"name":"","names":[],"ref":"vol","role":"uses","why":"no answer"}],
 "operation":{"access":"write","enters":["container:web"],"hazard_fields":{"cap":["HostConfig.CapAdd"]},"hazards":["cap"],"host_paths":["/x"],"id":"ContainerCreate",
 "mints":["container:new"],"own_exec":true,"params":{"filters":{"label":["a"]}},"resource":"containers","target":"t","unknown":["/Foo"],"unresolved":[],"version":"1.41"},
 "request":{"body":{"HostConfig":{"Binds":["/a/../b:/c:ro","vol:/d","/e:/f"],"Memory":1e3,
@@ -78,9 +88,13 @@ func TestRegoSeesInputJSON(t *testing.T) {
 	for _, in := range []*Input{full(), {Operation: &operation.Operation{}}, listing()} {
 		var all projection
 		for _, f := range fields() {
-			if f.section != "" {
+			if f.section != "" || f.name == objectsName && in.Objects != nil {
 				all = append(all, projected{field: f, key: ast.StringTerm(f.name)})
 			}
+		}
+		if in.Objects == nil {
+			in.Objects = func() []object.Object { return nil }
+			all = append(all, projected{field: objectsField(), key: ast.StringTerm(objectsName)})
 		}
 		given, err := all.value(in)
 		if err != nil {

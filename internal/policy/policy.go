@@ -263,6 +263,12 @@ func (e *Engine) Decide(ctx context.Context, in *Input) Decision {
 	return gen.decide(ctx, in)
 }
 
+// ReadsObjects says that the policy which decides now reads input.objects.
+func (e *Engine) ReadsObjects() bool {
+	gen := e.current.Load()
+	return gen != nil && gen.reads.objects()
+}
+
 // awaitFirst waits until the first attempt to load a policy has ended.
 func (e *Engine) awaitFirst(ctx context.Context) {
 	defer fair.Rest(ctx)()

@@ -63,6 +63,39 @@ func checkConstants(modules map[string]*ast.Module) []Problem {
 	return found
 }
 
+// checkTargets objects to rules of a policy of one's own that compare input.operation.target
+// to a constant: it is what the client typed.
+func checkTargets(modules map[string]*ast.Module) []Problem {
+	target := ast.MustParseRef("input.operation.target")
+	var found []Problem
+	for _, m := range modules {
+		if m.Package.Path.String() != "data.docker.authz" {
+			continue
+		}
+		ast.WalkExprs(m, func(e *ast.Expr) bool {
+			reads, constant := false, false
+			ast.WalkTerms(e, func(t *ast.Term) bool {
+				switch v := t.Value.(type) {
+				case ast.Ref:
+					reads = reads || v.Equal(target)
+					return true
+				case ast.String:
+					constant = constant || v != ""
+				}
+				return false
+			})
+			if reads && constant {
+				found = append(found, Problem{
+					File: e.Location.File, Line: e.Location.Row, Warning: true,
+					Message: "compares input.operation.target, which is what the client typed: it may send the id, or the beginning of it; compare input.objects[_].name",
+				})
+			}
+			return reads && constant
+		})
+	}
+	return found
+}
+
 func coversAnything(pointer string) bool {
 	return slices.ContainsFunc(operationIDs(), func(operation string) bool {
 		_, err := answer.Find(operation, pointer)

@@ -13,48 +13,48 @@ import (
 	"vitrine/internal/answer"
 )
 
-type object = map[string]any
+type schemaObject = map[string]any
 
 // TestDataSchema: the schema of data.yaml, for editors, says what checkRoles
 // checks. It is written by this test with -update.
 func TestDataSchema(t *testing.T) {
-	list := func(items any) object { return object{"type": "array", "items": items} }
-	enum := func(words ...string) object { return object{"enum": words} }
-	text := object{"type": "string"}
+	list := func(items any) schemaObject { return schemaObject{"type": "array", "items": items} }
+	enum := func(words ...string) schemaObject { return schemaObject{"enum": words} }
+	text := schemaObject{"type": "string"}
 	hazards := slices.DeleteFunc(append([]string{"*"}, hazards()...), func(h string) bool { return h == "unknown-input" })
 	kinds := slices.Sorted(maps.Keys(principalKinds()))
-	principal := object{"anyOf": []any{
-		object{"const": "local"},
-		object{"type": "string", "pattern": "^(" + strings.Join(kinds, "|") + "):[^*]+$"},
+	principal := schemaObject{"anyOf": []any{
+		schemaObject{"const": "local"},
+		schemaObject{"type": "string", "pattern": "^(" + strings.Join(kinds, "|") + "):[^*]+$"},
 	}}
 	operations := operationIDs()
-	role := object{
+	role := schemaObject{
 		"type": "object", "additionalProperties": false,
-		"properties": object{
+		"properties": schemaObject{
 			"operations": list(enum(append([]string{"*"}, operations...)...)),
 			"access":     list(enum(accessClasses()...)),
 			"resources":  list(enum(resources()...)),
 			"except":     list(enum(operations...)),
 			"hazards":    list(enum(hazards...)),
-			"host_paths": list(object{"type": "string", "pattern": "^(/|volume:.)"}),
-			"redact": object{
+			"host_paths": list(schemaObject{"type": "string", "pattern": "^(/|volume:.)"}),
+			"redact": schemaObject{
 				"type": "object", "propertyNames": enum(append([]string{"*"}, operations...)...),
-				"additionalProperties": list(object{"anyOf": []any{enum(append([]string{"*"}, answer.Names()...)...), object{"type": "string", "pattern": "^(/|$)"}}}),
+				"additionalProperties": list(schemaObject{"anyOf": []any{enum(append([]string{"*"}, answer.Names()...)...), schemaObject{"type": "string", "pattern": "^(/|$)"}}}),
 			},
 			"keep_env":          list(text),
-			"where":             object{"type": "object", "additionalProperties": text},
-			"without_redaction": object{"type": "boolean"},
-			"unresolved":        object{"type": "boolean"},
+			"where":             schemaObject{"type": "object", "additionalProperties": text},
+			"without_redaction": schemaObject{"type": "boolean"},
+			"unresolved":        schemaObject{"type": "boolean"},
 		},
 	}
-	schema := object{
+	schema := schemaObject{
 		"$schema":              "http://json-schema.org/draft-07/schema#",
 		"title":                "Roles and bindings of the built-in policy",
 		"type":                 "object",
 		"additionalProperties": false,
-		"properties": object{
-			"roles":    object{"type": "object", "additionalProperties": role},
-			"bindings": object{"type": "object", "additionalProperties": list(object{"anyOf": []any{principal, list(principal)}})},
+		"properties": schemaObject{
+			"roles":    schemaObject{"type": "object", "additionalProperties": role},
+			"bindings": schemaObject{"type": "object", "additionalProperties": list(schemaObject{"anyOf": []any{principal, list(principal)}})},
 		},
 	}
 	var got bytes.Buffer
@@ -81,7 +81,7 @@ func TestDataSchema(t *testing.T) {
 	// Each key of the schema is one that checkRoles knows, and there is no other.
 	accepted := map[string]any{}
 	c := roleChecker{operations: operations, classes: accessClasses(), resources: resources()}
-	for key := range role["properties"].(object) {
+	for key := range role["properties"].(schemaObject) {
 		accepted[key] = nil
 	}
 	c.role("roles.x", accepted)

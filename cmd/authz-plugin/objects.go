@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"vitrine/internal/object"
+	"vitrine/internal/operation"
+)
+
+// fixedObjects are the objects of an Engine that there is not: those of --object.
+type fixedObjects []object.Object
+
+// parseObjects reads the values of --object.
+func parseObjects(given []string) (fixedObjects, error) {
+	var out fixedObjects
+	for _, text := range given {
+		o, err := parseObject(text)
+		if err != nil {
+			return nil, fmt.Errorf("--object %q: %w; write e.g. container:web,id=0f3c,label=team=blue", text, err)
+		}
+		out = append(out, o)
+	}
+	return out, nil
+}
+
+func parseObject(text string) (object.Object, error) {
+	named, rest, more := strings.Cut(text, ",")
+	kind, name, ok := strings.Cut(named, ":")
+	if !ok || name == "" {
+		return object.Object{}, fmt.Errorf("it has no kind or no name")
+	}
+	known := true
+	o := object.Object{Kind: operation.Kind(kind), Known: &known, ID: name, Name: name, Names: []string{name}, Labels: map[string]string{}}
+	if !slices.Contains(operation.Kinds(), o.Kind) {
+		return object.Object{}, fmt.Errorf("there is no kind %q (there are %v)", kind, operation.Kinds())
+	}
+	for part := range strings.SplitSeq(rest, ",") {
+		key, value, _ := strings.Cut(part, "=")
+		switch label, labelled, isLabel := strings.Cut(value, "="); {
+		case !more:
+		case key == "id" && value != "":
+			o.ID = value
+		case key == "image":
+			o.Image = value
+		case key == "label" && isLabel:
+			o.Labels[label] = labelled
+		default:
+			return object.Object{}, fmt.Errorf("%q is none of id=ID, image=NAME and label=KEY=VALUE", part)
+		}
+	}
+	return o, nil
+}
+
+// find is the daemon's way to find an object: by id, then name, then the beginning of an id.
+func (f fixedObjects) find(kind operation.Kind, ref string) (found object.Object, ok bool) {
+	for _, is := range []func(o object.Object) bool{
+		func(o object.Object) bool { return o.ID == ref },
+		func(o object.Object) bool { return o.Name == strings.TrimPrefix(ref, "/") },
+		func(o object.Object) bool { return strings.HasPrefix(o.ID, ref) },
+	} {
+		if i := slices.IndexFunc(f, func(o object.Object) bool { return o.Kind == kind && is(o) }); i >= 0 {
+			return f[i], true
+		}
+	}
+	return object.Object{}, false
+}
+
+// Objects are what the request names: what --object does not tell of cannot be told.
+func (f fixedObjects) Objects(_ context.Context, op *operation.Operation) []object.Object {
+	out := []object.Object{}
+	for _, n := range op.Objects() {
+		o, ok := f.find(n.Kind, n.Ref)
+		if !ok {
+			o.Kind, o.Why = n.Kind, "there is no Engine to ask: give --object"
+		}
+		o.Role, o.Ref = n.Role, n.Ref
+		out = append(out, o)
+	}
+	return out
+}
+
+// HostNetworks: a reference that --object does not explain is taken for a name.
+func (f fixedObjects) HostNetworks(_ context.Context, op *operation.Operation) (fields []string, err error) {
+	for _, n := range op.JoinedNetworks() {
+		if o, ok := f.find(operation.KindNetwork, n.Ref); ok && o.Name == "host" {
+			fields = append(fields, n.At)
+		}
+	}
+	return fields, nil
+}

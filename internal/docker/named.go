@@ -1,0 +1,73 @@
+package docker
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+
+	"vitrine/internal/fair"
+)
+
+// Named is an object that is asked for when somebody names it, and not kept.
+type Named struct {
+	ID     string // a volume's is its name
+	Names  []string
+	Labels map[string]string
+	Image  string // of a service
+}
+
+// Volume asks for a volume by its name, GET /volumes/{name}.
+func (inv *Inventory) Volume(ctx context.Context, name string) (Named, error) {
+	var out struct {
+		Name   string
+		Labels map[string]string
+	}
+	err := inv.lookUp(ctx, "/volumes/"+url.PathEscape(name), &out)
+	return Named{out.Name, []string{out.Name}, out.Labels, ""}, given(err, out.Name)
+}
+
+// Image asks for an image by whatever names it, GET /images/{name}/json.
+func (inv *Inventory) Image(ctx context.Context, ref string) (Named, error) {
+	var out struct {
+		ID       string `json:"Id"`
+		RepoTags []string
+		Config   struct{ Labels map[string]string }
+	}
+	err := inv.lookUp(ctx, "/images/"+(&url.URL{Path: ref}).EscapedPath()+"/json", &out)
+	return Named{out.ID, out.RepoTags, out.Config.Labels, ""}, given(err, out.ID)
+}
+
+// Service asks for a swarm's service by whatever names it, GET /services/{id}.
+func (inv *Inventory) Service(ctx context.Context, ref string) (Named, error) {
+	var out struct {
+		ID   string
+		Spec struct {
+			Name         string
+			Labels       map[string]string
+			TaskTemplate struct{ ContainerSpec struct{ Image string } }
+		}
+	}
+	err := inv.lookUp(ctx, "/services/"+url.PathEscape(ref), &out)
+	return Named{out.ID, []string{out.Spec.Name}, out.Spec.Labels, out.Spec.TaskTemplate.ContainerSpec.Image}, given(err, out.ID)
+}
+
+// lookUp asks one question of those that misses may ask.
+func (inv *Inventory) lookUp(ctx context.Context, path string, to any) error {
+	defer fair.Rest(ctx)()
+	ctx, cancel := context.WithTimeout(ctx, inv.timeout)
+	defer cancel()
+	select {
+	case inv.misses <- struct{}{}:
+		defer func() { <-inv.misses }()
+	case <-ctx.Done():
+		return fmt.Errorf("GET %s: %w", path, ctx.Err())
+	}
+	return inv.client.json(ctx, path, nil, to)
+}
+
+func given(err error, id string) error {
+	if err == nil && id == "" {
+		return fmt.Errorf("the answer has no id")
+	}
+	return err
+}
