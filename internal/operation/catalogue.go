@@ -35,10 +35,10 @@ type span struct{ lo, hi uint16 }
 
 // param is a query parameter.
 type param struct {
-	name string
-	list bool   // may be repeated
-	json uint16 // schema of its value, in nodeTable; 0: not JSON
-	class
+	name  string
+	list  bool   // may be repeated
+	json  uint16 // schema of its value, in nodeTable; 0: not JSON
+	class class
 }
 
 // route is the pattern of the entry with the same index: prefix, then, if

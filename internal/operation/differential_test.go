@@ -210,11 +210,27 @@ func unseen(op *Operation, req *container.CreateRequest) string {
 		HazardSysctl:        len(host.Sysctls) > 0,
 		HazardUserns:        host.UsernsMode != "",
 		HazardRuntime:       host.Runtime != "",
-		HazardUnmasked:      host.MaskedPaths != nil || host.ReadonlyPaths != nil,
+		HazardUnmasked:      host.MaskedPaths != nil && !slices.Contains(host.MaskedPaths, "/proc/kcore") || host.ReadonlyPaths != nil && !slices.Contains(host.ReadonlyPaths, "/proc/sys"),
+		HazardLimits:        len(host.Ulimits) > 0 || len(host.StorageOpt) > 0,
+		HazardNamedNetwork:  host.NetworkMode != "" && host.NetworkMode.IsUserDefined() && !host.NetworkMode.IsHost() && !strings.EqualFold(string(host.NetworkMode), "host"),
 		HazardGroupAdd:      len(host.GroupAdd) > 0,
 	} {
 		if is && !has(h) {
 			return string(h)
+		}
+	}
+	if req.NetworkingConfig != nil {
+		for name, endpoint := range req.NetworkingConfig.EndpointsConfig {
+			userDefined := container.NetworkMode(name).IsUserDefined()
+			if userDefined && name != "" && !has(HazardNamedNetwork) && !has(HazardHostNamespace) {
+				return "network " + name
+			}
+			if endpoint != nil && userDefined && endpoint.NetworkID != "" && !has(HazardNamedNetwork) && !has(HazardHostNamespace) {
+				return "network id " + endpoint.NetworkID
+			}
+			if endpoint != nil && endpoint.IPAMConfig != nil && endpoint.IPAMConfig.IPv4Address.IsValid() && !has(HazardNetworkAddress) {
+				return "address " + endpoint.IPAMConfig.IPv4Address.String()
+			}
 		}
 	}
 	for _, b := range host.Binds {

@@ -17,13 +17,13 @@ func (o *Operation) judge() {
 	o.judgeFields(o.entry)
 	o.judgePlaces()
 	o.judgeOperation()
+	o.at, o.element = nil, ""
 	for h, fields := range o.noted {
 		o.addHazard(h, fields)
 	}
 	if len(o.Unknown) > 0 {
 		o.hazard(HazardUnknownInput)
 	}
-	o.at, o.element = nil, ""
 	o.finish()
 }
 

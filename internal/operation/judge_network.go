@@ -27,13 +27,13 @@ func (o *Operation) judgeEndpoints(_ map[string]any, value any) {
 }
 
 // judgeNetworkID: the daemon prefers it to the name of the network, unless that
-// is one of its own.
+// is one of its own. No name at all is none of its own.
 func (o *Operation) judgeNetworkID(_ map[string]any, value any) {
 	name := o.element
 	if o.ID == "NetworkConnect" {
 		name = o.Target
 	}
-	if id, _ := value.(string); userNetwork(name, nil) != "" {
+	if id, _ := value.(string); name == "" || userNetwork(name, nil) != "" {
 		o.joinNetwork(id)
 	}
 }

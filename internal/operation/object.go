@@ -291,7 +291,7 @@ func (n naming) field() string {
 	if strings.HasPrefix(n.at, "?") {
 		return n.at
 	}
-	return strings.NewReplacer("/*", "", "/<key>", "", "/", ".").Replace(n.at)[1:]
+	return strings.NewReplacer("EndpointsConfig/*", "EndpointsConfig.*", "/*", "[]", "/<key>", "", "/", ".").Replace(n.at)[1:]
 }
 
 // WithHazard is the operation with a hazard more, which comes from these fields. The

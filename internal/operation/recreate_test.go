@@ -112,6 +112,7 @@ func TestNetworksOfOthersClosed(t *testing.T) {
 	for _, c := range []struct{ uri, body, want string }{
 		{"/containers/create", `{"NetworkingConfig":{"EndpointsConfig":{"bridge":{"NetworkID":"0f","IPAddress":"172.17.0.2"}}}}`, ""},
 		{"/containers/create", `{"NetworkingConfig":{"EndpointsConfig":{"x":{"NetworkID":"host"}}}}`, "host-namespace named-network"},
+		{"/containers/create", `{"NetworkingConfig":{"EndpointsConfig":{"":{"NetworkID":"0f"}}}}`, "named-network"},
 		{"/networks/bridge/connect", `{"Container":"x","EndpointConfig":{"NetworkID":"0f"}}`, ""},
 		{"/networks/x/connect", `{"Container":"x","EndpointConfig":{"NetworkID":"host"}}`, "host-namespace named-network"},
 		{"/containers/create", `{"NetworkingConfig":{"EndpointsConfig":{"bridge":{"MacAddress":"02:42:ac:11:00:02"}}}}`, "network-address"},

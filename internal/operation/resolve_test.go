@@ -75,9 +75,9 @@ func readsTheSame(t *testing.T, name string, r *Operation) {
 // TestClosedHazardThatSomebodyElseNoted: it is there when the request is judged again.
 func TestClosedHazardThatSomebodyElseNoted(t *testing.T) {
 	op := mustParse(t, request("POST", "/containers/create", `{"HostConfig":{"Binds":["/srv/l:/x"],"NetworkMode":"0123456789ab"}}`))
-	r, err := op.WithHazard(HazardHostNamespace).ResolveHostPaths(links(map[string]string{"/srv/l": "/srv/x"}))
-	if err != nil || !slices.Contains(r.Hazards, HazardHostNamespace) {
-		t.Errorf("hazards %v, %v", r.Hazards, err)
+	r, err := op.WithHazard(HazardHostNamespace, "HostConfig.NetworkMode").ResolveHostPaths(links(map[string]string{"/srv/l": "/srv/x"}))
+	if err != nil || !slices.Contains(r.Hazards, HazardHostNamespace) || len(r.HazardFields[HazardHostNamespace]) != 1 {
+		t.Errorf("hazards %v of %v, %v", r.Hazards, r.HazardFields, err)
 	}
 }
 

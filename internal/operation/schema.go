@@ -34,7 +34,7 @@ const (
 type prop struct {
 	name, fold string
 	node       uint16
-	class
+	class      class
 }
 
 // property finds a key as Go's encoding/json finds a struct's field: letter

@@ -10,7 +10,7 @@ import (
 )
 
 // doctored is a folder with the descriptions, the newest of them changed.
-func doctored(t *testing.T, old, new string) string {
+func doctored(t *testing.T, old, changed string) string {
 	t.Helper()
 	from, err := descriptions(context.Background())
 	if err != nil {
@@ -32,7 +32,7 @@ func doctored(t *testing.T, old, new string) string {
 		if !strings.Contains(string(text), old) {
 			t.Fatalf("%s has no %q", name, old)
 		}
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(strings.Replace(string(text), old, new, 1)), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(strings.Replace(string(text), old, changed, 1)), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -20,21 +20,24 @@ import (
 )
 
 const (
-	lookUID     = 4201 // may look
-	operatorUID = 4202 // may do everything, but is not admin
-	execerUID   = 4203 // may exec and inspect, and so may the next one
-	secret      = "s3cr3t"
+	lookUID      = 4201 // may look
+	operatorUID  = 4202 // may do everything, but is not admin
+	execerUID    = 4203 // may exec and inspect, and so may the next one
+	recreatorUID = 4205 // may create what has no hazard
+	secret       = "s3cr3t"
 )
 
 const policyData = `
 roles:
   operator: {operations: ["*"], hazards: ["*"]}
   execer: {operations: [ContainerExec, ContainerInspect], hazards: [env]}
+  recreator: {operations: [ContainerCreate]}
 bindings:
   admin: ["unix:root", "local"]
   look: ["uid:4201"]
   operator: ["uid:4202"]
   execer: ["uid:4203", "uid:4204"]
+  recreator: ["uid:4205"]
 `
 
 // limits are so short that whatever counts an open stream as idle cuts it.
@@ -63,6 +66,7 @@ func testClients(t *testing.T, alone bool) {
 		{"look/Python library", (*world).pythonLooks},
 		{"look/BuildKit Closed", (*world).buildKitClosed},
 		{"execer/its own exec Closed", (*world).ownExec},
+		{"recreator/from inspect", (*world).recreate},
 		{"admin/run with input", (*world).runWithInput},
 		{"admin/exec on a terminal", (*world).execOnATerminal},
 		{"admin/attach", (*world).attach},
