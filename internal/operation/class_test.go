@@ -40,6 +40,7 @@ func everyKey() []keyed {
 					all = append(all, keyed{e: e, path: at, node: p.node, class: p.class})
 					walk(p.node, at)
 				}
+			case kindAny, kindBool, kindString, kindNumber, kindStrings:
 			}
 		}
 		if e.body != bodyNone {
