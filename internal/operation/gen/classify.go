@@ -25,11 +25,11 @@ type classes struct {
 func newClasses(rows []fields) (*classes, error) {
 	c := &classes{of: map[string]map[string]string{}, used: map[string]map[string]bool{}}
 	for _, row := range rows {
-		for _, object := range strings.FieldsSeq(row.objects) {
+		for object := range strings.FieldsSeq(row.objects) {
 			if c.of[object] == nil {
 				c.of[object], c.used[object] = map[string]string{}, map[string]bool{}
 			}
-			for _, key := range strings.FieldsSeq(row.keys) {
+			for key := range strings.FieldsSeq(row.keys) {
 				if c.of[object][key] != "" {
 					return nil, fmt.Errorf("fields.go classifies %s of %s twice", key, object)
 				}
