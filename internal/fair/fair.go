@@ -19,8 +19,8 @@
 // A turn stands for work, not for waiting: whoever waits for a client gives it
 // back, and whoever asks the Engine lets it rest. While the Engine works for the caller the
 // turn can be lent to it: the Engine's processors are everybody's too, and it knows no
-// callers. A lent turn that does not come back in time no longer counts, and each
-// such one makes the caller's next ones wait for longer.
+// callers. A turn that does not come back in time, lent or not, no longer counts, so that a decision
+// that hangs is not all that is done for its caller; each such turn makes the caller's next ones wait for longer.
 //
 // The caller of this package says who counts as one caller, must give every turn
 // back (Give may be called twice), and must not take one while it holds another.
@@ -51,7 +51,7 @@ const (
 const (
 	// activeFor is how long a caller counts as active after its last turn.
 	activeFor = time.Second
-	// patience is how long a lent turn counts.
+	// patience is how long a turn counts.
 	patience = 100 * time.Millisecond
 	// tick is the least that a timer is set to.
 	tick = 100 * time.Microsecond
@@ -78,10 +78,9 @@ type caller struct {
 	key     string
 	place   *list.Element // in Queue.active
 	seen    time.Time     // when it was active last
-	out     int           // turns that count
-	late    int           // lent turns that no longer count
+	late    int           // turns that no longer count
 	resting int           // given up by Rest
-	lent    []*Turn       // those that count, the longest lent first
+	counted []*Turn       // those that count, in the order in which they were taken, or lent
 	waiting []*Turn       // in order
 	owed    time.Duration // at seen
 	timer   *time.Timer   // while somebody waits: for the first of lent, or for what is owed; nil if never needed
@@ -95,7 +94,8 @@ type Turn struct {
 
 	// Guarded by Queue.mu.
 	state state
-	since time.Time     // when it was taken, or lent
+	since time.Time     // when it was taken or lent, or became late
+	works bool          // of a late one: it was not lent
 	ready chan struct{} // closed when it is this one's turn
 }
 
@@ -142,8 +142,7 @@ func (q *Queue) take(t *Turn) (ready chan struct{}, err error) {
 	defer q.mu.Unlock()
 	c := q.touch(t.key)
 	if len(c.waiting) == 0 && q.free(c) {
-		c.out++
-		t.state, t.since = held, c.seen
+		c.count(t, held)
 		return nil, nil
 	}
 	if len(c.waiting) >= mostWaiting {
@@ -157,7 +156,18 @@ func (q *Queue) take(t *Turn) (ready chan struct{}, err error) {
 }
 
 // free reports whether a caller may have one more turn now.
-func (q *Queue) free(c *caller) bool { return c.out < q.share() && c.owed <= allowance }
+func (q *Queue) free(c *caller) bool { return len(c.counted) < q.share() && c.owed <= allowance }
+
+// count begins to count a turn, in a state.
+func (c *caller) count(t *Turn, in state) {
+	t.state, t.since = in, c.seen
+	c.counted = append(c.counted, t)
+}
+
+// without ceases to count a turn.
+func (c *caller) without(t *Turn) {
+	c.counted = slices.DeleteFunc(c.counted, func(o *Turn) bool { return o == t })
+}
 
 // paid is what a caller makes good in a time, by half of its share; time is
 // how long it takes to make good what it owes.
@@ -199,14 +209,16 @@ func (t *Turn) Give() {
 	case waiting:
 		c.waiting = slices.DeleteFunc(c.waiting, func(o *Turn) bool { return o == t })
 	case lent:
-		c.lent = slices.DeleteFunc(c.lent, func(o *Turn) bool { return o == t })
-		c.out--
+		c.without(t)
 		q.pay(c, min(mostLent, c.seen.Sub(t.since)))
 	case held:
-		c.out--
+		c.without(t)
 		q.pay(c, request+c.seen.Sub(t.since))
 	case late:
 		c.late--
+		if t.works {
+			q.pay(c, c.seen.Sub(t.since))
+		}
 	case resting:
 		c.resting--
 	}
@@ -228,8 +240,8 @@ func (t *Turn) Lend() {
 	}
 	c := q.touch(t.key)
 	q.pay(c, request+c.seen.Sub(t.since))
-	t.state, t.since = lent, c.seen
-	c.lent = append(c.lent, t)
+	c.without(t)
+	c.count(t, lent)
 	q.watch(c)
 }
 
@@ -248,8 +260,7 @@ func (q *Queue) next(c *caller) {
 	for len(c.waiting) > 0 && q.free(c) {
 		t := c.waiting[0]
 		c.waiting = slices.Delete(c.waiting, 0, 1)
-		c.out++
-		t.state, t.since = held, c.seen
+		c.count(t, held)
 		close(t.ready)
 	}
 }
@@ -261,12 +272,10 @@ func (q *Queue) watch(c *caller) {
 	}
 	var in time.Duration
 	switch {
-	case c.out < q.share():
+	case len(c.counted) < q.share():
 		in = q.time(c.owed - allowance)
-	case len(c.lent) > 0:
-		in = c.due().Sub(c.seen)
 	default:
-		return
+		in = c.due().Sub(c.seen)
 	}
 	if in = max(in, tick); c.timer == nil {
 		c.timer = time.AfterFunc(in, func() { q.look(c) })
@@ -275,13 +284,12 @@ func (q *Queue) watch(c *caller) {
 	c.timer.Reset(in)
 }
 
-// due is when the first lent turn ceases to count.
+// due is when the first turn ceases to count.
 func (c *caller) due() time.Time {
-	return c.lent[0].since.Add(patience * time.Duration(1+c.late))
+	return c.counted[0].since.Add(patience * time.Duration(1+c.late))
 }
 
-// look sees who may go on by now, and takes the first lent turn from its count
-// if it is late.
+// look sees who may go on by now, and ceases to count the first turn if it is late.
 func (q *Queue) look(c *caller) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -289,12 +297,16 @@ func (q *Queue) look(c *caller) {
 		return
 	}
 	q.touch(c.key)
-	if len(c.lent) > 0 && c.out >= q.share() && !c.seen.Before(c.due()) {
-		c.lent[0].state = late
-		c.lent = slices.Delete(c.lent, 0, 1)
-		c.out--
+	if len(c.counted) >= q.share() && !c.seen.Before(c.due()) {
+		t := c.counted[0]
+		if t.works = t.state == held; t.works {
+			q.pay(c, request+c.seen.Sub(t.since))
+		} else {
+			q.pay(c, mostLent)
+		}
+		c.without(t)
+		t.state, t.since = late, c.seen
 		c.late++
-		q.pay(c, mostLent)
 	}
 	q.next(c)
 	q.watch(c)
@@ -319,7 +331,7 @@ func (q *Queue) touch(key string) *caller {
 		switch {
 		case now.Sub(old.seen) <= activeFor:
 			return c
-		case old.out+old.late+old.resting+len(old.waiting) > 0: // a long turn
+		case len(old.counted)+old.late+old.resting+len(old.waiting) > 0: // a long turn
 			old.owed, old.seen = 0, now
 			q.active.MoveToBack(old.place)
 		default:
@@ -357,8 +369,8 @@ func (t *Turn) rest() bool {
 		return false
 	}
 	q.pay(c, c.seen.Sub(t.since))
+	c.without(t)
 	t.state = resting
-	c.out--
 	c.resting++
 	q.next(c)
 	return true

@@ -351,13 +351,13 @@ func TestRest(t *testing.T) {
 			}
 		}()
 		synctest.Wait()
-		if c := q.callers["a"]; c.out != 1 || c.resting != mostResting-1 {
-			t.Errorf("%d turns and %d resting while one resumes", c.out, c.resting)
+		if c := q.callers["a"]; len(c.counted) != 1 || c.resting != mostResting-1 {
+			t.Errorf("%d turns and %d resting while one resumes", len(c.counted), c.resting)
 		}
 		turn.Give()
 		synctest.Wait()
-		if c := q.callers["a"]; c.out != 0 || c.resting != 0 {
-			t.Errorf("%d turns and %d resting when all have resumed", c.out, c.resting)
+		if c := q.callers["a"]; len(c.counted) != 0 || c.resting != 0 {
+			t.Errorf("%d turns and %d resting when all have resumed", len(c.counted), c.resting)
 		}
 	})
 }
@@ -381,6 +381,34 @@ func BenchmarkTurn(b *testing.B) {
 			turn := q.Of("container:0123456789abcdef")
 			_ = turn.Take(context.Background())
 			turn.Give()
+		}
+	})
+}
+
+// TestTurnThatHangsIsNotAllOfItsCallerClosed: a decision that hangs delays the next request of its caller for a moment, and each one more
+// for longer: it is no way to more turns.
+func TestTurnThatHangsIsNotAllOfItsCallerClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := New()
+		q.processors = 2
+		beside := q.Of("b")
+		if err := beside.Take(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		defer beside.Give()
+		var before time.Duration
+		for i := range 4 {
+			next := q.Of("a")
+			began := time.Now()
+			if err := next.Take(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			defer next.Give() // it hangs as long as the test
+			waited := time.Since(began)
+			if i > 0 && (waited < patience || waited <= before || waited > 2*time.Second) {
+				t.Errorf("beside %d that hang the next waited %s, the one before %s", i, waited, before)
+			}
+			before = waited
 		}
 	})
 }
