@@ -137,7 +137,7 @@ func eval(ctx context.Context, f evalFlags, method, uri string, std command.Stre
 			rule = unmet.Rule
 		}
 	}
-	if err := printAnswer(std.Out, v, rule, f, objects); err != nil {
+	if err := printAnswer(ctx, std.Out, v, rule, f, objects); err != nil {
 		return err
 	}
 	switch {
@@ -155,7 +155,7 @@ func usualEngine() *operation.Engine {
 	return &operation.Engine{Runtime: "runc", LogDriver: "json-file", HostCgroupns: err != nil, HostUsers: true}
 }
 
-func printAnswer(w io.Writer, v *authz.Verdict, unmet string, f evalFlags, objects fixedObjects) error {
+func printAnswer(ctx context.Context, w io.Writer, v *authz.Verdict, unmet string, f evalFlags, objects fixedObjects) error {
 	d := v.Decision
 	a := answer{
 		Allow: v.Allow, Message: v.Message, Code: v.Code, Status: v.Status, Admin: d.Admin, Reasons: v.Reasons(),
@@ -172,7 +172,7 @@ func printAnswer(w io.Writer, v *authz.Verdict, unmet string, f evalFlags, objec
 			a.Note = "paths of the host were taken as they are written; serve follows their links, and so does --host on the host"
 		}
 		if f.showInput {
-			input, err := policy.InputJSON(&policy.Input{Caller: v.Caller, Operation: op, Enters: v.Enters, Objects: func() []object.Object { return objects.Objects(context.Background(), op) }})
+			input, err := policy.InputJSON(&policy.Input{Caller: v.Caller, Operation: op, Enters: v.Enters, Objects: func() []object.Object { return objects.Objects(ctx, op) }})
 			if err != nil {
 				return command.ExitError{Code: command.Usage, Err: err}
 			}

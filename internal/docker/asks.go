@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -21,7 +22,6 @@ import (
 // failed is asked again later and later.
 type asks struct {
 	inv     *Inventory
-	ctx     context.Context //nolint:containedctx // it lives as long as the stream that it belongs to
 	helpers *sync.WaitGroup
 
 	byID    map[string]*ask
@@ -70,16 +70,16 @@ type listing struct {
 	all  bool   // the list cannot say what happened meanwhile: ask about each
 }
 
-func newAsks(ctx context.Context, inv *Inventory, helpers *sync.WaitGroup) *asks {
+func newAsks(inv *Inventory, helpers *sync.WaitGroup) *asks {
 	return &asks{
-		inv: inv, ctx: ctx, helpers: helpers, byID: map[string]*ask{},
+		inv: inv, helpers: helpers, byID: map[string]*ask{},
 		lists: make(chan listing), answers: make(chan answer),
 	}
 }
 
 // follow takes what an event says, and has the container asked about: an inspect says
 // more.
-func (a *asks) follow(e Event) {
+func (a *asks) follow(ctx context.Context, e Event) {
 	inv := a.inv
 	if e.Type == "network" {
 		inv.networkEvent(e.Action)
@@ -92,7 +92,7 @@ func (a *asks) follow(e Event) {
 	}
 	if !isID(e.ID) {
 		if e.Action == "" { // about whom?
-			a.list(false)
+			a.list(ctx, false)
 		}
 		return
 	}
@@ -155,27 +155,27 @@ func (a *asks) enqueue(q *ask) {
 }
 
 // begin asks as many questions as there are places.
-func (a *asks) begin() {
+func (a *asks) begin(ctx context.Context) {
 	for l := range a.queues {
 		for len(a.queues[l]) > 0 && a.running[l] < placesPer {
 			q := a.queues[l][0]
 			a.queues[l] = a.queues[l][1:]
 			a.running[l]++
-			a.ask(q)
+			a.ask(ctx, q)
 		}
 	}
 }
 
-func (a *asks) ask(q *ask) {
+func (a *asks) ask(ctx context.Context, q *ask) {
 	inv := a.inv
-	ctx, cancel := context.WithTimeout(a.ctx, 30*inv.timeout)
+	asking, cancel := context.WithTimeout(ctx, 30*inv.timeout)
 	q.queued, q.again, q.cancel, q.began = false, false, cancel, time.Now()
 	a.helpers.Go(func() {
 		defer cancel()
-		_, err := inv.inspect(ctx, q.id)
+		_, err := inv.inspect(asking, q.id)
 		select {
 		case a.answers <- answer{q, err}:
-		case <-a.ctx.Done():
+		case <-ctx.Done():
 		}
 	})
 }
@@ -263,7 +263,7 @@ func (a *asks) overdue(q *ask) {
 }
 
 // list has the containers listed.
-func (a *asks) list(all bool) {
+func (a *asks) list(ctx context.Context, all bool) {
 	if a.listing {
 		return
 	}
@@ -273,12 +273,12 @@ func (a *asks) list(all bool) {
 	asOf := inv.seq
 	inv.mu.RUnlock()
 	a.helpers.Go(func() {
-		ctx, cancel := context.WithTimeout(a.ctx, 10*inv.timeout)
+		asking, cancel := context.WithTimeout(ctx, 10*inv.timeout)
 		defer cancel()
-		l, err := inv.client.ContainerList(ctx)
+		l, err := inv.client.ContainerList(asking)
 		select {
 		case a.lists <- listing{l, err, asOf, all}:
-		case <-a.ctx.Done():
+		case <-ctx.Done():
 		}
 	})
 }
@@ -336,9 +336,7 @@ func (inv *Inventory) snapshot() map[string]Container {
 	inv.mu.RLock()
 	defer inv.mu.RUnlock()
 	all := make(map[string]Container, len(inv.byID)+len(inv.told))
-	for id, c := range inv.byID {
-		all[id] = c
-	}
+	maps.Copy(all, inv.byID)
 	for id, name := range inv.told {
 		all[id] = Container{ID: id, Name: name}
 	}

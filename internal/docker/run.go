@@ -76,15 +76,15 @@ func (inv *Inventory) follow(ctx context.Context) error {
 		helpers.Go(func() { inv.keepDefaults(ctx) })
 	}
 	events, failed := read(ctx, &helpers, next)
-	asks := newAsks(ctx, inv, &helpers)
-	asks.list(true)
+	asks := newAsks(inv, &helpers)
+	asks.list(ctx, true)
 	tick, look := time.NewTicker(inv.period), time.NewTicker(inv.timeout/4)
 	defer tick.Stop()
 	defer look.Stop()
 	for ready := false; ; {
 		select {
 		case e := <-events:
-			asks.follow(e)
+			asks.follow(ctx, e)
 		case l := <-asks.lists:
 			err = asks.compare(l)
 		case a := <-asks.answers:
@@ -95,7 +95,7 @@ func (inv *Inventory) follow(ctx context.Context) error {
 			asks.look(time.Now())
 		case <-tick.C:
 			inv.sweep()
-			asks.list(false)
+			asks.list(ctx, false)
 		case err = <-failed:
 		case <-ctx.Done(): // the reader may see it first, and has nothing to say then
 			err = context.Cause(ctx)
@@ -103,7 +103,7 @@ func (inv *Inventory) follow(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		asks.begin()
+		asks.begin(ctx)
 		if !ready && asks.complete() {
 			ready = true
 			inv.setReady(true, nil)

@@ -58,9 +58,11 @@ func (e *engine) ExecContainer(ctx context.Context, id string) (docker.Container
 func (e *engine) Volume(_ context.Context, ref string) (docker.Named, error) {
 	return look(e, e.others, ref)
 }
+
 func (e *engine) Image(_ context.Context, ref string) (docker.Named, error) {
 	return look(e, e.others, ref)
 }
+
 func (e *engine) Service(_ context.Context, ref string) (docker.Named, error) {
 	return look(e, e.others, ref)
 }

@@ -32,10 +32,12 @@ func TestObjects(t *testing.T) {
 		{"/containers/gone/stop", "", `[{"role":"target","kind":"container","ref":"gone","known":false,"why":"","id":"","name":"","names":null,"labels":null,"image":""}]`},
 		{"/exec/e1/resize?h=1&w=1", "", `[{"role":"enters","kind":"exec","ref":"e1","known":true,"why":"","id":"e1","name":"web","names":["web"],` + blue + `,"image":"app:1"},` +
 			`{"role":"target","kind":"exec","ref":"e1","known":true,"why":"","id":"e1","name":"web","names":["web"],` + blue + `,"image":"app:1"}]`},
-		{"/containers/create", `{"Image":"app","HostConfig":{"NetworkMode":"fr","Binds":["data:/d"]}}`,
+		{
+			"/containers/create", `{"Image":"app","HostConfig":{"NetworkMode":"fr","Binds":["data:/d"]}}`,
 			`[{"role":"uses","kind":"image","ref":"app","known":true,"why":"","id":"sha256:1","name":"app:1","names":["app:1","alias:2"],"labels":null,"image":""},` +
 				`{"role":"uses","kind":"network","ref":"fr","known":true,"why":"","id":"fr0","name":"front","names":["front"],` + blue + `,"image":""},` +
-				`{"role":"uses","kind":"volume","ref":"data","known":true,"why":"","id":"data","name":"data","names":["data"],` + blue + `,"image":""}]`},
+				`{"role":"uses","kind":"volume","ref":"data","known":true,"why":"","id":"data","name":"data","names":["data"],` + blue + `,"image":""}]`,
+		},
 		{"/services/s1/update?version=1", `{}`, `[{"role":"target","kind":"service","ref":"s1","known":true,"why":"","id":"s1x","name":"shop","names":["shop"],"labels":null,"image":"app:1"}]`},
 		{"/nodes/n1/update?version=1", `{}`, `[{"role":"target","kind":"node","ref":"n1","known":null,"why":"a node is not looked up","id":"","name":"","names":null,"labels":null,"image":""}]`},
 	} {

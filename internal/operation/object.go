@@ -83,8 +83,11 @@ var namings = map[string][]naming{
 		{KindImage, "/HostConfig/Mounts/*/Source", imageOfMount},
 	},
 	"ContainerList": {
-		{KindContainer, "?filters/before", nil}, {KindContainer, "?filters/since", nil}, {KindImage, "?filters/ancestor", nil},
-		{KindNetwork, "?filters/network", nil}, {KindVolume, "?filters/volume", nil},
+		{KindContainer, "?filters/before", nil},
+		{KindContainer, "?filters/since", nil},
+		{KindImage, "?filters/ancestor", nil},
+		{KindNetwork, "?filters/network", nil},
+		{KindVolume, "?filters/volume", nil},
 	},
 	"ImageList":     {{KindImage, "?filters/before", nil}, {KindImage, "?filters/since", nil}},
 	"ImageGetAll":   {{KindImage, "?names", nil}},
@@ -97,9 +100,15 @@ var namings = map[string][]naming{
 	"ServiceUpdate": serviceNamings,
 	"TaskList":      {{KindService, "?filters/service", nil}, {KindNode, "?filters/node", nil}},
 	"SystemEvents": {
-		{KindContainer, "?filters/container", nil}, {KindNetwork, "?filters/network", nil}, {KindVolume, "?filters/volume", nil},
-		{KindImage, "?filters/image", nil}, {KindService, "?filters/service", nil}, {KindNode, "?filters/node", nil},
-		{KindSecret, "?filters/secret", nil}, {KindConfig, "?filters/config", nil}, {KindPlugin, "?filters/plugin", nil},
+		{KindContainer, "?filters/container", nil},
+		{KindNetwork, "?filters/network", nil},
+		{KindVolume, "?filters/volume", nil},
+		{KindImage, "?filters/image", nil},
+		{KindService, "?filters/service", nil},
+		{KindNode, "?filters/node", nil},
+		{KindSecret, "?filters/secret", nil},
+		{KindConfig, "?filters/config", nil},
+		{KindPlugin, "?filters/plugin", nil},
 	},
 }
 

@@ -51,17 +51,21 @@ func TestObjects(t *testing.T) {
 		{get(`/events?filters={"container":["c"],"type":["container"],"volume":{"v":true}}`), "uses container c, uses volume v"},
 		{get("/images/get?names=a&names=b"), "uses image a, uses image b"},
 		{post("/containers/web/exec", `{"Cmd":["sh"]}`), "enters container web, target container web"},
-		{post("/containers/create", `{"Image":"app","HostConfig":{"NetworkMode":"front","VolumesFrom":["db:ro"],"Binds":["data:/d","/host:/h","/anonymous"],
+		{
+			post("/containers/create", `{"Image":"app","HostConfig":{"NetworkMode":"front","VolumesFrom":["db:ro"],"Binds":["data:/d","/host:/h","/anonymous"],
 			"Mounts":[{"Type":"volume","Source":"v"},{"Type":"bind","Source":"/x"},{"Type":"image","Source":"i"},{"Type":"tmpfs"}]},
 			"NetworkingConfig":{"EndpointsConfig":{"back":{"NetworkID":"0f"},"bridge":null}}}`),
-			"enters container db, uses image app, uses image i, uses network 0f, uses network back, uses network front, uses volume data, uses volume v"},
+			"enters container db, uses image app, uses image i, uses network 0f, uses network back, uses network front, uses volume data, uses volume v",
+		},
 		{post("/containers/create", `{"HostConfig":{"NetworkMode":"container:web"}}`), "enters container web"},
 		{post("/networks/front/connect", `{"Container":"web","EndpointConfig":{"NetworkID":"0f"}}`), "enters container web, target network front, uses network 0f"},
 		{post("/networks/front/disconnect", `{"Container":"web"}`), "enters container web, target network front"},
 		{post("/networks/create", `{"Name":"x","ConfigFrom":{"Network":"base"}}`), "uses network base"},
-		{post("/services/create", `{"Name":"s","Networks":[{"Target":"old"}],"TaskTemplate":{"Networks":[{"Target":"new"}],"ContainerSpec":{"Image":"app",
+		{
+			post("/services/create", `{"Name":"s","Networks":[{"Target":"old"}],"TaskTemplate":{"Networks":[{"Target":"new"}],"ContainerSpec":{"Image":"app",
 			"Mounts":[{"Type":"volume","Source":"v"}],"Secrets":[{"SecretID":"s1","SecretName":"x"}],"Configs":[{"ConfigID":"c1"}]}}}`),
-			"uses config c1 (swarm), uses image app, uses network new (swarm), uses network old (swarm), uses secret s1 (swarm), uses volume v"},
+			"uses config c1 (swarm), uses image app, uses network new (swarm), uses network old (swarm), uses secret s1 (swarm), uses volume v",
+		},
 	} {
 		if got := names(mustParse(t, tc.req).Objects()); got != tc.want {
 			t.Errorf("%s %s names\n%s, want\n%s", tc.req.Method, tc.req.URI, got, tc.want)
