@@ -23,6 +23,7 @@ openssl             openssl                            all    certificates for t
 shellcheck          shellcheck                         all    "make check" on scripts
 prometheus          promtool                           all    a real client (docker_sd) and promtool
 python3-docker      python3-docker                     all    a real client
+python3-prometheus-client python3-prometheus-client    all    a strict reader of OpenMetrics
 docker-compose      docker-compose                     all    starts the examples of deploy/compose
 patchelf            patchelf                           all    gives runc of another suite its own C library
 qemu-system-x86     qemu-system-x86_64                 all    boots the kernel that scripts/kernel.sh fetches

@@ -91,7 +91,7 @@ func (r *receiver) page() *export.DogStatsD {
 	if r == nil {
 		return nil
 	}
-	return &export.DogStatsD{Latest: r.messages.Latest, Telemetry: r.server.Telemetry, Examples: r.server.Examples, Quota: r.quota}
+	return &export.DogStatsD{Latest: r.messages.Latest, Read: r.messages.Read, Telemetry: r.server.Telemetry, Examples: r.server.Examples, Quota: r.quota}
 }
 
 // hierarchies are those that tell containers by a cgroup's id: version 2's, and

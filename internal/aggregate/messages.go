@@ -5,6 +5,7 @@ import (
 	"context"
 	"hash/maphash"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,10 +27,10 @@ type MessagesConfig struct {
 	Expiry      time.Duration         // of what is silent; 5 min if zero
 	Cardinality dogstatsd.Cardinality // of messages that ask for none; low if zero
 
-	// Quota is how much one origin may have, 20000 if zero: a count, gauge, set
-	// or check costs 1, a histogram 4, a distribution 8 (of at most 4 KiB each), and
-	// as much again for each 256 bytes of name and tags. Most is how much all origins
-	// may have, 200000 if zero, and half of it those who are not established by the kernel.
+	// Quota is how much one origin may have, 20000 if zero, in units of 240 bytes of the
+	// page that Prometheus reads: a short count, gauge, set or check is 1, a histogram 4, a
+	// distribution 8. Most is how much all origins may have, 200000 if zero, and half of it
+	// those who are not established by the kernel.
 	Quota, Most int
 	// SetMembers and Events are how many one origin may send in an interval:
 	// 100000 and 100 if zero. All together may send ten times as many, and half of that
@@ -68,6 +69,7 @@ type Messages struct {
 
 	flushing sync.Mutex // one Flush at a time
 	latest   atomic.Pointer[Snapshot]
+	readers  readers
 
 	mu      sync.Mutex // held by Lock: guards what follows
 	origins map[originKey]*origin
@@ -79,7 +81,8 @@ type Messages struct {
 	events  []Event
 	key     []byte // scratch
 
-	contexts, members, recent pool // the last two are of this interval
+	contexts, members, recent pool           // the last two are of this interval
+	twins                     map[uint64]int // how many series are one to Prometheus, by a hash of what it sees of them
 }
 
 type originKey struct {
@@ -95,7 +98,8 @@ type origin struct {
 	results  map[string]*Check                        // by identity
 	tags     [dogstatsd.CardinalityHigh + 1][]tag.Tag // by level, once asked for
 	tagged   [dogstatsd.CardinalityHigh + 1]bool
-	used     int // of MessagesConfig.Quota
+	used     int // of MessagesConfig.Quota, in bytes
+	full     int // the epoch in which it had next to nothing left
 
 	members, recent int                                 // of this interval
 	refused         uint64                              // messages for want of quota, since the start
@@ -109,7 +113,8 @@ type origin struct {
 type alias struct {
 	*series
 	cost   int
-	active int // epoch
+	active int  // epoch
+	falls  bool // it has paid for what negative counts need
 }
 
 // checkAlias is a check in the words of its sender.
@@ -134,9 +139,9 @@ func NewMessages(cfg MessagesConfig) *Messages {
 	a := &Messages{
 		cfg: cfg, log: cfg.Logger, seed: maphash.MakeSeed(),
 		origins: map[originKey]*origin{}, series: map[string]*series{}, epoch: 1,
-		contexts: pool{one: cfg.Quota, all: cfg.Most},
-		members:  pool{one: cfg.SetMembers, all: 10 * cfg.SetMembers},
-		recent:   pool{one: cfg.Events, all: 10 * cfg.Events},
+		contexts: pool{one: cfg.Quota * unit, all: cfg.Most * unit}, twins: map[uint64]int{},
+		members: pool{one: cfg.SetMembers, all: 10 * cfg.SetMembers},
+		recent:  pool{one: cfg.Events, all: 10 * cfg.Events},
 	}
 	a.latest.Store(&Snapshot{})
 	a.ours = map[string]bool{}
@@ -165,6 +170,14 @@ func (a *Messages) Run(ctx context.Context) {
 
 // Latest is the last Snapshot, never nil.
 func (a *Messages) Latest() *Snapshot { return a.latest.Load() }
+
+// Read is Latest for a reader who comes again and again, under a name of its own. What is of
+// one interval stays until such readers have had time to see it.
+func (a *Messages) Read(reader string) *Snapshot {
+	s := a.latest.Load()
+	a.readers.note(reader, s.window)
+	return s
+}
 
 // Lock is held while the messages of a packet are handed over.
 func (a *Messages) Lock() { a.mu.Lock() }
@@ -201,6 +214,13 @@ func (a *Messages) Metric(o *dogstatsd.Origin, m *dogstatsd.Metric) {
 	}
 	c.active = a.epoch
 	c.series.active = a.epoch
+	if m.Type == dogstatsd.Count && !c.falls && slices.ContainsFunc(m.Values, negative) {
+		if !a.contexts.take(from, &from.used, c.cost) { // as much again: a counter of its own
+			from.refused++
+			return
+		}
+		c.cost, c.falls = 2*c.cost, true
+	}
 	if m.Time != 0 && (m.Type == dogstatsd.Count || m.Type == dogstatsd.Gauge) {
 		from.addTimed(c.series, m)
 		return
@@ -218,30 +238,43 @@ func (a *Messages) Metric(o *dogstatsd.Origin, m *dogstatsd.Metric) {
 	c.add(m)
 }
 
+func negative(v float64) bool { return v < 0 }
+
 // context makes a context that is new, if the origin's quota allows it.
 func (a *Messages) context(from *origin, m *dogstatsd.Metric) *alias {
-	each := cost(m.Type)
-	if from.used+each > a.cfg.Quota { // a flood of what is beyond costs little
+	if from.full == a.epoch || from.used+formOf(m.Type).least > a.contexts.one { // a flood of what is beyond costs little
 		return nil
 	}
 	l := a.label(from, m.Tags, m.Cardinality)
-	cost := each * (1 + room(a.key, l.tags)/keyUnit)
-	if !a.contexts.take(from, &from.used, cost) {
+	key := identity(string(m.Name), m.Type, &l)
+	s, known := a.series[key]
+	if !known {
+		s = a.newSeries(m, &l)
+	}
+	twins := a.twins[s.looks]
+	if !known {
+		twins++
+	}
+	c := &alias{series: s, cost: s.price(twins > 1)}
+	if !a.contexts.take(from, &from.used, c.cost) {
+		if a.contexts.one-from.used < nearlyFull {
+			from.full = a.epoch
+		}
 		return nil
 	}
-	c := &alias{series: a.find(m, &l), cost: cost}
+	if !known {
+		a.series[key], a.twins[s.looks] = s, twins
+	}
 	from.contexts[string(a.key)] = c
 	return c
 }
 
-// find finds or makes the series of a context.
-func (a *Messages) find(m *dogstatsd.Metric, l *labeled) *series {
-	key := identity(string(m.Name), m.Type, l)
-	s := a.series[key]
-	if s == nil {
-		s = &series{Name: string(m.Name), Type: m.Type, Host: l.host, Tags: l.tags, Given: len(l.given)}
-		a.series[key] = s
+func (a *Messages) newSeries(m *dogstatsd.Metric, l *labeled) *series {
+	s := &series{
+		Name: string(m.Name), Type: m.Type, Host: l.host, Tags: l.tags, Given: len(l.given),
+		Family: familyOf(string(m.Name), m.Type), Labels: tag.Labels(l.host, l.tags),
 	}
+	s.looks = maphash.String(a.seed, s.Family+"{"+s.Labels)
 	return s
 }
 
@@ -265,6 +298,7 @@ func (from *origin) addTimed(s *series, m *dogstatsd.Metric) {
 		switch {
 		case m.Type == dogstatsd.Count:
 			s.timedSum, s.timedSeen = finite(s.timedSum+finite(v/m.Rate)), true
+			s.grow(finite(v / m.Rate))
 		case age > behindMost || age < -aheadMost:
 			from.untimely++
 		case s.timedFrom != from || !at.Before(s.timedAt):
@@ -297,18 +331,14 @@ func (a *Messages) Check(o *dogstatsd.Origin, c *dogstatsd.Check) {
 	a.key = append(append(a.key, '|'), c.Host...)
 	known := from.checks[string(a.key)]
 	if known == nil {
-		if from.used >= a.cfg.Quota {
+		if from.used+unit > a.contexts.one {
 			from.refused++
 			return
 		}
-		l := a.label(from, c.Tags, c.Cardinality)
-		l.host = cmp.Or(string(c.Host), l.host)
-		cost := 1 + room(a.key, l.tags)/keyUnit
-		if !a.contexts.take(from, &from.used, cost) {
+		if known = a.checkContext(from, c); known == nil {
 			from.refused++
 			return
 		}
-		known = &checkAlias{Check: from.check(string(c.Name), &l), cost: cost}
 		from.checks[string(a.key)] = known
 	}
 	const enough = 1024 // of a message that is kept
@@ -317,15 +347,40 @@ func (a *Messages) Check(o *dogstatsd.Origin, c *dogstatsd.Check) {
 	known.Message = string(c.Message[:min(len(c.Message), enough)])
 }
 
-// check finds or makes the check of a context: however its tags are ordered, it has one latest word.
-func (from *origin) check(name string, l *labeled) *Check {
-	key := identity(name, 0, l)
-	c := from.results[key]
-	if c == nil {
-		c = &Check{Name: name, Tags: l.tags, Host: l.host, Origin: from.key.source, Container: from.key.container}
-		from.results[key] = c
+// checkContext makes a check's context, if the origin's quota allows it. However its tags are
+// ordered, a check of one sender has one latest word.
+func (a *Messages) checkContext(from *origin, c *dogstatsd.Check) *checkAlias {
+	l := a.label(from, c.Tags, c.Cardinality)
+	l.host = cmp.Or(string(c.Host), l.host)
+	key := identity(string(c.Name), 0, &l)
+	check, known := from.results[key]
+	if !known {
+		check = &Check{Name: string(c.Name), Tags: l.tags, Host: l.host, Origin: from.key.source, Container: from.key.container}
 	}
-	return c
+	labels := tag.Labels(l.host, l.tags, tag.Tag{Key: "check", Value: check.Name})
+	check.looks = maphash.String(a.seed, from.key.container+"{"+labels)
+	twins := a.twins[check.looks]
+	if !known {
+		twins++
+	}
+	alias := &checkAlias{Check: check, cost: max(unit, len(labels)+checkRest)}
+	if twins > 1 {
+		alias.cost += SeriesLabelMost
+	}
+	if !a.contexts.take(from, &from.used, alias.cost) {
+		return nil
+	}
+	if !known {
+		from.results[key], a.twins[check.looks] = check, twins
+	}
+	return alias
+}
+
+// untwin forgets one of those that are one to Prometheus.
+func (a *Messages) untwin(looks uint64) {
+	if a.twins[looks]--; a.twins[looks] == 0 {
+		delete(a.twins, looks)
+	}
 }
 
 func timeOr(seconds int64) time.Time {

@@ -1,41 +1,58 @@
 package aggregate
 
 import (
-	"unicode/utf8"
+	"strings"
 
 	"vitrine/internal/dogstatsd"
 	"vitrine/internal/tag"
 )
 
-// keyUnit is how many bytes of name and tags cost as much again. They are on each
-// line of a series, of which a distribution has dozens.
-const keyUnit = 256
+// What a sender has taken is counted in bytes of the page that Prometheus reads, as that is what
+// it costs us and Prometheus at each scrape: a whole quota of 20000 units is a page of less than 5 MB.
+const (
+	unit = 240 // bytes
 
-// room is how long a name and its tags are on the page, in bytes, at least: what
-// is no text is escaped there, and five times as long. Of the tags that the sender's
-// container has, which are as long as that likes, some are free.
-func room(sent []byte, tags []tag.Tag) int {
-	const free = 2048
-	size := len(sent)
-	if !utf8.Valid(sent) {
-		size *= 5
-	}
-	all := 0
-	for _, t := range tags {
-		all += len(t.Key) + len(t.Value)
-	}
-	return max(size, all-free)
-}
+	nearlyFull = 16 * unit
 
-func cost(t dogstatsd.Type) int {
+	// BucketsMost is how many bounds of a distribution are on the page at most, without +Inf.
+	BucketsMost = 26
+	// SeriesLabelMost is how long the label can be that keeps series apart that are one to
+	// Prometheus, in bytes.
+	SeriesLabelMost = 128
+	// HelpMost is how much of a client's name is in a help text, in bytes.
+	HelpMost = 100
+
+	valueMost = 24 // bytes of a number
+)
+
+// checkRest is what the line of a service check has besides its own labels, in bytes: a name, and its
+// sender.
+const checkRest = 170
+
+// form is how series of a type are on the page: how many lines and headings, what is in each of
+// them besides names, labels and numbers, in bytes, and what a short one costs all the same.
+type form struct{ lines, rest, headings, words, least int }
+
+func formOf(t dogstatsd.Type) form {
 	switch t {
-	case dogstatsd.Histogram:
-		return 4
-	case dogstatsd.Distribution:
-		return 8
+	case dogstatsd.Histogram: // two quantiles, sum, count, greatest, mean; its sketch counts too
+		return form{6, 22, 4, 100, 4 * unit}
+	case dogstatsd.Distribution: // and +Inf, sum, count
+		return form{BucketsMost + 3, 26, 1, 64, 8 * unit}
 	case dogstatsd.Count, dogstatsd.Gauge, dogstatsd.Set:
 	}
-	return 1
+	return form{1, 16, 1, 56, unit}
+}
+
+// price is what a series costs. Of two that are one to Prometheus, one has a label more.
+func (s *series) price(twin bool) int {
+	of := formOf(s.Type)
+	line := len(s.Family) + len(s.Labels) + of.rest + valueMost
+	if twin {
+		line += SeriesLabelMost
+	}
+	heading := 2*len(s.Family) + min(2*len(s.Name), HelpMost) + of.words
+	return max(of.least, of.lines*line+of.headings*heading)
 }
 
 // pool is something that is limited for each origin and for all of them together.
@@ -65,4 +82,16 @@ func (p *pool) add(from *origin, has *int, n int) {
 	if from.key.source != dogstatsd.SourceKernel {
 		p.unproven += n
 	}
+}
+
+// familyOf is what Prometheus calls a metric, without a counter's _total.
+func familyOf(name string, t dogstatsd.Type) string {
+	name = tag.MetricName(name)
+	if t != dogstatsd.Count {
+		return name
+	}
+	if short := strings.TrimSuffix(name, "_total"); short != "" {
+		return short
+	}
+	return "_"
 }

@@ -29,6 +29,9 @@ type series struct {
 	Tags  []tag.Tag
 	Given int // how many of the Tags we have given
 
+	Family, Labels string // as Prometheus has them
+	looks          uint64 // hash of the two
+
 	active int  // epoch of the last message
 	seen   bool // in this interval
 
@@ -45,10 +48,14 @@ type series struct {
 	timedAt    time.Time // its time; zero: none
 	timedFrom  *origin   // who sent it
 
+	added, off           float64 // of a count in this interval: by values above 0, and off by those below
 	total                float64 // of a count
+	totalAdded, totalOff float64 // of a count
+	belowZero            bool    // a histogram or distribution has had a value that is
 	totalCount, totalSum float64
 	totalSketch          *ddsketch.DDSketch // never changed once it is in a Snapshot
 	everSeen             bool
+	recent               kept
 	asOf                 time.Time // end of the last interval in which a gauge came without a time
 }
 
@@ -59,7 +66,9 @@ func (s *series) add(m *dogstatsd.Metric) {
 	switch m.Type {
 	case dogstatsd.Count:
 		for _, v := range m.Values {
-			s.value = finite(s.value + finite(v/m.Rate))
+			v = finite(v / m.Rate)
+			s.value = finite(s.value + v)
+			s.grow(v)
 		}
 	case dogstatsd.Gauge:
 		s.value = m.Values[len(m.Values)-1]
@@ -75,9 +84,19 @@ func (s *series) add(m *dogstatsd.Metric) {
 			s.count = finite(s.count + weight)
 			s.sum = finite(s.sum + finite(v*weight))
 			s.smallest, s.biggest = min(s.smallest, v), max(s.biggest, v)
+			s.belowZero = s.belowZero || v < 0
 			_ = s.sketch.AddWithCount(clamp(v), weight) // it refuses only what clamp leaves out
 		}
 	case dogstatsd.Set:
+	}
+}
+
+// grow keeps apart what adds to a count and what takes off: each of them only grows.
+func (s *series) grow(v float64) {
+	if v < 0 {
+		s.off = finite(s.off - v)
+	} else {
+		s.added = finite(s.added + v)
 	}
 }
 
@@ -119,6 +138,8 @@ type taken struct {
 	count, sum, smallest, biggest float64
 	sketch                        *ddsketch.DDSketch
 	members                       int
+	added, off                    float64
+	belowZero                     bool
 
 	timedSeen            bool
 	timedSum, timedValue float64
@@ -128,10 +149,10 @@ type taken struct {
 // take ends the interval for a series.
 func (s *series) take() taken {
 	t := taken{
-		s, s.seen, s.value, s.count, s.sum, s.smallest, s.biggest, s.sketch, len(s.members),
+		s, s.seen, s.value, s.count, s.sum, s.smallest, s.biggest, s.sketch, len(s.members), s.added, s.off, s.belowZero,
 		s.timedSeen, s.timedSum, s.timedValue, s.timedAt,
 	}
-	s.timedSeen, s.timedSum = false, 0
+	s.timedSeen, s.timedSum, s.added, s.off = false, 0, 0, 0
 	if s.Type != dogstatsd.Gauge {
 		s.value = 0
 	}

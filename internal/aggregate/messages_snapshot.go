@@ -21,6 +21,8 @@ type Snapshot struct {
 	Recent   []Event        // the last few of each sender, of this interval and before, the oldest first
 	Checks   []Check        // the latest of each that has not expired
 	Origins  []Origin       // sorted; who has sent since not longer ago than the expiry
+
+	window int
 }
 
 // CustomSeries is one series' values. A series without a message in the interval is
@@ -42,8 +44,8 @@ type CustomSeries struct {
 	// latest counts; a value without a time is as of the end of its interval.
 	At time.Time
 	// Total is a count's sum since the series began, with those too. Negative
-	// counts lessen it.
-	Total float64
+	// counts lessen it: it is Added less Off, which only grow.
+	Total, Added, Off float64
 
 	// Of a histogram or distribution in the interval, weighted by the sample rate.
 	Count, Sum, Min, Max float64
@@ -53,6 +55,14 @@ type CustomSeries struct {
 	// of a distribution. It must not be changed.
 	TotalCount, TotalSum float64
 	TotalSketch          *ddsketch.DDSketch
+	// BelowZero says that a value since the series began was, so that TotalSum may fall.
+	BelowZero bool
+
+	// Recent is what readers of an interval's values are shown.
+	Recent Recent
+	// Family and Labels are the name and the tags as Prometheus has them; a counter
+	// without its _total.
+	Family, Labels string
 }
 
 // Avg is the mean of a histogram in the interval; 0 if nothing was seen.
@@ -102,6 +112,7 @@ type Check struct {
 	Container string // full id; "" for none
 
 	active int // epoch
+	looks  uint64
 }
 
 // Origin is what one sender has taken of its quota, and what it has sent.
@@ -109,7 +120,7 @@ type Origin struct {
 	Source    dogstatsd.Source
 	Container string
 	Contexts  int    // now
-	Used      int    // of the quota
+	Used      int    // of the quota, in its units
 	Refused   uint64 // messages for want of quota, since we know the origin
 	Untimely  uint64 // gauges' values that were too old or ahead of us to be shown
 	// Events and Checks count messages since we know the origin, by alert type
@@ -128,9 +139,10 @@ func (a *Messages) Flush(now time.Time) *Snapshot {
 	if !before.IsZero() {
 		s.Interval = now.Sub(before)
 	}
+	s.window = a.readers.turn(now)
 	for _, t := range a.take(s) {
 		if t.seen || t.timedSeen || t.s.everSeen { // else its only value could not be shown
-			s.Series = append(s.Series, t.close(now))
+			s.Series = append(s.Series, t.close(now, s.window))
 		}
 	}
 	slices.SortFunc(s.Series, func(x, y CustomSeries) int {
@@ -182,6 +194,7 @@ func (a *Messages) take(s *Snapshot) []taken {
 	for key, x := range a.series {
 		if expired(x.active) {
 			delete(a.series, key)
+			a.untwin(x.looks)
 			continue
 		}
 		out = append(out, x.take())
@@ -202,6 +215,7 @@ func (a *Messages) take(s *Snapshot) []taken {
 		for k, c := range from.results {
 			if expired(c.active) {
 				delete(from.results, k)
+				a.untwin(c.looks)
 				continue
 			}
 			s.Checks = append(s.Checks, *c)
@@ -212,7 +226,7 @@ func (a *Messages) take(s *Snapshot) []taken {
 		}
 		from.members, from.recent = 0, 0
 		s.Origins = append(s.Origins, Origin{
-			Source: key.source, Container: key.container, Contexts: len(from.contexts), Used: from.used,
+			Source: key.source, Container: key.container, Contexts: len(from.contexts), Used: (from.used + unit - 1) / unit,
 			Refused: from.refused, Untimely: from.untimely, Events: from.eventTotals, Checks: from.checkTotals,
 		})
 	}
@@ -225,17 +239,18 @@ func (a *Messages) take(s *Snapshot) []taken {
 }
 
 // close adds an interval that ends now to the totals.
-func (t *taken) close(now time.Time) CustomSeries {
+func (t *taken) close(now time.Time, window int) CustomSeries {
 	x := t.s
 	x.everSeen = true
 	out := CustomSeries{
 		Name: x.Name, Type: x.Type, Host: x.Host, Tags: x.Tags, Given: x.Given, Seen: t.seen,
-		Value: t.value, Count: t.count, Sum: t.sum, Sketch: t.sketch,
+		Value: t.value, Count: t.count, Sum: t.sum, Sketch: t.sketch, Family: x.Family, Labels: x.Labels,
 	}
 	switch x.Type {
 	case dogstatsd.Count:
 		x.total = finite(x.total + finite(t.value+t.timedSum))
-		out.Total = x.total
+		x.totalAdded, x.totalOff = finite(x.totalAdded+t.added), finite(x.totalOff+t.off)
+		out.Total, out.Added, out.Off = x.total, x.totalAdded, x.totalOff
 	case dogstatsd.Set:
 		out.Value = float64(t.members)
 	case dogstatsd.Histogram, dogstatsd.Distribution:
@@ -248,7 +263,7 @@ func (t *taken) close(now time.Time) CustomSeries {
 		if x.Type == dogstatsd.Distribution && t.sketch != nil {
 			x.addTotal(t.sketch)
 		}
-		out.TotalSketch = x.totalSketch
+		out.TotalSketch, out.BelowZero = x.totalSketch, t.belowZero
 	case dogstatsd.Gauge:
 		if t.seen {
 			x.asOf = now
@@ -257,6 +272,7 @@ func (t *taken) close(now time.Time) CustomSeries {
 			out.Value, out.At = t.timedValue, t.timedAt
 		}
 	}
+	out.Recent = x.recent.next(&out, window)
 	return out
 }
 

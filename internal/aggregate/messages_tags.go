@@ -127,7 +127,10 @@ func (a *Messages) retag() {
 				delete(q.from.checks, key)
 				a.contexts.giveBack(q.from, &q.from.used, c.cost)
 			}
-			clear(q.from.results) // the latest words are of the old tags
+			for key, c := range q.from.results { // the latest words are of the old tags
+				delete(q.from.results, key)
+				a.untwin(c.looks)
+			}
 		}
 		a.mu.Unlock()
 	}

@@ -225,7 +225,7 @@ func TestExpiry(t *testing.T) {
 	if len(s.Checks) != 0 || len(s.Origins) != 1 || s.Origins[0].Used != 1 {
 		t.Errorf("%+v, %+v", s.Checks, s.Origins)
 	}
-	if a.contexts.used != 1 {
+	if a.contexts.used != unit {
 		t.Errorf("%d in use", a.contexts.used)
 	}
 	feed(t, a, web1, "a:1|c")
@@ -259,7 +259,7 @@ func TestLongTagsCostMore(t *testing.T) {
 	for i := range 100 {
 		feed(t, a, web1, fmt.Sprintf("a:1|c|#%d,%s", i, strings.Repeat("x", 2560)))
 	}
-	if n := len(a.Flush(time.Now()).Series); n != 9 {
+	if n := len(a.Flush(time.Now()).Series); n != 8 {
 		t.Errorf("%d series of 2.5 KiB for a quota of 100", n)
 	}
 }

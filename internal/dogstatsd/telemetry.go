@@ -31,9 +31,27 @@ type transport struct {
 // Sample is one value of a Server's telemetry. All but gauges count from its start.
 type Sample struct {
 	Name  string
+	Help  string
 	Tags  []string
 	Value float64
 	Gauge bool
+}
+
+// helps say what is counted, by name.
+var helps = map[string]string{
+	"dogstatsd.processed":                  "Messages, by what became of them.",
+	"dogstatsd.values_not_finite":          "Single values that were NaN or infinite.",
+	"dogstatsd.origin_mismatches":          "Claims that contradict the kernel.",
+	"dogstatsd.origin_mismatches_refused":  "Messages refused for a claim that contradicts the kernel.",
+	"dogstatsd.uds_packets":                "Packets from Unix sockets; error: truncated, or a stream broken off.",
+	"dogstatsd.udp_packets":                "Packets over UDP; error: truncated.",
+	"dogstatsd.uds_packets_bytes":          "Bytes from Unix sockets.",
+	"dogstatsd.udp_packets_bytes":          "Bytes over UDP.",
+	"dogstatsd.udp_packets_lost":           "Datagrams over UDP that the kernel had no room for.",
+	"dogstatsd.uds_queue_full":             "Times that the queue of a Unix socket was found full, so that senders waited or gave up.",
+	"dogstatsd.uds_origin_detection_error": "Packets from Unix sockets whose sender was not established.",
+	"dogstatsd.uds_connections_refused":    "Stream connections beyond a limit.",
+	"dogstatsd.uds_connections":            "Open stream connections.",
 }
 
 // Telemetry returns what the Server counts of itself, in the names that users of
@@ -41,7 +59,7 @@ type Sample struct {
 func (s *Server) Telemetry() []Sample {
 	var out []Sample
 	add := func(name string, v uint64, tags ...string) {
-		out = append(out, Sample{Name: name, Tags: tags, Value: float64(v)})
+		out = append(out, Sample{Name: name, Help: helps[name], Tags: tags, Value: float64(v)})
 	}
 	c := &s.counts
 	for kind := range kinds {
@@ -71,7 +89,8 @@ func (s *Server) Telemetry() []Sample {
 	add("dogstatsd.uds_origin_detection_error", c.datagram.originErrors.Load(), "transport:unixgram")
 	add("dogstatsd.uds_origin_detection_error", c.stream.originErrors.Load(), "transport:unix")
 	add("dogstatsd.uds_connections_refused", c.stream.refusedConns.Load(), "transport:unix")
-	out = append(out, Sample{Name: "dogstatsd.uds_connections", Tags: []string{"transport:unix"}, Value: float64(c.connections.Load()), Gauge: true})
+	const connections = "dogstatsd.uds_connections"
+	out = append(out, Sample{Name: connections, Help: helps[connections], Tags: []string{"transport:unix"}, Value: float64(c.connections.Load()), Gauge: true})
 	return out
 }
 

@@ -2,8 +2,12 @@ package export
 
 import (
 	"cmp"
+	"fmt"
+	"hash/fnv"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"vitrine/internal/aggregate"
 	"vitrine/internal/dogstatsd"
@@ -57,6 +61,9 @@ type family struct {
 	name   string
 	kind   kind
 	series []*aggregate.CustomSeries
+	labels []string // of each of them; "\x00": it is left out
+	// part is the family of which this one has what a strict reader does not take there; nil: none.
+	part *family
 }
 
 // Names that Prometheus gives to series of its own for each target.
@@ -66,25 +73,40 @@ var prometheusOwn = []string{
 }
 
 // custom writes clients' metrics. Clients choose names, types and tags as they like,
-// and not together: a name that is taken gets the kind appended, as often as it
-// takes. Which of several has the plain name depends on the names alone.
+// and not together: a name that is taken gets the kind appended, and a number if it must.
+// Which of several has the plain name depends on the names alone.
 func (p *page) custom(series []aggregate.CustomSeries, taken map[string]bool, dropped int) {
 	for _, name := range prometheusOwn {
 		taken[name] = true
 	}
 	const lost = "dogstatsd_series_dropped"
 	taken[lost] = true
-	for _, f := range families(series) {
-		for slices.ContainsFunc(f.kind.names(f.name), func(n string) bool { return taken[n] }) {
-			f.name += "_" + f.kind.String()
+	all := families(series)
+	for i := 0; i < len(all); i++ {
+		f := all[i]
+		f.find(taken)
+		if f.part == nil {
+			dropped += f.label()
+			all = append(all, f.parts()...)
 		}
-		for _, n := range f.kind.names(f.name) {
-			taken[n] = true
-		}
-		dropped += p.customFamily(f)
+		p.clientFamily(f)
 	}
-	p.heading(lost, "gauge", "Series that are not on this page because Prometheus could not tell them from others.")
+	p.heading(lost, "gauge", "Series and service checks that are not on this page because nothing told them from others.")
 	p.sample(lost, "", "", "", float64(dropped))
+}
+
+// find gives a family a name that is free, and takes it.
+func (f *family) find(taken map[string]bool) {
+	plain := f.name
+	for n := 1; slices.ContainsFunc(f.kind.names(f.name), func(n string) bool { return taken[n] }); n++ {
+		f.name = plain + "_" + f.kind.String()
+		if n > 1 {
+			f.name += "_" + strconv.Itoa(n)
+		}
+	}
+	for _, n := range f.kind.names(f.name) {
+		taken[n] = true
+	}
 }
 
 // families sorts series by what Prometheus will call them.
@@ -93,81 +115,115 @@ func families(series []aggregate.CustomSeries) []*family {
 		name string
 		kind kind
 	}
-	all := map[key]*family{}
+	all := make(map[key]*family, len(series))
 	var out []*family
+	var last *family
 	for i := range series {
 		s := &series[i]
-		k := key{metricName(s.Name), kindOf(s.Type)}
-		if k.kind == counter {
-			k.name = cmp.Or(strings.TrimSuffix(k.name, "_total"), "_")
+		k := key{s.Family, kindOf(s.Type)}
+		f := last
+		if f == nil || f.name != k.name || f.kind != k.kind {
+			if f = all[k]; f == nil {
+				f = &family{name: k.name, kind: k.kind}
+				all[k] = f
+				out = append(out, f)
+			}
 		}
-		if all[k] == nil {
-			all[k] = &family{name: k.name, kind: k.kind}
-			out = append(out, all[k])
-		}
-		all[k].series = append(all[k].series, s)
+		f.series, last = append(f.series, s), f
 	}
 	slices.SortFunc(out, func(a, b *family) int { return cmp.Or(cmp.Compare(a.kind, b.kind), strings.Compare(a.name, b.name)) })
 	return out
 }
 
-// metricName makes a client's name one of Prometheus's: "page.views" is page_views.
-func metricName(name string) string {
-	name = strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' {
-			return r
-		}
-		return '_'
-	}, name)
-	if name == "" || name[0] >= '0' && name[0] <= '9' {
-		name = "_" + name
-	}
-	return name
-}
+// leftOut is no label.
+const leftOut = "\x00"
 
-// customFamily writes one family, and returns how many series it had to leave out.
-func (p *page) customFamily(f *family) (dropped int) {
-	labels := make([]string, len(f.series))
-	ok := make([]bool, len(f.series))
-	seen := labelSets{}
+// label finds the labels of a family's series, and keeps them apart. It returns how many it
+// had to leave out.
+func (f *family) label() (dropped int) {
+	f.labels = make([]string, len(f.series))
+	if len(f.series) == 1 {
+		f.labels[0] = f.series[0].Labels
+		return 0
+	}
+	seen := make(labelSets, len(f.series))
 	for _, i := range byRight(f.series) {
 		s := f.series[i]
-		if labels[i], ok[i] = seen.labels(s.Name, s.Host, s.Tags); !ok[i] {
+		var ok bool
+		if f.labels[i], ok = seen.add(s.Labels, s.Name, s.Host, s.Tags); !ok {
+			f.labels[i] = leftOut
 			dropped++
 		}
 	}
-	each := func(heading, kind, what string, write func(s *aggregate.CustomSeries, labels string)) {
-		p.clientHeading(heading, kind, what+" "+f.series[0].Name+".")
+	return dropped
+}
+
+// parts are the families that a family needs besides: a counter may not fall, so what negative
+// counts take off is a counter of its own; and quantiles of a summary are not below 0.
+func (f *family) parts() []*family {
+	part := &family{name: f.name + "_negative", kind: counter, part: f}
+	is := func(s *aggregate.CustomSeries) bool { return s.Off > 0 }
+	switch f.kind {
+	case counter:
+	case summary:
+		part.name, part.kind = f.name+"_quantile", gauge
+		is = func(s *aggregate.CustomSeries) bool { return s.BelowZero && s.Recent.Known }
+	case gauge, histogram:
+		return nil
+	}
+	for i, s := range f.series {
+		if is(s) && f.labels[i] != leftOut {
+			part.series, part.labels = append(part.series, s), append(part.labels, f.labels[i])
+		}
+	}
+	if len(part.series) == 0 {
+		return nil
+	}
+	return []*family{part}
+}
+
+// clientFamily writes one.
+func (p *page) clientFamily(f *family) {
+	each := func(name string, kind kind, what string, write func(s *aggregate.CustomSeries, labels string)) {
+		p.clientHeading(name, kind.String(), what, f.series[0].Name)
 		for i, s := range f.series {
-			if ok[i] {
-				write(s, labels[i])
+			if f.labels[i] != leftOut {
+				write(s, f.labels[i])
 			}
 		}
 	}
-	switch f.kind {
-	case counter:
-		each(f.name, "counter", "DogStatsD count", func(s *aggregate.CustomSeries, l string) { p.sample(f.name+"_total", l, "", "", s.Total) })
-	case gauge:
-		each(f.name, "gauge", "DogStatsD "+f.series[0].Type.String(), func(s *aggregate.CustomSeries, l string) {
-			p.sample(f.name, l, "", "", s.Value)
+	switch {
+	case f.part != nil && f.kind == counter:
+		each(f.name, counter, "What negative values take off DogStatsD count ", func(s *aggregate.CustomSeries, l string) { p.sample(f.name+"_total", l, "", "", s.Off) })
+	case f.part != nil:
+		each(f.name, gauge, "Quantiles, some below 0, of DogStatsD histogram ", func(s *aggregate.CustomSeries, l string) { p.quantiles(f.name, l, s) })
+	case f.kind == counter:
+		total := f.name + "_total"
+		each(f.name, counter, "DogStatsD count ", func(s *aggregate.CustomSeries, l string) { p.sample(total, l, "", "", s.Added) })
+	case f.kind == gauge:
+		each(f.name, gauge, "DogStatsD "+f.series[0].Type.String()+" ", func(s *aggregate.CustomSeries, l string) {
+			v := s.Value
+			if s.Type == dogstatsd.Set {
+				v = s.Recent.Size
+			}
+			p.sample(f.name, l, "", "", v)
 			p.at(s.At)
 		})
-	case summary:
-		each(f.name, "summary", "DogStatsD histogram", func(s *aggregate.CustomSeries, l string) { p.summary(f.name, l, s) })
-		each(f.name+"_max", "gauge", "Greatest value in the interval of DogStatsD histogram", func(s *aggregate.CustomSeries, l string) {
-			if s.Seen {
-				p.sample(f.name+"_max", l, "", "", s.Max)
+	case f.kind == summary:
+		each(f.name, summary, "DogStatsD histogram ", func(s *aggregate.CustomSeries, l string) { p.summary(f.name, l, s) })
+		each(f.name+"_max", gauge, "Greatest recent value of DogStatsD histogram ", func(s *aggregate.CustomSeries, l string) {
+			if s.Recent.Known {
+				p.sample(f.name+"_max", l, "", "", s.Recent.Max)
 			}
 		})
-		each(f.name+"_avg", "gauge", "Mean in the interval of DogStatsD histogram", func(s *aggregate.CustomSeries, l string) {
-			if s.Seen {
-				p.sample(f.name+"_avg", l, "", "", s.Avg())
+		each(f.name+"_avg", gauge, "Mean in an interval of DogStatsD histogram ", func(s *aggregate.CustomSeries, l string) {
+			if s.Recent.Known {
+				p.sample(f.name+"_avg", l, "", "", s.Recent.Avg)
 			}
 		})
-	case histogram:
-		each(f.name, "histogram", "DogStatsD distribution", func(s *aggregate.CustomSeries, l string) { p.buckets(f.name, l, s) })
+	case f.kind == histogram:
+		each(f.name, histogram, "DogStatsD distribution ", func(s *aggregate.CustomSeries, l string) { p.buckets(f.name, l, s) })
 	}
-	return dropped
 }
 
 // byRight orders series by their right to plain labels: what we say of a container goes before
@@ -181,74 +237,54 @@ func byRight(series []*aggregate.CustomSeries) []int {
 	return order
 }
 
-// summary writes the median and the 95th percentile of the interval, if it had
-// any values, and the sum and the count of all.
+// summary writes the median and the 95th percentile, and the sum and the count of all. A sum that
+// may fall is none.
 func (p *page) summary(name, labels string, s *aggregate.CustomSeries) {
-	if s.Seen {
-		p.sample(name, labels, "quantile", "0.5", s.Quantile(0.5))
-		p.sample(name, labels, "quantile", "0.95", s.Quantile(0.95))
+	if s.Recent.Known && !s.BelowZero {
+		p.quantiles(name, labels, s)
 	}
-	p.sample(name+"_sum", labels, "", "", s.TotalSum)
-	p.sample(name+"_count", labels, "", "", s.TotalCount)
+	if !s.BelowZero {
+		p.sample(name+"_sum", labels, "", "", s.TotalSum)
+	}
+	p.sample(name+"_count", labels, "", "", whole(s.TotalCount))
 }
 
-// ownLabel keeps series apart that are one to Prometheus.
-const ownLabel = "dogstatsd_series"
+func (p *page) quantiles(name, labels string, s *aggregate.CustomSeries) {
+	p.sample(name, labels, "quantile", "0.5", s.Recent.Median)
+	p.sample(name, labels, "quantile", "0.95", s.Recent.P95)
+}
 
 // labelSets are those that are in use in a family.
 type labelSets map[string]bool
 
-// labels makes labels of tags and of what we say more, and keeps the sets apart: where two differ only
-// in what Prometheus cannot tell, the later has its own words in a label
-// dogstatsd_series. False if that does not help.
-func (seen labelSets) labels(name, host string, tags []tag.Tag, more ...[2]string) (string, bool) {
-	type label struct{ name, value string }
-	var all []label
-	for _, l := range more {
-		all = append(all, label{l[0], l[1]})
-	}
-	if host != "" {
-		all = append(all, label{"host", host})
-	}
-	for _, t := range tags {
-		l := label{tag.Name(t.Key), cmp.Or(t.Value, "true")} // an empty label is none
-		if slices.Contains(more, [2]string{l.name, l.value}) {
-			continue
+// add keeps sets of labels apart: where two differ only in what Prometheus cannot tell, the
+// later has its own words in a label dogstatsd_series. False if that does not help.
+func (seen labelSets) add(labels, name, host string, tags []tag.Tag) (string, bool) {
+	if seen[labels] {
+		if labels != "" {
+			labels += ","
 		}
-		if l.name == "le" || l.name == "quantile" || l.name == ownLabel || slices.ContainsFunc(more, func(m [2]string) bool { return m[0] == l.name }) {
-			l.name = "exported_" + l.name
-		}
-		all = append(all, l)
+		labels = string(tag.AppendLabel([]byte(labels), tag.SeriesLabel, own(name, host, tags)))
 	}
-	slices.SortStableFunc(all, func(a, b label) int { return strings.Compare(a.name, b.name) })
-	var out page
-	sep := byte('{')
-	for i := 0; i < len(all); {
-		end := i + 1
-		values := []string{all[i].value}
-		for ; end < len(all) && all[end].name == all[i].name; end++ {
-			values = append(values, all[end].value)
-		}
-		out.label(&sep, all[i].name, strings.Join(values, ","))
-		i = end
-	}
-	key := strings.TrimPrefix(string(out.b), "{")
-	if seen[key] {
-		out.label(&sep, ownLabel, own(name, host, tags))
-		key = strings.TrimPrefix(string(out.b), "{")
-	}
-	if seen[key] {
+	if seen[labels] {
 		return "", false
 	}
-	seen[key] = true
-	return key, true
+	seen[labels] = true
+	return labels, true
 }
 
-// own is a series in its client's words.
+// own is a series in its client's words, if they are few; else some of them and a sum.
 func own(name, host string, tags []tag.Tag) string {
 	words := []string{name, host}
 	for _, t := range tags {
 		words = append(words, strings.TrimSuffix(t.String(), ":"))
 	}
-	return strings.Join(words, "|")
+	all := strings.Join(words, "|")
+	const few = 40
+	if len(all) <= few && utf8.ValidString(all) {
+		return all
+	}
+	sum := fnv.New64a()
+	_, _ = sum.Write([]byte(all)) // it never fails
+	return fmt.Sprintf("%s~%016x", strings.ToValidUTF8(all[:min(few, len(all))], "?"), sum.Sum64())
 }

@@ -2,7 +2,8 @@ package export
 
 import (
 	"cmp"
-	"fmt"
+	"net"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,19 +11,35 @@ import (
 
 	"vitrine/internal/aggregate"
 	"vitrine/internal/dogstatsd"
+	"vitrine/internal/tag"
 )
 
 // DogStatsD is what the page shows of DogStatsD clients.
 type DogStatsD struct {
 	Latest    func() *aggregate.Snapshot
+	Read      func(reader string) *aggregate.Snapshot // Latest, for one who comes again and again; nil: Latest
 	Telemetry func() []dogstatsd.Sample
 	Examples  func() []dogstatsd.Refused
 	Quota     int // of each sender
 }
 
+// read is the snapshot for a request. A reader is known by its address without the port, as it
+// may connect anew each time, and by what it calls itself.
+func (d *DogStatsD) read(r *http.Request) *aggregate.Snapshot {
+	if d.Read == nil {
+		return d.Latest()
+	}
+	const enough = 100 // of what it calls itself
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = r.RemoteAddr
+	}
+	agent := r.UserAgent()
+	return d.Read(host + " " + agent[:min(len(agent), enough)])
+}
+
 // dogstatsd writes all of it. names are containers' by id.
-func (p *page) dogstatsd(d *DogStatsD, names map[string]string, taken map[string]bool) {
-	s := d.Latest()
+func (p *page) dogstatsd(d *DogStatsD, s *aggregate.Snapshot, names map[string]string, taken map[string]bool) {
 	p.telemetry(d.Telemetry(), taken)
 	names = distinct(s.Origins, names)
 	p.origins(s.Origins, names, taken)
@@ -41,7 +58,7 @@ func (p *page) telemetry(samples []dogstatsd.Sample, taken map[string]bool) {
 			name += "_total"
 		}
 		if i == 0 || samples[i-1].Name != s.Name {
-			p.ours(taken, name, kind, "What the DogStatsD server counts of itself, see docs/dogstatsd.md.")
+			p.ours(taken, name, kind, s.Help)
 		}
 		p.b = append(p.b, name...)
 		sep := byte('{')
@@ -153,14 +170,14 @@ func counted(n []uint64, label string, name func(int) string) []ofOrigin {
 func (p *page) checks(checks []aggregate.Check, names map[string]string, taken map[string]bool) (dropped int) {
 	const name = "dogstatsd_service_check_status"
 	p.ours(taken, name, "gauge", "Latest status of a service check: 0 ok, 1 warning, 2 critical, 3 unknown.")
-	seen := labelSets{}
+	seen := make(labelSets, len(checks))
 	for i := range checks {
 		c := &checks[i]
-		own := [][2]string{{"check", c.Name}, {"origin", c.Origin.String()}}
+		ours := []tag.Tag{{Key: "check", Value: c.Name}, {Key: "origin", Value: c.Origin.String()}}
 		if c.Container != "" {
-			own = append(own, [2]string{"container_name", cmp.Or(names[c.Container], c.Container)})
+			ours = append(ours, tag.Tag{Key: "container_name", Value: cmp.Or(names[c.Container], c.Container)})
 		}
-		labels, ok := seen.labels(c.Name, c.Host, c.Tags, own...)
+		labels, ok := seen.add(tag.Labels(c.Host, c.Tags, ours...), c.Name, c.Host, c.Tags)
 		if !ok {
 			dropped++
 			continue
@@ -198,10 +215,15 @@ func (p *page) at(t time.Time) {
 	p.b = append(p.b, '\n')
 }
 
-// clientHeading is the heading of a client's metric. Its name ends as it likes.
-func (p *page) clientHeading(family, kind, help string) {
+// clientHeading is the heading of a client's metric. Its name ends as it likes, and is as long.
+func (p *page) clientHeading(family, kind, what, name string) {
 	if !p.open && kind == "counter" {
 		family += "_total"
 	}
-	fmt.Fprintf(p, "# HELP %s %s\n# TYPE %s %s\n", family, p.help(help), family, kind)
+	name = p.help(name[:min(len(name), aggregate.HelpMost)])
+	if len(name) > aggregate.HelpMost { // escapes
+		name = "…"
+	}
+	p.b = append(append(append(append(append(append(p.b, "# HELP "...), family...), ' '), what...), name...), ".\n# TYPE "...)
+	p.b = append(append(append(append(p.b, family...), ' '), kind...), '\n')
 }

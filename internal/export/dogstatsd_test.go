@@ -220,21 +220,6 @@ func TestOriginsOfOneName(t *testing.T) {
 	}
 }
 
-// TestPageIsBounded: what one sender has taken of its quota is as much of the page,
-// whatever it sends.
-func TestPageIsBounded(t *testing.T) {
-	values := "1e-3:1:1e3:-1e3:-1:-1e-3:0"
-	for what, fill := range map[string]string{"text": "x", "escaped": `"`, "no text": "\xff"} {
-		var lines []string
-		for i := range 2500 {
-			lines = append(lines, fmt.Sprintf("d:%s|d|#%d%s", values, i, strings.Repeat(fill, 8000)))
-		}
-		if n := len(scrapeSent(t, sent(t, web, lines...), "")); n > 48<<20 {
-			t.Errorf("%s: a page of %d MiB", what, n>>20)
-		}
-	}
-}
-
 // TestSameNamesEveryTime: which of several metrics has the plain name does not
 // depend on who came first.
 func TestSameNamesEveryTime(t *testing.T) {

@@ -220,6 +220,23 @@ func checkMetrics(t *testing.T, page string) (string, int) {
 	return string(out), cmd.ProcessState.ExitCode()
 }
 
+// TestHelpOfItsOwn: no two of our metrics are explained with the same words.
+func TestHelpOfItsOwn(t *testing.T) {
+	of := map[string]string{}
+	body := scrapeSent(t, sent(t, web), "")
+	for line := range strings.Lines(body) {
+		name, help, ok := strings.Cut(strings.TrimPrefix(line, "# HELP "), " ")
+		switch {
+		case !ok || !strings.HasPrefix(line, "# HELP ") || strings.HasPrefix(name, "go_"):
+		case of[help] != "" || len(help) < 5:
+			t.Errorf("%s and %s: %q", name, of[help], help)
+		}
+		if strings.HasPrefix(line, "# HELP ") {
+			of[help] = name
+		}
+	}
+}
+
 // TestPromtool: Prometheus's own tool likes the page.
 func TestPromtool(t *testing.T) {
 	body, _ := scrape(t, filled(), "")
@@ -301,7 +318,7 @@ func TestEnginesVerdict(t *testing.T) {
 		var b bytes.Buffer
 		var err error
 		a.Look(func(v *aggregate.View) { err = Table(&b, v, 0) })
-		if !regexp.MustCompile("(?m)" + regexp.QuoteMeta(tt.want) + "( {2}|$)").MatchString(b.String()) || err != nil {
+		if !regexp.MustCompile("(?m)"+regexp.QuoteMeta(tt.want)+"( {2}|$)").MatchString(b.String()) || err != nil {
 			t.Errorf("%+v: %v in\n%s", tt, err, b.String())
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 
 	"vitrine/internal/aggregate"
@@ -48,7 +49,7 @@ func Metrics(a *aggregate.Aggregator, d *DogStatsD, self prometheus.Gatherer) ht
 				take(taken, m.Prom)
 			}
 			taken[statusName], taken[infoName], taken[strings.TrimSuffix(infoName, "_info")] = true, true, true
-			p.dogstatsd(d, containerNames(a), taken)
+			p.dogstatsd(d, d.read(r), containerNames(a), taken)
 		}
 		if open {
 			p.b = append(p.b, "# EOF\n"...)
@@ -156,13 +157,18 @@ func (p *page) heading(name, kind, help string) {
 	}
 }
 
+var (
+	helpText = strings.NewReplacer(`\`, `\\`, "\n", `\n`)
+	openText = strings.NewReplacer(`\`, `\\`, "\n", `\n`, `"`, `\"`)
+)
+
 // help escapes a text; only OpenMetrics knows of quotes in it.
 func (p *page) help(text string) string {
-	text = strings.NewReplacer(`\`, `\\`, "\n", `\n`).Replace(strings.ToValidUTF8(text, "\uFFFD"))
+	text = strings.ToValidUTF8(text, "\uFFFD")
 	if p.open {
-		text = strings.ReplaceAll(text, `"`, `\"`)
+		return openText.Replace(text)
 	}
-	return text
+	return helpText.Replace(text)
 }
 
 // Unit is the base unit that a metric's name ends with; "" if it has none.
@@ -177,23 +183,8 @@ func Unit(prom string) string {
 }
 
 func (p *page) label(sep *byte, name, value string) {
-	p.b = append(p.b, *sep)
+	p.b = tag.AppendLabel(append(p.b, *sep), name, value)
 	*sep = ','
-	p.b = append(p.b, name...)
-	p.b = append(p.b, `="`...)
-	value = legible(value)
-	for i := range len(value) {
-		switch c := value[i]; c {
-		case '\\', '"':
-			p.b = append(p.b, '\\')
-			p.b = append(p.b, c)
-		case '\n':
-			p.b = append(p.b, `\n`...)
-		default:
-			p.b = append(p.b, c)
-		}
-	}
-	p.b = append(p.b, '"')
 }
 
 // value ends a line; sep tells whether there were labels.
@@ -245,6 +236,19 @@ func (p *page) info(containers []*aggregate.Container) {
 	}
 }
 
+// untyped makes a counter a metric of no type. OpenMetrics knows a counter without its _total, and
+// refuses the page if a gauge has that name, as go_memstats_alloc_bytes does.
+func untyped(f *dto.MetricFamily) {
+	if f.GetName() == strings.TrimSuffix(f.GetName(), "_total") {
+		return
+	}
+	f.Type = dto.MetricType_UNTYPED.Enum()
+	for _, m := range f.GetMetric() {
+		v := m.GetCounter().GetValue()
+		m.Untyped, m.Counter = &dto.Untyped{Value: &v}, nil
+	}
+}
+
 // gather writes the metrics of our own process, and returns their names.
 func (p *page) gather(self prometheus.Gatherer, format expfmt.Format) (names map[string]bool, err error) {
 	names = map[string]bool{}
@@ -257,6 +261,12 @@ func (p *page) gather(self prometheus.Gatherer, format expfmt.Format) (names map
 	}
 	enc := expfmt.NewEncoder(p, format)
 	for _, f := range families {
+		names[f.GetName()] = true
+	}
+	for _, f := range families {
+		if p.open && names[strings.TrimSuffix(f.GetName(), "_total")] && f.GetType() == dto.MetricType_COUNTER {
+			untyped(f)
+		}
 		if err := enc.Encode(f); err != nil {
 			return nil, fmt.Errorf("write metrics of our own process: %w", err)
 		}

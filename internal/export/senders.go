@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -187,15 +186,7 @@ func text(s string) string {
 		}
 		s = s[:cut] + "…"
 	}
-	return legible(s)
-}
-
-// legible is s if that is UTF-8, and with escapes for all bytes if it is not.
-func legible(s string) string {
-	if utf8.ValidString(s) {
-		return s
-	}
-	return strings.Trim(strconv.QuoteToASCII(s), `"`)
+	return tag.Legible(s)
 }
 
 func words(tags []tag.Tag) []string {

@@ -99,21 +99,6 @@ func (t *Tags) claim(c Cardinality, key, value string) {
 	}
 }
 
-// Name makes a key one of Prometheus's label names. It never begins with two
-// underscores, which are Prometheus's own.
-func Name(key string) string {
-	name := strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' {
-			return r
-		}
-		return '_'
-	}, key)
-	if name == "" || name[0] >= '0' && name[0] <= '9' || strings.HasPrefix(name, "__") {
-		name = "tag_" + name
-	}
-	return name
-}
-
 // clean makes text fit for every output: labels may hold any bytes.
 func clean(s string) string {
 	s = strings.ToValidUTF8(s, "\uFFFD")
