@@ -164,7 +164,7 @@ func (r *rig) hostNetwork() {
 		r.t.Fatal(err)
 	}
 	for _, i := range interfaces {
-		if i.Name != "lo" {
+		if i.Name != "lo" && !strings.HasPrefix(i.Name, "veth") { // containers' ends come and go, and are not counted
 			r.until(fmt.Sprintf(`host_net_receive_bytes_total{interface=%q}`, i.Name), atLeast(float64(i.Rx.Bytes)))
 		}
 	}
