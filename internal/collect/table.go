@@ -89,7 +89,8 @@ func NewTable() *Table {
 			{Metric{"monitor_collection_timestamp_seconds", "", Gauge, "seconds", 1, nil, "When the last collection was, in seconds since 1970.", "the monitor"}, func(s *Snapshot) float64 { return float64(s.Time.UnixMilli()) / 1000 }},
 		},
 		silent: Metric{
-			"docker_inventory_unanswered", "", Gauge, "", 1, []string{"container_id", "container_name"},
+			"docker_inventory_unanswered", "", Gauge, "", 1,
+			[]string{"container_id", "container_name"},
 			"1 for each container about which the Engine does not answer, while it answers about others: it is shown as it was last known to be, or not at all.", "the inventory",
 		},
 		hostOOM: Metric{

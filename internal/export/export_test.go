@@ -307,8 +307,10 @@ func TestEnginesVerdict(t *testing.T) {
 		kills collect.Kills
 		want  string
 	}{
-		{137, collect.Kills{}, "exited (137), OOM kill inside"}, {143, collect.Kills{Survived: 1}, "exited (143), OOM kill inside"},
-		{137, collect.Kills{Fatal: 1}, "exited (137), OOM"}, {137, collect.Kills{Survived: 3}, "exited (137), OOM kill inside"},
+		{137, collect.Kills{}, "exited (137), OOM kill inside"},
+		{143, collect.Kills{Survived: 1}, "exited (143), OOM kill inside"},
+		{137, collect.Kills{Fatal: 1}, "exited (137), OOM"},
+		{137, collect.Kills{Survived: 3}, "exited (137), OOM kill inside"},
 	} {
 		s := full(time.Now(), 1)
 		s.Containers = s.Containers[:1]

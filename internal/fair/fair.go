@@ -172,6 +172,7 @@ func (c *caller) without(t *Turn) {
 // paid is what a caller makes good in a time, by half of its share; time is
 // how long it takes to make good what it owes.
 func (q *Queue) paid(in time.Duration) time.Duration { return in * time.Duration(q.share()) / 2 }
+
 func (q *Queue) time(owed time.Duration) time.Duration {
 	return 2 * owed / time.Duration(q.share())
 }

@@ -251,8 +251,9 @@ func TestLentTurnsDoNotComeBackLate(t *testing.T) {
 				t.Fatal(err)
 			}
 			paying := 2 * mostLent * time.Duration(i)
-			if took := time.Since(from); took < want*patience || took > want*patience+paying {
-				t.Errorf("turn %d came after %s, want %s and what it pays", i, took, want*patience)
+			due := time.Duration(int64(want) * int64(patience))
+			if took := time.Since(from); took < due || took > due+paying {
+				t.Errorf("turn %d came after %s, want %s and what it pays", i, took, due)
 			}
 			turn.Lend()
 			turns = append(turns, &turn)
@@ -280,8 +281,12 @@ func TestBusyCallersPayClosed(t *testing.T) {
 		beside, lent         bool
 		most                 float64 // of the time, in turns
 	}{
-		{2, 100, true, false, .5}, {2, 1, true, false, .5}, {8, 100, true, false, 2}, {2, 100, true, true, .5},
-		{2, 100, false, false, 4}, {8, 100, false, true, 16},
+		{2, 100, true, false, .5},
+		{2, 1, true, false, .5},
+		{8, 100, true, false, 2},
+		{2, 100, true, true, .5},
+		{2, 100, false, false, 4},
+		{8, 100, false, true, 16},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			q := queue(tc.processors)

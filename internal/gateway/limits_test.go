@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -331,7 +332,7 @@ func TestHeldAnswerThatNobodyTakesIsGivenUpClosed(t *testing.T) {
 			n += m
 			time.Sleep(patience / 10)
 		}
-		if err != io.EOF || n < 8<<20 {
+		if !errors.Is(err, io.EOF) || n < 8<<20 {
 			t.Fatalf("%d bytes, %v", n, err)
 		}
 		time.Sleep(2 * patience)

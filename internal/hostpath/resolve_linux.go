@@ -130,7 +130,7 @@ func explain(err error) error {
 	case errors.Is(err, unix.ELOOP):
 		return fmt.Errorf("its links go round, or one is a link of /proc that is no path: %w", err)
 	case errors.Is(err, unix.EACCES):
-		return fmt.Errorf("Vitrine may not look there: give it CAP_DAC_READ_SEARCH, if that is not a file system of its user's alone: %w", err)
+		return fmt.Errorf("no permission to look there: give Vitrine CAP_DAC_READ_SEARCH, if that is not a file system of its user's alone: %w", err)
 	}
 	return err
 }

@@ -57,7 +57,7 @@ func Meet(door Door, op *operation.Operation, d Demand) (*redact.Plan, *Unmet) {
 	if door == Gateway {
 		return blank(op, d)
 	}
-	if len(d.Redact) > 0 && !(d.WithoutRedaction && door == Plugin) {
+	if len(d.Redact) > 0 && (!d.WithoutRedaction || door != Plugin) {
 		if _, unmet := blank(op, d); unmet != nil {
 			return nil, unmet
 		}

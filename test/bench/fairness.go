@@ -134,7 +134,7 @@ func (f *fair) row(w *tabwriter.Writer, row misbehaver) error {
 	if err := f.docker(append(run, "--name", row.role, "bench:1", "bench", "misbehave", row.kind, strconv.Itoa(row.connections), "/gateway/docker.sock")...); err != nil {
 		return err
 	}
-	defer f.docker("rm", "--force", row.role)
+	defer func() { _ = f.docker("rm", "--force", row.role) }()
 	pid, err := f.pid(row.role)
 	if err != nil {
 		return err
@@ -150,7 +150,7 @@ func (f *fair) row(w *tabwriter.Writer, row misbehaver) error {
 	if err := f.docker("run", "--detach", "--name", "burner", "bench:1", "bench", "burn", fmt.Sprintf("%.3f", share)); err != nil {
 		return err
 	}
-	defer f.docker("rm", "--force", "burner")
+	defer func() { _ = f.docker("rm", "--force", "burner") }()
 	times := map[string][][]time.Duration{}
 	for range f.rounds {
 		for _, beside := range []string{"burner", row.role} {

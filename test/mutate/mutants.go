@@ -115,13 +115,11 @@ var neighbours = map[token.Token]string{
 }
 
 func (c *changer) binary(n *ast.BinaryExpr) {
-	switch n.Op {
-	case token.LAND, token.LOR: // each half alone
+	if n.Op == token.LAND || n.Op == token.LOR { // each half alone
 		c.replace(n, c.text(n.X))
 		c.replace(n, c.text(n.Y))
-	default:
-		if other, ok := neighbours[n.Op]; ok {
-			c.replace(n, c.text(n.X)+" "+other+" "+c.text(n.Y))
-		}
+	}
+	if other, ok := neighbours[n.Op]; ok {
+		c.replace(n, c.text(n.X)+" "+other+" "+c.text(n.Y))
 	}
 }

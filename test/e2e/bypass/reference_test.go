@@ -32,18 +32,36 @@ func (w world) references() {
 			uri, body string
 			host, not []string
 		}{
-			{"/v1.41/services/create", `{"Name":"evil","TaskTemplate":{"ContainerSpec":{"Image":"bb:1"},"Networks":[{"Target":"R"}]}}`,
-				[]string{"host", host.ID, host.ID[:12], swarm.ID, swarm.ID[:20]}, []string{"over", over.ID, over.ID[:12], "nothing-here"}},
-			{"/v1.41/services/create", `{"Name":"evil","Networks":[{"Target":"R"}],"TaskTemplate":{"ContainerSpec":{"Image":"bb:1"}}}`,
-				[]string{"host", host.ID, host.ID[:12], swarm.ID}, []string{"over", over.ID}},
-			{"/v1.41/services/svc/update?version=1", `{"Name":"svc","TaskTemplate":{"ContainerSpec":{"Image":"bb:1"},"Networks":[{"Target":"R"}]}}`,
-				[]string{"host", host.ID, swarm.ID}, []string{"over", over.ID}},
-			{"/v1.41/containers/create?name=evil", `{"Image":"bb:1","HostConfig":{"NetworkMode":"R","Privileged":true}}`,
-				[]string{"host", host.ID, host.ID[:12]}, []string{"front", front.ID, front.ID[:12], host.ID[:9], "bridge", "nothing-here"}},
-			{"/v1.41/containers/create?name=evil", `{"Image":"bb:1","HostConfig":{"Privileged":true},"NetworkingConfig":{"EndpointsConfig":{"R":{}}}}`,
-				[]string{"host", host.ID, host.ID[:12]}, []string{"front", front.ID, host.ID[:9]}},
-			{"/v1.41/containers/create?name=evil", `{"Image":"bb:1","HostConfig":{"NetworkMode":"front","Privileged":true},"NetworkingConfig":{"EndpointsConfig":{"front":{"NetworkID":"R"}}}}`,
-				[]string{host.ID, host.ID[:12]}, []string{front.ID}},
+			{
+				"/v1.41/services/create", `{"Name":"evil","TaskTemplate":{"ContainerSpec":{"Image":"bb:1"},"Networks":[{"Target":"R"}]}}`,
+				[]string{"host", host.ID, host.ID[:12], swarm.ID, swarm.ID[:20]},
+				[]string{"over", over.ID, over.ID[:12], "nothing-here"},
+			},
+			{
+				"/v1.41/services/create", `{"Name":"evil","Networks":[{"Target":"R"}],"TaskTemplate":{"ContainerSpec":{"Image":"bb:1"}}}`,
+				[]string{"host", host.ID, host.ID[:12], swarm.ID},
+				[]string{"over", over.ID},
+			},
+			{
+				"/v1.41/services/svc/update?version=1", `{"Name":"svc","TaskTemplate":{"ContainerSpec":{"Image":"bb:1"},"Networks":[{"Target":"R"}]}}`,
+				[]string{"host", host.ID, swarm.ID},
+				[]string{"over", over.ID},
+			},
+			{
+				"/v1.41/containers/create?name=evil", `{"Image":"bb:1","HostConfig":{"NetworkMode":"R","Privileged":true}}`,
+				[]string{"host", host.ID, host.ID[:12]},
+				[]string{"front", front.ID, front.ID[:12], host.ID[:9], "bridge", "nothing-here"},
+			},
+			{
+				"/v1.41/containers/create?name=evil", `{"Image":"bb:1","HostConfig":{"Privileged":true},"NetworkingConfig":{"EndpointsConfig":{"R":{}}}}`,
+				[]string{"host", host.ID, host.ID[:12]},
+				[]string{"front", front.ID, host.ID[:9]},
+			},
+			{
+				"/v1.41/containers/create?name=evil", `{"Image":"bb:1","HostConfig":{"NetworkMode":"front","Privileged":true},"NetworkingConfig":{"EndpointsConfig":{"front":{"NetworkID":"R"}}}}`,
+				[]string{host.ID, host.ID[:12]},
+				[]string{front.ID},
+			},
 			{"/v1.41/networks/R/connect", `{"Container":"mine"}`, []string{"host", host.ID, host.ID[:12]}, []string{"front", front.ID, host.ID[:9]}},
 			{"/v1.41/networks/front/connect", `{"Container":"mine","EndpointConfig":{"NetworkID":"R"}}`, []string{host.ID, host.ID[:12]}, []string{front.ID}},
 			{"/v1.41/networks/R/disconnect", `{"Container":"mine"}`, []string{"host", host.ID, host.ID[:12]}, []string{"front", front.ID}},

@@ -74,7 +74,7 @@ func (t *tree) change() {
 // physical is the folder of that path, if no link is on the way; else the root.
 func (t *tree) physical(p string) string {
 	at := filepath.Join(t.root, p)
-	if real, err := filepath.EvalSymlinks(at); err != nil || real != at {
+	if straight, err := filepath.EvalSymlinks(at); err != nil || straight != at {
 		return t.root
 	}
 	return at
