@@ -27,7 +27,7 @@ var allowed = map[string][]string{
 	"internal/identity":   {"procfs", "attest", "peercred", "docker", "operation"},
 	"internal/object":     {"docker", "operation"},
 	"internal/obligation": {"operation", "answer", "redact"},
-	"internal/policy":     {"fair", "object", "identity", "operation", "answer", "redact", "obligation", "rego"},
+	"internal/policy":     {"fair", "object", "identity", "operation", "answer", "redact", "obligation", "rego", "spelling"},
 	"internal/audit":      {"identity", "operation", "policy"},
 	"internal/authz":      {"fair", "attest", "identity", "object", "operation", "obligation", "policy", "audit", "hostpath"},
 	"internal/redact":     {},
@@ -43,7 +43,8 @@ var allowed = map[string][]string{
 	"internal/aggregate":  {"collect", "dogstatsd", "tag", "cgroup", "docker"},
 	"internal/export":     {"aggregate", "collect", "dogstatsd", "tag"},
 	"internal/version":    {},
-	"internal/command":    {},
+	"internal/command":    {"spelling"},
+	"internal/spelling":   {},
 	"internal/unixsocket": {},
 	"rego":                {},
 }

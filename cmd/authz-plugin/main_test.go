@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"os/signal"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -83,6 +84,14 @@ func TestManagedPluginDeclaresEverySetting(t *testing.T) {
 	}
 }
 
+func environ(env map[string]string) []string {
+	var out []string
+	for name, value := range env {
+		out = append(out, name+"="+value)
+	}
+	return out
+}
+
 // settingsOf reads settings as serve does.
 func settingsOf(t *testing.T, file string, env map[string]string, args ...string) (*settings, error) {
 	t.Helper()
@@ -98,7 +107,7 @@ func settingsOf(t *testing.T, file string, env map[string]string, args ...string
 	if err := flags.Parse(args); err != nil {
 		t.Fatal(err)
 	}
-	return readSettings(flags, func(key string) string { return env[key] })
+	return readSettings(flags, environ(env))
 }
 
 func TestFlagBeatsVariableBeatsFileBeatsDefault(t *testing.T) {
@@ -181,5 +190,25 @@ func TestHelpShowsDefaultsAndVariables(t *testing.T) {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %s in\n%s", want, out.String())
 		}
+	}
+}
+
+// TestTheMonitorsVariablesAreNoSlipsOfOurs: both programs may share an environment.
+func TestTheMonitorsVariablesAreNoSlipsOfOurs(t *testing.T) {
+	theirs, err := os.ReadFile("../monitor/settings.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := map[string]string{}
+	for _, m := range regexp.MustCompile(`Key: "(\w+)"`).FindAllStringSubmatch(string(theirs), -1) {
+		if name := "VITRINE_" + strings.ToUpper(m[1]); !slices.ContainsFunc(table.Options, func(o command.Option[settings]) bool { return o.Env() == name }) {
+			env[name] = "x"
+		}
+	}
+	if len(env) < 10 {
+		t.Fatalf("found %v", env)
+	}
+	if _, err := settingsOf(t, "", env); err != nil {
+		t.Error(err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"vitrine/internal/command"
 	"vitrine/internal/hostpath"
+	"vitrine/internal/identity"
 	"vitrine/internal/policy"
 )
 
@@ -49,32 +50,44 @@ func policyCheckCommand(std command.Streams) *cobra.Command {
 		Long: `Vet a policy as serve does before it loads one (it compiles, reads only what the
 input has, answers the self-test, passes its own tests, binds roles that
 exist), and look for what is probably not meant, such as admin bound to a
-container. With --host, on the host, also at the folders that roles allow: whether
-others than root can write to them, or put a link in their place.
+container. With --host, on the host, also at the folders that roles allow (whether
+others than root can write to them, or put a link in their place) and at users
+that are bound and do not exist.
 Exit 0: in order, warnings aside, 1: serve would refuse it.`,
 		RunE: func(cmd *cobra.Command, paths []string) error {
 			opts := policy.Options{Paths: paths, AllowByDefault: byDefault}
 			if host {
 				opts.Survey = func(p string) []string { return hostpath.Survey("/", p) }
+				opts.Never = identity.NewUsers("/etc/passwd", nil).Never
 			}
-			bad := 0
+			bad, warnings := 0, 0
 			for _, p := range policy.Check(cmd.Context(), opts) {
 				kind := "error"
 				if p.Warning {
 					kind = "warning"
+					warnings++
 				} else {
 					bad++
 				}
+				p.Warning = false // else it says so too
 				fmt.Fprintf(std.Out, "%s: %s\n", kind, p.Error())
 			}
 			if bad > 0 {
 				return command.ExitError{Code: command.Failed}
 			}
+			summary, err := policy.Summary(opts)
+			if err != nil {
+				return command.ExitError{Code: command.Failed, Err: err}
+			}
+			if warnings > 0 {
+				summary += fmt.Sprintf("; warnings: %d, see above", warnings)
+			}
+			fmt.Fprintln(std.Out, "in order: "+summary)
 			return nil
 		},
 	}
 	cmd.Flags().BoolVar(&byDefault, "allow-by-default", false, "accept a policy that allows an empty input")
-	cmd.Flags().BoolVar(&host, "host", false, "look at the host_paths of roles on this machine")
+	cmd.Flags().BoolVar(&host, "host", false, "look at the host_paths of roles, and at users, on this machine")
 	return cmd
 }
 

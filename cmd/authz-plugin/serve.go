@@ -50,7 +50,7 @@ SIGHUP changes nothing: policies are reloaded when their files change.`,
   authz-plugin serve --policy /etc/docker/vitrine --mode audit --audit /var/log/vitrine.log`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := readSettings(cmd.Flags(), os.Getenv)
+			s, err := readSettings(cmd.Flags(), os.Environ())
 			if err != nil {
 				return err
 			}

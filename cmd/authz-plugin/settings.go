@@ -80,9 +80,9 @@ var table = command.Settings[settings]{File: defaultConfig, Options: []command.O
 }}
 
 // readSettings reads what serve was told.
-func readSettings(flags *pflag.FlagSet, getenv func(string) string) (*settings, error) {
+func readSettings(flags *pflag.FlagSet, environ []string) (*settings, error) {
 	s := &settings{}
-	if wrong := append(table.Read(s, flags, getenv), s.check()...); len(wrong) > 0 {
+	if wrong := append(table.Read(s, flags, environ), s.check()...); len(wrong) > 0 {
 		return nil, command.ExitError{Code: command.Usage, Err: wrong}
 	}
 	return s, nil

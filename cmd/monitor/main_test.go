@@ -274,7 +274,7 @@ func TestUsage(t *testing.T) {
 		{"flags", [2]string{}, []string{"run", "--docker", "tcp://x", "--interval", "1ms", "--proc", "/nowhere", "--ok-exit-codes", "0;1"}, []string{"--docker: ", "--interval: ", "--proc: ", "--ok-exit-codes: "}},
 		{"environment", [2]string{"VITRINE_LOG_LEVEL", "loud"}, []string{"once"}, []string{"VITRINE_LOG_LEVEL: "}},
 		{"Datadog's environment", [2]string{"DD_CONTAINER_ENV_AS_TAGS", "["}, []string{"once"}, []string{"DD_CONTAINER_ENV_AS_TAGS: "}},
-		{"file", [2]string{}, []string{"run", "--config", file}, []string{file + ": interval: ", file + ": httq: no such key"}},
+		{"file", [2]string{}, []string{"run", "--config", file}, []string{file + ": interval: ", file + ":2: httq: no such key"}},
 		{"no file", [2]string{}, []string{"run", "--config", file + "x"}, []string{"config: "}},
 		{"DogStatsD", [2]string{"DD_DOGSTATSD_TAG_CARDINALITY", "medium"}, []string{
 			"run", "--dogstatsd-socket", "dsd.sock", "--dogstatsd-socket-mode", "0888", "--dogstatsd-quota", "0",
@@ -317,7 +317,7 @@ func TestPrecedence(t *testing.T) {
 		if err := cmd.ParseFlags(append([]string{"--config", file}, args...)); err != nil {
 			t.Fatal(err)
 		}
-		s, err := readSettings(cmd.Flags(), func(k string) string { return env[k] })
+		s, err := readSettings(cmd.Flags(), environ(env))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -340,4 +340,12 @@ func TestPrecedence(t *testing.T) {
 	if s := read([]string{"--interval", "5s", "--ok-exit-codes", "0, 2"}, env); s.interval != 5*time.Second || !slices.Equal(s.okExits, []int{0, 2}) {
 		t.Errorf("flag: %+v", s)
 	}
+}
+
+func environ(env map[string]string) []string {
+	var out []string
+	for name, value := range env {
+		out = append(out, name+"="+value)
+	}
+	return out
 }

@@ -41,7 +41,7 @@ the same variables and file, but not the flags that monitor run was given.`,
   monitor once --between 10s`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := readSettings(cmd.Flags(), os.Getenv)
+			s, err := readSettings(cmd.Flags(), os.Environ())
 			if err != nil {
 				return err
 			}

@@ -40,7 +40,7 @@ variable over the file.`,
   monitor run --proc /host/proc --cgroup /host/sys/fs/cgroup --http 0.0.0.0:9780`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := readSettings(cmd.Flags(), os.Getenv)
+			s, err := readSettings(cmd.Flags(), os.Environ())
 			if err != nil {
 				return err
 			}

@@ -218,9 +218,9 @@ func setMappings(field func(*settings) *[]tag.Mapping) func(*settings, string) e
 }
 
 // readSettings reads what a command was told.
-func readSettings(flags *pflag.FlagSet, getenv func(string) string) (*settings, error) {
+func readSettings(flags *pflag.FlagSet, environ []string) (*settings, error) {
 	s := &settings{}
-	if wrong := table.Read(s, flags, getenv); len(wrong) > 0 {
+	if wrong := table.Read(s, flags, environ); len(wrong) > 0 {
 		return nil, command.ExitError{Code: command.Usage, Err: wrong}
 	}
 	return s, nil

@@ -10,9 +10,12 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"vitrine/internal/spelling"
 )
 
 // Exit codes.
@@ -57,6 +60,7 @@ func Main(run func(ctx context.Context, args []string, std Streams) int) {
 func Run(ctx context.Context, root *cobra.Command, args []string, std Streams) int {
 	root.SilenceUsage, root.SilenceErrors = true, true
 	root.CompletionOptions.DisableDefaultCmd = true
+	refuseUnknown(root)
 	root.SetIn(std.In)
 	root.SetOut(std.Out)
 	root.SetErr(std.Err)
@@ -73,6 +77,30 @@ func Run(ctx context.Context, root *cobra.Command, args []string, std Streams) i
 		fmt.Fprintln(std.Err, root.Name()+": "+e.Error())
 	}
 	return e.Code
+}
+
+// refuseUnknown makes a command that only has commands below it refuse others. Cobra does
+// so at the root; below it prints help, as if all was well.
+func refuseUnknown(cmd *cobra.Command) {
+	for _, sub := range cmd.Commands() {
+		refuseUnknown(sub)
+	}
+	if !cmd.HasParent() || !cmd.HasSubCommands() || cmd.Runnable() {
+		return
+	}
+	cmd.Args = cobra.ArbitraryArgs
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return cmd.Help()
+		}
+		var names []string
+		for _, sub := range cmd.Commands() {
+			if sub.IsAvailableCommand() {
+				names = append(names, sub.Name())
+			}
+		}
+		return fmt.Errorf("unknown command %q for %q%s (there are %s)", args[0], cmd.CommandPath(), spelling.Hint(args[0], names), strings.Join(names, ", "))
+	}
 }
 
 // Version is the command that prints one line.

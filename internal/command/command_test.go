@@ -41,7 +41,11 @@ func read(t *testing.T, yaml string, env map[string]string, args ...string) (thi
 		t.Fatal(err)
 	}
 	var s things
-	return s, table(file).Read(&s, flags, func(k string) string { return env[k] })
+	var environ []string
+	for name, value := range env {
+		environ = append(environ, name+"="+value)
+	}
+	return s, table(file).Read(&s, flags, environ)
 }
 
 func TestPrecedence(t *testing.T) {
@@ -78,7 +82,7 @@ func TestPrecedence(t *testing.T) {
 // TestProblems: all of them, each with the place where it was written.
 func TestProblems(t *testing.T) {
 	_, wrong := read(t, "the_one: [a, b]\nmany: [[x]]\nnonsense: 1\n", map[string]string{"VITRINE_ON": "perhaps"})
-	for _, want := range []string{"c.yaml: the_one: has 2 values", "c.yaml:2: many: line 2: want a string", "c.yaml: nonsense: no such key; there are the_one, many, on", "VITRINE_ON: \"perhaps\""} {
+	for _, want := range []string{"c.yaml: the_one: has 2 values", "c.yaml:2: many: line 2: want a string", "c.yaml:3: nonsense: no such key; there are the_one, many, on", "VITRINE_ON: \"perhaps\""} {
 		if !strings.Contains(wrong.Error(), want) {
 			t.Errorf("no %q in\n%v", want, wrong)
 		}
@@ -94,6 +98,36 @@ func TestProblems(t *testing.T) {
 	}
 }
 
+// TestUnknownKeysAreReportedWhereTheyAre: a mapping begins below its key.
+func TestUnknownKeysAreReportedWhereTheyAre(t *testing.T) {
+	_, wrong := read(t, "# settings\nmanny:\n\n  a: 1\nother: [the_one]\n", nil)
+	for _, want := range []string{"c.yaml:2: manny: no such key; there are the_one, many, on; is it many?", "c.yaml:5: other: no such key; there are"} {
+		if !strings.Contains(wrong.Error(), want) {
+			t.Errorf("no %q in\n%v", want, wrong)
+		}
+	}
+}
+
+// TestMisspeltVariables: one that is nearly ours would silently not be set; one that is like
+// none of ours may be anybody's.
+func TestMisspeltVariables(t *testing.T) {
+	_, wrong := read(t, "", map[string]string{
+		"VITRINE_THE_OEN": "1", "VITRINE_Many": "x", "VITRINE_ONN": "", "VITRINE_SOMETHING": "1", "VITRINE_CONFIGG": "x", "THE_OEN": "1", "VITRINE_": "1",
+	})
+	var names []string
+	for _, w := range wrong {
+		names = append(names, w.Error())
+	}
+	want := []string{
+		"VITRINE_CONFIGG: there is no such setting; is it VITRINE_CONFIG?",
+		"VITRINE_Many: there is no such setting; is it VITRINE_MANY?",
+		"VITRINE_THE_OEN: there is no such setting; is it VITRINE_THE_ONE?",
+	}
+	if !slices.Equal(names, want) {
+		t.Errorf("got %q", names)
+	}
+}
+
 func TestRun(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -106,13 +140,18 @@ func TestRun(t *testing.T) {
 		{"failed", []string{"do"}, ExitError{Failed, errors.New("it broke")}, Failed, "x: it broke\n"},
 		{"says nothing more", []string{"do"}, ExitError{Code: Failed}, Failed, ""},
 		{"no such command", []string{"don't"}, nil, Usage, "Run \"x --help\" for usage\n"},
+		{"no such command below", []string{"group", "chekc", "DIR"}, nil, Usage, "x: unknown command \"chekc\" for \"x group\"; is it check? (there are check)\nRun \"x --help\" for usage\n"},
+		{"a command below", []string{"group", "check"}, nil, OK, ""},
+		{"a group alone", []string{"group"}, nil, OK, "Use \"x group [command] --help\" for more information about a command.\n"},
 		{"version", []string{"version"}, nil, OK, "x 1\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var out bytes.Buffer
 			std := Streams{In: strings.NewReader(""), Out: &out, Err: &out}
 			root := &cobra.Command{Use: "x"}
-			root.AddCommand(&cobra.Command{Use: "do", RunE: func(*cobra.Command, []string) error { return tt.err }}, Version("v", "x 1", std))
+			group := &cobra.Command{Use: "group", Short: "things"}
+			group.AddCommand(&cobra.Command{Use: "check", RunE: func(*cobra.Command, []string) error { return nil }})
+			root.AddCommand(group, &cobra.Command{Use: "do", RunE: func(*cobra.Command, []string) error { return tt.err }}, Version("v", "x 1", std))
 			if code := Run(t.Context(), root, tt.args, std); code != tt.code || !strings.HasSuffix(out.String(), tt.says) || (tt.says == "") != (out.Len() == 0) {
 				t.Errorf("exit code %d, said %q", code, &out)
 			}

@@ -17,12 +17,13 @@ import (
 type configFile struct {
 	name   string
 	values map[string][]string
+	lines  map[string]int // where each key is
 	wrong  SettingErrors
 }
 
 // readFile reads the YAML file. One that was named must exist.
 func (t Settings[S]) readFile(flags *pflag.FlagSet, getenv func(string) string) (*configFile, error) {
-	f := &configFile{name: t.File, values: map[string][]string{}}
+	f := &configFile{name: t.File, values: map[string][]string{}, lines: map[string]int{}}
 	named := false
 	if v := getenv("VITRINE_CONFIG"); v != "" {
 		f.name, named = v, true
@@ -40,14 +41,22 @@ func (t Settings[S]) readFile(flags *pflag.FlagSet, getenv func(string) string) 
 	if err != nil {
 		return f, fmt.Errorf("read the configuration: %w", err)
 	}
-	var doc map[string]yaml.Node
-	if err := yaml.Unmarshal(data, &doc); err != nil {
+	var doc map[string]yaml.Node // refuses a key that is there twice
+	var whole yaml.Node
+	if err := errors.Join(yaml.Unmarshal(data, &doc), yaml.Unmarshal(data, &whole)); err != nil {
 		return f, fmt.Errorf("%s: %w", f.name, err)
+	}
+	if len(whole.Content) > 0 { // a value may begin below its key
+		for i, n := range whole.Content[0].Content {
+			if i%2 == 0 {
+				f.lines[n.Value] = n.Line
+			}
+		}
 	}
 	for key, node := range doc {
 		values, err := t.valuesOf(key, &node)
 		if err != nil {
-			f.wrong = append(f.wrong, SettingError{fmt.Sprintf("%s:%d: %s", f.name, node.Line, key), err})
+			f.wrong = append(f.wrong, SettingError{fmt.Sprintf("%s:%d: %s", f.name, f.lines[key], key), err})
 		}
 		f.values[key] = values
 	}

@@ -3,10 +3,13 @@ package command
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"vitrine/internal/spelling"
 )
 
 // An Option is one setting of an S: a flag, a key of the YAML file and an
@@ -24,8 +27,11 @@ type Option[S any] struct {
 // Flag is its name on the command line.
 func (o Option[S]) Flag() string { return strings.ReplaceAll(o.Key, "_", "-") }
 
+// prefix begins our variables' names.
+const prefix = "VITRINE_"
+
 // Env is its name in the environment.
-func (o Option[S]) Env() string { return "VITRINE_" + strings.ToUpper(o.Key) }
+func (o Option[S]) Env() string { return prefix + strings.ToUpper(o.Key) }
 
 // A SettingError is one thing that is wrong with the configuration.
 type SettingError struct {
@@ -73,8 +79,14 @@ func (t Settings[S]) AddFlags(flags *pflag.FlagSet) {
 // precedence, and returns every problem that it finds, not just the first. An
 // environment variable that is empty counts as unset, for plugin/config.json declares
 // them all.
-func (t Settings[S]) Read(s *S, flags *pflag.FlagSet, getenv func(string) string) SettingErrors {
-	var wrong SettingErrors
+func (t Settings[S]) Read(s *S, flags *pflag.FlagSet, environ []string) SettingErrors {
+	env := map[string]string{}
+	for _, v := range environ {
+		name, value, _ := strings.Cut(v, "=")
+		env[name] = value
+	}
+	getenv := func(name string) string { return env[name] }
+	wrong := t.misspelt(env)
 	file, err := t.readFile(flags, getenv)
 	if err != nil {
 		wrong = append(wrong, SettingError{"config", err})
@@ -90,6 +102,31 @@ func (t Settings[S]) Read(s *S, flags *pflag.FlagSet, getenv func(string) string
 		}
 	}
 	return append(wrong, t.unknown(file)...)
+}
+
+// misspelt objects to variables that are nearly ours: what was meant to be set, a mode or a guard,
+// would not be. One that is like none of ours may be another program's, which
+// has the prefix too.
+func (t Settings[S]) misspelt(env map[string]string) SettingErrors {
+	names := []string{"VITRINE_CONFIG"}
+	for _, o := range t.Options {
+		names = append(names, o.Env())
+	}
+	var wrong SettingErrors
+	for _, name := range slices.Sorted(maps.Keys(env)) {
+		key, ours := strings.CutPrefix(name, prefix)
+		if !ours || env[name] == "" || slices.Contains(names, name) {
+			continue
+		}
+		keys := make([]string, len(names))
+		for i := range names {
+			keys[i] = strings.TrimPrefix(names[i], prefix)
+		}
+		if near := spelling.Nearest(key, keys); near != "" {
+			wrong = append(wrong, SettingError{name, errors.New("there is no such setting; is it " + prefix + near + "?")})
+		}
+	}
+	return wrong
 }
 
 // pick finds the strongest source of an option's values.
@@ -127,7 +164,10 @@ func (t Settings[S]) unknown(file *configFile) SettingErrors {
 	}
 	for key := range file.values {
 		if !slices.Contains(keys, key) {
-			wrong = append(wrong, SettingError{file.name + ": " + key, errors.New("no such key; there are " + strings.Join(keys, ", "))})
+			wrong = append(wrong, SettingError{
+				fmt.Sprintf("%s:%d: %s", file.name, file.lines[key], key),
+				errors.New("no such key; there are " + strings.Join(keys, ", ") + spelling.Hint(key, keys)),
+			})
 		}
 	}
 	slices.SortFunc(wrong, func(a, b SettingError) int { return strings.Compare(a.Where, b.Where) })

@@ -139,7 +139,8 @@ func FuzzPasswd(f *testing.F) {
 	f.Add("a:x:1:1:::\nb:x:1:1:::\n77:x:2:2:::\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		seen := map[string]bool{}
-		for uid, name := range parsePasswd(text) {
+		byUID, _ := parsePasswd(text)
+		for uid, name := range byUID {
 			if uid == 0 || name == "root" || seen[name] || !nameable(name) {
 				t.Errorf("uid %d is %q", uid, name)
 			}

@@ -38,7 +38,10 @@ func NewUsers(path string, log *slog.Logger) *Users {
 }
 
 // names are user names by uid. The pointer changes when they do.
-type names struct{ byUID map[uint32]string }
+type names struct {
+	byUID map[uint32]string // of those that mean one user
+	uids  map[uint32]bool   // all
+}
 
 // name is uid's; uid 0 is root whatever the file says, and nobody else is.
 func (n *names) name(uid uint32) string {
@@ -62,6 +65,33 @@ func (u *Users) current() *names {
 		u.check()
 	}
 	return u.names
+}
+
+// Never says why nobody can have a principal of a user of the host's, "" if somebody may,
+// or if it cannot be told.
+func (u *Users) Never(principal string) string {
+	kind, value, _ := strings.Cut(principal, ":")
+	n := u.current()
+	if n == nil {
+		return ""
+	}
+	switch kind {
+	case "unix":
+		for _, name := range n.byUID {
+			if name == value {
+				return ""
+			}
+		}
+		if value != "root" {
+			return "there is no user of that name in " + u.path + ", or none that has it alone"
+		}
+	case "uid":
+		uid, err := strconv.ParseUint(value, 10, 32)
+		if err == nil && uid != 0 && !n.uids[uint32(uid)] {
+			return "there is no user of that number in " + u.path
+		}
+	}
+	return ""
 }
 
 func (u *Users) check() {
@@ -103,7 +133,8 @@ func readNames(path string) (*names, error) {
 	if len(b) > limit {
 		return nil, fmt.Errorf("read user names: %s is larger than %d bytes", path, limit)
 	}
-	return &names{parsePasswd(string(b))}, nil
+	byUID, uids := parsePasswd(string(b))
+	return &names{byUID, uids}, nil
 }
 
 // userName is what useradd accepts and a little more; no colon, no "@" or "+"
@@ -113,8 +144,9 @@ var userName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*[$]?$`)
 // parsePasswd reads passwd(5). A name must mean exactly one user and a user
 // must have exactly one name, else there is none; names that are all digits
 // could be taken for ids.
-func parsePasswd(text string) map[uint32]string {
-	byUID, uids, count := map[uint32]string{}, map[string]int{}, map[uint32]int{}
+func parsePasswd(text string) (byUID map[uint32]string, all map[uint32]bool) {
+	byUID, all = map[uint32]string{}, map[uint32]bool{}
+	uids, count := map[string]int{}, map[uint32]int{}
 	for line := range strings.Lines(text) {
 		f := strings.Split(strings.TrimRight(line, "\n"), ":")
 		if len(f) != 7 {
@@ -127,7 +159,7 @@ func parsePasswd(text string) map[uint32]string {
 		uid := uint32(n)
 		uids[f[0]]++
 		count[uid]++
-		byUID[uid] = f[0]
+		byUID[uid], all[uid] = f[0], true
 	}
 	for uid, name := range byUID {
 		digits := strings.Trim(name, "0123456789") == ""
@@ -135,5 +167,5 @@ func parsePasswd(text string) map[uint32]string {
 			delete(byUID, uid)
 		}
 	}
-	return byUID
+	return byUID, all
 }

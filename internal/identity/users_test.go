@@ -11,7 +11,7 @@ import (
 )
 
 func TestParsePasswd(t *testing.T) {
-	got := parsePasswd(`root:x:0:0:root:/root:/bin/bash
+	got, all := parsePasswd(`root:x:0:0:root:/root:/bin/bash
 toor:x:0:0:root:/root:/bin/bash
 alice:x:1000:1000:,,,:/home/alice:/bin/bash
 bob:x:1001:1001::/home/bob:/bin/bash
@@ -32,6 +32,26 @@ last.one-x_:x:1013:1013:::`)
 	want := map[uint32]string{1000: "alice", 1009: "svc$", 1013: "last.one-x_"}
 	if !maps.Equal(got, want) {
 		t.Errorf("parsePasswd = %v, want %v", got, want)
+	}
+	for uid, there := range map[uint32]bool{0: true, 1000: true, 1001: true, 1002: true, 1005: true, 1008: true, 1010: false, 4711: false} {
+		if all[uid] != there {
+			t.Errorf("uid %d: %v", uid, all[uid])
+		}
+	}
+}
+
+func TestUsersThatNobodyIs(t *testing.T) {
+	u := users(t, "root:x:0:0:::\nalice:x:1000:1000:::\ntwice:x:1002:1002:::\ntwice:x:1003:1003:::\n")
+	for principal, nobody := range map[string]bool{
+		"unix:root": false, "unix:alice": false, "uid:0": false, "uid:1000": false, "uid:1002": false, "gid:4711": false, "container:bob": false, "local": false,
+		"unix:bob": true, "unix:twice": true, "uid:4711": true,
+	} {
+		if why := u.Never(principal); (why != "") != nobody {
+			t.Errorf("%s: %q", principal, why)
+		}
+	}
+	if why := NewUsers(filepath.Join(t.TempDir(), "none"), nil).Never("unix:bob"); why != "" {
+		t.Errorf("without a file it cannot be told: %q", why)
 	}
 }
 

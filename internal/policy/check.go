@@ -30,7 +30,7 @@ func Check(ctx context.Context, opts Options) []Problem {
 	_, found, err := build(ctx, src, opts)
 	found = append(found, problems(err, false)...)
 	if src.builtin {
-		return append(found, checkData(src, opts.Survey)...)
+		return append(found, checkData(src, opts)...)
 	}
 	if p, err := parse(src.modules, capabilities()); err == nil {
 		found = append(append(found, checkConstants(p.modules)...), checkTargets(p.modules)...)
@@ -39,7 +39,7 @@ func Check(ctx context.Context, opts Options) []Problem {
 }
 
 // checkData looks at roles and bindings.
-func checkData(src *sources, survey func(string) []string) []Problem {
+func checkData(src *sources, opts Options) []Problem {
 	where := map[string]position{}
 	data := map[string]any{}
 	for _, group := range src.data {
@@ -57,9 +57,10 @@ func checkData(src *sources, survey func(string) []string) []Problem {
 	checkAdmin(data, report)
 	checkPartly(data, report)
 	checkSequences(data, report)
-	if survey != nil {
-		checkHostPaths(data, survey, report)
+	if opts.Survey != nil {
+		checkHostPaths(data, opts.Survey, report)
 	}
+	checkBindings(src, data, opts.Never, report)
 	checkStreams(data, report)
 	return found
 }

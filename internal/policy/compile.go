@@ -89,13 +89,13 @@ func compile(p parsed, caps *ast.Capabilities) (*ast.Compiler, []Problem, error)
 		return c, nil, nil
 	}
 	if !p.lenient {
-		return nil, nil, c.Errors
+		return nil, nil, inWords(c.Errors, p.modules)
 	}
 	warnings := problems(c.Errors, true)
 	c = newCompiler(caps)
 	c.Compile(p.modules)
 	if c.Failed() {
-		return nil, nil, c.Errors
+		return nil, nil, inWords(c.Errors, p.modules)
 	}
 	return c, warnings, nil
 }

@@ -25,7 +25,7 @@ func build(ctx context.Context, src *sources, opts Options) (*generation, []Prob
 		return nil, nil, err
 	}
 	if len(c.GetRulesExact(ast.MustParseRef(allowRule))) == 0 {
-		return nil, nil, fmt.Errorf("%s: there is no rule allow in package docker.authz", src.label)
+		return nil, nil, fmt.Errorf("%s: %s", src.label, noAllow(p.modules))
 	}
 	g, err := newGeneration(ctx, c, data)
 	if err != nil {

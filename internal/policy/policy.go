@@ -62,6 +62,9 @@ type Options struct {
 	// Survey says, for Check, what is unwise about letting others mount what lies
 	// at or below a path of the host. nil: nobody can look at the host.
 	Survey func(path string) []string
+	// Never says, for Check, why nobody on this host has a principal, "" if somebody
+	// may. nil asks nobody.
+	Never func(principal string) string
 	// OnLoad is called when a policy has been swapped in. It must not block. It may be nil.
 	OnLoad func()
 	// Logger may be nil.

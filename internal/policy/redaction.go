@@ -9,6 +9,7 @@ import (
 
 	"vitrine/internal/answer"
 	"vitrine/internal/redact"
+	"vitrine/internal/spelling"
 )
 
 // redact checks what a role blanks: operation, or "*" for all, to names of
@@ -48,7 +49,7 @@ func (c *roleChecker) blanked(key, operation, item string) {
 		}
 	case !slices.Contains(answer.Names(), item):
 		c.problem(key, "%q is no JSON pointer: it must begin with a slash, e.g. /Config/Env/*; nor is it the name of a secret%s (there are %s)",
-			item, nearest(item, answer.Names()), strings.Join(answer.Names(), ", "))
+			item, spelling.Hint(item, answer.Names()), strings.Join(answer.Names(), ", "))
 	case !all && len(answer.Places(operation, item)) == 0:
 		c.problem(key, "%s's answer holds no %s (those of %s do)", operation, item, strings.Join(answer.Holding(item), ", "))
 	}
@@ -68,7 +69,7 @@ func meant(err error) string {
 	if dot != "" {
 		dot += "."
 	}
-	if near := nearest(nothing.Key, nothing.Keys); near != "" {
+	if near := spelling.Hint(nothing.Key, nothing.Keys); near != "" {
 		return strings.Replace(near, "is it ", "is it "+dot, 1)
 	}
 	// A long form of a short key, such as Environment.

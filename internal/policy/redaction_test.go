@@ -179,7 +179,7 @@ redact contains "Env" if input.operation.id == "ImageList"`))}})
 // TestCheckOfRedaction: what loads, and is probably not meant.
 func TestCheckOfRedaction(t *testing.T) {
 	dir := policyDir(t, "data.yaml", "roles:\n  r:\n    access: [list]\n    redact:\n      ImageInspect: [/Config/Env/*]\n"+
-		"      ContainerInspect: [env]\nbindings: {admin: [local]}")
+		"      ContainerInspect: [env]\nbindings: {admin: [local], r: [\"tls:x\"]}")
 	found := Check(t.Context(), Options{Paths: []string{dir}})
 	if len(found) != 1 || !found[0].Warning || found[0].Line != 5 {
 		t.Fatalf("%v", found)

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"vitrine/internal/operation"
+	"vitrine/internal/spelling"
 )
 
 // adminRole is the role that passes the rails and is limited by nothing.
@@ -27,7 +28,7 @@ func checkRoles(data map[string]any, where map[string]position) error {
 	bindings, _ := data["bindings"].(map[string]any)
 	for _, role := range slices.Sorted(maps.Keys(bindings)) {
 		if _, exists := roles[role]; !exists {
-			c.problem("bindings."+role, "there is no role %s%s", role, nearest(role, slices.Collect(maps.Keys(roles))))
+			c.problem("bindings."+role, "there is no role %s%s", role, spelling.Hint(role, slices.Collect(maps.Keys(roles))))
 		}
 	}
 	c.administrable(data)
@@ -63,7 +64,7 @@ func (c *roleChecker) object(key string, v any, members map[string]check) {
 			continue
 		}
 		names := slices.Sorted(maps.Keys(members))
-		c.problem(join(key, k), "unknown key%s (there are %s)", nearest(k, names), strings.Join(names, ", "))
+		c.problem(join(key, k), "unknown key%s (there are %s)", spelling.Hint(k, names), strings.Join(names, ", "))
 	}
 }
 
@@ -102,7 +103,7 @@ func (c *roleChecker) list(item func(key, s string)) check {
 func (c *roleChecker) oneOf(what string, words []string) func(key, s string) {
 	return func(key, s string) {
 		if !slices.Contains(words, s) {
-			c.problem(key, "there is no %s %q%s", what, s, nearest(s, words))
+			c.problem(key, "there is no %s %q%s", what, s, spelling.Hint(s, words))
 		}
 	}
 }
@@ -223,7 +224,7 @@ func (c *roleChecker) principal(key, s string) {
 	switch {
 	case !known:
 		all := append(slices.Sorted(maps.Keys(kinds)), "local")
-		c.problem(key, "%q: there is no kind of principal %q%s (there are %s)", s, kind, nearest(kind, all), strings.Join(all, ", "))
+		c.problem(key, "%q: there is no kind of principal %q%s (there are %s)", s, kind, spelling.Hint(kind, all), strings.Join(all, ", "))
 	case !found || name == "":
 		c.problem(key, "%q names nobody: write e.g. %s", s, example)
 	case strings.Contains(name, "*"):
@@ -283,40 +284,4 @@ func stringsOf(v any) []string {
 		}
 	}
 	return out
-}
-
-// nearest suggests the word that was probably meant.
-func nearest(s string, words []string) string {
-	best, least := "", 1+len(s)/3
-	for _, w := range words {
-		if d := distance(strings.ToLower(s), strings.ToLower(w)); d <= least {
-			best, least = w, d-1
-		}
-	}
-	if best == "" {
-		return ""
-	}
-	return fmt.Sprintf("; is it %s?", best)
-}
-
-// distance is the number of letters to insert, delete or replace (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		left, diagonal := i+1, i
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j] = left
-			left = min(cost, row[j+1]+1, left+1)
-		}
-		row[len(b)] = left
-	}
-	return row[len(b)]
 }

@@ -118,6 +118,7 @@ func TestCheckHostPaths(t *testing.T) {
     access: [write]
     hazards: [host-path]
     host_paths: ["volume:v", /srv/good, /srv/bad]
+bindings: {admin: [local], r: ["tls:x"]}
 `)
 	survey := func(p string) []string {
 		if p == "/srv/bad" {
@@ -213,5 +214,48 @@ func TestRulesUnderWhichNobodyIsAdmin(t *testing.T) {
 				t.Errorf("found %q", all)
 			}
 		})
+	}
+}
+
+// TestCheckBindings: a role that nobody holds, and bindings of somebody who does not exist.
+func TestCheckBindings(t *testing.T) {
+	dir := policyDir(t, "data.yaml", `bindings:
+  admin: [local, "unix:bob", ["unix:bob", "gid:5"]]
+  ci: []
+roles:
+  ci: {access: [list]}
+  unbound: {access: [list]}
+`)
+	never := func(principal string) string {
+		if principal == "unix:bob" {
+			return "no user bob"
+		}
+		return ""
+	}
+	var said []string
+	for _, p := range Check(t.Context(), Options{Paths: []string{dir}, Never: never}) {
+		said = append(said, strings.TrimPrefix(p.Error(), dir+"/"))
+	}
+	want := []string{
+		"data.yaml:5: roles.ci: warning: nobody holds it: bindings do not name it",
+		"data.yaml:6: roles.unbound: warning: nobody holds it: bindings do not name it",
+		"data.yaml:2: bindings.admin.1: warning: unix:bob is nobody: no user bob",
+		"data.yaml:2: bindings.admin.2: warning: unix:bob is nobody: no user bob",
+	}
+	if strings.Join(said, "\n") != strings.Join(want, "\n") {
+		t.Errorf("got\n%s", strings.Join(said, "\n"))
+	}
+}
+
+func TestSummary(t *testing.T) {
+	for want, files := range map[string][]string{
+		"the built-in rules with data.yaml; 3 roles, bound are admin; 5 inputs of the self-test answered; revision ":                 {"data.yaml", "bindings: {admin: [local]}"},
+		"rules of your own: authz.rego; 5 inputs of the self-test answered; its own tests pass; revision ":                           {"authz.rego", module(allowList), "authz_test.rego", closedTest},
+		"rules of your own: authz.rego, data.yaml; 5 inputs of the self-test answered; no tests of its own (*_test.rego); revision ": {"authz.rego", module(allowList), "data.yaml", "a: 1"},
+	} {
+		got, err := Summary(Options{Paths: []string{policyDir(t, files...)}})
+		if err != nil || !strings.HasPrefix(got, want) {
+			t.Errorf("%v, %q", err, got)
+		}
 	}
 }
