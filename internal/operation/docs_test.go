@@ -22,6 +22,8 @@ func TestHazardsPage(t *testing.T) {
 	for _, h := range Hazards() {
 		fmt.Fprintf(&b, "| `%s` | %s |\n", h.Hazard, h.Meaning)
 	}
+	b.WriteString("\nA path of the host is what it leads to there: a link to `/run` is `engine-socket`, wherever it lies and whatever it is called\n" +
+		"([policy guide](policy-guide.md#paths-of-the-host)).\n")
 	b.WriteString("\n## Fields\n\nThe fields that a hazard comes from, as `operation.hazard_fields` and denials name them. `[]` is each element of a list, `*` each\n" +
 		"key of an object whose keys are free, `?` a parameter of the query and `{id}` the name in the path. Those *in italics* are the hazard\n" +
 		"by their value, the others whenever they have one. All other fields that Docker's API descriptions know are harmless, and what\n" +

@@ -46,7 +46,7 @@ func proxy(t *testing.T, bindings string, flags ...string) *proxied {
 	policy := filepath.Join(p.e.Dir, "state/policy")
 	writeFile(t, filepath.Join(policy, "data.yaml"), dataC+bindings)
 	p.e.Docker(slices.Concat([]string{
-		"run", "--detach", "--name", "gateway", "--network=none", "--read-only", "--cap-drop=ALL", "--cap-add=SYS_PTRACE",
+		"run", "--detach", "--name", "gateway", "--network=none", "--read-only", "--cap-drop=ALL", "--cap-add=SYS_PTRACE", "--cap-add=DAC_READ_SEARCH",
 		"--security-opt=no-new-privileges", "--volume=/run:/host/run:ro", "--volume=/etc/passwd:/host/etc/passwd:ro",
 		"--volume=" + policy + ":/policy:ro", "--volume=socket:/run/vitrine/docker", "--volume=admin:/run/vitrine-admin",
 	}, flags, []string{
@@ -150,6 +150,23 @@ func TestPlanCProxyInAContainer(t *testing.T) {
 	p.ask("stranger", expected{method: "GET", path: list, status: 403, says: "vitrine: container:stranger may not ContainerList"})
 	p.agent("writer", "--label=vitrine.role=write")
 	p.guardsItself("writer")
+
+	// Paths of the host are looked up in dockerd's root directory, through a user's closed folder too.
+	closed, bind := p.linked()
+	p.ask("writer", expected{method: "POST", path: create, body: bind, status: 201})
+	if got := p.e.Docker("inspect", "--format", "{{.HostConfig.Binds}}", "made"); got != "["+closed+"/real:/x]" {
+		t.Errorf("made mounts %s", got)
+	}
+}
+
+// linked makes a folder that only its user can look into, with a link in it, and a
+// request that mounts that.
+func (p *proxied) linked() (closed, bind string) {
+	p.Helper()
+	closed = filepath.Join(p.e.Dir, "closed")
+	must(p.T, os.MkdirAll(closed+"/real", 0o755))
+	must(p.T, errors.Join(os.Symlink("real", closed+"/l"), os.Chmod(closed, 0o700), os.Chown(closed, 65532, 65532)))
+	return closed, fmt.Sprintf(`{"Image":"caller:1","HostConfig":{"Binds":[%q]}}`, closed+"/l:/x")
 }
 
 // TestPlanCWithoutHostPIDs: then nobody's process is known, and callers are user ids.
@@ -174,6 +191,11 @@ func TestPlanCWithoutHostPIDs(t *testing.T) {
 	}
 	p.agent("writer", "--user=65531")
 	p.guardsItself("writer")
+	closed, _ := p.linked()
+	p.ask("writer", expected{
+		method: "POST", path: "/volumes/create", status: 403, says: "it lacks unresolved: true",
+		body: fmt.Sprintf(`{"Name":"made","DriverOpts":{"type":"none","o":"bind","device":%q}}`, closed+"/l"),
+	})
 }
 
 // looksOnly: an agent sees, without secrets, and touches nothing.
