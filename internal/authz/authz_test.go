@@ -345,6 +345,7 @@ func TestClosedWhatWasJudgedIsCarried(t *testing.T) {
 		{"/v1.41/containers/web/json", web, false, "/v1.41/containers/web/json"},
 		{"/v1.41/containers/web/json", object.Object{Role: operation.RoleTarget, Kind: operation.KindContainer, Ref: "web"}, true, "/v1.41/containers/web/json"},
 		{"/v1.41/networks/web", object.Object{Role: operation.RoleTarget, Kind: operation.KindNetwork, Ref: "web", Known: &yes, ID: own}, true, "/v1.41/networks/" + own},
+		{"/v1.41/networks/bridge", object.Object{Role: operation.RoleTarget, Kind: operation.KindNetwork, Ref: "bridge", Known: &yes, ID: own}, true, "/v1.41/networks/bridge"},
 		{"/v1.41/images/web/json", object.Object{Role: operation.RoleTarget, Kind: operation.KindImage, Ref: "web", Known: &yes, ID: own}, true, "/v1.41/images/web/json"},
 		{"/v1.41/containers/json?filters=%7B%22before%22%3A%5B%22web%22%5D%7D", object.Object{Role: operation.RoleUses, Kind: operation.KindContainer, Ref: "web", Known: &yes, ID: own}, true, "/v1.41/containers/json?filters=%7B%22before%22%3A%5B%22web%22%5D%7D"},
 	} {

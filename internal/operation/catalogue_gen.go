@@ -399,62 +399,64 @@ const (
 	byContainer      class = railed + 7
 	byContainerName  class = railed + 8
 	byDevice         class = railed + 9
-	onDevices        class = railed + 10
-	byEndpoints      class = railed + 11
-	onEnv            class = railed + 12
-	byEnv            class = railed + 13
-	byExecPrivileged class = railed + 14
-	byExecUser       class = railed + 15
-	onExtraHosts     class = railed + 16
-	onGroupAdd       class = railed + 17
-	onHostPort       class = railed + 18
-	byImage          class = railed + 19
-	byImportSource   class = railed + 20
-	byInitPath       class = railed + 21
-	byIpamDriver     class = railed + 22
-	byIpc            class = railed + 23
-	byIsolation      class = railed + 24
-	byLabels         class = railed + 25
-	onLimits         class = railed + 26
-	byLinks          class = railed + 27
-	byLogDriver      class = railed + 28
-	byLogOptions     class = railed + 29
-	byMacAddress     class = railed + 30
-	byMaskedPaths    class = railed + 31
-	byMountSource    class = railed + 32
-	byMountType      class = railed + 33
-	onNamedNetwork   class = railed + 34
-	byNamespace      class = railed + 35
-	onNetworkAddress class = railed + 36
-	onNetworkDriver  class = railed + 37
-	byNetworkDriver  class = railed + 38
-	byNetworkID      class = railed + 39
-	byNetworkMode    class = railed + 40
-	onOom            class = railed + 41
-	onOutbound       class = railed + 42
-	byOutputs        class = railed + 43
-	onPrivileged     class = railed + 44
-	byPropagation    class = railed + 45
-	byPsArgs         class = railed + 46
-	byPull           class = railed + 47
-	byReadonlyPaths  class = railed + 48
-	byRemote         class = railed + 49
-	byRepository     class = railed + 50
-	onRuntime        class = railed + 51
-	byRuntime        class = railed + 52
-	onSecurityOpt    class = railed + 53
-	bySecurityMode   class = railed + 54
-	bySecurityOpt    class = railed + 55
-	onSwarmSecret    class = railed + 56
-	onSysctl         class = railed + 57
-	byTaskRuntime    class = railed + 58
-	byTmpfs          class = railed + 59
-	onUserns         class = railed + 60
-	onVolumeDriver   class = railed + 61
-	byVolumeDriver   class = railed + 62
-	byVolumeOptions  class = railed + 63
-	byVolumes        class = railed + 64
-	byVolumesFrom    class = railed + 65
+	byDeviceRequests class = railed + 10
+	byDeviceRules    class = railed + 11
+	onDevices        class = railed + 12
+	byEndpoints      class = railed + 13
+	onEnv            class = railed + 14
+	byEnv            class = railed + 15
+	byExecPrivileged class = railed + 16
+	byExecUser       class = railed + 17
+	onExtraHosts     class = railed + 18
+	onGroupAdd       class = railed + 19
+	onHostPort       class = railed + 20
+	byImage          class = railed + 21
+	byImportSource   class = railed + 22
+	byInitPath       class = railed + 23
+	byIpamDriver     class = railed + 24
+	byIpc            class = railed + 25
+	byIsolation      class = railed + 26
+	byLabels         class = railed + 27
+	onLimits         class = railed + 28
+	byLinks          class = railed + 29
+	byLogDriver      class = railed + 30
+	byLogOptions     class = railed + 31
+	byMacAddress     class = railed + 32
+	byMaskedPaths    class = railed + 33
+	byMountSource    class = railed + 34
+	byMountType      class = railed + 35
+	onNamedNetwork   class = railed + 36
+	byNamespace      class = railed + 37
+	onNetworkAddress class = railed + 38
+	onNetworkDriver  class = railed + 39
+	byNetworkDriver  class = railed + 40
+	byNetworkID      class = railed + 41
+	byNetworkMode    class = railed + 42
+	onOom            class = railed + 43
+	onOutbound       class = railed + 44
+	byOutputs        class = railed + 45
+	onPrivileged     class = railed + 46
+	byPropagation    class = railed + 47
+	byPsArgs         class = railed + 48
+	byPull           class = railed + 49
+	byReadonlyPaths  class = railed + 50
+	byRemote         class = railed + 51
+	byRepository     class = railed + 52
+	onRuntime        class = railed + 53
+	byRuntime        class = railed + 54
+	onSecurityOpt    class = railed + 55
+	bySecurityMode   class = railed + 56
+	bySecurityOpt    class = railed + 57
+	onSwarmSecret    class = railed + 58
+	onSysctl         class = railed + 59
+	byTaskRuntime    class = railed + 60
+	byTmpfs          class = railed + 61
+	onUserns         class = railed + 62
+	onVolumeDriver   class = railed + 63
+	byVolumeDriver   class = railed + 64
+	byVolumeOptions  class = railed + 65
+	byVolumes        class = railed + 66
+	byVolumesFrom    class = railed + 67
 )
 
 var classNames = [...]string{
@@ -471,6 +473,8 @@ var classNames = [...]string{
 	byContainer:      "container()",
 	byContainerName:  "containerName()",
 	byDevice:         "device()",
+	byDeviceRequests: "deviceRequests()",
+	byDeviceRules:    "deviceRules()",
 	onDevices:        "devices",
 	byEndpoints:      "endpoints()",
 	onEnv:            "env",
@@ -1015,8 +1019,8 @@ var propTable = [...]prop{
 	{name: "CpusetCpus", fold: "cpusetcpus", node: 2, class: harmless},
 	{name: "CpusetMems", fold: "cpusetmems", node: 2, class: harmless},
 	{name: "CpuShares", fold: "cpushares", node: 10, class: harmless},
-	{name: "DeviceCgroupRules", fold: "devicecgrouprules", node: 3, class: onDevices},
-	{name: "DeviceRequests", fold: "devicerequests", node: 27, class: onDevices},
+	{name: "DeviceCgroupRules", fold: "devicecgrouprules", node: 3, class: byDeviceRules},
+	{name: "DeviceRequests", fold: "devicerequests", node: 27, class: byDeviceRequests},
 	{name: "Devices", fold: "devices", node: 29, class: onDevices},
 	{name: "DiskQuota", fold: "diskquota", node: 10, class: onLimits},
 	{name: "Dns", fold: "dns", node: 3, class: onExtraHosts},
@@ -1144,8 +1148,8 @@ var propTable = [...]prop{
 	{name: "CpusetCpus", fold: "cpusetcpus", node: 2, class: harmless},
 	{name: "CpusetMems", fold: "cpusetmems", node: 2, class: harmless},
 	{name: "CpuShares", fold: "cpushares", node: 10, class: harmless},
-	{name: "DeviceCgroupRules", fold: "devicecgrouprules", node: 3, class: onDevices},
-	{name: "DeviceRequests", fold: "devicerequests", node: 27, class: onDevices},
+	{name: "DeviceCgroupRules", fold: "devicecgrouprules", node: 3, class: byDeviceRules},
+	{name: "DeviceRequests", fold: "devicerequests", node: 27, class: byDeviceRequests},
 	{name: "Devices", fold: "devices", node: 29, class: onDevices},
 	{name: "DiskQuota", fold: "diskquota", node: 10, class: onLimits},
 	{name: "Init", fold: "init", node: 13, class: harmless},

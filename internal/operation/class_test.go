@@ -256,6 +256,8 @@ var examples = map[string]map[string]string{
 	"container()":      {`"x"`: ""},
 	"containerName()":  {`"x"`: ""},
 	"device()":         {`"/dev/x"`: "devices", `"/run/docker.sock"`: "devices engine-socket", `"/etc/docker"`: "devices vitrine-files", `""`: ""},
+	"deviceRequests()": {`[{"Count":-1}]`: "devices", `[]`: ""},
+	"deviceRules()":    {`["a *:* rwm"]`: "devices", `[]`: ""},
 	"endpoints()":      {`{"n":null}`: "named-network", `{"host":{}}`: "host-namespace", `{"bridge":{},"none":{},"default":null}`: ""},
 	"env()":            {`["A=b"]`: "env", `["A"]`: "env", `["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]`: "", `[]`: ""},
 	"execPrivileged()": {`true`: "privileged", `false`: ""},

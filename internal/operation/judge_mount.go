@@ -120,11 +120,44 @@ func (o *Operation) judgeVolumeOptions(in map[string]any, value any) {
 		driver = text(in, "Driver")
 	}
 	o.hazardIf(HazardVolumeDriver, len(options) > 0)
-	if (driver == "" || driver == "local") && mountsAnywhere(options) {
+	if driver != "" && driver != "local" {
+		return
+	}
+	if mountsAnywhere(options) {
 		o.hazard(HazardHostPath)
 		o.hostPath("/")
 	}
+	if !isBind(options) && !isNetwork(options) {
+		o.judgeNode(text(options, "device"))
+	}
 }
+
+// judgeAnyDevice is for what gives devices by their numbers or by a driver's names,
+// so that nobody can tell here which those are.
+func (o *Operation) judgeAnyDevice(_ map[string]any, value any) {
+	if isSet(value) {
+		o.hazard(HazardDevices)
+		o.anyDevice()
+	}
+}
+
+func (o *Operation) judgeDevice(_ map[string]any, value any) {
+	file, _ := value.(string)
+	o.hazardIf(HazardDevices, file != "")
+	o.judgeNode(file)
+}
+
+// judgeNode is for a file that the daemon takes for a device. Outside /dev anybody
+// who can write there may have made it: a container can make one for any device in a
+// folder that it has mounted (mknod is allowed by default, to open it is not).
+func (o *Operation) judgeNode(file string) {
+	if isAbsolute(file) && !within(path.Clean(file), "/dev") {
+		o.anyDevice()
+	}
+}
+
+// anyDevice notes that a device of the host is asked for, and may be any of them.
+func (o *Operation) anyDevice() { o.HostPath = append(o.HostPath, "/dev") }
 
 // mountsAnywhere says that the local driver's options mount something of the
 // host that they do not name with a whole path: a device relative to the

@@ -164,7 +164,11 @@ func (o *Operation) Objects() []Object {
 		found.add(obj)
 	}
 	if kind, ok := targets[o.Resource]; ok {
-		found.add(Object{Role: RoleTarget, Kind: kind, Ref: o.Target})
+		target := o.target()
+		found.add(Object{Role: RoleTarget, Kind: kind, Ref: target})
+		if target != o.Target { // of no account to the daemon, and named all the same
+			found.add(Object{Role: RoleUses, Kind: kind, Ref: o.Target})
+		}
 	}
 	for _, ref := range o.Enters {
 		if exec, is := strings.CutPrefix(ref, "exec:"); is {
@@ -177,6 +181,15 @@ func (o *Operation) Objects() []Object {
 		o.named(n, anywhere)
 	}
 	return found.sorted()
+}
+
+// target names what the operation is about. To connect, the daemon takes the NetworkID
+// of the body, if there is one and the path has not one of the Engine's own networks.
+func (o *Operation) target() string {
+	if o.ID == "NetworkConnect" && userNetwork(o.Target, nil) != "" {
+		return cmp.Or(text(object(o.body(), "EndpointConfig"), "NetworkID"), o.Target)
+	}
+	return o.Target
 }
 
 // JoinedNetworks are the networks that a container, a service's tasks or a build
@@ -331,9 +344,14 @@ func (o *Operation) addHazard(h Hazard, fields []string) {
 }
 
 // WithTarget is the operation with an id in place of the name in its path, for the
-// daemon; Target stays what was typed. It is not ok if the id cannot stand there. The
-// operation itself is not changed.
+// daemon; Target stays what was typed. The name of one of the Engine's own networks stays,
+// too: it is everywhere the same one, and beside an id in the path the daemon would take
+// the NetworkID of the body. It is not ok if the id cannot stand there. The operation
+// itself is not changed.
 func (o *Operation) WithTarget(id string) (with *Operation, ok bool) {
+	if targets[o.Resource] == KindNetwork && userNetwork(o.Target, nil) == "" {
+		return o, true
+	}
 	e, name := find(o.Method, o.Path)
 	at := 2 + strings.IndexByte(o.Path[1:], '/') // behind the resource
 	rest, is := strings.CutPrefix(o.Path[at:], o.Target)

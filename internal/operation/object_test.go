@@ -58,7 +58,9 @@ func TestObjects(t *testing.T) {
 			"enters container db, uses image app, uses image i, uses network 0f, uses network back, uses network front, uses volume data, uses volume v",
 		},
 		{post("/containers/create", `{"HostConfig":{"NetworkMode":"container:web"}}`), "enters container web"},
-		{post("/networks/front/connect", `{"Container":"web","EndpointConfig":{"NetworkID":"0f"}}`), "enters container web, target network front, uses network 0f"},
+		{post("/networks/front/connect", `{"Container":"web","EndpointConfig":{"NetworkID":"0f"}}`), "enters container web, target network 0f, uses network 0f, uses network front"},
+		{post("/networks/bridge/connect", `{"Container":"web","EndpointConfig":{"NetworkID":"0f"}}`), "enters container web, target network bridge, uses network 0f"},
+		{post("/networks/front/connect", `{"Container":"web","EndpointConfig":{"NetworkID":""}}`), "enters container web, target network front"},
 		{post("/networks/front/disconnect", `{"Container":"web"}`), "enters container web, target network front"},
 		{post("/networks/create", `{"Name":"x","ConfigFrom":{"Network":"base"}}`), "uses network base"},
 		{
@@ -156,5 +158,12 @@ func TestClosedWithTarget(t *testing.T) {
 	}
 	if with, ok := mustParse(t, get("/_ping")).WithTarget(id); ok {
 		t.Errorf("%+v", with)
+	}
+	// Beside an id in the path NetworkID would count, which was judged not to.
+	for _, own := range []string{"bridge", "none", "host", "default"} {
+		op := mustParse(t, post("/networks/"+own+"/connect", `{"Container":"web","EndpointConfig":{"NetworkID":"0f"}}`))
+		if with, ok := op.WithTarget(id); !ok || with.URI != op.URI {
+			t.Errorf("%s: %+v, %v", op.URI, with, ok)
+		}
 	}
 }

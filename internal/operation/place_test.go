@@ -41,6 +41,35 @@ func TestClosedRelativeHostPath(t *testing.T) {
 	}
 }
 
+// TestClosedDeviceOfAnyNumber: who may name some devices of the host gets no other
+// one by a number, by a driver, or by a file that it has made for it elsewhere.
+func TestClosedDeviceOfAnyNumber(t *testing.T) {
+	create, update := "/containers/create", "/containers/x/update"
+	volume := func(options string) string {
+		return `{"HostConfig":{"Mounts":[{"Type":"volume","VolumeOptions":{"DriverConfig":{"Options":` + options + `}}}]}}`
+	}
+	for _, tc := range []struct {
+		uri, body string
+		want      []string
+	}{
+		{create, `{"HostConfig":{"DeviceCgroupRules":["b 8:* rwm"]}}`, []string{"/dev"}},
+		{create, `{"HostConfig":{"DeviceRequests":[{"Driver":"cdi","DeviceIDs":["a/b=c"]}]}}`, []string{"/dev"}},
+		{create, `{"HostConfig":{"Devices":[{"PathOnHost":"/srv/app/sda"}]}}`, []string{"/dev", "/srv/app/sda"}},
+		{create, `{"HostConfig":{"Devices":[{"PathOnHost":"/dev/../srv/app/sda"}]}}`, []string{"/dev", "/srv/app/sda"}},
+		{update, `{"DeviceCgroupRules":["a *:* rwm"]}`, []string{"/dev"}},
+		{"/volumes/create", `{"DriverOpts":{"type":"ext4","device":"/srv/app/sda"}}`, []string{"/dev", "/srv/app/sda"}},
+		{create, volume(`{"type":"ext4","device":"/srv/app/sda"}`), []string{"/dev", "/srv/app/sda"}},
+
+		{create, `{"HostConfig":{"Devices":[{"PathOnHost":"/dev/kvm"}],"DeviceCgroupRules":[],"DeviceRequests":null}}`, []string{"/dev/kvm"}},
+		{"/volumes/create", `{"DriverOpts":{"type":"ext4","device":"/dev/vg/app"}}`, []string{"/dev/vg/app"}},
+		{create, volume(`{"type":"none","o":"bind","device":"/srv/app"}`), []string{"/srv/app"}},
+	} {
+		if op := mustParse(t, request("POST", tc.uri, tc.body)); !slices.Equal(op.HostPath, tc.want) {
+			t.Errorf("POST %s %s: host paths %v, want %v", tc.uri, tc.body, op.HostPath, tc.want)
+		}
+	}
+}
+
 // hostPathRequests are requests that name a path of the host, each in another way.
 func hostPathRequests(p string) map[string]*Request {
 	create := func(host string) *Request { return request("POST", "/containers/create", `{"HostConfig":{`+host+`}}`) }

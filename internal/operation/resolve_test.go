@@ -198,7 +198,7 @@ func FuzzResolvedRequestIsReadAsJudged(f *testing.F) {
 			return
 		}
 		for _, p := range r.HostPath {
-			if isAbsolute(p) && p != to && p != "/" {
+			if isAbsolute(p) && p != to && p != "/" && p != "/dev" { // the last two are for what may be anything
 				t.Errorf("%s: %q was resolved to %q, and %q is judged", name, from, to, p)
 			}
 		}

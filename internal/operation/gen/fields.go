@@ -38,7 +38,9 @@ var table = []fields{
 		IOMaximumBandwidth IOMaximumIOps KernelMemory KernelMemoryTCP Memory MemoryReservation MemorySwap
 		MemorySwappiness NanoCpus PidsLimit RestartPolicy`},
 	{"HostConfig Resources", "cgroupParent()", "CgroupParent"},
-	{"HostConfig Resources", "devices", "DeviceCgroupRules DeviceRequests Devices"},
+	{"HostConfig Resources", "deviceRequests()", "DeviceRequests"},
+	{"HostConfig Resources", "deviceRules()", "DeviceCgroupRules"},
+	{"HostConfig Resources", "devices", "Devices"},
 	{"HostConfig", "limits", "StorageOpt"},
 	{"HostConfig Resources", "limits", "CpuRealtimePeriod CpuRealtimeRuntime DiskQuota Ulimits"},
 	{"HostConfig Resources", "oom", "OomKillDisable"},
