@@ -49,6 +49,8 @@ func TestDefaultsClosed(t *testing.T) {
 	wait.Until(t, "cgroup v2", is(Defaults{Runtime: "runc", LogDriver: "journald", HostUsers: true}))
 	engine.text.Store(`{"DefaultRuntime":"runsc","LoggingDriver":"json-file","SecurityOptions":["name=userns"]}`)
 	wait.Until(t, "other defaults", is(Defaults{Runtime: "runsc", LogDriver: "json-file", HostCgroupns: true}))
+	engine.text.Store(`{"DefaultRuntime":"runc","LoggingDriver":"json-file","SecurityOptions":["name=rootless","name=cgroupns"]}`)
+	wait.Until(t, "rootless", is(Defaults{Runtime: "runc", LogDriver: "json-file"}))
 	stop()
 	engine.text.Store("")
 	stop = keep()

@@ -328,7 +328,7 @@ func TestUnclassifiedIsUnknownInputClosed(t *testing.T) {
 		}
 	}
 	defer reclassify(&create.param("platform").class, unclassified)()
-	if op := mustParse(t, request("POST", "/containers/create?platform=x", "{}")); hazards(op) != "unknown-input" {
+	if op := mustParse(t, request("POST", "/containers/create?platform=x", "{}")); hazards(op) != "unknown-input" || len(op.Unknown) != 1 {
 		t.Errorf("?platform: %s", hazards(op))
 	}
 	if code := refused(t, request("POST", "/containers/create?platform=x&platform=y", "{}")); code != "query-repeated" {

@@ -128,6 +128,13 @@ func TestNetworksOfOthersClosed(t *testing.T) {
 	}
 }
 
+func TestUnknownInputHasNoField(t *testing.T) {
+	op := mustParse(t, request("POST", "/networks/x/connect", `{"Container":"x","Nope":1}`))
+	if got := hazards(op); got != "named-network unknown-input" || len(op.HazardFields[HazardUnknownInput]) > 0 {
+		t.Errorf("%s of %v", got, op.HazardFields)
+	}
+}
+
 // TestProcessOfAChosenUserMintsClosed: whoever makes a process with a user of its
 // choice becomes that user.
 func TestProcessOfAChosenUserMintsClosed(t *testing.T) {
