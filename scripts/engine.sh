@@ -13,8 +13,8 @@
 #   engine.sh stop DIR                      kill all of it and remove what start made; DIR too if nothing else is in it
 #
 # Inside the namespaces DIR/run is /run and DIR/etc is /etc, so every default path holds there, and from outside the
-# same sockets are DIR/run/docker.sock and so on. Put daemon.json in DIR/etc/docker before start. /opt is an empty
-# tmpfs (containerd makes a folder there). DIR must be short: a socket's path has 107 bytes.
+# same sockets are DIR/run/docker.sock and so on. Put daemon.json in DIR/etc/docker before start. /opt and
+# /var/lib are empty tmpfs (containerd makes a folder in the one, our state is in the other). DIR must be short: a socket's path has 107 bytes.
 #
 # VITRINE_ENGINE chooses another engine than the installed one, with its own command line, buildx and compose: 20, 26, 28,
 # or 28c, which is 28 with containerd's image store. scripts/engines.sh fetches them.
@@ -141,7 +141,7 @@ etc() {
 make_namespaces() {
 	local pid
 	case $dir/ in
-	/run/* | /var/run/* | /etc/* | /opt/*) die "$dir is hidden inside the namespaces; take a folder under /tmp" ;;
+	/run/* | /var/run/* | /etc/* | /opt/* | /var/lib/*) die "$dir is hidden inside the namespaces; take a folder under /tmp" ;;
 	esac
 	[ ${#dir} -le 50 ] || die "the path $dir is too long for the sockets below it (at most 50 bytes)"
 	mkdir -p "$dir/run" "$dir/data" "$dir/state/docker"
@@ -153,6 +153,7 @@ make_namespaces() {
 	# shellcheck disable=SC2016 # expanded by the inner shell
 	setsid unshare --mount --net --propagation private bash -c '
 		mount -n --bind "$0/run" /run && mount -n --bind "$0/etc" /etc && mount -n -t tmpfs -o mode=0755 tmpfs /opt &&
+		mount -n -t tmpfs -o mode=0755 tmpfs /var/lib &&
 		ip link set lo up && mount -n --make-rshared / &&
 		: >"$0/state/ready" && exec sleep infinity
 	' "$dir" </dev/null >"$dir/state/holder.log" 2>&1 &

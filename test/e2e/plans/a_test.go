@@ -16,6 +16,7 @@ import (
 
 // bindingsA leave out `local`: dockerd's own socket is nobody's.
 const bindingsA = `
+strict: true
 bindings:
   admin: ["tls:admin"]
   monitor: ["tls:monitor"]
