@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/url"
@@ -100,13 +101,13 @@ func TestAFullDiskIsUnhealthyUntilItIsNot(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() { _ = log.Run(ctx) }()
 		log.Add(record("a"))
-		synctest.Wait()
+		time.Sleep(time.Second)
 		if err := log.Health(); err == nil || !strings.Contains(err.Error(), "no space left") || log.Lost() != 1 {
 			t.Errorf("health = %v, lost = %d", err, log.Lost())
 		}
 		w.mend()
 		log.Add(record("b"))
-		synctest.Wait()
+		time.Sleep(time.Second)
 		if err := log.Health(); err != nil {
 			t.Errorf("health after the disk was mended = %v", err)
 		}
@@ -135,6 +136,96 @@ func TestAStalledWriterHoldsACallerForASecondAtMost(t *testing.T) {
 		cancel()
 		synctest.Wait()
 	})
+}
+
+// One caller's records, as many as there are, leave room for the others', who do
+// not wait for the writer.
+func TestOneCallerCannotFillTheQueueClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, w := io.Pipe() // nobody reads
+		log := audit.NewLog(w, quiet)
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { _ = log.Run(ctx) }()
+		log.Add(record("the writer is stuck with this"))
+		time.Sleep(time.Second)
+		of := func(principal string) audit.Record {
+			r := record(principal)
+			r.Caller.Principals = []string{principal}
+			return r
+		}
+		for range 5000 {
+			go log.Add(of("container:loud"))
+		}
+		synctest.Wait()
+		start := time.Now()
+		for _, r := range []audit.Record{of("container:quiet"), of("unix:root"), record("nobody")} {
+			log.Add(r)
+		}
+		r2 := record("b")
+		r2.Caller.ContainerID, r2.Caller.Principals = "0123", []string{"container:loud"}
+		log.Add(r2)
+		if waited := time.Since(start); waited != 0 || log.Lost() != 0 {
+			t.Errorf("others waited %s, %d are lost", waited, log.Lost())
+		}
+		go func() { _, _ = io.Copy(io.Discard, r) }()
+		time.Sleep(10 * time.Second)
+		if log.Lost() != 0 {
+			t.Errorf("%d records are lost though the writer went on", log.Lost())
+		}
+		cancel()
+		synctest.Wait()
+		log.Add(record("too late"))
+		if log.Lost() != 1 {
+			t.Errorf("%d records are lost after the end", log.Lost())
+		}
+		_ = w.Close()
+	})
+}
+
+// What is written comes in the order of Add, soon, and many records in one call.
+func TestRecordsAreWrittenTogetherAndSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &calls{}
+		log := audit.NewLog(w, quiet)
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { _ = log.Run(ctx) }()
+		synctest.Wait()
+		for i := range 100 {
+			log.Add(record(fmt.Sprint("id", i)))
+		}
+		time.Sleep(5 * time.Millisecond)
+		w.mu.Lock()
+		if lines := strings.Count(w.done.String(), "\n"); lines != 100 || w.n != 1 {
+			t.Errorf("%d lines in %d calls", lines, w.n)
+		}
+		if !strings.Contains(w.done.String(), `"id0"`) || strings.Index(w.done.String(), `"id8"`) > strings.Index(w.done.String(), `"id9"`) {
+			t.Error("out of order")
+		}
+		w.mu.Unlock()
+		for range 300 { // no moment to wait for
+			log.Add(record("b"))
+		}
+		synctest.Wait()
+		if w.mu.Lock(); strings.Count(w.done.String(), "\n") < 300 {
+			t.Error("a full batch waits")
+		}
+		w.mu.Unlock()
+		cancel()
+		synctest.Wait()
+	})
+}
+
+// calls counts the writes.
+type calls struct {
+	failing
+	n int
+}
+
+func (c *calls) Write(p []byte) (int, error) {
+	c.mu.Lock()
+	c.n++
+	c.mu.Unlock()
+	return c.failing.Write(p)
 }
 
 func TestFollowHasNoGapAndEndsWithASlowReader(t *testing.T) {

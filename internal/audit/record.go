@@ -7,14 +7,16 @@
 // and are escaped by encoding/json, so that a line is a record whatever a name
 // holds.
 //
-// A Log writes behind a bounded queue. When the writer is slower than the
-// callers, they wait for up to a second; a record that still finds no place is
+// A Log writes behind a bounded queue, a moment after the record, so that
+// nobody's answer waits for the writer to wake. When the writer is slower than the
+// callers, those who fill the queue wait for up to a second; a record that still finds no place is
 // counted as lost, and Health says so. Writing is not a decision: a full disk
 // does not stop Docker, it makes the health check fail.
 package audit
 
 import (
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -86,6 +88,19 @@ func CallerOf(id *identity.Identity) Caller {
 		c.ContainerID = id.Container.ID
 	}
 	return c
+}
+
+// account is whom a record counts against in the queue.
+func (c *Caller) account() string {
+	switch {
+	case c.ContainerID != "":
+		return c.ContainerID
+	case len(c.Principals) > 0:
+		return c.Principals[0]
+	case c.UID != nil:
+		return strconv.FormatUint(uint64(*c.UID), 10)
+	}
+	return ""
 }
 
 // New fills the facts that every record has.

@@ -154,9 +154,9 @@ func (s *Steps) take(ctx context.Context, conn *identity.Connection, v *Verdict)
 		return true
 	}
 	v.turn = s.turns.Of(conn.Account)
-	ctx, cancel := context.WithTimeout(ctx, s.Patience)
-	defer cancel()
-	err := v.turn.Take(ctx)
+	limited := withDeadline(ctx, s.Patience)
+	defer limited.stop()
+	err := v.turn.Take(limited)
 	v.waited = time.Since(v.start)
 	if err != nil {
 		v.deny(http.StatusServiceUnavailable, "busy", err.Error()+"; try again")
@@ -166,9 +166,9 @@ func (s *Steps) take(ctx context.Context, conn *identity.Connection, v *Verdict)
 
 // identify is step 1.
 func (s *Steps) identify(ctx context.Context, conn *identity.Connection, v *Verdict) {
-	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
-	defer cancel()
-	v.Caller = s.Identifier.Identify(ctx, conn)
+	limited := withDeadline(ctx, s.Timeout)
+	defer limited.stop()
+	v.Caller = s.Identifier.Identify(limited, conn)
 }
 
 // perByte is what the reading of a body costs its caller.
@@ -208,8 +208,9 @@ func (s *Steps) parse(ctx context.Context, v *Verdict) bool {
 
 // decide is step 3: the policy, and the rails that only an admin passes.
 func (s *Steps) decide(ctx context.Context, v *Verdict) {
-	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
-	defer cancel()
+	limited := withDeadline(ctx, s.Timeout)
+	defer limited.stop()
+	ctx = limited
 	unresolved := s.joinsHost(ctx, v)
 
 	objects := s.objects(ctx, v)

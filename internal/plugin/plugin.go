@@ -35,6 +35,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
+	"sync"
 	"time"
 
 	"github.com/docker/go-plugins-helpers/authorization"
@@ -127,7 +129,7 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", sdk.DefaultContentTypeV1_1)
 		_, _ = io.WriteString(w, `{"Implements": ["`+authorization.AuthZApiImplements+`"]}`+"\n")
 	case "/" + authorization.AuthZApiRequest:
-		answer(w, d.ask(w, r))
+		d.ask(w, r)
 	case "/" + authorization.AuthZApiResponse:
 		// Read to the end, so that dockerd can write it and the connection lives on.
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -138,43 +140,71 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func answer(w http.ResponseWriter, res authorization.Response) {
+	body, err := json.Marshal(res)
+	if err != nil { // strings and a bool can always be encoded
+		panic(err)
+	}
 	w.Header().Set("Content-Type", sdk.DefaultContentTypeV1_1)
-	_ = json.NewEncoder(w).Encode(res) // if dockerd has gone it needs no answer
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)+1))
+	_, _ = w.Write(append(body, '\n')) // if dockerd has gone it needs no answer
 }
 
 func deny(msg string) authorization.Response {
 	return authorization.Response{Msg: "vitrine: " + msg}
 }
 
-// ask reads the request that dockerd asks about and judges it in time: whatever
-// hangs, dockerd gets an answer.
-func (d *Door) ask(w http.ResponseWriter, r *http.Request) authorization.Response {
-	ctx, cancel := context.WithTimeout(r.Context(), d.cfg.Timeout)
-	defer cancel()
+// ask reads the request that dockerd asks about, judges it and answers. Whatever
+// hangs, dockerd gets an answer in time: then it is the clock that gives it, and
+// nobody waits for what was hung.
+func (d *Door) ask(w http.ResponseWriter, r *http.Request) {
+	a := &once{w: w}
 	if r.ContentLength < 0 || r.ContentLength > bigRequest {
-		if !acquire(ctx, d.big) {
-			return deny("too many large requests at once; try again")
+		if !d.acquire(r.Context(), d.big) {
+			a.answer(deny("too many large requests at once; try again"))
+			return
 		}
 		defer func() { <-d.big }()
 	}
-	req, why := d.read(ctx, w, r)
+	req, why := d.read(w, r)
 	if req == nil {
-		return deny(why)
+		a.answer(deny(why))
+		return
 	}
-	done := make(chan authorization.Response, 1)
-	go func() { done <- d.judge(ctx, req) }()
-	select {
-	case res := <-done:
-		return res
-	case <-ctx.Done():
-		d.cfg.Logger.Error("decision took too long", "method", req.RequestMethod, "timeout", d.cfg.Timeout)
-		return deny("the decision took too long")
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	late := time.AfterFunc(d.cfg.Timeout, func() {
+		cancel() // what comes later is a denial in its record too
+		if a.answer(deny("the decision took too long")) {
+			d.cfg.Logger.Error("decision took too long", "method", req.RequestMethod, "timeout", d.cfg.Timeout)
+		}
+	})
+	defer late.Stop()
+	a.answer(d.judge(ctx, req))
+}
+
+// once gives one answer, whoever comes first with it, and has it sent.
+type once struct {
+	w http.ResponseWriter
+
+	mu    sync.Mutex
+	given bool
+}
+
+func (o *once) answer(res authorization.Response) (first bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.given {
+		return false
 	}
+	o.given = true
+	answer(o.w, res)
+	_ = http.NewResponseController(o.w).Flush() // under the lock: after it the other one may write
+	return true
 }
 
 // read reads the question, or says why it cannot.
-func (d *Door) read(ctx context.Context, w http.ResponseWriter, r *http.Request) (req *authorization.Request, why string) {
-	if !acquire(ctx, d.reading) {
+func (d *Door) read(w http.ResponseWriter, r *http.Request) (req *authorization.Request, why string) {
+	if !d.acquire(r.Context(), d.reading) {
 		return nil, "too many requests at once; try again"
 	}
 	defer func() { <-d.reading }()
@@ -186,9 +216,17 @@ func (d *Door) read(ctx context.Context, w http.ResponseWriter, r *http.Request)
 	return req, ""
 }
 
-func acquire(ctx context.Context, slots chan struct{}) bool {
+// acquire takes a place, or reports that there was none in time.
+func (d *Door) acquire(ctx context.Context, places chan struct{}) bool {
 	select {
-	case slots <- struct{}{}:
+	case places <- struct{}{}:
+		return true
+	default:
+	}
+	ctx, cancel := context.WithTimeout(ctx, d.cfg.Timeout)
+	defer cancel()
+	select {
+	case places <- struct{}{}:
 		return true
 	case <-ctx.Done():
 		return false

@@ -548,9 +548,7 @@ func TestManyQuestionsAtOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if len(g.door.reading) != 0 || len(g.door.big) != 0 {
-		t.Errorf("%d places and %d big ones are still taken", len(g.door.reading), len(g.door.big))
-	}
+	wait.Until(t, "places to be given back", func() bool { return len(g.door.reading) == 0 && len(g.door.big) == 0 })
 }
 
 // The floor is a plugin that only says yes, with the helpers' own handler.

@@ -28,8 +28,9 @@ func main() {
 	}
 	n := flag.Int("n", 20000, "requests to each variant of each endpoint")
 	binary := flag.String("binary", "build/authz-plugin", "the authz-plugin to measure")
+	ping := flag.Bool("ping", false, "measure GET /_ping alone")
 	flag.Parse()
-	exit(run(*binary, *n))
+	exit(run(*binary, *n, *ping))
 }
 
 func exit(err error) {
@@ -41,7 +42,7 @@ func exit(err error) {
 }
 
 // run measures every endpoint and prints a table each.
-func run(binary string, n int) (err error) {
+func run(binary string, n int, ping bool) (err error) {
 	b, err := open(binary)
 	if err != nil {
 		return errors.Join(err, b.close())
@@ -49,7 +50,7 @@ func run(binary string, n int) (err error) {
 	defer func() { err = errors.Join(err, b.close()) }()
 
 	fmt.Printf("%d requests to each variant, alternating; times in microseconds\n", n)
-	if err := b.measure("GET /_ping", "/_ping", n); err != nil {
+	if err := b.measure("GET /_ping", "/_ping", n); err != nil || ping {
 		return err
 	}
 	for _, containers := range []int{0, 10, 100} {
