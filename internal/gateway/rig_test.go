@@ -41,6 +41,7 @@ type rig struct {
 	upstream string
 	srv      *Server
 	tickets  *ticket.Store
+	steps    *authz.Steps
 
 	mu       sync.Mutex
 	caller   *identity.Identity
@@ -215,14 +216,14 @@ func newRig(t testing.TB) *rig {
 }
 
 func (g *rig) config() Config {
-	steps := authz.New(authz.Options{Identifier: g, Policy: g, Record: g.record})
+	g.steps = authz.New(authz.Options{Identifier: g, Policy: g, Record: g.record})
 	return Config{
 		Dial: func(ctx context.Context) (net.Conn, error) {
 			var d net.Dialer
 			return d.DialContext(ctx, "unix", g.upstream)
 		},
 		Upstream: g.upstream, Tickets: g.tickets, Logger: slog.New(slog.DiscardHandler),
-		Authorizer: steps, StillAllowed: steps.StillAllowed,
+		Authorizer: g.steps, StillAllowed: g.steps.StillAllowed,
 	}
 }
 
