@@ -156,7 +156,7 @@ func (s *Steps) take(ctx context.Context, conn *identity.Connection, v *Verdict)
 	v.turn = s.turns.Of(conn.Account)
 	limited := withDeadline(ctx, s.Patience)
 	defer limited.stop()
-	err := v.turn.Take(limited)
+	err := v.turn.Take(limited) //nolint:contextcheck // limited inherits ctx
 	v.waited = time.Since(v.start)
 	if err != nil {
 		v.deny(http.StatusServiceUnavailable, "busy", err.Error()+"; try again")
@@ -168,7 +168,7 @@ func (s *Steps) take(ctx context.Context, conn *identity.Connection, v *Verdict)
 func (s *Steps) identify(ctx context.Context, conn *identity.Connection, v *Verdict) {
 	limited := withDeadline(ctx, s.Timeout)
 	defer limited.stop()
-	v.Caller = s.Identifier.Identify(limited, conn)
+	v.Caller = s.Identifier.Identify(limited, conn) //nolint:contextcheck // limited inherits ctx
 }
 
 // perByte is what the reading of a body costs its caller.
@@ -210,7 +210,7 @@ func (s *Steps) parse(ctx context.Context, v *Verdict) bool {
 func (s *Steps) decide(ctx context.Context, v *Verdict) {
 	limited := withDeadline(ctx, s.Timeout)
 	defer limited.stop()
-	ctx = limited
+	ctx = limited //nolint:contextcheck // limited inherits ctx
 	unresolved := s.joinsHost(ctx, v)
 
 	objects := s.objects(ctx, v)

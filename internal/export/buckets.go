@@ -2,6 +2,7 @@ package export
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -58,8 +59,8 @@ func (p *page) bounds(s *ddsketch.DDSketch, f func(bound, within float64)) {
 		within = down.TotalCount()
 		// The least is the furthest from 0: what is beyond a bound is not within it.
 		counts := cumulative(down, s.IndexMapping, bounds, -1)
-		for i := len(bounds) - 1; i >= 0; i-- {
-			f(-bounds[i], within-counts[i])
+		for i, bound := range slices.Backward(bounds) {
+			f(-bound, within-counts[i])
 		}
 	}
 	if !down.IsEmpty() || zero > 0 {

@@ -20,9 +20,14 @@ type serviceTags struct{}
 
 func (serviceTags) ContainerTags(string, dogstatsd.Cardinality) ([]tag.Tag, bool) {
 	return []tag.Tag{
-		{Key: "compose_project", Value: "shop"}, {Key: "compose_service", Value: "web"}, {Key: "docker_image", Value: "registry.example.com/shop/web:1.2.3"},
-		{Key: "image_id", Value: "sha256:" + strings.Repeat("c0ffee00", 8)}, {Key: "image_name", Value: "registry.example.com/shop/web"},
-		{Key: "image_tag", Value: "1.2.3"}, {Key: "runtime", Value: "docker"}, {Key: "short_image", Value: "web"},
+		{Key: "compose_project", Value: "shop"},
+		{Key: "compose_service", Value: "web"},
+		{Key: "docker_image", Value: "registry.example.com/shop/web:1.2.3"},
+		{Key: "image_id", Value: "sha256:" + strings.Repeat("c0ffee00", 8)},
+		{Key: "image_name", Value: "registry.example.com/shop/web"},
+		{Key: "image_tag", Value: "1.2.3"},
+		{Key: "runtime", Value: "docker"},
+		{Key: "short_image", Value: "web"},
 	}, true
 }
 
