@@ -25,9 +25,9 @@ import (
 type recorder struct {
 	tb     testing.TB
 	socket string
-	open   sync.WaitGroup
 
 	mu    sync.Mutex
+	open  int // connections that are being passed on
 	conns []*taped
 }
 
@@ -55,15 +55,23 @@ func record(tb testing.TB, target string) *recorder {
 			if err != nil {
 				return
 			}
-			r.open.Add(1)
+			r.count(1)
 			go r.pass(c.(*net.UnixConn), target)
 		}
 	}()
 	return r
 }
 
+// count notes that there are so many more connections, and gives how many there are.
+func (r *recorder) count(more int) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.open += more
+	return r.open
+}
+
 func (r *recorder) pass(client *net.UnixConn, target string) {
-	defer r.open.Done()
+	defer r.count(-1)
 	defer client.Close()
 	c, err := net.Dial("unix", target)
 	if err != nil {
@@ -91,17 +99,16 @@ func (r *recorder) pass(client *net.UnixConn, target string) {
 // connections have been half closed then; what the Engine holds open all the same is closed.
 func (r *recorder) take() []exchange {
 	r.tb.Helper()
-	ended := make(chan struct{})
-	go func() { r.open.Wait(); close(ended) }()
-	select {
-	case <-ended:
-	case <-time.After(2 * time.Second):
+	for begin, closed := time.Now(), false; r.count(0) > 0; time.Sleep(time.Millisecond) {
+		if closed || time.Since(begin) < 2*time.Second {
+			continue
+		}
+		closed = true
 		r.mu.Lock()
 		for _, c := range r.conns {
 			_ = c.server.Close()
 		}
 		r.mu.Unlock()
-		<-ended
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -54,7 +54,7 @@ say("history", lambda: [h["CreatedBy"] for h in client.images.get("py:1").histor
 
 network = say("network", lambda: client.networks.create("pynet", driver="bridge", labels={"a": "b"}).name)
 say("volume", lambda: client.volumes.create("pyvol", labels={"a": "b"}).attrs)
-web = client.containers.create("bb:1", ["sh", "-c", "echo out; echo err >&2; sleep 1000"], name="pyweb", environment={"A": "b"}, labels={"a": "b"},
+web = client.containers.create("bb:1", ["sh", "-c", "echo out; sleep 1; echo err >&2; sleep 1000"], name="pyweb", environment={"A": "b"}, labels={"a": "b"},
                                network="pynet", volumes={"pyvol": {"bind": "/v", "mode": "rw"}}, mem_limit="64m", cap_add=["NET_ADMIN"],
                                healthcheck={"test": ["NONE"]}, ulimits=[docker.types.Ulimit(name="nofile", soft=64, hard=64)],
                                restart_policy={"Name": "on-failure", "MaximumRetryCount": 2}, tmpfs={"/t": "size=1m"}, detach=True)
