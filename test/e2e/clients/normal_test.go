@@ -27,7 +27,6 @@ var changing = []struct {
 	{regexp.MustCompile(`/tmp/\S*\d{6,}\S*`), "/tmp/X"},
 	{regexp.MustCompile(`[.]dockerfile[.][0-9a-f]+`), ".dockerfile.X"},
 	{regexp.MustCompile(`\b(\d+|About an?|Less than a) (seconds?|minutes?)\b`), "N seconds"},
-	{regexp.MustCompile(`process does not exist ID: not found|no such exec`), "no such exec"}, // as long as its end has, or has not, been told
 	{regexp.MustCompile(`(^|[^%\w.])\d+([.]\d+)? ?([kMG]?B|[KMG]iB|kiB)\b`), "${1}N $3"},
 }
 

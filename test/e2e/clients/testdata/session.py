@@ -63,7 +63,7 @@ say("start again", web.start)
 say("inspect", lambda: (web.reload(), web.attrs["Config"], web.attrs["HostConfig"]["Binds"])[1:])
 say("exec", lambda: web.exec_run(["sh", "-c", "echo in; echo err >&2; exit 4"], environment={"B": "c"}, demux=True))
 say("exec as a stream", lambda: [b"".join(web.exec_run("echo in", stream=True).output).decode()])
-exec_id = api.exec_create("pyweb", "sleep 0", tty=True)["Id"]
+exec_id = api.exec_create("pyweb", "sleep 1000", tty=True)["Id"]
 say("exec start, detached", lambda: str(api.exec_start(exec_id, detach=True)))
 say("exec resize", lambda: api.exec_resize(exec_id, 10, 20))
 say("exec inspect", lambda: sorted(api.exec_inspect(exec_id)))
