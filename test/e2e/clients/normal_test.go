@@ -80,11 +80,16 @@ func unsorted(path string) bool {
 func plain(key string, v any, shape bool) any {
 	switch v := v.(type) {
 	case map[string]any:
+		shape = shape || key == "State" || key == "NetworkSettings" // of a container that may just have ended
 		out := map[string]any{}
 		for k, e := range v {
 			out[normal(k)] = plain(k, e, shape)
 		}
 		return out
+	case bool:
+		if shape {
+			return "truth"
+		}
 	case []any:
 		if key == "ExecIDs" { // those that have not been cleaned up yet
 			return []any{}
