@@ -42,6 +42,9 @@ type seen struct {
 	wire   []string
 }
 
+// python is the step that runs testdata/session.py.
+const python = "python3-docker"
+
 // explained are the differences that are meant, each with its reason: by which
 // way, in which step (the end of its name), and of which line or exchange.
 var explained = []struct {
@@ -118,6 +121,10 @@ func (s *session) run(into map[string]seen, prefix string, steps []step) {
 		}
 		var wire []string
 		for _, e := range s.rec.take() {
+			if one.name == python { // it prints what it reads of the answers; the rest depends on which layers were made in one second
+				wire = append(wire, fmt.Sprintf("%s %s -> %d", e.method, e.uri, e.status))
+				continue
+			}
 			wire = append(wire, e.String())
 		}
 		slices.Sort(wire)

@@ -74,7 +74,7 @@ func otherSteps() []step {
 		}}
 	}
 	return []step{
-		{name: "python3-docker", cmd: func(s *session) *exec.Cmd {
+		{name: python, cmd: func(s *session) *exec.Cmd {
 			return exec.Command("/usr/bin/python3", "testdata/session.py", s.rec.socket)
 		}},
 		compose("config"), compose("build"), compose("up", "--detach"), compose("ps"), compose("logs", "built"), compose("exec", "-T", "web", "echo", "in"),
