@@ -41,17 +41,18 @@ var gap = regexp.MustCompile(`[ \t]+`)
 
 // normalOutput is for what a command line prints: columns are as wide as what is in them.
 func normalOutput(s string) string {
-	s = pids.ReplaceAllString(gap.ReplaceAllString(normal(s), " "), "N")
+	s = numbers.ReplaceAllString(gap.ReplaceAllString(normal(s), " "), "N")
+	s = pid.ReplaceAllString(s, "${1}N") // of one digit in a PID namespace that is young
 	s = runtimes.ReplaceAllString(s, "Runtimes")
-	return load.ReplaceAllString(s, "N N N CLOCK")
+	return process.ReplaceAllString(s, "N N N CLOCK")
 }
 
 var (
-	runtimes = regexp.MustCompile(`Runtimes: .*`)  // in any order
-	load     = regexp.MustCompile(`N N \d+ CLOCK`) // of a process
+	numbers  = regexp.MustCompile(`\b\d{4,}\b`)
+	pid      = regexp.MustCompile(`("Pid": )\d+`)
+	runtimes = regexp.MustCompile(`Runtimes: .*`)                  // in any order
+	process  = regexp.MustCompile(`\b(N|\d+) (N|\d+) \d+ CLOCK`) // its PID, its parent's, and its load
 )
-
-var pids = regexp.MustCompile(`\b\d{4,}\b`)
 
 // numbersThatChange are keys of answers.
 var numbersThatChange = []string{"time", "timenano", "created", "pid", "size", "virtualsize", "sharedsize", "sizerw", "sizerootfs", "current", "total", "spacereclaimed", "layerssize", "publicport"}
