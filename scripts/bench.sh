@@ -6,8 +6,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-go test -run '^$' -bench . -benchmem ./internal/operation ./internal/policy ./internal/identity ./internal/redact ./internal/gateway ./internal/plugin | grep -E '^(pkg:|Benchmark)'
-go test -run '^$' -bench . -benchtime 10x -benchmem ./internal/cgroup | grep -E '^(pkg:|Benchmark)'
+go test -run '^$' -bench . -benchmem ./internal/engine/operation ./internal/authz/policy ./internal/caller/identity ./internal/authz/redact ./internal/authz/gateway ./internal/authz/plugin | grep -E '^(pkg:|Benchmark)'
+go test -run '^$' -bench . -benchtime 10x -benchmem ./internal/kernel/cgroup | grep -E '^(pkg:|Benchmark)'
 go -C test/oracle test -run '^$' -bench . -benchmem -count 3 . | grep -E '^(pkg:|Benchmark)'
 make build
 go build -o build/bench ./test/bench

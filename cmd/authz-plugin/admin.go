@@ -7,9 +7,9 @@ import (
 	"os"
 	"path/filepath"
 
-	"vitrine/internal/admin"
-	"vitrine/internal/peercred"
-	"vitrine/internal/unixsocket"
+	"vitrine/internal/authz/admin"
+	"vitrine/internal/kernel/peercred"
+	"vitrine/internal/kernel/unixsocket"
 )
 
 func (p *parts) buildAdmin() error {

@@ -15,15 +15,15 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"vitrine/internal/audit"
-	"vitrine/internal/authz"
+	"vitrine/internal/authz/audit"
+	"vitrine/internal/authz/decide"
+	"vitrine/internal/authz/object"
+	"vitrine/internal/authz/obligation"
+	"vitrine/internal/authz/policy"
+	"vitrine/internal/caller/identity"
 	"vitrine/internal/command"
-	"vitrine/internal/hostpath"
-	"vitrine/internal/identity"
-	"vitrine/internal/object"
-	"vitrine/internal/obligation"
-	"vitrine/internal/operation"
-	"vitrine/internal/policy"
+	"vitrine/internal/engine/operation"
+	"vitrine/internal/kernel/hostpath"
 )
 
 type evalFlags struct {
@@ -120,15 +120,15 @@ func eval(ctx context.Context, f evalFlags, method, uri string, std command.Stre
 	if err := engine.Load(ctx); err != nil {
 		return command.ExitError{Code: command.Usage, Err: fmt.Errorf("load the policy: %w", err)}
 	}
-	options := authz.Options{
+	options := decide.Options{
 		Engine:     usualEngine,
-		Identifier: fixedCaller{caller}, Policy: engine, Objects: objects, Mode: authz.Enforce, Record: func(audit.Record) {},
+		Identifier: fixedCaller{caller}, Policy: engine, Objects: objects, Mode: decide.Enforce, Record: func(audit.Record) {},
 		Timeout: 10 * time.Second,
 	}
 	if f.host {
 		options.HostPaths = hostpath.New(hostpath.Config{Root: "/", Logger: slog.New(slog.DiscardHandler)})
 	}
-	steps := authz.New(options)
+	steps := decide.New(options)
 	v := steps.Authorize(ctx, identity.NewLocal(), req)
 	rule := ""
 	if v.Allow {
@@ -155,7 +155,7 @@ func usualEngine() *operation.Engine {
 	return &operation.Engine{Runtime: "runc", LogDriver: "json-file", HostCgroupns: err != nil, HostUsers: true}
 }
 
-func printAnswer(ctx context.Context, w io.Writer, v *authz.Verdict, unmet string, f evalFlags, objects fixedObjects) error {
+func printAnswer(ctx context.Context, w io.Writer, v *decide.Verdict, unmet string, f evalFlags, objects fixedObjects) error {
 	d := v.Decision
 	a := answer{
 		Allow: v.Allow, Message: v.Message, Code: v.Code, Status: v.Status, Admin: d.Admin, Reasons: v.Reasons(),

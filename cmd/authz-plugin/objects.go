@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"vitrine/internal/object"
-	"vitrine/internal/operation"
+	"vitrine/internal/authz/object"
+	"vitrine/internal/engine/operation"
 )
 
 // fixedObjects are the objects of an Engine that there is not: those of --object.

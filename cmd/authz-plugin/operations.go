@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"vitrine/internal/command"
-	"vitrine/internal/operation"
+	"vitrine/internal/engine/operation"
 )
 
 func newestAPI() string { return operation.MaxVersion }

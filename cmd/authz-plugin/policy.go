@@ -6,10 +6,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"vitrine/internal/authz/policy"
+	"vitrine/internal/caller/identity"
 	"vitrine/internal/command"
-	"vitrine/internal/hostpath"
-	"vitrine/internal/identity"
-	"vitrine/internal/policy"
+	"vitrine/internal/kernel/hostpath"
 )
 
 func policyCommand(std command.Streams) *cobra.Command {

@@ -16,23 +16,23 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
-	"vitrine/internal/admin"
-	"vitrine/internal/attest"
-	"vitrine/internal/audit"
-	"vitrine/internal/authz"
+	"vitrine/internal/authz/admin"
+	"vitrine/internal/authz/audit"
+	"vitrine/internal/authz/decide"
+	"vitrine/internal/authz/gateway"
+	"vitrine/internal/authz/object"
+	"vitrine/internal/authz/plugin"
+	"vitrine/internal/authz/policy"
+	"vitrine/internal/authz/ticket"
+	"vitrine/internal/caller/attest"
+	"vitrine/internal/caller/identity"
 	"vitrine/internal/command"
-	"vitrine/internal/docker"
-	"vitrine/internal/gateway"
-	"vitrine/internal/hostpath"
-	"vitrine/internal/identity"
-	"vitrine/internal/object"
-	"vitrine/internal/operation"
-	"vitrine/internal/peercred"
-	"vitrine/internal/plugin"
-	"vitrine/internal/policy"
-	"vitrine/internal/procfs"
-	"vitrine/internal/ticket"
-	"vitrine/internal/unixsocket"
+	"vitrine/internal/engine/docker"
+	"vitrine/internal/engine/operation"
+	"vitrine/internal/kernel/hostpath"
+	"vitrine/internal/kernel/peercred"
+	"vitrine/internal/kernel/procfs"
+	"vitrine/internal/kernel/unixsocket"
 )
 
 func serveCommand(std command.Streams) *cobra.Command {
@@ -98,7 +98,7 @@ type parts struct {
 	inventory *docker.Inventory
 	ids       *identity.Identifier
 	metrics   *admin.Metrics
-	steps     *authz.Steps
+	steps     *decide.Steps
 	gateway   *gateway.Server
 
 	loaded  chan struct{} // a policy was
@@ -198,7 +198,7 @@ func (p *parts) buildDoors(ctx context.Context) error {
 	p.ids = identity.New(attestor, p.inventory, identity.NewUsers(s.passwd, p.log))
 	p.inventory.FollowNetworks()
 	p.inventory.FollowDefaults()
-	p.steps = authz.New(authz.Options{
+	p.steps = decide.New(decide.Options{
 		Identifier: p.ids, Policy: p.engine, Objects: object.NewResolver(p.inventory), Record: p.record, Mode: s.mode,
 		HostPaths:    hostpath.New(hostpath.Config{Root: s.hostRoot, Dial: s.dial, Proc: s.proc, Logger: p.log}),
 		Engine:       func() *operation.Engine { return (*operation.Engine)(p.inventory.Defaults()) },

@@ -3,7 +3,7 @@ package main
 import (
 	"testing"
 
-	"vitrine/internal/policy"
+	"vitrine/internal/authz/policy"
 )
 
 // TestHealthWithoutPolicyClosed: what denies everybody is not healthy, while the

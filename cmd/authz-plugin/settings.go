@@ -16,9 +16,9 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"vitrine/internal/authz"
+	"vitrine/internal/authz/decide"
+	"vitrine/internal/authz/gateway"
 	"vitrine/internal/command"
-	"vitrine/internal/gateway"
 )
 
 // settings is the configuration of serve, checked.
@@ -31,7 +31,7 @@ type settings struct {
 	builtinIfAbsent bool
 	stateDir        string // "" for none
 	allowByDefault  bool
-	mode            authz.Mode
+	mode            decide.Mode
 	audit           string // "stderr", "stdout" or a file
 	adminSocket     string // "" for none
 	adminAllow      []string
@@ -144,8 +144,8 @@ func setPolicy(s *settings, v []string) error {
 }
 
 func setMode(s *settings, v string) error {
-	switch s.mode = authz.Mode(v); s.mode {
-	case authz.Enforce, authz.Audit:
+	switch s.mode = decide.Mode(v); s.mode {
+	case decide.Enforce, decide.Audit:
 		return nil
 	}
 	return fmt.Errorf("%q is no mode; there are enforce and audit", v)

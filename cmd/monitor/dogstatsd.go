@@ -11,12 +11,12 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"vitrine/internal/aggregate"
-	"vitrine/internal/attest"
-	"vitrine/internal/cgroup"
-	"vitrine/internal/dogstatsd"
-	"vitrine/internal/export"
-	"vitrine/internal/tag"
+	"vitrine/internal/caller/attest"
+	"vitrine/internal/kernel/cgroup"
+	"vitrine/internal/monitor/aggregate"
+	"vitrine/internal/monitor/dogstatsd"
+	"vitrine/internal/monitor/export"
+	"vitrine/internal/monitor/tag"
 )
 
 // defaultSocket is where DogStatsD is received if nobody says otherwise, and its

@@ -13,7 +13,7 @@ func TestLinksNoOPA(t *testing.T) {
 		t.Fatal(err)
 	}
 	for pkg := range strings.Lines(string(out)) {
-		for _, not := range []string{"open-policy-agent", "vitrine/internal/policy", "vitrine/internal/authz", "vitrine/internal/gateway"} {
+		for _, not := range []string{"open-policy-agent", "vitrine/internal/authz/policy", "vitrine/internal/authz/decide", "vitrine/internal/authz/gateway"} {
 			if strings.Contains(pkg, not) {
 				t.Errorf("links %s", strings.TrimSpace(pkg))
 			}

@@ -4,7 +4,7 @@ import (
 	"sync"
 	"time"
 
-	"vitrine/internal/docker"
+	"vitrine/internal/engine/docker"
 )
 
 // lingering is the inventory, and for a minute those containers that have been

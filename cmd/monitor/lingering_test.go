@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"vitrine/internal/docker"
+	"vitrine/internal/engine/docker"
 )
 
 // TestLingering: a container that has been removed is known for a while, and

@@ -11,9 +11,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"vitrine/internal/aggregate"
 	"vitrine/internal/command"
-	"vitrine/internal/export"
+	"vitrine/internal/monitor/aggregate"
+	"vitrine/internal/monitor/export"
 )
 
 func onceCommand(std command.Streams) *cobra.Command {

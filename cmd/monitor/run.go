@@ -17,12 +17,12 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
-	"vitrine/internal/aggregate"
-	"vitrine/internal/collect"
 	"vitrine/internal/command"
-	"vitrine/internal/docker"
-	"vitrine/internal/export"
-	"vitrine/internal/tag"
+	"vitrine/internal/engine/docker"
+	"vitrine/internal/monitor/aggregate"
+	"vitrine/internal/monitor/collect"
+	"vitrine/internal/monitor/export"
+	"vitrine/internal/monitor/tag"
 	"vitrine/internal/version"
 )
 

@@ -14,10 +14,10 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"vitrine/internal/aggregate"
 	"vitrine/internal/command"
-	"vitrine/internal/dogstatsd"
-	"vitrine/internal/tag"
+	"vitrine/internal/monitor/aggregate"
+	"vitrine/internal/monitor/dogstatsd"
+	"vitrine/internal/monitor/tag"
 )
 
 // settings is the configuration, checked.

@@ -30,8 +30,8 @@ import (
 
 // decisionPath is every package that a caller's request goes through until it is forwarded.
 var decisionPath = []string{
-	"internal/peercred", "internal/attest", "internal/identity", "internal/operation", "internal/hostpath", "internal/obligation",
-	"internal/policy", "internal/authz", "internal/ticket", "internal/redact", "internal/gateway", "internal/plugin", "internal/unixsocket",
+	"internal/kernel/peercred", "internal/caller/attest", "internal/caller/identity", "internal/engine/operation", "internal/kernel/hostpath", "internal/authz/obligation",
+	"internal/authz/policy", "internal/authz/decide", "internal/authz/ticket", "internal/authz/redact", "internal/authz/gateway", "internal/authz/plugin", "internal/kernel/unixsocket",
 }
 
 const equivalentsFile = "test/mutate/equivalents.txt"

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"vitrine/internal/cgroup"
+	"vitrine/internal/kernel/cgroup"
 	"vitrine/test/engine"
 )
 

@@ -13,7 +13,7 @@ import (
 	"github.com/opencontainers/cgroups/fs"
 	"golang.org/x/sys/unix"
 
-	"vitrine/internal/cgroup"
+	"vitrine/internal/kernel/cgroup"
 )
 
 // BenchmarkRealFiles reads the same cgroup of this machine's kernel with all readers: an

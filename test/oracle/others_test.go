@@ -16,7 +16,7 @@ import (
 	"github.com/opencontainers/cgroups/fs"
 	"github.com/opencontainers/cgroups/fs2"
 
-	"vitrine/internal/cgroup"
+	"vitrine/internal/kernel/cgroup"
 	"vitrine/test/engine"
 )
 

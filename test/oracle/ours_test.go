@@ -5,8 +5,8 @@ import (
 	"os"
 	"testing"
 
-	"vitrine/internal/cgroup"
-	"vitrine/internal/procfs"
+	"vitrine/internal/kernel/cgroup"
+	"vitrine/internal/kernel/procfs"
 )
 
 // numbers are what a reader says, by one set of names for all of them. A value
@@ -35,7 +35,7 @@ func openHost(tb testing.TB) *cgroup.Host {
 	return h
 }
 
-// ours is what internal/cgroup reads, and internal/procfs of the network.
+// ours is what internal/kernel/cgroup reads, and internal/kernel/procfs of the network.
 func ours(t *testing.T, r *cgroup.Reader, pid int) numbers {
 	t.Helper()
 	var s cgroup.Stats

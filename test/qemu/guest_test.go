@@ -21,10 +21,10 @@ import (
 	"testing"
 	"time"
 
-	"vitrine/internal/cgroup"
-	"vitrine/internal/collect"
-	"vitrine/internal/docker"
-	"vitrine/internal/procfs"
+	"vitrine/internal/engine/docker"
+	"vitrine/internal/kernel/cgroup"
+	"vitrine/internal/kernel/procfs"
+	"vitrine/internal/monitor/collect"
 )
 
 // TestMain also is the program that the guest's containers run.

@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"vitrine/internal/cgroup"
-	"vitrine/internal/collect"
+	"vitrine/internal/kernel/cgroup"
+	"vitrine/internal/monitor/collect"
 )
 
 // runtimeMiB is what a Go program takes for itself, at most.

@@ -15,7 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"vitrine/internal/cgroup"
+	"vitrine/internal/kernel/cgroup"
 )
 
 // workloadEnv names the workload that this process is, and its number.

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"vitrine/internal/audit"
+	"vitrine/internal/authz/audit"
 )
 
 // Answer is what a caller saw. Its JSON form is what test/caller prints.

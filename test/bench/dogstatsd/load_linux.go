@@ -12,10 +12,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"vitrine/internal/aggregate"
-	"vitrine/internal/attest"
-	"vitrine/internal/docker"
-	"vitrine/internal/dogstatsd"
+	"vitrine/internal/caller/attest"
+	"vitrine/internal/engine/docker"
+	"vitrine/internal/monitor/aggregate"
+	"vitrine/internal/monitor/dogstatsd"
 )
 
 // done is what a server says when it has all lines.

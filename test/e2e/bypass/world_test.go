@@ -21,7 +21,7 @@ import (
 	"testing"
 	"time"
 
-	"vitrine/internal/audit"
+	"vitrine/internal/authz/audit"
 	"vitrine/test/engine"
 	"vitrine/test/vitrine"
 )

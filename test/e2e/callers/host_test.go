@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"vitrine/internal/identity"
+	"vitrine/internal/caller/identity"
 )
 
 // cgroups is where the hierarchies are mounted.

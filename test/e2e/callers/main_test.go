@@ -16,8 +16,8 @@ import (
 	"testing"
 	"time"
 
-	"vitrine/internal/audit"
-	"vitrine/internal/identity"
+	"vitrine/internal/authz/audit"
+	"vitrine/internal/caller/identity"
 	"vitrine/test/engine"
 	"vitrine/test/vitrine"
 )

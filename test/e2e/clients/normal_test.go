@@ -50,7 +50,7 @@ func normalOutput(s string) string {
 var (
 	numbers  = regexp.MustCompile(`\b\d{4,}\b`)
 	pid      = regexp.MustCompile(`("Pid": )\d+`)
-	runtimes = regexp.MustCompile(`Runtimes: .*`)                  // in any order
+	runtimes = regexp.MustCompile(`Runtimes: .*`)                // in any order
 	process  = regexp.MustCompile(`\b(N|\d+) (N|\d+) \d+ CLOCK`) // its PID, its parent's, and its load
 )
 

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"vitrine/internal/audit"
+	"vitrine/internal/authz/audit"
 	"vitrine/test/engine"
 	"vitrine/test/vitrine"
 )

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"vitrine/internal/ticket"
+	"vitrine/internal/authz/ticket"
 	"vitrine/test/engine"
 	"vitrine/test/vitrine"
 )

@@ -18,7 +18,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"vitrine/internal/procfs"
+	"vitrine/internal/kernel/procfs"
 	"vitrine/rego"
 	"vitrine/test/engine"
 	"vitrine/test/vitrine"

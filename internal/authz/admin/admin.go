@@ -1,0 +1,167 @@
+// Package admin is the admin socket: metrics, health and recent decisions of a
+// process that has no network.
+//
+// It answers only callers that hold one of the configured principals (by
+// default the host's root and the monitor), known by the kernel's word on the
+// socket like any other caller. It shows what the audit log shows, never more;
+// it changes nothing.
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"vitrine/internal/authz/audit"
+	"vitrine/internal/caller/identity"
+	"vitrine/internal/kernel/peercred"
+)
+
+// Identifier says who is on a connection.
+type Identifier interface {
+	Identify(ctx context.Context, conn *identity.Connection) *identity.Identity
+}
+
+// Check is one line of the health answer; nil is healthy.
+type Check struct {
+	Name string
+	Run  func() error
+}
+
+// Options are the parts of a Server; all are required.
+type Options struct {
+	Identifier Identifier
+	Allow      []string // principals that may read
+	Log        *audit.Log
+	Metrics    *Metrics
+	Checks     []Check
+	Logger     *slog.Logger
+}
+
+// Server answers on the admin socket.
+type Server struct {
+	o    Options
+	http *http.Server
+}
+
+type connectionKey struct{}
+
+// New makes the server.
+func New(o Options) *Server {
+	s := &Server{o: o}
+	mux := http.NewServeMux()
+	// Not in OpenMetrics: two of the Go collector's metrics are one there (go_memstats_alloc_bytes), which strict readers refuse.
+	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Metrics.registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", s.health)
+	mux.HandleFunc("GET /decisions", s.decisions)
+	s.http = &http.Server{
+		Handler: s.guard(mux), ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 16 << 10,
+		DisableGeneralOptionsHandler: true, // it would answer anybody
+		ErrorLog:                     slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
+		ConnContext:                  connection,
+	}
+	return s
+}
+
+// connection remembers the pinned peer of a connection.
+func connection(ctx context.Context, c net.Conn) context.Context {
+	pinned, ok := c.(interface{ Peer() *peercred.Peer })
+	if !ok {
+		return ctx
+	}
+	return context.WithValue(ctx, connectionKey{}, identity.NewUnix("admin", pinned.Peer()))
+}
+
+// Serve answers on l, whose connections carry the peer's credentials, until ctx ends.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	stop := context.AfterFunc(ctx, func() { _ = s.http.Close() })
+	defer stop()
+	if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve the admin socket: %w", err)
+	}
+	return nil
+}
+
+// guard lets only the configured principals in.
+func (s *Server) guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conn, ok := r.Context().Value(connectionKey{}).(*identity.Connection)
+		if !ok {
+			http.Error(w, "vitrine: the admin socket answers only on a Unix socket", http.StatusForbidden)
+			return
+		}
+		who := s.o.Identifier.Identify(r.Context(), conn)
+		if !slices.ContainsFunc(who.Principals, func(p string) bool { return slices.Contains(s.o.Allow, p) }) {
+			http.Error(w, fmt.Sprintf("vitrine: %s may not read the admin socket; it answers %v (key admin_allow)", who, s.o.Allow), http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// health answers 200 when every check is nil, 503 otherwise, with a line each.
+func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
+	answer := struct {
+		Status string            `json:"status"`
+		Checks map[string]string `json:"checks"`
+	}{"ok", map[string]string{}}
+	for _, c := range s.o.Checks {
+		answer.Checks[c.Name] = "ok"
+		if err := c.Run(); err != nil {
+			answer.Checks[c.Name] = err.Error()
+			answer.Status = "failing"
+		}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if answer.Status != "ok" {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false) // what a policy's error says to type is typed
+	_ = enc.Encode(answer)   // the reader is gone: nobody to tell
+}
+
+// decisions answers the last ?n= records (100), one JSON object a line, and
+// with ?follow=1 those that come after them until the reader leaves.
+func (s *Server) decisions(w http.ResponseWriter, r *http.Request) {
+	n := 100
+	if v := r.URL.Query().Get("n"); v != "" {
+		var err error
+		if n, err = strconv.Atoi(v); err != nil || n < 0 {
+			http.Error(w, fmt.Sprintf("vitrine: n=%q is not a number of decisions", v), http.StatusBadRequest)
+			return
+		}
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	enc := json.NewEncoder(w)
+	if r.URL.Query().Get("follow") == "" {
+		for _, rec := range s.o.Log.Recent(n) {
+			if enc.Encode(rec) != nil {
+				return
+			}
+		}
+		return
+	}
+	past, live := s.o.Log.Follow(r.Context(), n)
+	flush := http.NewResponseController(w)
+	for _, rec := range past {
+		if enc.Encode(rec) != nil {
+			return
+		}
+	}
+	_ = flush.Flush()
+	for rec := range live {
+		if enc.Encode(rec) != nil || flush.Flush() != nil {
+			return
+		}
+	}
+}

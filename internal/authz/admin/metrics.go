@@ -1,0 +1,128 @@
+package admin
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"vitrine/internal/authz/audit"
+	"vitrine/internal/authz/policy"
+	"vitrine/internal/version"
+)
+
+// Metrics counts decisions. Every name has a row in docs/audit.md.
+type Metrics struct {
+	registry     *prometheus.Registry
+	decisions    *prometheus.CounterVec
+	differential prometheus.Counter
+	redacted     prometheus.Counter
+	duration     prometheus.Histogram
+}
+
+// Sources are what the metrics read at each scrape.
+type Sources struct {
+	Policy func() policy.Status
+	Lost   func() uint64 // audit records never written
+	// Gauges are further values by metric name, with their help.
+	Gauges []Gauge
+}
+
+// Gauge is one value read at each scrape.
+type Gauge struct {
+	Name, Help string
+	Value      func() float64
+}
+
+// NewMetrics registers the metrics of this process and its decisions.
+func NewMetrics(src Sources) *Metrics {
+	m := &Metrics{
+		registry: prometheus.NewRegistry(),
+		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "vitrine_decisions_total",
+			Help: "Decisions by operation, kind of caller and verdict (allow, deny, would-deny).",
+		}, []string{"operation", "caller_kind", "verdict"}),
+		differential: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "vitrine_differential_total",
+			Help: "Requests that dockerd read otherwise than the gateway judged them, or whose ticket was unknown or used. All denied.",
+		}),
+		redacted: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "vitrine_redacted_answers_total",
+			Help: "Answers in which values were blanked.",
+		}),
+		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "vitrine_decision_duration_seconds",
+			Help:    "Time to identify, parse and decide, in seconds; without reading the body.",
+			Buckets: []float64{.000002, .000005, .00001, .000025, .00005, .0001, .00025, .0005, .001, .005, .025, .1, .5, 2},
+		}),
+	}
+	program, goVersion := version.Get()
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "vitrine_build_info", Help: "Version of this program and of Go; always 1.",
+		ConstLabels: prometheus.Labels{"version": program, "goversion": goVersion},
+	}, func() float64 { return 1 }))
+	m.registry.MustRegister(m.decisions, m.differential, m.redacted, m.duration,
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		policyCollector{src.Policy},
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "vitrine_audit_records_lost_total",
+			Help: "Audit records that could not be written.",
+		}, func() float64 { return float64(src.Lost()) }),
+	)
+	for _, g := range src.Gauges {
+		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: g.Name, Help: g.Help}, g.Value))
+	}
+	return m
+}
+
+// Observe counts one decision.
+func (m *Metrics) Observe(r audit.Record) {
+	verdict := "deny"
+	switch {
+	case r.Allow && r.Mode != "":
+		verdict = "would-deny"
+	case r.Allow:
+		verdict = "allow"
+	}
+	if r.Differential != "" {
+		m.differential.Inc()
+	}
+	if r.Redacted {
+		m.redacted.Inc()
+	}
+	m.decisions.WithLabelValues(r.Operation, string(r.Caller.Kind), verdict).Inc()
+	m.duration.Observe(r.Duration.Seconds())
+}
+
+// policyCollector reads the policy's status at each scrape, so that the series
+// of a replaced revision does not stay behind.
+type policyCollector struct{ status func() policy.Status }
+
+var (
+	policyInfo = prometheus.NewDesc("vitrine_policy_info",
+		"The policy that decides, by revision; always 1. Absent while none is loaded.", []string{"revision", "source"}, nil)
+	policyLoaded = prometheus.NewDesc("vitrine_policy_loaded_timestamp_seconds",
+		"When the policy that decides was loaded, in seconds since the epoch.", nil, nil)
+	policyOK = prometheus.NewDesc("vitrine_policy_last_load_success",
+		"1 if the last load of a policy succeeded, 0 if it was refused; /healthz says why.", nil, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (policyCollector) Describe(ch chan<- *prometheus.Desc) {
+	ch <- policyInfo
+	ch <- policyLoaded
+	ch <- policyOK
+}
+
+// Collect implements prometheus.Collector.
+func (c policyCollector) Collect(ch chan<- prometheus.Metric) {
+	s := c.status()
+	if s.Revision != "" {
+		ch <- prometheus.MustNewConstMetric(policyInfo, prometheus.GaugeValue, 1, s.Revision, s.Source)
+		ch <- prometheus.MustNewConstMetric(policyLoaded, prometheus.GaugeValue, float64(s.LoadedAt.Unix()))
+	}
+	ok := 1.0
+	if s.LastError != "" {
+		ok = 0
+	}
+	ch <- prometheus.MustNewConstMetric(policyOK, prometheus.GaugeValue, ok)
+}

@@ -1,0 +1,165 @@
+// Package audit keeps one record a decision: what was asked, by whom, and what
+// was answered.
+//
+// A record never holds a body, a header or a secret: it is built from an
+// allow-list of facts, and values in the query that can carry secrets are cut
+// (see SafeURI). Records are one JSON object a line; strings come from callers
+// and are escaped by encoding/json, so that a line is a record whatever a name
+// holds.
+//
+// A Log writes behind a bounded queue, a moment after the record, so that
+// nobody's answer waits for the writer to wake. When the writer is slower than the
+// callers, those who fill the queue wait for up to a second; a record that still finds no place is
+// counted as lost, and Health says so. Writing is not a decision: a full disk
+// does not stop Docker, it makes the health check fail.
+package audit
+
+import (
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"vitrine/internal/authz/policy"
+	"vitrine/internal/caller/identity"
+	"vitrine/internal/engine/operation"
+)
+
+// Record is one decision. Its JSON form is the audit log's line, documented in
+// docs/audit.md.
+type Record struct {
+	Time           time.Time `json:"time"`
+	ID             string    `json:"id"`
+	Door           string    `json:"door"`
+	Listener       string    `json:"listener,omitempty"`
+	Caller         Caller    `json:"caller"`
+	Operation      string    `json:"operation"` // "" when the request was not understood
+	Method         string    `json:"method"`
+	URI            string    `json:"uri"`
+	Status         int       `json:"status,omitempty"` // 0: dockerd answers, not we (plugin door, allowed)
+	Allow          bool      `json:"allow"`
+	Reasons        []string  `json:"reasons,omitempty"`
+	PolicyRevision string    `json:"policy_revision,omitempty"`
+	DurationUsec   int64     `json:"duration_us"` // of the decision, not of the answer
+
+	Mode         string `json:"mode,omitempty"` // "audit": the policy would have denied it
+	Differential string `json:"differential,omitempty"`
+	Redacted     bool   `json:"redacted,omitempty"`
+	// Changed is what was forwarded otherwise than it was asked.
+	Changed []Change `json:"changed,omitempty"`
+
+	// Duration is the same with full precision, for histograms.
+	Duration time.Duration `json:"-"`
+}
+
+// Change is one thing that was forwarded otherwise than it was asked.
+type Change struct {
+	What string `json:"what"` // "host_path"
+	From string `json:"from"`
+	To   string `json:"to"`
+}
+
+// SetResolved notes paths of the host that were forwarded as what they are; the
+// first of them, where they are many.
+func (r *Record) SetResolved(paths []operation.ResolvedPath) {
+	const most, mostBytes = 16, 512
+	for _, p := range paths[:min(len(paths), most)] {
+		r.Changed = append(r.Changed, Change{What: "host_path", From: short(p.Typed, mostBytes), To: short(p.Path, mostBytes)})
+	}
+}
+
+// Caller is who asked.
+type Caller struct {
+	Kind        identity.Kind `json:"kind"`
+	Principals  []string      `json:"principals"`
+	UID         *uint32       `json:"uid,omitempty"`
+	PID         int           `json:"pid,omitempty"`
+	ContainerID string        `json:"container_id,omitempty"`
+	Why         string        `json:"why,omitempty"` // why it is unknown
+}
+
+// CallerOf gives the facts of an identity that a record keeps.
+func CallerOf(id *identity.Identity) Caller {
+	c := Caller{Kind: id.Kind, Principals: id.Principals, UID: id.UID, PID: id.PID, Why: id.Why()}
+	if c.Principals == nil {
+		c.Principals = []string{}
+	}
+	if id.Container != nil {
+		c.ContainerID = id.Container.ID
+	}
+	return c
+}
+
+// account is whom a record counts against in the queue.
+func (c *Caller) account() string {
+	switch {
+	case c.ContainerID != "":
+		return c.ContainerID
+	case len(c.Principals) > 0:
+		return c.Principals[0]
+	case c.UID != nil:
+		return strconv.FormatUint(uint64(*c.UID), 10)
+	}
+	return ""
+}
+
+// New fills the facts that every record has.
+func New(id string, at time.Time, caller *identity.Identity, method, uri string, op *operation.Operation, d policy.Decision) Record {
+	r := Record{
+		Time: at.UTC(), ID: id, Door: caller.Door, Listener: caller.Listener, Caller: CallerOf(caller),
+		Method: method, PolicyRevision: d.Revision, Reasons: d.Reasons,
+	}
+	if op != nil {
+		r.Operation = op.ID
+		r.URI = short(SafeURI(op), 2048)
+	} else {
+		r.URI = pathOnly(uri)
+	}
+	return r
+}
+
+// secretQuery are query parameters that can hold secrets: build arguments and
+// the sources of images and builds, which may be URLs with a password in them.
+var secretQuery = []string{"buildargs", "labels", "outputs", "remote", "fromSrc", "changes"}
+
+// SafeURI is the canonical request target with the values of parameters that can
+// carry secrets replaced by "-".
+func SafeURI(op *operation.Operation) string {
+	path, query, ok := strings.Cut(op.URI, "?")
+	if !ok {
+		return op.URI
+	}
+	secret := false
+	for _, name := range secretQuery {
+		secret = secret || op.Query.Has(name)
+	}
+	if !secret {
+		return op.URI
+	}
+	q, err := url.ParseQuery(query)
+	if err != nil {
+		return path
+	}
+	for _, name := range secretQuery {
+		if q.Has(name) {
+			q.Set(name, "-")
+		}
+	}
+	return path + "?" + q.Encode()
+}
+
+// pathOnly is what is kept of a request target that nobody understood: no
+// query, and no more than 512 bytes.
+func pathOnly(uri string) string {
+	path, _, _ := strings.Cut(uri, "?")
+	return short(path, 512)
+}
+
+// short bounds what a caller can make a record hold: records are kept, queued
+// and written to a disk.
+func short(s string, most int) string {
+	if len(s) > most {
+		return s[:most] + "…"
+	}
+	return s
+}

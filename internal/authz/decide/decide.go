@@ -1,0 +1,337 @@
+// Package decide is the one place that calls the steps of a decision in order:
+// identify, parse, decide, record. Both doors call Authorize and nothing else.
+//
+// A request is denied unless every step says yes: the caller is established,
+// the parser understands the request in exactly one way, no rail stands in
+// front of it, and the policy answers allow. An error, a deadline or a panic in
+// any step is a denial. In audit mode a denial of the policy is lifted and
+// recorded; one of the parser or of a rail is not.
+//
+// Requests of one caller are decided in turns (package fair), at both doors, so
+// that none keeps the others' waiting. A turn is kept until the request is denied, or
+// the door gives it back: by Verdict.Release, and by Finish at the latest.
+//
+// What the caller of Authorize must still do: answer what the verdict says,
+// meet the decision's obligations (redaction) or deny, forward nothing but the
+// operation, and call Verdict.Finish exactly once, in a defer.
+package decide
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"vitrine/internal/authz/audit"
+	"vitrine/internal/authz/object"
+	"vitrine/internal/authz/policy"
+	"vitrine/internal/caller/identity"
+	"vitrine/internal/engine/operation"
+	"vitrine/internal/fair"
+)
+
+// Mode is what a denial of the policy does.
+type Mode string
+
+// The modes.
+const (
+	Enforce Mode = "enforce" // a denial is a denial
+	Audit   Mode = "audit"   // a denial of the policy is recorded and lifted
+)
+
+// Identifier says who is on a connection, and which principals a container has.
+type Identifier interface {
+	// Identify never returns nil.
+	Identify(ctx context.Context, conn *identity.Connection) *identity.Identity
+	// ContainerPrincipals gives every principal of the container that a
+	// reference names: a name, an id, an unambiguous prefix, or "exec:<id>".
+	// ok is false when that cannot be established.
+	ContainerPrincipals(ctx context.Context, ref string) (principals []string, ok bool)
+}
+
+// Objects says what references in a request mean.
+type Objects interface {
+	// HostNetworks gives the fields of a request that name the host's own network, to
+	// join it. The error says of which that could not be told.
+	HostNetworks(ctx context.Context, op *operation.Operation) (fields []string, err error)
+	// Objects are what the request names.
+	Objects(ctx context.Context, op *operation.Operation) []object.Object
+}
+
+// Policy answers an input. Its zero decision denies.
+type Policy interface {
+	Decide(ctx context.Context, in *policy.Input) policy.Decision
+}
+
+// Authorizer is what the doors need of this package.
+type Authorizer interface {
+	// Authorize never returns nil and never panics.
+	Authorize(ctx context.Context, conn *identity.Connection, req *operation.Request) *Verdict
+}
+
+// Options are the parts that Steps connects.
+type Options struct {
+	Identifier Identifier
+	Policy     Policy
+	Objects    Objects // nil: references are taken as they are typed
+	// Engine says what the daemon does by default, nil while that is not known. nil: it
+	// never is.
+	Engine func() *operation.Engine
+	Record func(audit.Record) // called once a verdict, by Finish
+	Mode   Mode
+	// OwnContainer returns the full id of the container that we run in, "" for
+	// none; the error says why that cannot be told, and is an [attest.ErrNotYet] if it
+	// may be told when Changed tells of a change. It is asked for each request
+	// that could reach it. nil: there is none.
+	OwnContainer func() (id string, err error)
+	Changed      func() <-chan struct{}
+	HostPaths    HostPaths     // nil: paths of the host are judged as they are written, and nothing is said of that
+	Timeout      time.Duration // of identifying and of deciding, each; default 2 s
+	Patience     time.Duration // with which a request waits for its caller's turn; default 8 s
+}
+
+// Steps is the Authorizer.
+type Steps struct {
+	Options
+	ids   idSource
+	turns *fair.Queue
+	execs ownExecs
+}
+
+// New connects the steps. Options.Identifier, Policy and Record are required.
+func New(o Options) *Steps {
+	if o.Timeout <= 0 {
+		o.Timeout = 2 * time.Second
+	}
+	if o.Patience <= 0 {
+		o.Patience = 8 * time.Second
+	}
+	return &Steps{Options: o, ids: newIDSource(), turns: fair.New()}
+}
+
+// Authorize decides one request.
+func (s *Steps) Authorize(ctx context.Context, conn *identity.Connection, req *operation.Request) (v *Verdict) {
+	v = &Verdict{
+		Status: http.StatusForbidden, Caller: &identity.Identity{Kind: identity.Unknown},
+		request: req, record: s.Record, execs: &s.execs, id: s.ids.next(), start: time.Now(),
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			v.deny(http.StatusForbidden, "internal-error", fmt.Sprintf("the decision panicked: %v", p))
+		}
+		v.decided = time.Since(v.start) - v.waited
+		if !v.Allow {
+			v.Release()
+		}
+	}()
+
+	if !s.take(ctx, conn, v) {
+		return v
+	}
+	ctx = fair.With(ctx, &v.turn)
+	s.identify(ctx, conn, v)
+	if !s.parse(ctx, v) {
+		return v
+	}
+	if v.Caller.Kind == identity.Self {
+		v.self()
+		return v
+	}
+	s.decide(ctx, v)
+	if !v.Allow && v.Status == http.StatusForbidden && v.Caller.Exhausted() { // our fault, and it passes
+		v.deny(http.StatusServiceUnavailable, "exhausted", "no descriptor was left to look at its process; try again, on another connection")
+	}
+	return v
+}
+
+// take waits until it is the caller's turn. It reports false when there was no time for it.
+func (s *Steps) take(ctx context.Context, conn *identity.Connection, v *Verdict) bool {
+	if conn == nil || conn.Account == "" {
+		return true
+	}
+	v.turn = s.turns.Of(conn.Account)
+	limited := withDeadline(ctx, s.Patience)
+	defer limited.stop()
+	err := v.turn.Take(limited) //nolint:contextcheck // limited inherits ctx
+	v.waited = time.Since(v.start)
+	if err != nil {
+		v.deny(http.StatusServiceUnavailable, "busy", err.Error()+"; try again")
+	}
+	return err == nil
+}
+
+// identify is step 1.
+func (s *Steps) identify(ctx context.Context, conn *identity.Connection, v *Verdict) {
+	limited := withDeadline(ctx, s.Timeout)
+	defer limited.stop()
+	v.Caller = s.Identifier.Identify(limited, conn) //nolint:contextcheck // limited inherits ctx
+}
+
+// perByte is what the reading of a body costs its caller.
+const perByte = time.Nanosecond
+
+// parse is step 2. The time that the caller takes to send its body is not the
+// decision's, and no turn is held for it.
+func (s *Steps) parse(ctx context.Context, v *Verdict) bool {
+	req := *v.request
+	if s.Engine != nil {
+		req.Engine = s.Engine()
+	}
+	if read := req.ReadBody; read != nil {
+		req.ReadBody = func() (text []byte, err error) {
+			from := time.Now()
+			v.turn.Give()
+			defer func() {
+				v.turn.Pay(time.Duration(len(text)) * perByte)
+				_ = v.turn.Take(context.WithoutCancel(ctx)) // its own requests are before it, and they end
+				v.waited += time.Since(from)
+			}()
+			return read()
+		}
+	}
+	op, err := operation.Parse(&req)
+	if err == nil {
+		v.Operation = op
+		return true
+	}
+	refusal, ok := errors.AsType[*operation.Refusal](err)
+	if !ok {
+		refusal = &operation.Refusal{Status: http.StatusBadRequest, Code: "bad-request", Reason: err.Error()}
+	}
+	v.deny(refusal.Status, refusal.Code, refusal.Reason)
+	return false
+}
+
+// decide is step 3: the policy, and the rails that only an admin passes.
+func (s *Steps) decide(ctx context.Context, v *Verdict) {
+	limited := withDeadline(ctx, s.Timeout)
+	defer limited.stop()
+	ctx = limited //nolint:contextcheck // limited inherits ctx
+	unresolved := s.joinsHost(ctx, v)
+
+	objects := s.objects(ctx, v)
+	in := &policy.Input{Caller: v.Caller, Operation: v.Operation, Enters: s.enters(ctx, v.Operation)}
+	if in.Operation.Resource == "exec" {
+		in.OwnExec = s.execs.has(ownerOf(v.Caller), in.Operation.Target)
+	}
+	if objects != nil {
+		in.Objects = objects.get
+	}
+	v.Enters = in.Enters
+	d, err := s.onHost(ctx, in, s.Policy.Decide(ctx, in))
+	v.Decision = d
+	if in.Operation.ID == "ContainerStats" && in.Operation.Access == operation.Stream {
+		v.instead = func() string { return s.stats(context.WithoutCancel(ctx), *in) }
+	}
+	if !d.Admin {
+		if rail := s.rail(ctx, in); rail != "" {
+			v.deny(http.StatusForbidden, "rail", rail)
+			return
+		}
+		if err != nil {
+			v.denyPath(err)
+			return
+		}
+	}
+	switch {
+	case d.Allow && !d.Failed:
+		v.Allow, v.Status = true, 0
+		if !d.Admin { // whose request is forwarded as it is written
+			v.Operation = in.Operation
+		}
+	case s.Mode == Audit: // as it is written, too
+		v.Allow, v.Status, v.lifted = true, 0, true
+	default:
+		v.Operation = in.Operation
+		v.deny(http.StatusForbidden, "policy", append(unresolved, d.Reasons...)...)
+	}
+	if why := v.pin(objects); v.Allow && why != "" {
+		v.deny(http.StatusForbidden, "object", why)
+	}
+}
+
+// joinsHost adds the hazard of the host's network namespace where a reference means the
+// host's network, or cannot be resolved: the reason then says so.
+func (s *Steps) joinsHost(ctx context.Context, v *Verdict) (unresolved []string) {
+	if s.Objects == nil || slices.Contains(v.Operation.Hazards, operation.HazardHostNamespace) {
+		return nil
+	}
+	fields, err := s.Objects.HostNetworks(ctx, v.Operation)
+	if len(fields) > 0 || err != nil {
+		v.Operation = v.Operation.WithHazard(operation.HazardHostNamespace, fields...)
+	}
+	if err != nil {
+		return []string{fmt.Sprintf("a network counts as the host's (%s), because it cannot be told which it is: %v", operation.HazardHostNamespace, err)}
+	}
+	return nil
+}
+
+// enters resolves the containers that an operation reaches into to their
+// principals. One that cannot be resolved is "*": everybody's.
+func (s *Steps) enters(ctx context.Context, op *operation.Operation) []string {
+	var out []string
+	for _, ref := range op.Enters {
+		principals, ok := []string(nil), false
+		if ref != "*" {
+			principals, ok = s.Identifier.ContainerPrincipals(ctx, ref)
+		}
+		if !ok {
+			return []string{"*"}
+		}
+		out = append(out, principals...)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// rail says why only an admin may do this, "" if no rail stands before it.
+func (s *Steps) rail(ctx context.Context, in *policy.Input) string {
+	op := in.Operation
+	switch {
+	case op.Rail != "":
+		return op.Rail
+	case op.BodyState == operation.BodyWithheld:
+		return "the daemon did not show the request's body (over 1 MiB, or not JSON); send it to the gateway's socket"
+	case op.BodyState == operation.BodyInvalid:
+		return "the request's body cannot be judged"
+	}
+	return s.ownContainer(ctx, in)
+}
+
+// deny makes the verdict a denial.
+func (v *Verdict) deny(status int, code string, reasons ...string) {
+	if status < 400 {
+		status = http.StatusForbidden
+	}
+	v.Allow, v.Status, v.Code = false, status, code
+	if v.instead != nil && (code == "policy" || code == "obligation") {
+		if hint := v.instead(); hint != "" {
+			reasons = append(slices.Clip(reasons), hint)
+		}
+	}
+	v.reasons = reasons
+	who := v.Caller.String()
+	if v.Caller.Kind == identity.Unknown && v.Caller.Err != nil {
+		who = "an unknown caller (" + v.Caller.Why() + ")"
+	}
+	what := "do this"
+	if op := v.Operation; op != nil {
+		what = fmt.Sprintf("%s (%s %s)", op.ID, op.Method, op.Path)
+	}
+	why := strings.Join(reasons, "; ")
+	if why == "" {
+		why = "the policy gives no reason"
+	}
+	v.Message = fmt.Sprintf("vitrine: %s may not %s: %s", who, what, why)
+}
+
+// idSource numbers requests: unique in this process, and with a random prefix
+// in all likelihood among processes.
+type idSource struct {
+	prefix string
+	n      *atomic.Uint64
+}

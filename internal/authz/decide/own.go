@@ -1,0 +1,111 @@
+package decide
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"vitrine/internal/authz/policy"
+	"vitrine/internal/caller/attest"
+	"vitrine/internal/engine/operation"
+	"vitrine/internal/fair"
+)
+
+// ownContainer guards the container that we run in: whoever writes to it,
+// enters it or stops it decides instead of us.
+func (s *Steps) ownContainer(ctx context.Context, in *policy.Input) string {
+	op := in.Operation
+	changes := op.Target != "" && !harmless(op.Access)
+	reaches, service := changes && op.Resource == "containers", changes && op.Resource == "services"
+	if s.OwnContainer == nil || !reaches && !service && len(in.Enters) == 0 {
+		return ""
+	}
+	const reached = "it reaches the container that Vitrine runs in"
+	own, err := s.findOwn(ctx)
+	switch {
+	case errors.Is(err, attest.ErrNotYet):
+		return "it cannot be told yet whether " + reached + ", because " + err.Error() + "; try again"
+	case err != nil:
+		return "it cannot be told whether " + reached + ", because " + err.Error()
+	case own == "":
+		return ""
+	}
+	principal := "container-id:" + own
+	if slices.Contains(in.Enters, principal) || slices.Contains(in.Enters, "*") {
+		return reached
+	}
+	if service {
+		return s.ownService(ctx, own, op.Target)
+	}
+	if !reaches {
+		return ""
+	}
+	target, ok := s.Identifier.ContainerPrincipals(ctx, op.Target)
+	switch {
+	case !ok:
+		return "it cannot be told which container it reaches: there is none of that name, or Docker does not answer"
+	case slices.Contains(target, principal):
+		return reached
+	}
+	return ""
+}
+
+// ownService guards the swarm service whose task we are: who changes it ends us. The
+// swarm labels the container with the service's id and name, and takes both, and the
+// beginning of the id, for the service; a name that another service has comes before that,
+// which is not looked at here.
+func (s *Steps) ownService(ctx context.Context, own, target string) string {
+	const reached = "it reaches the service whose container Vitrine runs in"
+	principals, ok := s.Identifier.ContainerPrincipals(ctx, own)
+	if !ok || slices.Contains(principals, "label:*") {
+		return "it cannot be told whether " + reached
+	}
+	for _, p := range principals {
+		if id, is := strings.CutPrefix(p, "label:com.docker.swarm.service.id="); is && strings.HasPrefix(id, target) {
+			return reached
+		}
+		if name, is := strings.CutPrefix(p, "label:com.docker.swarm.service.name="); is && name == target {
+			return reached
+		}
+	}
+	return ""
+}
+
+// findOwn waits a moment for what cannot be told yet: while a container starts or
+// ends, its processes are no help, and the Engine is about to say which of the two it is.
+// Others decide meanwhile.
+func (s *Steps) findOwn(ctx context.Context) (id string, err error) {
+	if id, err = s.OwnContainer(); !errors.Is(err, attest.ErrNotYet) || s.Changed == nil {
+		return id, err
+	}
+	defer fair.Rest(ctx)()
+	const patience = 500 * time.Millisecond
+	enough := time.NewTimer(patience)
+	defer enough.Stop()
+	for {
+		changed := s.Changed()
+		if id, err = s.OwnContainer(); !errors.Is(err, attest.ErrNotYet) {
+			return id, err
+		}
+		select {
+		case <-changed:
+		case <-enough.C:
+			return "", err
+		case <-ctx.Done():
+			return "", err
+		}
+	}
+}
+
+// harmless: these classes neither change a container nor read its files.
+func harmless(a operation.Access) bool {
+	switch a {
+	case operation.Ping, operation.List, operation.Inspect, operation.Stream:
+		return true
+	case operation.Content, operation.Secret, operation.Interactive, operation.Write, operation.Build, operation.Admin:
+		return false
+	}
+	return false
+}

@@ -1,0 +1,75 @@
+package decide
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"vitrine/internal/authz/policy"
+	"vitrine/internal/kernel/hostpath"
+)
+
+// HostPaths says what paths of the host are.
+type HostPaths interface {
+	// Resolve follows the links of a canonical path. caller is whom it counts
+	// against; the error is a [hostpath.ErrUnseen] if nothing of the host can be seen.
+	Resolve(ctx context.Context, caller, path string) (string, error)
+}
+
+// onHost decides once more what was decided about paths as they are written, on what
+// they are on the host. in is then about that, and so is what a caller
+// who is not admin has done. A caller that could not have what it wrote is
+// told no more than that: what lies on the host is not its business.
+func (s *Steps) onHost(ctx context.Context, in *policy.Input, typed policy.Decision) (policy.Decision, error) {
+	if s.HostPaths == nil || typed.Admin || typed.Failed || !in.Operation.NamesHostPaths() {
+		return typed, nil
+	}
+	var unseen error
+	op, err := in.Operation.ResolveHostPaths(func(p string) (string, error) {
+		to, err := s.HostPaths.Resolve(ctx, in.Caller.String(), p)
+		if errors.Is(err, hostpath.ErrUnseen) {
+			unseen, in.Unresolved = err, append(in.Unresolved, p)
+			return p, nil
+		}
+		return to, err
+	})
+	switch {
+	case err != nil && !typed.Allow:
+		return typed, nil
+	case err != nil:
+		return typed, err
+	case op == in.Operation && unseen == nil:
+		return typed, nil
+	}
+	slices.Sort(in.Unresolved)
+	written := in.Operation
+	in.Operation = op
+	d := s.Policy.Decide(ctx, in)
+	switch {
+	case d.Allow:
+		return d, nil
+	case !typed.Allow:
+		in.Operation = written
+		return typed, nil
+	}
+	const most = 4
+	d.Reasons = slices.Clone(d.Reasons)
+	for _, r := range op.Resolved[:min(len(op.Resolved), most)] {
+		d.Reasons = append(d.Reasons, fmt.Sprintf("%q is %q on this host", r.Typed, r.Path))
+	}
+	if unseen != nil {
+		d.Reasons = append(d.Reasons, unseen.Error())
+	}
+	return d, nil
+}
+
+// denyPath denies what depends on a path that nobody can tell the meaning of.
+func (v *Verdict) denyPath(err error) {
+	if errors.Is(err, hostpath.ErrBusy) {
+		v.deny(http.StatusServiceUnavailable, "busy", err.Error())
+		return
+	}
+	v.deny(http.StatusForbidden, "host-path", err.Error())
+}

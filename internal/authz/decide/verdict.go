@@ -1,0 +1,108 @@
+package decide
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"net/http"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"vitrine/internal/authz/audit"
+	"vitrine/internal/authz/policy"
+	"vitrine/internal/caller/identity"
+	"vitrine/internal/engine/operation"
+	"vitrine/internal/fair"
+)
+
+// Verdict is what a door has to do with one request. It is a denial unless
+// Allow is true.
+type Verdict struct {
+	Allow   bool
+	Status  int    // HTTP status of the denial: 400, 403, 413, 431, 503; 0 when allowed
+	Code    string // short and stable: "policy", "rail", "busy", or a refusal's code
+	Message string // for the caller: "vitrine: container:web may not …"
+
+	Caller    *identity.Identity   // never nil
+	Operation *operation.Operation // nil when the parser refused the request
+	Enters    []string             // principals of the containers that it enters, as the policy saw them
+	Decision  policy.Decision
+
+	carried  *operation.Operation
+	request  *operation.Request
+	record   func(audit.Record)
+	execs    *ownExecs
+	id       string
+	start    time.Time
+	turn     fair.Turn
+	waited   time.Duration // for the turn, and for the body
+	decided  time.Duration
+	reasons  []string
+	lifted   bool          // denied by the policy, let through by audit mode
+	instead  func() string // what would be allowed instead, "" for nothing; nil if there is nothing like it
+	finished sync.Once
+}
+
+// ID identifies the request in the audit log.
+func (v *Verdict) ID() string { return v.id }
+
+// Reasons are why: the refusal's, the rail's or the policy's.
+func (v *Verdict) Reasons() []string {
+	if v.reasons != nil {
+		return v.reasons
+	}
+	return v.Decision.Reasons
+}
+
+// Deny turns an allowing verdict into a denial: a door does so when it cannot
+// meet an obligation. It must come before Finish.
+func (v *Verdict) Deny(status int, code, reason string) { v.deny(status, code, reason) }
+
+// Finish records the verdict, once: a second call does nothing. status is the
+// HTTP status that the caller saw, 0 where the door cannot know it; redacted
+// says that values in the answer were blanked.
+func (v *Verdict) Finish(status int, redacted bool) {
+	v.Release()
+	v.finished.Do(func() {
+		r := audit.New(v.id, v.start, v.Caller, v.request.Method, v.request.URI, v.Operation, v.Decision)
+		r.Status, r.Allow, r.Redacted = status, v.Allow, redacted
+		r.Duration, r.DurationUsec = v.decided, v.decided.Microseconds()
+		r.Reasons = v.Reasons()
+		if v.Allow {
+			r.SetResolved(v.Operation.Resolved)
+		}
+		if v.lifted {
+			r.Mode = string(Audit)
+		}
+		v.record(r)
+	})
+}
+
+// Lend says that from now on the Engine works for the request, and answers
+// without waiting for anything: the caller's turn goes on until then.
+func (v *Verdict) Lend() { v.turn.Lend() }
+
+// Release gives the caller's turn back before Finish does, where the door or the
+// Engine waits for something.
+func (v *Verdict) Release() { v.turn.Give() }
+
+// MadeExec tells which exec the request has made: from now on it is the caller's own.
+func (v *Verdict) MadeExec(id string) { v.execs.add(ownerOf(v.Caller), id) }
+
+// Differential records a request at the plugin door that does not agree with
+// what the gateway judged: a ticket that is unknown, used, or for another
+// request. It is denied, in audit mode too.
+func (s *Steps) Differential(caller *identity.Identity, method, uri, why string) {
+	r := audit.New(s.ids.next(), time.Now(), caller, method, uri, nil, policy.Decision{})
+	r.Status, r.Differential, r.Reasons = http.StatusForbidden, why, []string{why}
+	s.Record(r)
+}
+
+func newIDSource() idSource {
+	var b [6]byte
+	_, _ = rand.Read(b[:]) // it never fails
+	return idSource{prefix: hex.EncodeToString(b[:]) + "-", n: new(atomic.Uint64)}
+}
+
+func (s idSource) next() string { return s.prefix + strconv.FormatUint(s.n.Add(1), 36) }

@@ -1,0 +1,273 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/moby/moby/client"
+
+	"vitrine/internal/authz/policy"
+	"vitrine/internal/caller/identity"
+	"vitrine/internal/engine/operation"
+)
+
+const inspectDoc = `{"Id":"abc","Created":"2026-01-02T03:04:05Z","Config":{"Env":["TOKEN=hunter2","DD_ENV=prod"],"Cmd":["sh"]},"SizeRw":12345678901234567890}`
+
+func redacting() func(*rig) {
+	return func(g *rig) {
+		g.set(func() {
+			g.decision = policy.Decision{Allow: true, Redact: []string{"/Config/Env/*"}, KeepEnv: []string{"DD_ENV"}}
+		})
+	}
+}
+
+func TestAnswerIsRedacted(t *testing.T) {
+	g := startHTTP(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, inspectDoc)
+	})
+	redacting()(g)
+	status, body := g.do("GET", "/containers/x/json", "", "")
+	if want := strings.ReplaceAll(inspectDoc, "hunter2", ""); status != 200 || body != want {
+		t.Errorf("%d %s", status, body)
+	}
+	if rec := g.recorded(1)[0]; !rec.Redacted || rec.Status != 200 {
+		t.Errorf("audit record %+v", rec)
+	}
+}
+
+// TestEverySuccessIsRedactedClosed: whatever its number.
+func TestEverySuccessIsRedactedClosed(t *testing.T) {
+	for _, status := range []int{200, 201, 202, 203, 206, 299} {
+		g := startHTTP(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, inspectDoc)
+		})
+		redacting()(g)
+		if got, body := g.do("GET", "/containers/x/json", "", ""); got != status || strings.Contains(body, "hunter2") || !strings.Contains(body, `"TOKEN="`) {
+			t.Errorf("%d %s", got, body)
+		}
+	}
+}
+
+func TestAnswerThatCannotBeRedactedClosed(t *testing.T) {
+	for name, daemon := range map[string]http.HandlerFunc{
+		"not JSON": func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, `{"Config":{"Env":["TOKEN=hunter2"}}`)
+		},
+		"two values": func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, inspectDoc+inspectDoc)
+		},
+		"another type": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/plain")
+			_, _ = io.WriteString(w, inspectDoc)
+		},
+		"no type": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header()["Content-Type"] = nil
+			_, _ = io.WriteString(w, inspectDoc)
+		},
+		"compressed": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Encoding", "gzip")
+			_, _ = io.WriteString(w, "hunter2")
+		},
+		"too long": func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, `{"hunter2":"`+strings.Repeat("x", 1<<20)+`"}`)
+		},
+		"broken off": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "1000")
+			_, _ = io.WriteString(w, inspectDoc)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := startHTTP(t, func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				daemon(w, r)
+			}, limits(Limits{RedactBytes: 1 << 20}))
+			redacting()(g)
+			status, body := g.do("GET", "/containers/x/json", "", "")
+			if status != 502 || strings.Contains(body, "hunter2") || !json.Valid([]byte(body)) {
+				t.Errorf("%d %s", status, body)
+			}
+			if rec := g.recorded(1)[0]; rec.Status != 502 {
+				t.Errorf("audit record %+v", rec)
+			}
+		})
+	}
+}
+
+func TestObligationThatCannotBeMetClosed(t *testing.T) {
+	g := startHTTP(t, func(http.ResponseWriter, *http.Request) {})
+	for name, tc := range map[string]struct {
+		method, uri string
+		decision    policy.Decision
+	}{
+		"where":            {"GET", "/containers/json", policy.Decision{Allow: true, Where: map[string]string{"team": "a"}}},
+		"where and redact": {"GET", "/containers/json", policy.Decision{Allow: true, Where: map[string]string{"team": "a"}, Redact: []string{"/a"}}},
+		"no pointer":       {"GET", "/containers/json", policy.Decision{Allow: true, Redact: []string{"Config"}}},
+		"redacted attach":  {"POST", "/containers/x/attach", policy.Decision{Allow: true, Redact: []string{"/a"}}},
+		"redacted stats":   {"GET", "/containers/x/stats", policy.Decision{Allow: true, Admin: true, Redact: []string{"/a"}}},
+	} {
+		g.set(func() { g.decision = tc.decision })
+		if status, body := g.do(tc.method, tc.uri, "", ""); status != 403 {
+			t.Errorf("%s: %d %s", name, status, body)
+		}
+	}
+	if seen := g.reached(); len(seen) != 0 {
+		t.Errorf("the daemon saw %v", seen)
+	}
+}
+
+const futureVersion = `{"Platform":{"Name":"x"},"Components":[{"Name":"Engine","Version":"99","Details":{"ApiVersion":"1.99","MinAPIVersion":"1.24"}},{"Name":"runc"}],"Version":"99","ApiVersion":"1.99","MinAPIVersion":"1.24","GitCommit":"abc"}`
+
+func TestNewerEngineSpeaksAnAPIThatWeKnow(t *testing.T) {
+	g := startHTTP(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Api-Version", "1.99")
+		w.Header().Set("Content-Type", "application/json")
+		if strings.HasSuffix(r.URL.Path, "/version") {
+			_, _ = io.WriteString(w, futureVersion)
+			return
+		}
+		_, _ = io.WriteString(w, "[]")
+	})
+	res, err := g.client().Get("http://docker/version")
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, _ := io.ReadAll(res.Body)
+	_ = res.Body.Close()
+	if got := res.Header.Get("Api-Version"); got != operation.MaxVersion {
+		t.Errorf("header %s", got)
+	}
+	var v struct {
+		ApiVersion, MinAPIVersion, GitCommit string
+		Components                           []struct {
+			Name    string
+			Details map[string]string
+		}
+	}
+	if err := json.Unmarshal(body, &v); err != nil {
+		t.Fatal(err)
+	}
+	if v.ApiVersion != operation.MaxVersion || v.MinAPIVersion != "1.24" || v.GitCommit != "abc" ||
+		len(v.Components) != 2 || v.Components[0].Details["ApiVersion"] != operation.MaxVersion || strings.Contains(string(body), "1.99") {
+		t.Errorf("body %s", body)
+	}
+
+	c, err := client.New(client.WithHost("unix://" + g.sock))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if _, err := c.ContainerList(ctx, client.ContainerListOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if seen := g.reached(); !strings.HasPrefix(seen[len(seen)-1], "GET /v1.") || strings.Contains(seen[len(seen)-1], "1.99") {
+		t.Errorf("Docker's own client sent %v", seen)
+	}
+}
+
+func TestVersionsAreCompared(t *testing.T) {
+	for v, want := range map[string]bool{"1.99": true, "2.0": true, operation.MaxVersion: false, "1.24": false, "1.9": false, "0.99": false, "": false, "x.y": false, "1": false} {
+		if got := newer(v); got != want {
+			t.Errorf("newer(%q) = %v", v, got)
+		}
+	}
+	for _, doc := range []string{"", "null", "[]", `{"ApiVersion":5}`} {
+		if out := lowerVersions([]byte(doc)); !json.Valid(out) && doc != "" {
+			t.Errorf("%q became %q", doc, out)
+		}
+	}
+}
+
+func TestHeadersOfTheAnswer(t *testing.T) {
+	g := startHTTP(t, func(w http.ResponseWriter, _ *http.Request) {
+		h := w.Header()
+		h.Set("Trailer", "X-T")
+		h.Set("Docker-Experimental", "false")
+		h.Set("X-Docker-Container-Path-Stat", "e30=")
+		h.Set("Keep-Alive", "x")
+		h["Content-Type"] = nil
+		h.Set("Server", "Docker/29")
+		_, _ = io.WriteString(w, "<html>")
+		h.Set("X-T", "1")
+	})
+	res, err := g.client().Get("http://docker/containers/json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, res.Body)
+	_ = res.Body.Close()
+	if res.Header.Get("Server") != "Docker/29" || res.Header.Get("X-Docker-Container-Path-Stat") != "e30=" || res.Header.Get("Docker-Experimental") != "false" {
+		t.Errorf("headers %v", res.Header)
+	}
+	if res.Header.Get("Content-Type") != "" || res.Header.Get("Keep-Alive") != "" || len(res.Trailer) != 0 {
+		t.Errorf("headers %v, trailer %v", res.Header, res.Trailer)
+	}
+}
+
+func TestHeadHasNoBody(t *testing.T) {
+	g := startHTTP(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X-Docker-Container-Path-Stat", "e30=")
+		w.Header().Set("Content-Length", "1000")
+	})
+	redacting()(g)
+	for range 3 {
+		if status, body := g.do("HEAD", "/containers/x/archive?path=/", "", ""); status != 200 || body != "" {
+			t.Errorf("%d %q", status, body)
+		}
+	}
+}
+
+// TestExecThatOneHasMadeIsOnesOwnClosed: from its answer on, and nobody else's; what is no answer of that kind teaches nothing.
+func TestExecThatOneHasMadeIsOnesOwnClosed(t *testing.T) {
+	answer, status := `{"Id":"e1"}`+"\n", 201
+	g := startHTTP(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == "POST" {
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, answer)
+		}
+	})
+	alice, bob := uint32(1000), uint32(1001)
+	as := func(uid *uint32) { g.set(func() { g.caller = &identity.Identity{Kind: identity.Host, UID: uid} }) }
+	own := func(id string) bool {
+		g.do("GET", "/exec/"+id+"/json", "", "")
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		return g.input.OwnExec
+	}
+	create := func() string {
+		_, body := g.do("POST", "/containers/web/exec", "application/json", `{"Cmd":["true"]}`)
+		return body
+	}
+	as(&alice)
+	if own("e1") {
+		t.Error("before it was made")
+	}
+	if body := create(); body != answer {
+		t.Errorf("the answer is %q", body)
+	}
+	if !own("e1") || own("e2") || own("e") {
+		t.Error("it is not one's own, or another is")
+	}
+	as(&bob)
+	if own("e1") {
+		t.Error("it is another's too")
+	}
+	for _, c := range []struct {
+		answer string
+		status int
+	}{{`{"Id":"e3"}`, 404}, {`{"Id":"e3"`, 201}, {`["e3"]`, 201}, {strings.Repeat(" ", 4<<10) + `{"Id":"e3"}`, 201}, {"", 201}} {
+		answer, status = c.answer, c.status
+		if body := create(); body != answer || own("e3") {
+			t.Errorf("%d %.20q: its own %v, answered %.20q", c.status, c.answer, own("e3"), body)
+		}
+	}
+}

@@ -1,0 +1,191 @@
+package gateway
+
+import (
+	"crypto/tls"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"vitrine/internal/caller/identity"
+	"vitrine/internal/kernel/peercred"
+)
+
+// tooMany is what a connection over the limit is told before it is closed.
+const tooMany = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n" +
+	`{"message":"vitrine: too many connections; try again"}` + "\n"
+
+type connKey struct{}
+
+// conn is one client connection: it counts against the limits until it is
+// closed, whoever closes it.
+type conn struct {
+	net.Conn
+	listener string
+	secure   bool           // TLS
+	peer     *peercred.Peer // nil for TCP
+	key      string         // whose connection it counts as
+	conns    *connections
+	once     sync.Once
+
+	tls       *tls.Conn // what speaks TLS on it, if anything does
+	malformed func(c *conn, answer []byte)
+	unread    atomic.Bool // what arrives has not reached ServeHTTP
+
+	identity  *identity.Connection // of the request's goroutine
+	container string               // guarded by conns.mu
+}
+
+// Close closes the connection and forgets it.
+func (c *conn) Close() error {
+	err := c.Conn.Close()
+	c.once.Do(func() { c.conns.forget(c) })
+	return err
+}
+
+// CloseWrite ends our half of the connection.
+func (c *conn) CloseWrite() error { return closeWrite(c.Conn) }
+
+// closeWrite ends one half of a connection, or all of it where there are no halves.
+func closeWrite(c net.Conn) error {
+	if half, ok := c.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return c.Close()
+}
+
+// listener hands out counted connections.
+type listener struct {
+	net.Listener
+	name      string
+	secure    bool
+	conns     *connections
+	callerOf  func(*peercred.Peer) string
+	malformed func(c *conn, answer []byte)
+}
+
+// Accept waits for a connection that is within the limits.
+func (l *listener) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if counted := l.count(c); counted != nil {
+			return counted, nil
+		}
+		if !l.secure {
+			_ = c.SetWriteDeadline(time.Now().Add(100 * time.Millisecond)) // the socket's buffer is empty: it does not block
+			_, _ = c.Write([]byte(tooMany))
+		}
+		_ = c.Close()
+	}
+}
+
+func (l *listener) count(c net.Conn) net.Conn {
+	counted := &conn{Conn: c, listener: l.name, secure: l.secure, conns: l.conns, malformed: l.malformed}
+	if p, ok := c.(interface{ Peer() *peercred.Peer }); ok {
+		counted.peer = p.Peer()
+		counted.key = l.callerOf(counted.peer)
+	} else if host, _, err := net.SplitHostPort(c.RemoteAddr().String()); err == nil {
+		counted.key = "ip:" + host
+	}
+	if !l.conns.add(counted) {
+		return nil
+	}
+	return counted
+}
+
+// connections are the open client connections, and whose they are.
+type connections struct {
+	count *counter
+
+	mu          sync.Mutex
+	open        map[*conn]struct{}
+	byContainer map[string]map[*conn]struct{}
+}
+
+func newConnections(l Limits) *connections {
+	return &connections{
+		count:       newCounter(l.Connections, l.ConnectionsPerCaller),
+		open:        make(map[*conn]struct{}),
+		byContainer: make(map[string]map[*conn]struct{}),
+	}
+}
+
+func (cs *connections) add(c *conn) bool {
+	if !cs.count.add(c.key) {
+		return false
+	}
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	cs.open[c] = struct{}{}
+	return true
+}
+
+func (cs *connections) forget(c *conn) {
+	cs.count.remove(c.key)
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	delete(cs.open, c)
+	cs.leave(c)
+}
+
+// belongs notes whose connection it is.
+func (cs *connections) belongs(c *conn, caller *identity.Identity) {
+	id := ""
+	if caller.Kind == identity.Container && caller.Container != nil {
+		id = caller.Container.ID
+	}
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	if _, open := cs.open[c]; !open || c.container == id {
+		return
+	}
+	cs.leave(c)
+	c.container = id
+	if id == "" {
+		return
+	}
+	if cs.byContainer[id] == nil {
+		cs.byContainer[id] = make(map[*conn]struct{})
+	}
+	cs.byContainer[id][c] = struct{}{}
+}
+
+func (cs *connections) leave(c *conn) {
+	if c.container == "" {
+		return
+	}
+	delete(cs.byContainer[c.container], c)
+	if len(cs.byContainer[c.container]) == 0 {
+		delete(cs.byContainer, c.container)
+	}
+	c.container = ""
+}
+
+func (cs *connections) closeContainer(id string) {
+	cs.mu.Lock()
+	var theirs []*conn
+	for c := range cs.byContainer[id] {
+		theirs = append(theirs, c)
+	}
+	cs.mu.Unlock()
+	closeConns(theirs)
+}
+
+func (cs *connections) closeAll() {
+	cs.mu.Lock()
+	var all []*conn
+	for c := range cs.open {
+		all = append(all, c)
+	}
+	cs.mu.Unlock()
+	closeConns(all)
+}
+
+func closeConns(cs []*conn) {
+	for _, c := range cs {
+		_ = c.Close()
+	}
+}

@@ -1,0 +1,254 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"mime"
+	"net/http"
+	"time"
+
+	"vitrine/internal/authz/decide"
+	"vitrine/internal/authz/obligation"
+	"vitrine/internal/authz/redact"
+	"vitrine/internal/authz/ticket"
+	"vitrine/internal/caller/identity"
+	"vitrine/internal/engine/operation"
+)
+
+// task is one request on its way through the gateway.
+type task struct {
+	s    *Server
+	w    http.ResponseWriter
+	r    *http.Request
+	conn *conn
+	who  *identity.Connection
+	v    *decide.Verdict
+	asOf uint64 // see tasks
+	body *body
+	plan *redact.Plan // nil unless the answer must be redacted
+	// quiet: the decision withholds something, and so the texts of errors too.
+	quiet bool
+	// bigAnswer: it holds one of the few places for large answers.
+	bigAnswer bool
+}
+
+// ServeHTTP carries one request, or says why not.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.requests.Add(1)
+	defer s.requests.Done()
+	c, _ := r.Context().Value(connKey{}).(*conn)
+	if c == nil || s.identityOf(c) == nil {
+		refuse(w, http.StatusForbidden, "vitrine: nothing is known about this connection's other end")
+		return
+	}
+	c.unread.Store(false)
+	who := c.identity
+	if why := s.closed(); why != "" {
+		w.Header().Set("Retry-After", "1")
+		refuse(w, http.StatusServiceUnavailable, why)
+		return
+	}
+
+	t := &task{s: s, w: w, r: r, conn: c, who: who, asOf: s.tasks.asOf(), body: newBody(s, w, r, who.Account)}
+	defer t.body.release()
+	req := &operation.Request{Method: r.Method, URI: r.RequestURI, Proto: r.Proto, Header: r.Header, ContentLength: r.ContentLength, Rebuilt: true}
+	if r.ContentLength != 0 {
+		req.ReadBody = t.body.read
+	}
+	// The decision does not hang on the client: one that has sent all it will
+	// send looks to net/http like one that has gone.
+	t.v = s.cfg.Authorizer.Authorize(context.WithoutCancel(r.Context()), who, req)
+	defer t.v.Finish(0, false) // does nothing if the answer's head has recorded it
+	s.conns.belongs(c, t.v.Caller)
+	t.run() //nolint:contextcheck // see whileConnected
+}
+
+// closed says why no request can be carried now, "" if it can.
+func (s *Server) closed() string {
+	if !s.up.ready.Load() {
+		return "vitrine: the Docker Engine at " + s.up.name + " has not answered yet; try again"
+	}
+	if now, _ := s.up.asked.get(); s.cfg.RequirePlugin && !now {
+		return "vitrine: dockerd does not ask the authorization plugin, and require_plugin is set: " +
+			"name the plugin in authorization-plugins of daemon.json and send dockerd a SIGHUP"
+	}
+	return ""
+}
+
+func (t *task) run() {
+	if t.v.Operation == nil || t.v.Caller.Exhausted() {
+		t.w.Header().Set("Connection", "close") // nobody knows what follows; nobody can say who it is
+	}
+	if t.v.Caller.Exhausted() {
+		t.w.Header().Set("Retry-After", "1")
+	}
+	if t.v.Allow {
+		t.obligations()
+	}
+	key := callerKey(t.v.Caller)
+	if t.v.Allow && !t.s.streams.add(key) {
+		t.v.Deny(http.StatusTooManyRequests, "limit", "it has too many requests open; close some or try again")
+	} else if t.v.Allow {
+		defer t.s.streams.remove(key)
+		t.enter()
+		defer t.s.tasks.remove(t)
+	}
+	if !t.v.Allow {
+		t.fail(t.v.Status, t.v.Message)
+		return
+	}
+	if reads(t.v.Operation) {
+		t.v.Lend()
+	} else {
+		t.v.Release()
+	}
+	ctx, cancel := t.whileConnected()
+	defer cancel()
+	switch t.v.Operation.Carry {
+	case operation.CarryUpload:
+		t.upload(ctx)
+	case operation.CarryHijack, operation.CarryUpgrade:
+		t.hijack(ctx)
+	case operation.CarryPlain:
+		t.plain(ctx)
+	default:
+		t.fail(http.StatusBadGateway, "vitrine: nobody has said how to carry "+t.v.Operation.ID)
+	}
+}
+
+// reads says that the Engine answers an operation at once, and that all it takes
+// is its processors: then they are shared as ours are. Others may have to wait for
+// something, as ContainerStats does for its second sample.
+func reads(op *operation.Operation) bool {
+	switch op.Access {
+	case operation.Ping, operation.List, operation.Inspect:
+		return op.Carry == operation.CarryPlain && op.Method != http.MethodPost && op.ID != "ContainerStats"
+	case operation.Stream, operation.Content, operation.Secret, operation.Interactive, operation.Write, operation.Build, operation.Admin:
+	}
+	return false
+}
+
+// leftEvery is how often we look whether a client that has ended its half of
+// the connection has left altogether.
+const leftEvery = 250 * time.Millisecond
+
+// whileConnected is a context that ends when the client leaves. net/http ends
+// the request's when it reads the end of the client's half; on a Unix socket
+// the kernel says whether the other half is still open.
+func (t *task) whileConnected() (context.Context, context.CancelFunc) {
+	if t.conn.peer == nil {
+		return context.WithCancel(t.r.Context())
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.r.Context()))
+	stop := context.AfterFunc(t.r.Context(), func() {
+		for !hungUp(t.conn) && sleep(ctx, leftEvery) {
+		}
+		cancel()
+	})
+	return ctx, func() { stop(); cancel() }
+}
+
+// obligations denies what the decision demands and this door cannot do, and
+// what the parser leaves to the door: it is the one place for both.
+func (t *task) obligations() {
+	op, d := t.v.Operation, &t.v.Decision
+	plan, unmet := obligation.Meet(obligation.Gateway, op, d.Demand())
+	switch {
+	case unmet != nil:
+		t.v.Deny(http.StatusForbidden, "obligation", unmet.Reason)
+	case op.BodyState == operation.BodyInvalid, op.BodyState == operation.BodyWithheld,
+		op.BodyState == operation.BodyJSON && op.Canonical == nil:
+		t.badRequest("the body could not be judged, so it cannot be forwarded")
+	default:
+		t.plan, t.quiet = plan, len(d.Redact) > 0
+	}
+}
+
+// events is the one operation whose stream is redacted, event by event.
+const events = "SystemEvents"
+
+// tunnels reports whether the operation may turn its connection into a stream.
+func tunnels(op *operation.Operation) bool {
+	return op.Carry == operation.CarryHijack || op.Carry == operation.CarryUpgrade
+}
+
+func (t *task) badRequest(reason string) { t.v.Deny(http.StatusBadRequest, "bad-request", reason) }
+
+// outgoing is the request rebuilt from the operation.
+func (t *task) outgoing() *outgoing {
+	op := t.v.Carried()
+	out := &outgoing{
+		method: op.Method, uri: op.URI,
+		header: operation.ForwardHeader(op, t.r.Header),
+		entry:  ticket.Entry{Method: op.Method, URI: op.URI, Caller: t.v.Caller.String()},
+	}
+	if t.plan != nil {
+		out.header.Del("Accept") // the daemon's own choice is JSON, which is what can be redacted
+	}
+	switch op.BodyState {
+	case operation.BodyJSON:
+		out.body = op.Canonical
+		out.entry.Body = ticket.JSON(out.body, op.ID == "SystemAuth")
+	case operation.BodyOpaque:
+		out.entry.Body = ticket.Opaque()
+	case operation.BodyNone, operation.BodyInvalid, operation.BodyWithheld:
+	}
+	return out
+}
+
+// fail answers an error of ours and records it.
+func (t *task) fail(status int, message string) {
+	if t.v.Operation != nil && tunnels(t.v.Operation) {
+		t.lastError(status, errorBody(message), func() {})
+		return
+	}
+	t.v.Finish(status, false)
+	refuse(t.w, status, message)
+}
+
+// upstreamFailed answers that the daemon did not, unless nobody is left to hear it.
+func (t *task) upstreamFailed(ctx context.Context, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	t.s.log.Warn("request not answered by the daemon", "operation", t.v.Operation.ID, "error", err)
+	if errors.Is(err, errDial) {
+		t.w.Header().Set("Retry-After", "1")
+		t.fail(http.StatusServiceUnavailable, "vitrine: the Docker Engine does not answer at "+t.s.up.name+": is it running?")
+		return
+	}
+	t.fail(http.StatusBadGateway, "vitrine: the Docker Engine at "+t.s.up.name+" broke off before it answered: look at its log")
+}
+
+// refuse answers in the Engine's own error shape.
+func refuse(w http.ResponseWriter, status int, message string) {
+	w.Header().Set("Content-Type", "application/json")
+	if status == http.StatusBadRequest {
+		w.Header().Set("Connection", "close")
+	}
+	w.WriteHeader(status)
+	_, _ = w.Write(errorBody(message)) // a client that has gone needs no answer
+}
+
+// errorBody is the Engine's own shape of an error.
+func errorBody(message string) []byte {
+	return append(marshal(struct {
+		Message string `json:"message"`
+	}{message}), '\n')
+}
+
+// callerKey is whom a request counts against.
+func callerKey(id *identity.Identity) string {
+	switch {
+	case id.Container != nil:
+		return "container:" + id.Container.ID
+	case id.Certificate != nil:
+		return "tls:" + id.Certificate.SHA256
+	}
+	return id.String()
+}
+
+func isJSON(contentType string) bool {
+	mediaType, _, _ := mime.ParseMediaType(contentType) // a broken parameter leaves the type readable
+	return mediaType == "application/json"
+}

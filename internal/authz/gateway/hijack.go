@@ -1,0 +1,214 @@
+package gateway
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"time"
+
+	"vitrine/internal/engine/operation"
+)
+
+// lastTime is how long an answer other than a tunnel may take to be read.
+const lastTime = 5 * time.Second
+
+// linger is how long a client may go on sending after the daemon has ended the
+// stream; hungUpEvery is how often we look whether a client that has ended its
+// half has left altogether.
+const (
+	linger      = time.Minute
+	hungUpEvery = 5 * time.Second
+)
+
+// hijack carries attach, exec start and upgrades: if the daemon agrees the two
+// connections become one, else both end with its answer.
+func (t *task) hijack(ctx context.Context) {
+	out := t.outgoing()
+	out.upgrade = out.header.Get("Upgrade") // one that the operation speaks, says its parser
+	c, err := t.s.up.connect(ctx)
+	if err != nil {
+		t.upstreamFailed(ctx, err)
+		return
+	}
+	ex, err := t.s.up.exchange(ctx, c, out, nil)
+	if err != nil {
+		t.upstreamFailed(ctx, err)
+		return
+	}
+	ex.keep = false
+	defer ex.close()
+	switch {
+	case ex.res.StatusCode == http.StatusSwitchingProtocols && out.upgrade == "":
+		t.fail(http.StatusBadGateway, "vitrine: the Docker Engine changed the protocol without being asked")
+	case ex.res.StatusCode == http.StatusSwitchingProtocols, rawStream(ex.res):
+		t.tunnel(ex)
+	case t.withholds(ex.res):
+		text, withheld := t.errorText(ex)
+		t.v.Finish(ex.res.StatusCode, withheld)
+		t.lastError(ex.res.StatusCode, text, ex.close)
+	default:
+		lowerVersion(ex.res.Header)
+		t.last(ex.res, ex.close)
+	}
+}
+
+// last gives an answer other than a tunnel to a request that asked for one. The
+// connection ends with it: what the client sends behind such a request need not
+// be a request, so nothing reads it as one. An error does not announce that,
+// because Docker's command line (20.10) takes an answer with "Connection: close"
+// for a tunnel and shows its user the error's bytes instead of its message.
+// written is called when the answer is.
+func (t *task) last(res *http.Response, written func()) {
+	client, _, err := http.NewResponseController(t.w).Hijack()
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	defer client.Close()
+	t.v.Finish(res.StatusCode, false)
+	res.Proto, res.ProtoMajor, res.ProtoMinor, res.Close = "HTTP/1.1", 1, 1, res.StatusCode < 400
+	if res.ContentLength < 0 {
+		res.TransferEncoding = []string{"chunked"}
+	}
+	for k := range res.Header {
+		if hopByHop(k) {
+			res.Header.Del(k)
+		}
+	}
+	_ = client.SetDeadline(time.Now().Add(lastTime))
+	err = res.Write(client)
+	written()
+	if err != nil || closeWrite(client) != nil {
+		return
+	}
+	_, _ = io.Copy(io.Discard, client) // to close on unread bytes could cost the client the answer
+}
+
+// lastError is last for an error with that body.
+func (t *task) lastError(status int, body []byte, written func()) {
+	t.last(&http.Response{
+		StatusCode: status, ContentLength: int64(len(body)), Body: io.NopCloser(bytes.NewReader(body)),
+		Header: http.Header{"Content-Type": {"application/json"}},
+	}, written)
+}
+
+// rawStream: Docker's way to hijack without an upgrade.
+func rawStream(res *http.Response) bool {
+	if res.StatusCode != http.StatusOK || res.ContentLength >= 0 || len(res.TransferEncoding) > 0 {
+		return false
+	}
+	mediaType, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type")) // a broken parameter leaves the type readable
+	return mediaType == "application/vnd.docker.raw-stream" || mediaType == "application/vnd.docker.multiplexed-stream"
+}
+
+// tunnel joins the two connections.
+func (t *task) tunnel(ex *exchange) {
+	client, buffered, err := http.NewResponseController(t.w).Hijack()
+	if err != nil {
+		t.fail(http.StatusBadGateway, "vitrine: the connection cannot be taken over")
+		return
+	}
+	defer client.Close()
+	t.v.Finish(ex.res.StatusCode, false)
+	if !ex.stop() {
+		return // the client had gone
+	}
+	ex.stop = func() bool { return false }
+	lowerVersion(ex.res.Header)
+	if t.r.ContentLength < 0 && t.v.Operation.BodyState == operation.BodyNone {
+		skipEmptyBody(buffered.Reader)
+	}
+	w := bufio.NewWriter(client)
+	_, _ = w.WriteString("HTTP/1.1 " + ex.res.Status + "\r\n") // a bufio.Writer keeps its error for Flush
+	_ = ex.res.Header.Write(w)
+	_, _ = w.WriteString("\r\n")
+	if w.Flush() != nil {
+		return
+	}
+	t.s.join(client, buffered.Reader, ex.conn)
+}
+
+// skipEmptyBody leaves out the end of an empty chunked body, which dockerode
+// sends along with the head of an attach: it is no input for the container.
+func skipEmptyBody(in *bufio.Reader) {
+	const end = "0\r\n\r\n"
+	if in.Buffered() < len(end) {
+		return
+	}
+	if head, err := in.Peek(len(end)); err == nil && string(head) == end {
+		_, _ = in.Discard(len(end))
+	}
+}
+
+// join copies both ways until both have ended. The end of one half is passed
+// on as that: a client that has sent all its input still gets the output.
+func (s *Server) join(client net.Conn, clientIn *bufio.Reader, daemon *upConn) {
+	inDone, outDone, watchDone := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	closeBoth := func() {
+		_ = client.Close()
+		daemon.close()
+	}
+	go func() {
+		defer close(inDone)
+		if err := s.copyStream(daemon.Conn, clientIn); err != nil && !isWrite(err) {
+			closeBoth()
+			return
+		}
+		_ = closeWrite(daemon.Conn)
+	}()
+	go func() {
+		defer close(watchDone)
+		<-inDone
+		for !hungUp(client) {
+			select {
+			case <-outDone:
+				return
+			case <-time.After(hungUpEvery):
+			}
+		}
+		closeBoth()
+	}()
+	err := s.copyStream(client, daemon.br)
+	close(outDone)
+	if err != nil {
+		closeBoth()
+	} else {
+		_ = closeWrite(client)
+		_ = client.SetReadDeadline(time.Now().Add(linger))
+	}
+	<-inDone
+	<-watchDone
+	closeBoth()
+}
+
+// writeError says that it was the receiver that failed.
+type writeError struct{ error }
+
+func isWrite(err error) bool {
+	_, ok := errors.AsType[writeError](err)
+	return ok
+}
+
+// copyStream copies until the sender ends, which is no error.
+func (s *Server) copyStream(dst io.Writer, src io.Reader) error {
+	buf := s.buffers.get()
+	defer s.buffers.put(buf)
+	for {
+		n, err := src.Read(*buf)
+		if n > 0 {
+			if _, werr := dst.Write((*buf)[:n]); werr != nil {
+				return writeError{werr}
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}

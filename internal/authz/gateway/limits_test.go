@@ -1,0 +1,362 @@
+package gateway
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"vitrine/internal/authz/ticket"
+	"vitrine/test/wait"
+)
+
+func limits(l Limits) option { return func(c *Config) { c.Limits = l } }
+
+func TestConnectionsPerCallerAreLimited(t *testing.T) {
+	g := startHTTP(t, func(http.ResponseWriter, *http.Request) {}, limits(Limits{ConnectionsPerCaller: 3}))
+	for range 3 {
+		g.dial()
+	}
+	wait.Until(t, "connections", func() bool { return g.srv.Stats().Connections == 3 })
+	b, _ := io.ReadAll(g.dial())
+	if answer := string(b); !strings.HasPrefix(answer, "HTTP/1.1 503 ") || !strings.Contains(answer, "too many connections") {
+		t.Errorf("answer %q", answer)
+	}
+	if s := g.srv.Stats(); s.Connections != 3 || s.Refused != 1 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// A caller who has used up his connections leaves the others theirs.
+func TestOneCallerCannotExhaustTheGatewayClosed(t *testing.T) {
+	conns := newConnections(Limits{Connections: 100, ConnectionsPerCaller: 2}.withDefaults())
+	for i, want := range []bool{true, true, false, false} {
+		if got := conns.add(&conn{key: "container:loud", conns: conns}); got != want {
+			t.Errorf("connection %d of one caller: %v", i+1, got)
+		}
+	}
+	if !conns.add(&conn{key: "container:quiet", conns: conns}) {
+		t.Error("the other caller has no connection")
+	}
+}
+
+func TestStreamsPerCallerAreLimited(t *testing.T) {
+	release := make(chan struct{})
+	g := startHTTP(t, func(w http.ResponseWriter, r *http.Request) {
+		w.(http.Flusher).Flush()
+		<-release
+	}, limits(Limits{StreamsPerCaller: 2}))
+	var streams []io.Closer
+	for range 2 {
+		res, err := g.client().Get("http://docker/events")
+		if err != nil {
+			t.Fatal(err)
+		}
+		streams = append(streams, res.Body)
+	}
+	if status, body := g.do("GET", "/_ping", "", ""); status != 429 || !strings.Contains(body, "too many requests open") {
+		t.Errorf("%d %s", status, body)
+	}
+	close(release)
+	for _, s := range streams {
+		_ = s.Close()
+	}
+	wait.Until(t, "streams to end", func() bool { return g.srv.Stats().Streams == 0 })
+	if status, _ := g.do("GET", "/_ping", "", ""); status != 200 {
+		t.Errorf("afterwards: %d", status)
+	}
+	g.recorded(4)
+}
+
+func TestHeadersAreLimited(t *testing.T) {
+	g := startHTTP(t, func(http.ResponseWriter, *http.Request) {}, limits(Limits{HeaderBytes: 8 << 10}))
+	if answer := g.raw("GET /_ping HTTP/1.1\r\nHost: d\r\nX: " + strings.Repeat("x", 16<<10) + "\r\n\r\n"); !strings.HasPrefix(answer, "HTTP/1.1 431 ") {
+		t.Errorf("answer %q", answer)
+	}
+}
+
+func TestJSONBodiesAreLimited(t *testing.T) {
+	g := startHTTP(t, func(http.ResponseWriter, *http.Request) {})
+	big := `{"Image":"x","Labels":{"a":"` + strings.Repeat("x", 4<<20) + `"}}`
+	if status, body := g.do("POST", "/containers/create", "application/json", big); status != 413 || !strings.Contains(body, "4194304 bytes") {
+		t.Errorf("declared: %d %s", status, body)
+	}
+	chunked := fmt.Sprintf("POST /containers/create HTTP/1.1\r\nHost: d\r\nConnection: close\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", len(big), big)
+	c := g.dial()
+	go func() { _, _ = io.WriteString(c, chunked) }()
+	if line, _ := bufio.NewReader(c).ReadString('\n'); !strings.HasPrefix(line, "HTTP/1.1 413 ") {
+		t.Errorf("chunked: %q", line)
+	}
+	almost := `{"Image":"x","Labels":{"a":"` + strings.Repeat("x", 3<<20) + `"}}`
+	if status, body := g.do("POST", "/containers/create", "application/json", almost); status != 200 {
+		t.Errorf("below the limit: %d %s", status, body)
+	}
+	if n := g.srv.bigBody.len(); n != 0 {
+		t.Errorf("%d big bodies are still counted", n)
+	}
+	g.recorded(3)
+}
+
+func TestBigBodiesAtOneTimeAreLimited(t *testing.T) {
+	g := startHTTP(t, func(http.ResponseWriter, *http.Request) {})
+	half := fmt.Sprintf("POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", 1<<20, strings.Repeat(" ", bigBody+2))
+	for range bigBodiesPerCaller {
+		_, _ = io.WriteString(g.dial(), half)
+	}
+	wait.Until(t, "the big bodies", func() bool { return g.srv.bigBody.len() == bigBodiesPerCaller })
+	c := g.dial()
+	_, _ = io.WriteString(c, half)
+	if line, _ := bufio.NewReader(c).ReadString('\n'); !strings.HasPrefix(line, "HTTP/1.1 503 ") {
+		t.Errorf("got %q", line)
+	}
+	if status, _ := g.do("POST", "/containers/create", "application/json", `{"Image":"x"}`); status != 200 {
+		t.Errorf("a small body meanwhile: %d", status)
+	}
+}
+
+// Small bodies are held too while they come and are judged: one caller has so many, and
+// the others have theirs.
+func TestBodiesOfOneCallerAreLimitedClosed(t *testing.T) {
+	g := startHTTP(t, func(http.ResponseWriter, *http.Request) {}, limits(Limits{StreamsPerCaller: 3}))
+	half := "POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+	for range 3 {
+		_, _ = io.WriteString(g.dial(), half)
+	}
+	wait.Until(t, "the bodies", func() bool { return g.srv.bodies.len() == 3 })
+	if status, body := g.do("POST", "/containers/create", "application/json", `{"Image":"x"}`); status != 503 || !strings.Contains(body, "too many request bodies") {
+		t.Errorf("one more: %d %s", status, body)
+	}
+	if status, _ := g.do("GET", "/_ping", "", ""); status != 200 {
+		t.Errorf("without a body: %d", status)
+	}
+	if !g.srv.bodies.add("another") {
+		t.Error("another caller has no place")
+	}
+}
+
+func TestSlowClients(t *testing.T) {
+	g := startHTTP(t, func(http.ResponseWriter, *http.Request) {}, limits(Limits{HeaderTimeout: 50 * time.Millisecond, BodyTimeout: 50 * time.Millisecond, IdleTimeout: 50 * time.Millisecond}))
+	if answer := g.raw("GET /_ping HTTP/1.1\r\nHo"); answer != "" && !strings.HasPrefix(answer, "HTTP/1.1 40") {
+		t.Errorf("slow headers: %q", answer)
+	}
+	if answer := g.raw(""); answer != "" {
+		t.Errorf("no request at all: %q", answer)
+	}
+	if answer := g.raw("POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"); !strings.HasPrefix(answer, "HTTP/1.1 408 ") {
+		t.Errorf("slow body: %q", answer)
+	}
+	if answer := g.raw("GET /_ping HTTP/1.1\r\nHost: d\r\n\r\n"); !strings.HasPrefix(answer, "HTTP/1.1 200 ") {
+		t.Errorf("idle between requests: %q", answer)
+	}
+}
+
+// Timeouts are between requests, never within one.
+func TestSilentStreamIsNotCut(t *testing.T) {
+	g := startRaw(t, echo(rawOK), limits(Limits{HeaderTimeout: 30 * time.Millisecond, BodyTimeout: 30 * time.Millisecond, IdleTimeout: 30 * time.Millisecond}))
+	c := g.dial()
+	_, _ = io.WriteString(c, "POST /exec/x/start HTTP/1.1\r\nHost: d\r\n"+execBody)
+	br := bufio.NewReader(c)
+	readHead(t, br)
+	expect(t, br, "ready\n")
+	_ = c.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+	if _, err := br.ReadByte(); err == nil || err == io.EOF {
+		t.Fatalf("the silent stream ended: %v", err)
+	}
+	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_, _ = io.WriteString(c, "hello\n")
+	expect(t, br, "HELLO\n")
+}
+
+func TestClientThatNeverReadsHoldsNobodyUp(t *testing.T) {
+	g := startHTTP(t, func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.RequestURI, "/containers/x/logs") {
+			_, _ = io.CopyN(w, zeros{}, 1<<30)
+			return
+		}
+		_, _ = io.WriteString(w, "[]")
+	})
+	var m0, m1 runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m0)
+	for range 10 {
+		c := g.dial()
+		_, _ = io.WriteString(c, "GET /containers/x/logs HTTP/1.1\r\nHost: d\r\n\r\n")
+	}
+	wait.Until(t, "the streams", func() bool { return g.srv.Stats().Streams == 10 })
+	for range 20 {
+		if status, _ := g.do("GET", "/containers/json", "", ""); status != 200 {
+			t.Fatalf("another caller got %d", status)
+		}
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&m1)
+	if grown := int64(m1.HeapAlloc) - int64(m0.HeapAlloc); grown > 10<<20 {
+		t.Errorf("the heap grew by %d bytes", grown)
+	}
+}
+
+func TestIdleConnectionsNeedLittle(t *testing.T) {
+	const n = 1000
+	g := startHTTP(t, func(http.ResponseWriter, *http.Request) {}, limits(Limits{ConnectionsPerCaller: 2 * n}))
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for range n {
+		c := g.dial()
+		if _, err := io.WriteString(c, "GET /_ping HTTP/1.1\r\nHost: d\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		readHead(t, bufio.NewReaderSize(c, 256))
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	per := (int64(after.HeapAlloc+after.StackInuse) - int64(before.HeapAlloc+before.StackInuse)) / n
+	t.Logf("%d bytes a connection, both ends", per)
+	if per > 48<<10 {
+		t.Errorf("%d bytes a connection", per)
+	}
+	if status, _ := g.do("GET", "/_ping", "", ""); status != 200 {
+		t.Errorf("a new caller got %d", status)
+	}
+}
+
+func TestManyCallersAtOnceLeaveNothing(t *testing.T) {
+	g := startRaw(t, func(g *rig, c *net.UnixConn, br *bufio.Reader, r *http.Request) {
+		for {
+			g.asks(r.Method, r.RequestURI, r.Header.Get(ticket.Header), nil)
+			if _, err := io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]"); err != nil {
+				return
+			}
+			var err error
+			if r, err = http.ReadRequest(br); err != nil {
+				return
+			}
+		}
+	})
+	before := openFiles(t)
+	var wg sync.WaitGroup
+	client := g.client()
+	client.Transport.(*http.Transport).MaxIdleConnsPerHost = 50
+	for range 50 {
+		wg.Go(func() {
+			for range 40 {
+				res, err := client.Get("http://docker/containers/json")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				_, _ = io.Copy(io.Discard, res.Body)
+				_ = res.Body.Close()
+				if res.StatusCode != 200 {
+					t.Errorf("status %d", res.StatusCode)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	g.recorded(2000)
+	client.CloseIdleConnections()
+	g.srv.up.pool.drop(0)
+	wait.Until(t, "descriptors to be closed", func() bool { return openFiles(t) <= before+1 })
+}
+
+// Readers who take nothing must not make the gateway hold answer upon answer.
+func TestBigAnswersAtOneTimeAreLimited(t *testing.T) {
+	big := `{"Config":{"Env":["A=b"],"Labels":{"a":"` + strings.Repeat("x", 8<<20) + `"}}}`
+	g := startHTTP(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if strings.Contains(r.URL.Path, "big") {
+			_, _ = io.WriteString(w, big)
+		} else {
+			_, _ = io.WriteString(w, `{"Config":{"Env":["A=b"]}}`)
+		}
+	})
+	redacting()(g)
+	const ask = "GET /containers/big/json HTTP/1.1\r\nHost: d\r\n\r\n"
+	var slow []io.Closer
+	for range bigAnswersPerCaller {
+		c := g.dial()
+		_, _ = io.WriteString(c, ask)
+		slow = append(slow, c)
+	}
+	wait.Until(t, "the big answers", func() bool { return g.srv.bigAnswer.len() == bigAnswersPerCaller })
+	if status, body := g.do("GET", "/containers/big/json", "", ""); status != 503 || strings.Contains(body, "xxx") {
+		t.Errorf("one too many: %d %.200s", status, body)
+	}
+	if status, body := g.do("GET", "/containers/small/json", "", ""); status != 200 {
+		t.Errorf("a small one: %d %s", status, body)
+	}
+	for _, c := range slow {
+		_ = c.Close()
+	}
+	wait.Until(t, "the big answers to end", func() bool { return g.srv.bigAnswer.len() == 0 })
+	if status, _ := g.do("GET", "/containers/big/json", "", ""); status != 200 {
+		t.Errorf("afterwards: %d", status)
+	}
+}
+
+// An answer that is held is held for as long as its client takes some of it, and no longer.
+func TestHeldAnswerThatNobodyTakesIsGivenUpClosed(t *testing.T) {
+	const patience = 100 * time.Millisecond
+	big := `{"Config":{"Env":["A=b"],"Labels":{"a":"` + strings.Repeat("x", 8<<20) + `"}}}`
+	g := startHTTP(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, big)
+	}, limits(Limits{BodyTimeout: patience}))
+	redacting()(g)
+	const ask = "GET /containers/big/json HTTP/1.1\r\nHost: d\r\n\r\n"
+	still := g.dial()
+	_, _ = io.WriteString(still, ask)
+	wait.Until(t, "the answer to be held", func() bool { return g.srv.bigAnswer.len() == 1 })
+	wait.Until(t, "the answer to be given up", func() bool { return g.srv.bigAnswer.len() == 0 })
+
+	slow := g.dial()
+	_, _ = io.WriteString(slow, ask)
+	for range 2 { // the deadline is not left behind for the next request
+		r := bufio.NewReaderSize(slow, bigAnswer)
+		res, err := http.ReadResponse(r, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := int64(0)
+		for err == nil {
+			var m int64
+			m, err = io.CopyN(io.Discard, res.Body, 2*bigAnswer)
+			n += m
+			time.Sleep(patience / 10)
+		}
+		if !errors.Is(err, io.EOF) || n < 8<<20 {
+			t.Fatalf("%d bytes, %v", n, err)
+		}
+		time.Sleep(2 * patience)
+		_, _ = io.WriteString(slow, ask)
+	}
+}
+
+// Callers that act together, each within its own limit, leave room for others.
+func TestManyCallersCannotExhaustTheGateway(t *testing.T) {
+	c := newCounter(4096, 1024)
+	for caller := range 8 {
+		for c.add(fmt.Sprint("attacker ", caller)) {
+		}
+	}
+	for range 4 {
+		if !c.add("somebody else") {
+			t.Fatalf("no room among %d", c.len())
+		}
+	}
+	alone, n := newCounter(4096, 1024), 0
+	for alone.add("alone") {
+		n++
+	}
+	if n != 1024 {
+		t.Errorf("one caller alone got %d", n)
+	}
+}

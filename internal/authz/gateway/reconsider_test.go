@@ -1,0 +1,141 @@
+package gateway
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"vitrine/internal/authz/decide"
+	"vitrine/internal/authz/policy"
+	"vitrine/internal/caller/identity"
+	"vitrine/internal/engine/operation"
+	"vitrine/test/wait"
+)
+
+// TestStreamsEndWithThePermissionClosed: a stream that was allowed goes on while
+// the policy allows it, and no longer.
+func TestStreamsEndWithThePermissionClosed(t *testing.T) {
+	const attach = "POST /containers/x/attach?stream=1 HTTP/1.1\r\nHost: d\r\n\r\n"
+	for _, tc := range []struct {
+		name, request, answer string
+		now                   policy.Decision
+	}{
+		{"attach, denied", attach, rawOK, policy.Decision{}},
+		{"attach, cannot be decided", attach, rawOK, policy.Decision{Allow: true, Failed: true}},
+		{"logs, upgraded or not", "GET /containers/x/logs?follow=1&stdout=1 HTTP/1.1\r\nHost: d\r\n\r\n", rawOK, policy.Decision{}},
+		{"events, to be redacted from now on", "GET /events HTTP/1.1\r\nHost: d\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n", policy.Decision{Allow: true, Admin: true, Redact: []string{"/Actor"}}},
+		{"some objects only, from now on", "GET /events HTTP/1.1\r\nHost: d\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n", policy.Decision{Allow: true, Admin: true, Where: map[string]string{"a": "b"}}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			g := startRaw(t, echo(tc.answer))
+			c := g.dial()
+			_, _ = io.WriteString(c, tc.request)
+			br := bufio.NewReader(c)
+			readHead(t, br)
+			if line, err := readLine(br); err != nil {
+				t.Fatalf("the stream began with %q, %v", line, err)
+			}
+			g.srv.Reconsider(t.Context())
+			if n := len(g.srv.tasks.change()); n != 1 {
+				t.Fatalf("%d requests are on their way after nothing changed", n)
+			}
+			g.set(func() { g.decision = tc.now })
+			g.srv.Reconsider(t.Context())
+			if s := ends(t, br); strings.Contains(s, "ready") || strings.HasSuffix(s, "0\r\n\r\n") {
+				t.Errorf("the stream did not break off: %q", s)
+			}
+		})
+	}
+}
+
+// TestSlowDecisionHoldsUpNoOther: what is decided slowly does not let another
+// stream go on meanwhile.
+func TestSlowDecisionHoldsUpNoOther(t *testing.T) {
+	const events = "GET /events HTTP/1.1\r\nHost: d\r\n\r\n"
+	others := make(chan struct{})
+	var asked atomic.Int64
+	g := startRaw(t, echo("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"), func(c *Config) {
+		c.StillAllowed = func(context.Context, *identity.Connection, *decide.Verdict) error {
+			if asked.Add(1) == 1 {
+				<-others
+			}
+			return errors.New("no")
+		}
+	})
+	var streams []*bufio.Reader
+	for range 3 {
+		c := g.dial()
+		_, _ = io.WriteString(c, events)
+		br := bufio.NewReader(c)
+		readHead(t, br)
+		streams = append(streams, br)
+	}
+	done := make(chan struct{})
+	go func() { defer close(done); g.srv.Reconsider(context.Background()) }()
+	wait.Until(t, "the others to be decided", func() bool { return asked.Load() == 3 })
+	close(others)
+	<-done
+	for _, br := range streams {
+		ends(t, br)
+	}
+}
+
+// ends reads what is left of a connection, and fails the test if it does not end by itself.
+func ends(t *testing.T, r io.Reader) string {
+	t.Helper()
+	rest, err := io.ReadAll(r)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the connection goes on, after %q", rest)
+	}
+	return string(rest)
+}
+
+// readLine reads the first line of a stream, chunked or not.
+func readLine(br *bufio.Reader) (string, error) {
+	for {
+		line, err := br.ReadString('\n')
+		if err != nil || strings.HasPrefix(line, "ready") {
+			return line, err
+		}
+	}
+}
+
+// TestPolicyThatChangesDuringTheDecisionClosed: what was decided by the policy of
+// a moment before is decided again before it is carried.
+func TestPolicyThatChangesDuringTheDecisionClosed(t *testing.T) {
+	var g *rig
+	g = startHTTP(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "[]") }, func(c *Config) {
+		c.Authorizer = changing{c.Authorizer, func() {
+			g.set(func() { g.decision = policy.Decision{} })
+			g.srv.Reconsider(context.Background())
+		}}
+	})
+	if status, body := g.do("GET", "/containers/json", "", ""); status != http.StatusForbidden || !strings.Contains(body, "the policy has just changed") {
+		t.Errorf("answer %d %s", status, body)
+	}
+	if slices.Contains(g.reached(), "GET /containers/json") {
+		t.Error("it reached the daemon")
+	}
+	if rec := g.recorded(1)[0]; rec.Allow {
+		t.Errorf("audit record %+v", rec)
+	}
+}
+
+// changing is an Authorizer during whose decision something happens.
+type changing struct {
+	decide.Authorizer
+	meanwhile func()
+}
+
+func (x changing) Authorize(ctx context.Context, c *identity.Connection, r *operation.Request) *decide.Verdict {
+	v := x.Authorizer.Authorize(ctx, c, r)
+	x.meanwhile()
+	return v
+}

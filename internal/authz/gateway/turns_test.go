@@ -1,0 +1,111 @@
+package gateway
+
+import (
+	"net/http"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"vitrine/internal/caller/identity"
+	"vitrine/internal/engine/operation"
+	"vitrine/test/wait"
+)
+
+// beside lets somebody else be active, who never waits, until the test ends.
+func (g *rig) beside() {
+	done := make(chan struct{})
+	stopped := make(chan struct{})
+	ask := func() {
+		c := identity.NewLocal()
+		c.Account = "somebody else"
+		g.steps.Authorize(g.t.Context(), c, &operation.Request{Method: "GET", URI: "/_ping", Header: http.Header{}}).Release()
+	}
+	ask()
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-done:
+				return
+			case <-time.After(100 * time.Millisecond):
+				ask()
+			}
+		}
+	}()
+	g.t.Cleanup(func() { close(done); <-stopped })
+}
+
+// What the Engine answers from its memory it answers for one caller as few at a time as
+// the caller has turns; what may take its time, for as many as ask.
+func TestEngineIsSharedBesideOthersClosed(t *testing.T) {
+	for name, tc := range map[string]struct {
+		method, uri string
+		shared      bool
+	}{
+		"a list":      {"GET", "/containers/json", true},
+		"an inspect":  {"GET", "/containers/x/json", true},
+		"a start":     {"POST", "/containers/x/start", false},
+		"a stop":      {"POST", "/containers/x/stop", false},
+		"two samples": {"GET", "/containers/x/stats?stream=0", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			const requests = 32
+			var now, most atomic.Int64
+			all := make(chan struct{})
+			g := startHTTP(t, func(http.ResponseWriter, *http.Request) {
+				n := now.Add(1)
+				for old := most.Load(); n > old && !most.CompareAndSwap(old, n); old = most.Load() {
+				}
+				if tc.shared {
+					time.Sleep(2 * time.Millisecond)
+				} else if n == requests {
+					close(all)
+				}
+				if !tc.shared {
+					<-all
+				}
+				now.Add(-1)
+			})
+			g.beside()
+			var done sync.WaitGroup
+			for range requests {
+				done.Go(func() {
+					if status, body := g.do(tc.method, tc.uri, "", ""); status != 200 {
+						t.Errorf("%d %s", status, body)
+					}
+				})
+			}
+			done.Wait()
+			share := int64(max(1, runtime.GOMAXPROCS(0)/2))
+			if tc.shared && most.Load() > share {
+				t.Errorf("%d at a time, of %d", most.Load(), share)
+			}
+		})
+	}
+}
+
+// An answer that goes on holds no turn.
+func TestOpenAnswersHoldNoTurnClosed(t *testing.T) {
+	release := make(chan struct{})
+	g := startHTTP(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/containers/slow/json" {
+			w.(http.Flusher).Flush()
+			<-release
+		}
+	})
+	g.beside()
+	for range 8 {
+		res, err := g.client().Get("http://docker/containers/slow/json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+	}
+	defer close(release)
+	from := time.Now()
+	if status, _ := g.do("GET", "/containers/json", "", ""); status != 200 || time.Since(from) > wait.Patience(50*time.Millisecond) {
+		t.Errorf("%d after %s", status, time.Since(from))
+	}
+}

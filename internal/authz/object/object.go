@@ -1,0 +1,153 @@
+// Package object says what the references in a request mean, as the daemon itself
+// would take them: a full id, a name, the beginning of an id.
+//
+// It asks the inventory, which asks the daemon only for what it does not know, a bounded
+// number of times. That a reference names nothing is the daemon's own word; where the
+// daemon does not answer, the error says so, and the caller must take the reference
+// for whatever is worst. It decides nothing.
+//
+// What it says was true a moment ago. A name may mean another object when the daemon
+// looks for it, unless it is given the id.
+package object
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+
+	"vitrine/internal/engine/docker"
+	"vitrine/internal/engine/operation"
+)
+
+// Object is one object that a request names, with what is known of it. Its JSON form is
+// one of the policy's input.objects.
+type Object struct {
+	Role operation.Role `json:"role"`
+	Kind operation.Kind `json:"kind"`
+	Ref  string         `json:"ref"` // as typed
+	// Known is false if the daemon says that there is none, and nil if it cannot be
+	// told: Why then says why. All below is empty unless it is true.
+	Known *bool  `json:"known"`
+	Why   string `json:"why"`
+	ID    string `json:"id"`
+	// Name is its name; an image's first. An exec has its container's, and its labels.
+	Name  string   `json:"name"`
+	Names []string `json:"names"` // all of them: an image may have several
+	// Labels are those that were given to it. A container's lack those that its image
+	// sets, which are its publisher's word.
+	Labels map[string]string `json:"labels"`
+	Image  string            `json:"image"` // of a container or a service, as typed when it was made
+}
+
+// Inventory is what a Resolver needs of a *docker.Inventory.
+type Inventory interface {
+	Find(ctx context.Context, ref string) (docker.Container, error)
+	ExecContainer(ctx context.Context, execID string) (docker.Container, error)
+	Networks(ctx context.Context, ref string) ([]docker.NetworkInfo, error)
+	ServiceNetwork(ctx context.Context, ref string) (docker.NetworkInfo, error)
+	Volume(ctx context.Context, name string) (docker.Named, error)
+	Image(ctx context.Context, ref string) (docker.Named, error)
+	Service(ctx context.Context, ref string) (docker.Named, error)
+}
+
+// Resolver resolves references.
+type Resolver struct{ inv Inventory }
+
+// NewResolver makes a Resolver.
+func NewResolver(inv Inventory) *Resolver { return &Resolver{inv} }
+
+// maxObjects bounds the questions that one request can cause.
+const maxObjects = 64
+
+// Objects are the objects that a request names.
+func (r *Resolver) Objects(ctx context.Context, op *operation.Operation) []Object {
+	named := op.Objects()
+	out := make([]Object, 0, len(named))
+	for i, n := range named {
+		o := Object{Role: n.Role, Kind: n.Kind, Ref: n.Ref}
+		if i < maxObjects {
+			r.resolve(ctx, n, &o)
+		} else {
+			o.unknown(fmt.Errorf("the request names %d objects, and %d are looked up", len(named), maxObjects))
+		}
+		out = append(out, o)
+	}
+	return out
+}
+
+func (r *Resolver) resolve(ctx context.Context, n operation.Object, o *Object) {
+	switch n.Kind {
+	case operation.KindContainer:
+		if n.Ref == "*" {
+			o.unknown(errors.New("the request does not say which"))
+			return
+		}
+		c, err := r.inv.Find(ctx, n.Ref)
+		o.container(c, err)
+	case operation.KindExec:
+		c, err := r.inv.ExecContainer(ctx, n.Ref)
+		if o.container(c, err); err == nil {
+			o.ID = n.Ref
+		}
+	case operation.KindNetwork:
+		o.network(r.networks(ctx, n))
+	case operation.KindVolume:
+		o.named(r.inv.Volume(ctx, n.Ref))
+	case operation.KindImage:
+		o.named(r.inv.Image(ctx, n.Ref))
+	case operation.KindService:
+		o.named(r.inv.Service(ctx, n.Ref))
+	case operation.KindTask, operation.KindSecret, operation.KindConfig, operation.KindNode, operation.KindPlugin:
+		o.unknown(fmt.Errorf("a %s is not looked up", n.Kind))
+	}
+}
+
+func (o *Object) unknown(err error) {
+	if errors.Is(err, docker.ErrNotFound) {
+		o.Known = new(bool)
+		return
+	}
+	o.Why = err.Error()
+}
+
+func (o *Object) found(id, name string, names []string, labels map[string]string, image string) {
+	known := true
+	o.Known, o.ID, o.Name, o.Names, o.Labels, o.Image = &known, id, name, names, labels, image
+}
+
+func (o *Object) container(c docker.Container, err error) {
+	if err == nil && !c.ImageKnown && len(c.Labels) > 0 {
+		err = errors.New("it cannot be told which of its labels are its image's")
+	}
+	if err != nil {
+		o.unknown(err)
+		return
+	}
+	labels := maps.Clone(c.Labels)
+	maps.DeleteFunc(labels, func(key, _ string) bool { _, image := c.ImageLabels[key]; return image })
+	o.found(c.ID, c.Name, []string{c.Name}, labels, c.Image)
+}
+
+func (o *Object) network(found []docker.NetworkInfo, err error) {
+	if err == nil && len(found) != 1 {
+		err = fmt.Errorf("%d networks may be meant", len(found))
+	}
+	if err != nil {
+		o.unknown(err)
+		return
+	}
+	o.found(found[0].ID, found[0].Name, []string{found[0].Name}, found[0].Labels, "")
+}
+
+func (o *Object) named(n docker.Named, err error) {
+	if err != nil {
+		o.unknown(err)
+		return
+	}
+	name := ""
+	if len(n.Names) > 0 {
+		name = n.Names[0]
+	}
+	o.found(n.ID, name, n.Names, n.Labels, n.Image)
+}

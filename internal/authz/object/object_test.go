@@ -1,0 +1,96 @@
+package object_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"vitrine/internal/authz/object"
+	"vitrine/internal/engine/docker"
+	"vitrine/internal/engine/operation"
+)
+
+// TestObjects: what is known of each kind of object, by any reference that means it.
+func TestObjects(t *testing.T) {
+	web := docker.Container{
+		ID: "ab12", Name: "web", Image: "app:1", ImageKnown: true,
+		Labels: map[string]string{"team": "blue", "vendor": "acme"}, ImageLabels: map[string]string{"vendor": "acme"},
+	}
+	e := &engine{
+		containers: map[string]docker.Container{"web": web, "ab": web, "exec e1": web},
+		local:      map[string]docker.NetworkInfo{"fr": {ID: "fr0", Name: "front", Labels: map[string]string{"team": "blue"}}},
+		others: map[string]docker.Named{
+			"data": {ID: "data", Names: []string{"data"}, Labels: map[string]string{"team": "blue"}},
+			"app":  {ID: "sha256:1", Names: []string{"app:1", "alias:2"}}, "s1": {ID: "s1x", Names: []string{"shop"}, Image: "app:1"},
+		},
+	}
+	const blue = `"labels":{"team":"blue"}`
+	for _, tc := range []struct{ uri, body, want string }{
+		{"/containers/ab/stop", "", `[{"role":"target","kind":"container","ref":"ab","known":true,"why":"","id":"ab12","name":"web","names":["web"],` + blue + `,"image":"app:1"}]`},
+		{"/containers/gone/stop", "", `[{"role":"target","kind":"container","ref":"gone","known":false,"why":"","id":"","name":"","names":null,"labels":null,"image":""}]`},
+		{"/exec/e1/resize?h=1&w=1", "", `[{"role":"enters","kind":"exec","ref":"e1","known":true,"why":"","id":"e1","name":"web","names":["web"],` + blue + `,"image":"app:1"},` +
+			`{"role":"target","kind":"exec","ref":"e1","known":true,"why":"","id":"e1","name":"web","names":["web"],` + blue + `,"image":"app:1"}]`},
+		{
+			"/containers/create", `{"Image":"app","HostConfig":{"NetworkMode":"fr","Binds":["data:/d"]}}`,
+			`[{"role":"uses","kind":"image","ref":"app","known":true,"why":"","id":"sha256:1","name":"app:1","names":["app:1","alias:2"],"labels":null,"image":""},` +
+				`{"role":"uses","kind":"network","ref":"fr","known":true,"why":"","id":"fr0","name":"front","names":["front"],` + blue + `,"image":""},` +
+				`{"role":"uses","kind":"volume","ref":"data","known":true,"why":"","id":"data","name":"data","names":["data"],` + blue + `,"image":""}]`,
+		},
+		{"/services/s1/update?version=1", `{}`, `[{"role":"target","kind":"service","ref":"s1","known":true,"why":"","id":"s1x","name":"shop","names":["shop"],"labels":null,"image":"app:1"}]`},
+		{"/nodes/n1/update?version=1", `{}`, `[{"role":"target","kind":"node","ref":"n1","known":null,"why":"a node is not looked up","id":"","name":"","names":null,"labels":null,"image":""}]`},
+	} {
+		got, err := json.Marshal(object.NewResolver(e).Objects(t.Context(), parse(t, tc.uri, tc.body)))
+		if err != nil || string(got) != tc.want {
+			t.Errorf("POST %s %s: %v\n%s, want\n%s", tc.uri, tc.body, err, got, tc.want)
+		}
+	}
+}
+
+// TestClosedObjectThatCannotBeTold is neither there nor not there, and has nothing by which
+// it could be allowed.
+func TestClosedObjectThatCannotBeTold(t *testing.T) {
+	half := docker.Container{ID: "ab12", Name: "web", Labels: map[string]string{"team": "blue"}} // whose image is gone
+	var many []string
+	for i := range 100 {
+		many = append(many, fmt.Sprintf(`"v%d:/d%d"`, i, i))
+	}
+	for name, tc := range map[string]struct {
+		e         *engine
+		uri, body string
+	}{
+		"no answer":               {&engine{err: errors.New("the daemon does not answer")}, "/containers/web/stop", ""},
+		"of an exec":              {&engine{err: errors.New("the daemon does not answer")}, "/exec/e1/resize?h=1&w=1", ""},
+		"labels of whom":          {&engine{containers: map[string]docker.Container{"web": half}}, "/containers/web/stop", ""},
+		"several networks":        {&engine{several: true}, "/networks/fr/disconnect", `{"Container":""}`},
+		"more than are looked up": {&engine{}, "/containers/create", `{"HostConfig":{"Binds":[` + strings.Join(many, ",") + `]}}`},
+	} {
+		list := object.NewResolver(tc.e).Objects(t.Context(), parse(t, tc.uri, tc.body))
+		last := list[len(list)-1]
+		if last.Known != nil || last.Why == "" || last.ID+last.Name+last.Image != "" || len(last.Labels)+len(last.Names) > 0 {
+			t.Errorf("%s: %+v", name, last)
+		}
+		if len(tc.e.asked) > 64 {
+			t.Errorf("%s: %d questions", name, len(tc.e.asked))
+		}
+	}
+}
+
+// TestEveryKindIsResolvedOrSaid: no kind is left without an answer.
+func TestEveryKindIsResolvedOrSaid(t *testing.T) {
+	for _, uri := range []string{
+		"/containers/x/stop", "/networks/x/disconnect", "/images/x/push", "/exec/x/resize?h=1&w=1", "/services/x/update?version=1",
+		"/secrets/x/update?version=1", "/configs/x/update?version=1", "/nodes/x/update?version=1", "/plugins/x/disable",
+	} {
+		body := ""
+		if strings.Contains(uri, "update") || strings.Contains(uri, "disconnect") {
+			body = "{}"
+		}
+		for _, o := range object.NewResolver(&engine{}).Objects(t.Context(), parse(t, uri, body)) {
+			if o.Role == operation.RoleTarget && o.Known == nil && o.Why == "" {
+				t.Errorf("%s: %+v", uri, o)
+			}
+		}
+	}
+}

@@ -1,0 +1,104 @@
+// Package obligation says whether a door can do what a decision demands of an
+// answer, and if not, why. It is the one place that knows: the doors deny by it,
+// and so does every command that says beforehand what a door would do.
+//
+// A decision that allows may demand that values of the answer are blanked, or that
+// only some objects are shown. Who cannot see to that must deny. The gateway blanks
+// answers that are JSON and end, and events one by one; the plugin is asked
+// before there is an answer, and never sees it.
+//
+// It does not carry anything out, and asks nobody. What it is given is the parsed
+// request and the policy's word; both are bounded by those who made them.
+package obligation
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+
+	"vitrine/internal/authz/answer"
+	"vitrine/internal/authz/redact"
+	"vitrine/internal/engine/operation"
+)
+
+// Door is where a request comes in.
+type Door string
+
+// The doors.
+const (
+	Gateway Door = "gateway"
+	Plugin  Door = "plugin"
+)
+
+// Demand is what a decision demands of the answer.
+type Demand struct {
+	Redact           []string          // JSON Pointers
+	KeepEnv          []string          // environment names whose values are shown all the same
+	Where            map[string]string // only objects with these labels
+	WithoutRedaction bool              // Redact does not hold where nothing can be blanked
+}
+
+// Unmet is a demand that a door cannot meet.
+type Unmet struct {
+	Rule    string // of the policy, which demands it: "where", "redact" or "host_paths"
+	Reason  string // for the caller
+	Gateway bool   // the gateway can meet it
+}
+
+// events is the one operation whose stream can be blanked.
+const events = "SystemEvents"
+
+// Meet gives what is to be blanked in the answer, nil for nothing; or it says why
+// the door cannot meet the demand, and the request must be denied.
+func Meet(door Door, op *operation.Operation, d Demand) (*redact.Plan, *Unmet) {
+	if len(d.Where) > 0 {
+		return nil, &Unmet{Rule: "where", Reason: "it may only see objects with certain labels, and no door can filter by label yet"}
+	}
+	if door == Gateway {
+		return blank(op, d)
+	}
+	if len(d.Redact) > 0 && (!d.WithoutRedaction || door != Plugin) {
+		if _, unmet := blank(op, d); unmet != nil {
+			return nil, unmet
+		}
+		return nil, &Unmet{Rule: "redact", Reason: "the answer must be redacted, which only the gateway can do", Gateway: true}
+	}
+	if len(op.Resolved) > 0 {
+		r := op.Resolved[0]
+		return nil, &Unmet{Rule: "host_paths", Gateway: true, Reason: fmt.Sprintf(
+			"%q is %q on this host (write that instead), and only the gateway can ask for that in its place", r.Typed, r.Path)}
+	}
+	return nil, nil
+}
+
+// blank is what the gateway blanks.
+func blank(op *operation.Operation, d Demand) (*redact.Plan, *Unmet) {
+	if len(d.Redact) == 0 {
+		return nil, nil
+	}
+	unmet := func(reason string) (*redact.Plan, *Unmet) { return nil, &Unmet{Rule: "redact", Reason: reason} }
+	pointers := slices.DeleteFunc(slices.Clone(d.Redact), func(p string) bool { return p == answer.ErrorText }) // see answer
+	if len(pointers) == 0 {
+		return nil, nil
+	}
+	plan, err := redact.Compile(pointers, d.KeepEnv)
+	switch {
+	case err != nil:
+		return unmet("the answer cannot be redacted as the policy asks: " + err.Error())
+	case op.ID == events && redact.AsksForMore(op.Params["filters"]):
+		return unmet("events are shown without command lines and cannot be filtered by them: write event=exec_create, and nothing behind it")
+	case op.ID != events && streams(op):
+		return unmet("the answer must be redacted, and this stream cannot be")
+	}
+	return plan, nil
+}
+
+// streams: the answer is no JSON document. What has none at all needs no blanking.
+func streams(op *operation.Operation) bool {
+	switch op.ID {
+	case "ImageCreate", "ImagePush", "PluginPull", "PluginPush", "PluginUpgrade": // of progress
+		return true
+	}
+	return op.Carry != operation.CarryPlain || op.Access == operation.Stream ||
+		op.Access == operation.Content && op.Method != http.MethodHead && !answer.IsDocument(op.ID)
+}

@@ -1,0 +1,72 @@
+package policy
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"vitrine/internal/caller/identity"
+)
+
+// TestGuide runs the examples of the policy guide: files are vetted, tests run,
+// and each line of "allow" and "deny" is asked.
+func TestGuide(t *testing.T) {
+	guide, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "policy-guide.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := regexp.MustCompile("(?s)<!-- (example|ask): (\\S+) ?(\\S*) -->\n```\\w*\n(.*?)```\n")
+	base := t.TempDir()
+	asked := map[string]string{}
+	for _, m := range block.FindAllStringSubmatch(string(guide), -1) {
+		if m[1] == "example" {
+			write(t, filepath.Join(base, m[2]), m[3], m[4])
+		} else {
+			asked[m[2]] = m[4]
+		}
+	}
+	entries, err := os.ReadDir(base)
+	if err != nil || len(entries) != len(asked) || len(asked) == 0 {
+		t.Fatalf("%d examples, %d of them asked: %v", len(entries), len(asked), err)
+	}
+	for _, entry := range entries {
+		t.Run(entry.Name(), func(t *testing.T) {
+			paths := []string{filepath.Join(base, entry.Name())}
+			for _, p := range Check(t.Context(), Options{Paths: paths}) {
+				if entry.Name() != "compat" || !strings.Contains(p.Message, "is admin") { // its author knew of no admins
+					t.Error(p)
+				}
+			}
+			if found, _ := filepath.Glob(filepath.Join(paths[0], "*_test.rego")); len(found) > 0 {
+				var out bytes.Buffer
+				if ok, err := RunTests(t.Context(), paths, &out, true); err != nil || !ok {
+					t.Errorf("%v\n%s", err, out.String())
+				}
+				wantContains(t, out.String(), "coverage: 100.0 %")
+			}
+			askAll(t, loaded(t, Options{Paths: paths}), asked[entry.Name()])
+		})
+	}
+}
+
+// askAll asks lines of "allow|deny PRINCIPAL,… METHOD URI [BODY]".
+func askAll(t *testing.T, e *Engine, lines string) {
+	t.Helper()
+	split := regexp.MustCompile(`^(allow|deny)\s+(\S+)\s+(\S+)\s+(\S+)\s*(.*)$`)
+	for line := range strings.Lines(lines) {
+		m := split.FindStringSubmatch(strings.TrimSpace(line))
+		if m == nil {
+			t.Fatalf("line %q", line)
+		}
+		in := ask(t, strings.Split(m[2], ","), m[3], m[4], m[5])
+		if cn, ok := strings.CutPrefix(m[2], "tls:"); ok {
+			in.Caller.Kind, in.Caller.Certificate = identity.TLS, &identity.Certificate{CommonName: cn}
+		}
+		if d := e.Decide(t.Context(), in); d.Allow != (m[1] == "allow") || d.Failed {
+			t.Errorf("%s: %+v", strings.TrimSpace(line), d)
+		}
+	}
+}

@@ -1,0 +1,353 @@
+package policy
+
+import (
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+
+	"vitrine/internal/authz/object"
+	"vitrine/internal/caller/identity"
+	"vitrine/internal/engine/operation"
+)
+
+// field is one value of the input: its place, and how it is taken from an Input.
+type field struct {
+	section string // "caller", "operation", "request"; "" for the top level
+	name    string
+	value   func(*Input) value
+}
+
+// fields is the whole input, and the only place that says so: what a policy
+// sees, what a remembered decision is keyed on and what InputJSON prints.
+func fields() []field {
+	return slices.Concat(callerFields(), operationFields(), requestFields(), []field{objectsField()}, compatFields())
+}
+
+func callerFields() []field {
+	caller := func(name string, of func(*identity.Identity) value) field {
+		return field{"caller", name, func(in *Input) value { return of(in.caller()) }}
+	}
+	return []field{
+		caller("kind", func(c *identity.Identity) value { return str(c.Kind) }),
+		caller("principals", func(c *identity.Identity) value { return strs(c.Principals) }),
+		caller("uid", func(c *identity.Identity) value { return numberOrNull(c.UID) }),
+		caller("gid", func(c *identity.Identity) value { return numberOrNull(c.GID) }),
+		caller("groups", func(c *identity.Identity) value {
+			groups := make([]any, len(c.Groups))
+			for i, g := range c.Groups {
+				groups[i] = number(g)
+			}
+			return tree(groups)
+		}),
+		caller("pid", func(c *identity.Identity) value { return tree(number(c.PID)) }),
+		caller("user", func(c *identity.Identity) value { return str(c.User) }),
+		caller("door", func(c *identity.Identity) value { return str(c.Door) }),
+		caller("listener", func(c *identity.Identity) value { return str(c.Listener) }),
+		caller("container", func(c *identity.Identity) value { return tree(containerTree(c.Container)) }),
+		caller("certificate", func(c *identity.Identity) value { return tree(certificateTree(c.Certificate)) }),
+	}
+}
+
+func containerTree(c *identity.ContainerInfo) any {
+	if c == nil {
+		return nil
+	}
+	return map[string]any{
+		"id": c.ID, "name": c.Name, "image": c.Image, "image_id": c.ImageID,
+		"labels": orEmpty(c.Labels),
+	}
+}
+
+func certificateTree(c *identity.Certificate) any {
+	if c == nil {
+		return nil
+	}
+	return map[string]any{
+		"cn": c.CommonName, "o": nonNil(c.Organization), "ou": nonNil(c.OrgUnit),
+		"sans": nonNil(c.SANs), "sha256": c.SHA256, "serial": c.Serial,
+	}
+}
+
+func operationFields() []field {
+	operation := func(name string, of func(*Input) value) field { return field{"operation", name, of} }
+	return []field{
+		operation("id", func(in *Input) value { return str(in.Operation.ID) }),
+		operation("resource", func(in *Input) value { return str(in.Operation.Resource) }),
+		operation("target", func(in *Input) value { return str(in.Operation.Target) }),
+		operation("access", func(in *Input) value { return str(in.Operation.Access) }),
+		operation("hazards", func(in *Input) value {
+			if len(in.Operation.Hazards) == 0 {
+				return strs(nil)
+			}
+			list := make([]string, len(in.Operation.Hazards))
+			for i, h := range in.Operation.Hazards {
+				list[i] = string(h)
+			}
+			return strs(list)
+		}),
+		operation("hazard_fields", func(in *Input) value { return tree(hazardFields(in.Operation)) }),
+		operation("host_paths", func(in *Input) value { return strs(in.Operation.HostPath) }),
+		operation("unresolved", func(in *Input) value { return strs(in.Unresolved) }),
+		operation("mints", func(in *Input) value { return strs(in.Operation.Mints) }),
+		operation("enters", func(in *Input) value { return strs(in.Enters) }),
+		operation("own_exec", func(in *Input) value { return tree(in.OwnExec) }),
+		operation("unknown", func(in *Input) value { return strs(in.Operation.Unknown) }),
+		operation("params", func(in *Input) value { return tree(orEmpty(in.Operation.Params)) }),
+		operation("version", func(in *Input) value { return str(in.Operation.Version) }),
+	}
+}
+
+// hazardFields are the fields by hazard; most operations have no hazard.
+func hazardFields(op *operation.Operation) map[string][]string {
+	if len(op.HazardFields) == 0 {
+		return noFields
+	}
+	out := make(map[string][]string, len(op.HazardFields))
+	for h, fields := range op.HazardFields {
+		out[string(h)] = fields
+	}
+	return out
+}
+
+var noFields = map[string][]string{}
+
+func requestFields() []field {
+	request := func(name string, of func(*Input) value) field { return field{"request", name, of} }
+	return []field{
+		request("method", func(in *Input) value { return str(in.Operation.Method) }),
+		request("uri", func(in *Input) value { return str(in.Operation.URI) }),
+		request("path", func(in *Input) value { return str(in.Operation.Path) }),
+		request("query", func(in *Input) value { return tree(orEmpty(map[string][]string(in.Operation.Query))) }),
+		request("headers", func(in *Input) value { return tree(headers(in)) }),
+		request("body", func(in *Input) value { return tree(in.Operation.Body) }),
+		request("body_state", func(in *Input) value { return str(in.Operation.BodyState) }),
+	}
+}
+
+const objectsName = "objects"
+
+// objectsField is what the request names. It is resolved when it is read.
+func objectsField() field {
+	return field{"", objectsName, func(in *Input) value {
+		if in.Objects == nil {
+			return tree(errNoObjects) // which is no value: the decision fails
+		}
+		return tree(objectTrees(in.Objects()))
+	}}
+}
+
+var errNoObjects = errors.New("nobody can say what the request names")
+
+func objectTrees(list []object.Object) []any {
+	out := make([]any, len(list))
+	for i, o := range list {
+		var known any
+		if o.Known != nil {
+			known = *o.Known
+		}
+		out[i] = map[string]any{
+			"role": string(o.Role), "kind": string(o.Kind), "ref": o.Ref, "known": known, "why": o.Why,
+			"id": o.ID, "name": o.Name, "names": nonNil(o.Names), "labels": orEmpty(o.Labels), "image": o.Image,
+		}
+	}
+	return out
+}
+
+// headers are the request's, several values of one joined as HTTP allows.
+func headers(in *Input) map[string]string {
+	out := make(map[string]string, len(in.Operation.Headers))
+	for name, values := range in.Operation.Headers {
+		out[name] = strings.Join(values, ", ")
+	}
+	return out
+}
+
+// caller is never nil: without one the caller is unknown.
+func (in *Input) caller() *identity.Identity {
+	if in.Caller == nil {
+		return &identity.Identity{Kind: identity.Unknown}
+	}
+	return in.Caller
+}
+
+// InputJSON is the input as a policy sees it, without the fields that exist only
+// for policies written for opa-docker-authz.
+func InputJSON(in *Input) ([]byte, error) {
+	sections := map[string]map[string]any{}
+	out := map[string]any{objectsName: []any{}}
+	if in.Objects != nil {
+		out[objectsName] = objectTrees(in.Objects())
+	}
+	for _, f := range fields() {
+		if f.section == "" {
+			continue
+		}
+		if sections[f.section] == nil {
+			sections[f.section] = map[string]any{}
+			out[f.section] = sections[f.section]
+		}
+		sections[f.section][f.name] = f.value(in).native()
+	}
+	return json.Marshal(out)
+}
+
+// projection is the part of the input that a policy can read.
+type projection []projected
+
+type projected struct {
+	field
+	key   *ast.Term
+	paths [][]string // below the field; none: all of it
+}
+
+// project finds every reference to the input in the rules, reachable or not.
+// The compiler has resolved imports and local names by then, so that input is
+// read through references alone; one that is not constant counts for all below
+// its constant part, and the bare input for everything.
+func project(rules []*ast.Rule) projection {
+	var refs [][]string
+	var collect func(*ast.Term) bool
+	collect = func(t *ast.Term) bool {
+		switch v := t.Value.(type) {
+		case ast.Ref:
+			if v[0].Equal(ast.InputRootDocument) {
+				refs = append(refs, constantPath(v[1:]))
+				v = v[1:]
+			}
+			for _, part := range v {
+				ast.WalkTerms(part, collect)
+			}
+			return true
+		case ast.Var:
+			if t.Equal(ast.InputRootDocument) {
+				refs = append(refs, nil)
+			}
+		}
+		return false
+	}
+	for _, rule := range rules {
+		ast.WalkTerms(rule, collect)
+	}
+	var out projection
+	for _, f := range fields() {
+		if p, read := f.readBy(refs); read {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+func allRules(c *ast.Compiler) (all []*ast.Rule) {
+	for _, m := range c.Modules {
+		all = append(all, m.Rules...)
+	}
+	return all
+}
+
+// reached are the rules that one depends on, and itself.
+func reached(c *ast.Compiler, ref string) []*ast.Rule {
+	all := c.GetRulesExact(ast.MustParseRef(ref))
+	for i := 0; i < len(all); i++ {
+		for next := range c.Graph.Dependencies(all[i]) {
+			if r, ok := next.(*ast.Rule); ok && !slices.Contains(all, r) {
+				all = append(all, r)
+			}
+		}
+	}
+	return all
+}
+
+func constantPath(ref ast.Ref) []string {
+	var path []string
+	for _, t := range ref {
+		s, ok := t.Value.(ast.String)
+		if !ok {
+			break
+		}
+		path = append(path, string(s))
+	}
+	return path
+}
+
+// readBy says whether one of refs reads the field, and which parts of it.
+func (f field) readBy(refs [][]string) (projected, bool) {
+	at := []string{f.section, f.name}
+	if f.section == "" {
+		at = at[1:]
+	}
+	out := projected{field: f, key: ast.StringTerm(f.name)}
+	read, whole := false, false
+	for _, ref := range refs {
+		n := min(len(ref), len(at))
+		if !slices.Equal(ref[:n], at[:n]) {
+			continue
+		}
+		read = true
+		if len(ref) <= len(at) {
+			whole = true
+		} else {
+			out.paths = append(out.paths, ref[len(at):])
+		}
+	}
+	if whole {
+		out.paths = nil
+	}
+	slices.SortFunc(out.paths, slices.Compare)
+	out.paths = slices.CompactFunc(out.paths, slices.Equal)
+	return out, read
+}
+
+func (p projection) objects() bool {
+	return slices.ContainsFunc(p, func(f projected) bool { return f.section == "" && f.name == objectsName })
+}
+
+// value is the part of the input that the policy can read, for Rego.
+func (p projection) value(in *Input) (ast.Value, error) {
+	top := make([][2]*ast.Term, 0, 8)
+	var section [][2]*ast.Term
+	for i, f := range p {
+		t, err := f.value(in).term()
+		if err != nil {
+			return nil, err
+		}
+		pair := [2]*ast.Term{f.key, t}
+		if f.section == "" {
+			top = append(top, pair)
+			continue
+		}
+		section = append(section, pair)
+		if i+1 == len(p) || p[i+1].section != f.section {
+			top = append(top, [2]*ast.Term{ast.StringTerm(f.section), ast.ObjectTerm(section...)})
+			section = nil
+		}
+	}
+	return ast.NewObject(top...), nil
+}
+
+// appendKey appends what a remembered decision is keyed on.
+func (p projection) appendKey(b []byte, in *Input) ([]byte, bool) {
+	for i := range p {
+		var ok bool
+		if b, ok = p[i].value(in).appendKey(b, p[i].paths); !ok || len(b) > maxKey {
+			return b, false
+		}
+	}
+	return b, true
+}
+
+func orEmpty[M ~map[string]V, V any](m M) M {
+	if m == nil {
+		return M{}
+	}
+	return m
+}
+
+func nonNil(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
+}

@@ -1,0 +1,329 @@
+package policy
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"flag"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"vitrine/internal/engine/operation"
+)
+
+var update = flag.Bool("update", false, "rewrite golden files")
+
+const (
+	allowList = `default allow := false
+
+allow if input.operation.id == "ContainerList"
+`
+	allowByData = `default allow := false
+
+allow if input.operation.id in data.allowed
+`
+)
+
+func TestBuiltin(t *testing.T) {
+	e := loaded(t, Options{})
+	d := e.Decide(t.Context(), listing())
+	if !d.Allow || d.Failed || !slices.Equal(d.Reasons, []string{"role look"}) {
+		t.Fatalf("got %+v", d)
+	}
+	s := e.Status()
+	if s.Source != "built-in" || s.Revision == "" || s.Revision != d.Revision || s.LoadedAt.IsZero() || s.LastError != "" {
+		t.Errorf("status %+v", s)
+	}
+}
+
+// TestBuiltins holds the builtins that a policy may call against a list that was
+// looked through by hand: none may read anything but its arguments.
+func TestBuiltins(t *testing.T) {
+	var names []string
+	for _, b := range capabilities().Builtins {
+		names = append(names, b.Name)
+	}
+	golden := filepath.Join("testdata", "builtins.txt")
+	got := strings.Join(names, "\n") + "\n"
+	if *update {
+		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("the builtins changed: look at each new one, then run this test with -update\n%s", got)
+	}
+}
+
+func TestSources(t *testing.T) {
+	list := module(allowList)
+	tests := map[string]struct {
+		files   []string // of the folder
+		paths   []string // below it; the folder itself if none
+		allowed []operation.Hazard
+	}{
+		"a folder":              {files: []string{"authz.rego", list}},
+		"a file":                {files: []string{"x.rego", list}, paths: []string{"x.rego"}},
+		"folders in it":         {files: []string{"docker/authz/authz.rego", list, "README.md", "x"}},
+		"data beside it":        {files: []string{"authz.rego", module(allowByData), "data.yaml", "allowed: [ContainerList]"}},
+		"data in JSON":          {files: []string{"authz.rego", module(allowByData), "data.json", `{"allowed": ["ContainerList"]}`}},
+		"data below":            {files: []string{"authz.rego", module(strings.ReplaceAll(allowByData, "data.allowed", "data.a.b.allowed")), "a/b/data.yml", "allowed: [ContainerList]"}},
+		"data given by path":    {files: []string{"p/authz.rego", module(allowByData), "who.yaml", "allowed: [ContainerList]"}, paths: []string{"p", "who.yaml"}},
+		"the last path wins":    {files: []string{"p/authz.rego", module(allowByData), "p/data.yaml", "allowed: [Nothing]", "who.yaml", "allowed: [ContainerList]"}, paths: []string{"p", "who.yaml"}},
+		"configuration ignored": {files: []string{"authz.rego", list, "config.yaml", "mode: enforce", ".hidden.rego", "x", "..data/x.rego", "x"}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			dir := policyDir(t, test.files...)
+			paths := []string{dir}
+			if test.paths != nil {
+				paths = nil
+				for _, p := range test.paths {
+					paths = append(paths, filepath.Join(dir, p))
+				}
+			}
+			e := loaded(t, Options{Paths: paths})
+			in := listing()
+			if d := e.Decide(t.Context(), in); !d.Allow {
+				t.Errorf("ContainerList: %+v", d)
+			}
+			in.Operation.ID = "ContainerCreate"
+			if d := e.Decide(t.Context(), in); d.Allow || d.Failed {
+				t.Errorf("ContainerCreate: %+v", d)
+			}
+		})
+	}
+}
+
+func TestSourcesClosed(t *testing.T) {
+	dir := t.TempDir()
+	missing := filepath.Join(dir, "missing")
+	wantContains(t, refused(t, Options{Paths: []string{missing}}), missing, "no such file")
+	wantContains(t, refused(t, Options{Paths: []string{dir}}), dir, "holds no policy")
+
+	config := policyDir(t, "config.yaml", "mode: enforce")
+	wantContains(t, refused(t, Options{Paths: []string{config}}), "holds no policy")
+
+	strange := write(t, dir, "policy.txt", "x")
+	wantContains(t, refused(t, Options{Paths: []string{strange}}), "not a directory, .rego, .yaml, .json or .tar.gz")
+
+	twice := policyDir(t, "authz.rego", module(allowByData), "data.yaml", "allowed: [x]", "data.json", `{"allowed": ["y"]}`)
+	wantContains(t, refused(t, Options{Paths: []string{twice}}), "allowed is set in another file too")
+
+	broken := policyDir(t, "authz.rego", module(allowByData), "data.yaml", "allowed: [x")
+	wantContains(t, refused(t, Options{Paths: []string{broken}}), "data.yaml")
+
+	hiding := policyDir(t, "authz.rego", module(allowList), "data.yaml", "docker: {authz: {allow: true}}")
+	wantContains(t, refused(t, Options{Paths: []string{hiding}}), "conflict")
+
+	// Every path is named, not only the first.
+	wantContains(t, refused(t, Options{Paths: []string{missing, strange}}), missing, strange)
+}
+
+func TestBuiltinIfAbsent(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "vitrine")
+	e := loaded(t, Options{Paths: []string{dir}, BuiltinIfAbsent: true})
+	if s := e.Status(); s.Source != "built-in" {
+		t.Errorf("source %q", s.Source)
+	}
+	write(t, dir, "config.yaml", "mode: enforce")
+	if err := e.Load(t.Context()); err != nil {
+		t.Fatalf("with configuration alone: %v", err)
+	}
+	write(t, dir, "authz.rego", module(allowList))
+	if err := e.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	revision := e.Status().Revision
+	if s := e.Status(); s.Source != dir {
+		t.Errorf("source %q", s.Source)
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	// A policy that disappears is not replaced by a more generous one.
+	if err := e.Load(t.Context()); err == nil || e.Status().Revision != revision || e.Status().LastError == "" {
+		t.Errorf("the policy is gone: %v, status %+v", err, e.Status())
+	}
+}
+
+// TestDataOverBuiltin: a folder with data alone amends the built-in roles, and
+// replaces the built-in bindings.
+func TestDataOverBuiltin(t *testing.T) {
+	dir := policyDir(t, "data.yaml", `
+strict: true
+roles:
+  look: {access: [ping]}
+  ci: {operations: [ContainerList]}
+bindings:
+  ci: ["tls:ci"]
+  monitor: ["tls:agent"]
+  look: ["tls:look"]
+`)
+	e := loaded(t, Options{Paths: []string{dir}})
+	for principal, allow := range map[string]bool{
+		"tls:ci":                  true,
+		"tls:agent":               true,  // a built-in role
+		"tls:look":                false, // replaced whole
+		"unix:root":               false, // its binding is gone
+		"label:vitrine.role=look": false,
+	} {
+		in := listing()
+		in.Caller.Principals = []string{principal}
+		if d := e.Decide(t.Context(), in); d.Allow != allow || d.Failed {
+			t.Errorf("%s: %+v, want %v", principal, d, allow)
+		}
+	}
+	rolesOnly := policyDir(t, "data.yaml", "roles: {ci: {access: [list]}}")
+	e = loaded(t, Options{Paths: []string{rolesOnly}})
+	if d := e.Decide(t.Context(), listing()); !d.Allow {
+		t.Errorf("without bindings the built-in ones hold: %+v", d)
+	}
+}
+
+func TestBrokenPolicyChangesNothing(t *testing.T) {
+	dir := policyDir(t, "authz.rego", module(allowList))
+	e := loaded(t, Options{Paths: []string{dir}})
+	before := e.Status()
+	write(t, dir, "authz.rego", module("allow if {"))
+	err := e.Load(t.Context())
+	if err == nil {
+		t.Fatal("loaded")
+	}
+	s := e.Status()
+	if s.Revision != before.Revision || s.LastError != err.Error() || s.LastErrorAt.IsZero() || !s.LoadedAt.Equal(before.LoadedAt) {
+		t.Errorf("status %+v", s)
+	}
+	if d := e.Decide(t.Context(), listing()); !d.Allow {
+		t.Errorf("got %+v", d)
+	}
+	write(t, dir, "authz.rego", module(allowList))
+	if err := e.Load(t.Context()); err != nil || e.Status().LastError != "" || e.Status().Revision != before.Revision {
+		t.Errorf("mended: %v, %+v", err, e.Status())
+	}
+}
+
+func TestOwnTestsAreRun(t *testing.T) {
+	const good = "package docker.authz_test\n\nimport data.docker.authz\n\ntest_closed if not authz.allow with input as {}\n"
+	e := loaded(t, Options{Paths: []string{policyDir(t, "authz.rego", module(allowList), "authz_test.rego", good)}})
+	for name := range e.current.Load().compiler.Modules {
+		if strings.HasSuffix(name, "_test.rego") {
+			t.Errorf("%s takes part in decisions", name)
+		}
+	}
+	bad := strings.Replace(good, "not authz", "authz", 1)
+	dir := policyDir(t, "authz.rego", module(allowList), "authz_test.rego", bad)
+	wantContains(t, refused(t, Options{Paths: []string{dir}}), "authz_test.rego:5", "test_closed fails")
+}
+
+func TestBundle(t *testing.T) {
+	tests := map[string]map[string]string{
+		"version 1":          {"/.manifest": `{"roots": ["docker", "allowed"], "rego_version": 1}`, "/docker/authz.rego": module(allowByData), "/data.json": `{"allowed": ["ContainerList"]}`},
+		"without a manifest": {"/docker/authz.rego": module(allowByData), "/data.yaml": `allowed: [ContainerList]`},
+		"version 0":          {"/authz.rego": "package docker.authz\ndefault allow = false\nallow { input.operation.id == \"ContainerList\" }"},
+	}
+	for name, files := range tests {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "policy.tar.gz")
+			if err := os.WriteFile(path, archive(t, files), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			e := loaded(t, Options{Paths: []string{path}})
+			if d := e.Decide(t.Context(), listing()); !d.Allow {
+				t.Errorf("got %+v", d)
+			}
+		})
+	}
+	path := write(t, t.TempDir(), "policy.tar.gz", "no archive")
+	wantContains(t, refused(t, Options{Paths: []string{path}}), "policy.tar.gz")
+}
+
+func archive(t *testing.T, files map[string]string) []byte {
+	t.Helper()
+	var buf bytes.Buffer
+	gz := gzip.NewWriter(&buf)
+	tw := tar.NewWriter(gz)
+	for name, content := range files {
+		if err := tw.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(content))}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tw.Write([]byte(content)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := tw.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := gz.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return buf.Bytes()
+}
+
+// TestData: what is wrong in roles and bindings is listed, each with its key,
+// line and what would be right.
+func TestDataProblems(t *testing.T) {
+	tests := map[string]struct{ data, want string }{
+		"no such role":         {"bindings: {lok: [local]}", "data.yaml:1: bindings.lok: there is no role lok; is it look?"},
+		"no such class":        {"roles:\n  r:\n    access: [lst]", `data.yaml:3: roles.r.access.0: there is no access class "lst"; is it list?`},
+		"no such operation":    {"roles: {r: {operations: [ContainrList]}}", `there is no operation "ContainrList"; is it ContainerList?`},
+		"no such resource":     {"roles: {r: {access: [list], resources: [container]}}", `there is no resource "container"; is it containers?`},
+		"no such hazard":       {"roles: {r: {access: [list], hazards: [privilegd]}}", `there is no hazard "privilegd"; is it privileged?`},
+		"unknown input":        {"roles: {r: {access: [list], hazards: [unknown-input]}}", "for admin alone"},
+		"typo at the top":      {"role: {}", "role: unknown key; is it roles?"},
+		"typo in a role":       {"roles: {r: {operation: [ContainerList]}}", "roles.r.operation: unknown key; is it operations?"},
+		"no list":              {"roles: {r: {operations: ContainerList}}", "roles.r.operations: must be a list, not a string"},
+		"no string":            {"roles: {r: {operations: [1]}}", "roles.r.operations.0: must be a string, not a number"},
+		"no mapping":           {"roles: [look]", "roles: must be a mapping, not a list"},
+		"no boolean":           {"roles: {r: {access: [list], without_redaction: 'yes'}}", "must be true or false, not a string"},
+		"no pointer":           {"roles: {r: {access: [list], redact: {ContainerInspect: [Config.Env]}}}", "no JSON pointer"},
+		"redact what":          {"roles: {r: {access: [list], redact: {ContainrInspect: [/Config/Env]}}}", `no operation "ContainrInspect"; is it ContainerInspect?`},
+		"views":                {"roles: {r: {access: [list], where: {team: sre}}}", "data.yaml:1: roles.r.where: only objects with certain labels (views): that is not built yet"},
+		"strict is a string":   {"strict: 'yes'", "strict: must be true or false, not a string"},
+		"relative host path":   {"roles: {r: {access: [list], host_paths: [srv]}}", "must be an absolute path"},
+		"empty role":           {"roles: {r: {hazards: [cap]}}", "roles.r: grants nothing"},
+		"resources alone":      {"roles: {r: {operations: [ContainerList], resources: [containers]}}", "limits access"},
+		"except alone":         {"roles: {r: {operations: ['*'], except: [ContainerList]}}", "limits access"},
+		"admin limited":        {"roles: {admin: {access: [list]}}", "admin may do everything"},
+		"no kind":              {"bindings: {look: [web]}", `"web": there is no kind of principal "web"`},
+		"typo in the kind":     {"bindings: {look: ['contaner:web']}", `is it container?`},
+		"nobody":               {"bindings: {look: ['unix:']}", "names nobody: write e.g. unix:root"},
+		"wildcard":             {"bindings: {look: ['container:web-*']}", "* stands for nothing"},
+		"uid of a name":        {"bindings: {look: ['uid:root']}", "uid takes a number"},
+		"label without value":  {"bindings: {look: ['label:team']}", "label:team=sre"},
+		"container with slash": {"bindings: {look: ['container:/web']}", "write container:web"},
+		"empty list":           {"bindings: {look: [[]]}", "held by nobody"},
+		"number":               {"bindings: {look: [1000]}", "must be a principal or a list of them, not a number"},
+		"one principal":        {"bindings: {look: local}", "bindings.look: must be a list of principals, not a string"},
+		"key twice":            {"roles: {}\nroles: {}", "already defined"},
+		"keys that are none":   {"roles: {1: {}}", "keys must be strings"},
+		"top level":            {"[1]", "the top level must be a mapping"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			dir := policyDir(t, "data.yaml", test.data)
+			wantContains(t, refused(t, Options{Paths: []string{dir}}), test.want)
+		})
+	}
+	all := refused(t, Options{Paths: []string{policyDir(t, "data.yaml", "role: {}\nbindings: {lok: [x]}")}})
+	wantContains(t, all, "role: unknown key", "bindings.lok: there is no role", "no kind of principal")
+}
+
+// TestOldOperationNames: names of older API descriptions go on working.
+func TestOldOperationNames(t *testing.T) {
+	dir := policyDir(t, "data.yaml", `
+roles: {copy: {operations: [ContainerGetArchive], redact: {ContainerArchiveHead: [/message]}}}
+bindings: {copy: ["tls:x"], admin: [local]}
+`)
+	e := loaded(t, Options{Paths: []string{dir}})
+	if d := e.Decide(t.Context(), ask(t, []string{"tls:x"}, "GET", "/containers/web/archive?path=/", "")); !d.Allow {
+		t.Errorf("got %+v", d)
+	}
+}

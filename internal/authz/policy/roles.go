@@ -1,0 +1,287 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"vitrine/internal/engine/operation"
+	"vitrine/internal/spelling"
+)
+
+// adminRole is the role that passes the rails and is limited by nothing.
+const adminRole = "admin"
+
+// checkRoles holds the data of the built-in policy against what that
+// understands. A key that nothing reads, or a name that nothing answers to, would
+// be a role that does less, or more, than its author believes. It also replaces
+// the older names of operations by today's.
+func checkRoles(data map[string]any, where map[string]position) error {
+	c := roleChecker{where: where, operations: operationIDs(), classes: accessClasses(), resources: resources()}
+	c.object("", data, map[string]check{"roles": c.roles, "bindings": c.bindings, strictKey: c.boolean})
+	roles, _ := data["roles"].(map[string]any)
+	bindings, _ := data["bindings"].(map[string]any)
+	for _, role := range slices.Sorted(maps.Keys(bindings)) {
+		if _, exists := roles[role]; !exists {
+			c.problem("bindings."+role, "there is no role %s%s", role, spelling.Hint(role, slices.Collect(maps.Keys(roles))))
+		}
+	}
+	c.administrable(data)
+	return errors.Join(c.problems...)
+}
+
+// check looks at one value and reports what is wrong with it.
+type check func(key string, v any)
+
+type roleChecker struct {
+	where      map[string]position
+	operations []string
+	classes    []string
+	resources  []string
+	problems   []error
+}
+
+func (c *roleChecker) problem(key, format string, args ...any) {
+	at := c.where[key]
+	c.problems = append(c.problems, Problem{File: at.file, Line: at.line, Key: key, Message: fmt.Sprintf(format, args...)})
+}
+
+// object checks the members of an object; a key without a check is a problem.
+func (c *roleChecker) object(key string, v any, members map[string]check) {
+	object, ok := v.(map[string]any)
+	if !ok {
+		c.problem(key, "must be a mapping, not %s", kindOf(v))
+		return
+	}
+	for _, k := range slices.Sorted(maps.Keys(object)) {
+		if member, known := members[k]; known {
+			member(join(key, k), object[k])
+			continue
+		}
+		names := slices.Sorted(maps.Keys(members))
+		c.problem(join(key, k), "unknown key%s (there are %s)", spelling.Hint(k, names), strings.Join(names, ", "))
+	}
+}
+
+// each checks every value of an object with free keys.
+func (c *roleChecker) each(key string, v any, of check) {
+	object, ok := v.(map[string]any)
+	if !ok {
+		c.problem(key, "must be a mapping, not %s", kindOf(v))
+		return
+	}
+	for _, k := range slices.Sorted(maps.Keys(object)) {
+		of(join(key, k), object[k])
+	}
+}
+
+// list checks the items of a list of strings.
+func (c *roleChecker) list(item func(key, s string)) check {
+	return func(key string, v any) {
+		list, ok := v.([]any)
+		if !ok {
+			c.problem(key, "must be a list, not %s", kindOf(v))
+			return
+		}
+		for i, e := range list {
+			at := join(key, strconv.Itoa(i))
+			if s, ok := e.(string); ok {
+				item(at, s)
+			} else {
+				c.problem(at, "must be a string, not %s: quote it", kindOf(e))
+			}
+		}
+	}
+}
+
+// oneOf is an item that must be one of words.
+func (c *roleChecker) oneOf(what string, words []string) func(key, s string) {
+	return func(key, s string) {
+		if !slices.Contains(words, s) {
+			c.problem(key, "there is no %s %q%s", what, s, spelling.Hint(s, words))
+		}
+	}
+}
+
+func (c *roleChecker) roles(key string, v any) { c.each(key, v, c.role) }
+
+func (c *roleChecker) role(key string, v any) {
+	renameOperations(v)
+	c.object(key, v, map[string]check{
+		"operations":        c.list(c.oneOf("operation", append([]string{"*"}, c.operations...))),
+		"access":            c.list(c.oneOf("access class", c.classes)),
+		"resources":         c.list(c.oneOf("resource", c.resources)),
+		"except":            c.list(c.oneOf("operation", c.operations)),
+		"hazards":           c.list(c.hazard),
+		"host_paths":        c.list(c.hostPath),
+		"redact":            c.redact,
+		"keep_env":          c.list(func(string, string) {}),
+		"where":             c.notYet("only objects with certain labels (views)"),
+		"without_redaction": c.boolean,
+		"unresolved":        c.boolean,
+	})
+	role, _ := v.(map[string]any)
+	if key == "roles."+adminRole {
+		if len(role) != 1 || !slices.Contains(stringsOf(role["operations"]), "*") {
+			c.problem(key, "admin may do everything: write `operations: [\"*\"]` and no more, or give the role another name")
+		}
+		return
+	}
+	if len(stringsOf(role["operations"]))+len(stringsOf(role["access"])) == 0 && role != nil {
+		c.problem(key, "grants nothing: it needs operations or access")
+	}
+	if role["resources"] != nil && role["access"] == nil {
+		c.problem(key+".resources", "limits access, and there is none in this role")
+	}
+	if role["except"] != nil && role["access"] == nil {
+		c.problem(key+".except", "limits access, and there is none in this role")
+	}
+}
+
+func (c *roleChecker) hazard(key, s string) {
+	if s == "unknown-input" {
+		c.problem(key, "unknown input is for admin alone: nobody can say what it does")
+		return
+	}
+	c.oneOf("hazard", append([]string{"*"}, hazards()...))(key, s)
+}
+
+func (c *roleChecker) hostPath(key, s string) {
+	if volume, ok := strings.CutPrefix(s, "volume:"); ok && volume != "" {
+		return
+	}
+	if !strings.HasPrefix(s, "/") || slices.Contains(strings.Split(s, "/"), "..") {
+		c.problem(key, "must be an absolute path without .., or volume:NAME")
+	} else if is := path.Clean(s); is != s && is+"/" != s {
+		c.problem(key, "is compared with canonical paths: write %s", is)
+	}
+}
+
+// notYet refuses a key that the decision knows and no door can meet: a role with it
+// would be denied whatever it asks for.
+func (c *roleChecker) notYet(what string) check {
+	return func(key string, _ any) {
+		c.problem(key, "%s: that is not built yet; leave it out, and limit the role by operations and resources", what)
+	}
+}
+
+func (c *roleChecker) boolean(key string, v any) {
+	if _, ok := v.(bool); !ok {
+		c.problem(key, "must be true or false, not %s", kindOf(v))
+	}
+}
+
+// bindings are lists of principals, or of lists of them that must all hold.
+func (c *roleChecker) bindings(key string, v any) {
+	c.each(key, v, func(key string, v any) {
+		list, ok := v.([]any)
+		if !ok {
+			c.problem(key, "must be a list of principals, not %s", kindOf(v))
+			return
+		}
+		for i, e := range list {
+			at := join(key, strconv.Itoa(i))
+			switch e := e.(type) {
+			case string:
+				c.principal(at, e)
+			case []any:
+				if len(e) == 0 {
+					c.problem(at, "an empty list is held by nobody")
+				}
+				c.list(c.principal)(at, e)
+			default:
+				c.problem(at, "must be a principal or a list of them, not %s: quote it", kindOf(e))
+			}
+		}
+	})
+}
+
+// principalKinds are the kinds that package identity gives, with an example each.
+func principalKinds() map[string]string {
+	return map[string]string{
+		"unix": "unix:root", "uid": "uid:1000", "gid": "gid:1000",
+		"container": "container:web", "container-id": "container-id:<64 hex digits>",
+		"container-uid": "container-uid:1000", "container-gid": "container-gid:1000",
+		"image": "image:vitrine/monitor", "image-id": "image-id:sha256:<64 hex digits>", "label": "label:team=sre",
+		"peer-uid": "peer-uid:1000", "peer-gid": "peer-gid:1000",
+		"tls": "tls:ci", "tls-san": "tls-san:ci.example.org", "tls-o": "tls-o:Example", "tls-sha256": "tls-sha256:<64 hex digits>",
+	}
+}
+
+func (c *roleChecker) principal(key, s string) {
+	if s == "local" {
+		return
+	}
+	kinds := principalKinds()
+	kind, name, found := strings.Cut(s, ":")
+	example, known := kinds[kind]
+	digits := strings.HasSuffix(kind, "uid") || strings.HasSuffix(kind, "gid")
+	switch {
+	case !known:
+		all := append(slices.Sorted(maps.Keys(kinds)), "local")
+		c.problem(key, "%q: there is no kind of principal %q%s (there are %s)", s, kind, spelling.Hint(kind, all), strings.Join(all, ", "))
+	case !found || name == "":
+		c.problem(key, "%q names nobody: write e.g. %s", s, example)
+	case strings.Contains(name, "*"):
+		c.problem(key, "%q: a principal is taken as it is written, * stands for nothing", s)
+	case digits && !regexp.MustCompile(`^(0|[1-9][0-9]{0,9})$`).MatchString(name):
+		c.problem(key, "%q: %s takes a number, e.g. %s", s, kind, example)
+	case kind == "label" && !strings.Contains(name, "="):
+		c.problem(key, "%q has no value: write e.g. %s", s, example)
+	case kind == "container" && strings.HasPrefix(name, "/"):
+		c.problem(key, "%q: names of containers have no slash here, write container:%s", s, strings.TrimPrefix(name, "/"))
+	}
+}
+
+// renameOperations replaces older names of operations in a role.
+func renameOperations(v any) {
+	role, _ := v.(map[string]any)
+	for _, key := range []string{"operations", "except"} {
+		list, _ := role[key].([]any)
+		for i, e := range list {
+			if s, ok := e.(string); ok {
+				list[i] = operation.Alias(s)
+			}
+		}
+	}
+	redact, _ := role["redact"].(map[string]any)
+	for _, id := range slices.Collect(maps.Keys(redact)) {
+		if today := operation.Alias(id); today != id {
+			redact[today] = redact[id]
+			delete(redact, id)
+		}
+	}
+}
+
+func kindOf(v any) string {
+	switch v.(type) {
+	case nil:
+		return "nothing"
+	case bool:
+		return "a boolean"
+	case string:
+		return "a string"
+	case []any:
+		return "a list"
+	case map[string]any:
+		return "a mapping"
+	default:
+		return "a number"
+	}
+}
+
+func stringsOf(v any) []string {
+	list, _ := v.([]any)
+	var out []string
+	for _, e := range list {
+		if s, ok := e.(string); ok {
+			out = append(out, s)
+		}
+	}
+	return out
+}

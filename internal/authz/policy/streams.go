@@ -1,0 +1,52 @@
+package policy
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"regexp"
+	"slices"
+
+	"vitrine/internal/authz/obligation"
+	"vitrine/internal/engine/operation"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+)
+
+// checkStreams says what a role is denied because it blanks something in an answer
+// that no door can blank.
+func checkStreams(data map[string]any, report func(key, message string)) {
+	parameter := regexp.MustCompile(`{[^}]*}`)
+	roles, _ := data["roles"].(map[string]any)
+	for _, name := range slices.Sorted(maps.Keys(roles)) {
+		role, _ := roles[name].(map[string]any)
+		blanked, _ := role["redact"].(map[string]any)
+		for _, info := range operation.Operations() {
+			if _, named := blanked[info.ID]; !named || info.Method != http.MethodGet {
+				continue
+			}
+			op, err := operation.Parse(&operation.Request{
+				Method: info.Method, URI: parameter.ReplaceAllString(info.Path, "x"), Proto: "HTTP/1.1", Header: http.Header{},
+			})
+			if err != nil {
+				continue // it needs parameters: no stream without any
+			}
+			if _, unmet := obligation.Meet(obligation.Gateway, op, obligation.Demand{Redact: []string{"/x"}}); unmet != nil {
+				report(fmt.Sprintf("roles.%s.redact.%s", name, info.ID), "a plain GET "+info.Path+" is denied: "+unmet.Reason)
+			}
+		}
+	}
+}
+
+// views warns of rules that demand what no door can do: what they say something to is
+// denied.
+func views(c *ast.Compiler) []Problem {
+	var found []Problem
+	for _, r := range c.GetRulesWithPrefix(ast.MustParseRef("data.docker.authz.where")) {
+		found = append(found, Problem{
+			File: r.Location.File, Line: r.Location.Row, Key: "where", Warning: true,
+			Message: "only objects with certain labels (views): that is not built yet, and what this rule says something to is denied",
+		})
+	}
+	return found
+}

@@ -1,0 +1,261 @@
+package policy
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const closedTest = "package docker.authz_test\n\nimport data.docker.authz\n\ntest_closed if not authz.allow with input as {}\n"
+
+// TestBuiltinTests: the built-in policy passes its own tests, which reach every
+// line of it, and is in canonical layout.
+func TestBuiltinTests(t *testing.T) {
+	var out bytes.Buffer
+	ok, err := RunTests(t.Context(), nil, &out, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !ok {
+		t.Errorf("not ok:\n%s", out.String())
+	}
+	wantContains(t, out.String(), "pass  docker.authz_test.test_look_lists", ", 0 failed", "coverage: 100.0 %")
+
+	out.Reset()
+	tidy, err := Format([]string{filepath.Join("..", "..", "..", "rego")}, FormatDiff, &out)
+	if err != nil || !tidy {
+		t.Errorf("%v\n%s", err, out.String())
+	}
+}
+
+func TestRunTests(t *testing.T) {
+	dir := policyDir(t, "authz.rego", module(allowList), "authz_test.rego", closedTest+
+		"\ntest_wrong if {\n\tprint(\"seen\")\n\tauthz.allow with input as {}\n}\n")
+	var out bytes.Buffer
+	ok, err := RunTests(t.Context(), []string{dir}, &out, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ok {
+		t.Error("ok, though a test fails")
+	}
+	wantContains(t, out.String(), "pass  docker.authz_test.test_closed", "FAIL  docker.authz_test.test_wrong",
+		"authz_test.rego:7", "seen", "2 tests, 1 failed", "coverage: ")
+
+	out.Reset()
+	write(t, dir, "authz_test.rego", closedTest)
+	if ok, err := RunTests(t.Context(), []string{dir}, &out, false); err != nil || !ok {
+		t.Errorf("%v, %v: %s", ok, err, out.String())
+	}
+
+	out.Reset()
+	none := policyDir(t, "authz.rego", module(allowList))
+	if ok, err := RunTests(t.Context(), []string{none}, &out, false); err != nil || ok {
+		t.Errorf("without tests: %v, %v", ok, err)
+	}
+	wantContains(t, out.String(), "no tests")
+
+	if _, err := RunTests(t.Context(), []string{filepath.Join(dir, "missing")}, &out, false); err == nil {
+		t.Error("a path that does not exist is tested")
+	}
+
+	out.Reset()
+	data := policyDir(t, "data.yaml", "bindings: {look: ['tls:x'], admin: [local]}")
+	if ok, err := RunTests(t.Context(), []string{data}, &out, true); err != nil || !ok {
+		t.Errorf("data alone: %v, %v: %s", ok, err, out.String())
+	}
+}
+
+func TestCheck(t *testing.T) {
+	if found := Check(t.Context(), Options{}); len(found) > 0 {
+		t.Errorf("the built-in policy: %v", found)
+	}
+	dir := policyDir(t, "authz.rego", module("default allow := false\nallow if input.operation.idd == \"x\"\n"))
+	found := Check(t.Context(), Options{Paths: []string{dir}})
+	if len(found) != 1 || found[0].Warning || found[0].Line != 4 || found[0].File != filepath.Join(dir, "authz.rego") {
+		t.Errorf("a typo: %v", found)
+	}
+	found = Check(t.Context(), Options{Paths: []string{filepath.Join(dir, "missing")}})
+	if len(found) != 1 || found[0].Warning {
+		t.Errorf("a missing path: %v", found)
+	}
+}
+
+// TestCheckAdmin: admin is objected to unless it is bound to what nobody can
+// give himself through Docker.
+func TestCheckAdmin(t *testing.T) {
+	tests := map[string]string{
+		`["unix:root", "local", "tls:boss", "tls-sha256:f", ["unix:x", "gid:5"]]`: "",
+		`["unix:root", "container:web"]`:                                          "data.yaml:3: bindings.admin.1: warning: admin is bound to container:web",
+		`["unix:root", "label:admin=1"]`:                                          "bindings.admin.1: warning: admin is bound to label:admin=1",
+		`["local", "image:x"]`:                                                    "admin is bound to image:x",
+		`["local", "uid:0"]`:                                                      "admin is bound to uid:0",
+		`["local", "peer-uid:0"]`:                                                 "admin is bound to peer-uid:0",
+		`["local", ["container:x", "image:y"]]`:                                   "admin is bound to container:x and image:y",
+	}
+	for bound, want := range tests {
+		t.Run(bound, func(t *testing.T) {
+			dir := policyDir(t, "data.yaml", "bindings:\n  admin:\n    "+bound+"\n")
+			found := Check(t.Context(), Options{Paths: []string{dir}})
+			var all []string
+			for _, p := range found {
+				all = append(all, p.Error())
+			}
+			if want == "" && len(found) > 0 {
+				t.Errorf("got %v", all)
+			}
+			wantContains(t, strings.Join(all, "\n"), want)
+		})
+	}
+}
+
+// TestCheckHostPaths: what is found of a folder is said where the folder is named.
+func TestCheckHostPaths(t *testing.T) {
+	dir := policyDir(t, "data.yaml", `roles:
+  r:
+    access: [write]
+    hazards: [host-path]
+    host_paths: ["volume:v", /srv/good, /srv/bad]
+bindings: {admin: [local], r: ["tls:x"]}
+`)
+	survey := func(p string) []string {
+		if p == "/srv/bad" {
+			return []string{"one thing", "another"}
+		}
+		return nil
+	}
+	found := Check(t.Context(), Options{Paths: []string{dir}, Survey: survey})
+	if len(found) != 2 {
+		t.Fatalf("%v", found)
+	}
+	wantContains(t, found[0].Error()+"\n"+found[1].Error(),
+		"data.yaml:5: roles.r.host_paths.2: warning: one thing\n", "warning: another")
+	if found := Check(t.Context(), Options{Paths: []string{dir}}); len(found) > 0 {
+		t.Errorf("without the host: %v", found)
+	}
+}
+
+func TestFormat(t *testing.T) {
+	const untidy, tidyText = "package docker.authz\nallow   if  input.x", "package docker.authz\n\nallow if input.x\n"
+	dir := policyDir(t, "a.rego", untidy, "sub/b.rego", tidyText, "old.rego", "package x\n\nallow {\n\tinput.x\n}\n")
+	name := filepath.Join(dir, "a.rego")
+
+	var out bytes.Buffer
+	tidy, err := Format([]string{dir}, FormatList, &out)
+	if err != nil || tidy || out.String() != name+"\n" {
+		t.Errorf("list: %v, %v, %q", tidy, err, out.String())
+	}
+	out.Reset()
+	if tidy, err := Format([]string{name}, FormatDiff, &out); err != nil || tidy {
+		t.Errorf("diff: %v, %v", tidy, err)
+	}
+	wantContains(t, out.String(), "-allow   if  input.x", "+allow if input.x")
+	out.Reset()
+	if _, err := Format([]string{dir}, FormatWrite, &out); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := os.ReadFile(name); string(got) != tidyText {
+		t.Errorf("written %q", got)
+	}
+	if tidy, err := Format([]string{dir}, FormatList, &out); err != nil || !tidy {
+		t.Errorf("after writing: %v, %v", tidy, err)
+	}
+	write(t, dir, "a.rego", "allow if {")
+	if _, err := Format([]string{dir, filepath.Join(dir, "missing")}, FormatList, &out); err == nil {
+		t.Error("a file that does not parse, and a path that does not exist, are formatted")
+	}
+}
+
+// TestPolicyThatNobodyCanAdministerClosed: it locks its author out with everybody
+// else, so it must say that it is meant.
+func TestPolicyThatNobodyCanAdministerClosed(t *testing.T) {
+	for bound, host := range map[string]bool{
+		`["unix:root"]`: true, `["local"]`: true, `["uid:0"]`: true, `["gid:0", "tls:boss"]`: true, `[["unix:x", "gid:5"]]`: true,
+		`[["local"]]`: true, `[]`: false, `["tls:boss"]`: false, `["container:x"]`: false, `["peer-uid:0"]`: false,
+		`[["local", "unix:root"]]`: false, `[["unix:root", "tls:boss"]]`: false,
+	} {
+		data := "bindings:\n  look: [\"tls:x\"]\n  admin: " + bound + "\n"
+		e := New(Options{Paths: []string{policyDir(t, "data.yaml", data)}})
+		err := e.Load(t.Context())
+		if (err == nil) != host {
+			t.Errorf("admin: %s: %v", bound, err)
+		}
+		if err != nil {
+			wantContains(t, err.Error(), "data.yaml:", "admin", "strict: true")
+		}
+		loaded(t, Options{Paths: []string{policyDir(t, "data.yaml", "strict: true\n"+data)}})
+	}
+	wantContains(t, refused(t, Options{Paths: []string{policyDir(t, "data.yaml", "bindings: {look: ['tls:x']}")}}), "data.yaml:1: bindings: nobody is admin")
+	refused(t, Options{Paths: []string{policyDir(t, "data.yaml", "strict: false\nbindings: {look: ['tls:x']}")}})
+}
+
+// TestRulesUnderWhichNobodyIsAdmin: rules of one's own are asked; it is a warning.
+func TestRulesUnderWhichNobodyIsAdmin(t *testing.T) {
+	const warning = "warning: neither local nor unix:root is admin"
+	for name, test := range map[string]struct {
+		files []string
+		warns bool
+	}{
+		"nobody":                 {[]string{"a.rego", module(allowList)}, true},
+		"root":                   {[]string{"a.rego", module("default allow := false\nallow if admin\nadmin if \"unix:root\" in input.caller.principals\n")}, false},
+		"local":                  {[]string{"a.rego", module("default allow := false\nallow if admin\nadmin if input.caller.kind == \"local\"\n")}, false},
+		"allowed, and not admin": {[]string{"a.rego", module("default allow := false\nallow if input.caller.kind == \"local\"\n")}, true},
+		"it is meant":            {[]string{"a.rego", module(allowList), "data.yaml", "strict: true"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			found := Check(t.Context(), Options{Paths: []string{policyDir(t, test.files...)}})
+			var all []string
+			for _, p := range found {
+				all = append(all, p.Error())
+			}
+			if got := strings.Contains(strings.Join(all, "\n"), warning); got != test.warns || len(found) > 1 {
+				t.Errorf("found %q", all)
+			}
+		})
+	}
+}
+
+// TestCheckBindings: a role that nobody holds, and bindings of somebody who does not exist.
+func TestCheckBindings(t *testing.T) {
+	dir := policyDir(t, "data.yaml", `bindings:
+  admin: [local, "unix:bob", ["unix:bob", "gid:5"]]
+  ci: []
+roles:
+  ci: {access: [list]}
+  unbound: {access: [list]}
+`)
+	never := func(principal string) string {
+		if principal == "unix:bob" {
+			return "no user bob"
+		}
+		return ""
+	}
+	var said []string
+	for _, p := range Check(t.Context(), Options{Paths: []string{dir}, Never: never}) {
+		said = append(said, strings.TrimPrefix(p.Error(), dir+"/"))
+	}
+	want := []string{
+		"data.yaml:5: roles.ci: warning: nobody holds it: bindings do not name it",
+		"data.yaml:6: roles.unbound: warning: nobody holds it: bindings do not name it",
+		"data.yaml:2: bindings.admin.1: warning: unix:bob is nobody: no user bob",
+		"data.yaml:2: bindings.admin.2: warning: unix:bob is nobody: no user bob",
+	}
+	if strings.Join(said, "\n") != strings.Join(want, "\n") {
+		t.Errorf("got\n%s", strings.Join(said, "\n"))
+	}
+}
+
+func TestSummary(t *testing.T) {
+	for want, files := range map[string][]string{
+		"the built-in rules with data.yaml; 3 roles, bound are admin; 5 inputs of the self-test answered; revision ":                 {"data.yaml", "bindings: {admin: [local]}"},
+		"rules of your own: authz.rego; 5 inputs of the self-test answered; its own tests pass; revision ":                           {"authz.rego", module(allowList), "authz_test.rego", closedTest},
+		"rules of your own: authz.rego, data.yaml; 5 inputs of the self-test answered; no tests of its own (*_test.rego); revision ": {"authz.rego", module(allowList), "data.yaml", "a: 1"},
+	} {
+		got, err := Summary(Options{Paths: []string{policyDir(t, files...)}})
+		if err != nil || !strings.HasPrefix(got, want) {
+			t.Errorf("%v, %q", err, got)
+		}
+	}
+}

@@ -1,0 +1,274 @@
+// Package attest says where the process at the other end of a socket runs: in
+// which confirmed container, or as a proven process of the host itself.
+//
+// It rests on three things that a peer does not control: the kernel's word on
+// who connected (package peercred), what /proc says of that process while a
+// pidfd shows it alive, and the Engine's word on which process is a container's
+// init. A path in a cgroup file is not one of them: users own cgroup subtrees,
+// a container with cgroups mounted read-write moves itself, a zombie's path
+// reads "/". So a path names a container only if it lies in the very cgroup in
+// which that container's init was found, and never names the host: the host is
+// proven by its namespaces.
+//
+// It never concludes. Whatever is unreadable, contradictory or not known yet is
+// Unknown, with the reason in Err, and the caller must not remember it. A
+// positive answer holds as long as the peer is Alive and the container's Pid
+// and StartedAt are those that it was given for.
+//
+// It needs CAP_SYS_PTRACE, to read the namespaces of others' processes.
+package attest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sync/atomic"
+
+	"vitrine/internal/engine/docker"
+	"vitrine/internal/kernel/peercred"
+	"vitrine/internal/kernel/procfs"
+)
+
+// Kind is what could be established of a process. The zero value is Unknown.
+type Kind int
+
+// The kinds of processes.
+const (
+	Unknown   Kind = iota
+	Host           // proven to be the host's own
+	Container      // in a container that Docker knows
+	Peer           // of another PID namespace: the kernel gives ids, and no process
+)
+
+// Attestation is what could be established of one peer.
+type Attestation struct {
+	Kind      Kind
+	Container docker.Container // for Container, as of now
+	Err       error            // for Unknown: why
+	// Exited says, for Unknown, that the process or its first thread has exited, or is about
+	// to, so that nothing but its cgroup's id is left to go by. See [Attestor.InCgroup].
+	Exited bool
+	// Later says, for Unknown, that the process looks like one of a container of
+	// which the Engine has not told yet: ask again when [Attestor.Revision] changes.
+	Later bool
+	// UID and GID are the peer's, in our own user namespace; nil where that
+	// does not map them. Groups lacks those that are not mapped.
+	UID, GID *uint32
+	Groups   []uint32
+}
+
+// Inventory is what an Attestor needs of a *docker.Inventory.
+type Inventory interface {
+	OnChange(func(docker.Container))
+	Refresh(ctx context.Context, ref string) (docker.Container, error)
+	Lookup(ref string) (docker.Container, bool)
+	Has(id string) bool
+	Running() []docker.Container
+	Ready() bool
+}
+
+// Options of an Attestor.
+type Options struct {
+	// Proc is the proc file system of our own PID namespace; /proc if zero.
+	Proc *procfs.FS
+	// CgroupsAlone believes cgroups where namespaces cannot be read, so that
+	// samples can be attributed without CAP_SYS_PTRACE. A container that may
+	// write to the cgroup file system can then pass for another. Not for
+	// deciding.
+	CgroupsAlone bool
+	// Cgroups are the mounted cgroup hierarchies by name, as in [procfs.Cgroup],
+	// for [Attestor.InCgroup] and [Attestor.Claimed]. For samples, not for deciding.
+	Cgroups map[string]fs.FS
+	// Own names the container that we run in, [NoContainer] for none; "": we find out. See
+	// [Attestor.OwnContainer].
+	Own string
+}
+
+// Attestor attests peers. Its methods may be called from many goroutines.
+type Attestor struct {
+	proc         procfs.FS
+	inv          Inventory
+	known        index
+	here         here
+	cgroupsAlone bool
+	places       places
+	revision     atomic.Uint64
+	own          string
+	ownNamed     atomic.Pointer[string] // its id, once it was found
+
+	// Of procfs; fixtures of tests have none of it.
+	withinPIDs func(pid int, outer string) (bool, error)
+	sameRoot   func(pid, other int) (bool, error)
+
+	overflowUID, overflowGID uint32
+}
+
+// New makes an Attestor and hooks it to the inventory, whose Run must not have
+// begun.
+func New(inv Inventory, opts Options) *Attestor {
+	a := &Attestor{inv: inv, proc: procfs.New(os.DirFS("/proc")), cgroupsAlone: opts.CgroupsAlone, own: opts.Own}
+	if opts.Proc != nil {
+		a.proc = *opts.Proc
+	}
+	a.withinPIDs, a.sameRoot = a.proc.WithinPIDNamespace, a.proc.SameRoot
+	a.here = lookAround(a.proc)
+	a.overflowUID, a.overflowGID = a.proc.OverflowUID(), a.proc.OverflowGID()
+	a.known.containers = map[string]confirmed{}
+	a.places.init(opts.Cgroups)
+	inv.OnChange(a.observe)
+	return a
+}
+
+// Revision changes whenever the Engine has told of a container.
+func (a *Attestor) Revision() uint64 { return a.revision.Load() }
+
+// HostProvable says why no caller can be proven to be the host's: nil if one can.
+func (a *Attestor) HostProvable() error { return a.here.err }
+
+// Attest establishes where the peer runs. It asks the Engine at most a few
+// times, each with the inventory's deadline, and only about containers that the
+// inventory does not hold. With a context that has ended it asks nobody.
+func (a *Attestor) Attest(ctx context.Context, p *peercred.Peer) Attestation {
+	if p == nil {
+		return Attestation{Err: peercred.ErrNoCredentials}
+	}
+	out := a.ids(p)
+	if p.PID == 0 || !a.here.initPIDs {
+		if out.UID == nil {
+			out.Err = errors.New("the peer's user id is not mapped here")
+			return out
+		}
+		out.Kind = Peer
+		return out
+	}
+	c, kind, err := a.locate(ctx, p)
+	if err != nil {
+		out.Err, out.Later = err, errors.Is(err, ErrNotYet)
+		out.Exited = errors.Is(err, procfs.ErrDead) || errors.Is(err, peercred.ErrReleased) || a.exiting(p)
+		return out
+	}
+	out.Kind, out.Container = kind, c
+	return out
+}
+
+// exiting says that a process which is still alive has given its namespaces
+// back, and perhaps its cgroups: nothing of what was read of it means anything.
+func (a *Attestor) exiting(p *peercred.Peer) bool {
+	s, err := a.proc.Stat(p.PID)
+	return err == nil && !s.Running() && p.Alive() == nil
+}
+
+// ids takes the overflow ids out. They stand for every id that our user
+// namespace does not map, and so for nobody.
+func (a *Attestor) ids(p *peercred.Peer) Attestation {
+	var out Attestation
+	if uid := p.UID; uid != a.overflowUID {
+		out.UID = &uid
+	}
+	if gid := p.GID; gid != a.overflowGID {
+		out.GID = &gid
+	}
+	for _, g := range p.Groups {
+		if g != a.overflowGID {
+			out.Groups = append(out.Groups, g)
+		}
+	}
+	return out
+}
+
+// locate judges the facts of the peer's process. A judgement may need to know a
+// container that the inventory does not hold: then the Engine is asked, and all
+// is judged anew. In the end the peer must still be alive, so that all that was
+// read was read of it, and not of a later process with its number.
+func (a *Attestor) locate(ctx context.Context, p *peercred.Peer) (docker.Container, Kind, error) {
+	if err := p.Alive(); err != nil {
+		return docker.Container{}, Unknown, err
+	}
+	facts, err := a.proc.Process(p.PID)
+	if err != nil {
+		return docker.Container{}, Unknown, err
+	}
+	if facts.NamespacesErr != nil && !a.cgroupsAlone {
+		return docker.Container{}, Unknown, needsPtrace(facts.NamespacesErr)
+	}
+	// One that exits has given them back, and can stay so for long: what is left proves nothing.
+	if facts.NamespacesErr != nil && a.exiting(p) {
+		return docker.Container{}, Unknown, procfs.ErrDead
+	}
+	asked := map[string]bool{} // ids; true: the Engine says that there is no such container
+	for range 4 {
+		id, kind, err := a.judge(facts, asked)
+		if ask, ok := errors.AsType[*askError](err); ok {
+			a.places.notice(facts.Cgroups) // while it is there
+			if err = a.ask(ctx, ask, asked); err == nil {
+				continue
+			}
+		}
+		if err == nil {
+			err = p.Alive()
+		}
+		if err != nil {
+			return docker.Container{}, Unknown, err
+		}
+		if kind == Host {
+			return docker.Container{}, Host, nil
+		}
+		c, ok := a.inv.Lookup(id)
+		if !ok || !c.Running {
+			return docker.Container{}, Unknown, fmt.Errorf("container %s has stopped, or Docker does not answer about it", id)
+		}
+		return c, Container, nil
+	}
+	return docker.Container{}, Unknown, errors.New("too many container-like cgroups around the process")
+}
+
+// askError says that a verdict hangs on a container of which the Engine must be asked.
+type askError struct {
+	id string
+	// inside says that the process lies in a container that is known anyway: the
+	// Engine may say that it knows no such container within.
+	inside bool
+}
+
+func (e *askError) Error() string { return "container " + e.id + " is not known" }
+
+// errNoSuch: the Engine knows no container by what was found.
+var errNoSuch = errors.New("no such container")
+
+// ErrNotYet is why something about a container is not known that the Engine may tell of
+// a moment later.
+var ErrNotYet = errors.New("not known yet")
+
+func (a *Attestor) ask(ctx context.Context, q *askError, asked map[string]bool) error {
+	if _, again := asked[q.id]; again {
+		return fmt.Errorf("container %s does not confirm the process", q.id)
+	}
+	c, err := a.inv.Refresh(ctx, q.id)
+	asked[q.id] = errors.Is(err, docker.ErrNotFound)
+	switch {
+	case asked[q.id] && q.inside:
+		return nil
+	case asked[q.id]:
+		return fmt.Errorf("look up container %s: %w", q.id, err)
+	case err != nil:
+		return fmt.Errorf("look up container %s: %w (%w)", q.id, err, ErrNotYet)
+	case c.ID != q.id:
+		return fmt.Errorf("container %s is not confirmed", q.id)
+	case !a.known.has(c):
+		if err := a.known.cannotRead(q.id); err != nil {
+			return fmt.Errorf("container %s is not confirmed: its init is %w: %w", q.id, ErrNotYet, err)
+		}
+		return fmt.Errorf("container %s is not confirmed: its init is %w", q.id, ErrNotYet)
+	}
+	return nil
+}
+
+// needsPtrace names the capability by which namespaces can be read.
+func needsPtrace(err error) error {
+	if procfs.Exhausted(err) {
+		return err
+	}
+	return fmt.Errorf("%w (CAP_SYS_PTRACE is needed)", err)
+}

@@ -1,0 +1,528 @@
+package attest
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"vitrine/internal/engine/docker"
+	"vitrine/internal/kernel/peercred"
+	"vitrine/internal/kernel/procfs"
+)
+
+// Situations in which a process is what it looks like. Each builds a host on
+// which process 42 connects.
+func TestWho(t *testing.T) {
+	for name, s := range map[string]struct {
+		build func(w *world)
+		want  string
+	}{
+		"a shell of the host": {func(w *world) {
+			w.process(42, "/user.slice/user-1000.slice/session-2.scope", hostNS)
+		}, "host"},
+		"the root of every hierarchy": {func(w *world) { w.process(42, "/", hostNS) }, "host"},
+		"a service with mounts of its own": {func(w *world) {
+			w.process(42, "/system.slice/ntp.service", "user:[1] pid:[2] mnt:[77]")
+		}, "host"},
+		"containerd-shim in the daemon's cgroup": {func(w *world) {
+			w.process(42, "/system.slice/docker.service", hostNS)
+		}, "host"},
+		"kthreadd cannot be read, PID 1 stands in": {func(w *world) {
+			delete(w.proc, "2/ns/mnt")
+			w.process(42, "/user.slice", hostNS)
+		}, "host"},
+		"a container's init": {func(w *world) { w.container(mon, 42, "/docker/"+mon, containerNS(1)) }, mon},
+		"a process of a container": {func(w *world) {
+			w.container(mon, 41, "/docker/"+mon, containerNS(1))
+			w.process(42, "/docker/"+mon, containerNS(1))
+		}, mon},
+		"docker exec with --cgroup-parent": {func(w *world) {
+			w.container(mon, 41, "/vitrine-test/"+mon, containerNS(1))
+			w.process(42, "/vitrine-test/"+mon, containerNS(1))
+		}, mon},
+		"systemd's driver": {func(w *world) {
+			w.container(mon, 41, "/system.slice/docker-"+mon+".scope", containerNS(1))
+			w.process(42, "/system.slice/docker-"+mon+".scope", containerNS(1))
+		}, mon},
+		"systemd in a container: init is further down": {func(w *world) {
+			w.container(mon, 41, "/docker/"+mon+"/init.scope", containerNS(1))
+			w.process(42, "/docker/"+mon+"/system.slice/x.service", containerNS(1))
+		}, mon},
+		"init lies in / of some hierarchies": {func(w *world) {
+			w.container(mon, 41, "4:memory:/docker/"+mon+"\n3:cpu,cpuacct:/\n0::/\n", containerNS(1))
+			w.process(42, "4:memory:/docker/"+mon+"\n3:cpu,cpuacct:/elsewhere\n0::/\n", containerNS(1))
+		}, mon},
+		"nested by --cgroup-parent, it is itself": {func(w *world) {
+			w.container(web, 41, "/docker/"+web, containerNS(1))
+			w.container(evil, 42, "/docker/"+web+"/"+evil, containerNS(2))
+		}, evil},
+		"the outer of two nested": {func(w *world) {
+			w.container(web, 42, "/docker/"+web, containerNS(1))
+			w.container(evil, 41, "/docker/"+web+"/"+evil, containerNS(2))
+		}, web},
+		"another's init moved into its cgroup": {func(w *world) {
+			w.container(mon, 42, "/docker/"+mon, containerNS(1))
+			w.container(evil, 41, "/docker/"+mon+"/x", containerNS(2))
+		}, mon},
+		"init's cgroup bears no id": {func(w *world) {
+			w.container(mon, 41, "/machine/monitor", containerNS(1))
+			w.process(42, "/machine/monitor/x", containerNS(1))
+		}, mon},
+		"nested, and the inventory does not hold it yet": {func(w *world) {
+			w.container(web, 41, "/docker/"+web, containerNS(1))
+			w.container(evil, 42, "/docker/"+web+"/"+evil, containerNS(2))
+			w.late(evil)
+		}, evil},
+		"Docker in Docker: the inner one is the outer one's": {func(w *world) {
+			w.container(web, 41, "/docker/"+web, containerNS(1))
+			w.process(42, "/docker/"+web+"/docker/"+evil, "user:[1] pid:[190] mnt:[290]")
+			w.parents["pid:[190]"] = "pid:[101]"
+		}, web},
+		"a sandbox with mounts of its own": {func(w *world) {
+			w.container(web, 41, "/docker/"+web, containerNS(1))
+			w.process(42, "/docker/"+web, "user:[8] pid:[190] mnt:[290]")
+			w.parents["pid:[190]"] = "pid:[180]"
+			w.parents["pid:[180]"] = "pid:[101]"
+		}, web},
+		"mounts of its own": {func(w *world) {
+			w.container(web, 41, "/docker/"+web, containerNS(1))
+			w.process(42, "/docker/"+web, "user:[1] pid:[101] mnt:[290]")
+		}, web},
+		"started a moment ago": {func(w *world) {
+			w.container(mon, 41, "/docker/"+mon, containerNS(1))
+			w.process(42, "/docker/"+mon, containerNS(1))
+			w.late(mon)
+		}, mon},
+		"restarted a moment ago": {func(w *world) {
+			w.container(mon, 41, "/docker/"+mon, containerNS(1))
+			w.process(42, "/docker/"+mon, containerNS(2))
+			w.onAsk = func() { w.container(mon, 40, "/docker/"+mon, containerNS(2)) }
+			w.process(40, "/docker/"+mon, containerNS(2))
+			w.held[mon] = docker.Container{ID: mon, Running: true, Pid: 39, StartedAt: "before"}
+		}, mon},
+		"we are in a container with pid: host and a cgroup namespace": {func(w *world) {
+			w.container(web, 500, "/", "user:[1] pid:[2] mnt:[201] cgroup:[10]")
+			w.file("500/ns/cgroup", "cgroup:[10]")
+			w.process(42, "/../../user.slice", hostNS)
+		}, "host"},
+		"a neighbour, seen from within a cgroup namespace": {func(w *world) {
+			w.container(web, 500, "/", "user:[1] pid:[2] mnt:[201]")
+			w.file("500/ns/cgroup", "cgroup:[10]")
+			w.container(mon, 41, "/../"+mon, containerNS(2))
+			w.process(42, "/../"+mon, containerNS(2))
+		}, mon},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			s.build(w)
+			a := w.begin(Options{})
+			w.is(a.Attest(t.Context(), w.peer(42)), s.want)
+		})
+	}
+}
+
+// Situations in which a process pretends, or nothing can be said.
+func TestWhoClosed(t *testing.T) {
+	for name, s := range map[string]struct {
+		build func(w *world)
+		why   string
+	}{
+		"an imitated container folder": {func(w *world) {
+			w.process(42, "/user.slice/"+mon, hostNS)
+		}, "no such object"},
+		"an imitated folder of a container that runs": {func(w *world) {
+			w.container(mon, 41, "/docker/"+mon, containerNS(1))
+			w.process(42, "/user.slice/docker/"+mon, hostNS)
+		}, "does not confirm"},
+		"an imitated scope": {func(w *world) {
+			w.process(42, "/user.slice/docker-"+mon+".scope/x", hostNS)
+		}, "no such object"},
+		"another runtime's container": {func(w *world) {
+			w.process(42, "/machine.slice/libpod-"+mon+".scope/container", containerNS(1))
+		}, "no such object"},
+		"a pod": {func(w *world) {
+			w.process(42, "/kubepods.slice/kubepods-besteffort.slice/x", hostNS)
+		}, "looks like"},
+		"a build's step": {func(w *world) { w.process(42, "/docker/buildkit/abc", hostNS) }, "looks like"},
+		"a managed plugin": {func(w *world) {
+			w.process(42, "4:memory:/x/"+evil+"\n3:cpu,cpuacct:/"+evil+"\n0::/\n", "user:[1] pid:[2] mnt:[88]")
+		}, "no such object"},
+		"cgroups mounted rw: it moved itself to /": {func(w *world) {
+			w.container(evil, 41, "/docker/"+evil, containerNS(1))
+			w.process(42, "/", containerNS(1))
+		}, "PID namespace"},
+		"cgroups mounted rw: its init moved itself to /": {func(w *world) {
+			w.container(evil, 42, "/", containerNS(1))
+		}, "PID namespace"},
+		"moved to /, with the host's PID namespace": {func(w *world) {
+			w.container(evil, 42, "/", "user:[1] pid:[2] mnt:[201]")
+		}, "mount namespace of container"},
+		"its init moved to /, and confirms nobody": {func(w *world) {
+			w.container(evil, 41, "/", containerNS(1))
+			w.process(42, "/docker/"+evil, containerNS(1))
+		}, "does not confirm"},
+		"moved into another container's cgroup": {func(w *world) {
+			w.container(mon, 40, "/docker/"+mon, containerNS(1))
+			w.container(evil, 41, "/docker/"+evil, containerNS(2))
+			w.process(42, "/docker/"+mon, containerNS(2))
+		}, "with the mount namespace of container " + evil},
+		"its init moved into another container's cgroup": {func(w *world) {
+			w.container(mon, 40, "/docker/"+mon, containerNS(1))
+			w.container(evil, 42, "/docker/"+mon, containerNS(2))
+		}, "with the mount namespace of container " + evil},
+		"moved into another container's cgroup before we heard of it": {func(w *world) {
+			w.container(mon, 40, "/docker/"+mon, containerNS(1))
+			w.container(evil, 42, "/docker/"+mon, containerNS(2))
+			w.late(evil)
+			w.parents["pid:[102]"] = "pid:[2]"
+		}, "from elsewhere"},
+		"moved into another's with mounts of its own": {func(w *world) {
+			w.container(mon, 40, "/docker/"+mon, containerNS(1))
+			w.container(evil, 41, "/docker/"+evil, containerNS(2))
+			w.process(42, "/docker/"+mon, "user:[8] pid:[102] mnt:[290]")
+			w.parents["pid:[102]"] = "pid:[2]"
+		}, "from elsewhere"},
+		"moved into another's, both with the host's PIDs": {func(w *world) {
+			w.container(mon, 40, "/docker/"+mon, "user:[1] pid:[2] mnt:[201]")
+			w.container(evil, 42, "/docker/"+mon, "user:[1] pid:[2] mnt:[202]")
+			w.late(evil)
+		}, "whose PID namespace is the host's"},
+		"moved into another's, with PIDs in common": {func(w *world) {
+			w.container(mon, 40, "/docker/"+mon, containerNS(1))
+			w.container(evil, 41, "/docker/"+evil, "user:[1] pid:[101] mnt:[202]")
+			w.process(42, "/docker/"+mon, "user:[8] pid:[101] mnt:[290]")
+		}, "that of container " + evil + " too"},
+		"moved to / with the host's PIDs before we heard of it": {func(w *world) {
+			w.container(evil, 42, "/", "user:[1] pid:[2] mnt:[201]")
+			w.late(evil)
+			w.roots[42] = "overlay"
+		}, "root directory"},
+		"its init claims the folder of a service": {func(w *world) {
+			w.container(evil, 41, "/system.slice/ssh.service", containerNS(1))
+			w.process(42, "/system.slice/ssh.service", hostNS)
+		}, "mount namespace of the host"},
+		"the Engine numbers processes otherwise: its init is a service": {func(w *world) {
+			w.container(mon, 42, "/system.slice/ntp.service", "user:[1] pid:[2] mnt:[77]")
+		}, "mount namespace of container"},
+		"moved in one hierarchy only": {func(w *world) {
+			w.container(mon, 41, "/docker/"+mon, containerNS(1))
+			w.process(42, "4:memory:/docker/"+mon+"\n3:cpu,cpuacct:/other\n0::/docker/"+mon+"\n", containerNS(1))
+		}, "but not in hierarchy"},
+		"in two containers at once": {func(w *world) {
+			w.container(mon, 40, "/docker/"+mon, containerNS(1))
+			w.container(web, 41, "/docker/"+web, containerNS(2))
+			w.process(42, "4:memory:/docker/"+mon+"\n3:cpu,cpuacct:/\n0::/docker/"+web+"\n", containerNS(1))
+		}, "at once"},
+		"a name that only begins like the container's": {func(w *world) {
+			w.container(mon, 41, "/docker/"+mon, containerNS(1))
+			w.process(42, "/docker/"+mon+"x", containerNS(1))
+		}, "does not confirm"},
+		"a zombie": {func(w *world) {
+			w.process(42, "/", hostNS)
+			w.stat(42, "Z", 0)
+		}, "exited"},
+		"a user namespace of its own": {func(w *world) {
+			w.process(42, "/user.slice", "user:[7] pid:[2] mnt:[3]")
+		}, "user namespace"},
+		"a PID namespace of its own": {func(w *world) {
+			w.process(42, "/user.slice", "user:[1] pid:[7] mnt:[3]")
+		}, "PID namespace"},
+		"namespaces that cannot be read": {func(w *world) {
+			w.process(42, "/user.slice", hostNS)
+			delete(w.proc, "42/ns/pid")
+		}, "CAP_SYS_PTRACE"},
+		"a container whose namespaces cannot be read": {func(w *world) {
+			w.container(mon, 41, "/docker/"+mon, containerNS(1))
+			delete(w.proc, "41/ns/mnt")
+			w.process(42, "/docker/"+mon, containerNS(1))
+		}, "cannot be read"},
+		"a cgroup file that cannot be read": {func(w *world) {
+			w.process(42, "/user.slice", hostNS)
+			delete(w.proc, "42/cgroup")
+		}, "read cgroup membership"},
+		"mounts of its own, before the containers are known": {func(w *world) {
+			w.process(42, "/user.slice", "user:[1] pid:[2] mnt:[77]")
+			w.ready = false
+		}, "not known"},
+		"mounts of its own, with a container of which nothing is known": {func(w *world) {
+			w.container(mon, 41, "/docker/"+mon, containerNS(1))
+			delete(w.proc, "41/stat")
+			w.process(42, "/user.slice", "user:[1] pid:[2] mnt:[77]")
+		}, "cannot be read"},
+		"the daemon is blocked": {func(w *world) {
+			w.container(mon, 41, "/docker/"+mon, containerNS(1))
+			w.process(42, "/docker/"+mon, containerNS(1))
+			w.late(mon)
+			w.down = true
+		}, "deadline"},
+		"nested in another's cgroup while the daemon is blocked": {func(w *world) {
+			w.container(web, 41, "/docker/"+web, containerNS(1))
+			w.container(evil, 42, "/docker/"+web+"/"+evil, containerNS(2))
+			w.late(evil)
+			w.down = true
+		}, "deadline"},
+		"the container's init is another process by now": {func(w *world) {
+			w.container(mon, 41, "/docker/"+mon, containerNS(1))
+			w.process(42, "/docker/"+mon, containerNS(1))
+			w.held[mon] = docker.Container{ID: mon, Running: true, Pid: 500, StartedAt: "once"}
+			w.engine[mon] = w.held[mon] // the Engine has not noticed
+		}, "does not confirm"},
+		"it is our own container's, seen from within a cgroup namespace": {func(w *world) {
+			w.file("500/ns/cgroup", "cgroup:[10]")
+			w.process(42, "/", hostNS)
+		}, "our own container"},
+		"a folder that looks like a way out of our cgroup namespace": {func(w *world) {
+			w.file("500/ns/cgroup", "cgroup:[10]")
+			w.process(42, "/..foo", hostNS)
+		}, "our own container"},
+		"we are in another user namespace": {func(w *world) {
+			w.process(500, "/", "user:[5] pid:[2] mnt:[3]")
+			w.process(42, "/user.slice", hostNS)
+		}, "user namespace"},
+		"the host's namespaces cannot be read": {func(w *world) {
+			delete(w.proc, "1/ns/mnt")
+			delete(w.proc, "2/ns/mnt")
+			w.process(42, "/user.slice", hostNS)
+		}, "CAP_SYS_PTRACE"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			s.build(w)
+			a := w.begin(Options{})
+			w.is(a.Attest(t.Context(), w.peer(42)), s.why)
+			if len(w.asked) > 3 {
+				t.Errorf("asked the daemon %d times", len(w.asked))
+			}
+		})
+	}
+}
+
+func TestOwnPIDNamespace(t *testing.T) {
+	for name, build := range map[string]func(w *world){
+		"process 2 is a user's": func(w *world) { w.stat(2, "S", 0) },
+		"process 2 is not":      func(w *world) { delete(w.proc, "2/stat") },
+		"/proc is the host's": func(w *world) {
+			w.file("500/status", "Uid:\t0\t0\t0\t0\nNSpid:\t500\t7\n")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.container(mon, 42, "/docker/"+mon, containerNS(1))
+			build(w)
+			a := w.begin(Options{})
+			if a.HostProvable() == nil {
+				t.Error("a host can be proven")
+			}
+			w.is(a.Attest(t.Context(), w.peer(42)), "peer")
+		})
+	}
+}
+
+func TestPeerOfAnotherPIDNamespace(t *testing.T) {
+	w := newWorld(t)
+	a := w.begin(Options{})
+	w.is(a.Attest(t.Context(), &peercred.Peer{UID: 1000, GID: 1000}), "peer")
+}
+
+func TestOverflowIDsClosed(t *testing.T) {
+	w := newWorld(t)
+	w.process(42, "/", hostNS)
+	a := w.begin(Options{})
+	w.is(a.Attest(t.Context(), &peercred.Peer{UID: 65534, GID: 65534}), "not mapped")
+	w.is(a.Attest(t.Context(), nil), "no peer")
+	got := a.Attest(t.Context(), w.peer(42))
+	if !slices.Equal(got.Groups, []uint32{0, 10}) {
+		t.Errorf("groups %v, want them without the overflow id", got.Groups)
+	}
+}
+
+func TestExitDuringTheLookClosed(t *testing.T) {
+	w := newWorld(t)
+	w.container(mon, 41, "/docker/"+mon, containerNS(1))
+	w.process(42, "/docker/"+mon, containerNS(1))
+	w.late(mon)
+	a := w.begin(Options{})
+	p := w.peer(42)
+	w.onAsk = func() { w.stat(42, "Z", 0) }
+	w.is(a.Attest(t.Context(), p), "exited")
+}
+
+// TestExited: a process of which only the id of its cgroup is left is told from
+// one that is merely not known.
+func TestExited(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		build func(w *world, p *peercred.Peer)
+		want  bool
+	}{
+		{"exited before the look", func(w *world, _ *peercred.Peer) { w.stat(42, "Z", 0) }, true},
+		{"exited and reaped", func(w *world, _ *peercred.Peer) { delete(w.proc, "42/stat") }, true},
+		{"its number is another's", func(w *world, _ *peercred.Peer) {
+			w.file("42/stat", strings.Replace(string(w.proc["42/stat"].Data), " 420 ", " 421 ", 1))
+		}, true},
+		{"about to exit, and has no namespaces any more", func(w *world, _ *peercred.Peer) {
+			w.stat(42, "R", procfs.FlagExiting)
+			delete(w.proc, "42/ns/mnt")
+		}, true},
+		{"no longer pinned", func(_ *world, p *peercred.Peer) { p.Close() }, true},
+		{"exits while the Engine is asked", func(w *world, _ *peercred.Peer) { w.onAsk = func() { w.stat(42, "Z", 0) } }, true},
+		{"its container is not known", func(w *world, _ *peercred.Peer) { delete(w.engine, mon) }, false},
+		{"the Engine does not answer", func(w *world, _ *peercred.Peer) { w.down = true }, false},
+		{"its namespaces cannot be read", func(w *world, _ *peercred.Peer) { delete(w.proc, "42/ns/mnt") }, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.container(mon, 41, "/docker/"+mon, containerNS(1))
+			w.process(42, "/docker/"+mon, containerNS(1))
+			w.late(mon)
+			a, p := w.begin(Options{}), w.peer(42)
+			tt.build(w, p)
+			if got := a.Attest(t.Context(), p); got.Kind != Unknown || got.Exited != tt.want {
+				t.Errorf("kind %v, exited %v (%s), want it unknown and exited %v", got.Kind, got.Exited, got.Err, tt.want)
+			}
+		})
+	}
+}
+
+// broken is a /proc of which one file cannot be opened.
+type broken struct {
+	fs.ReadLinkFS
+	name string
+	err  error
+	hit  bool
+}
+
+func (b *broken) Open(name string) (fs.File, error) {
+	if name == b.name {
+		b.hit = true
+		return nil, &fs.PathError{Op: "open", Path: name, Err: b.err}
+	}
+	return b.ReadLinkFS.Open(name)
+}
+
+func (b *broken) ReadFile(name string) ([]byte, error) {
+	if name == b.name {
+		b.hit = true
+		return nil, &fs.PathError{Op: "open", Path: name, Err: b.err}
+	}
+	return fs.ReadFile(b.ReadLinkFS, name)
+}
+
+func (b *broken) ReadLink(name string) (string, error) {
+	if name == b.name {
+		b.hit = true
+		return "", &fs.PathError{Op: "readlink", Path: name, Err: b.err}
+	}
+	return b.ReadLinkFS.ReadLink(name)
+}
+
+// TestCauseReachesTheCallerClosed: whatever cannot be read of a process, or of its container's
+// init, is why it is unknown, and never taken for the process's end or for another answer.
+func TestCauseReachesTheCallerClosed(t *testing.T) {
+	for _, cause := range []error{syscall.EMFILE, syscall.ENFILE, syscall.EACCES, syscall.EIO} {
+		for _, name := range []string{"42/stat", "42/cgroup", "42/ns/mnt", "42/ns/pid", "42/ns/user", "41/stat", "41/status", "41/cgroup"} {
+			w := newWorld(t)
+			w.container(mon, 41, "/docker/"+mon, containerNS(1))
+			w.process(42, "/docker/"+mon, containerNS(1))
+			b := &broken{ReadLinkFS: w.proc, err: cause}
+			proc := procfs.New(b)
+			late := name == "41/status" || name == "41/cgroup" // read once, when the Engine tells of it
+			if late {
+				w.late(mon)
+			}
+			a := w.begin(Options{Proc: &proc})
+			p := peercred.FromStartTime(proc, 42, 0, 0, nil)
+			b.name = name
+			got := a.Attest(t.Context(), p)
+			if got.Kind != Unknown || !errors.Is(got.Err, cause) || got.Exited || !b.hit {
+				t.Errorf("%s is %v: kind %v, exited %v, because %v", name, cause, got.Kind, got.Exited, got.Err)
+			}
+			if !late && len(w.asked) > 0 {
+				t.Errorf("%s is %v: the Engine was asked, which cannot know", name, cause)
+			}
+			b.name = ""
+			w.is(a.Attest(t.Context(), p), mon)
+		}
+	}
+}
+
+func TestStoppedContainerClosed(t *testing.T) {
+	w := newWorld(t)
+	w.container(mon, 41, "/docker/"+mon, containerNS(1))
+	w.process(42, "/docker/"+mon, containerNS(1))
+	a := w.begin(Options{})
+	w.is(a.Attest(t.Context(), w.peer(42)), mon)
+	w.engine[mon] = docker.Container{ID: mon}
+	w.held[mon] = w.engine[mon]
+	w.hook(w.held[mon])
+	w.is(a.Attest(t.Context(), w.peer(42)), "not confirmed")
+}
+
+func TestCgroupsAlone(t *testing.T) {
+	w := newWorld(t)
+	w.container(mon, 41, "/docker/"+mon, "")
+	w.process(42, "/docker/"+mon, "")
+	w.process(43, "/user.slice", "")
+	a := w.begin(Options{CgroupsAlone: true})
+	w.is(a.Attest(t.Context(), w.peer(42)), mon)
+	w.is(a.Attest(t.Context(), w.peer(43)), "namespace")
+}
+
+func TestOwnHost(t *testing.T) {
+	w := newWorld(t) // an Engine without containers; /proc is the real one
+	a := New(w, Options{})
+	if err := a.HostProvable(); err != nil {
+		t.Logf("this machine proves nobody its own: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	if got := a.Attest(ctx, w.peer(42)); got.Kind == Host {
+		t.Error("a process that does not live is the host's")
+	}
+}
+
+func FuzzJudge(f *testing.F) {
+	f.Add("/docker/"+mon, "/", "/../x")
+	f.Add("/docker/"+mon+"/"+web, "/docker/"+web, "/..")
+	f.Fuzz(func(t *testing.T, memory, cpu, unified string) {
+		w := newWorld(t)
+		w.container(mon, 41, "/docker/"+mon, containerNS(1))
+		w.container(web, 42, "/docker/"+web, containerNS(2))
+		a := w.begin(Options{})
+		facts := procfs.Process{Cgroups: []procfs.Cgroup{{Hierarchy: "memory", Path: "/" + memory}, {Hierarchy: "cpu,cpuacct", Path: "/" + cpu}, {Path: "/" + unified}}}
+		facts.Namespaces = procfs.Namespaces{User: "user:[1]", PID: "pid:[2]", Mount: "mnt:[3]"}
+		id, kind, err := a.judge(facts, nil)
+		for _, l := range facts.Cgroups {
+			if kind == Host && (strings.Contains(l.Path, mon) || strings.Contains(l.Path, web)) {
+				t.Errorf("the host's in %q", l.Path)
+			}
+		}
+		if kind == Container || id != "" {
+			t.Errorf("container %s with the mount namespace of the host", id)
+		}
+		if (kind == Unknown) != (err != nil) {
+			t.Errorf("kind %v with %v", kind, err)
+		}
+	})
+}
+
+func BenchmarkAttestContainer(b *testing.B) {
+	w := newWorld(&testing.T{})
+	w.container(mon, 41, "/docker/"+mon, containerNS(1))
+	w.process(42, "/docker/"+mon, containerNS(1))
+	for i := range 100 {
+		id := strings.Repeat("0123456789abcdef"[i%16:][:1], 32) + strings.Repeat("fedcba9876543210"[i/16:][:1], 32)
+		w.container(id, 1000+i, "/docker/"+id, containerNS(10+i))
+	}
+	a, p := w.begin(Options{}), w.peer(42)
+	b.ReportAllocs()
+	for b.Loop() {
+		if a.Attest(b.Context(), p).Kind != Container {
+			b.Fatal("not attested")
+		}
+	}
+}

@@ -1,0 +1,124 @@
+package attest
+
+import (
+	"fmt"
+	"path"
+	"strconv"
+
+	"vitrine/internal/kernel/peercred"
+)
+
+// NoContainer is [Options.Own] of one that runs in no container.
+const NoContainer = "none"
+
+// OwnContainer gives the full id of the container that this process runs in, ""
+// for none. The error says why that cannot be told, and what would help; it is an
+// [ErrNotYet] where it may be told later. We are in a container if we are in its
+// init's mount namespace. Where we cannot see that one (without pid: host), Docker's
+// mount on our /etc/hostname names the container; it is our own mount namespace,
+// so who could forge that is us.
+func (a *Attestor) OwnContainer() (id string, err error) {
+	if a.own == NoContainer {
+		return "", nil
+	}
+	if a.own != "" {
+		return a.namedContainer()
+	}
+	self, err := a.proc.Self()
+	if err != nil {
+		return "", noHelp(err)
+	}
+	own, err := a.proc.Namespaces(self)
+	if err != nil {
+		return "", noHelp(err)
+	}
+	if own.Mount == a.here.ref.Mount && own.Mount != "" {
+		return "", nil
+	}
+	if !a.inv.Ready() {
+		return "", fmt.Errorf("the Engine's containers are %w", ErrNotYet)
+	}
+	blind := a.here.err
+	if a.here.initPIDs { // else the numbers of containers' init processes mean others here
+		a.known.mu.RLock()
+		id, blind = a.known.inMount(own.Mount), a.known.blindTo()
+		a.known.mu.RUnlock()
+		if id != "" || blind == nil {
+			return id, nil
+		}
+	}
+	return a.hostnameContainer(self, blind)
+}
+
+func noHelp(err error) error {
+	return fmt.Errorf("%w; name our container in own_container, or say that there is none: own_container=%s", err, NoContainer)
+}
+
+// namedContainer is the one that the operator names. It stays the one that it was
+// when it was found: a name may be another's later, and we do not move.
+func (a *Attestor) namedContainer() (string, error) {
+	if id := a.ownNamed.Load(); id != nil {
+		return *id, nil
+	}
+	c, ok := a.inv.Lookup(a.own)
+	switch {
+	case !a.inv.Ready():
+		return "", fmt.Errorf("the Engine's containers are %w", ErrNotYet)
+	case !ok || !c.Running:
+		return "", fmt.Errorf("own_container is %q, and the Engine tells of no container of that name or id that runs: %w", a.own, ErrNotYet)
+	}
+	a.ownNamed.Store(&c.ID)
+	return c.ID, nil
+}
+
+// hostnameContainer is the running container in whose folder our hostname file lies.
+// blind is why there was no better way.
+func (a *Attestor) hostnameContainer(self int, blind error) (id string, err error) {
+	root, err := a.proc.MountRoot(self, "/etc/hostname")
+	if err != nil {
+		return "", noHelp(err)
+	}
+	id = path.Base(path.Dir(root))
+	if found, _ := containerLike(id); found != id || id == "" {
+		return "", noHelp(fmt.Errorf("%w, and there is no mount of Docker's on /etc/hostname that would name our container: run it with pid: host", blind))
+	}
+	if !a.inv.Has(id) {
+		return "", noHelp(fmt.Errorf("%w, and the Engine has no container %s, whose hostname file is ours", blind, id))
+	}
+	if c, ok := a.inv.Lookup(id); !ok || c.ID != id || !c.Running {
+		return "", fmt.Errorf("the state of container %s, in which we seem to run, is %w", id, ErrNotYet)
+	}
+	// One that joins the network namespace of another has that one's file.
+	for _, c := range a.inv.Running() {
+		if c.Detail != nil && c.Detail.NetworkMode == "container:"+id {
+			return "", noHelp(fmt.Errorf("%w, and container %s has the hostname file of container %s too: run it with pid: host", blind, c.ID, id))
+		}
+	}
+	return id, nil
+}
+
+// Group names those who share what a caller may use up: the container in whose
+// cgroup the peer is, or its user. A container that is not known yet, and who
+// imitates one, shares with others of that kind and user, so that one that has
+// just begun takes nothing from the host's. It is a guess for limits, taken when
+// a connection is accepted and proven by nothing; never decide by it.
+func (a *Attestor) Group(p *peercred.Peer) string {
+	user := "uid:" + strconv.FormatUint(uint64(p.UID), 10)
+	lines, err := a.proc.Cgroups(p.PID)
+	if err != nil {
+		return user
+	}
+	a.known.mu.RLock()
+	defer a.known.mu.RUnlock()
+	for _, l := range lines {
+		if c, err := a.known.innermost(l); err == nil && c.id != "" && speaks(l.Path) {
+			return "container:" + c.id
+		}
+	}
+	for _, l := range lines {
+		if strangers(l.Path, false, nil) != nil {
+			return "container-" + user
+		}
+	}
+	return user
+}

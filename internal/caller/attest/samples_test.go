@@ -1,0 +1,415 @@
+package attest
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"vitrine/internal/engine/docker"
+	"vitrine/internal/kernel/procfs"
+)
+
+const inner = "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc"
+
+// cgroups makes a tree of folders, and gives the ids of all.
+func cgroups(t *testing.T, folders ...string) (mount fs.FS, id func(string) uint64) {
+	t.Helper()
+	dir := t.TempDir()
+	for _, f := range folders {
+		if err := os.MkdirAll(filepath.Join(dir, f), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mount = os.DirFS(dir)
+	return mount, func(path string) uint64 {
+		t.Helper()
+		n, ok := inode(mount, path)
+		if !ok {
+			t.Fatalf("no folder %s", path)
+		}
+		return n
+	}
+}
+
+func TestInCgroup(t *testing.T) {
+	w := newWorld(t)
+	w.container(web, 1000, "/docker/"+web, containerNS(1))
+	w.container(mon, 2000, "/docker/"+web+"/docker/"+mon, containerNS(2)) // nested by --cgroup-parent
+	mount, id := cgroups(t, "docker/"+web+"/app/worker", "docker/"+web+"/docker/"+mon+"/deep", "docker/"+web+"/docker/"+inner,
+		"docker/"+evil, "system.slice/ssh.service", "user.slice/docker-"+web+".scope")
+	a := w.begin(Options{Cgroups: map[string]fs.FS{"": mount}})
+	for folder, want := range map[string]string{
+		"/docker/" + web:                              web,
+		"/docker/" + web + "/app":                     web,
+		"/docker/" + web + "/app/worker":              web,
+		"/docker/" + web + "/docker/" + mon:           mon,
+		"/docker/" + web + "/docker/" + mon + "/deep": mon,
+		"/docker/" + web + "/docker/" + inner:         "no such container", // not web's for certain
+		"/docker/" + evil:                             "is not known",      // a folder with a container-like name
+		"/docker":                                     "no such container",
+		"/system.slice/ssh.service":                   "no such container",
+		"/user.slice/docker-" + web + ".scope":        "no such container",
+	} {
+		t.Run(strings.NewReplacer("/", "_", web, "web", mon, "mon", evil, "evil", inner, "inner").Replace(folder), func(t *testing.T) {
+			for range 2 { // also from memory
+				got := a.InCgroup(id(folder))
+				for got.Later && errors.Is(got.Err, errNoSuch) { // walks are rationed
+					got = a.InCgroup(id(folder))
+				}
+				w.is(got, want)
+			}
+		})
+	}
+}
+
+// TestInCgroupBesideAMoverClosed: a container that may write to the cgroup file system
+// can have moved whoever is in another's cgroup there, a moment ago too.
+func TestInCgroupBesideAMoverClosed(t *testing.T) {
+	w := newWorld(t)
+	w.container(web, 1000, "/docker/"+web, containerNS(1))
+	w.container(mon, 2000, "/docker/"+mon, containerNS(2))
+	c := w.engine[mon]
+	c.Detail = &docker.Detail{ReachesCgroups: true}
+	w.held[mon] = c
+	mount, id := cgroups(t, "docker/"+web, "docker/"+mon)
+	a := w.begin(Options{Cgroups: map[string]fs.FS{"": mount}})
+	w.is(a.InCgroup(id("/docker/"+web)), "may move processes")
+	w.is(a.InCgroup(id("/docker/"+mon)), mon)
+	c.Running, c.Pid = false, 0
+	w.hook(c)
+	w.is(a.InCgroup(id("/docker/"+web)), "may move processes")
+}
+
+// TestInCgroupBesideOurOwnContainer: the monitor with CAP_SYS_PTRACE and the host's
+// PIDs may move processes, and does not.
+func TestInCgroupBesideOurOwnContainer(t *testing.T) {
+	w := newWorld(t)
+	w.container(web, 1000, "/docker/"+web, containerNS(1))
+	const own = "user:[1] pid:[2] mnt:[77]"
+	w.container(mon, 41, "/docker/"+mon, own)
+	w.process(500, "/docker/"+mon, own)
+	c := w.engine[mon]
+	c.Detail = &docker.Detail{ReachesCgroups: true}
+	w.held[mon] = c
+	mount, id := cgroups(t, "docker/"+web, "docker/"+mon)
+	a := w.begin(Options{Cgroups: map[string]fs.FS{"": mount}})
+	w.is(a.InCgroup(id("/docker/"+web)), web)
+	c.ID = evil
+	w.hook(c)
+	w.is(a.InCgroup(id("/docker/"+web)), "may move processes")
+}
+
+// TestInCgroupBesideAMoverThatIsNotKnownToRunClosed: a container can move somebody
+// before the Engine tells that it runs, and have ended by then.
+func TestInCgroupBesideAMoverThatIsNotKnownToRunClosed(t *testing.T) {
+	ago := func(d time.Duration) string { return time.Now().Add(-d).Format(time.RFC3339Nano) }
+	for name, tt := range map[string]struct {
+		detail docker.Detail
+		moves  bool
+	}{
+		"created":          {docker.Detail{State: "created", FinishedAt: "0001-01-01T00:00:00Z"}, true},
+		"ended":            {docker.Detail{State: "exited", FinishedAt: ago(time.Second)}, true},
+		"removed":          {docker.Detail{State: "running", FinishedAt: "0001-01-01T00:00:00Z"}, true},
+		"ended long since": {docker.Detail{State: "exited", FinishedAt: ago(time.Hour)}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.container(web, 1000, "/docker/"+web, containerNS(1))
+			mount, id := cgroups(t, "docker/"+web)
+			a := w.begin(Options{Cgroups: map[string]fs.FS{"": mount}})
+			w.is(a.InCgroup(id("/docker/"+web)), web)
+			tt.detail.ReachesCgroups = true
+			w.hook(docker.Container{ID: evil, Name: "evil", Detail: &tt.detail})
+			if tt.moves {
+				w.is(a.InCgroup(id("/docker/"+web)), "may move processes")
+			} else {
+				w.is(a.InCgroup(id("/docker/"+web)), web)
+			}
+		})
+	}
+}
+
+// TestExitingWithoutNamespacesClosed: a process that exits has given its namespaces
+// back, and its files may keep it so for long; a root that may move it can have put it anywhere.
+func TestExitingWithoutNamespacesClosed(t *testing.T) {
+	w := newWorld(t)
+	w.container(web, 1000, "/docker/"+web, containerNS(1))
+	w.process(4242, "/docker/"+web, "")
+	a := w.begin(Options{CgroupsAlone: true})
+	w.is(a.Attest(t.Context(), w.peer(4242)), web) // as without CAP_SYS_PTRACE
+	w.stat(4242, "D", procfs.FlagExiting)
+	got := a.Attest(t.Context(), w.peer(4242))
+	w.is(got, "has exited")
+	if !got.Exited {
+		t.Error("nobody looks for what the kernel knows of it")
+	}
+}
+
+// TestWalksAreRationed: who makes cgroups for senders that exit at once cannot keep
+// us walking, and what is not looked for is asked again.
+func TestWalksAreRationed(t *testing.T) {
+	w, f := newWorld(t), newTree("/docker")
+	w.container(web, 1000, "/docker/"+web, containerNS(1))
+	f.make("/docker/"+web, 100, 0, 0o755)
+	for i := range 500 {
+		f.make(fmt.Sprintf("/docker/%s/%d", web, i), uint64(1000+i), 0, 0o755)
+	}
+	a := w.begin(f.options())
+	began, walked := time.Now(), 0
+	for i := range 500 {
+		if got := a.InCgroup(uint64(1000000 + i)); !got.Later {
+			walked++
+		}
+	}
+	if walked > 250 {
+		t.Errorf("%d of 500 walks in %v", walked, time.Since(began))
+	}
+}
+
+func TestInCgroupOfAnEndedContainer(t *testing.T) {
+	w := newWorld(t)
+	w.container(web, 1000, "/docker/"+web, containerNS(1))
+	mount, id := cgroups(t, "docker/"+web)
+	a := w.begin(Options{Cgroups: map[string]fs.FS{"": mount}})
+	was := id("/docker/" + web)
+	c := w.engine[web]
+	c.Running, c.Pid = false, 0
+	w.hook(c)
+	w.is(a.InCgroup(was), web)
+}
+
+// tree is a version 2 hierarchy that the test changes as the kernel would. All
+// folders are root's unless they say otherwise.
+type tree fstest.MapFS
+
+// make makes a folder, owned by uid, whose cgroup has the id.
+func (f tree) make(path string, id uint64, uid uint32, mode fs.FileMode) {
+	f[strings.TrimPrefix(path, "/")] = &fstest.MapFile{Mode: fs.ModeDir | mode, Sys: &syscall.Stat_t{Ino: id, Uid: uid}}
+}
+
+func (f tree) remove(path string) { delete(f, strings.TrimPrefix(path, "/")) }
+
+func newTree(parents ...string) tree {
+	f := tree{}
+	f.make(".", 1, 0, 0o755)
+	for i, p := range parents {
+		f.make(p, uint64(i)+2, 0, 0o755)
+	}
+	return f
+}
+
+func (f tree) options() Options { return Options{Cgroups: map[string]fs.FS{"": fstest.MapFS(f)}} }
+
+// created makes a container one that the inventory holds, without a process.
+func (w *world) created(id string) {
+	w.engine[id] = docker.Container{ID: id, Name: id[:3]}
+	w.held[id] = w.engine[id]
+}
+
+// starts makes a container run as process pid.
+func (w *world) starts(id string, pid int, path string) {
+	w.container(id, pid, path, containerNS(7))
+	w.hook(w.held[id])
+}
+
+// TestEndedBeforeItWasListed: a container's only process sends and exits, and
+// container and cgroup are gone before the Engine has told that it ran.
+func TestEndedBeforeItWasListed(t *testing.T) {
+	for _, name := range []string{"/docker/" + web, "/system.slice/docker-" + web + ".scope"} {
+		w, f := newWorld(t), newTree("/docker", "/system.slice")
+		a := w.begin(f.options())
+		f.make(name, 100, 0, 0o755)
+		f.make(name+"/app", 101, 70000, 0o777) // what is below is the container's
+		for _, id := range []uint64{100, 101} {
+			if got := a.InCgroup(id); got.Kind != Unknown || !got.Later {
+				t.Fatalf("%s: kind %v, later %v before the Engine has told", name, got.Kind, got.Later)
+			}
+		}
+		f.remove(name)
+		f.remove(name + "/app")
+		before := a.Revision()
+		w.created(web)
+		w.hook(w.held[web])
+		if a.Revision() == before {
+			t.Error("nobody is told to ask again")
+		}
+		w.is(a.InCgroup(100), web)
+		w.is(a.InCgroup(101), web)
+	}
+}
+
+// TestStartedBeforeItWasListed: as above, but the container runs on, and is confirmed.
+func TestStartedBeforeItWasListed(t *testing.T) {
+	w, f := newWorld(t), newTree("/elsewhere")
+	a := w.begin(f.options())
+	f.make("/elsewhere/"+web, 100, 0, 0o755)
+	w.is(a.InCgroup(100), "is not known")
+	f.remove("/elsewhere/" + web) // so that nothing but what was seen tells
+	w.engine[web] = docker.Container{ID: web, Name: "web", Running: true, Pid: 4711}
+	w.held[web] = w.engine[web]
+	if got := a.InCgroup(100); got.Kind != Unknown || !got.Later {
+		t.Errorf("kind %v, later %v of a container that is not confirmed", got.Kind, got.Later)
+	}
+	w.starts(web, 41, "/elsewhere/"+web)
+	w.is(a.InCgroup(100), web)
+}
+
+// TestNoticedWhileAlive: what a living process shows is remembered before the Engine is asked.
+func TestNoticedWhileAlive(t *testing.T) {
+	w, f := newWorld(t), newTree("/docker")
+	a := w.begin(f.options())
+	w.process(42, "/docker/"+web, containerNS(1))
+	f.make("/docker/"+web, 100, 0, 0o755)
+	w.onAsk = func() { f.remove("/docker/" + web); w.stat(42, "Z", 0); w.created(web) }
+	if got := a.Attest(t.Context(), w.peer(42)); got.Kind != Unknown {
+		t.Errorf("kind %v", got.Kind)
+	}
+	w.is(a.InCgroup(100), web)
+}
+
+// TestSightingsClosed: what looks like the cgroup of a container that has ended, and is not.
+func TestSightingsClosed(t *testing.T) {
+	for name, build := range map[string]func(w *world, f tree) string{
+		"a user's own folder": func(_ *world, f tree) string {
+			f.make("/user.slice", 10, 0, 0o755)
+			f.make("/user.slice/user@1000.service", 11, 1000, 0o755)
+			return "/user.slice/user@1000.service/docker-" + web + ".scope"
+		},
+		"where others may write": func(_ *world, f tree) string {
+			f.make("/docker", 10, 0, 0o777)
+			return "/docker/" + web
+		},
+		"where a user owns a folder above": func(_ *world, f tree) string {
+			f.make("/system.slice", 10, 1000, 0o755)
+			return "/system.slice/docker-" + web + ".scope"
+		},
+		"root's, but not where the Engine makes its own": func(_ *world, f tree) string {
+			f.make("/machine.slice", 10, 0, 0o755)
+			return "/machine.slice/" + web
+		},
+		"in another container, which may write there": func(_ *world, f tree) string {
+			f.make("/docker", 10, 0, 0o755)
+			f.make("/docker/"+evil, 11, 0, 0o755)
+			return "/docker/" + evil + "/" + web
+		},
+		"in a folder of another runtime": func(_ *world, f tree) string {
+			f.make("/kubepods", 10, 0, 0o755)
+			return "/kubepods/" + web
+		},
+		"a name around the id": func(_ *world, f tree) string {
+			f.make("/docker", 10, 0, 0o755)
+			return "/docker/x" + web
+		},
+		"another container in it": func(_ *world, f tree) string {
+			f.make("/docker", 10, 0, 0o755)
+			f.make("/docker/"+web, 11, 0, 0o755)
+			return "/docker/" + web + "/" + inner
+		},
+		"a user's folder, where the container then starts": func(w *world, f tree) string {
+			f.make("/mine", 10, 1000, 0o755)
+			path := "/mine/" + web
+			w.onAsk = func() { w.starts(web, 41, path) }
+			return path
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, f := newWorld(t), newTree()
+			path := build(w, f)
+			f.make(path, 100, 0, 0o755)
+			w.created(web)
+			w.created(evil)
+			a := w.begin(f.options())
+			w.is(a.InCgroup(100), "no such container")
+			f.remove(path)
+			if w.onAsk != nil {
+				w.onAsk()
+			}
+			w.is(a.InCgroup(100), "no such container")
+		})
+	}
+}
+
+// TestRunsElsewhereClosed: the container whose name a folder bears has another one.
+func TestRunsElsewhereClosed(t *testing.T) {
+	w, f := newWorld(t), newTree("/docker")
+	a := w.begin(f.options())
+	f.make("/docker/"+web, 100, 0, 0o755)
+	w.starts(web, 41, "/elsewhere/"+web)
+	w.is(a.InCgroup(100), "no such container")
+}
+
+// TestRemovedAndMadeAgainClosed: a cgroup of the same name is another one, and
+// its id was never seen.
+func TestRemovedAndMadeAgainClosed(t *testing.T) {
+	w, f := newWorld(t), newTree("/docker")
+	a := w.begin(f.options())
+	f.make("/docker/"+web, 100, 0, 0o755)
+	a.InCgroup(100)
+	f.remove("/docker/" + web)
+	f.make("/docker/"+evil, 101, 0, 0o755)
+	w.created(web)
+	w.created(evil)
+	w.is(a.InCgroup(100), web)
+	w.is(a.InCgroup(102), "no such container")
+}
+
+// TestSightingsAreBounded: who makes cgroups without end costs neither memory nor time.
+func TestSightingsAreBounded(t *testing.T) {
+	w, f := newWorld(t), newTree("/docker")
+	a := w.begin(f.options())
+	for i := range uint64(sightingsMost) {
+		a.places.sightings.seen[1000+i] = sighting{at: time.Now()}
+	}
+	f.make("/docker/"+web, 100, 0, 0o755)
+	a.InCgroup(100)
+	if n := len(a.places.sightings.seen); n > sightingsMost {
+		t.Errorf("%d cgroups are remembered", n)
+	}
+	if got := a.InCgroup(8); got.Kind != Unknown || !got.Later {
+		t.Errorf("kind %v, later %v: the tree was searched again at once", got.Kind, got.Later)
+	}
+}
+
+func TestInCgroupWithoutHierarchyClosed(t *testing.T) {
+	w := newWorld(t)
+	w.container(web, 1000, "/docker/"+web, containerNS(1))
+	w.is(w.begin(Options{}).InCgroup(1), "no such container")
+}
+
+func TestClaimed(t *testing.T) {
+	w := newWorld(t)
+	w.container(web, 1000, "/docker/"+web, containerNS(1))
+	w.container(mon, 2000, "/docker/"+mon, containerNS(2))
+	c := w.held[mon]
+	c.Labels = map[string]string{"io.kubernetes.pod.uid": "pod", "io.kubernetes.container.name": "agent"}
+	w.held[mon] = c
+	c = w.held[web]
+	c.Labels = map[string]string{"io.kubernetes.pod.uid": "pod", "io.kubernetes.container.name": "POD"}
+	w.held[web] = c
+	memory, id := cgroups(t, "docker/"+web, "docker/"+mon)
+	unified, _ := cgroups(t, "x/y", "docker/"+web)
+	a := w.begin(Options{Cgroups: map[string]fs.FS{"": unified, "memory": memory}})
+	for _, tt := range []struct {
+		claim Claim
+		want  string
+	}{
+		{Claim{ID: web}, web},
+		{Claim{ID: web[:12]}, "no such container"},
+		{Claim{ID: evil}, "no such container"},
+		{Claim{Inode: id("/docker/" + mon)}, mon},
+		{Claim{Inode: 1}, "no such container"},
+		{Claim{PodUID: "pod", Name: "agent"}, mon},
+		{Claim{PodUID: "pod"}, web},
+		{Claim{PodUID: "pod", Name: "other"}, "no such container"},
+		{Claim{}, "no claim"},
+	} {
+		w.is(a.Claimed(tt.claim), tt.want)
+	}
+}

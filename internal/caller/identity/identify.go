@@ -1,0 +1,266 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"vitrine/internal/caller/attest"
+	"vitrine/internal/engine/docker"
+	"vitrine/internal/engine/operation"
+	"vitrine/internal/kernel/peercred"
+)
+
+// Attestor establishes where a peer's process runs; an *attest.Attestor.
+type Attestor interface {
+	Attest(ctx context.Context, p *peercred.Peer) attest.Attestation
+}
+
+// Containers is what an Identifier needs of a *docker.Inventory.
+type Containers interface {
+	Lookup(ref string) (docker.Container, bool)
+	Find(ctx context.Context, ref string) (docker.Container, error)
+	ExecContainer(ctx context.Context, execID string) (docker.Container, error)
+}
+
+// Identifier names callers.
+type Identifier struct {
+	attestor   Attestor
+	containers Containers
+	users      *Users
+}
+
+// New makes an Identifier. users may be nil: then uid 0 of the host is
+// unix:root and nobody else has a name.
+func New(a Attestor, c Containers, users *Users) *Identifier {
+	if users == nil {
+		users = &Users{}
+	}
+	return &Identifier{attestor: a, containers: c, users: users}
+}
+
+// Identify says who is on the other end. It is never nil; what could not be
+// established is Unknown, and is established anew at the next call. The
+// Identity may be shared with other requests and must not be changed.
+func (i *Identifier) Identify(ctx context.Context, c *Connection) *Identity {
+	switch {
+	case c == nil:
+		return unknown(&Connection{}, errors.New("no connection"))
+	case c.kind == Local:
+		return c.identity(Local, []string{"local"})
+	case c.kind == Self:
+		return c.identity(Self, nil)
+	case c.kind == TLS:
+		return i.certificate(ctx, c)
+	case c.kind != "":
+		return unknown(c, errors.New("a connection of no known kind"))
+	}
+	id, _ := i.peer(ctx, c)
+	return id
+}
+
+// peer identifies the process at the other end. What was attested once holds
+// while a pidfd shows that process alive and its container runs as it did: a
+// container that was restarted has another Pid, and none of the processes it
+// had before.
+func (i *Identifier) peer(ctx context.Context, c *Connection) (*Identity, attest.Attestation) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.attested.Kind != attest.Unknown && !i.holds(c) {
+		c.remember(attest.Attestation{})
+	}
+	if c.attested.Kind == attest.Unknown {
+		a := i.attestor.Attest(ctx, c.peer)
+		if a.Kind == attest.Unknown {
+			id := unknown(c, a.Err)
+			id.addIDs(c, a)
+			return id, a
+		}
+		c.remember(a)
+	}
+	a := &c.attested
+	users := i.users.current()
+	if c.built == nil || c.rev != a.Container.Rev || c.users != users {
+		c.built, c.rev, c.users = describe(c, *a, users), a.Container.Rev, users
+	}
+	return c.built, *a
+}
+
+// holds asks the kernel and the inventory whether an attestation is still true,
+// and brings the container up to date.
+func (i *Identifier) holds(c *Connection) bool {
+	a := &c.attested
+	switch a.Kind {
+	case attest.Peer: // there is no process to look at; credentials are connect's
+		return true
+	case attest.Host:
+		return c.peer.Alive() == nil
+	case attest.Container:
+		now, ok := i.containers.Lookup(a.Container.ID)
+		if !ok || !now.Running || now.Pid != a.Container.Pid || now.StartedAt != a.Container.StartedAt {
+			return false
+		}
+		a.Container = now
+		return c.peer.Alive() == nil
+	case attest.Unknown:
+	}
+	return false
+}
+
+func (c *Connection) identity(kind Kind, principals []string) *Identity {
+	if principals == nil {
+		principals = []string{}
+	}
+	return &Identity{Kind: kind, Principals: principals, Groups: []uint32{}, Door: c.door, Listener: c.listener}
+}
+
+func unknown(c *Connection, why error) *Identity {
+	id := c.identity(Unknown, nil)
+	id.Err = why
+	return id
+}
+
+// addIDs fills in what the kernel said of the peer, as facts, not as principals.
+func (id *Identity) addIDs(c *Connection, a attest.Attestation) {
+	if c.peer == nil {
+		return
+	}
+	id.UID, id.GID, id.PID = a.UID, a.GID, c.peer.PID
+	id.Groups = append(id.Groups, a.Groups...)
+}
+
+// describe makes the identity of an attested peer, with its principals: first
+// the one to call it by.
+func describe(c *Connection, a attest.Attestation, users *names) *Identity {
+	id := c.identity(Unknown, nil)
+	id.addIDs(c, a)
+	switch a.Kind {
+	case attest.Host:
+		id.Kind = Host
+		if a.UID != nil {
+			if id.User = users.name(*a.UID); id.User != "" {
+				id.add("unix", id.User)
+			}
+		}
+		id.addNumbers("uid", "gid", a.Groups)
+	case attest.Container:
+		id.Kind = Container
+		id.Container = containerInfo(a.Container)
+		id.Principals = containerPrincipals(a.Container, a.Container.ImageKnown && !tooMany(a.Container.Labels))
+		id.addNumbers("container-uid", "container-gid", a.Groups)
+	case attest.Peer:
+		id.Kind = Peer
+		id.addNumbers("peer-uid", "peer-gid", nil)
+	case attest.Unknown:
+	}
+	return id
+}
+
+func (id *Identity) addNumbers(uid, gid string, groups []uint32) {
+	if id.UID != nil {
+		id.add(uid, fmt.Sprint(*id.UID))
+	}
+	if id.GID != nil {
+		id.add(gid, fmt.Sprint(*id.GID))
+	}
+	for _, g := range groups {
+		id.add(gid, fmt.Sprint(g))
+	}
+}
+
+// add adds a principal, unless it is there or its value is nothing to be named by.
+func (id *Identity) add(kind, value string) {
+	if p := kind + ":" + value; nameable(value) && !slices.Contains(id.Principals, p) {
+		id.Principals = append(id.Principals, p)
+	}
+}
+
+func containerInfo(c docker.Container) *ContainerInfo {
+	labels := c.Labels
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	return &ContainerInfo{ID: c.ID, Name: c.Name, Image: c.Image, ImageID: c.ImageID, Labels: labels}
+}
+
+// containerPrincipals are those that everything in a container has.
+//
+// They are as trustworthy as those who may create containers. A label that the
+// image sets is its publisher's word, whoever made the container, so it gives
+// none, even where the creator repeated it: the Engine does not say which.
+// labels is false where no label may count, because the image is not known.
+func containerPrincipals(c docker.Container, labels bool) []string {
+	id := Identity{Principals: make([]string, 0, 6+len(c.Labels))}
+	id.add("container", c.Name)
+	id.add("container-id", c.ID)
+	id.add("image", operation.Repository(c.Image))
+	id.add("image-id", c.ImageID)
+	if labels {
+		for _, key := range slices.Sorted(maps.Keys(c.Labels)) {
+			if _, image := c.ImageLabels[key]; !image && key != "" && !strings.Contains(key, "=") {
+				id.add("label", key+"="+c.Labels[key])
+			}
+		}
+	}
+	return id.Principals
+}
+
+// ContainerPrincipals are the principals of the container that an operation
+// names: by name, id or prefix as the Engine takes them, or "exec:<id>". It is
+// not ok where the container is not known, and then must be taken for anyone's.
+//
+// They guard a container against others, so they are rather too many: where the
+// image is not known, each label may be the container's own, and too many labels
+// are label:*, any.
+func (i *Identifier) ContainerPrincipals(ctx context.Context, ref string) (principals []string, ok bool) {
+	var c docker.Container
+	var err error
+	if exec, isExec := strings.CutPrefix(ref, "exec:"); isExec {
+		c, err = i.containers.ExecContainer(ctx, exec)
+	} else {
+		c, err = i.containers.Find(ctx, ref)
+	}
+	if err != nil {
+		return nil, false
+	}
+	if tooMany(c.Labels) {
+		return append(containerPrincipals(c, false), "label:*"), true
+	}
+	return containerPrincipals(c, true), true
+}
+
+// tooMany says that labels are more than anybody is named by: each is looked at
+// in every decision and written into every audit record. They name nobody then.
+func tooMany(labels map[string]string) bool {
+	const most, mostBytes = 1000, 64 << 10
+	n := 0
+	for k, v := range labels {
+		n += len(k) + len(v)
+	}
+	return len(labels) > most || n > mostBytes
+}
+
+// certificate identifies a caller by its verified certificate; what the kernel
+// says of the peer is added as facts, and gives no principal. Time passes on a
+// connection, so the certificate's end is looked at for each request.
+func (i *Identifier) certificate(ctx context.Context, c *Connection) *Identity {
+	if c.leaf == nil {
+		return unknown(c, errors.New("no certificate"))
+	}
+	if now := time.Now(); now.After(c.leaf.NotAfter) || now.Before(c.leaf.NotBefore) {
+		return unknown(c, errors.New("the certificate is not valid at this time"))
+	}
+	id := c.identity(TLS, nil)
+	id.addCertificate(c.leaf)
+	if c.peer == nil {
+		return id
+	}
+	facts, a := i.peer(ctx, c)
+	id.addIDs(c, a)
+	id.User, id.Container = facts.User, facts.Container
+	return id
+}

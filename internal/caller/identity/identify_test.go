@@ -1,0 +1,457 @@
+package identity
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/fstest"
+
+	"vitrine/internal/caller/attest"
+	"vitrine/internal/engine/docker"
+	"vitrine/internal/kernel/peercred"
+	"vitrine/internal/kernel/procfs"
+)
+
+const monitorID = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+
+// fake attests what it is told, and holds containers.
+type fake struct {
+	mu         sync.Mutex
+	attested   attest.Attestation
+	asked      int
+	containers map[string]docker.Container
+}
+
+func (f *fake) Attest(context.Context, *peercred.Peer) attest.Attestation {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asked++
+	return f.attested
+}
+
+func (f *fake) Lookup(ref string) (docker.Container, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c, ok := f.containers[ref]
+	return c, ok
+}
+
+func (f *fake) Find(_ context.Context, ref string) (docker.Container, error) {
+	if c, ok := f.Lookup(ref); ok {
+		return c, nil
+	}
+	return docker.Container{}, docker.ErrNotFound
+}
+
+func (f *fake) ExecContainer(ctx context.Context, id string) (docker.Container, error) {
+	if id != "e1" {
+		return docker.Container{}, errors.New("deadline")
+	}
+	return f.Find(ctx, monitorID)
+}
+
+func monitor() docker.Container {
+	return docker.Container{
+		ID: monitorID, Name: "monitor", Image: "localhost:5000/vitrine/monitor:1", ImageID: "sha256:11",
+		Labels:     map[string]string{"com.example.team": "sre", "vitrine.role": "admin"},
+		ImageKnown: true, ImageLabels: map[string]string{"vitrine.role": "admin"},
+		Running: true, Pid: 41, StartedAt: "once", Rev: 1,
+	}
+}
+
+func inContainer(c docker.Container) *fake {
+	return &fake{
+		attested:   attest.Attestation{Kind: attest.Container, Container: c, UID: new(uint32(65532)), GID: new(uint32(7)), Groups: []uint32{7, 8}},
+		containers: map[string]docker.Container{c.ID: c},
+	}
+}
+
+// self is a peer that lives: this process.
+func self(t testing.TB) *peercred.Peer {
+	p := peercred.FromStartTime(procfs.New(os.DirFS("/proc")), os.Getpid(), uint32(os.Geteuid()), 0, nil)
+	if p.Alive() != nil {
+		t.Fatal("our own process is not alive")
+	}
+	t.Cleanup(p.Close)
+	return p
+}
+
+func users(t *testing.T, text string) *Users {
+	t.Helper()
+	path := t.TempDir() + "/passwd"
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return NewUsers(path, nil)
+}
+
+func wantPrincipals(t *testing.T, id *Identity, kind Kind, want ...string) {
+	t.Helper()
+	if id.Kind != kind || !slices.Equal(id.Principals, want) {
+		t.Errorf("%s with %q, want %s with %q (why: %s)", id.Kind, id.Principals, kind, want, id.Err)
+	}
+}
+
+func TestContainer(t *testing.T) {
+	f := inContainer(monitor())
+	id := New(f, f, nil).Identify(t.Context(), NewUnix("agents", self(t)))
+	wantPrincipals(t, id, Container, "container:monitor", "container-id:"+monitorID,
+		"image:localhost:5000/vitrine/monitor", "image-id:sha256:11", "label:com.example.team=sre",
+		"container-uid:65532", "container-gid:7", "container-gid:8")
+	if id.String() != "container:monitor" || id.Container.Labels["vitrine.role"] != "admin" || id.Door != "gateway" || id.Listener != "agents" || id.PID != os.Getpid() {
+		t.Errorf("identity %+v", id)
+	}
+}
+
+func TestRootInAContainerIsNotTheHostsClosed(t *testing.T) {
+	f := inContainer(monitor())
+	f.attested.UID, f.attested.GID = new(uint32(0)), new(uint32(0))
+	for _, p := range New(f, f, nil).Identify(t.Context(), NewUnix("a", self(t))).Principals {
+		if strings.HasPrefix(p, "unix:") || strings.HasPrefix(p, "uid:") || strings.HasPrefix(p, "gid:") {
+			t.Errorf("principal %q", p)
+		}
+	}
+}
+
+func TestLabelsClosed(t *testing.T) {
+	for name, tt := range map[string]struct {
+		edit func(c *docker.Container)
+		want []string
+	}{
+		"of the container":         {func(c *docker.Container) { c.ImageLabels = nil }, []string{"label:k=v"}},
+		"the image sets it too":    {func(c *docker.Container) { c.ImageLabels = map[string]string{"k": ""} }, nil},
+		"the image is not known":   {func(c *docker.Container) { c.ImageLabels, c.ImageKnown = nil, false }, nil},
+		"a key with =":             {func(c *docker.Container) { c.Labels = map[string]string{"a=b": "c"} }, nil},
+		"an empty key":             {func(c *docker.Container) { c.Labels = map[string]string{"": "c"} }, nil},
+		"a value with =":           {func(c *docker.Container) { c.Labels = map[string]string{"a": "b=c"} }, []string{"label:a=b=c"}},
+		"an empty value":           {func(c *docker.Container) { c.Labels = map[string]string{"a": ""} }, []string{"label:a="}},
+		"a value with a line end":  {func(c *docker.Container) { c.Labels = map[string]string{"a": "b\nlabel:c=d"} }, nil},
+		"a value that is reversed": {func(c *docker.Container) { c.Labels = map[string]string{"a": "\u202eb"} }, nil},
+		"a value that is no text":  {func(c *docker.Container) { c.Labels = map[string]string{"a": "\xff"} }, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := docker.Container{ID: monitorID, Labels: map[string]string{"k": "v"}, ImageKnown: true}
+			tt.edit(&c)
+			var got []string
+			for _, p := range containerPrincipals(c, c.ImageKnown) {
+				if strings.HasPrefix(p, "label:") {
+					got = append(got, p)
+				}
+			}
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("%q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// The same through Identify, which must ask whether the image is known.
+func TestLabelsOfAnUnknownImageNameNobodyClosed(t *testing.T) {
+	c := monitor()
+	c.ImageKnown, c.ImageLabels = false, nil
+	f := inContainer(c)
+	id := New(f, f, nil).Identify(t.Context(), NewUnix("agents", self(t)))
+	if id.Kind != Container || slices.ContainsFunc(id.Principals, func(p string) bool { return strings.HasPrefix(p, "label:") }) {
+		t.Errorf("%s with %q: nobody knows which labels are the image's", id.Kind, id.Principals)
+	}
+}
+
+// A container with 100000 labels must cost nobody a decision's time.
+func TestTooManyLabelsNameNobodyClosed(t *testing.T) {
+	long := map[string]string{"a": strings.Repeat("x", 4096)}
+	for i := range 16 {
+		long[strings.Repeat("k", i+1)] = long["a"]
+	}
+	many := map[string]string{}
+	for i := range 100_000 {
+		many[strconv.Itoa(i)] = ""
+	}
+	for name, labels := range map[string]map[string]string{"many": many, "long": long} {
+		c := monitor()
+		c.Labels = labels
+		f := inContainer(c)
+		i := New(f, f, nil)
+		id := i.Identify(t.Context(), NewUnix("agents", self(t)))
+		wantPrincipals(t, id, Container, "container:monitor", "container-id:"+monitorID,
+			"image:localhost:5000/vitrine/monitor", "image-id:sha256:11",
+			"container-uid:65532", "container-gid:7", "container-gid:8")
+		got, ok := i.ContainerPrincipals(t.Context(), monitorID)
+		if !ok || len(got) != 5 || got[4] != "label:*" {
+			t.Errorf("%s: guarded as %d principals, want any label", name, len(got))
+		}
+	}
+}
+
+// TestImageByItsIDNamesNobodyClosed: whoever creates a container by an image's id, however it is
+// written, mints no image, so its container must not be one either.
+func TestImageByItsIDNamesNobodyClosed(t *testing.T) {
+	for _, image := range []string{monitorID, "sha256:" + monitorID, "sha256:22", ""} {
+		c := monitor()
+		c.Image = image
+		f := inContainer(c)
+		for _, p := range New(f, f, nil).Identify(t.Context(), NewUnix("agents", self(t))).Principals {
+			if strings.HasPrefix(p, "image:") {
+				t.Errorf("created from %q, it is %s", image, p)
+			}
+		}
+	}
+}
+
+func TestHost(t *testing.T) {
+	const passwd = "root:x:0:0::/:/bin/sh\nalice:x:1000:1000::/:/bin/sh\n"
+	for name, tt := range map[string]struct {
+		uid, gid *uint32
+		groups   []uint32
+		want     []string
+	}{
+		"root":             {new(uint32(0)), new(uint32(0)), []uint32{0}, []string{"unix:root", "uid:0", "gid:0"}},
+		"a user":           {new(uint32(1000)), new(uint32(1000)), []uint32{27, 1000}, []string{"unix:alice", "uid:1000", "gid:1000", "gid:27"}},
+		"without a name":   {new(uint32(4242)), new(uint32(4242)), nil, []string{"uid:4242", "gid:4242"}},
+		"of ids unmapped":  {nil, nil, nil, []string{}},
+		"its group is not": {new(uint32(1000)), nil, nil, []string{"unix:alice", "uid:1000"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := &fake{attested: attest.Attestation{Kind: attest.Host, UID: tt.uid, GID: tt.gid, Groups: tt.groups}}
+			wantPrincipals(t, New(f, f, users(t, passwd)).Identify(t.Context(), NewUnix("a", self(t))), Host, tt.want...)
+		})
+	}
+}
+
+func TestPeer(t *testing.T) {
+	f := &fake{attested: attest.Attestation{Kind: attest.Peer, UID: new(uint32(0)), GID: new(uint32(0)), Groups: []uint32{5}}}
+	id := New(f, f, nil).Identify(t.Context(), NewUnix("a", &peercred.Peer{}))
+	wantPrincipals(t, id, Peer, "peer-uid:0", "peer-gid:0")
+	if id.User != "" {
+		t.Errorf("a peer has the name %q", id.User)
+	}
+}
+
+func TestOtherKinds(t *testing.T) {
+	i := New(&fake{}, &fake{}, nil)
+	wantPrincipals(t, i.Identify(t.Context(), NewLocal()), Local, "local")
+	wantPrincipals(t, i.Identify(t.Context(), NewSelf("gateway")), Self)
+	wantPrincipals(t, i.Identify(t.Context(), nil), Unknown)
+	wantPrincipals(t, i.Identify(t.Context(), &Connection{kind: "root"}), Unknown)
+	wantPrincipals(t, i.Identify(t.Context(), NewTLS("x", nil, nil)), Unknown)
+}
+
+func TestUnknownIsNotRememberedClosed(t *testing.T) {
+	f := inContainer(monitor())
+	known := f.attested
+	f.attested = attest.Attestation{Err: errors.New("the daemon is blocked"), UID: new(uint32(0))}
+	i, c := New(f, f, nil), NewUnix("a", self(t))
+	for range 2 {
+		id := i.Identify(t.Context(), c)
+		wantPrincipals(t, id, Unknown)
+		if id.Why() != "the daemon is blocked" || id.UID == nil || c.ContainerID() != "" {
+			t.Errorf("identity %+v of container %q", id, c.ContainerID())
+		}
+	}
+	f.attested = known
+	if id := i.Identify(t.Context(), c); id.Kind != Container || f.asked != 3 {
+		t.Errorf("%s, attested %d times, want a container the third time", id.Kind, f.asked)
+	}
+}
+
+func TestAttestedOnceAConnection(t *testing.T) {
+	f := inContainer(monitor())
+	i, c := New(f, f, nil), NewUnix("a", self(t))
+	first := i.Identify(t.Context(), c)
+	if second := i.Identify(t.Context(), c); second != first || f.asked != 1 || c.ContainerID() != monitorID {
+		t.Errorf("attested %d times, container %q", f.asked, c.ContainerID())
+	}
+
+	renamed := monitor()
+	renamed.Name, renamed.Rev = "other", 2
+	f.containers[monitorID] = renamed
+	if id := i.Identify(t.Context(), c); id.String() != "container:other" || f.asked != 1 {
+		t.Errorf("after a rename %s, attested %d times", id, f.asked)
+	}
+	if first.String() != "container:monitor" {
+		t.Error("an identity that was handed out has changed")
+	}
+}
+
+func TestWhatWasAttestedEndsClosed(t *testing.T) {
+	for name, end := range map[string]func(f *fake, p *peercred.Peer){
+		"the peer exits":           func(_ *fake, p *peercred.Peer) { p.Close() },
+		"the container is removed": func(f *fake, _ *peercred.Peer) { clear(f.containers) },
+		"the container stops": func(f *fake, _ *peercred.Peer) {
+			f.containers[monitorID] = docker.Container{ID: monitorID, Rev: 2}
+		},
+		"the container restarts": func(f *fake, _ *peercred.Peer) {
+			c := monitor()
+			c.Pid, c.Rev = 99, 2
+			f.containers[monitorID] = c
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, p := inContainer(monitor()), self(t)
+			i, c := New(f, f, nil), NewUnix("a", p)
+			i.Identify(t.Context(), c)
+			end(f, p)
+			f.attested = attest.Attestation{Err: errors.New("no more")}
+			wantPrincipals(t, i.Identify(t.Context(), c), Unknown)
+			if c.ContainerID() != "" {
+				t.Error("the connection still names the container")
+			}
+		})
+	}
+}
+
+// slow attests only when it is let go.
+type slow struct {
+	*fake
+	begun, letGo chan struct{}
+}
+
+func (s *slow) Attest(ctx context.Context, p *peercred.Peer) attest.Attestation {
+	close(s.begun)
+	<-s.letGo
+	return s.fake.Attest(ctx, p)
+}
+
+// The inventory calls its hooks with a lock that an attestation may need.
+func TestContainerIDDoesNotWaitForAnAttestation(t *testing.T) {
+	f := inContainer(monitor())
+	s := &slow{f, make(chan struct{}), make(chan struct{})}
+	c, done := NewUnix("a", self(t)), make(chan struct{})
+	go func() {
+		defer close(done)
+		New(s, f, nil).Identify(t.Context(), c)
+	}()
+	<-s.begun
+	if id := c.ContainerID(); id != "" {
+		t.Errorf("container %q before it is attested", id)
+	}
+	close(s.letGo)
+	<-done
+	if id := c.ContainerID(); id != monitorID {
+		t.Errorf("container %q, want %q", id, monitorID)
+	}
+}
+
+func TestContainerPrincipals(t *testing.T) {
+	f := inContainer(monitor())
+	i := New(f, f, nil)
+	for _, ref := range []string{monitorID, "exec:e1"} {
+		got, ok := i.ContainerPrincipals(t.Context(), ref)
+		if !ok || !slices.Contains(got, "container:monitor") || !slices.Contains(got, "label:com.example.team=sre") || slices.Contains(got, "label:vitrine.role=admin") {
+			t.Errorf("%s: %q, %v", ref, got, ok)
+		}
+	}
+	c := monitor()
+	c.ImageKnown, c.ImageLabels = false, nil
+	f.containers[monitorID] = c
+	if got, _ := i.ContainerPrincipals(t.Context(), monitorID); !slices.Contains(got, "label:vitrine.role=admin") {
+		t.Errorf("with an image that is not known: %q, want every label guarded", got)
+	}
+	for _, ref := range []string{"", "*", "nope", "exec:", "exec:e2"} {
+		if got, ok := i.ContainerPrincipals(t.Context(), ref); ok || got != nil {
+			t.Errorf("%q: %q, %v, want nothing", ref, got, ok)
+		}
+	}
+}
+
+func TestJSONHasEveryKey(t *testing.T) {
+	i := New(&fake{}, &fake{}, nil)
+	b, err := json.Marshal(i.Identify(t.Context(), NewLocal()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got map[string]any
+	if err := json.Unmarshal(b, &got); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"certificate", "container", "door", "gid", "groups", "kind", "listener", "pid", "principals", "uid", "user"}
+	if keys := slices.Sorted(maps.Keys(got)); !slices.Equal(keys, want) || got["groups"] == nil || got["principals"] == nil {
+		t.Errorf("%s", b)
+	}
+}
+
+func TestManyRequestsOnOneConnection(t *testing.T) {
+	f := inContainer(monitor())
+	i, c := New(f, f, nil), NewUnix("a", self(t))
+	var all sync.WaitGroup
+	for n := range 8 {
+		all.Go(func() {
+			for rev := range 50 {
+				m := monitor()
+				m.Rev = uint64(n*1000 + rev)
+				f.mu.Lock()
+				f.containers[monitorID] = m
+				f.mu.Unlock()
+				if i.Identify(t.Context(), c).Kind != Container {
+					t.Error("not the container")
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// inventory answers as an engine does that has one container, our own process.
+type inventory struct{ fake }
+
+func (*inventory) OnChange(func(docker.Container)) {}
+func (*inventory) Ready() bool                     { return true }
+func (*inventory) Has(string) bool                 { return false }
+func (*inventory) Running() []docker.Container     { return nil }
+func (*inventory) Refresh(context.Context, string) (docker.Container, error) {
+	return docker.Container{}, docker.ErrNotFound
+}
+
+// The chain as it is wired: a /proc of its own, the real attestor.
+func TestHostThroughTheAttestor(t *testing.T) {
+	tree := fstest.MapFS{"self": {Data: []byte("2"), Mode: os.ModeSymlink}}
+	add := func(name, text string) {
+		mode := os.FileMode(0)
+		if strings.Contains(name, "/ns/") {
+			mode = os.ModeSymlink
+		}
+		tree[name] = &fstest.MapFile{Data: []byte(text), Mode: mode}
+	}
+	for _, pid := range []string{"2", "42"} {
+		add(pid+"/stat", pid+" (x) S 1 1 1 0 -1 2097152 0 0 0 0 0 0 0 0 20 0 1 0 7 0")
+		add(pid+"/status", "Uid:\t0\t0\t0\t0\nNSpid:\t"+pid+"\n")
+		add(pid+"/cgroup", "0::/\n")
+		for _, ns := range []string{"user", "pid", "mnt", "cgroup"} {
+			add(pid+"/ns/"+ns, ns+":[1]")
+		}
+	}
+	proc, inv := procfs.New(tree), &inventory{}
+	i := New(attest.New(inv, attest.Options{Proc: &proc}), inv, nil)
+	c := NewUnix("a", peercred.FromStartTime(proc, 42, 0, 0, nil))
+	wantPrincipals(t, i.Identify(t.Context(), c), Host, "unix:root", "uid:0", "gid:0")
+	add("42/stat", "42 (x) Z 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 7 0")
+	wantPrincipals(t, i.Identify(t.Context(), c), Unknown)
+}
+
+func BenchmarkIdentify(b *testing.B) {
+	for name, f := range map[string]*fake{
+		"container": inContainer(monitor()),
+		"host":      {attested: attest.Attestation{Kind: attest.Host, UID: new(uint32(1000))}},
+	} {
+		b.Run(name, func(b *testing.B) {
+			p, err := livingPeer(b)
+			if err != nil {
+				b.Fatal(err)
+			}
+			i := New(f, f, NewUsers("/etc/passwd", nil))
+			c := NewUnix("a", p)
+			b.ReportAllocs()
+			for b.Loop() {
+				if i.Identify(b.Context(), c).Kind == Unknown {
+					b.Fatal("unknown")
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,162 @@
+package aggregate
+
+import (
+	"bytes"
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"vitrine/internal/monitor/dogstatsd"
+	"vitrine/internal/monitor/tag"
+)
+
+// Tags with a meaning of their own.
+const (
+	hostKey        = "host" // the message's host
+	internalPrefix = "dd.internal."
+	cardKey        = "dd.internal.card"
+	exportedPrefix = "exported_" // of a client's tag whose key is ours
+)
+
+// unified are what clients' libraries add by themselves. They are a sender's own where
+// we know no container of it.
+var unified = map[string]bool{"env": true, "service": true, "version": true}
+
+// labeled is what a message is filed under, besides its name and type.
+type labeled struct {
+	host  string    // of a tag "host:…"
+	tags  []tag.Tag // the client's and the container's, sorted and without repetitions
+	given []tag.Tag // those of them that we have given, sorted
+}
+
+// label gives a message its tags. Of the keys that we may give to any container, at any
+// cardinality, a client may use only those whose very tag its own container has: else it
+// could ask for no tags, and send another's.
+func (a *Messages) label(from *origin, sent dogstatsd.Tags, level dogstatsd.Cardinality) labeled {
+	var l labeled
+	var asked dogstatsd.Cardinality
+	for t := range sent.All() {
+		k, v, _ := bytes.Cut(t, []byte(":"))
+		key, value := string(k), string(v)
+		switch {
+		case key == hostKey && value != "":
+			l.host = value
+		case key == cardKey:
+			asked = dogstatsd.ParseCardinality(value)
+		case strings.HasPrefix(key, internalPrefix):
+		default:
+			l.tags = append(l.tags, tag.Tag{Key: key, Value: value})
+		}
+	}
+	l.given = a.originTags(from, cmp.Or(level, asked, a.cfg.Cardinality))
+	for i, t := range l.tags {
+		if !a.mayUse(from, t) {
+			l.tags[i].Key = exportedPrefix + t.Key
+		}
+	}
+	l.tags = append(l.tags, l.given...)
+	slices.SortFunc(l.tags, compareTags)
+	l.tags = slices.Compact(l.tags)
+	return l
+}
+
+// mayUse says whether a client's tag stays as it is. Keys are compared as Prometheus reads
+// them: container.name is container_name there.
+func (a *Messages) mayUse(from *origin, t tag.Tag) bool {
+	name := tag.Name(t.Key)
+	own := a.originTags(from, dogstatsd.CardinalityHigh)
+	switch {
+	case slices.Contains(own, t):
+		return true
+	case a.ours[name]:
+		return from.key.container == "" && unified[name]
+	}
+	return !slices.ContainsFunc(own, func(o tag.Tag) bool { return tag.Name(o.Key) == name })
+}
+
+func compareTags(a, b tag.Tag) int {
+	return cmp.Or(strings.Compare(a.Key, b.Key), strings.Compare(a.Value, b.Value))
+}
+
+// originTags are the tags of who sends, as of the last time that was asked.
+func (a *Messages) originTags(from *origin, level dogstatsd.Cardinality) []tag.Tag {
+	if level <= dogstatsd.CardinalityNone || from.key.container == "" || a.cfg.Tagger == nil {
+		return nil
+	}
+	if !from.tagged[level] {
+		from.tags[level], _ = a.cfg.Tagger.ContainerTags(from.key.container, level)
+		from.tagged[level] = true
+	}
+	return from.tags[level]
+}
+
+// retag asks again for the tags of all origins. Contexts of one whose tags have
+// changed are forgotten: the next message makes them anew.
+func (a *Messages) retag() {
+	if a.cfg.Tagger == nil {
+		return
+	}
+	type question struct {
+		from  *origin
+		level dogstatsd.Cardinality
+	}
+	var ask []question
+	a.mu.Lock()
+	for _, from := range a.origins {
+		for level := range from.tagged {
+			if from.tagged[level] {
+				ask = append(ask, question{from, dogstatsd.Cardinality(level)})
+			}
+		}
+	}
+	a.mu.Unlock()
+	for _, q := range ask {
+		tags, ok := a.cfg.Tagger.ContainerTags(q.from.key.container, q.level)
+		if !ok {
+			continue // gone: what was known last holds for its last messages
+		}
+		a.mu.Lock()
+		if !slices.Equal(tags, q.from.tags[q.level]) {
+			q.from.tags[q.level] = tags
+			for key, c := range q.from.contexts {
+				delete(q.from.contexts, key)
+				a.contexts.giveBack(q.from, &q.from.used, c.cost)
+			}
+			for key, c := range q.from.checks {
+				delete(q.from.checks, key)
+				a.contexts.giveBack(q.from, &q.from.used, c.cost)
+			}
+			for key, c := range q.from.results { // the latest words are of the old tags
+				delete(q.from.results, key)
+				a.untwin(c.looks)
+			}
+		}
+		a.mu.Unlock()
+	}
+}
+
+// identity is a series' key. Lengths keep neighbours apart: a value may hold any byte. A tag
+// that a client has chosen is another than one that we have given, so that nobody gets into
+// the series of a container whose tags are others.
+func identity(name string, t dogstatsd.Type, l *labeled) string {
+	var b strings.Builder
+	b.WriteByte(byte(t))
+	part := func(s string) {
+		b.WriteString(strconv.Itoa(len(s)))
+		b.WriteByte(':')
+		b.WriteString(s)
+	}
+	part(name)
+	part(l.host)
+	given := l.given
+	for _, t := range l.tags {
+		if len(given) > 0 && given[0] == t {
+			given = given[1:]
+			b.WriteByte('+')
+		}
+		part(t.Key)
+		part(t.Value)
+	}
+	return b.String()
+}

@@ -1,0 +1,36 @@
+package collect
+
+import "vitrine/internal/kernel/kmsg"
+
+// openLog: the monitor usually has no right to read the kernel's log, and does without.
+func (c *Collector) openLog() {
+	if c.cfg.Kmsg == "" {
+		return
+	}
+	log, err := kmsg.Open(c.cfg.Kmsg)
+	if err != nil {
+		c.cfg.Log.Info("victims of the OOM killer are counted, but not named", "reason", err)
+		return
+	}
+	c.victims = log.Victims
+}
+
+// victimsKept bounds what is remembered of a container whose counter cannot be read.
+const victimsKept = 16
+
+// readLog notes whom the kernel's log names. Before the counters are read, so that
+// the kills of those victims are counted.
+func (c *Collector) readLog() {
+	if c.victims == nil {
+		return
+	}
+	victims, err := c.victims()
+	c.check(SourceProc, "the kernel's log", &c.failing.log, err)
+	for _, v := range victims {
+		for _, t := range c.known {
+			if v.Within(t.memory) && len(t.oom.victims) < victimsKept {
+				t.oom.victims = append(t.oom.victims, v)
+			}
+		}
+	}
+}

@@ -1,0 +1,240 @@
+package dogstatsd
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"vitrine/internal/kernel/peercred"
+	"vitrine/internal/kernel/unixsocket"
+)
+
+// Socket is where a Unix socket listens.
+type Socket struct {
+	Path string      // "": not at all
+	Mode fs.FileMode // of the socket; 0722 if zero, as clients need to write
+	GID  int         // the socket's group; 0 leaves it
+}
+
+func (at Socket) file() unixsocket.File {
+	f := unixsocket.File{Path: at.Path, Mode: at.Mode, GID: at.GID}
+	if f.GID == 0 {
+		f.GID = -1
+	}
+	return f
+}
+
+// Config of a Server.
+type Config struct {
+	Datagram Socket
+	Stream   Socket
+	UDP      string // host:port; "": not at all
+
+	MaxPacket     int // bytes; 8192 if zero. What is longer loses its last line
+	ReceiveBuffer int // bytes of the kernel's, for UDP; 0 leaves the kernel's default
+	MaxConns      int // on the stream socket; 1024 if zero, and an eighth of it for each container, or user of the host
+	MaxSenders    int // processes remembered, each with a descriptor; 4096 if zero
+
+	IgnoreClaims   bool // don't ask the client where the kernel gives no origin
+	RefuseMismatch bool // refuse messages whose claim contradicts the kernel
+
+	Logger *slog.Logger
+}
+
+// Sink takes the messages. It is locked while those of one packet are handed
+// over. It must copy what it keeps.
+type Sink interface {
+	sync.Locker
+	Metric(o *Origin, m *Metric)
+	Event(o *Origin, e *Event)
+	Check(o *Origin, c *Check)
+}
+
+// Server receives messages on its sockets, and hands them on with their origin.
+type Server struct {
+	cfg      Config
+	attestor Attestor
+	sink     Sink
+	log      *slog.Logger
+
+	counts   counts
+	examples examples
+	claims   claims
+	foreign  sync.Once
+	started  time.Time
+
+	datagram, udp *receiver
+	stream        net.Listener
+	resolver      *resolver
+	conns         connections
+}
+
+// New makes a Server that does not listen yet.
+func New(cfg Config, a Attestor, sink Sink) *Server {
+	cfg.MaxPacket = cmp.Or(cfg.MaxPacket, 8192)
+	cfg.MaxConns = cmp.Or(cfg.MaxConns, 1024)
+	cfg.MaxSenders = cmp.Or(cfg.MaxSenders, 4096)
+	cfg.Datagram.Mode = cmp.Or(cfg.Datagram.Mode, 0o722)
+	cfg.Stream.Mode = cmp.Or(cfg.Stream.Mode, 0o722)
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{cfg: cfg, attestor: a, sink: sink, log: cfg.Logger, started: time.Now()}
+	s.resolver = newResolver(s)
+	s.conns.open, s.conns.byGroup = map[*peercred.Conn]string{}, map[string]int{}
+	return s
+}
+
+// Listen opens the sockets. From then on messages queue; Serve reads them. After
+// an error nothing listens.
+func (s *Server) Listen() (err error) {
+	defer func() {
+		if err != nil {
+			s.closeSockets()
+		}
+	}()
+	if s.cfg.Datagram.Path != "" {
+		if s.datagram, err = s.listenDatagram(s.cfg.Datagram); err != nil {
+			return err
+		}
+	}
+	if s.cfg.Stream.Path != "" {
+		if s.stream, err = unixsocket.Listen(s.cfg.Stream.file()); err != nil {
+			return err
+		}
+	}
+	if s.cfg.UDP != "" {
+		if s.udp, err = s.listenUDP(s.cfg.UDP); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// UDPAddr is where the UDP socket listens, once it does; "" if not.
+func (s *Server) UDPAddr() string {
+	if s.udp == nil {
+		return ""
+	}
+	return s.udp.addr()
+}
+
+// Serve reads messages until ctx ends or a socket fails. The sockets are closed
+// and their files removed when it returns.
+func (s *Server) Serve(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var wg sync.WaitGroup
+	fail := func(err error) {
+		if err != nil {
+			cancel(err)
+		}
+	}
+	wg.Go(func() { s.resolver.run(ctx) })
+	for _, r := range []*receiver{s.datagram, s.udp} {
+		if r != nil {
+			wg.Go(func() { fail(r.run()) })
+		}
+	}
+	if s.stream != nil {
+		wg.Go(func() { fail(s.serveStream(ctx)) })
+	}
+	<-ctx.Done()
+	for _, r := range []*receiver{s.datagram, s.udp} {
+		if r != nil {
+			r.interrupt()
+		}
+	}
+	if s.stream != nil {
+		_ = s.stream.Close()
+		s.conns.closeAll()
+	}
+	wg.Wait()
+	s.resolver.drain()
+	s.closeSockets()
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+func (s *Server) closeSockets() {
+	for _, r := range []*receiver{s.datagram, s.udp} {
+		if r != nil {
+			r.close()
+		}
+	}
+	if s.stream != nil {
+		_ = s.stream.Close()
+	}
+}
+
+// worker hands packets on. Each goroutine has its own.
+type worker struct {
+	s      *Server
+	parser Parser
+}
+
+// deliver parses a packet's lines. A bad one costs its neighbours nothing.
+func (w *worker) deliver(packet []byte, kernel *Origin, t *transport) {
+	if kernel.Source == SourceNone && t != &w.s.counts.udp {
+		t.originErrors.Add(1)
+	}
+	w.s.sink.Lock()
+	defer w.s.sink.Unlock()
+	for len(packet) > 0 {
+		var line []byte
+		line, packet = cutLine(packet)
+		if len(line) > 0 {
+			w.line(line, kernel)
+		}
+	}
+}
+
+func (w *worker) line(line []byte, kernel *Origin) {
+	s, p := w.s, &w.parser
+	kind, reason := p.Parse(line)
+	if reason != Parsed {
+		w.refuse(reason, line, kernel)
+		return
+	}
+	var claim *Claim
+	var tags Tags
+	switch kind {
+	case KindMetric:
+		claim, tags = &p.Metric.Claim, p.Metric.Tags
+	case KindEvent:
+		claim, tags = &p.Event.Claim, p.Event.Tags
+	case KindCheck:
+		claim, tags = &p.Check.Claim, p.Check.Tags
+	}
+	o := s.origin(kernel, claim, tags)
+	if o == nil {
+		s.counts.rejected.Add(1)
+		return
+	}
+	s.counts.processed[kind][o.Source].Add(1)
+	switch kind {
+	case KindMetric:
+		if p.Metric.Skipped > 0 {
+			s.counts.notFinite.Add(uint64(p.Metric.Skipped))
+		}
+		s.sink.Metric(o, &p.Metric)
+	case KindEvent:
+		s.sink.Event(o, &p.Event)
+	case KindCheck:
+		s.sink.Check(o, &p.Check)
+	}
+}
+
+func (w *worker) refuse(reason Reason, line []byte, kernel *Origin) {
+	w.s.counts.refused[reason].Add(1)
+	if w.s.examples.add(reason, line, kernel) {
+		w.s.log.Debug("line refused", "reason", reason.String(), "line", string(line), "container_id", kernel.Container)
+	}
+}

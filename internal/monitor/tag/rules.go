@@ -1,0 +1,178 @@
+package tag
+
+import (
+	"path"
+	"strings"
+
+	"vitrine/internal/engine/docker"
+)
+
+// Rule is one tag, and where it comes from.
+type Rule struct {
+	Key         string
+	Cardinality Cardinality
+	From        string
+	value       func(*source) string
+}
+
+// source is a container, taken apart.
+type source struct {
+	*docker.Container
+	env         map[string]string
+	otel        map[string]string // OTEL_RESOURCE_ATTRIBUTES
+	repo, tag   string            // of the image as it was asked for
+	task        arn               // of ECS
+	clusterName string
+}
+
+func newSource(c *docker.Container) *source {
+	s := &source{Container: c, env: map[string]string{}, otel: map[string]string{}}
+	if c.Detail != nil {
+		for _, e := range c.Detail.Env {
+			k, v, _ := strings.Cut(e, "=")
+			s.env[k] = v
+		}
+	}
+	for attr := range strings.SplitSeq(s.env["OTEL_RESOURCE_ATTRIBUTES"], ",") {
+		k, v, _ := strings.Cut(attr, "=")
+		s.otel[strings.TrimSpace(k)] = v
+	}
+	s.repo, s.tag = image(c.Image)
+	s.task = parseARN(c.Labels["com.amazonaws.ecs.task-arn"])
+	s.clusterName = path.Base("/" + c.Labels["com.amazonaws.ecs.cluster"]) // a name, or an ARN that ends with it
+	if s.clusterName == "/" {
+		s.clusterName = ""
+	}
+	return s
+}
+
+// image takes a reference apart. An image by its id has no name. See the
+// grammar in github.com/distribution/reference.
+func image(ref string) (repo, tag string) {
+	ref, digest, _ := strings.Cut(ref, "@")
+	if strings.HasPrefix(ref, "sha256:") || ref == "" {
+		return "", ""
+	}
+	if i := strings.LastIndexByte(ref, ':'); i > strings.LastIndexByte(ref, '/') {
+		return ref[:i], ref[i+1:]
+	}
+	if digest != "" {
+		return ref, ""
+	}
+	return ref, "latest"
+}
+
+// arn is "arn:aws:ecs:<region>:<account>:…".
+type arn struct{ region, account string }
+
+func parseARN(s string) arn {
+	f := strings.SplitN(s, ":", 6)
+	if len(f) < 6 || f[0] != "arn" {
+		return arn{}
+	}
+	return arn{f[3], f[4]}
+}
+
+// rules are the tags that every container may have.
+func rules() []Rule {
+	out := []Rule{
+		{"container_name", High, "name", func(s *source) string { return s.Name }},
+		{"container_id", High, "id", func(s *source) string { return s.ID }},
+		{"runtime", Low, "always `docker`", func(*source) string { return "docker" }},
+		{"docker_image", Low, "image as it was asked for, with its tag", func(s *source) string {
+			if s.tag == "" {
+				return s.repo
+			}
+			return s.repo + ":" + s.tag
+		}},
+		{"image_name", Low, "image without its tag", func(s *source) string { return s.repo }},
+		{"short_image", Low, "last part of the image's name", func(s *source) string { return s.repo[strings.LastIndexByte(s.repo, '/')+1:] }},
+		{"image_tag", Low, "tag of the image; `latest` if none was asked for", func(s *source) string { return s.tag }},
+		{"image_id", Low, "id of the image", func(s *source) string { return s.ImageID }},
+		{"ecs_cluster_name", Low, "label `com.amazonaws.ecs.cluster`", func(s *source) string { return s.clusterName }},
+		{"cluster_name", Low, "label `com.amazonaws.ecs.cluster`", func(s *source) string { return s.clusterName }},
+		{"region", Low, "label `com.amazonaws.ecs.task-arn`", func(s *source) string { return s.task.region }},
+		{"aws_account", Low, "label `com.amazonaws.ecs.task-arn`", func(s *source) string { return s.task.account }},
+		{"display_container_name", High, "labels `io.kubernetes.container.name` and `io.kubernetes.pod.name`", func(s *source) string {
+			c, p := s.Labels["io.kubernetes.container.name"], s.Labels["io.kubernetes.pod.name"]
+			if c == "" || p == "" {
+				return ""
+			}
+			return c + "_" + p
+		}},
+	}
+	for _, l := range []struct {
+		key         string
+		cardinality Cardinality
+		label       string
+	}{
+		{"compose_project", Low, "com.docker.compose.project"},
+		{"compose_service", Low, "com.docker.compose.service"},
+		{"swarm_service", Low, "com.docker.swarm.service.name"},
+		{"swarm_namespace", Low, "com.docker.stack.namespace"},
+		{"rancher_container", High, "io.rancher.container.name"},
+		{"rancher_stack", Low, "io.rancher.stack.name"},
+		{"rancher_service", Low, "io.rancher.stack_service.name"},
+		{"git.commit.sha", Low, "org.opencontainers.image.revision"},
+		{"git.repository_url", Low, "org.opencontainers.image.source"},
+		{"ecs_container_name", Low, "com.amazonaws.ecs.container-name"},
+		{"task_family", Low, "com.amazonaws.ecs.task-definition-family"},
+		{"task_name", Low, "com.amazonaws.ecs.task-definition-family"},
+		{"task_version", Low, "com.amazonaws.ecs.task-definition-version"},
+		{"task_arn", Orchestrator, "com.amazonaws.ecs.task-arn"},
+		{"pod_name", Orchestrator, "io.kubernetes.pod.name"},
+		{"kube_namespace", Low, "io.kubernetes.pod.namespace"},
+		{"kube_container_name", Low, "io.kubernetes.container.name"},
+	} {
+		out = append(out, Rule{l.key, l.cardinality, "label `" + l.label + "`", func(s *source) string { return s.Labels[l.label] }})
+	}
+	for _, e := range []struct {
+		key         string
+		cardinality Cardinality
+		variable    string
+	}{
+		{"marathon_app", Low, "MARATHON_APP_ID"},
+		{"chronos_job", Low, "CHRONOS_JOB_NAME"},
+		{"chronos_job_owner", Low, "CHRONOS_JOB_OWNER"},
+		{"mesos_task", Orchestrator, "MESOS_TASK_ID"},
+		{"nomad_task", Low, "NOMAD_TASK_NAME"},
+		{"nomad_job", Low, "NOMAD_JOB_NAME"},
+		{"nomad_group", Low, "NOMAD_GROUP_NAME"},
+		{"nomad_namespace", Low, "NOMAD_NAMESPACE"},
+		{"nomad_dc", Low, "NOMAD_DC"},
+	} {
+		out = append(out, Rule{e.key, e.cardinality, "environment `" + e.variable + "`", func(s *source) string { return s.env[e.variable] }})
+	}
+	return out
+}
+
+// unified are Datadog's unified service tags: the first source that is set.
+func unified() []Rule {
+	first := func(key, label, variable, otelVariable string, otel ...string) Rule {
+		from := "label `" + label + "`, else environment `" + variable + "`"
+		if otelVariable != "" {
+			from += ", `" + otelVariable + "`"
+		}
+		from += ", `" + strings.Join(otel, "` or `") + "` in `OTEL_RESOURCE_ATTRIBUTES`"
+		return Rule{key, Low, from, func(s *source) string {
+			values := []string{s.Labels[label], s.env[variable], s.env[otelVariable]}
+			for _, attr := range otel {
+				values = append(values, s.otel[attr])
+			}
+			for _, v := range values {
+				if v != "" {
+					return v
+				}
+			}
+			return ""
+		}}
+	}
+	return []Rule{
+		first("env", "com.datadoghq.tags.env", "DD_ENV", "", "deployment.environment.name", "deployment.environment"),
+		first("service", "com.datadoghq.tags.service", "DD_SERVICE", "OTEL_SERVICE_NAME", "service.name"),
+		first("version", "com.datadoghq.tags.version", "DD_VERSION", "", "service.version"),
+	}
+}
+
+// Rules are all of them, for the documentation.
+func Rules() []Rule { return append(rules(), unified()...) }
