@@ -120,23 +120,11 @@ func eval(ctx context.Context, f evalFlags, method, uri string, std command.Stre
 	if err := engine.Load(ctx); err != nil {
 		return command.ExitError{Code: command.Usage, Err: fmt.Errorf("load the policy: %w", err)}
 	}
-	options := decide.Options{
-		Engine:     usualEngine,
-		Identifier: fixedCaller{caller}, Policy: engine, Objects: objects, Mode: decide.Enforce, Record: func(audit.Record) {},
-		Timeout: 10 * time.Second,
-	}
+	options := decide.Options{Engine: usualEngine, Policy: engine, Objects: objects}
 	if f.host {
 		options.HostPaths = hostpath.New(hostpath.Config{Root: "/", Logger: slog.New(slog.DiscardHandler)})
 	}
-	steps := decide.New(options)
-	v := steps.Authorize(ctx, identity.NewLocal(), req)
-	rule := ""
-	if v.Allow {
-		if _, unmet := obligation.Meet(obligation.Door(caller.Door), v.Operation, v.Decision.Demand()); unmet != nil {
-			v.Deny(http.StatusForbidden, "obligation", unmet.Reason)
-			rule = unmet.Rule
-		}
-	}
+	v, rule := asDoor(ctx, options, caller, req)
 	if err := printAnswer(ctx, std.Out, v, rule, f, objects); err != nil {
 		return err
 	}
@@ -147,6 +135,20 @@ func eval(ctx context.Context, f evalFlags, method, uri string, std command.Stre
 		return command.ExitError{Code: command.Failed}
 	}
 	return nil
+}
+
+// asDoor decides as the caller's door would. rule is what an allowing policy demands and that
+// door cannot meet, which denies.
+func asDoor(ctx context.Context, o decide.Options, caller *identity.Identity, req *operation.Request) (v *decide.Verdict, rule string) {
+	o.Identifier, o.Mode, o.Record, o.Timeout = fixedCaller{caller}, decide.Enforce, func(audit.Record) {}, 10*time.Second
+	v = decide.New(o).Authorize(ctx, identity.NewLocal(), req)
+	if v.Allow {
+		if _, unmet := obligation.Meet(obligation.Door(caller.Door), v.Operation, v.Decision.Demand()); unmet != nil {
+			v.Deny(http.StatusForbidden, "obligation", unmet.Reason)
+			rule = unmet.Rule
+		}
+	}
+	return v, rule
 }
 
 // usualEngine is an Engine on this host without settings of its own.
