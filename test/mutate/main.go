@@ -5,33 +5,41 @@
 // A survivor is a missing test, or a change that changes nothing: equivalents.txt lists those of the second kind, each with its
 // reason, and is reviewed like code. The exit status is 1 if a survivor is not in it.
 //
-// It changes no file: the compiler is given each change as an overlay. The order of changes depends on what they are and
-// on nothing else, so that the first N of them (-sample) are the same from run to run. It knows nothing of end-to-end tests: what only they
-// notice is a survivor here, on purpose.
+// All changes to a package are compiled into one test binary, each behind a switch, so that a change costs a run of tests and no
+// compilation; and of the package's tests only those run that come by the change (each test is run alone once to
+// see which those are). It changes no file: the compiler is given what it should read instead as an overlay. What is only logged
+// is left alone: nothing is decided by it. End-to-end tests do not count: what only they notice is a survivor here,
+// on purpose. A change under which the tests hang is noticed.
+//
+// The order of changes depends on what they are and on -seed, so that the first N of them (-sample) are the same from run to run.
 package main
 
 import (
 	"bufio"
-	"cmp"
 	"context"
 	"crypto/sha256"
-	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// decisionPath is every package that a caller's request goes through until it is forwarded.
+// decisionPath is every package that decides about a caller's request, or about what a decision rests on, from the
+// socket on which it comes until it is forwarded and recorded. Small ones first.
 var decisionPath = []string{
-	"internal/kernel/peercred", "internal/caller/attest", "internal/caller/identity", "internal/engine/operation", "internal/kernel/hostpath", "internal/authz/obligation",
-	"internal/authz/policy", "internal/authz/decide", "internal/authz/ticket", "internal/authz/redact", "internal/authz/gateway", "internal/authz/plugin", "internal/kernel/unixsocket",
+	"internal/authz/ticket", "internal/authz/obligation", "internal/authz/object", "internal/authz/redact",
+	"internal/authz/answer", "internal/fair", "internal/kernel/unixsocket", "internal/kernel/peercred",
+	"internal/kernel/procfs", "internal/kernel/hostpath", "internal/caller/identity", "internal/caller/attest",
+	"internal/authz/audit", "internal/authz/plugin", "internal/authz/decide", "internal/authz/gateway",
+	"internal/authz/policy", "internal/engine/operation",
 }
 
 const equivalentsFile = "test/mutate/equivalents.txt"
@@ -39,11 +47,16 @@ const equivalentsFile = "test/mutate/equivalents.txt"
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	sample := flag.Int("sample", 0, "test only the first `N` changes, in an order that looks random and stays the same; 0: all")
+	var o options
 	packages := flag.String("packages", strings.Join(decisionPath, ","), "`LIST` of packages, separated by commas")
-	workers := flag.Int("workers", 2, "changes tested at one time")
+	flag.IntVar(&o.sample, "sample", 0, "test only the first `N` changes; 0: all")
+	flag.StringVar(&o.seed, "seed", "", "the order of packages and of changes, by any `WORD`")
+	flag.IntVar(&o.most, "most", 0, "test changes of the first `N` packages only; 0: all")
+	flag.IntVar(&o.workers, "workers", 2, "changes tested at one time")
+	flag.StringVar(&o.only, "only", "", "test only changes whose report has this `TEXT`, those in the list of equivalents too")
 	flag.Parse()
-	survivors, err := run(ctx, strings.Split(*packages, ","), *sample, *workers)
+	o.packages = strings.Split(*packages, ",")
+	survivors, err := o.run(ctx)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "mutate:", err)
 		os.Exit(2)
@@ -53,99 +66,100 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, packages []string, sample, workers int) (survivors int, err error) {
+type options struct {
+	packages              []string
+	sample, most, workers int
+	seed, only            string
+}
+
+func (o options) run(ctx context.Context) (survivors int, err error) {
 	known, err := readEquivalents(equivalentsFile)
 	if err != nil {
 		return 0, err
 	}
-	var all []mutant
-	for _, dir := range packages {
-		found, err := mutants(dir)
-		if err != nil {
+	packages := map[string]*instrumented{}
+	for _, dir := range o.packages {
+		if packages[dir], err = instrument(dir); err != nil {
 			return 0, err
 		}
-		all = append(all, found...)
 	}
-	slices.SortFunc(all, func(a, b mutant) int { return cmp.Compare(a.order(), b.order()) })
-	if sample > 0 && sample < len(all) {
-		all = all[:sample]
+	if err := stale(packages, known); err != nil {
+		return 0, err
+	}
+	if o.seed != "" {
+		slices.SortFunc(o.packages, func(a, b string) int { return strings.Compare(o.order(a), o.order(b)) })
+	}
+	if o.most > 0 && o.most < len(o.packages) {
+		o.packages = o.packages[:o.most]
+	}
+	changes := map[string][]change{}
+	left := o.sample
+	for i, dir := range o.packages {
+		c := slices.DeleteFunc(slices.Clone(packages[dir].changes), func(c change) bool {
+			if o.only != "" {
+				return !strings.Contains(c.key, o.only)
+			}
+			return known[c.key]
+		})
+		slices.SortFunc(c, func(a, b change) int { return strings.Compare(o.order(a.key), o.order(b.key)) })
+		if o.sample > 0 { // as many of one package as of another, and what one has not got is the others'
+			c = c[:min(len(c), left/(len(o.packages)-i))]
+			left -= len(c)
+		}
+		changes[dir] = c
 	}
 	scratch, err := os.MkdirTemp("", "mutate-")
 	if err != nil {
 		return 0, err
 	}
 	defer os.RemoveAll(scratch)
+	var all, survived int
+	for _, dir := range o.packages {
+		begin := time.Now()
+		found, err := o.try(ctx, packages[dir], changes[dir], scratch)
+		if err != nil {
+			return 0, err
+		}
+		all, survived = all+len(changes[dir]), survived+found
+		fmt.Printf("%s: %d of %d changes tried in %s, %d survived\n", dir, len(changes[dir]), len(packages[dir].changes), time.Since(begin).Round(time.Second), found)
+	}
+	fmt.Printf("%d changes tried, %d known to change nothing, %d survived\n", all, len(known), survived)
+	return survived, nil
+}
 
-	work := make(chan int)
-	results := make([]result, len(all))
+// try runs the tests of one package on changes to it, and says which survived.
+func (o options) try(ctx context.Context, pkg *instrumented, changes []change, scratch string) (survivors int, err error) {
+	if len(changes) == 0 {
+		return 0, nil
+	}
+	suite, err := pkg.build(ctx, scratch)
+	if err != nil {
+		return 0, err
+	}
+	if err := suite.trace(ctx, o.workers); err != nil {
+		return 0, err
+	}
+	work := make(chan change)
+	var found atomic.Int64
 	var group sync.WaitGroup
-	for range workers {
+	for range o.workers {
 		group.Go(func() {
-			for i := range work {
-				results[i] = all[i].test(ctx, filepath.Join(scratch, fmt.Sprint(i)))
+			for c := range work {
+				if why := suite.survives(ctx, c); why != "" && ctx.Err() == nil {
+					found.Add(1)
+					fmt.Printf("survived (%s) %s:%d\n%s\n", why, c.file, c.line, c.key)
+				}
 			}
 		})
 	}
-	for i := range all {
-		if ctx.Err() == nil && !known[all[i].key()] {
-			work <- i
+	for _, c := range changes {
+		if ctx.Err() == nil {
+			work <- c
 		}
 	}
 	close(work)
 	group.Wait()
-	if ctx.Err() != nil {
-		return 0, context.Cause(ctx)
-	}
-	counts := map[result]int{}
-	for i, m := range all {
-		if results[i] == untested {
-			results[i] = equivalent
-		}
-		counts[results[i]]++
-		if results[i] == survived {
-			fmt.Printf("survived %s:%d\n%s\n", m.file, m.line, m.key())
-		}
-	}
-	fmt.Printf("%d changes: %d noticed, %d did not compile, %d are known to change nothing, %d survived\n",
-		len(all), counts[noticed], counts[broken], counts[equivalent], counts[survived])
-	return counts[survived], nil
-}
-
-// result is what became of a change.
-type result int
-
-const (
-	untested   result = iota
-	noticed           // a test failed
-	survived          // no test failed
-	broken            // it does not compile
-	equivalent        // it is in the list
-)
-
-// test runs the tests of the mutant's package on it.
-func (m mutant) test(ctx context.Context, scratch string) result {
-	source, overlay := scratch+".go", scratch+".json"
-	defer os.Remove(source)
-	defer os.Remove(overlay)
-	path, err := filepath.Abs(m.file)
-	if err != nil {
-		return broken
-	}
-	replace, err := json.Marshal(map[string]any{"Replace": map[string]string{path: source}})
-	if err != nil || os.WriteFile(source, m.source, 0o600) != nil || os.WriteFile(overlay, replace, 0o600) != nil {
-		return broken
-	}
-	// A change may make a test wait for ever.
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
-	defer cancel()
-	pkg := "./" + filepath.Dir(m.file)
-	if exec.CommandContext(ctx, "go", "test", "-overlay", overlay, "-vet=off", "-run", "^$", pkg).Run() != nil {
-		return broken
-	}
-	if exec.CommandContext(ctx, "go", "test", "-overlay", overlay, "-vet=off", "-failfast", "-timeout", "2m", pkg).Run() != nil {
-		return noticed
-	}
-	return survived
+	return int(found.Load()), context.Cause(ctx)
 }
 
 // readEquivalents reads the list: a line that a survivor's report has, above it its reason as a comment.
@@ -172,5 +186,24 @@ func readEquivalents(name string) (map[string]bool, error) {
 	return known, in.Err()
 }
 
-// order is where a change stands among the others: anywhere, and always there.
-func (m mutant) order() string { return fmt.Sprintf("%x", sha256.Sum256([]byte(m.key()))) }
+// stale says which equivalents are of code that is no more: the reason was given for another line.
+func stale(packages map[string]*instrumented, known map[string]bool) error {
+	gone := maps.Clone(known)
+	maps.DeleteFunc(gone, func(key string, _ bool) bool { // a list of fewer packages says nothing about the rest
+		return !slices.ContainsFunc(slices.Collect(maps.Keys(packages)), func(dir string) bool { return strings.HasPrefix(key, filepath.Base(dir)+".") })
+	})
+	for _, p := range packages {
+		for _, c := range p.changes {
+			delete(gone, c.key)
+		}
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	return errors.New(equivalentsFile + " has what is not in the code:\n" + strings.Join(slices.Sorted(maps.Keys(gone)), "\n"))
+}
+
+// order is where something stands among others: anywhere, and for one seed always there.
+func (o options) order(key string) string {
+	return fmt.Sprintf("%x", sha256.Sum256([]byte(o.seed+"\n"+key)))
+}
