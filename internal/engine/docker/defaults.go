@@ -8,6 +8,7 @@ import (
 
 // Defaults are what the engine does where a create says nothing.
 type Defaults struct {
+	Version      string // "28.5.2"; distributions write more behind it
 	Runtime      string // "runc"
 	LogDriver    string // "json-file"
 	HostCgroupns bool   // containers are in the host's cgroup namespace, as on cgroup v1
@@ -17,14 +18,14 @@ type Defaults struct {
 // defaults asks what the engine does by default, GET /info.
 func (c *Client) defaults(ctx context.Context) (*Defaults, error) {
 	var out struct {
-		DefaultRuntime, LoggingDriver string
-		SecurityOptions               []string
+		ServerVersion, DefaultRuntime, LoggingDriver string
+		SecurityOptions                              []string
 	}
 	if err := c.json(ctx, "/info", nil, &out); err != nil {
 		return nil, err
 	}
 	return &Defaults{
-		Runtime: out.DefaultRuntime, LogDriver: out.LoggingDriver,
+		Version: out.ServerVersion, Runtime: out.DefaultRuntime, LogDriver: out.LoggingDriver,
 		HostCgroupns: !slices.Contains(out.SecurityOptions, "name=cgroupns"),
 		HostUsers:    !slices.Contains(out.SecurityOptions, "name=userns") && !slices.Contains(out.SecurityOptions, "name=rootless"),
 	}, nil

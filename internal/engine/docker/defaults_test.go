@@ -45,8 +45,8 @@ func TestDefaultsClosed(t *testing.T) {
 	is := func(want Defaults) func() bool {
 		return func() bool { d := inv.Defaults(); return d != nil && *d == want }
 	}
-	engine.text.Store(`{"DefaultRuntime":"runc","LoggingDriver":"journald","SecurityOptions":["name=seccomp,profile=default","name=cgroupns"]}`)
-	wait.Until(t, "cgroup v2", is(Defaults{Runtime: "runc", LogDriver: "journald", HostUsers: true}))
+	engine.text.Store(`{"ServerVersion":"20.10.24+dfsg1","DefaultRuntime":"runc","LoggingDriver":"journald","SecurityOptions":["name=seccomp,profile=default","name=cgroupns"]}`)
+	wait.Until(t, "cgroup v2", is(Defaults{Version: "20.10.24+dfsg1", Runtime: "runc", LogDriver: "journald", HostUsers: true}))
 	engine.text.Store(`{"DefaultRuntime":"runsc","LoggingDriver":"json-file","SecurityOptions":["name=userns"]}`)
 	wait.Until(t, "other defaults", is(Defaults{Runtime: "runsc", LogDriver: "json-file", HostCgroupns: true}))
 	engine.text.Store(`{"DefaultRuntime":"runc","LoggingDriver":"json-file","SecurityOptions":["name=rootless","name=cgroupns"]}`)

@@ -237,7 +237,7 @@ func TestEveryFunctionHasExamples(t *testing.T) {
 	}
 }
 
-const allMasked = `"/proc/asound","/proc/acpi","/proc/kcore","/proc/keys","/proc/latency_stats","/proc/timer_list","/proc/timer_stats","/proc/sched_debug","/proc/scsi","/sys/firmware"`
+const allMasked = `"/proc/asound","/proc/acpi","/proc/kcore","/proc/keys","/proc/latency_stats","/proc/timer_list","/proc/timer_stats","/proc/sched_debug","/proc/scsi","/sys/firmware","/sys/devices/virtual/powercap","/proc/interrupts"`
 
 // examples are values by function, and the hazards that they are.
 var examples = map[string]map[string]string{
@@ -276,7 +276,7 @@ var examples = map[string]map[string]string{
 		`{"syslog-tls-ca-cert":"/etc/docker"}`: "log-driver vitrine-files", `{"max-size":"1m","max-file":"3","compress":"true","tag":"x","mode":"non-blocking"}`: "",
 	},
 	"macAddress()":               {`"02:42:ac:11:00:02"`: "network-address", `""`: ""},
-	"maskedPaths()":              {`[]`: "unmasked", `["/proc/kcore"]`: "unmasked", `[` + allMasked + `]`: "", `[` + allMasked + `,"/proc/interrupts"]`: ""},
+	"maskedPaths()":              {`[]`: "unmasked", `["/proc/kcore"]`: "unmasked", `[` + allMasked + `]`: "", `[` + allMasked + `,"/proc/x"]`: ""},
 	"readonlyPaths()":            {`[]`: "unmasked", `["/proc/sys"]`: "unmasked", `["/proc/bus","/proc/fs","/proc/irq","/proc/sys","/proc/sysrq-trigger"]`: ""},
 	"mountSource()":              {`"/srv"`: "host-path", `"/run/docker.sock"`: "engine-socket host-path", `"/etc"`: "host-path vitrine-files", `"v"`: "named-volume", `""`: ""},
 	"mountType()":                {`"cluster"`: "volume-driver", `"x"`: "volume-driver", `"bind"`: "", `"volume"`: "", `"tmpfs"`: "", `"image"`: ""},

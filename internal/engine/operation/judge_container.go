@@ -121,7 +121,7 @@ func (o *Operation) judgeRuntime(_ map[string]any, value any) {
 	o.hazardIf(HazardRuntime, isSet(value) && value != o.engine.Runtime)
 }
 
-// What the Engine masks and makes read-only, since 19.03. Later ones have more.
+// What the Engine masks since 19.03, and what it makes read-only.
 var (
 	maskedPaths = []string{
 		"/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/sched_debug",
@@ -130,13 +130,70 @@ var (
 	readonlyPaths = []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}
 )
 
-// unmasks is for a list that replaces the Engine's own: what that has must be in
-// it. An empty one unmasks all.
-func unmasks(all []string) func(*Operation, map[string]any, any) {
-	return func(o *Operation, _ map[string]any, value any) {
-		given := texts(value)
-		o.hazardIf(HazardUnmasked, slices.ContainsFunc(all, func(p string) bool { return !slices.Contains(given, p) }))
+// maskedSince is what the Engine masks besides since a version, of which older lines of
+// releases were given it too. (Since 28.0.2 it also masks thermal_throttle of each CPU
+// that has it, which is not demanded: only the daemon can tell which those are.)
+var maskedSince = []struct {
+	path  string
+	since []string // newest first: each for its own major version, the first one for later ones too
+}{
+	{"/sys/devices/virtual/powercap", []string{"24.0.7", "23.0.8", "20.10.27"}},
+	{"/proc/interrupts", []string{"28.0.2"}},
+}
+
+// judgeMaskedPaths is for a list that replaces the Engine's own. What an older Engine
+// masked is no default of one that masks more; of an unknown one all is demanded.
+func (o *Operation) judgeMaskedPaths(_ map[string]any, value any) {
+	wanted := maskedPaths
+	for _, more := range maskedSince {
+		if !older(o.engine.Version, more.since) {
+			wanted = append(slices.Clip(wanted), more.path)
+		}
 	}
+	o.unmasks(wanted, value)
+}
+
+func (o *Operation) judgeReadonlyPaths(_ map[string]any, value any) { o.unmasks(readonlyPaths, value) }
+
+// unmasks is for a list in whose place another one is given: what it has must be in
+// that. An empty one unmasks all.
+func (o *Operation) unmasks(all []string, value any) {
+	given := texts(value)
+	o.hazardIf(HazardUnmasked, slices.ContainsFunc(all, func(p string) bool { return !slices.Contains(given, p) }))
+}
+
+// older says that a version of the Engine is known, and is before all that have something.
+func older(version string, since []string) bool {
+	is, ok := release(version)
+	if !ok {
+		return false
+	}
+	for i, s := range since {
+		has, _ := release(s)
+		if slices.Compare(is[:], has[:]) >= 0 && (i == 0 || is[0] == has[0]) {
+			return false
+		}
+	}
+	return true
+}
+
+// release reads a version such as 20.10.24+dfsg1. It is not ok without three numbers, or
+// before 1, as builds between releases are.
+func release(version string) (numbers [3]int, ok bool) {
+	version, _, _ = strings.Cut(version, "+")
+	version, _, _ = strings.Cut(version, "-")
+	parts := strings.Split(version, ".")
+	if len(parts) != len(numbers) {
+		return numbers, false
+	}
+	for i, part := range parts {
+		n, err := strconv.ParseUint(part, 10, 16)
+		if err != nil {
+			return numbers, false
+		}
+		numbers[i] = int(n)
+	}
+	return numbers, numbers[0] > 0
 }
 
 func (o *Operation) judgeSecurityOpt(_ map[string]any, value any) {

@@ -82,24 +82,26 @@ func (o *Operation) judgeMountSource(mount map[string]any, value any) {
 	}
 }
 
-// judgeTmpfs is for options by destination, or a list of options with their
-// values. All that are known stay in the container; a bind, or one that passes
-// mounts on, may not.
+// judgeTmpfs is for options by destination, or a list of options, each an option
+// or one with its value. The daemon joins them by commas, so that a value may
+// hold more options. All that are known stay in the container; a bind, or one that
+// passes mounts on, may not.
 func (o *Operation) judgeTmpfs(_ map[string]any, value any) {
 	var options []string
 	if mounts, ok := value.(map[string]any); ok {
 		for _, v := range mounts {
 			s, _ := v.(string)
-			options = append(options, strings.Split(s, ",")...)
+			options = append(options, s)
 		}
 	}
 	elements, _ := value.([]any)
 	for _, v := range elements {
-		if option := texts(v); len(option) > 0 {
-			options = append(options, strings.Split(option[0], ",")...)
-		}
+		pair, _ := v.([]any)
+		option := texts(v)
+		o.hazardIf(HazardPropagation, len(option) != len(pair) || len(option) < 1 || len(option) > 2)
+		options = append(options, strings.Join(option, "="))
 	}
-	for _, option := range options {
+	for option := range strings.SplitSeq(strings.Join(options, ","), ",") {
 		name, _, _ := strings.Cut(option, "=")
 		switch name {
 		case "", "defaults", "size", "mode", "uid", "gid", "nr_inodes", "nr_blocks", "mpol", "ro", "rw", "suid", "nosuid",
@@ -149,9 +151,17 @@ func (o *Operation) judgeDevice(_ map[string]any, value any) {
 
 // judgeNode is for a file that the daemon takes for a device. Outside /dev anybody
 // who can write there may have made it: a container can make one for any device in a
-// folder that it has mounted (mknod is allowed by default, to open it is not).
+// folder that it has mounted (mknod is allowed by default, to open it is not). So it
+// can in file systems of everybody's that are mounted in /dev, and the files in
+// /dev/fd are the daemon's own.
 func (o *Operation) judgeNode(file string) {
-	if isAbsolute(file) && !within(path.Clean(file), "/dev") {
+	if !isAbsolute(file) {
+		return
+	}
+	file = path.Clean(file)
+	everybodys := slices.ContainsFunc([]string{"/dev/shm", "/dev/mqueue", "/dev/pts", "/dev/hugepages", "/dev/fd"},
+		func(dir string) bool { return within(file, dir) })
+	if everybodys || !within(file, "/dev") {
 		o.anyDevice()
 	}
 }

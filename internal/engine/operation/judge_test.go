@@ -102,6 +102,33 @@ func TestHazardsOfCreate(t *testing.T) {
 	}
 }
 
+// TestClosedTmpfsOptionIsReadWhole: each element of it goes into one text with commas, in
+// which the kernel finds the options.
+func TestClosedTmpfsOptionIsReadWhole(t *testing.T) {
+	for options, want := range map[string]string{
+		`[["size","1m,rshared"]]`:          "propagation",
+		`[["size","1m"],["uid","1,bind"]]`: "propagation",
+		`[["exec,rbind"]]`:                 "propagation",
+		`[["","shared"]]`:                  "",
+		`[[",shared"]]`:                    "propagation",
+		`[["exec"],["a","b"]]`:             "propagation",
+		`[["exec","",""]]`:                 "propagation",
+		`[["exec","","shared"]]`:           "propagation",
+		`[["exec",null]]`:                  "propagation",
+		`[null]`:                           "propagation",
+		`[[]]`:                             "propagation",
+		`[["size","1m"],["exec"]]`:         "",
+		`[["mode","0700,nosuid"]]`:         "",
+		`[]`:                               "",
+		`null`:                             "",
+	} {
+		body := `{"HostConfig":{"Mounts":[{"Type":"tmpfs","Target":"/x","TmpfsOptions":{"Options":` + options + `}}]}}`
+		if got := hazards(mustParse(t, request("POST", "/containers/create", body))); got != want {
+			t.Errorf("%s: %q, want %q", options, got, want)
+		}
+	}
+}
+
 // TestPlainCreateHasNoHazard: what the docker command sends for docker run,
 // with every key at its default, must look harmless.
 func TestPlainCreateHasNoHazard(t *testing.T) {

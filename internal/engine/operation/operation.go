@@ -121,6 +121,7 @@ type Operation struct {
 // Engine is what the daemon does where a request says nothing. Of the zero value
 // nothing is known.
 type Engine struct {
+	Version      string // "28.5.2"; distributions write more behind it
 	Runtime      string // "runc"
 	LogDriver    string // "json-file"
 	HostCgroupns bool   // containers see the host's cgroups, as on cgroup v1

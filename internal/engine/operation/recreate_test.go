@@ -5,6 +5,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -52,13 +53,18 @@ func TestRecreateHasNoHazard(t *testing.T) {
 				req.Engine = engine
 				return mustParse(t, req)
 			}
-			op := ask(&Engine{Runtime: "runc", LogDriver: "json-file", HostCgroupns: true})
+			version := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(file), "inspect-"), ".json")
+			op := ask(&Engine{Version: version, Runtime: "runc", LogDriver: "json-file", HostCgroupns: true})
 			if len(op.Hazards) > 0 || len(op.Unknown) > 0 {
 				t.Errorf("%s of %s: %v %v", name, file, op.HazardFields, op.Unknown)
 			}
 			// Of an engine of which nothing is known, or that has others.
-			for _, other := range []*Engine{nil, {Runtime: "runsc", LogDriver: "local"}} {
-				if got := hazards(ask(other)); got != "host-namespace runtime" {
+			for _, other := range []*Engine{nil, {Runtime: "runsc", LogDriver: "local"}, {Version: "29.0.0"}} {
+				want := "host-namespace runtime"
+				if version != "28.5.2" {
+					want += " unmasked"
+				}
+				if got := hazards(ask(other)); got != want {
 					t.Errorf("%s of %s, engine %v: %q", name, file, other, got)
 				}
 			}
@@ -102,6 +108,32 @@ func TestDefaultsOfTheEngineClosed(t *testing.T) {
 		req.Engine = c.engine
 		if got := hazards(mustParse(t, req)); got != c.want {
 			t.Errorf("%s, engine %v: %q, want %q", c.host, c.engine, got, c.want)
+		}
+	}
+}
+
+// TestOlderListOfMaskedPathsClosed: the list that an older Engine has by default is none
+// of the daemon's, unless that is as old.
+func TestOlderListOfMaskedPathsClosed(t *testing.T) {
+	of2019 := maskedPaths
+	of2023 := append(slices.Clip(of2019), "/sys/devices/virtual/powercap")
+	of2025 := append(slices.Clip(of2023), "/proc/interrupts")
+	for version, shortest := range map[string][]string{
+		"19.03.15": of2019, "20.10.24+dfsg1": of2019, "20.10.26": of2019, "20.10.27": of2023, "20.10.27+dfsg1": of2023, "22.6.0": of2019, "23.0.7": of2019,
+		"23.0.8": of2023, "24.0.6": of2019, "24.0.7": of2023, "25.0.0": of2023, "26.1.5+dfsg1": of2023, "28.0.1": of2023, "28.0.2": of2025,
+		"28.5.2": of2025, "29.0.0-rc.1": of2025, "30.1.0": of2025,
+		"": of2025, "dev": of2025, "library-import": of2025, "20.10": of2025, "20.10.x": of2025, "-1.2.3": of2025, "0.0.0-20260101000000-abcdef": of2025,
+	} {
+		for _, list := range [][]string{of2019, of2023, of2025} {
+			req := request("POST", "/containers/create", `{"HostConfig":{"MaskedPaths":["`+strings.Join(list, `","`)+`"]}}`)
+			req.Engine = &Engine{Version: version}
+			want := ""
+			if len(list) < len(shortest) {
+				want = "unmasked"
+			}
+			if got := hazards(mustParse(t, req)); got != want {
+				t.Errorf("%d paths on engine %q: %q, want %q", len(list), version, got, want)
+			}
 		}
 	}
 }
