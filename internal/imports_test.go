@@ -41,7 +41,7 @@ var allowed = map[string][]string{
 	"engine/operation": {},
 	"engine/docker":    {"fair"},
 
-	"caller/attest":   {"kernel/procfs", "kernel/peercred", "engine/docker"},
+	"caller/attest":   {"kernel/procfs", "kernel/peercred", "kernel/cgroup", "engine/docker"},
 	"caller/identity": {"kernel/procfs", "kernel/peercred", "engine/docker", "engine/operation", "caller/attest"},
 
 	"authz/redact":     {},

@@ -68,10 +68,34 @@ func TestWho(t *testing.T) {
 			w.container(mon, 42, "/docker/"+mon, containerNS(1))
 			w.container(evil, 41, "/docker/"+mon+"/x", containerNS(2))
 		}, mon},
-		"init's cgroup bears no id": {func(w *world) {
-			w.container(mon, 41, "/machine/monitor", containerNS(1))
-			w.process(42, "/machine/monitor/x", containerNS(1))
+		"Podman's cgroupfs manager": {func(w *world) {
+			w.container(mon, 41, "/libpod_parent/libpod-"+mon, containerNS(1))
+			w.process(42, "/libpod_parent/libpod-"+mon, containerNS(1))
 		}, mon},
+		"Podman under systemd": {func(w *world) {
+			w.container(mon, 41, "/machine.slice/libpod-"+mon+".scope/container", containerNS(1))
+			w.process(42, "/machine.slice/libpod-"+mon+".scope/container", containerNS(1))
+		}, mon},
+		"Podman in a pod": {func(w *world) {
+			w.container(mon, 41, "/libpod_parent/"+web+"/libpod-"+mon, containerNS(1))
+			w.process(42, "/libpod_parent/"+web+"/libpod-"+mon, containerNS(1))
+		}, mon},
+		"Podman on a hybrid host: only version 2 bears the id": {func(w *world) {
+			w.container(mon, 41, "4:memory:/user.slice/x.scope\n3:cpu,cpuacct:/\n0::/libpod_parent/libpod-"+mon+"\n", containerNS(1))
+			w.process(42, "4:memory:/user.slice/x.scope\n3:cpu,cpuacct:/\n0::/libpod_parent/libpod-"+mon+"\n", containerNS(1))
+		}, mon},
+		"a shell in the version 1 cgroup in which Podman left a container": {func(w *world) {
+			w.container(mon, 41, "4:memory:/user.slice/x.scope\n3:cpu,cpuacct:/\n0::/libpod_parent/libpod-"+mon+"\n", containerNS(1))
+			w.process(42, "4:memory:/user.slice/x.scope\n3:cpu,cpuacct:/\n0::/user.slice/x.scope\n", hostNS)
+		}, "host"},
+		"a service into whose folder a container's init moved": {func(w *world) {
+			w.container(evil, 41, "/system.slice/ssh.service", containerNS(1))
+			w.process(42, "/system.slice/ssh.service", hostNS)
+		}, "host"},
+		"a shell in the only cgroup of a container that has none of its own": {func(w *world) {
+			w.container(mon, 41, "/user.slice/x.scope", containerNS(1))
+			w.process(42, "/user.slice/x.scope", hostNS)
+		}, "host"},
 		"nested, and the inventory does not hold it yet": {func(w *world) {
 			w.container(web, 41, "/docker/"+web, containerNS(1))
 			w.container(evil, 42, "/docker/"+web+"/"+evil, containerNS(2))
@@ -201,10 +225,18 @@ func TestWhoClosed(t *testing.T) {
 			w.late(evil)
 			w.roots[42] = "overlay"
 		}, "root directory"},
-		"its init claims the folder of a service": {func(w *world) {
-			w.container(evil, 41, "/system.slice/ssh.service", containerNS(1))
-			w.process(42, "/system.slice/ssh.service", hostNS)
-		}, "mount namespace of the host"},
+		"its init's cgroup bears no id": {func(w *world) {
+			w.container(mon, 41, "/machine/monitor", containerNS(1))
+			w.process(42, "/machine/monitor/x", containerNS(1))
+		}, "PID namespace"},
+		"its init's cgroup bears no id, with the host's PIDs": {func(w *world) {
+			w.container(mon, 41, "/machine/monitor", "user:[1] pid:[2] mnt:[201]")
+			w.process(42, "/machine/monitor/x", "user:[1] pid:[2] mnt:[201]")
+		}, "mount namespace of container"},
+		"the monitor beside Podman's container": {func(w *world) {
+			w.container(mon, 41, "/machine.slice/libpod-"+mon+".scope/container", containerNS(1))
+			w.process(42, "/machine.slice/libpod-conmon-"+mon+".scope", hostNS)
+		}, "does not confirm"},
 		"the Engine numbers processes otherwise: its init is a service": {func(w *world) {
 			w.container(mon, 42, "/system.slice/ntp.service", "user:[1] pid:[2] mnt:[77]")
 		}, "mount namespace of container"},
@@ -424,13 +456,13 @@ func (b *broken) ReadLink(name string) (string, error) {
 // init, is why it is unknown, and never taken for the process's end or for another answer.
 func TestCauseReachesTheCallerClosed(t *testing.T) {
 	for _, cause := range []error{syscall.EMFILE, syscall.ENFILE, syscall.EACCES, syscall.EIO} {
-		for _, name := range []string{"42/stat", "42/cgroup", "42/ns/mnt", "42/ns/pid", "42/ns/user", "41/stat", "41/status", "41/cgroup"} {
+		for _, name := range []string{"42/stat", "42/cgroup", "42/ns/mnt", "42/ns/pid", "42/ns/user", "41/stat", "41/cgroup"} {
 			w := newWorld(t)
 			w.container(mon, 41, "/docker/"+mon, containerNS(1))
 			w.process(42, "/docker/"+mon, containerNS(1))
 			b := &broken{ReadLinkFS: w.proc, err: cause}
 			proc := procfs.New(b)
-			late := name == "41/status" || name == "41/cgroup" // read once, when the Engine tells of it
+			late := name == "41/cgroup" // read once, when the Engine tells of it
 			if late {
 				w.late(mon)
 			}

@@ -2,7 +2,6 @@ package attest
 
 import (
 	"errors"
-	"regexp"
 
 	"vitrine/internal/kernel/procfs"
 )
@@ -80,20 +79,4 @@ func relativeCgroups(proc procfs.FS, self int) bool {
 		}
 	}
 	return true
-}
-
-// containerPattern matches cgroup names that container runtimes give: Docker's,
-// containerd's, CRI-O's and Podman's 64 digits with whatever around, ECS's,
-// Garden's, Kubernetes' pods, LXC's, BuildKit's.
-var containerPattern = regexp.MustCompile(`([0-9a-f]{64})|^[0-9a-f]{32}-[0-9]+$|^[0-9a-f]{8}(-[0-9a-f]{4}){4}$|^kubepods|^lxc($|[.])|^buildkit$`)
-
-// containerLike says that a cgroup's name looks like a container's, and gives
-// the 64-digit id in it, "" if there is none. It is broad: who imitates one is
-// unknown, not the host.
-func containerLike(segment string) (id string, like bool) {
-	m := containerPattern.FindStringSubmatch(segment)
-	if m == nil {
-		return "", false
-	}
-	return m[1], true
 }

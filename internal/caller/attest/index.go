@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"vitrine/internal/engine/docker"
+	"vitrine/internal/kernel/cgroup"
 	"vitrine/internal/kernel/procfs"
 )
 
@@ -20,7 +21,7 @@ type confirmed struct {
 	mount     string // init's mount namespace; "" if it could not be read
 	pids      string // init's PID namespace, likewise
 	// roots is the container's own cgroup by hierarchy. It lacks hierarchies in
-	// which init is in a cgroup that is nobody's, such as "/".
+	// which init's cgroup does not bear the container's id, such as "/".
 	roots map[string]string
 }
 
@@ -47,7 +48,7 @@ func (x *index) cannotRead(id string) error {
 }
 
 // observe is told of each container right after its inspect. A container whose
-// init is in shared ground everywhere gets no root: it confirms nobody.
+// init is in no cgroup that bears its id gets no root: it confirms nobody.
 //
 // The Engine names init by its number, which is not a process: between its
 // word and our look, init may have died and the number been given away, if only
@@ -73,7 +74,7 @@ func (a *Attestor) observe(c docker.Container) {
 		}
 	}
 	delete(x.containers, c.ID)
-	init, anywhere, err := a.lookAtInit(c.Pid)
+	init, err := a.lookAtInit(c.Pid)
 	if err != nil {
 		if x.unread == nil {
 			x.unread = map[string]error{}
@@ -86,65 +87,38 @@ func (a *Attestor) observe(c docker.Container) {
 		mount: init.Namespaces.Mount, pids: init.Namespaces.PID,
 	}
 	if k.mount == "" || k.mount != a.here.ref.Mount { // else the number is a host process's by now
-		k.roots = rootCgroups(c.ID, init.Cgroups, anywhere)
+		k.roots = rootCgroups(c.ID, init.Cgroups)
 	}
 	x.containers[c.ID] = k
 	a.places.add(c, k.roots)
 }
 
-// lookAtInit reads the facts of what the Engine calls a container's init. Its
-// cgroup may count anywhere, even where it does not bear the container's id, if
-// it is the first process of a PID namespace below ours. Otherwise the Engine
-// may number processes differently than we do, and have meant another one.
-func (a *Attestor) lookAtInit(pid int) (init procfs.Process, anywhere bool, err error) {
+// lookAtInit reads the facts of what the Engine calls a container's init.
+func (a *Attestor) lookAtInit(pid int) (procfs.Process, error) {
 	before, err := a.proc.Stat(pid)
 	if err != nil {
-		return procfs.Process{}, false, err
+		return procfs.Process{}, err
 	}
-	status, err := a.proc.Status(pid)
-	if err != nil {
-		return procfs.Process{}, false, err
+	init, err := a.proc.Process(pid)
+	if err == nil && init.Start != before.Start {
+		err = procfs.ErrChanged
 	}
-	if init, err = a.proc.Process(pid); err != nil {
-		return procfs.Process{}, false, err
-	}
-	if init.Start != before.Start {
-		return procfs.Process{}, false, procfs.ErrChanged
-	}
-	n := len(status.NSpid)
-	return init, n > 1 && status.NSpid[n-1] == 1, nil
+	return init, err
 }
 
 // rootCgroups finds a container's own cgroup in each hierarchy from where its
-// init is: the shortest prefix that ends in the container's id, since init may
-// have moved further down. Without one it is init's own if that may count
-// anywhere, unless it is shared ground or looks like another container's: an
-// init that may write to the cgroup file system can move itself there.
-func rootCgroups(id string, lines []procfs.Cgroup, anywhere bool) map[string]string {
+// init is: the shortest prefix that bears the container's id, since init may
+// have moved further down. A hierarchy without the id gives none: the cgroup
+// there may be the Engine's, a service's or everybody's, which the container was
+// left in (Podman's with only version 2 managed) or moved itself into.
+func rootCgroups(id string, lines []procfs.Cgroup) map[string]string {
 	out := map[string]string{}
 	for _, l := range lines {
-		if root := rootCgroup(id, l.Path, anywhere); root != "" {
+		if root, named := cgroup.ContainerPath(l.Path, id); named {
 			out[l.Hierarchy] = root
 		}
 	}
 	return out
-}
-
-func rootCgroup(id, path string, anywhere bool) string {
-	foreign := !anywhere
-	for end := range prefixes(path) {
-		last := path[strings.LastIndexByte(path[:end], '/')+1 : end]
-		if last == id || strings.HasSuffix(last, "-"+id+".scope") {
-			return path[:end]
-		}
-		if _, like := containerLike(last); like {
-			foreign = true
-		}
-	}
-	if foreign || !speaks(path) {
-		return ""
-	}
-	return path
 }
 
 // prefixes yields the ends of the path's prefixes by whole segments, shortest first.
@@ -259,9 +233,9 @@ func (x *index) surrounding(lines []procfs.Cgroup, absent map[string]bool) (conf
 // the inventory does not hold yet: the Engine knows.
 func strangers(path string, inside bool, absent map[string]bool) error {
 	for s := range strings.SplitSeq(path, "/") {
-		id, like := containerLike(s)
+		id, says := cgroup.ReadName(s)
 		switch {
-		case !like || inside && absent[id]:
+		case says == cgroup.Plain || inside && absent[id]:
 		case id != "":
 			return &askError{id: id, inside: inside}
 		case !inside:

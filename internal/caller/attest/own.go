@@ -5,6 +5,7 @@ import (
 	"path"
 	"strconv"
 
+	"vitrine/internal/kernel/cgroup"
 	"vitrine/internal/kernel/peercred"
 )
 
@@ -79,7 +80,7 @@ func (a *Attestor) hostnameContainer(self int, blind error) (id string, err erro
 		return "", noHelp(err)
 	}
 	id = path.Base(path.Dir(root))
-	if found, _ := containerLike(id); found != id || id == "" {
+	if found, _ := cgroup.ReadName(id); found != id || id == "" {
 		return "", noHelp(fmt.Errorf("%w, and there is no mount of Docker's on /etc/hostname that would name our container: run it with pid: host", blind))
 	}
 	if !a.inv.Has(id) {

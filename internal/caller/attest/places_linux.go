@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"vitrine/internal/engine/docker"
+	"vitrine/internal/kernel/cgroup"
 )
 
 // places knows containers by the ids of their cgroups, which are the inodes of
@@ -188,7 +189,7 @@ func (p *places) below(mount fs.FS, folder string, at place, budget *int) bool {
 		return false
 	}
 	for _, e := range entries {
-		if _, like := containerLike(e.Name()); like || !e.IsDir() {
+		if _, says := cgroup.ReadName(e.Name()); says != cgroup.Plain || !e.IsDir() {
 			continue
 		}
 		if *budget--; *budget < 0 {

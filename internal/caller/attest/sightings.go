@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"vitrine/internal/engine/docker"
+	"vitrine/internal/kernel/cgroup"
 	"vitrine/internal/kernel/procfs"
 )
 
@@ -42,16 +43,16 @@ const (
 	restFor       = 9 // times as long as a search took
 )
 
-// bearer finds the folder with a container's name, as the Engine gives them,
-// that a path leads to or through. Nothing above it may look like a container: there
-// another one may make folders as it likes. Nothing below it may either.
+// bearer finds the folder with a container's name that a path leads to or through.
+// Nothing above it may look like a container: there another one may make folders as
+// it likes. Nothing below it may either.
 func bearer(p string) (id, root string) {
 	for end := range prefixes(p) {
 		last := p[strings.LastIndexByte(p[:end], '/')+1 : end]
-		inName, like := containerLike(last)
+		inName, says := cgroup.ReadName(last)
 		switch {
-		case !like:
-		case id != "" || inName == "" || last != inName && last != "docker-"+inName+".scope":
+		case says == cgroup.Plain:
+		case id != "" || says != cgroup.Own:
 			return "", ""
 		default:
 			id, root = inName, p[:end]
@@ -109,10 +110,10 @@ func (s *sightings) expire() {
 
 // find looks for the cgroup with an id in what was seen, or else in the tree.
 // Without a search it is not certain that there is none.
-func (s *sightings) find(mount fs.FS, cgroup uint64) (x sighting, ok, certain bool) {
+func (s *sightings) find(mount fs.FS, id uint64) (x sighting, ok, certain bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if x, ok := s.seen[cgroup]; ok {
+	if x, ok := s.seen[id]; ok {
 		return x, true, true
 	}
 	began := time.Now()
@@ -123,7 +124,7 @@ func (s *sightings) find(mount fs.FS, cgroup uint64) (x sighting, ok, certain bo
 	s.search(mount, "/", &budget)
 	ended := time.Now()
 	s.next = ended.Add(restFor * ended.Sub(began))
-	x, ok = s.seen[cgroup]
+	x, ok = s.seen[id]
 	return x, ok, true
 }
 

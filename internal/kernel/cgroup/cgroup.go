@@ -204,14 +204,14 @@ func (h *Host) Bears(id string, m Membership) bool {
 }
 
 // ContainerPath is a container's own cgroup, given that of its init, which may
-// have made cgroups inside: the shortest prefix whose last segment is the
-// container's full id or "<prefix>-<id>.scope"; without one, init's own path.
+// have made cgroups inside: the shortest prefix whose last segment names the
+// container as its own; without one, init's own path.
 func ContainerPath(init, id string) (p string, named bool) {
 	end := 0
 	for segment := range strings.SplitSeq(init, "/") {
 		end += len(segment)
-		if segment == id || (strings.HasSuffix(segment, "-"+id+".scope") && id != "") {
-			return init[:end], id != ""
+		if named, says := ReadName(segment); says == Own && named == id {
+			return init[:end], true
 		}
 		end++ // the slash
 	}

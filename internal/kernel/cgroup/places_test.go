@@ -23,6 +23,8 @@ var places = map[string]struct{ init, own string }{
 	"Kubernetes, systemd":   {"/kubepods.slice/kubepods-pod1.slice/docker-" + id + ".scope", "/kubepods.slice/kubepods-pod1.slice/docker-" + id + ".scope"},
 	"CRI-O":                 {"/kubepods.slice/kubepods-pod1.slice/crio-" + id + ".scope/container", "/kubepods.slice/kubepods-pod1.slice/crio-" + id + ".scope"},
 	"podman":                {"/machine.slice/libpod-" + id + ".scope/container", "/machine.slice/libpod-" + id + ".scope"},
+	"podman, cgroupfs":      {"/libpod_parent/libpod-" + id, "/libpod_parent/libpod-" + id},
+	"podman, in a pod":      {"/libpod_parent/" + strings.Repeat("f", 64) + "/libpod-" + id, "/libpod_parent/" + strings.Repeat("f", 64) + "/libpod-" + id},
 	"nerdctl":               {"/system.slice/nerdctl-" + id + ".scope", "/system.slice/nerdctl-" + id + ".scope"},
 }
 

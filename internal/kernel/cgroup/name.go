@@ -1,0 +1,43 @@
+package cgroup
+
+import (
+	"regexp"
+	"strings"
+)
+
+// Naming is what the name of a cgroup's folder says.
+type Naming int
+
+// What names say.
+const (
+	Plain   Naming = iota // nothing of a container
+	Foreign               // a container runtime's, but no container's own: a pod, a build step, the monitor beside a container
+	Own                   // a container's own, which bears the container's id
+)
+
+// runtimes matches the names of cgroups that container runtimes make: Docker's, containerd's, CRI-O's and Podman's
+// 64 digits with whatever around, ECS's, Garden's, Kubernetes' pods, LXC's, BuildKit's.
+var runtimes = regexp.MustCompile(`([0-9a-f]{64})|^[0-9a-f]{32}-[0-9]+$|^[0-9a-f]{8}(-[0-9a-f]{4}){4}$|^kubepods|^lxc($|[.])|^buildkit$`)
+
+// ReadName is the one reading of a cgroup's name, which is one segment of a path. It is broad in what it takes for a
+// runtime's, since who imitates one must not pass for the host; a name is anybody's to give, and so proves nothing.
+// The id is the 64 digits in the name, "" without any.
+func ReadName(segment string) (id string, says Naming) {
+	m := runtimes.FindStringSubmatch(segment)
+	if m == nil {
+		return "", Plain
+	}
+	if id = m[1]; id == "" {
+		return "", Foreign
+	}
+	// "<id>", "<runtime>-<id>" and "<runtime>-<id>.scope"; Podman and CRI-O put a monitor beside a container,
+	// whose cgroup bears the container's id as well.
+	runtime, rest, _ := strings.Cut(segment, id)
+	switch {
+	case runtime != "" && !strings.HasSuffix(runtime, "-"), strings.HasSuffix(runtime, "conmon-"):
+		return id, Foreign
+	case rest == "", rest == ".scope" && runtime != "":
+		return id, Own
+	}
+	return id, Foreign
+}

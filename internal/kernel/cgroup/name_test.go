@@ -1,0 +1,44 @@
+package cgroup
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestOneReadingOfNames: what a name says, for everybody who asks. No name that bears an id is plain.
+func TestOneReadingOfNames(t *testing.T) {
+	for name, want := range map[string]Naming{
+		id:                                     Own,
+		"docker-" + id + ".scope":              Own,
+		"libpod-" + id:                         Own, // Podman's cgroupfs manager
+		"libpod-" + id + ".scope":              Own,
+		"libpod-payload-" + id:                 Own, // Podman's --cgroups=split
+		"cri-containerd-" + id:                 Own,
+		"crio-" + id + ".scope":                Own,
+		"libpod-conmon-" + id:                  Foreign,
+		"libpod-conmon-" + id + ".scope":       Foreign,
+		"crio-conmon-" + id + ".scope":         Foreign,
+		"conmon-" + id:                         Foreign,
+		"machine-libpod_pod_" + id + ".slice":  Foreign,
+		id + ".scope":                          Foreign,
+		"x" + id:                               Foreign,
+		id + "0":                               Foreign,
+		id + id:                                Foreign,
+		"docker-" + id + ".scope.d":            Foreign,
+		"0123456789abcdef0123456789abcdef-123": Foreign, // ECS
+		"kubepods-besteffort.slice":            Foreign,
+		"lxc.payload":                          Foreign,
+		"buildkit":                             Foreign,
+		"docker.service":                       Plain,
+		"libpod_parent":                        Plain,
+		"conmon":                               Plain,
+		strings.ToUpper("a" + id[1:]):          Plain,
+		"":                                     Plain,
+	} {
+		got, says := ReadName(name)
+		bears := strings.Contains(name, id)
+		if says != want || bears != (got == id) {
+			t.Errorf("%q is read as %v of %q, want %v", name, says, got, want)
+		}
+	}
+}
