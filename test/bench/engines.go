@@ -110,7 +110,7 @@ func (b *bench) serve(e *engine.Engine, data string, flags ...string) error {
 	if err := os.WriteFile(e.Path(folder+"/data.yaml"), []byte(data), 0o644); err != nil {
 		return err
 	}
-	return b.start(e, b.binary, append([]string{"serve", "--policy", folder, "--audit", "/run/vitrine-audit.log"}, flags...)...)
+	return b.start(e, b.binary, append([]string{"serve", "--policy", folder, "--audit", filepath.Join(e.Dir, "state/audit.log")}, flags...)...)
 }
 
 // patience is how long an engine or a plugin may take to come up.
