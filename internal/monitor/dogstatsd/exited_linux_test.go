@@ -40,7 +40,7 @@ func TestExitedProcessIsAskedForOnce(t *testing.T) {
 		cannot(t, "this kernel does not tell the cgroup of a process that has exited (Linux 6.15)")
 	}
 	x := serve(t, Config{})
-	x.attestor.cgroups[ownCgroup(t)] = "web"
+	x.attestor.knows(ownCgroup(t), "web")
 	datagram := exitedProcess(t)
 	before := openFiles(t)
 	var want []string
@@ -88,7 +88,7 @@ func TestExitsAfterABurst(t *testing.T) {
 		cannot(t, "this kernel does not tell the cgroup of a process that has exited (Linux 6.15)")
 	}
 	x := serve(t, Config{})
-	x.attestor.cgroups[ownCgroup(t)] = "short"
+	x.attestor.knows(ownCgroup(t), "short")
 	const burst = 10 * pidfdsSaved
 	_, leave := start(t, x.cfg.Datagram.Path, "long", "a:1|c", burst, true)
 	defer leave()

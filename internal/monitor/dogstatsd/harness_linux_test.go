@@ -90,13 +90,19 @@ func start(t *testing.T, path, container, line string, times int, stay bool) (cm
 // fakeAttestor takes a process's word for where it runs: CONTAINER of its
 // environment, read as attest reads its facts: from /proc, and alive afterwards.
 type fakeAttestor struct {
-	cgroups map[uint64]string
-
 	revision atomic.Uint64
 	late     atomic.Bool // nothing is known yet
 
-	mu    sync.Mutex
-	calls int
+	mu      sync.Mutex
+	calls   int
+	cgroups map[uint64]string
+}
+
+// knows has a cgroup be a container's.
+func (a *fakeAttestor) knows(cgroup uint64, container string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.cgroups[cgroup] = container
 }
 
 func (a *fakeAttestor) Attest(_ context.Context, p *peercred.Peer) attest.Attestation {
@@ -119,7 +125,10 @@ func (a *fakeAttestor) Attest(_ context.Context, p *peercred.Peer) attest.Attest
 }
 
 func (a *fakeAttestor) InCgroup(id uint64) attest.Attestation {
-	if c, ok := a.cgroups[id]; ok {
+	a.mu.Lock()
+	c, ok := a.cgroups[id]
+	a.mu.Unlock()
+	if ok {
 		if a.late.Load() {
 			return attest.Attestation{Later: true}
 		}

@@ -92,7 +92,7 @@ func TestSenderThatExitsAtOnce(t *testing.T) {
 	want := "count a from none"
 	if kernelNamesExited(t) {
 		want = "count a from web"
-		x.attestor.cgroups[ownCgroup(t)] = "web"
+		x.attestor.knows(ownCgroup(t), "web")
 	}
 	x.serve()
 	for _, got := range x.sink.wait(t, 3) {

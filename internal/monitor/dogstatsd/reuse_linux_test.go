@@ -76,7 +76,7 @@ func reuse(t *testing.T, pidfds, queued, putOff bool) {
 	defer x.stop()
 	x.attestor.late.Store(putOff)
 	if putOff && kernelNamesExited(t) {
-		x.attestor.cgroups[ownCgroup(t)] = "old"
+		x.attestor.knows(ownCgroup(t), "old")
 	}
 	x.datagram.pidfds = x.datagram.pidfds && pidfds
 	if !queued {

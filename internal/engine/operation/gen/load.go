@@ -2,11 +2,13 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -85,25 +87,38 @@ type span struct {
 
 type catalogue struct{ ops []*operation }
 
-// load reads the descriptions, newest first: what a newer version says stays.
-func load(dir string) (*catalogue, error) {
+// read reads the descriptions in a folder, oldest first.
+func read(dir string) ([]*document, error) {
+	docs, errs := make([]*document, newest-oldest+1), make([]error, newest-oldest+1)
+	var group sync.WaitGroup
+	for i := range docs {
+		group.Go(func() {
+			docs[i] = &document{}
+			data, err := os.ReadFile(filepath.Join(dir, fmt.Sprintf("v1.%d.yaml", oldest+i)))
+			if err == nil {
+				err = yaml.Unmarshal(data, docs[i])
+			}
+			if err != nil {
+				errs[i] = fmt.Errorf("read API %d: %w", oldest+i, err)
+			}
+		})
+	}
+	group.Wait()
+	return docs, errors.Join(errs...)
+}
+
+// load makes the catalogue of the descriptions, newest first: what a newer version says stays.
+func load(docs []*document) (*catalogue, error) {
 	byRoute := map[string]*operation{}
 	for v := newest; v >= oldest; v-- {
-		data, err := os.ReadFile(filepath.Join(dir, fmt.Sprintf("v1.%d.yaml", v)))
-		if err != nil {
-			return nil, err
-		}
-		var doc document
-		if err := yaml.Unmarshal(data, &doc); err != nil {
-			return nil, fmt.Errorf("read API %d: %w", v, err)
-		}
+		doc := docs[v-oldest]
 		for path, methods := range doc.Paths {
 			for method, op := range methods {
 				route := strings.ToUpper(method) + " " + path
 				if byRoute[route] == nil {
 					byRoute[route] = &operation{ID: op.ID, Method: strings.ToUpper(method), Path: path, Resource: resource(path), Until: v}
 				}
-				if err := byRoute[route].read(&doc, op, v); err != nil {
+				if err := byRoute[route].read(doc, op, v); err != nil {
 					return nil, fmt.Errorf("API %d, %s: %w", v, route, err)
 				}
 			}

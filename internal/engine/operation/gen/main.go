@@ -32,7 +32,15 @@ func main() {
 }
 
 func run(ctx context.Context, dir string) error {
-	files, err := generate(ctx)
+	from, err := descriptions(ctx)
+	if err != nil {
+		return err
+	}
+	docs, err := read(from)
+	if err != nil {
+		return err
+	}
+	files, err := generate(docs)
 	if err != nil {
 		return err
 	}
@@ -58,12 +66,8 @@ func descriptions(ctx context.Context) (string, error) {
 }
 
 // generate gives every generated file by its name, relative to the package.
-func generate(ctx context.Context) (map[string][]byte, error) {
-	dir, err := descriptions(ctx)
-	if err != nil {
-		return nil, err
-	}
-	cat, err := load(dir)
+func generate(docs []*document) (map[string][]byte, error) {
+	cat, err := load(docs)
 	if err != nil {
 		return nil, err
 	}
