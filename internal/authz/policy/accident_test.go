@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"vitrine/test/long"
 	"vitrine/test/wait"
 )
 
@@ -152,6 +153,7 @@ func (w *inForce) must(err error) {
 }
 
 func TestClosedPolicyNeverWidens(t *testing.T) {
+	t.Parallel()
 	data := []string{"data.yaml", strictData}
 	own := []string{"authz.rego", allowCI, "denied.rego", exceptCI, "data.yaml", "excepted: [ContainerTop]\n"}
 	forOwn := []string{"authz.rego", allowCI + strings.TrimPrefix(exceptCI, "package docker.authz\n"), "data.yaml", "bindings: {admin: [local]}\n"}
@@ -204,6 +206,7 @@ func TestClosedPolicyNeverWidens(t *testing.T) {
 		"their data is removed":          {own, gone("data.yaml"), "data.yaml: is gone"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			w := putInForce(t, test.files...)
 			test.damage(w)
 			w.look(test.says)
@@ -247,16 +250,18 @@ func beingWritten(w *inForce) {
 // TestClosedTruncatedPolicyNeverWidens: a file is cut at each byte, and grows from
 // nothing, as while somebody writes it. Many of its beginnings are policies.
 func TestClosedTruncatedPolicyNeverWidens(t *testing.T) {
+	t.Parallel()
 	for name, files := range map[string][]string{
 		"data.yaml":   {"data.yaml", strictData},
 		"denied.rego": {"authz.rego", allowCI, "denied.rego", exceptCI, "data.yaml", "excepted: []\n"},
 		"authz.rego":  {"authz.rego", allowCI + strings.TrimPrefix(exceptCI, "package docker.authz\n")},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			w := putInForce(t, files...)
 			content := files[slices.Index(files, name)+1]
 			policies := 0
-			for i := range len(strings.TrimSpace(content)) {
+			for i := 0; i < len(strings.TrimSpace(content)); i += long.Of(5, 1) {
 				write(t, w.dir, name, content[:i])
 				if _, _, err := build(t.Context(), must(readSources(w.opts.Paths, true)), w.e.opts); err == nil {
 					policies++
@@ -286,6 +291,7 @@ func must(src *sources, err error) *sources {
 // TestClosedSlowWriterNeverWidens: somebody writes another policy, and takes his time
 // over it. What he has written so far would allow more.
 func TestClosedSlowWriterNeverWidens(t *testing.T) {
+	t.Parallel()
 	w := putInForce(t, "data.yaml", strictData)
 	ctx, cancel := context.WithCancel(t.Context())
 	watching := make(chan error, 1)

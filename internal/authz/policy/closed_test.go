@@ -19,6 +19,7 @@ import (
 // failed, and why. The rules misbehave only for a real request, so that they
 // pass the vetting.
 func TestAnswersClosed(t *testing.T) {
+	t.Parallel()
 	const asked = `input.operation.id == "ContainerList"; input.request.uri == "/v1.41/containers/json"`
 	tests := map[string]struct{ policy, reason string }{
 		"undefined": {
@@ -128,12 +129,14 @@ func loadedUnvetted(t *testing.T, policy string) *Engine {
 }
 
 func TestZeroDecisionClosed(t *testing.T) {
+	t.Parallel()
 	if (Decision{}).Allow || failed("", "").Allow {
 		t.Fatal("allowed")
 	}
 }
 
 func TestNothingLoadedClosed(t *testing.T) {
+	t.Parallel()
 	began := time.Now()
 	d := New(Options{Timeout: 50 * time.Millisecond}).Decide(t.Context(), listing())
 	if d.Allow || !d.Failed {
@@ -147,6 +150,7 @@ func TestNothingLoadedClosed(t *testing.T) {
 
 // Who asks between the start and the first policy is not refused for it.
 func TestFirstPolicyIsWaitedFor(t *testing.T) {
+	t.Parallel()
 	e := New(Options{Timeout: time.Minute})
 	answer := make(chan Decision)
 	go func() { answer <- e.Decide(context.Background(), listing()) }()
@@ -164,6 +168,7 @@ func TestFirstPolicyIsWaitedFor(t *testing.T) {
 }
 
 func TestNoInputClosed(t *testing.T) {
+	t.Parallel()
 	e := loaded(t, Options{})
 	for _, in := range []*Input{nil, {}, {Caller: listing().Caller}} {
 		if d := e.Decide(t.Context(), in); d.Allow || !d.Failed {
@@ -178,6 +183,7 @@ func TestNoInputClosed(t *testing.T) {
 }
 
 func TestInputThatIsNoJSONClosed(t *testing.T) {
+	t.Parallel()
 	e := loadedUnvetted(t, "default allow := true\nallow := false if input.request.body.x")
 	in := listing()
 	in.Operation.Body = map[string]any{"x": struct{}{}}
@@ -187,6 +193,7 @@ func TestInputThatIsNoJSONClosed(t *testing.T) {
 }
 
 func TestPanicClosed(t *testing.T) {
+	t.Parallel()
 	e := loaded(t, Options{})
 	e.current.Load().evaluate = func(context.Context, ast.Value, topdown.Cancel) (Decision, error) { panic("boom") }
 	d := e.Decide(t.Context(), listing())
@@ -197,6 +204,7 @@ func TestPanicClosed(t *testing.T) {
 }
 
 func TestAllowWithErrorClosed(t *testing.T) {
+	t.Parallel()
 	e := loaded(t, Options{})
 	e.current.Load().evaluate = func(context.Context, ast.Value, topdown.Cancel) (Decision, error) {
 		return Decision{Allow: true, Admin: true}, errors.New("and yet")
@@ -208,6 +216,7 @@ func TestAllowWithErrorClosed(t *testing.T) {
 
 // TestEndlessPolicyClosed: a policy that loops is stopped.
 func TestEndlessPolicyClosed(t *testing.T) {
+	t.Parallel()
 	const endless = `default allow := false
 allow if {
 	input.operation.id == "ContainerList"
@@ -251,6 +260,7 @@ func TestHungBuiltinClosed(t *testing.T) {
 }
 
 func TestRequestThatEndedClosed(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if d := loaded(t, Options{}).Decide(ctx, listing()); d.Allow || !d.Failed {
@@ -260,6 +270,7 @@ func TestRequestThatEndedClosed(t *testing.T) {
 
 // TestRefusedPoliciesClosed: what is not loaded, and what is said about it.
 func TestRefusedPoliciesClosed(t *testing.T) {
+	t.Parallel()
 	const deny = "default allow := false\n"
 	tests := map[string]struct {
 		policy string
@@ -293,6 +304,7 @@ func TestRefusedPoliciesClosed(t *testing.T) {
 // TestUndefinedAllowClosed: a policy without `default allow` loads with a warning, in
 // either syntax, as what is undefined denies.
 func TestUndefinedAllowClosed(t *testing.T) {
+	t.Parallel()
 	for name, policy := range map[string]string{
 		"version 1": "allow if input.Method == \"GET\"",
 		"version 0": "allow { input.Method == \"GET\" }",
@@ -319,6 +331,7 @@ func TestUndefinedAllowClosed(t *testing.T) {
 }
 
 func TestAllowByDefault(t *testing.T) {
+	t.Parallel()
 	dir := policyDir(t, "authz.rego", module("allow := true"))
 	e := loaded(t, Options{Paths: []string{dir}, AllowByDefault: true})
 	if d := e.Decide(t.Context(), listing()); !d.Allow {
@@ -329,6 +342,7 @@ func TestAllowByDefault(t *testing.T) {
 // TestMissingBodyClosed: under Rego v2, which our policies have, a condition on
 // a body that is missing holds when it is negated; under v1 it would not.
 func TestMissingBodyClosed(t *testing.T) {
+	t.Parallel()
 	const policy = `package docker.authz
 
 import rego.v2
@@ -358,6 +372,7 @@ deny if not is_object(input.request.body.HostConfig)
 }
 
 func TestUnknownCallerClosed(t *testing.T) {
+	t.Parallel()
 	e := loaded(t, Options{})
 	in := listing()
 	in.Caller = &identity.Identity{Kind: identity.Unknown}
@@ -372,6 +387,7 @@ func TestUnknownCallerClosed(t *testing.T) {
 // TestObligationBelowItsNameClosed: where["team"] is a rule by a longer name, and an
 // obligation all the same.
 func TestObligationBelowItsNameClosed(t *testing.T) {
+	t.Parallel()
 	for name, rule := range map[string]string{
 		"a constant key":     `where["team"] := "sre" if true`,
 		"a dotted key":       `where.team := "sre"`,

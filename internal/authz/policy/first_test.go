@@ -15,6 +15,7 @@ import (
 
 // What the first look reads is few: a caller cannot make it new by what it sends.
 func TestFirstLookIsRemembered(t *testing.T) {
+	t.Parallel()
 	e := loaded(t, Options{})
 	g := e.current.Load()
 	if got := summarize(g.first.reads); got != "caller.principals operation.id operation.resource operation.access operation.own_exec" {
@@ -46,6 +47,7 @@ func TestFirstLookIsRemembered(t *testing.T) {
 // Another policy may have a rule of that name: it is not asked, and what cannot be
 // told at first look is told by the whole policy.
 func TestFirstLookIsTheBuiltInPolicysAloneClosed(t *testing.T) {
+	t.Parallel()
 	e := loaded(t, Options{Paths: []string{policyDir(t, "authz.rego", module(`default allow := false
 allow if input.operation.id == "ContainerList"
 refused contains "no"`))}})
@@ -64,6 +66,7 @@ refused contains "no"`))}})
 
 // TestBuiltInPolicyReads: what is remembered of it hangs on no more than this.
 func TestBuiltInPolicyReads(t *testing.T) {
+	t.Parallel()
 	if got := summarize(loaded(t, Options{}).current.Load().reads); got != "caller.principals operation.id operation.resource operation.access operation.hazards operation.hazard_fields operation.host_paths operation.unresolved operation.mints operation.enters operation.own_exec operation.unknown request.body_state" {
 		t.Errorf("it reads %s", got)
 	}

@@ -14,6 +14,7 @@ import (
 // TestGuide runs the examples of the policy guide: files are vetted, tests run,
 // and each line of "allow" and "deny" is asked.
 func TestGuide(t *testing.T) {
+	t.Parallel()
 	guide, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "policy-guide.md"))
 	if err != nil {
 		t.Fatal(err)

@@ -19,6 +19,7 @@ func restart(t *testing.T, opts Options) (*Engine, error) {
 // TestKeptPolicy: what decided before a restart decides after it, for as long as the
 // files are broken.
 func TestKeptPolicy(t *testing.T) {
+	t.Parallel()
 	for name, files := range map[string][]string{
 		"data":         {"data.yaml", strictData},
 		"Rego":         {"authz.rego", module(allowList)},
@@ -49,6 +50,7 @@ func TestKeptPolicy(t *testing.T) {
 }
 
 func TestKeptBundle(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "policy.tar.gz")
 	files := map[string]string{"/authz.rego": "package docker.authz\ndefault allow = false\nallow { input.operation.id == \"ContainerList\" }"}
 	if err := os.WriteFile(path, archive(t, files), 0o600); err != nil {
@@ -67,6 +69,7 @@ func TestKeptBundle(t *testing.T) {
 // TestKeptPolicyClosed: who may write what is kept may write the policy, so it is not
 // believed if that may be others than us. Nor does it ever let the built-in policy in.
 func TestKeptPolicyClosed(t *testing.T) {
+	t.Parallel()
 	const other = 4711
 	for name, tamper := range map[string]func(state, file string) error{
 		"the folder is another's":     func(state, _ string) error { return os.Chown(state, other, -1) },
@@ -124,6 +127,7 @@ func rewrite(file, from, to string) error {
 // TestNothingIsKept: without a place everything is denied until a file is mended; and
 // what was never configured is the built-in policy.
 func TestNothingIsKept(t *testing.T) {
+	t.Parallel()
 	for name, state := range map[string]string{"no setting": "", "no folder": filepath.Join(t.TempDir(), "none")} {
 		t.Run(name, func(t *testing.T) {
 			dir := policyDir(t, "data.yaml", strictData)
@@ -149,6 +153,7 @@ func TestNothingIsKept(t *testing.T) {
 
 // TestOtherPathsAreAnotherPolicy: what is kept for one decides nothing for the other.
 func TestOtherPathsAreAnotherPolicy(t *testing.T) {
+	t.Parallel()
 	state := t.TempDir()
 	loaded(t, Options{Paths: []string{policyDir(t, "authz.rego", module(allowList))}, StateDir: state})
 	other := policyDir(t, "authz.rego", "broken")
@@ -160,6 +165,7 @@ func TestOtherPathsAreAnotherPolicy(t *testing.T) {
 // TestAccepted: what looks like an accident is taken if its revision is written down,
 // and nothing else is.
 func TestAccepted(t *testing.T) {
+	t.Parallel()
 	dir := policyDir(t, "data.yaml", strictData, "more/data.yaml", "x: 1\n", "authz.rego", module(allowList))
 	opts := Options{Paths: []string{dir}, BuiltinIfAbsent: true, StateDir: t.TempDir()}
 	e, _ := watched(t, opts)

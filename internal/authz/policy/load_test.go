@@ -28,6 +28,7 @@ allow if input.operation.id in data.allowed
 )
 
 func TestBuiltin(t *testing.T) {
+	t.Parallel()
 	e := loaded(t, Options{})
 	d := e.Decide(t.Context(), listing())
 	if !d.Allow || d.Failed || !slices.Equal(d.Reasons, []string{"role look"}) {
@@ -42,6 +43,7 @@ func TestBuiltin(t *testing.T) {
 // TestBuiltins holds the builtins that a policy may call against a list that was
 // looked through by hand: none may read anything but its arguments.
 func TestBuiltins(t *testing.T) {
+	t.Parallel()
 	var names []string
 	for _, b := range capabilities().Builtins {
 		names = append(names, b.Name)
@@ -63,6 +65,7 @@ func TestBuiltins(t *testing.T) {
 }
 
 func TestSources(t *testing.T) {
+	t.Parallel()
 	list := module(allowList)
 	tests := map[string]struct {
 		files   []string // of the folder
@@ -103,6 +106,7 @@ func TestSources(t *testing.T) {
 }
 
 func TestSourcesClosed(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	missing := filepath.Join(dir, "missing")
 	wantContains(t, refused(t, Options{Paths: []string{missing}}), missing, "no such file")
@@ -128,6 +132,7 @@ func TestSourcesClosed(t *testing.T) {
 }
 
 func TestBuiltinIfAbsent(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "vitrine")
 	e := loaded(t, Options{Paths: []string{dir}, BuiltinIfAbsent: true})
 	if s := e.Status(); s.Source != "built-in" {
@@ -157,6 +162,7 @@ func TestBuiltinIfAbsent(t *testing.T) {
 // TestDataOverBuiltin: a folder with data alone amends the built-in roles, and
 // replaces the built-in bindings.
 func TestDataOverBuiltin(t *testing.T) {
+	t.Parallel()
 	dir := policyDir(t, "data.yaml", `
 strict: true
 roles:
@@ -189,6 +195,7 @@ bindings:
 }
 
 func TestBrokenPolicyChangesNothing(t *testing.T) {
+	t.Parallel()
 	dir := policyDir(t, "authz.rego", module(allowList))
 	e := loaded(t, Options{Paths: []string{dir}})
 	before := e.Status()
@@ -211,6 +218,7 @@ func TestBrokenPolicyChangesNothing(t *testing.T) {
 }
 
 func TestOwnTestsAreRun(t *testing.T) {
+	t.Parallel()
 	const good = "package docker.authz_test\n\nimport data.docker.authz\n\ntest_closed if not authz.allow with input as {}\n"
 	e := loaded(t, Options{Paths: []string{policyDir(t, "authz.rego", module(allowList), "authz_test.rego", good)}})
 	for name := range e.current.Load().compiler.Modules {
@@ -224,6 +232,7 @@ func TestOwnTestsAreRun(t *testing.T) {
 }
 
 func TestBundle(t *testing.T) {
+	t.Parallel()
 	tests := map[string]map[string]string{
 		"version 1":          {"/.manifest": `{"roots": ["docker", "allowed"], "rego_version": 1}`, "/docker/authz.rego": module(allowByData), "/data.json": `{"allowed": ["ContainerList"]}`},
 		"without a manifest": {"/docker/authz.rego": module(allowByData), "/data.yaml": `allowed: [ContainerList]`},
@@ -270,6 +279,7 @@ func archive(t *testing.T, files map[string]string) []byte {
 // TestData: what is wrong in roles and bindings is listed, each with its key,
 // line and what would be right.
 func TestDataProblems(t *testing.T) {
+	t.Parallel()
 	tests := map[string]struct{ data, want string }{
 		"no such role":         {"bindings: {lok: [local]}", "data.yaml:1: bindings.lok: there is no role lok; is it look?"},
 		"no such class":        {"roles:\n  r:\n    access: [lst]", `data.yaml:3: roles.r.access.0: there is no access class "lst"; is it list?`},
@@ -318,6 +328,7 @@ func TestDataProblems(t *testing.T) {
 
 // TestOldOperationNames: names of older API descriptions go on working.
 func TestOldOperationNames(t *testing.T) {
+	t.Parallel()
 	dir := policyDir(t, "data.yaml", `
 roles: {copy: {operations: [ContainerGetArchive], redact: {ContainerArchiveHead: [/message]}}}
 bindings: {copy: ["tls:x"], admin: [local]}

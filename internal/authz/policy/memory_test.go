@@ -11,6 +11,7 @@ import (
 
 	"vitrine/internal/caller/identity"
 	"vitrine/internal/engine/operation"
+	"vitrine/test/long"
 )
 
 // TestRememberedIsFresh is the proof that memory demands: over random requests
@@ -47,10 +48,7 @@ allow if { input.Method == "POST"; count(input.BindMounts) == 0; input.Body.Imag
 reasons contains input.PathArr[_]
 reasons contains input.User`,
 	}
-	builtin, others := 20_000, 1_000
-	if testing.Short() {
-		builtin = 2_000
-	}
+	builtin, others := long.Of(1_000, 20_000), long.Of(200, 1_000)
 	for name, policy := range policies {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

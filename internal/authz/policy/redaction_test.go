@@ -37,6 +37,7 @@ func redacted(t testing.TB, e *Engine, uri string) []string {
 // TestRolesThatBlankTheSameClosed: what two roles blank is blanked, however each
 // of them says it; and what one of them shows is shown.
 func TestRolesThatBlankTheSameClosed(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct{ a, b, both string }{
 		{"/Config/Env/*", "/Config/Env", "/Config/Env/*"},
 		{"/Config/Env/*", "/Config", "/Config/Env/*"},
@@ -76,6 +77,7 @@ func TestRolesThatBlankTheSameClosed(t *testing.T) {
 
 // TestPointerThatCoversNothingClosed: it is refused, and says what was meant.
 func TestPointerThatCoversNothingClosed(t *testing.T) {
+	t.Parallel()
 	for redact, want := range map[string]string{
 		"{ContainerInspect: [/Config/Enviroment/*]}": `"/Config/Enviroment/*" covers nothing: ContainerInspect's answer has no Config.Enviroment; is it Config.Env?`,
 		"{ContainerInspect: [/Config/Evn]}":          `has no Config.Evn; is it Config.Env?`,
@@ -113,6 +115,7 @@ func TestPointerThatCoversNothingClosed(t *testing.T) {
 // TestEnvironmentBlankedInPartClosed: the hazard is taken only by what leaves
 // nothing of the environments in the answer.
 func TestEnvironmentBlankedInPartClosed(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		uri, redact string
 		allow       bool
@@ -145,6 +148,7 @@ func TestEnvironmentBlankedInPartClosed(t *testing.T) {
 // TestEveryEnvironmentHazardCanBeBlanked: the table of secrets knows where the
 // environments are in each answer that has the hazard.
 func TestEveryEnvironmentHazardCanBeBlanked(t *testing.T) {
+	t.Parallel()
 	holding := answer.Holding("env")
 	for _, info := range operation.Operations() {
 		if info.Method != "GET" || info.Access != operation.List && info.Access != operation.Inspect {
@@ -160,6 +164,7 @@ func TestEveryEnvironmentHazardCanBeBlanked(t *testing.T) {
 
 // TestNamesOfSecretsInRego: a policy of one's own may answer names and pointers.
 func TestNamesOfSecretsInRego(t *testing.T) {
+	t.Parallel()
 	e := loaded(t, Options{Paths: []string{policyDir(t, "authz.rego", module(`default allow := false
 allow if input.operation.access in {"list", "inspect"}
 redact contains secret if some secret in ["env", "health", "/Config/Env", "/config/env/*"]
@@ -178,6 +183,7 @@ redact contains "Env" if input.operation.id == "ImageList"`))}})
 
 // TestCheckOfRedaction: what loads, and is probably not meant.
 func TestCheckOfRedaction(t *testing.T) {
+	t.Parallel()
 	dir := policyDir(t, "data.yaml", "roles:\n  r:\n    access: [list]\n    redact:\n      ImageInspect: [/Config/Env/*]\n"+
 		"      ContainerInspect: [env]\nbindings: {admin: [local], r: [\"tls:x\"]}")
 	found := Check(t.Context(), Options{Paths: []string{dir}})
@@ -201,6 +207,7 @@ redact contains concat("/", ["/Config", input.operation.target])`), "data.yaml",
 // TestBuiltinRedactionIsReviewed holds what the built-in roles blank against
 // testdata/redacted.txt.
 func TestBuiltinRedactionIsReviewed(t *testing.T) {
+	t.Parallel()
 	e := loaded(t, Options{})
 	var b strings.Builder
 	for _, role := range []struct{ name, principal string }{{"look", "label:vitrine.role=look"}, {"monitor", "container:monitor"}} {

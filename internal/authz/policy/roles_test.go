@@ -8,6 +8,7 @@ import (
 
 // TestBuiltinRoles asks the built-in policy about real requests, as the doors do.
 func TestBuiltinRoles(t *testing.T) {
+	t.Parallel()
 	e := loaded(t, Options{})
 	look, monitor := []string{"container:x", "label:vitrine.role=look"}, []string{"container:monitor"}
 	root, local := []string{"unix:root", "uid:0"}, []string{"local"}
@@ -83,6 +84,7 @@ func TestBuiltinRoles(t *testing.T) {
 // TestBuiltinRedaction: every answer with secrets that look and monitor may have
 // is blanked, and root's is not.
 func TestBuiltinRedaction(t *testing.T) {
+	t.Parallel()
 	e := loaded(t, Options{})
 	for uri, want := range map[string]string{
 		"/containers/web/json": "/Config/Env/*",
@@ -110,6 +112,7 @@ func TestBuiltinRedaction(t *testing.T) {
 
 // TestMintClosed: who may create containers cannot make himself a monitor.
 func TestMintClosed(t *testing.T) {
+	t.Parallel()
 	dir := policyDir(t, "data.yaml", `
 roles:
   deploy: {access: [write, interactive], resources: [containers, images, exec], hazards: [env]}

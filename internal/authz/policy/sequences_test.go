@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"vitrine/test/long"
 )
 
 func sequenceProblems(t *testing.T, data string) string {
@@ -26,6 +28,7 @@ func sequenceProblems(t *testing.T, data string) string {
 
 // TestSequences: whoever may do the first step of a command is told which others it has.
 func TestSequences(t *testing.T) {
+	t.Parallel()
 	const bound = "\nbindings: {admin: [local], r: ['uid:7'], other: ['uid:7', 'uid:8'], third: [['uid:7', 'gid:7']]}\n"
 	with := func(role, more string) string {
 		roles := "roles:\n  r: " + role + "\n"
@@ -76,6 +79,7 @@ func TestSequences(t *testing.T) {
 
 // TestGrantsAgreesWithTheRules holds grants against the rules that decide, for roles of every kind.
 func TestGrantsAgreesWithTheRules(t *testing.T) {
+	t.Parallel()
 	requests := map[string][3]string{
 		"ContainerCreate": {"POST", "/containers/create", `{"Image":"x"}`}, "ContainerStart": {"POST", "/containers/x/start"},
 		"ContainerAttach": {"POST", "/containers/x/attach"}, "ContainerInspect": {"GET", "/containers/x/json"}, "ContainerWait": {"POST", "/containers/x/wait"},
@@ -99,8 +103,9 @@ func TestGrantsAgreesWithTheRules(t *testing.T) {
 		}
 		return list
 	}
+	many := long.Of(10, 40)
 	roles, bindings := map[string]any{}, map[string]any{"admin": []any{"local"}}
-	for i := range 40 {
+	for i := range many {
 		role := map[string]any{"operations": append(some(ids), "SystemPing"), "access": append(some(accessClasses()), "ping")}
 		for key, list := range map[string][]any{"except": some(ids), "resources": some([]string{"containers", "exec", "system"}), "hazards": some([]string{"env"})} {
 			if len(list) > 0 {
@@ -117,7 +122,7 @@ func TestGrantsAgreesWithTheRules(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := loaded(t, Options{Paths: []string{policyDir(t, "data.json", string(data))}})
-	for i := range 40 {
+	for i := range many {
 		for _, id := range ids {
 			r, known := requests[id]
 			if !known {

@@ -13,6 +13,7 @@ const closedTest = "package docker.authz_test\n\nimport data.docker.authz\n\ntes
 // TestBuiltinTests: the built-in policy passes its own tests, which reach every
 // line of it, and is in canonical layout.
 func TestBuiltinTests(t *testing.T) {
+	t.Parallel()
 	var out bytes.Buffer
 	ok, err := RunTests(t.Context(), nil, &out, true)
 	if err != nil {
@@ -31,6 +32,7 @@ func TestBuiltinTests(t *testing.T) {
 }
 
 func TestRunTests(t *testing.T) {
+	t.Parallel()
 	dir := policyDir(t, "authz.rego", module(allowList), "authz_test.rego", closedTest+
 		"\ntest_wrong if {\n\tprint(\"seen\")\n\tauthz.allow with input as {}\n}\n")
 	var out bytes.Buffer
@@ -69,6 +71,7 @@ func TestRunTests(t *testing.T) {
 }
 
 func TestCheck(t *testing.T) {
+	t.Parallel()
 	if found := Check(t.Context(), Options{}); len(found) > 0 {
 		t.Errorf("the built-in policy: %v", found)
 	}
@@ -86,6 +89,7 @@ func TestCheck(t *testing.T) {
 // TestCheckAdmin: admin is objected to unless it is bound to what nobody can
 // give himself through Docker.
 func TestCheckAdmin(t *testing.T) {
+	t.Parallel()
 	tests := map[string]string{
 		`["unix:root", "local", "tls:boss", "tls-sha256:f", ["unix:x", "gid:5"]]`: "",
 		`["unix:root", "container:web"]`:                                          "data.yaml:3: bindings.admin.1: warning: admin is bound to container:web",
@@ -113,6 +117,7 @@ func TestCheckAdmin(t *testing.T) {
 
 // TestCheckHostPaths: what is found of a folder is said where the folder is named.
 func TestCheckHostPaths(t *testing.T) {
+	t.Parallel()
 	dir := policyDir(t, "data.yaml", `roles:
   r:
     access: [write]
@@ -138,6 +143,7 @@ bindings: {admin: [local], r: ["tls:x"]}
 }
 
 func TestFormat(t *testing.T) {
+	t.Parallel()
 	const untidy, tidyText = "package docker.authz\nallow   if  input.x", "package docker.authz\n\nallow if input.x\n"
 	dir := policyDir(t, "a.rego", untidy, "sub/b.rego", tidyText, "old.rego", "package x\n\nallow {\n\tinput.x\n}\n")
 	name := filepath.Join(dir, "a.rego")
@@ -171,6 +177,7 @@ func TestFormat(t *testing.T) {
 // TestPolicyThatNobodyCanAdministerClosed: it locks its author out with everybody
 // else, so it must say that it is meant.
 func TestPolicyThatNobodyCanAdministerClosed(t *testing.T) {
+	t.Parallel()
 	for bound, host := range map[string]bool{
 		`["unix:root"]`: true, `["local"]`: true, `["uid:0"]`: true, `["gid:0", "tls:boss"]`: true, `[["unix:x", "gid:5"]]`: true,
 		`[["local"]]`: true, `[]`: false, `["tls:boss"]`: false, `["container:x"]`: false, `["peer-uid:0"]`: false,
@@ -193,6 +200,7 @@ func TestPolicyThatNobodyCanAdministerClosed(t *testing.T) {
 
 // TestRulesUnderWhichNobodyIsAdmin: rules of one's own are asked; it is a warning.
 func TestRulesUnderWhichNobodyIsAdmin(t *testing.T) {
+	t.Parallel()
 	const warning = "warning: neither local nor unix:root is admin"
 	for name, test := range map[string]struct {
 		files []string
@@ -219,6 +227,7 @@ func TestRulesUnderWhichNobodyIsAdmin(t *testing.T) {
 
 // TestCheckBindings: a role that nobody holds, and bindings of somebody who does not exist.
 func TestCheckBindings(t *testing.T) {
+	t.Parallel()
 	dir := policyDir(t, "data.yaml", `bindings:
   admin: [local, "unix:bob", ["unix:bob", "gid:5"]]
   ci: []
@@ -248,6 +257,7 @@ roles:
 }
 
 func TestSummary(t *testing.T) {
+	t.Parallel()
 	for want, files := range map[string][]string{
 		"the built-in rules with data.yaml; 3 roles, bound are admin; 5 inputs of the self-test answered; revision ":                 {"data.yaml", "bindings: {admin: [local]}"},
 		"rules of your own: authz.rego; 5 inputs of the self-test answered; its own tests pass; revision ":                           {"authz.rego", module(allowList), "authz_test.rego", closedTest},

@@ -41,6 +41,7 @@ func lists(t *testing.T, e *Engine) func() bool {
 func not(is func() bool) func() bool { return func() bool { return !is() } }
 
 func TestWatchChange(t *testing.T) {
+	t.Parallel()
 	dir := policyDir(t, "authz.rego", module(allowNothing))
 	e, _ := watched(t, Options{Paths: []string{dir}})
 	write(t, dir, "authz.rego", module(allowList))
@@ -50,6 +51,7 @@ func TestWatchChange(t *testing.T) {
 }
 
 func TestWatchBrokenPolicy(t *testing.T) {
+	t.Parallel()
 	dir := policyDir(t, "authz.rego", module(allowList))
 	e, log := watched(t, Options{Paths: []string{dir}})
 	revision := e.Status().Revision
@@ -66,6 +68,7 @@ func TestWatchBrokenPolicy(t *testing.T) {
 }
 
 func TestWatchBrokenFirstPolicyClosed(t *testing.T) {
+	t.Parallel()
 	dir := policyDir(t, "authz.rego", module("allow if {"))
 	e, _ := watched(t, Options{Paths: []string{dir}})
 	if d := e.Decide(t.Context(), listing()); d.Allow || !d.Failed {
@@ -77,6 +80,7 @@ func TestWatchBrokenFirstPolicyClosed(t *testing.T) {
 
 // TestWatchEditor: editors write beside the file and rename over it.
 func TestWatchEditor(t *testing.T) {
+	t.Parallel()
 	dir := policyDir(t, "authz.rego", module(allowNothing))
 	for name, path := range map[string]string{"folder": dir, "file": filepath.Join(dir, "authz.rego")} {
 		t.Run(name, func(t *testing.T) {
@@ -97,6 +101,7 @@ func TestWatchEditor(t *testing.T) {
 
 // TestWatchConfigMap: a folder of links through a link that is turned.
 func TestWatchConfigMap(t *testing.T) {
+	t.Parallel()
 	dir := policyDir(t, "..1/authz.rego", module(allowNothing), "..2/authz.rego", module(allowList))
 	link := func(target, name string) {
 		t.Helper()
@@ -120,6 +125,7 @@ func TestWatchConfigMap(t *testing.T) {
 
 // TestWatchLinkedFolder: the path itself is a link that is turned.
 func TestWatchLinkedFolder(t *testing.T) {
+	t.Parallel()
 	dir := policyDir(t, "a/authz.rego", module(allowNothing), "b/authz.rego", module(allowList))
 	link := filepath.Join(dir, "current")
 	if err := os.Symlink("a", link); err != nil {
@@ -138,6 +144,7 @@ func TestWatchLinkedFolder(t *testing.T) {
 }
 
 func TestWatchFolderThatAppears(t *testing.T) {
+	t.Parallel()
 	base := t.TempDir()
 	dir := filepath.Join(base, "docker", "vitrine")
 	e, _ := watched(t, Options{Paths: []string{dir}, BuiltinIfAbsent: true})
@@ -157,6 +164,7 @@ func TestWatchFolderThatAppears(t *testing.T) {
 
 // TestWatchGone: a policy that disappears changes nothing, but is said.
 func TestWatchGone(t *testing.T) {
+	t.Parallel()
 	dir := policyDir(t, "p/authz.rego", module(allowList))
 	e, _ := watched(t, Options{Paths: []string{filepath.Join(dir, "p")}})
 	if err := os.RemoveAll(filepath.Join(dir, "p")); err != nil {
@@ -172,6 +180,7 @@ func TestWatchGone(t *testing.T) {
 
 // TestWatchQuiet: what is not of the policy is not an occasion to load it again.
 func TestWatchQuiet(t *testing.T) {
+	t.Parallel()
 	dir := policyDir(t, "authz.rego", module(allowNothing))
 	e, log := watched(t, Options{Paths: []string{dir}})
 	for range 3 {
@@ -185,6 +194,7 @@ func TestWatchQuiet(t *testing.T) {
 }
 
 func TestWatchBuiltin(t *testing.T) {
+	t.Parallel()
 	e, _ := watched(t, Options{})
 	if !lists(t, e)() {
 		t.Error("the built-in policy does not decide")
