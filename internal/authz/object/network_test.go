@@ -28,7 +28,10 @@ func (e *engine) Networks(_ context.Context, ref string) ([]docker.NetworkInfo, 
 		return make([]docker.NetworkInfo, 2), nil
 	}
 	n, err := look(e, e.local, ref)
-	return []docker.NetworkInfo{n}, err
+	if err != nil {
+		return nil, err
+	}
+	return []docker.NetworkInfo{n}, nil
 }
 
 func (e *engine) ServiceNetwork(_ context.Context, ref string) (docker.NetworkInfo, error) {
@@ -126,7 +129,12 @@ func TestClosedReferenceThatCannotBeResolved(t *testing.T) {
 		many = append(many, fmt.Sprintf(`"n%d":{}`, i))
 	}
 	e := &engine{}
-	op := parse(t, "/containers/create", `{"NetworkingConfig":{"EndpointsConfig":{`+strings.Join(many, ",")+`}}}`)
+	op := parse(t, "/containers/create", `{"NetworkingConfig":{"EndpointsConfig":{`+strings.Join(many[:64], ",")+`}}}`)
+	if fields, err := object.NewResolver(e).HostNetworks(t.Context(), op); len(fields) > 0 || err != nil || len(e.asked) != 64 {
+		t.Errorf("as many as are looked up: %v, %v after %d questions", fields, err, len(e.asked))
+	}
+	e = &engine{}
+	op = parse(t, "/containers/create", `{"NetworkingConfig":{"EndpointsConfig":{`+strings.Join(many, ",")+`}}}`)
 	if fields, err := object.NewResolver(e).HostNetworks(t.Context(), op); len(fields) == 0 || err == nil || len(e.asked) > 0 {
 		t.Errorf("%v, %v after %d questions", fields, err, len(e.asked))
 	}

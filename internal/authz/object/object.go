@@ -79,10 +79,6 @@ func (r *Resolver) Objects(ctx context.Context, op *operation.Operation) []Objec
 func (r *Resolver) resolve(ctx context.Context, n operation.Object, o *Object) {
 	switch n.Kind {
 	case operation.KindContainer:
-		if n.Ref == "*" {
-			o.unknown(errors.New("the request does not say which"))
-			return
-		}
 		c, err := r.inv.Find(ctx, n.Ref)
 		o.container(c, err)
 	case operation.KindExec:
@@ -117,7 +113,7 @@ func (o *Object) found(id, name string, names []string, labels map[string]string
 }
 
 func (o *Object) container(c docker.Container, err error) {
-	if err == nil && !c.ImageKnown && len(c.Labels) > 0 {
+	if !c.ImageKnown && len(c.Labels) > 0 {
 		err = errors.New("it cannot be told which of its labels are its image's")
 	}
 	if err != nil {

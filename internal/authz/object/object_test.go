@@ -77,6 +77,40 @@ func TestClosedObjectThatCannotBeTold(t *testing.T) {
 	}
 }
 
+// TestEachQuestionThatFailsClosed: of each kind the daemon's own error is told, and nothing is known.
+func TestEachQuestionThatFailsClosed(t *testing.T) {
+	gone := errors.New("the daemon does not answer")
+	for uri, body := range map[string]string{
+		"/containers/x/stop": "", "/exec/x/resize?h=1&w=1": "", "/networks/x/disconnect": `{"Container":""}`,
+		"/images/x/push": "", "/services/x/update?version=1": "{}", "/containers/create": `{"HostConfig":{"Binds":["data:/d"]}}`,
+	} {
+		list := object.NewResolver(&engine{err: gone}).Objects(t.Context(), parse(t, uri, body))
+		if len(list) == 0 {
+			t.Errorf("%s names nothing", uri)
+		}
+		for _, o := range list {
+			if o.Known != nil || o.Why != gone.Error() {
+				t.Errorf("%s: %+v", uri, o)
+			}
+		}
+	}
+}
+
+// TestWhatHasNoNameOrLabelsIsKnownAllTheSame.
+func TestWhatHasNoNameOrLabelsIsKnownAllTheSame(t *testing.T) {
+	e := &engine{
+		containers: map[string]docker.Container{"web": {ID: "ab12"}}, // of an image that is gone, and without labels
+		others:     map[string]docker.Named{"sha256:1": {ID: "sha256:1"}},
+	}
+	for _, uri := range []string{"/containers/web/stop", "/images/sha256:1/push"} {
+		for _, o := range object.NewResolver(e).Objects(t.Context(), parse(t, uri, "")) {
+			if o.Known == nil || !*o.Known || o.ID == "" || o.Name != "" {
+				t.Errorf("%s: %+v", uri, o)
+			}
+		}
+	}
+}
+
 // TestEveryKindIsResolvedOrSaid: no kind is left without an answer.
 func TestEveryKindIsResolvedOrSaid(t *testing.T) {
 	for _, uri := range []string{

@@ -73,9 +73,6 @@ func Meet(door Door, op *operation.Operation, d Demand) (*redact.Plan, *Unmet) {
 
 // blank is what the gateway blanks.
 func blank(op *operation.Operation, d Demand) (*redact.Plan, *Unmet) {
-	if len(d.Redact) == 0 {
-		return nil, nil
-	}
 	unmet := func(reason string) (*redact.Plan, *Unmet) { return nil, &Unmet{Rule: "redact", Reason: reason} }
 	pointers := slices.DeleteFunc(slices.Clone(d.Redact), func(p string) bool { return p == answer.ErrorText }) // see answer
 	if len(pointers) == 0 {

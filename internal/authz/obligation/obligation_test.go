@@ -55,6 +55,7 @@ func TestUnmetClosed(t *testing.T) {
 		"the text of errors":        {"POST", "/containers/x/start", "", Demand{Redact: []string{"/message"}}, "", "redact!"},
 		"events":                    {"GET", "/events", "", Demand{Redact: []string{"/Action"}}, "plan", "redact!"},
 		"events by what is cut":     {"GET", `/events?filters=%7B%22event%22%3A%5B%22exec_create%3A%20x%22%5D%7D`, "", Demand{Redact: []string{"/Action"}}, "redact", "redact"},
+		"a list by what is cut":     {"GET", `/containers/json?filters=%7B%22event%22%3A%5B%22exec_create%3A%20x%22%5D%7D`, "", Demand{Redact: []string{"/*/Command"}}, "plan", "redact!"},
 		"a stream of statistics":    {"GET", "/containers/x/stats", "", Demand{Redact: []string{"/name"}}, "redact", "redact"},
 		"statistics once":           {"GET", "/containers/x/stats?stream=false", "", Demand{Redact: []string{"/name"}}, "plan", "redact!"},
 		"logs":                      {"GET", "/containers/x/logs?stdout=1", "", Demand{Redact: []string{"/x"}}, "redact", "redact"},

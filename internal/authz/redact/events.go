@@ -101,8 +101,8 @@ func AsksForMore(filters any) bool {
 
 // endsAtAction reports whether the pointers that lead here are those of an
 // event's action and no others.
-func (w *walker) endsAtAction(active set, depth int) bool {
-	if !w.event || depth != 1 {
+func (w *walker) endsAtAction(active set) bool {
+	if !w.event {
 		return false
 	}
 	for i, p := range w.plan.pointers {
@@ -125,9 +125,5 @@ func (w *walker) action(v []byte) string {
 	if Action(s) == s {
 		return string(v)
 	}
-	b, err := json.Marshal(Action(s))
-	if err != nil {
-		return `""`
-	}
-	return string(b)
+	return quoted(Action(s))
 }

@@ -47,6 +47,9 @@ func TestEvents(t *testing.T) {
 		{"another pointer blanks all of it", `{"Action":"start","id":"x"}`, []string{"/Action", "/*"}, `{"Action":"","id":""}`},
 		{"a pointer below an action blanks all of it", `{"Action":"start"}`, []string{"/Action/*"}, `{"Action":""}`},
 		{"other pointers", `{"Action":"x: y","Actor":{"Attributes":{"a":"b"}}}`, []string{"/Actor/Attributes/*"}, `{"Action":"x: y","Actor":{"Attributes":{"a":""}}}`},
+		{"beside other pointers", `{"Action":"x: y","Actor":{"Attributes":{"a":"b"}}}`, append([]string{"/Actor/Attributes/*"}, actions...), `{"Action":"x:","Actor":{"Attributes":{"a":""}}}`},
+		{"what stays is not written anew", `{"Action":"exec\u005fdie"}`, actions, `{"Action":"exec\u005fdie"}`},
+		{"as long as may be", `{"a":"` + strings.Repeat("s", 92) + `"}`, actions, `{"a":"` + strings.Repeat("s", 92) + `"}`},
 		{"several events", "{\"Action\":\"x: y\"}\n {\"Action\":\"start\"}{}\n", actions, "{\"Action\":\"x:\"}\n{\"Action\":\"start\"}\n{}"},
 		{"none", "", actions, ""},
 	} {

@@ -76,7 +76,7 @@ func Minimal(pointers []Pointer) []Pointer {
 	for i, p := range pointers {
 		covered := func(j int) bool {
 			q := pointers[j]
-			return j != i && q.Covers(p) && (j < i || !p.Covers(q)) // of two equal ones the first stays
+			return q.Covers(p) && (j < i || !p.Covers(q)) // of two equal ones the first stays
 		}
 		redundant := false
 		for j := range pointers {

@@ -141,3 +141,26 @@ func TestRefineIsBounded(t *testing.T) {
 		t.Error("3600 pointers were no error")
 	}
 }
+
+func TestCoverAll(t *testing.T) {
+	some := pointers(t, "/a", "/b/*")
+	for what, want := range map[string]bool{"": true, "/a": true, "/a /b/x": true, "/b": false, "/a /c": false, "/c /a": false} {
+		if got := CoverAll(some, pointers(t, strings.Fields(what)...)); got != want {
+			t.Errorf("%q: %v", what, got)
+		}
+	}
+}
+
+// TestRefineHasABound: lists as long as that are refined, longer ones are not.
+func TestRefineHasABound(t *testing.T) {
+	var list []Pointer
+	for i := range maxRefined {
+		list = append(list, Pointer{strings.Repeat("x", 1+i)})
+	}
+	if refined, err := Refine([][]Pointer{list}); err != nil || len(refined[0]) != maxRefined {
+		t.Error(err)
+	}
+	if _, err := Refine([][]Pointer{append(list, Pointer{"y"})}); err == nil {
+		t.Error("one more was refined")
+	}
+}

@@ -118,7 +118,7 @@ func (w *walker) value(active set, depth int, env bool) {
 		return
 	}
 	if w.ends(active, depth) || (c != '{' && c != '[' && w.wildcardNext(active, depth)) {
-		w.blank(env, w.endsAtAction(active, depth))
+		w.blank(env, w.endsAtAction(active))
 		return
 	}
 	switch c {
@@ -164,10 +164,11 @@ func (w *walker) more(end byte) bool {
 	return true
 }
 
-// match keeps the pointers whose next segment is "*" or the key.
+// match keeps the pointers whose next segment is "*" or the key. Each has a next one: where a pointer ends, its
+// value is blanked and not entered.
 func (w *walker) match(active set, depth int, key string) (next set) {
 	for i, p := range w.plan.pointers {
-		if active&(1<<i) != 0 && len(p) > depth && (p[depth] == "*" || strings.EqualFold(p[depth], key)) {
+		if active&(1<<i) != 0 && (p[depth] == "*" || strings.EqualFold(p[depth], key)) {
 			next |= 1 << i
 		}
 	}
@@ -255,13 +256,15 @@ func (w *walker) zeroString(v []byte, env bool) string {
 		case w.plan.keepEnv[name]:
 			return string(v)
 		}
-		if b, err := json.Marshal(name + "="); err == nil {
-			return string(b)
-		}
-		return `""`
+		return quoted(name + "=")
 	}
 	if _, err := time.Parse(time.RFC3339Nano, s); err == nil {
 		return `"0001-01-01T00:00:00Z"`
 	}
 	return `""`
+}
+
+func quoted(s string) string {
+	b, _ := json.Marshal(s) // of a string it cannot fail
+	return string(b)
 }

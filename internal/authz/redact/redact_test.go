@@ -42,6 +42,9 @@ func TestJSON(t *testing.T) {
 		{"the whole document", ` [1,2] `, []string{""}, nil, ` [] `},
 		{"pointer to nowhere", `{"a":"x"}`, []string{"/a/b", "/c", "/a/*/d"}, nil, `{"a":"x"}`},
 		{"structure in strings", `{"a":"}],\"{[","b":"x"}`, []string{"/b"}, nil, `{"a":"}],\"{[","b":""}`},
+		{"a bare number", `12`, []string{"/a"}, nil, `12`},
+		{"pointers that ended elsewhere", `{"c":{"b":"x","d":"y"}}`, []string{"/a/b", "/c/d"}, nil, `{"c":{"b":"x","d":""}}`},
+		{"a bare value where another has a list", `{"c":"x"}`, []string{"/a/*", "/c/d"}, nil, `{"c":"x"}`},
 		{"empty containers", `{"a":{},"b":[],"c":[ ]}`, []string{"/a/*", "/b/*", "/c"}, nil, `{"a":{},"b":[],"c":[]}`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -66,6 +69,16 @@ func TestPointerThatCannotBeMetClosed(t *testing.T) {
 		if _, err := Compile(pointers, nil); err == nil {
 			t.Errorf("Compile(%q) succeeded", pointers)
 		}
+		if out, err := JSON([]byte("{}"), pointers, nil); err == nil || out != nil {
+			t.Errorf("JSON with %q succeeded", pointers)
+		}
+	}
+}
+
+func TestAsManyPointersAsMayBe(t *testing.T) {
+	many := strings.Split(strings.Repeat("/x,", MaxPointers-1)+"/y", ",")
+	if out, err := JSON([]byte(`{"x":"1","y":"2"}`), many, nil); err != nil || string(out) != `{"x":"","y":""}` {
+		t.Errorf("%s, %v", out, err)
 	}
 }
 

@@ -113,10 +113,7 @@ func (s *Store) Issue(e Entry) string {
 // Take removes the ticket and returns its entry: of any number of concurrent
 // calls one at most succeeds.
 func (s *Store) Take(header string) (Entry, bool) {
-	v, ok := parse(header)
-	if !ok {
-		return Entry{}, false
-	}
+	v := parse(header)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e, ok := s.out[v]
@@ -134,10 +131,7 @@ func (s *Store) Drop(header string) bool {
 // Abandon is Drop for a request that was given up before it was answered:
 // dockerd may still ask about it.
 func (s *Store) Abandon(header string) {
-	v, ok := parse(header)
-	if !ok {
-		return
-	}
+	v := parse(header)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, unspent := s.out[v]; unspent {
@@ -151,8 +145,8 @@ func (s *Store) Abandon(header string) {
 // abandoned. Such a request must be denied too, but nobody meddled with it. It
 // is true once for each.
 func (s *Store) Abandoned(header string) bool {
-	v, ok := parse(header)
-	if !ok || v == (value{}) {
+	v := parse(header)
+	if v == (value{}) {
 		return false
 	}
 	s.mu.Lock()
@@ -174,16 +168,15 @@ func (s *Store) Len() int {
 }
 
 // parse reads a header's value. Only the form that Issue writes is a ticket:
-// lower-case hexadecimal, so that one ticket has one spelling.
-func parse(header string) (v value, ok bool) {
+// lower-case hexadecimal, so that one ticket has one spelling. Everything else is the zero
+// value, which is no ticket.
+func parse(header string) (v value) {
 	if len(header) != 2*len(v) {
-		return v, false
+		return value{}
 	}
-	for i := range len(header) {
-		if c := header[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return v, false
-		}
+	_, _ = hex.Decode(v[:], []byte(header)) // what is not hexadecimal is not written again as it was
+	if hex.EncodeToString(v[:]) != header {
+		return value{}
 	}
-	_, err := hex.Decode(v[:], []byte(header))
-	return v, err == nil
+	return v
 }

@@ -28,6 +28,9 @@ func TestTicketIsGoodForOneTake(t *testing.T) {
 	if s.Len() != 0 {
 		t.Errorf("%d tickets left", s.Len())
 	}
+	if s.Issue(Entry{}); s.Len() != 1 {
+		t.Errorf("%d tickets, want the new one", s.Len())
+	}
 }
 
 func TestDropTellsThatNobodyAsked(t *testing.T) {
@@ -70,11 +73,15 @@ func TestAbandonedTicketIsKnownOnce(t *testing.T) {
 func TestUnknownTicketClosed(t *testing.T) {
 	s := NewStore()
 	h := s.Issue(Entry{})
+	for h == strings.ToUpper(h) { // has no letter
+		s.Drop(h)
+		h = s.Issue(Entry{})
+	}
 	for name, header := range map[string]string{
 		"empty":      "",
 		"short":      h[:30],
 		"long":       h + "00",
-		"upper case": strings.ToUpper(strings.Repeat("ab", 16)),
+		"upper case": strings.ToUpper(h),
 		"not hex":    strings.Repeat("zz", 16),
 		"unknown":    strings.Repeat("00", 16),
 		"spaced":     " " + h[1:],
@@ -82,6 +89,9 @@ func TestUnknownTicketClosed(t *testing.T) {
 	} {
 		if _, ok := s.Take(header); ok {
 			t.Errorf("%s: %q was taken", name, header)
+		}
+		if s.Abandon(header); s.Abandoned(header) {
+			t.Errorf("%s: %q was abandoned", name, header)
 		}
 	}
 	if s.Len() != 1 {
@@ -158,6 +168,24 @@ func TestCheck(t *testing.T) {
 				t.Errorf("Check = %v", err)
 			}
 		})
+	}
+}
+
+// TestCheckSaysWhatDiffers, and not a word of what is in it.
+func TestCheckSaysWhatDiffers(t *testing.T) {
+	body := []byte(`{"Secret":"x"}`)
+	for want, tc := range map[string]struct {
+		forwarded Body
+		shown     []byte
+	}{
+		"body differs: the gateway forwarded 14 bytes, dockerd shows none":                    {JSON(body, false), nil},
+		"body differs: the gateway forwarded a stream that is not JSON, dockerd shows a body": {Opaque(), body},
+		"body differs: the gateway forwarded 0 bytes, dockerd shows 14":                       {Body{}, body},
+	} {
+		e := Entry{Method: "POST", URI: "/x", Body: tc.forwarded}
+		if err := e.Check("POST", "/x", tc.shown); err == nil || err.Error() != want {
+			t.Errorf("it says %v, want %s", err, want)
+		}
 	}
 }
 
