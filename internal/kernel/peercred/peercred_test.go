@@ -287,8 +287,9 @@ func TestExitedBeforeAcceptClosed(t *testing.T) {
 	cmd, in, _ := child(t, "connect", path, nil)
 	_ = in.Close()
 	_ = cmd.Wait()
-	if p := accept(t, l).Peer(); p.Alive() == nil {
-		t.Errorf("peer %+v is alive, and had exited before it was accepted", p)
+	p := accept(t, l).Peer()
+	if err := p.Alive(); !errors.Is(err, procfs.ErrDead) {
+		t.Errorf("peer %+v is %v, and had exited before it was accepted", p, err)
 	}
 }
 
@@ -347,19 +348,26 @@ func TestPinByNumber(t *testing.T) {
 	}
 }
 
-// changing is a /proc in which a file reads differently from the second time on.
+// changing is a /proc in which a file reads differently the second time, and as at first from then on: only who compares
+// the second look with the first one notices.
 type changing struct {
-	files        fstest.MapFS
-	name, second string
-	opened       int
+	files         fstest.MapFS
+	name          string
+	first, second string
+	opened        int
 }
 
 // Open is all that it has: nobody reads past it.
 func (c *changing) Open(name string) (fs.File, error) {
 	if name == c.name {
+		text := c.first
 		if c.opened++; c.opened == 2 {
-			c.files[name] = &fstest.MapFile{Data: []byte(c.second)}
+			text = c.second
 		}
+		if text == "" {
+			return nil, fs.ErrNotExist
+		}
+		return fstest.MapFS{name: &fstest.MapFile{Data: []byte(text)}}.Open(name)
 	}
 	return c.files.Open(name)
 }
@@ -385,19 +393,30 @@ func TestPinByNumberThatChangesHandsClosed(t *testing.T) {
 		"a zombie from the start": {stat("Z", 100), stat("Z", 100), uid, false},
 		"another user":            {stat("S", 100), stat("S", 100), uid + 1, false},
 		"no stat":                 {"", "", uid, false},
+		"gone meanwhile":          {stat("S", 100), "", uid, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			proc := &changing{name: "41/stat", second: tc.second, files: fstest.MapFS{
-				"41/stat": {Data: []byte(tc.first)}, "41/status": {Data: []byte(status(tc.uid))},
-			}}
-			p := FromStartTime(procfs.New(proc), pid, uid, 0, nil)
+			proc := func() procfs.FS {
+				return procfs.New(&changing{name: "41/stat", first: tc.first, second: tc.second, files: fstest.MapFS{"41/status": {Data: []byte(status(tc.uid))}}})
+			}
+			p := FromStartTime(proc(), pid, uid, 0, nil)
 			if err := p.Alive(); (err == nil) != tc.alive {
 				t.Errorf("alive: %v", err)
+			}
+			if started := p.Start() == 100; started != tc.alive {
+				t.Errorf("started at %d", p.Start())
+			}
+			// The same with a pidfd, which is of a process that lives.
+			q := &Peer{UID: uid, PID: pid, pidfd: -1, proc: proc()}
+			q.pinByNumber(openPidfd(os.Getpid()))
+			defer q.Close()
+			if err := q.Alive(); (err == nil) != tc.alive || (q.Pidfd() >= 0) != tc.alive || (q.Start() > 0) != tc.alive {
+				t.Errorf("alive with a pidfd: %v", err)
 			}
 		})
 	}
 	// It exits later: the same guards, each time that somebody asks.
-	for name, later := range map[string]string{"another start time": stat("S", 101), "a zombie": stat("Z", 100), "gone": ""} {
+	for name, later := range map[string]string{"another start time": stat("S", 101), "a zombie": stat("Z", 100), "gone": "", "not readable": "nonsense"} {
 		proc := fstest.MapFS{"41/stat": {Data: []byte(stat("S", 100))}, "41/status": {Data: []byte(status(uid))}}
 		p := FromStartTime(procfs.New(proc), pid, uid, 0, nil)
 		if err := p.Alive(); err != nil {
@@ -406,8 +425,12 @@ func TestPinByNumberThatChangesHandsClosed(t *testing.T) {
 		if proc["41/stat"].Data = []byte(later); later == "" {
 			delete(proc, "41/stat")
 		}
-		if p.Alive() == nil {
-			t.Errorf("%s: it is still the process that connected", name)
+		if err := p.Alive(); err == nil || errors.Is(err, procfs.ErrDead) == (name == "not readable") {
+			t.Errorf("%s: %v", name, err)
+		}
+		p.Close()
+		if err := p.Alive(); !errors.Is(err, ErrReleased) || p.Start() != 0 {
+			t.Errorf("after Close: %v, started at %d", err, p.Start())
 		}
 	}
 	// One that dies between its pidfd and the look at it.
@@ -416,8 +439,8 @@ func TestPinByNumberThatChangesHandsClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 	pidfd, err := openPidfd(cmd.Process.Pid)
-	if err != nil {
-		t.Skip(err)
+	if err != nil { // Linux 5.3 and later has them
+		t.Fatal(err)
 	}
 	if err := cmd.Wait(); err != nil {
 		t.Fatal(err)
@@ -577,5 +600,151 @@ func BenchmarkAlive(b *testing.B) {
 		if p.Alive() != nil {
 			b.Fatal("not alive")
 		}
+	}
+}
+
+// TestFromPID: pinned by the number, of which the user id is the check.
+func TestFromPID(t *testing.T) {
+	before := countFDs(t)
+	p := FromPID(os.Getpid(), uint32(os.Geteuid()), 7)
+	if p.Alive() != nil || p.Start() == 0 || p.Pidfd() < 0 || p.GID != 7 {
+		t.Errorf("our own process: %+v", p)
+	}
+	p.Close()
+	if p.Start() != 0 || p.Pidfd() != -1 || p.Alive() == nil {
+		t.Errorf("after Close: %+v", p)
+	}
+	if p := FromPID(os.Getpid(), uint32(os.Geteuid())+1, 0); p.Alive() == nil || p.Start() != 0 || p.Pidfd() != -1 {
+		t.Errorf("another user's: %+v", p)
+	}
+	if p := FromPID(1<<30, 0, 0); !errors.Is(p.Alive(), procfs.ErrDead) {
+		t.Errorf("a number that nobody has: %v", p.Alive())
+	}
+	if after := countFDs(t); after != before {
+		t.Errorf("%d descriptors, %d before", after, before)
+	}
+}
+
+// TestCgroupOfAPeer is told as long as the kernel can, and after Release.
+func TestCgroupOfAPeer(t *testing.T) {
+	pidfd, err := openPidfd(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := FromPidfd(pidfd, os.Getpid(), 0, 0)
+	if p.Pidfd() != pidfd || p.Alive() != nil || p.Start() != 0 {
+		t.Errorf("our own process: %+v", p)
+	}
+	id, known := p.CgroupID()
+	if known != (id != 0) {
+		t.Errorf("cgroup %d, known: %v", id, known)
+	}
+	p.Release()
+	if again, still := p.CgroupID(); again != id || still != known {
+		t.Errorf("cgroup %d, %v; after Release %d, %v", id, known, again, still)
+	}
+	if p.Pidfd() != -1 || !errors.Is(p.Alive(), ErrReleased) {
+		t.Errorf("after Release: %+v", p)
+	}
+	if id, known := FromPID(os.Getpid(), uint32(os.Geteuid())+1, 0).CgroupID(); known || id != 0 {
+		t.Errorf("of a peer that could not be pinned: %d", id)
+	}
+	if id, known := cgroupID(-1); known || id != 0 {
+		t.Errorf("of no descriptor: %d", id)
+	}
+}
+
+// TestFirstDescriptor: 0 is a descriptor like any other.
+func TestFirstDescriptorIsOne(t *testing.T) {
+	stdin, err := syscall.Dup(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(stdin)
+	pidfd, err := openPidfd(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Dup2(pidfd, 0); err != nil {
+		t.Fatal(err)
+	}
+	closeFD(pidfd)
+	p := FromPidfd(0, os.Getpid(), 0, 0)
+	_, known := p.CgroupID()
+	_, can := cgroupID(0)
+	if p.Alive() != nil || known != can {
+		t.Errorf("%+v: %v", p, p.Alive())
+	}
+	p.Close()
+	if fd, err := syscall.Dup(stdin); err != nil || fd != 0 {
+		t.Errorf("0 was not closed: the next descriptor is %d, %v", fd, err)
+	}
+}
+
+// TestListenerIsToldOnce that it is closed, and says nothing of it.
+func TestListenerIsToldOnce(t *testing.T) {
+	var log strings.Builder
+	inner, err := net.Listen("unix", socketPath(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := NewListener(inner, slog.New(slog.NewTextHandler(&log, nil)))
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := l.Accept(); !errors.Is(err, net.ErrClosed) || c != nil || log.Len() > 0 {
+		t.Errorf("%v, %v, and it says %q", c, err, &log)
+	}
+}
+
+// scripted is a listener that accepts what it is told.
+type scripted struct {
+	net.Listener
+	conns []net.Conn
+}
+
+func (s *scripted) Accept() (net.Conn, error) {
+	if len(s.conns) == 0 {
+		return nil, syscall.EMFILE
+	}
+	c := s.conns[0]
+	s.conns = s.conns[1:]
+	return c, nil
+}
+
+// TestWhoseConnectionIsNotToldIsClosed: it is never handed on, and both that and why nothing is accepted are said.
+func TestWhoseConnectionIsNotToldIsClosed(t *testing.T) {
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tcp.Close()
+	client, err := net.Dial("tcp", tcp.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	server, err := tcp.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	end, pipe := net.Pipe()
+	defer end.Close()
+	for name, c := range map[string]net.Conn{"TCP": server, "a pipe": pipe} {
+		var log strings.Builder
+		l := NewListener(&scripted{conns: []net.Conn{c}}, slog.New(slog.NewTextHandler(&log, nil)))
+		if got, err := l.Accept(); got != nil || !errors.Is(err, syscall.EMFILE) {
+			t.Errorf("%s: %v, %v", name, got, err)
+		}
+		if !strings.Contains(log.String(), "a connection is closed") {
+			t.Errorf("%s: it says %q", name, &log)
+		}
+		if _, err := c.Write([]byte{0}); err == nil {
+			t.Errorf("%s: it is open", name)
+		}
+	}
+	var log strings.Builder
+	if _, err := NewListener(&scripted{}, slog.New(slog.NewTextHandler(&log, nil))).Accept(); err == nil || !strings.Contains(log.String(), "no connection can be accepted") {
+		t.Errorf("%v, and it says %q", err, &log)
 	}
 }
