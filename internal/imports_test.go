@@ -58,13 +58,14 @@ var allowed = map[string][]string{
 
 	"monitor/collect":   {"kernel/procfs", "kernel/cgroup", "kernel/kmsg", "engine/docker"},
 	"monitor/tag":       {"engine/docker"},
-	"monitor/dogstatsd": {"kernel/peercred", "kernel/unixsocket", "caller/attest"},
+	"monitor/sender":    {"kernel/cgroup", "kernel/procfs", "kernel/peercred", "engine/docker", "caller/attest"},
+	"monitor/dogstatsd": {"kernel/peercred", "kernel/unixsocket", "caller/attest", "monitor/sender"},
 	"monitor/aggregate": {"kernel/cgroup", "engine/docker", "monitor/collect", "monitor/dogstatsd", "monitor/tag"},
 	"monitor/export":    {"monitor/aggregate", "monitor/collect", "monitor/dogstatsd", "monitor/tag"},
 
 	"rego":             {},
 	"cmd/authz-plugin": {"command", "version", "kernel/hostpath", "kernel/peercred", "kernel/procfs", "kernel/unixsocket", "engine/docker", "engine/operation", "caller/attest", "caller/identity", "authz/admin", "authz/audit", "authz/decide", "authz/gateway", "authz/object", "authz/obligation", "authz/plugin", "authz/policy", "authz/ticket"},
-	"cmd/monitor":      {"command", "version", "kernel/cgroup", "engine/docker", "caller/attest", "monitor/aggregate", "monitor/collect", "monitor/dogstatsd", "monitor/export", "monitor/tag"},
+	"cmd/monitor":      {"command", "version", "kernel/cgroup", "engine/docker", "caller/attest", "monitor/aggregate", "monitor/collect", "monitor/dogstatsd", "monitor/export", "monitor/sender", "monitor/tag"},
 }
 
 // onlyIn are the libraries that belong to one package, or to a few.

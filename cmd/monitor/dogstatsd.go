@@ -16,6 +16,7 @@ import (
 	"vitrine/internal/monitor/aggregate"
 	"vitrine/internal/monitor/dogstatsd"
 	"vitrine/internal/monitor/export"
+	"vitrine/internal/monitor/sender"
 	"vitrine/internal/monitor/tag"
 )
 
@@ -43,12 +44,12 @@ func (p *parts) receive(s *settings, log *slog.Logger) (*receiver, error) {
 	}
 	// Senders are processes of our own PID namespace, whatever s.proc shows.
 	inventory := linger(p.inventory)
-	attestor := attest.New(inventory, attest.Options{CgroupsAlone: true, Cgroups: cgroups})
+	finder := sender.New(inventory, cgroups, attest.Options{CgroupsAlone: true})
 	of, tagger := s.messages, tag.New(s.tags)
 	of.Tagger, of.Keys = containerTags{inventory, tagger}, tagger.Keys()
 	of.Logger, cfg.Logger = log, log
 	r := &receiver{messages: aggregate.NewMessages(of), quota: of.Quota}
-	r.server = dogstatsd.New(cfg, attestor, r.messages)
+	r.server = dogstatsd.New(cfg, finder, r.messages)
 	if err := r.server.Listen(); err != nil {
 		if cfg.Datagram.Path == defaultSocket && cfg.Stream.Path == "" && cfg.UDP == "" && cfg.Datagram.GID == 0 && unwritable(err) {
 			log.Warn("no DogStatsD: the folder of its socket is not there, or not ours", "error", err.Error(),

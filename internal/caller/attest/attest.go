@@ -22,7 +22,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"sync/atomic"
 
@@ -46,13 +45,7 @@ const (
 type Attestation struct {
 	Kind      Kind
 	Container docker.Container // for Container, as of now
-	Err       error            // for Unknown: why
-	// Exited says, for Unknown, that the process or its first thread has exited, or is about
-	// to, so that nothing but its cgroup's id is left to go by. See [Attestor.InCgroup].
-	Exited bool
-	// Later says, for Unknown, that the process looks like one of a container of
-	// which the Engine has not told yet: ask again when [Attestor.Revision] changes.
-	Later bool
+	Err       error            // for Unknown: why; an [ErrNotYet] if the Engine may tell more in a moment
 	// UID and GID are the peer's, in our own user namespace; nil where that
 	// does not map them. Groups lacks those that are not mapped.
 	UID, GID *uint32
@@ -78,9 +71,9 @@ type Options struct {
 	// write to the cgroup file system can then pass for another. Not for
 	// deciding.
 	CgroupsAlone bool
-	// Cgroups are the mounted cgroup hierarchies by name, as in [procfs.Cgroup],
-	// for [Attestor.InCgroup] and [Attestor.Claimed]. For samples, not for deciding.
-	Cgroups map[string]fs.FS
+	// Seen is told the cgroups of a living process whose container the inventory does
+	// not hold, before the Engine is asked about it; may be nil.
+	Seen func([]procfs.Cgroup)
 	// Own names the container that we run in, [NoContainer] for none; "": we find out. See
 	// [Attestor.OwnContainer].
 	Own string
@@ -93,8 +86,7 @@ type Attestor struct {
 	known        index
 	here         here
 	cgroupsAlone bool
-	places       places
-	revision     atomic.Uint64
+	seen         func([]procfs.Cgroup)
 	own          string
 	ownNamed     atomic.Pointer[string] // its id, once it was found
 
@@ -108,7 +100,7 @@ type Attestor struct {
 // New makes an Attestor and hooks it to the inventory, whose Run must not have
 // begun.
 func New(inv Inventory, opts Options) *Attestor {
-	a := &Attestor{inv: inv, proc: procfs.New(os.DirFS("/proc")), cgroupsAlone: opts.CgroupsAlone, own: opts.Own}
+	a := &Attestor{inv: inv, proc: procfs.New(os.DirFS("/proc")), cgroupsAlone: opts.CgroupsAlone, seen: opts.Seen, own: opts.Own}
 	if opts.Proc != nil {
 		a.proc = *opts.Proc
 	}
@@ -116,13 +108,9 @@ func New(inv Inventory, opts Options) *Attestor {
 	a.here = lookAround(a.proc)
 	a.overflowUID, a.overflowGID = a.proc.OverflowUID(), a.proc.OverflowGID()
 	a.known.containers = map[string]confirmed{}
-	a.places.init(opts.Cgroups)
 	inv.OnChange(a.observe)
 	return a
 }
-
-// Revision changes whenever the Engine has told of a container.
-func (a *Attestor) Revision() uint64 { return a.revision.Load() }
 
 // HostProvable says why no caller can be proven to be the host's: nil if one can.
 func (a *Attestor) HostProvable() error { return a.here.err }
@@ -145,8 +133,7 @@ func (a *Attestor) Attest(ctx context.Context, p *peercred.Peer) Attestation {
 	}
 	c, kind, err := a.locate(ctx, p)
 	if err != nil {
-		out.Err, out.Later = err, errors.Is(err, ErrNotYet)
-		out.Exited = errors.Is(err, procfs.ErrDead) || errors.Is(err, peercred.ErrReleased) || a.exiting(p)
+		out.Err = err
 		return out
 	}
 	out.Kind, out.Container = kind, c
@@ -201,7 +188,9 @@ func (a *Attestor) locate(ctx context.Context, p *peercred.Peer) (docker.Contain
 	for range 4 {
 		id, kind, err := a.judge(facts, asked)
 		if ask, ok := errors.AsType[*askError](err); ok {
-			a.places.notice(facts.Cgroups) // while it is there
+			if a.seen != nil {
+				a.seen(facts.Cgroups)
+			}
 			if err = a.ask(ctx, ask, asked); err == nil {
 				continue
 			}
@@ -233,9 +222,6 @@ type askError struct {
 }
 
 func (e *askError) Error() string { return "container " + e.id + " is not known" }
-
-// errNoSuch: the Engine knows no container by what was found.
-var errNoSuch = errors.New("no such container")
 
 // ErrNotYet is why something about a container is not known that the Engine may tell of
 // a moment later.

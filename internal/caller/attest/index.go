@@ -57,17 +57,13 @@ func (x *index) cannotRead(id string) error {
 // then ties them to this container.
 func (a *Attestor) observe(c docker.Container) {
 	x := &a.known
-	defer a.revision.Add(1) // after the lock is given back
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	delete(x.unread, c.ID)
 	if !c.Running {
 		delete(x.containers, c.ID)
-		a.places.move(c)
-		a.places.end(c.ID)
 		return
 	}
-	a.places.move(c)
 	if k, ok := x.containers[c.ID]; ok && k.pid == c.Pid && k.startedAt == c.StartedAt {
 		if s, err := a.proc.Stat(c.Pid); err == nil && s.Start == k.start && !s.Dead() {
 			return // a container's root cgroup does not change while its init lives
@@ -84,13 +80,20 @@ func (a *Attestor) observe(c docker.Container) {
 	}
 	k := confirmed{
 		id: c.ID, pid: c.Pid, start: init.Start, startedAt: c.StartedAt,
-		mount: init.Namespaces.Mount, pids: init.Namespaces.PID,
+		mount: init.Namespaces.Mount, pids: init.Namespaces.PID, roots: map[string]string{},
 	}
 	if k.mount == "" || k.mount != a.here.ref.Mount { // else the number is a host process's by now
 		k.roots = rootCgroups(c.ID, init.Cgroups)
 	}
 	x.containers[c.ID] = k
-	a.places.add(c, k.roots)
+}
+
+// Roots gives the own cgroups of a container whose init was found, by hierarchy as in
+// [procfs.Cgroup]; nil for any other. They must not be changed.
+func (a *Attestor) Roots(id string) map[string]string {
+	a.known.mu.RLock()
+	defer a.known.mu.RUnlock()
+	return a.known.containers[id].roots
 }
 
 // lookAtInit reads the facts of what the Engine calls a container's init.
@@ -119,28 +122,6 @@ func rootCgroups(id string, lines []procfs.Cgroup) map[string]string {
 		}
 	}
 	return out
-}
-
-// prefixes yields the ends of the path's prefixes by whole segments, shortest first.
-func prefixes(path string) func(func(int) bool) {
-	return func(yield func(int) bool) {
-		for i := 1; i <= len(path); i++ {
-			if (i == len(path) || path[i] == '/') && !yield(i) {
-				return
-			}
-		}
-	}
-}
-
-// speaks says that a path tells anything about who is in it. "/" does not, and
-// from within a cgroup namespace neither do "/.." and "/../..".
-func speaks(path string) bool {
-	for s := range strings.SplitSeq(path, "/") {
-		if s != "" && s != ".." {
-			return true
-		}
-	}
-	return false
 }
 
 // within says that path is root or below it, by whole segments.
@@ -198,7 +179,7 @@ func (a *Attestor) judge(facts procfs.Process, absent map[string]bool) (id strin
 func (x *index) surrounding(lines []procfs.Cgroup, absent map[string]bool) (confirmed, error) {
 	var c confirmed
 	for _, l := range lines {
-		if !speaks(l.Path) {
+		if !cgroup.Speaks(l.Path) {
 			continue
 		}
 		k, err := x.innermost(l)
@@ -213,7 +194,7 @@ func (x *index) surrounding(lines []procfs.Cgroup, absent map[string]bool) (conf
 		}
 	}
 	for _, l := range lines {
-		if !speaks(l.Path) {
+		if !cgroup.Speaks(l.Path) {
 			continue
 		}
 		root, rooted := c.roots[l.Hierarchy]

@@ -112,7 +112,7 @@ func (a *Attestor) Group(p *peercred.Peer) string {
 	a.known.mu.RLock()
 	defer a.known.mu.RUnlock()
 	for _, l := range lines {
-		if c, err := a.known.innermost(l); err == nil && c.id != "" && speaks(l.Path) {
+		if c, err := a.known.innermost(l); err == nil && c.id != "" && cgroup.Speaks(l.Path) {
 			return "container:" + c.id
 		}
 	}

@@ -41,3 +41,33 @@ func ReadName(segment string) (id string, says Naming) {
 	}
 	return id, Foreign
 }
+
+// Bearing finds the cgroup that is a container's own in a path that is that cgroup's or
+// leads through it; "" if there is none. Nothing above may be a runtime's: another
+// container may make cgroups there as it likes. Nothing below may either.
+func Bearing(path string) (id, root string) {
+	end := 0
+	for segment := range strings.SplitSeq(path, "/") {
+		end += len(segment)
+		switch named, says := ReadName(segment); {
+		case says == Plain:
+		case says != Own || id != "":
+			return "", ""
+		default:
+			id, root = named, path[:end]
+		}
+		end++ // the slash
+	}
+	return id, root
+}
+
+// Speaks says that a path tells anything about who is in it. "/" does not, and
+// from within a cgroup namespace neither do "/.." and "/../..".
+func Speaks(path string) bool {
+	for s := range strings.SplitSeq(path, "/") {
+		if s != "" && s != ".." {
+			return true
+		}
+	}
+	return false
+}

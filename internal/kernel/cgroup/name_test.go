@@ -42,3 +42,33 @@ func TestOneReadingOfNames(t *testing.T) {
 		}
 	}
 }
+
+func TestBearing(t *testing.T) {
+	other := strings.Repeat("b2", 32)
+	for path, want := range map[string]string{
+		"/docker/" + id:                                    "/docker/" + id,
+		"/docker/" + id + "/app/worker":                    "/docker/" + id,
+		"/system.slice/docker-" + id + ".scope":            "/system.slice/docker-" + id + ".scope",
+		"/machine.slice/libpod-" + id + ".scope/container": "/machine.slice/libpod-" + id + ".scope",
+		"/docker/" + other + "/" + id:                      "", // who made the inner one?
+		"/docker/" + id + "/docker/" + id:                  "",
+		"/kubepods/" + id:                                  "",
+		"/docker/x" + id:                                   "",
+		"/libpod-conmon-" + id:                             "",
+		"/docker":                                          "",
+		"/":                                                "",
+	} {
+		got, root := Bearing(path)
+		if root != want || (got == id) != (want != "") {
+			t.Errorf("Bearing(%s) = %q, %q; want %q", path, got, root, want)
+		}
+	}
+}
+
+func TestSpeaks(t *testing.T) {
+	for path, want := range map[string]bool{"/": false, "/..": false, "/../..": false, "": false, "/../x": true, "/docker": true, "/...": true} {
+		if Speaks(path) != want {
+			t.Errorf("Speaks(%q) = %v", path, !want)
+		}
+	}
+}

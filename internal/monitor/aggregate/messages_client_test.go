@@ -19,6 +19,7 @@ import (
 	"vitrine/internal/caller/attest"
 	"vitrine/internal/kernel/peercred"
 	"vitrine/internal/monitor/dogstatsd"
+	"vitrine/internal/monitor/sender"
 )
 
 // TestMain makes the test program a client as well: Datadog's own, in a process
@@ -83,8 +84,7 @@ func (hostAlone) Attest(context.Context, *peercred.Peer) attest.Attestation {
 	return attest.Attestation{Kind: attest.Host}
 }
 
-func (hostAlone) InCgroup(uint64) attest.Attestation      { return attest.Attestation{Kind: attest.Host} }
-func (hostAlone) Claimed(attest.Claim) attest.Attestation { return attest.Attestation{} }
+func (hostAlone) Claimed(sender.Claim) attest.Attestation { return attest.Attestation{} }
 
 // TestDatadogClient holds the sums of everything that Datadog's client sends,
 // on each transport, against what it was told to send.

@@ -21,6 +21,7 @@ import (
 	"vitrine/internal/caller/attest"
 	"vitrine/internal/engine/docker"
 	"vitrine/internal/kernel/peercred"
+	"vitrine/internal/monitor/sender"
 )
 
 // engine is an inventory, and the cgroups of its containers are real.
@@ -28,7 +29,7 @@ type engine struct {
 	t      *testing.T
 	mounts map[string]string // by hierarchy
 	parent string
-	hook   func(docker.Container)
+	hooks  []func(docker.Container)
 	slow   bool // to answer
 
 	mu         sync.Mutex
@@ -40,10 +41,12 @@ func (e *engine) tell(c docker.Container) {
 	e.mu.Lock()
 	e.containers[c.ID] = c
 	e.mu.Unlock()
-	e.hook(c)
+	for _, hook := range e.hooks {
+		hook(c)
+	}
 }
 
-func (e *engine) OnChange(f func(docker.Container)) { e.hook = f }
+func (e *engine) OnChange(f func(docker.Container)) { e.hooks = append(e.hooks, f) }
 func (e *engine) Ready() bool                       { return true }
 func (e *engine) Has(string) bool                   { return false }
 func (e *engine) Running() []docker.Container       { return nil }
@@ -170,26 +173,25 @@ func (e *engine) run(id string) {
 // listening is a Server with real attestation.
 type listening struct {
 	*Server
-	sink     *recorder
-	attestor *attest.Attestor
-	asked    chan struct{} // by cgroup
+	finder
+	sink *recorder
 }
 
-func (l *listening) Attest(ctx context.Context, p *peercred.Peer) attest.Attestation {
-	return l.attestor.Attest(ctx, p)
+// finder says when it could not tell of a process, of which it has seen by then what there is.
+type finder struct {
+	*sender.Finder
+	asked chan struct{}
 }
-func (l *listening) Claimed(c attest.Claim) attest.Attestation { return l.attestor.Claimed(c) }
-func (l *listening) Revision() uint64                          { return l.attestor.Revision() }
-func (l *listening) Group(p *peercred.Peer) string             { return l.attestor.Group(p) }
 
-func (l *listening) InCgroup(id uint64) attest.Attestation {
-	defer func() {
+func (f finder) Attest(ctx context.Context, p *peercred.Peer) attest.Attestation {
+	at := f.Finder.Attest(ctx, p)
+	if at.Kind == attest.Unknown {
 		select {
-		case l.asked <- struct{}{}:
+		case f.asked <- struct{}{}:
 		default:
 		}
-	}()
-	return l.attestor.InCgroup(id)
+	}
+	return at
 }
 
 // listen opens a Server's socket, to be served when the test likes.
@@ -208,12 +210,12 @@ func (e *engine) listen() (l *listening, serve func()) {
 	for hierarchy, mount := range e.mounts {
 		cgroups[hierarchy] = os.DirFS(mount)
 	}
-	l = &listening{sink: &recorder{}, attestor: attest.New(e, attest.Options{Cgroups: cgroups}), asked: make(chan struct{}, 1)}
-	if err := l.attestor.HostProvable(); err != nil {
+	l = &listening{sink: &recorder{}, finder: finder{sender.New(e, cgroups, attest.Options{}), make(chan struct{}, 1)}}
+	if err := l.HostProvable(); err != nil {
 		cannot(t, err.Error())
 	}
 	cfg := Config{Datagram: Socket{Path: filepath.Join(dir, "d"), Mode: 0o722}, Logger: slog.New(slog.DiscardHandler)}
-	l.Server = New(cfg, l, l.sink)
+	l.Server = New(cfg, l.finder, l.sink)
 	if err := l.Listen(); err != nil {
 		t.Fatal(err)
 	}

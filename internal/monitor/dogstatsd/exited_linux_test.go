@@ -68,7 +68,7 @@ func TestExitedProcessIsAskedForOnce(t *testing.T) {
 func TestExitedProcessesAreForgotten(t *testing.T) {
 	var x exited
 	for i := range uint64(10 * exitedMost) {
-		d := &sender{inode: 1 + i}
+		d := &client{inode: 1 + i}
 		if x.add(d); x.find(1+i) != d {
 			t.Fatalf("process %d is forgotten at once", i)
 		}
@@ -76,7 +76,7 @@ func TestExitedProcessesAreForgotten(t *testing.T) {
 			t.Fatalf("%d are remembered", n)
 		}
 	}
-	if x.add(&sender{}); x.find(0) != nil {
+	if x.add(&client{}); x.find(0) != nil {
 		t.Error("a process that cannot be told from others is found")
 	}
 }

@@ -23,6 +23,7 @@ import (
 	"vitrine/internal/caller/attest"
 	"vitrine/internal/engine/docker"
 	"vitrine/internal/kernel/peercred"
+	"vitrine/internal/monitor/sender"
 )
 
 // TestMain makes the test program a sender as well: a process of its own that
@@ -88,7 +89,8 @@ func start(t *testing.T, path, container, line string, times int, stay bool) (cm
 }
 
 // fakeAttestor takes a process's word for where it runs: CONTAINER of its
-// environment, read as attest reads its facts: from /proc, and alive afterwards.
+// environment, read as attest reads its facts: from /proc, and alive afterwards. Of
+// one that has exited it knows the cgroup.
 type fakeAttestor struct {
 	revision atomic.Uint64
 	late     atomic.Bool // nothing is known yet
@@ -110,11 +112,16 @@ func (a *fakeAttestor) Attest(_ context.Context, p *peercred.Peer) attest.Attest
 	a.calls++
 	a.mu.Unlock()
 	if a.late.Load() {
-		return attest.Attestation{Later: true}
+		return attest.Attestation{Err: attest.ErrNotYet}
 	}
 	env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", p.PID))
 	if err != nil || len(env) == 0 || p.Alive() != nil { // a process that exits has given its memory back
-		return attest.Attestation{Err: errors.New("gone"), Exited: true}
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if id, ok := p.CgroupID(); ok && a.cgroups[id] != "" {
+			return inContainer(a.cgroups[id])
+		}
+		return attest.Attestation{Err: errors.New("gone")}
 	}
 	for v := range bytes.SplitSeq(env, []byte{0}) {
 		if c, ok := bytes.CutPrefix(v, []byte("CONTAINER=")); ok {
@@ -122,19 +129,6 @@ func (a *fakeAttestor) Attest(_ context.Context, p *peercred.Peer) attest.Attest
 		}
 	}
 	return attest.Attestation{Kind: attest.Host}
-}
-
-func (a *fakeAttestor) InCgroup(id uint64) attest.Attestation {
-	a.mu.Lock()
-	c, ok := a.cgroups[id]
-	a.mu.Unlock()
-	if ok {
-		if a.late.Load() {
-			return attest.Attestation{Later: true}
-		}
-		return inContainer(c)
-	}
-	return attest.Attestation{}
 }
 
 func (a *fakeAttestor) seen() int {
@@ -147,7 +141,7 @@ func (a *fakeAttestor) Revision() uint64 { return a.revision.Load() }
 
 func (a *fakeAttestor) Group(p *peercred.Peer) string { return fmt.Sprint(p.UID) }
 
-func (a *fakeAttestor) Claimed(c attest.Claim) attest.Attestation {
+func (a *fakeAttestor) Claimed(c sender.Claim) attest.Attestation {
 	switch {
 	case c.ID == "web" || c.Inode == 42 || c.PodUID == "pod":
 		return inContainer("web")

@@ -31,7 +31,7 @@ func (s *Server) listenDatagram(at Socket) (*receiver, error) {
 	if b, err := os.ReadFile("/proc/sys/net/unix/max_dgram_qlen"); err == nil {
 		r.queue, _ = strconv.Atoi(strings.TrimSpace(string(b)))
 	}
-	if r.senders, err = newSenders(s.cfg.MaxSenders); err != nil {
+	if r.senders, err = newClients(s.cfg.MaxSenders); err != nil {
 		r.close()
 		return nil, fmt.Errorf("listen on %s: %w", at.Path, err)
 	}

@@ -3,6 +3,7 @@ package dogstatsd
 import (
 	"bytes"
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 	"sync"
@@ -10,6 +11,7 @@ import (
 
 	"vitrine/internal/caller/attest"
 	"vitrine/internal/kernel/peercred"
+	"vitrine/internal/monitor/sender"
 )
 
 // Source says on whose word an origin rests.
@@ -42,11 +44,10 @@ var (
 	host    = &Origin{Source: SourceKernel} // proven
 )
 
-// Attestor is what a Server needs of an *attest.Attestor.
+// Attestor is what a Server needs of a *sender.Finder.
 type Attestor interface {
 	Attest(ctx context.Context, p *peercred.Peer) attest.Attestation
-	InCgroup(id uint64) attest.Attestation
-	Claimed(c attest.Claim) attest.Attestation
+	Claimed(c sender.Claim) attest.Attestation
 	Revision() uint64
 	Group(p *peercred.Peer) string // for limits; proven by nothing
 }
@@ -59,14 +60,6 @@ func (s *Server) attest(ctx context.Context, p *peercred.Peer) (o *Origin, later
 		return s.unseen(), false
 	}
 	at := s.attestor.Attest(ctx, p)
-	// A process with several threads is on its way out for a while: its first is
-	// gone, and the pidfd still shows it alive.
-	if at.Kind == attest.Unknown && (at.Exited || p.Alive() != nil) {
-		at.Later = false
-		if id, ok := p.CgroupID(); ok {
-			at = s.attestor.InCgroup(id)
-		}
-	}
 	switch at.Kind {
 	case attest.Container:
 		uid, _ := at.Container.Pod()
@@ -77,8 +70,9 @@ func (s *Server) attest(ctx context.Context, p *peercred.Peer) (o *Origin, later
 		return s.unseen(), false
 	case attest.Unknown:
 	}
-	s.log.Debug("sender not established", "pid", p.PID, "why", at.Err, "later", at.Later)
-	return nowhere, at.Later
+	later = errors.Is(at.Err, attest.ErrNotYet)
+	s.log.Debug("sender not established", "pid", p.PID, "why", at.Err, "later", later)
+	return nowhere, later
 }
 
 // unseen is the origin of processes to which the kernel gives no number here.
@@ -198,7 +192,7 @@ func (m *claims) resolve(a Attestor, c *Claim, tags Tags) *Origin {
 
 func lookUp(a Attestor, c *Claim, entity []byte) *Origin {
 	for item := range bytes.SplitSeq(c.Local, []byte(",")) {
-		var claim attest.Claim
+		var claim sender.Claim
 		if id, ok := containerID(item); ok {
 			claim.ID = string(id)
 		} else if inode, ok := strings.CutPrefix(string(item), "in-"); ok {
@@ -209,13 +203,13 @@ func lookUp(a Attestor, c *Claim, entity []byte) *Origin {
 		}
 	}
 	uid, name := external(c.External)
-	if o := claimed(a, attest.Claim{PodUID: string(uid), Name: string(name)}); o != nil {
+	if o := claimed(a, sender.Claim{PodUID: string(uid), Name: string(name)}); o != nil {
 		return o
 	}
-	return claimed(a, attest.Claim{PodUID: string(entity)})
+	return claimed(a, sender.Claim{PodUID: string(entity)})
 }
 
-func claimed(a Attestor, c attest.Claim) *Origin {
+func claimed(a Attestor, c sender.Claim) *Origin {
 	if at := a.Claimed(c); at.Kind == attest.Container {
 		uid, _ := at.Container.Pod()
 		return &Origin{Source: SourceClient, Container: at.Container.ID, podUID: uid}

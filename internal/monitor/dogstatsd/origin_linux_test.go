@@ -199,7 +199,7 @@ func TestForeignPIDNamespaceIsReportedOnce(t *testing.T) {
 func TestPendingPacketsAreBounded(t *testing.T) {
 	s := New(Config{}, &fakeAttestor{}, &recorder{})
 	packet := make([]byte, 8192)
-	d := &sender{peer: &peercred.Peer{PID: 42}}
+	d := &client{peer: &peercred.Peer{PID: 42}}
 	held := 0
 	for range 2 * waitingMost / len(packet) {
 		if s.resolver.hold(d, packet) == nil {
@@ -218,7 +218,7 @@ func TestPendingPacketsAreBounded(t *testing.T) {
 // end with its last value all the same.
 func TestDatagramsOfAnExitedProcessKeepTheirOrder(t *testing.T) {
 	s := New(Config{}, &fakeAttestor{}, &recorder{})
-	a, b := &sender{peer: &peercred.Peer{PID: 4242}}, &sender{peer: &peercred.Peer{PID: 4242}}
+	a, b := &client{peer: &peercred.Peer{PID: 4242}}, &client{peer: &peercred.Peer{PID: 4242}}
 	if s.resolver.queue(a) != s.resolver.queue(b) {
 		t.Error("two senders with one PID are resolved side by side")
 	}

@@ -14,6 +14,7 @@ import (
 
 	"vitrine/internal/caller/attest"
 	"vitrine/internal/kernel/peercred"
+	"vitrine/internal/monitor/sender"
 )
 
 // slowEngine is an Attestor that has not been told of a container yet: processes
@@ -36,27 +37,26 @@ func (e *slowEngine) Attest(ctx context.Context, p *peercred.Peer) attest.Attest
 	if e.told.Load() {
 		return inContainer("late")
 	}
-	return attest.Attestation{Later: true}
+	return attest.Attestation{Err: attest.ErrNotYet}
 }
 
 func (e *slowEngine) tell()                                 { e.told.Store(true); e.changed.Add(1) }
 func (e *slowEngine) Revision() uint64                      { return e.changed.Load() }
 func (e *slowEngine) Group(*peercred.Peer) string           { return "" }
-func (*slowEngine) Claimed(attest.Claim) attest.Attestation { return attest.Attestation{} }
-func (e *slowEngine) InCgroup(uint64) attest.Attestation    { return attest.Attestation{Later: true} }
+func (*slowEngine) Claimed(sender.Claim) attest.Attestation { return attest.Attestation{} }
 
 // process is one that lives, whatever its number.
-func process(t *testing.T, pid int) *sender {
+func process(t *testing.T, pid int) *client {
 	t.Helper()
 	fd, err := unix.PidfdOpen(os.Getpid(), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = unix.Close(fd) })
-	return &sender{peer: peercred.FromPidfd(fd, pid, 0, 0)}
+	return &client{peer: peercred.FromPidfd(fd, pid, 0, 0)}
 }
 
-func (r *resolver) mustHold(t *testing.T, d *sender, packet string) {
+func (r *resolver) mustHold(t *testing.T, d *client, packet string) {
 	t.Helper()
 	if o := r.hold(d, []byte(packet)); o != nil {
 		t.Fatalf("%s goes on as from %+v", packet, o)

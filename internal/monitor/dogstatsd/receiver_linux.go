@@ -41,7 +41,7 @@ type receiver struct {
 	remove  func() // the socket's file; nil for UDP
 	counts  *transport
 	worker  worker
-	senders *senders // nil for UDP
+	senders *clients // nil for UDP
 	pidfds  bool     // the kernel passes them (Linux 6.5)
 	// queue is how many datagrams the kernel holds for a Unix socket
 	// (net.unix.max_dgram_qlen); 0 if not known.
@@ -234,7 +234,7 @@ func (r *receiver) origin(a *ancillary, packet []byte) *Origin {
 }
 
 // ofSender is the origin of a sender that is known.
-func (r *receiver) ofSender(d *sender, packet []byte) *Origin {
+func (r *receiver) ofSender(d *client, packet []byte) *Origin {
 	if o := d.origin.Load(); o != nil && !r.s.resolver.stale(d, o) {
 		return o
 	}
@@ -248,7 +248,7 @@ func (r *receiver) pinned(a *ancillary, packet []byte) *Origin {
 		closePidfd(a.pidfd)
 		return r.ofSender(d, packet)
 	}
-	d := &sender{peer: peercred.FromPidfd(a.pidfd, int(a.cred.Pid), a.cred.Uid, a.cred.Gid), inode: inode}
+	d := &client{peer: peercred.FromPidfd(a.pidfd, int(a.cred.Pid), a.cred.Uid, a.cred.Gid), inode: inode}
 	if r.senders.add(a.cred.Pid, d) {
 		return r.s.resolver.hold(d, packet)
 	}

@@ -9,8 +9,8 @@ import (
 	"vitrine/internal/kernel/peercred"
 )
 
-// sender is one process that was seen to send datagrams.
-type sender struct {
+// client is one process that was seen to send datagrams.
+type client struct {
 	peer *peercred.Peer
 	// born is when the process started, in nanoseconds since boot, as long as only
 	// its number pins it: what was sent before, somebody else with that number may
@@ -53,7 +53,7 @@ func (p *patience) try(a Attestor, now time.Time) bool {
 }
 
 // forget gives the sender's descriptor back, now or when the resolver is done.
-func (d *sender) forget() {
+func (d *client) forget() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.pending {
@@ -89,16 +89,16 @@ const (
 // these are put off, and asked for again until it has, for a second at most.
 type resolver struct {
 	s       *Server
-	queues  [resolversRun]chan *sender
-	later   chan *sender
+	queues  [resolversRun]chan *client
+	later   chan *client
 	waiting atomic.Int64 // bytes
 	putOff  atomic.Int64 // bytes
 }
 
 func newResolver(s *Server) *resolver {
-	r := &resolver{s: s, later: make(chan *sender, pendingMost)}
+	r := &resolver{s: s, later: make(chan *client, pendingMost)}
 	for i := range r.queues {
-		r.queues[i] = make(chan *sender, pendingMost/resolversRun)
+		r.queues[i] = make(chan *client, pendingMost/resolversRun)
 	}
 	return r
 }
@@ -107,14 +107,14 @@ func newResolver(s *Server) *resolver {
 // that has exited cannot be told by its pidfd, it is a new sender with each of its
 // datagrams, and their order must be kept all the same, or a gauge would end with a
 // value that is not its last.
-func (r *resolver) queue(d *sender) chan *sender {
+func (r *resolver) queue(d *client) chan *client {
 	return r.queues[uint(d.peer.PID)%resolversRun]
 }
 
 // run works until ctx ends, and then hands on what still waits.
 func (r *resolver) run(ctx context.Context) {
 	var wg sync.WaitGroup
-	work := func(queue chan *sender, resolve func(context.Context, *sender, *worker)) {
+	work := func(queue chan *client, resolve func(context.Context, *client, *worker)) {
 		wg.Go(func() {
 			w := worker{s: r.s}
 			for {
@@ -148,7 +148,7 @@ func (r *resolver) drain() {
 }
 
 // resolve looks at a sender for the first time, and waits for nobody.
-func (r *resolver) resolve(ctx context.Context, d *sender, w *worker) {
+func (r *resolver) resolve(ctx context.Context, d *client, w *worker) {
 	o, later := r.s.attest(ended(ctx), d.peer)
 	if later {
 		now := time.Now()
@@ -168,7 +168,7 @@ func ended(ctx context.Context) context.Context {
 }
 
 // again looks at a sender that was put off.
-func (r *resolver) again(ctx context.Context, d *sender, w *worker) {
+func (r *resolver) again(ctx context.Context, d *client, w *worker) {
 	if wait := time.Until(d.due); wait > 0 {
 		select {
 		case <-time.After(wait):
@@ -200,7 +200,7 @@ func (r *resolver) again(ctx context.Context, d *sender, w *worker) {
 }
 
 // move puts a sender off with its packets, if there is room.
-func (r *resolver) move(d *sender) bool {
+func (r *resolver) move(d *client) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	var size int64
@@ -223,7 +223,7 @@ func (r *resolver) move(d *sender) bool {
 	}
 }
 
-func (r *resolver) finish(d *sender, o *Origin, w *worker) {
+func (r *resolver) finish(d *client, o *Origin, w *worker) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, packet := range d.waiting {
@@ -243,7 +243,7 @@ func (r *resolver) finish(d *sender, o *Origin, w *worker) {
 
 // hold keeps a packet until its sender's origin is established. It returns
 // that origin if it is, and nowhere if there is no room to wait.
-func (r *resolver) hold(d *sender, packet []byte) *Origin {
+func (r *resolver) hold(d *client, packet []byte) *Origin {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if !d.pending {
@@ -271,6 +271,6 @@ func (r *resolver) hold(d *sender, packet []byte) *Origin {
 }
 
 // stale says that a sender that was nowhere may be somewhere by now.
-func (r *resolver) stale(d *sender, o *Origin) bool {
+func (r *resolver) stale(d *client, o *Origin) bool {
 	return o == nowhere && time.Since(r.s.started)-time.Duration(d.asked.Load()) > retryAfter
 }

@@ -16,6 +16,7 @@ import (
 	"vitrine/internal/engine/docker"
 	"vitrine/internal/monitor/aggregate"
 	"vitrine/internal/monitor/dogstatsd"
+	"vitrine/internal/monitor/sender"
 )
 
 // done is what a server says when it has all lines.
@@ -194,7 +195,7 @@ func vitrine(args []string) error {
 	path, _, lines := parseArgs(args)
 	sink := &counting{Messages: aggregate.NewMessages(aggregate.MessagesConfig{}), done: make(chan struct{})}
 	sink.left.Store(int64(lines))
-	attestor := attest.New(noContainers{}, attest.Options{})
+	attestor := sender.New(noContainers{}, nil, attest.Options{})
 	srv := dogstatsd.New(dogstatsd.Config{Datagram: dogstatsd.Socket{Path: path}}, attestor, sink)
 	if err := srv.Listen(); err != nil {
 		return err

@@ -1,4 +1,4 @@
-package attest
+package sender
 
 import (
 	"errors"
@@ -12,11 +12,16 @@ import (
 	"testing/fstest"
 	"time"
 
+	"vitrine/internal/caller/attest"
 	"vitrine/internal/engine/docker"
+	"vitrine/internal/kernel/peercred"
 	"vitrine/internal/kernel/procfs"
 )
 
 const inner = "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc"
+
+// later says that the answer may be another one in a moment.
+func later(at attest.Attestation) bool { return errors.Is(at.Err, attest.ErrNotYet) }
 
 // cgroups makes a tree of folders, and gives the ids of all.
 func cgroups(t *testing.T, folders ...string) (mount fs.FS, id func(string) uint64) {
@@ -44,7 +49,7 @@ func TestInCgroup(t *testing.T) {
 	w.container(mon, 2000, "/docker/"+web+"/docker/"+mon, containerNS(2)) // nested by --cgroup-parent
 	mount, id := cgroups(t, "docker/"+web+"/app/worker", "docker/"+web+"/docker/"+mon+"/deep", "docker/"+web+"/docker/"+inner,
 		"docker/"+evil, "system.slice/ssh.service", "user.slice/docker-"+web+".scope")
-	a := w.begin(Options{Cgroups: map[string]fs.FS{"": mount}})
+	a := w.begin(map[string]fs.FS{"": mount})
 	for folder, want := range map[string]string{
 		"/docker/" + web:                              web,
 		"/docker/" + web + "/app":                     web,
@@ -59,9 +64,9 @@ func TestInCgroup(t *testing.T) {
 	} {
 		t.Run(strings.NewReplacer("/", "_", web, "web", mon, "mon", evil, "evil", inner, "inner").Replace(folder), func(t *testing.T) {
 			for range 2 { // also from memory
-				got := a.InCgroup(id(folder))
-				for got.Later && errors.Is(got.Err, errNoSuch) { // walks are rationed
-					got = a.InCgroup(id(folder))
+				got := a.inCgroup(id(folder))
+				for later(got) && errors.Is(got.Err, errNoSuch) { // walks are rationed
+					got = a.inCgroup(id(folder))
 				}
 				w.is(got, want)
 			}
@@ -79,12 +84,12 @@ func TestInCgroupBesideAMoverClosed(t *testing.T) {
 	c.Detail = &docker.Detail{ReachesCgroups: true}
 	w.held[mon] = c
 	mount, id := cgroups(t, "docker/"+web, "docker/"+mon)
-	a := w.begin(Options{Cgroups: map[string]fs.FS{"": mount}})
-	w.is(a.InCgroup(id("/docker/"+web)), "may move processes")
-	w.is(a.InCgroup(id("/docker/"+mon)), mon)
+	a := w.begin(map[string]fs.FS{"": mount})
+	w.is(a.inCgroup(id("/docker/"+web)), "may move processes")
+	w.is(a.inCgroup(id("/docker/"+mon)), mon)
 	c.Running, c.Pid = false, 0
 	w.hook(c)
-	w.is(a.InCgroup(id("/docker/"+web)), "may move processes")
+	w.is(a.inCgroup(id("/docker/"+web)), "may move processes")
 }
 
 // TestInCgroupBesideOurOwnContainer: the monitor with CAP_SYS_PTRACE and the host's
@@ -99,11 +104,11 @@ func TestInCgroupBesideOurOwnContainer(t *testing.T) {
 	c.Detail = &docker.Detail{ReachesCgroups: true}
 	w.held[mon] = c
 	mount, id := cgroups(t, "docker/"+web, "docker/"+mon)
-	a := w.begin(Options{Cgroups: map[string]fs.FS{"": mount}})
-	w.is(a.InCgroup(id("/docker/"+web)), web)
+	a := w.begin(map[string]fs.FS{"": mount})
+	w.is(a.inCgroup(id("/docker/"+web)), web)
 	c.ID = evil
 	w.hook(c)
-	w.is(a.InCgroup(id("/docker/"+web)), "may move processes")
+	w.is(a.inCgroup(id("/docker/"+web)), "may move processes")
 }
 
 // TestInCgroupBesideAMoverThatIsNotKnownToRunClosed: a container can move somebody
@@ -123,32 +128,57 @@ func TestInCgroupBesideAMoverThatIsNotKnownToRunClosed(t *testing.T) {
 			w := newWorld(t)
 			w.container(web, 1000, "/docker/"+web, containerNS(1))
 			mount, id := cgroups(t, "docker/"+web)
-			a := w.begin(Options{Cgroups: map[string]fs.FS{"": mount}})
-			w.is(a.InCgroup(id("/docker/"+web)), web)
+			a := w.begin(map[string]fs.FS{"": mount})
+			w.is(a.inCgroup(id("/docker/"+web)), web)
 			tt.detail.ReachesCgroups = true
 			w.hook(docker.Container{ID: evil, Name: "evil", Detail: &tt.detail})
 			if tt.moves {
-				w.is(a.InCgroup(id("/docker/"+web)), "may move processes")
+				w.is(a.inCgroup(id("/docker/"+web)), "may move processes")
 			} else {
-				w.is(a.InCgroup(id("/docker/"+web)), web)
+				w.is(a.inCgroup(id("/docker/"+web)), web)
 			}
 		})
 	}
 }
 
-// TestExitingWithoutNamespacesClosed: a process that exits has given its namespaces
-// back, and its files may keep it so for long; a root that may move it can have put it anywhere.
-func TestExitingWithoutNamespacesClosed(t *testing.T) {
-	w := newWorld(t)
-	w.container(web, 1000, "/docker/"+web, containerNS(1))
-	w.process(4242, "/docker/"+web, "")
-	a := w.begin(Options{CgroupsAlone: true})
-	w.is(a.Attest(t.Context(), w.peer(4242)), web) // as without CAP_SYS_PTRACE
-	w.stat(4242, "D", procfs.FlagExiting)
-	got := a.Attest(t.Context(), w.peer(4242))
-	w.is(got, "has exited")
-	if !got.Exited {
-		t.Error("nobody looks for what the kernel knows of it")
+// TestExited: a process of which only the id of its cgroup is left is told from
+// one that is merely not known.
+func TestExited(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		build func(w *world, p *peercred.Peer)
+		want  bool
+	}{
+		{"exited before the look", func(w *world, _ *peercred.Peer) { w.stat(42, "Z", 0) }, true},
+		{"exited and reaped", func(w *world, _ *peercred.Peer) { delete(w.proc, "42/stat") }, true},
+		{"its number is another's", func(w *world, _ *peercred.Peer) {
+			w.file("42/stat", strings.Replace(string(w.proc["42/stat"].Data), " 420 ", " 421 ", 1))
+		}, true},
+		{"about to exit, and has no namespaces any more", func(w *world, _ *peercred.Peer) {
+			w.stat(42, "R", procfs.FlagExiting)
+			delete(w.proc, "42/ns/mnt")
+		}, true},
+		{"no longer pinned", func(_ *world, p *peercred.Peer) { p.Close() }, true},
+		{"exits while the Engine is asked", func(w *world, _ *peercred.Peer) { w.onAsk = func() { w.stat(42, "Z", 0) } }, true},
+		{"its container is not known", func(w *world, _ *peercred.Peer) { delete(w.engine, mon) }, false},
+		{"the Engine does not answer", func(w *world, _ *peercred.Peer) { w.down = true }, false},
+		{"its namespaces cannot be read", func(w *world, _ *peercred.Peer) { delete(w.proc, "42/ns/mnt") }, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.container(mon, 41, "/docker/"+mon, containerNS(1))
+			w.process(42, "/docker/"+mon, containerNS(1))
+			w.late(mon)
+			a, p := w.begin(nil), w.peer(42)
+			tt.build(w, p)
+			at := a.Attestor.Attest(t.Context(), p)
+			if exited := a.exited(p, at.Err); at.Kind != attest.Unknown || exited != tt.want {
+				t.Errorf("kind %v, exited %v (%s), want it unknown and exited %v", at.Kind, exited, at.Err, tt.want)
+			}
+			if at := a.Attest(t.Context(), p); at.Kind != attest.Unknown || tt.want && later(at) {
+				t.Errorf("kind %v, later %v", at.Kind, later(at))
+			}
+		})
 	}
 }
 
@@ -161,10 +191,10 @@ func TestWalksAreRationed(t *testing.T) {
 	for i := range 500 {
 		f.make(fmt.Sprintf("/docker/%s/%d", web, i), uint64(1000+i), 0, 0o755)
 	}
-	a := w.begin(f.options())
+	a := w.begin(f.mounts())
 	began, walked := time.Now(), 0
 	for i := range 500 {
-		if got := a.InCgroup(uint64(1000000 + i)); !got.Later {
+		if got := a.inCgroup(uint64(1000000 + i)); !later(got) {
 			walked++
 		}
 	}
@@ -177,12 +207,12 @@ func TestInCgroupOfAnEndedContainer(t *testing.T) {
 	w := newWorld(t)
 	w.container(web, 1000, "/docker/"+web, containerNS(1))
 	mount, id := cgroups(t, "docker/"+web)
-	a := w.begin(Options{Cgroups: map[string]fs.FS{"": mount}})
+	a := w.begin(map[string]fs.FS{"": mount})
 	was := id("/docker/" + web)
 	c := w.engine[web]
 	c.Running, c.Pid = false, 0
 	w.hook(c)
-	w.is(a.InCgroup(was), web)
+	w.is(a.inCgroup(was), web)
 }
 
 // tree is a version 2 hierarchy that the test changes as the kernel would. All
@@ -205,7 +235,7 @@ func newTree(parents ...string) tree {
 	return f
 }
 
-func (f tree) options() Options { return Options{Cgroups: map[string]fs.FS{"": fstest.MapFS(f)}} }
+func (f tree) mounts() map[string]fs.FS { return map[string]fs.FS{"": fstest.MapFS(f)} }
 
 // created makes a container one that the inventory holds, without a process.
 func (w *world) created(id string) {
@@ -224,12 +254,12 @@ func (w *world) starts(id string, pid int, path string) {
 func TestEndedBeforeItWasListed(t *testing.T) {
 	for _, name := range []string{"/docker/" + web, "/system.slice/docker-" + web + ".scope"} {
 		w, f := newWorld(t), newTree("/docker", "/system.slice")
-		a := w.begin(f.options())
+		a := w.begin(f.mounts())
 		f.make(name, 100, 0, 0o755)
 		f.make(name+"/app", 101, 70000, 0o777) // what is below is the container's
 		for _, id := range []uint64{100, 101} {
-			if got := a.InCgroup(id); got.Kind != Unknown || !got.Later {
-				t.Fatalf("%s: kind %v, later %v before the Engine has told", name, got.Kind, got.Later)
+			if got := a.inCgroup(id); got.Kind != attest.Unknown || !later(got) {
+				t.Fatalf("%s: kind %v, later %v before the Engine has told", name, got.Kind, later(got))
 			}
 		}
 		f.remove(name)
@@ -240,42 +270,42 @@ func TestEndedBeforeItWasListed(t *testing.T) {
 		if a.Revision() == before {
 			t.Error("nobody is told to ask again")
 		}
-		w.is(a.InCgroup(100), web)
-		w.is(a.InCgroup(101), web)
+		w.is(a.inCgroup(100), web)
+		w.is(a.inCgroup(101), web)
 	}
 }
 
 // TestStartedBeforeItWasListed: as above, but the container runs on, and is confirmed.
 func TestStartedBeforeItWasListed(t *testing.T) {
 	w, f := newWorld(t), newTree("/elsewhere")
-	a := w.begin(f.options())
+	a := w.begin(f.mounts())
 	f.make("/elsewhere/"+web, 100, 0, 0o755)
-	w.is(a.InCgroup(100), "is not known")
+	w.is(a.inCgroup(100), "is not known")
 	f.remove("/elsewhere/" + web) // so that nothing but what was seen tells
 	w.engine[web] = docker.Container{ID: web, Name: "web", Running: true, Pid: 4711}
 	w.held[web] = w.engine[web]
-	if got := a.InCgroup(100); got.Kind != Unknown || !got.Later {
-		t.Errorf("kind %v, later %v of a container that is not confirmed", got.Kind, got.Later)
+	if got := a.inCgroup(100); got.Kind != attest.Unknown || !later(got) {
+		t.Errorf("kind %v, later %v of a container that is not confirmed", got.Kind, later(got))
 	}
 	w.starts(web, 41, "/elsewhere/"+web)
-	w.is(a.InCgroup(100), web)
+	w.is(a.inCgroup(100), web)
 }
 
 // TestNoticedWhileAlive: what a living process shows is remembered before the Engine is asked.
 func TestNoticedWhileAlive(t *testing.T) {
 	w, f := newWorld(t), newTree("/docker")
-	a := w.begin(f.options())
+	a := w.begin(f.mounts())
 	w.process(42, "/docker/"+web, containerNS(1))
 	f.make("/docker/"+web, 100, 0, 0o755)
 	w.onAsk = func() { f.remove("/docker/" + web); w.stat(42, "Z", 0); w.created(web) }
-	if got := a.Attest(t.Context(), w.peer(42)); got.Kind != Unknown {
+	if got := a.Attest(t.Context(), w.peer(42)); got.Kind != attest.Unknown {
 		t.Errorf("kind %v", got.Kind)
 	}
-	w.is(a.InCgroup(100), web)
+	w.is(a.inCgroup(100), web)
 }
 
-// TestSightingsClosed: what looks like the cgroup of a container that has ended, and is not.
-func TestSightingsClosed(t *testing.T) {
+// TestNamedCgroupsClosed: what looks like the cgroup of a container that has ended, and is not.
+func TestNamedCgroupsClosed(t *testing.T) {
 	for name, build := range map[string]func(w *world, f tree) string{
 		"a user's own folder": func(_ *world, f tree) string {
 			f.make("/user.slice", 10, 0, 0o755)
@@ -325,13 +355,13 @@ func TestSightingsClosed(t *testing.T) {
 			f.make(path, 100, 0, 0o755)
 			w.created(web)
 			w.created(evil)
-			a := w.begin(f.options())
-			w.is(a.InCgroup(100), "no such container")
+			a := w.begin(f.mounts())
+			w.is(a.inCgroup(100), "no such container")
 			f.remove(path)
 			if w.onAsk != nil {
 				w.onAsk()
 			}
-			w.is(a.InCgroup(100), "no such container")
+			w.is(a.inCgroup(100), "no such container")
 		})
 	}
 }
@@ -339,48 +369,48 @@ func TestSightingsClosed(t *testing.T) {
 // TestRunsElsewhereClosed: the container whose name a folder bears has another one.
 func TestRunsElsewhereClosed(t *testing.T) {
 	w, f := newWorld(t), newTree("/docker")
-	a := w.begin(f.options())
+	a := w.begin(f.mounts())
 	f.make("/docker/"+web, 100, 0, 0o755)
 	w.starts(web, 41, "/elsewhere/"+web)
-	w.is(a.InCgroup(100), "no such container")
+	w.is(a.inCgroup(100), "no such container")
 }
 
 // TestRemovedAndMadeAgainClosed: a cgroup of the same name is another one, and
 // its id was never seen.
 func TestRemovedAndMadeAgainClosed(t *testing.T) {
 	w, f := newWorld(t), newTree("/docker")
-	a := w.begin(f.options())
+	a := w.begin(f.mounts())
 	f.make("/docker/"+web, 100, 0, 0o755)
-	a.InCgroup(100)
+	a.inCgroup(100)
 	f.remove("/docker/" + web)
 	f.make("/docker/"+evil, 101, 0, 0o755)
 	w.created(web)
 	w.created(evil)
-	w.is(a.InCgroup(100), web)
-	w.is(a.InCgroup(102), "no such container")
+	w.is(a.inCgroup(100), web)
+	w.is(a.inCgroup(102), "no such container")
 }
 
-// TestSightingsAreBounded: who makes cgroups without end costs neither memory nor time.
-func TestSightingsAreBounded(t *testing.T) {
+// TestNamesAreBounded: who makes cgroups without end costs neither memory nor time.
+func TestNamesAreBounded(t *testing.T) {
 	w, f := newWorld(t), newTree("/docker")
-	a := w.begin(f.options())
-	for i := range uint64(sightingsMost) {
-		a.places.sightings.seen[1000+i] = sighting{at: time.Now()}
+	a := w.begin(f.mounts())
+	for i := range uint64(namesMost) {
+		a.cgroups.names[1000+i] = bearing{at: time.Now()}
 	}
 	f.make("/docker/"+web, 100, 0, 0o755)
-	a.InCgroup(100)
-	if n := len(a.places.sightings.seen); n > sightingsMost {
+	a.inCgroup(100)
+	if n := len(a.cgroups.names); n > namesMost {
 		t.Errorf("%d cgroups are remembered", n)
 	}
-	if got := a.InCgroup(8); got.Kind != Unknown || !got.Later {
-		t.Errorf("kind %v, later %v: the tree was searched again at once", got.Kind, got.Later)
+	if got := a.inCgroup(8); got.Kind != attest.Unknown || !later(got) {
+		t.Errorf("kind %v, later %v: the tree was searched again at once", got.Kind, later(got))
 	}
 }
 
 func TestInCgroupWithoutHierarchyClosed(t *testing.T) {
 	w := newWorld(t)
 	w.container(web, 1000, "/docker/"+web, containerNS(1))
-	w.is(w.begin(Options{}).InCgroup(1), "no such container")
+	w.is(w.begin(nil).inCgroup(1), "no such container")
 }
 
 func TestClaimed(t *testing.T) {
@@ -395,7 +425,7 @@ func TestClaimed(t *testing.T) {
 	w.held[web] = c
 	memory, id := cgroups(t, "docker/"+web, "docker/"+mon)
 	unified, _ := cgroups(t, "x/y", "docker/"+web)
-	a := w.begin(Options{Cgroups: map[string]fs.FS{"": unified, "memory": memory}})
+	a := w.begin(map[string]fs.FS{"": unified, "memory": memory})
 	for _, tt := range []struct {
 		claim Claim
 		want  string

@@ -8,12 +8,12 @@ import (
 	"vitrine/internal/kernel/peercred"
 )
 
-// senders are the processes that a receiver has seen, by PID. A PID is believed
+// clients are the processes that a receiver has seen, by PID. A PID is believed
 // only while the pidfd behind it shows the process alive after a datagram was
 // received: alive then, the number was never given to another since the pidfd was
 // taken, so whoever sent the datagram under that number was this process.
-type senders struct {
-	byPID map[int32]*sender
+type clients struct {
+	byPID map[int32]*client
 	epoll int // of all pidfds; they become readable when their process exits
 	most  int
 	batch uint64
@@ -24,12 +24,12 @@ type senders struct {
 	events [64]unix.EpollEvent
 }
 
-func newSenders(most int) (*senders, error) {
+func newClients(most int) (*clients, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, err
 	}
-	return &senders{byPID: map[int32]*sender{}, epoll: fd, most: most, pidfs: hasPidfs()}, nil
+	return &clients{byPID: map[int32]*client{}, epoll: fd, most: most, pidfs: hasPidfs()}, nil
 }
 
 // hasPidfs says that a pidfd's inode is that of its process, and never another's
@@ -45,7 +45,7 @@ func hasPidfs() bool {
 }
 
 // inode is what tells the process of a pidfd from all others; 0 if nothing does.
-func (x *senders) inode(pidfd int) uint64 {
+func (x *clients) inode(pidfd int) uint64 {
 	var st unix.Stat_t
 	if !x.pidfs || unix.Fstat(pidfd, &st) != nil {
 		return 0
@@ -57,7 +57,7 @@ func (x *senders) inode(pidfd int) uint64 {
 // pidfds: each further datagram would be a new sender's otherwise. They hold no
 // descriptors. It keeps the last few of the last few seconds.
 type exited struct {
-	now, before map[uint64]*sender
+	now, before map[uint64]*client
 	since       time.Time
 }
 
@@ -66,26 +66,26 @@ const (
 	exitedKept = 2 * time.Second
 )
 
-func (x *exited) find(inode uint64) *sender {
+func (x *exited) find(inode uint64) *client {
 	if d := x.now[inode]; d != nil {
 		return d
 	}
 	return x.before[inode]
 }
 
-func (x *exited) add(d *sender) {
+func (x *exited) add(d *client) {
 	if d.inode == 0 {
 		return
 	}
 	if now := time.Now(); x.now == nil || len(x.now) >= exitedMost/2 || now.Sub(x.since) > exitedKept {
-		x.now, x.before, x.since = map[uint64]*sender{}, x.now, now
+		x.now, x.before, x.since = map[uint64]*client{}, x.now, now
 	}
 	x.now[d.inode] = d
 }
 
 // reap forgets the processes that have exited. Call it after each batch, before
 // any of its datagrams is attributed.
-func (x *senders) reap() {
+func (x *clients) reap() {
 	x.batch++
 	for {
 		n, err := unix.EpollWait(x.epoll, x.events[:], 0)
@@ -112,7 +112,7 @@ func (x *senders) reap() {
 
 // find returns the process that sent a datagram of the last batch under a PID,
 // at a time since 1970; nil if that is not certain.
-func (x *senders) find(pid int32, sent int64) *sender {
+func (x *clients) find(pid int32, sent int64) *client {
 	d := x.byPID[pid]
 	if d == nil || !d.sentAt(sent) {
 		return nil
@@ -130,7 +130,7 @@ func (x *senders) find(pid int32, sent int64) *sender {
 
 // add remembers a process. It does not if the process has exited: the number
 // may be another's by now.
-func (x *senders) add(pid int32, d *sender) bool {
+func (x *clients) add(pid int32, d *client) bool {
 	if d.peer.Alive() != nil {
 		return false
 	}
@@ -150,7 +150,7 @@ func (x *senders) add(pid int32, d *sender) bool {
 
 // oldest is one that has not sent for long: the oldest of a few, as the order of
 // a map is random.
-func (x *senders) oldest() int32 {
+func (x *clients) oldest() int32 {
 	var found int32
 	left, batch := 16, ^uint64(0)
 	for pid, d := range x.byPID {
@@ -164,7 +164,7 @@ func (x *senders) oldest() int32 {
 	return found
 }
 
-func (x *senders) forget(pid int32) {
+func (x *clients) forget(pid int32) {
 	d := x.byPID[pid]
 	if d == nil {
 		return
@@ -176,7 +176,7 @@ func (x *senders) forget(pid int32) {
 	d.forget()
 }
 
-func (x *senders) close() {
+func (x *clients) close() {
 	for pid := range x.byPID {
 		x.forget(pid)
 	}
@@ -189,13 +189,13 @@ const ticksPerSecond = 100
 
 // byNumber pins whoever has the number now. It began before the end of its
 // start's tick.
-func byNumber(c *unix.Ucred) *sender {
+func byNumber(c *unix.Ucred) *client {
 	peer := peercred.FromPID(int(c.Pid), c.Uid, c.Gid)
 	start := peer.Start()
 	if start == 0 {
 		return nil
 	}
-	return &sender{peer: peer, born: int64(start+1) * (1e9 / ticksPerSecond)} //nolint:gosec // centuries fit
+	return &client{peer: peer, born: int64(start+1) * (1e9 / ticksPerSecond)} //nolint:gosec // centuries fit
 }
 
 // sentAt says that the process was there when a datagram with its number was
@@ -203,7 +203,7 @@ func byNumber(c *unix.Ucred) *sender {
 // may hold datagrams of who had the number before. It was there for all later ones too.
 // The kernel's time of a datagram is the wall clock's; while that is set back, a
 // sender of a moment before might be taken for its successor.
-func (d *sender) sentAt(sent int64) bool {
+func (d *client) sentAt(sent int64) bool {
 	if d.born == 0 {
 		return true
 	}
