@@ -56,7 +56,8 @@ var allowed = map[string][]string{
 	"authz/plugin":     {"engine/operation", "caller/identity", "authz/decide", "authz/obligation", "authz/ticket"},
 	"authz/admin":      {"version", "kernel/peercred", "caller/identity", "authz/audit", "authz/policy"},
 
-	"monitor/collect":   {"kernel/procfs", "kernel/cgroup", "kernel/kmsg", "engine/docker"},
+	"monitor/oom":       {"kernel/cgroup", "kernel/kmsg"},
+	"monitor/collect":   {"kernel/procfs", "kernel/cgroup", "kernel/kmsg", "engine/docker", "monitor/oom"},
 	"monitor/tag":       {"engine/docker"},
 	"monitor/sender":    {"kernel/cgroup", "kernel/procfs", "kernel/peercred", "engine/docker", "caller/attest"},
 	"monitor/dogstatsd": {"kernel/peercred", "kernel/unixsocket", "caller/attest", "monitor/sender"},

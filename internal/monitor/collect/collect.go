@@ -30,6 +30,7 @@ import (
 	"vitrine/internal/kernel/cgroup"
 	"vitrine/internal/kernel/kmsg"
 	"vitrine/internal/kernel/procfs"
+	"vitrine/internal/monitor/oom"
 )
 
 // Inventory is what a Collector needs of a *docker.Inventory.
@@ -57,7 +58,6 @@ type Config struct {
 // Collector collects. Its methods may be called from several goroutines.
 type Collector struct {
 	cfg     Config
-	began   time.Time
 	proc    procfs.FS
 	cgroups *cgroup.Host
 	hostNet procfs.File
@@ -82,7 +82,7 @@ type Collector struct {
 	downAt  time.Time
 	rareAt  time.Time // when what changes seldom was last read
 	said    map[string]bool
-	host    hostKills
+	host    *oom.Host
 	blind   int // collections in a row in which no container's processes could be seen
 	failing struct{ counts, cpus, devices, net, kills, blind, outside, log string }
 }
@@ -104,7 +104,7 @@ func New(cfg Config) (*Collector, error) {
 		return nil, err
 	}
 	c := &Collector{
-		cfg: cfg, began: time.Now(), proc: proc, cgroups: cgroups, hostNet: procfs.NetDev(cfg.Proc, 1), hostKey: hostMode,
+		cfg: cfg, host: oom.NewHost(time.Now()), proc: proc, cgroups: cgroups, hostNet: procfs.NetDev(cfg.Proc, 1), hostKey: hostMode,
 		events: make(chan docker.Event, 4096), known: map[string]*tracked{}, owners: map[string]*tracked{}, said: map[string]bool{},
 	}
 	if link, err := proc.Namespace(1, "net"); err == nil {
@@ -145,7 +145,7 @@ func (c *Collector) Run(ctx context.Context, interval time.Duration, use func(*S
 			use(c.Collect(time.Now()))
 		}
 		if soon == nil && c.waiting() {
-			soon = time.After(2 * settleAfter)
+			soon = time.After(2 * oom.SettleAfter)
 		}
 		collect = false
 		select {
@@ -240,7 +240,7 @@ func (c *Collector) Collect(now time.Time) *Snapshot {
 		}
 	}
 	c.readHost()
-	c.settleSuspects()
+	c.readHostKills()
 
 	s := &c.snap
 	s.Time, s.Mode, s.Devices = now, c.cgroups.Mode(), c.devices
@@ -291,8 +291,7 @@ func (c *Collector) match(now time.Time) {
 		in := &c.list[i]
 		t, ok := c.known[in.ID]
 		if !ok {
-			t = &tracked{}
-			c.known[in.ID] = t
+			t = c.track(in.ID)
 		}
 		t.round = c.round
 		c.update(t, in)
@@ -303,16 +302,12 @@ func (c *Collector) match(now time.Time) {
 		}
 		t.close()
 		t.Running = false // what was last said of it is not true any more
-		if now.Sub(t.event) > eventLead {
+		if now.Sub(t.event) > oom.EventLead {
 			delete(c.known, id)
 		}
 	}
 	clear(c.list) // it holds the maps of containers
 }
-
-// eventLead is how long events may be ahead of the inventory: it inspects a
-// container before it holds it.
-const eventLead = 30 * time.Second
 
 // check counts a failure, logs it once for as long as it says the same (last
 // remembers it), and tells whether there was none.

@@ -10,6 +10,7 @@ import (
 	"vitrine/internal/engine/docker"
 	"vitrine/internal/kernel/cgroup"
 	"vitrine/internal/kernel/procfs"
+	"vitrine/internal/monitor/oom"
 )
 
 // tracked is a container, and what is remembered of it between collections.
@@ -19,10 +20,9 @@ type tracked struct {
 	event   time.Time      // when an event last told of it
 	reader  *cgroup.Reader // nil while it does not run, or could not be found yet
 	memory  string         // the cgroup that counts its memory in this life; "" if not known
-	asOne   bool           // the OOM killer kills all of it at once
 	start   uint64         // of init, with which Pid names a process
 	last    time.Time      // when reader last read; zero if it did not yet
-	oom     oomState
+	oom     *oom.Container
 	growth  growth
 	net     network
 	failing [sources]string
@@ -38,15 +38,20 @@ func (c *Collector) update(t *tracked, in *docker.Container) {
 	if t.reader != nil && (!in.Running || in.Pid != t.Pid || in.StartedAt != t.StartedAt) {
 		t.close()
 	}
-	if in.StartedAt != t.StartedAt {
-		t.begin()
+	if in.StartedAt != t.StartedAt { // the counters begin at zero
+		began, _ := time.Parse(time.RFC3339Nano, in.StartedAt)
+		t.oom.Begin(began)
+		t.growth, t.memory = growth{}, ""
 	}
 	news := in.Detail != t.Detail
 	t.Container.Container = *in
-	if exit, ok := exitOf(in); ok && news {
+	exit, ended := exitOf(in)
+	if ended && news {
 		t.LastExit = exit
 	}
-	c.settleByInspect(t)
+	if ended {
+		t.oom.Inspect(exit.At, in.Detail.OOMKilled && exit.Code == oom.CodeKilled)
+	}
 }
 
 // exitOf is the end that an inspect tells of; false while the container runs.
@@ -57,12 +62,6 @@ func exitOf(c *docker.Container) (Exit, bool) {
 	}
 	at, err := time.Parse(time.RFC3339Nano, d.FinishedAt)
 	return Exit{at, d.ExitCode}, err == nil
-}
-
-// begin starts a new running life, whose counters begin at zero.
-func (t *tracked) begin() {
-	t.oom.newLife(&t.Kills)
-	t.growth, t.memory = growth{}, ""
 }
 
 // close forgets what was counted in a running life that has ended.
@@ -150,7 +149,8 @@ func (c *Collector) tryOpen(t *tracked) error {
 		c.sayOnce(t, skipped.Error(), skipped)
 	}
 	t.reader, t.start, t.last, t.filesCounted = reader, p.Start, time.Time{}, false
-	t.memory, t.asOne = reader.Memory, reader.KilledAsOne
+	t.memory = reader.Memory
+	t.oom.KilledAsOne(reader.KilledAsOne)
 	t.net.init(c, t)
 	return nil
 }
@@ -189,7 +189,7 @@ func (c *Collector) read(t *tracked, now time.Time) {
 	if first {
 		t.Throttled = -1
 	}
-	c.countKills(t, now)
+	t.oom.Read(now, t.Stats.OOM.Kills, t.Stats.OOM.GroupKills, func() bool { return c.alive(t) })
 	t.Headroom = t.growth.headroom(now, t.Stats.Memory)
 }
 

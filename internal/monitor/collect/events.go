@@ -29,18 +29,16 @@ func (c *Collector) follow(e docker.Event, now time.Time) {
 	}
 	t, ok := c.known[e.ID]
 	if !ok {
-		t = &tracked{}
+		t = c.track(e.ID)
 		t.ID, t.Name = e.ID, e.Attributes["name"]
-		c.known[e.ID] = t
 	}
 	t.event = now
 	switch e.Action {
 	case "start":
-		t.oom.watched = true
+		t.oom.Start()
 	case "oom":
-		if c.readNow(t, now); !t.accounted(now, e.Time) {
-			t.oom.told = e.Time
-		}
+		c.readNow(t, now)
+		t.oom.Oom(e.Time, t.Read.Equal(now) && t.Stats.OOM.Kills.Set && !t.Stats.OOM.Under)
 	case "die":
 		if code, known := c.exitCode(t, e); known {
 			c.die(t, e, code)

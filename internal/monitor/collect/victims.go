@@ -15,9 +15,6 @@ func (c *Collector) openLog() {
 	c.victims = log.Victims
 }
 
-// victimsKept bounds what is remembered of a container whose counter cannot be read.
-const victimsKept = 16
-
 // readLog notes whom the kernel's log names. Before the counters are read, so that
 // the kills of those victims are counted.
 func (c *Collector) readLog() {
@@ -28,8 +25,8 @@ func (c *Collector) readLog() {
 	c.check(SourceProc, "the kernel's log", &c.failing.log, err)
 	for _, v := range victims {
 		for _, t := range c.known {
-			if v.Within(t.memory) && len(t.oom.victims) < victimsKept {
-				t.oom.victims = append(t.oom.victims, v)
+			if v.Within(t.memory) {
+				t.oom.Victim(v)
 			}
 		}
 	}
