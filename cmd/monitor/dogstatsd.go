@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"vitrine/internal/caller/attest"
+	"vitrine/internal/engine/docker"
 	"vitrine/internal/kernel/cgroup"
 	"vitrine/internal/monitor/aggregate"
 	"vitrine/internal/monitor/dogstatsd"
@@ -43,10 +44,9 @@ func (p *parts) receive(s *settings, log *slog.Logger) (*receiver, error) {
 		return nil, err
 	}
 	// Senders are processes of our own PID namespace, whatever s.proc shows.
-	inventory := linger(p.inventory)
-	finder := sender.New(inventory, cgroups, attest.Options{CgroupsAlone: true})
+	finder := sender.New(p.inventory, cgroups, attest.Options{CgroupsAlone: true})
 	of, tagger := s.messages, tag.New(s.tags)
-	of.Tagger, of.Keys = containerTags{inventory, tagger}, tagger.Keys()
+	of.Tagger, of.Keys = containerTags{p.inventory, tagger}, tagger.Keys()
 	of.Logger, cfg.Logger = log, log
 	r := &receiver{messages: aggregate.NewMessages(of), quota: of.Quota}
 	r.server = dogstatsd.New(cfg, finder, r.messages)
@@ -114,14 +114,14 @@ func hierarchies(root string) (map[string]fs.FS, error) {
 
 // containerTags is an [aggregate.Tagger] of the inventory's containers.
 type containerTags struct {
-	inventory *lingering
+	inventory *docker.Inventory
 	tagger    *tag.Tagger
 }
 
 // ContainerTags returns the tags of a container by its full id.
 func (t containerTags) ContainerTags(id string, level dogstatsd.Cardinality) ([]tag.Tag, bool) {
-	c, ok := t.inventory.Lookup(id)
-	if !ok || c.ID != id {
+	c, ok := t.inventory.Recall(id)
+	if !ok {
 		return nil, false
 	}
 	at := tag.Low

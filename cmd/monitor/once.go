@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"vitrine/internal/command"
+	"vitrine/internal/engine/docker"
 	"vitrine/internal/monitor/aggregate"
 	"vitrine/internal/monitor/export"
 )
@@ -74,10 +75,9 @@ func (p *parts) once(ctx context.Context, std command.Streams, socket string, be
 	go func() { defer close(done); _ = p.inventory.Run(ctx) }()
 	defer func() { cancel(); <-done }()
 
-	deadline := time.Now().Add(engineWait)
-	for !p.inventory.Ready() && p.inventory.Err() == nil && time.Now().Before(deadline) && ctx.Err() == nil {
-		time.Sleep(10 * time.Millisecond)
-	}
+	waiting, enough := context.WithTimeout(ctx, engineWait)
+	docker.Await(waiting, p.inventory.Changed, func() bool { return p.inventory.Ready() || p.inventory.Err() != nil })
+	enough()
 	up := p.inventory.Ready()
 	if up {
 		p.collector.Count(ctx)

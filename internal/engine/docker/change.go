@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"context"
 	"errors"
 	"maps"
 	"slices"
@@ -138,6 +139,9 @@ func (inv *Inventory) stop(id string, removed bool) {
 	}
 	if removed {
 		inv.dropName(id)
+		if ok {
+			inv.bury(c)
+		}
 		delete(inv.byID, id)
 		delete(inv.told, id)
 		delete(inv.unanswered, id)
@@ -240,6 +244,22 @@ func (inv *Inventory) Changed() <-chan struct{} {
 		inv.changed = make(chan struct{})
 	}
 	return inv.changed
+}
+
+// Await waits until something holds, or ctx ends. It looks again after each change, as of
+// [Inventory.Changed].
+func Await(ctx context.Context, changed func() <-chan struct{}, holds func() bool) {
+	for {
+		next := changed()
+		if holds() {
+			return
+		}
+		select {
+		case <-next:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // announce is notify, for who does not hold mu.

@@ -106,6 +106,7 @@ type Inventory struct {
 	err    error // what last ended an attempt to be ready
 	// unanswered are the containers about which the Engine does not answer.
 	unanswered map[string]Unanswered
+	removed    map[string]tombstone
 	changed    chan struct{} // closed at the next change; nil: nobody waits for one
 
 	images   sync.Mutex
@@ -122,7 +123,7 @@ func NewInventory(c *Client, log *slog.Logger) *Inventory {
 	return &Inventory{
 		client: c, log: log, timeout: time.Second, period: time.Minute,
 		byID: map[string]Container{}, told: map[string]string{}, byName: map[string]string{}, passed: map[string]uint64{},
-		unanswered: map[string]Unanswered{}, imageMap: map[string]map[string]string{}, imageSaid: map[string]bool{},
+		unanswered: map[string]Unanswered{}, removed: map[string]tombstone{}, imageMap: map[string]map[string]string{}, imageSaid: map[string]bool{},
 		misses: make(chan struct{}, 16), hung: make(chan string, 64), networks: networks{place: make(chan struct{}, 1)},
 	}
 }

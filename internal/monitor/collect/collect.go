@@ -38,6 +38,7 @@ type Inventory interface {
 	Append(list []docker.Container) []docker.Container
 	Lookup(ref string) (docker.Container, bool)
 	OnEvent(f func(docker.Event))
+	Changed() <-chan struct{}
 	Ready() bool
 	Err() error // why it is not ready
 	Unanswered() []docker.Unanswered
@@ -174,10 +175,9 @@ func (c *Collector) waiting() (is bool) {
 }
 
 func (c *Collector) awaitEngine(ctx context.Context) {
-	const patience = 2 * time.Second
-	for end := time.Now().Add(patience); !c.cfg.Inventory.Ready() && ctx.Err() == nil && time.Now().Before(end); {
-		time.Sleep(10 * time.Millisecond)
-	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	docker.Await(ctx, c.cfg.Inventory.Changed, c.cfg.Inventory.Ready)
 }
 
 func (c *Collector) keepCounts(ctx context.Context) {

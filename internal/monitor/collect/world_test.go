@@ -40,6 +40,7 @@ func (w *world) Lookup(id string) (docker.Container, bool) { c, ok := w.containe
 func (w *world) OnEvent(f func(docker.Event))              { w.onEvent = f }
 func (w *world) Unanswered() []docker.Unanswered           { return w.silent }
 func (w *world) Ready() bool                               { return !w.down }
+func (w *world) Changed() <-chan struct{}                  { return nil }
 
 func (w *world) Err() error {
 	if w.down {

@@ -47,6 +47,7 @@ func (e *engine) tell(c docker.Container) {
 }
 
 func (e *engine) OnChange(f func(docker.Container)) { e.hooks = append(e.hooks, f) }
+func (e *engine) Changed() <-chan struct{}          { return nil }
 func (e *engine) Ready() bool                       { return true }
 func (e *engine) Has(string) bool                   { return false }
 func (e *engine) Running() []docker.Container       { return nil }
@@ -56,6 +57,8 @@ func (e *engine) Refresh(context.Context, string) (docker.Container, error) {
 	}
 	return docker.Container{}, docker.ErrNotFound
 }
+
+func (e *engine) Recall(id string) (docker.Container, bool) { return e.Lookup(id) }
 
 func (e *engine) Lookup(id string) (docker.Container, bool) {
 	e.mu.Lock()

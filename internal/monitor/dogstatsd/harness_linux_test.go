@@ -92,8 +92,7 @@ func start(t *testing.T, path, container, line string, times int, stay bool) (cm
 // environment, read as attest reads its facts: from /proc, and alive afterwards. Of
 // one that has exited it knows the cgroup.
 type fakeAttestor struct {
-	revision atomic.Uint64
-	late     atomic.Bool // nothing is known yet
+	late atomic.Bool // nothing is known yet
 
 	mu      sync.Mutex
 	calls   int
@@ -137,7 +136,7 @@ func (a *fakeAttestor) seen() int {
 	return a.calls
 }
 
-func (a *fakeAttestor) Revision() uint64 { return a.revision.Load() }
+func (a *fakeAttestor) Changed() <-chan struct{} { return nil }
 
 func (a *fakeAttestor) Group(p *peercred.Peer) string { return fmt.Sprint(p.UID) }
 

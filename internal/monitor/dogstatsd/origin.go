@@ -48,7 +48,7 @@ var (
 type Attestor interface {
 	Attest(ctx context.Context, p *peercred.Peer) attest.Attestation
 	Claimed(c sender.Claim) attest.Attestation
-	Revision() uint64
+	Changed() <-chan struct{}      // closed when the next answer may be another one
 	Group(p *peercred.Peer) string // for limits; proven by nothing
 }
 

@@ -21,7 +21,7 @@ import (
 // above 1000 are in "known", others in "late" once that is told.
 type slowEngine struct {
 	told    atomic.Bool
-	changed atomic.Uint64
+	changed chan struct{}
 	calls   atomic.Int64
 	blocked atomic.Bool // the Engine does not answer
 }
@@ -40,8 +40,8 @@ func (e *slowEngine) Attest(ctx context.Context, p *peercred.Peer) attest.Attest
 	return attest.Attestation{Err: attest.ErrNotYet}
 }
 
-func (e *slowEngine) tell()                                 { e.told.Store(true); e.changed.Add(1) }
-func (e *slowEngine) Revision() uint64                      { return e.changed.Load() }
+func (e *slowEngine) tell()                                 { e.told.Store(true); close(e.changed) }
+func (e *slowEngine) Changed() <-chan struct{}              { return e.changed }
 func (e *slowEngine) Group(*peercred.Peer) string           { return "" }
 func (*slowEngine) Claimed(sender.Claim) attest.Attestation { return attest.Attestation{} }
 
@@ -67,7 +67,7 @@ func (r *resolver) mustHold(t *testing.T, d *client, packet string) {
 func slow(t *testing.T, test func(t *testing.T, e *slowEngine, s *Server, sink *recorder, stop func())) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		e, sink := &slowEngine{}, &recorder{}
+		e, sink := &slowEngine{changed: make(chan struct{})}, &recorder{}
 		s := New(Config{}, e, sink)
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan bool)
@@ -100,12 +100,11 @@ func TestPutOffUntilTheEngineTells(t *testing.T) {
 			t.Errorf("before the Engine has told: %q", got)
 		}
 		before := e.calls.Load()
-		time.Sleep(2 * lookEvery)
+		time.Sleep(tryEvery / 2)
 		if n := e.calls.Load(); n > before+1 {
 			t.Errorf("asked %d times while nothing has changed", n-before)
 		}
 		e.tell()
-		time.Sleep(2 * lookEvery)
 		synctest.Wait()
 		if got := sink.notes(); !slices.Equal(got[1:], []string{"gauge a from late", "gauge b from late"}) {
 			t.Errorf("afterwards: %q", got)
@@ -134,7 +133,7 @@ func TestPutOffForASecondClosed(t *testing.T) {
 			if got := sink.notes(); len(got) > 0 {
 				t.Errorf("blocked %v: early: %q", blocked, got)
 			}
-			time.Sleep(2 * lookEvery * senders / askersRun)
+			time.Sleep(500 * time.Millisecond)
 			synctest.Wait()
 			got := sink.notes()
 			if len(got) != senders || got[0] != "count a from none" {

@@ -28,28 +28,34 @@ type client struct {
 	waiting [][]byte      // packets, until the resolver is done
 	dropped bool          // forgotten by its receiver: release the peer when done
 
-	// Of a sender that is put off; the resolver's alone.
-	due time.Time
-	patience
+	patience // of the resolver alone, while the sender is put off
 }
 
-// patience is how long a sender has been waited for.
+// patience is how long a sender is waited for, of whose container the Engine has not told.
 type patience struct {
-	since, tried time.Time
-	revision     uint64 // of the attestor, when it was tried
+	until, again time.Time       // enough; when to try once more in any case
+	changed      <-chan struct{} // closed: the answer may be another one by now
 }
 
-// over says that it has been long enough.
-func (p *patience) over(now time.Time) bool { return now.Sub(p.since) > putOffFor }
+// newPatience is begun before a sender is looked at for the first time.
+func newPatience(a Attestor) patience {
+	now := time.Now()
+	return patience{now.Add(putOffFor), now, a.Changed()}
+}
 
-// try says that the answer may be another one by now.
-func (p *patience) try(a Attestor, now time.Time) bool {
-	revision := a.Revision()
-	if p.revision == revision && now.Sub(p.tried) <= tryEvery {
+// wait waits until it is time to try again, which it is not once it has been long enough.
+func (p *patience) wait(ctx context.Context, a Attestor) bool {
+	again := time.NewTimer(min(time.Until(p.again), time.Until(p.until)))
+	defer again.Stop()
+	select {
+	case <-p.changed:
+	case <-again.C:
+	case <-ctx.Done():
 		return false
 	}
-	p.revision, p.tried = revision, now
-	return true
+	now := time.Now()
+	p.again, p.changed = now.Add(tryEvery), a.Changed()
+	return now.Before(p.until)
 }
 
 // forget gives the sender's descriptor back, now or when the resolver is done.
@@ -74,11 +80,8 @@ const (
 	// Senders that are put off have room of their own, so that they take none from others.
 	putOffFor  = time.Second
 	putOffMost = 2 << 20
-	askersRun  = 4 // each may wait for the Engine
-	// Between two looks at one: whether the attestor has been told of a container
-	// since; and if not, whether something else has changed.
-	lookEvery = 25 * time.Millisecond
-	tryEvery  = 200 * time.Millisecond
+	askersRun  = 4                      // each may wait for the Engine
+	tryEvery   = 200 * time.Millisecond // even if the Engine has told of nothing
 )
 
 // resolver establishes the origin of senders seen for the first time, beside
@@ -149,11 +152,10 @@ func (r *resolver) drain() {
 
 // resolve looks at a sender for the first time, and waits for nobody.
 func (r *resolver) resolve(ctx context.Context, d *client, w *worker) {
+	patience := newPatience(r.s.attestor)
 	o, later := r.s.attest(ended(ctx), d.peer)
 	if later {
-		now := time.Now()
-		d.due, d.patience = now, patience{since: now}
-		if r.move(d) {
+		if d.patience = patience; r.move(d) {
 			return
 		}
 	}
@@ -169,27 +171,15 @@ func ended(ctx context.Context) context.Context {
 
 // again looks at a sender that was put off.
 func (r *resolver) again(ctx context.Context, d *client, w *worker) {
-	if wait := time.Until(d.due); wait > 0 {
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-			r.finish(d, nowhere, w)
-			return
-		}
+	if !d.wait(ctx, r.s.attestor) {
+		o, _ := r.s.attest(ended(ctx), d.peer)
+		r.finish(d, o, w)
+		return
 	}
-	now := time.Now()
-	o, later := nowhere, true
-	switch {
-	case d.over(now):
-		o, _ = r.s.attest(ended(ctx), d.peer)
-		later = false
-	case d.try(r.s.attestor, now):
-		asking, end := context.WithDeadline(ctx, d.since.Add(putOffFor))
-		o, later = r.s.attest(asking, d.peer)
-		end()
-	}
+	asking, end := context.WithDeadline(ctx, d.until)
+	o, later := r.s.attest(asking, d.peer)
+	end()
 	if later {
-		d.due = time.Now().Add(lookEvery)
 		select {
 		case r.later <- d:
 			return

@@ -88,18 +88,11 @@ func (s *Server) serveStream(ctx context.Context) error {
 func (s *Server) serveConn(ctx context.Context, conn *peercred.Conn) {
 	s.counts.connections.Add(1)
 	defer s.counts.connections.Add(-1)
+	patience := newPatience(s.attestor)
 	origin, later := s.attest(ctx, conn.Peer())
 	since := time.Now()
-	for wait := (patience{since: since}); later && !wait.over(time.Now()); { // the client waits, and nobody else
-		if wait.try(s.attestor, time.Now()) {
-			origin, later = s.attest(ctx, conn.Peer())
-			continue
-		}
-		select {
-		case <-time.After(lookEvery):
-		case <-ctx.Done():
-			later = false
-		}
+	for later && patience.wait(ctx, s.attestor) { // the client waits, and nobody else
+		origin, later = s.attest(ctx, conn.Peer())
 	}
 	w := worker{s: s}
 	r := bufio.NewReader(conn)

@@ -23,7 +23,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"sync/atomic"
 
 	"vitrine/internal/caller/attest"
 	"vitrine/internal/engine/docker"
@@ -35,41 +34,43 @@ import (
 type Finder struct {
 	*attest.Attestor
 
-	inv      attest.Inventory
-	proc     procfs.FS
-	cgroups  table
-	revision atomic.Uint64
+	inv     Inventory
+	proc    procfs.FS
+	cgroups table
+}
+
+// Inventory is what a Finder needs of a *docker.Inventory.
+type Inventory interface {
+	attest.Inventory
+	Recall(id string) (docker.Container, bool)
+	Changed() <-chan struct{}
 }
 
 // New makes a Finder, with an Attestor of those options, and hooks both to the
 // inventory, whose Run must not have begun. The mounts are the cgroup hierarchies by
 // name, as in [procfs.Cgroup]: version 2's "" tells senders that have exited, and
 // version 1's "memory" is what clients know themselves by where it is mounted.
-func New(inv attest.Inventory, mounts map[string]fs.FS, opts attest.Options) *Finder {
+func New(inv Inventory, mounts map[string]fs.FS, opts attest.Options) *Finder {
 	f := &Finder{inv: inv, proc: procfs.New(os.DirFS("/proc")), cgroups: newTable(mounts)}
 	if opts.Proc != nil {
 		f.proc = *opts.Proc
 	}
 	opts.Seen = f.cgroups.notice
 	f.Attestor = attest.New(inv, opts)
-	inv.OnChange(f.observe) // after the Attestor's own hook: a container that it confirms is confirmed by now
+	// After the Attestor's own hook: a container that it confirms is confirmed by now.
+	inv.OnChange(func(c docker.Container) { f.cgroups.observe(c, f.Roots(c.ID)) })
 	return f
 }
 
-// Revision changes whenever the Engine has told of a container.
-func (f *Finder) Revision() uint64 { return f.revision.Load() }
-
-func (f *Finder) observe(c docker.Container) {
-	defer f.revision.Add(1)
-	f.cgroups.observe(c, f.Roots(c.ID))
-}
+// Changed gives a channel that is closed when the Engine has told something the next time.
+func (f *Finder) Changed() <-chan struct{} { return f.inv.Changed() }
 
 // errNoSuch: the Engine knows no container by what was found.
 var errNoSuch = errors.New("no such container")
 
 // Attest is [attest.Attestor.Attest], and for a process that has exited, or is about
 // to, what its cgroup says. An answer that is an [attest.ErrNotYet] may be another one
-// when Revision changes. Of a container that the Engine has not told of, only what
+// when something has Changed. Of a container that the Engine has not told of, only what
 // is seen of its cgroup while that is there can be remembered: so ask soon.
 func (f *Finder) Attest(ctx context.Context, p *peercred.Peer) attest.Attestation {
 	at := f.Attestor.Attest(ctx, p)
@@ -139,8 +140,7 @@ func (f *Finder) judge(cgroup uint64) attest.Attestation {
 	if !ok {
 		return found(c, false)
 	}
-	c, ok = f.inv.Lookup(named.container)
-	if !ok || c.ID != named.container {
+	if c, ok = f.inv.Recall(named.container); !ok {
 		return attest.Attestation{Err: fmt.Errorf("container %s is %w", named.container, attest.ErrNotYet)}
 	}
 	roots := f.Roots(c.ID)
@@ -168,8 +168,8 @@ type Claim struct {
 func (f *Finder) Claimed(c Claim) attest.Attestation {
 	switch {
 	case c.ID != "":
-		got, ok := f.inv.Lookup(c.ID)
-		return found(got, ok && got.ID == c.ID && got.Running)
+		got, ok := f.inv.Recall(c.ID)
+		return found(got, ok && got.Running)
 	case c.Inode != 0:
 		hierarchy := ""
 		if _, ok := f.cgroups.mounts["memory"]; ok {

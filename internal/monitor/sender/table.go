@@ -50,7 +50,6 @@ type bearing struct {
 
 // Limits of the table, and of a walk.
 const (
-	afterlife   = time.Minute // for which an ended container's cgroups are known: its messages may still be on their way
 	namesMost   = 4096
 	slicesMost  = 256
 	foldersMost = 8192
@@ -106,7 +105,7 @@ func ended(c docker.Container, now time.Time) time.Time {
 // end notes that a container has ended, and forgets those that did so long ago. The
 // caller holds mu.
 func (t *table) end(id string, now time.Time) {
-	over := func(ended time.Time) bool { return !ended.IsZero() && now.Sub(ended) > afterlife }
+	over := func(ended time.Time) bool { return !ended.IsZero() && now.Sub(ended) > docker.Afterlife }
 	maps.DeleteFunc(t.movers, func(_ string, ended time.Time) bool { return over(ended) })
 	maps.DeleteFunc(t.owns, func(_ place, r *ownCgroup) bool {
 		if r.container.ID == id && r.ended.IsZero() {
@@ -121,7 +120,7 @@ func (t *table) mover(but ...string) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for id, ended := range t.movers {
-		if !slices.Contains(but, id) && (ended.IsZero() || time.Since(ended) <= afterlife) {
+		if !slices.Contains(but, id) && (ended.IsZero() || time.Since(ended) <= docker.Afterlife) {
 			return id
 		}
 	}
@@ -180,7 +179,7 @@ func (t *table) name(mount fs.FS, folder string, id uint64) {
 		return
 	}
 	if len(t.names) >= namesMost {
-		maps.DeleteFunc(t.names, func(_ uint64, b bearing) bool { return time.Since(b.at) > afterlife })
+		maps.DeleteFunc(t.names, func(_ uint64, b bearing) bool { return time.Since(b.at) > docker.Afterlife })
 	}
 	if len(t.names) >= namesMost {
 		clear(t.names)

@@ -16,11 +16,12 @@ import (
 
 // world is a host: its /proc, and what its Engine says.
 type world struct {
-	t      *testing.T
-	proc   fstest.MapFS
-	engine map[string]docker.Container // what an inspect answers
-	held   map[string]docker.Container // what the inventory holds
-	hooks  []func(docker.Container)
+	t       *testing.T
+	proc    fstest.MapFS
+	engine  map[string]docker.Container // what an inspect answers
+	held    map[string]docker.Container // what the inventory holds
+	hooks   []func(docker.Container)
+	changed chan struct{}
 
 	down  bool   // the daemon is blocked
 	onAsk func() // while the daemon answers
@@ -36,7 +37,7 @@ const (
 // newWorld has PID 1, kthreadd, and us as process 500, a service of the host.
 func newWorld(t *testing.T) *world {
 	w := &world{
-		t: t, proc: fstest.MapFS{},
+		t: t, proc: fstest.MapFS{}, changed: make(chan struct{}),
 		engine: map[string]docker.Container{}, held: map[string]docker.Container{},
 	}
 	w.process(1, "/init.scope", hostNS)
@@ -99,6 +100,8 @@ func (w *world) hook(c docker.Container) {
 	for _, f := range w.hooks {
 		f(c)
 	}
+	close(w.changed)
+	w.changed = make(chan struct{})
 }
 
 func (w *world) Has(id string) bool { _, ok := w.held[id]; return ok }
@@ -117,6 +120,10 @@ func (w *world) Lookup(ref string) (docker.Container, bool) {
 	c, ok := w.held[ref]
 	return c, ok
 }
+
+func (w *world) Recall(id string) (docker.Container, bool) { return w.Lookup(id) }
+
+func (w *world) Changed() <-chan struct{} { return w.changed }
 
 func (w *world) Refresh(_ context.Context, ref string) (docker.Container, error) {
 	if w.onAsk != nil {

@@ -174,7 +174,9 @@ func (noContainers) Refresh(context.Context, string) (docker.Container, error) {
 	return docker.Container{}, docker.ErrNotFound
 }
 func (noContainers) Lookup(string) (docker.Container, bool) { return docker.Container{}, false }
+func (noContainers) Recall(string) (docker.Container, bool) { return docker.Container{}, false }
 func (noContainers) Ready() bool                            { return true }
+func (noContainers) Changed() <-chan struct{}               { return nil }
 
 // counting says when the Aggregator has all lines.
 type counting struct {
