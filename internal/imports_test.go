@@ -34,15 +34,16 @@ var allowed = map[string][]string{
 	"kernel/procfs":     {},
 	"kernel/peercred":   {"kernel/procfs"},
 	"kernel/hostpath":   {"kernel/peercred"},
-	"kernel/cgroup":     {},
+	"kernel/cgroup":     {"kernel/procfs"},
 	"kernel/kmsg":       {},
 	"kernel/unixsocket": {},
 
-	"engine/operation": {},
+	"engine/imagename": {},
+	"engine/operation": {"engine/imagename"},
 	"engine/docker":    {"fair"},
 
 	"caller/attest":   {"kernel/procfs", "kernel/peercred", "kernel/cgroup", "engine/docker"},
-	"caller/identity": {"kernel/procfs", "kernel/peercred", "engine/docker", "engine/operation", "caller/attest"},
+	"caller/identity": {"kernel/procfs", "kernel/peercred", "engine/imagename", "engine/docker", "caller/attest"},
 
 	"authz/redact":     {},
 	"authz/ticket":     {},
@@ -58,9 +59,9 @@ var allowed = map[string][]string{
 
 	"monitor/oom":       {"kernel/cgroup", "kernel/kmsg"},
 	"monitor/collect":   {"kernel/procfs", "kernel/cgroup", "kernel/kmsg", "engine/docker", "monitor/oom"},
-	"monitor/tag":       {"engine/docker"},
-	"monitor/sender":    {"kernel/cgroup", "kernel/procfs", "kernel/peercred", "engine/docker", "caller/attest"},
-	"monitor/dogstatsd": {"kernel/peercred", "kernel/unixsocket", "caller/attest", "monitor/sender"},
+	"monitor/tag":       {"engine/imagename", "engine/docker"},
+	"monitor/sender":    {"kernel/procfs", "kernel/cgroup", "kernel/peercred", "engine/docker", "caller/attest"},
+	"monitor/dogstatsd": {"kernel/peercred", "kernel/unixsocket", "caller/attest", "monitor/tag", "monitor/sender"},
 	"monitor/aggregate": {"kernel/cgroup", "engine/docker", "monitor/collect", "monitor/dogstatsd", "monitor/tag"},
 	"monitor/export":    {"monitor/aggregate", "monitor/collect", "monitor/dogstatsd", "monitor/tag"},
 

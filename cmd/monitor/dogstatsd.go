@@ -119,20 +119,10 @@ type containerTags struct {
 }
 
 // ContainerTags returns the tags of a container by its full id.
-func (t containerTags) ContainerTags(id string, level dogstatsd.Cardinality) ([]tag.Tag, bool) {
+func (t containerTags) ContainerTags(id string, level tag.Cardinality) ([]tag.Tag, bool) {
 	c, ok := t.inventory.Recall(id)
 	if !ok {
 		return nil, false
 	}
-	at := tag.Low
-	switch level {
-	case dogstatsd.CardinalityOrchestrator:
-		at = tag.Orchestrator
-	case dogstatsd.CardinalityHigh:
-		at = tag.High
-	case dogstatsd.CardinalityNone:
-		return nil, true
-	case dogstatsd.CardinalityDefault, dogstatsd.CardinalityLow:
-	}
-	return t.tagger.Tags(&c).At(at), true
+	return t.tagger.Tags(&c).At(level), true
 }

@@ -193,8 +193,8 @@ func setUDP(s *settings, v string) error {
 }
 
 func setCardinality(s *settings, v string) error {
-	s.messages.Cardinality = dogstatsd.ParseCardinality(v)
-	if s.messages.Cardinality == dogstatsd.CardinalityDefault {
+	s.messages.Cardinality = tag.ParseCardinality(v)
+	if s.messages.Cardinality == tag.Unset {
 		return fmt.Errorf("%q is none of none, low, orchestrator, high", v)
 	}
 	return nil

@@ -64,6 +64,7 @@ func (r *rig) Append(list []docker.Container) []docker.Container {
 func (r *rig) Lookup(id string) (docker.Container, bool) { c, ok := r.containers[id]; return c, ok }
 func (r *rig) OnEvent(f func(docker.Event))              { r.onEvent = f }
 func (r *rig) Ready() bool                               { return true }
+func (r *rig) Changed() <-chan struct{}                  { return nil }
 func (r *rig) Err() error                                { return nil }
 func (r *rig) Unanswered() []docker.Unanswered           { return nil }
 

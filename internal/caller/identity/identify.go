@@ -11,7 +11,7 @@ import (
 
 	"vitrine/internal/caller/attest"
 	"vitrine/internal/engine/docker"
-	"vitrine/internal/engine/operation"
+	"vitrine/internal/engine/imagename"
 	"vitrine/internal/kernel/peercred"
 )
 
@@ -197,7 +197,7 @@ func containerPrincipals(c docker.Container, labels bool) []string {
 	id := Identity{Principals: make([]string, 0, 6+len(c.Labels))}
 	id.add("container", c.Name)
 	id.add("container-id", c.ID)
-	id.add("image", operation.Repository(c.Image))
+	id.add("image", imagename.Repository(c.Image))
 	id.add("image-id", c.ImageID)
 	if labels {
 		for _, key := range slices.Sorted(maps.Keys(c.Labels)) {

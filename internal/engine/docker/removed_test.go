@@ -12,28 +12,29 @@ import (
 func TestRecall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		inv := NewInventory(NewClient(nil), slog.New(slog.DiscardHandler))
+		job := id(1)
 		store := func(id, name string) {
 			inv.seq++
 			if _, err := inv.store(Container{ID: id, Name: name, Running: true, Pid: 1, asked: inv.seq}); err != nil {
 				t.Fatal(err)
 			}
 		}
-		store(id, "job")
-		if c, ok := inv.Recall(id); !ok || !c.Running {
+		store(job, "job")
+		if c, ok := inv.Recall(job); !ok || !c.Running {
 			t.Errorf("%v, %+v while it runs", ok, c)
 		}
-		inv.stop(id, true)
-		if c, ok := inv.Recall(id); !ok || c.Name != "job" || c.Running {
+		inv.stop(job, true)
+		if c, ok := inv.Recall(job); !ok || c.Name != "job" || c.Running {
 			t.Errorf("%v, %+v", ok, c)
 		}
 		if _, ok := inv.Recall("job"); ok {
 			t.Error("its name may be another's by now")
 		}
-		if _, ok := inv.Lookup(id); ok || inv.Has(id) {
+		if _, ok := inv.Lookup(job); ok || inv.Has(job) {
 			t.Error("it is still there for decisions")
 		}
 		time.Sleep(Afterlife + time.Second)
-		if _, ok := inv.Recall(id); ok {
+		if _, ok := inv.Recall(job); ok {
 			t.Error("it is still known")
 		}
 		for i := range 3 * removedMost {

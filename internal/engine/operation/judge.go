@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+
+	"vitrine/internal/engine/imagename"
 )
 
 // judge says what the request would do: its hazards with the fields that they
@@ -111,7 +113,7 @@ func (o *Operation) mint(principals ...string) { o.Mints = append(o.Mints, princ
 
 // mintImage notes that what a repository means changes, in all its spellings.
 func (o *Operation) mintImage(ref string) {
-	for _, name := range spellings(Repository(ref)) {
+	for _, name := range spellings(imagename.Repository(ref)) {
 		o.mint("image:" + name)
 	}
 }

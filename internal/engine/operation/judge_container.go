@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"vitrine/internal/engine/imagename"
 )
 
 func (o *Operation) judgeContainer(_ map[string]any, value any) {
@@ -23,7 +25,7 @@ func (o *Operation) judgeContainerName(_ map[string]any, value any) {
 
 func (o *Operation) judgeImage(_ map[string]any, value any) {
 	image, _ := value.(string)
-	if name := Repository(image); name != "" {
+	if name := imagename.Repository(image); name != "" {
 		o.mint("image:" + name)
 	}
 }

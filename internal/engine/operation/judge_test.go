@@ -277,26 +277,6 @@ func TestHostPaths(t *testing.T) {
 	}
 }
 
-func TestRepository(t *testing.T) {
-	for ref, want := range map[string]string{
-		"vitrine/monitor:1":           "vitrine/monitor",
-		"nginx":                       "nginx",
-		"localhost:5000/x":            "localhost:5000/x",
-		"localhost:5000/x@sha256:abc": "localhost:5000/x",
-		"h:1/x:2@sha256:abc":          "h:1/x",
-		"sha256:abc":                  "",
-		id64:                          "",
-		"sha256:" + id64:              "",
-		"a@sha256:" + id64:            "a",
-		"abcdef":                      "abcdef",
-		"":                            "",
-	} {
-		if got := Repository(ref); got != want {
-			t.Errorf("%s: %q, want %q", ref, got, want)
-		}
-	}
-}
-
 func BenchmarkParse(b *testing.B) {
 	plain := plainCreate(b)
 	for i := range 30 { // as long as what compose sends

@@ -2,9 +2,10 @@ package cgroup
 
 import (
 	"errors"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"vitrine/internal/kernel/procfs"
 )
 
 // fileBudget leaves a quarter of RLIMIT_NOFILE to sockets and all else.
@@ -20,7 +21,7 @@ func fileBudget() int {
 // into its epoll set (kernfs files can be polled), and be woken for nothing. The
 // name ends with a zero byte.
 func openFile(name []byte) (int, error) {
-	fd, err := openat(name)
+	fd, err := procfs.Open(name)
 	switch {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.EOPNOTSUPP): // the last one: a kernel with psi=0
 		return -1, errAbsent
@@ -28,22 +29,6 @@ func openFile(name []byte) (int, error) {
 		return -1, ErrRemoved
 	}
 	return fd, err
-}
-
-// openat allocates nothing; unix.Open does, for the name.
-func openat(name []byte) (int, error) {
-	cwd := unix.AT_FDCWD
-	for {
-		//nolint:gosec // the name ends with a zero byte, and lives until the call returns
-		fd, _, errno := unix.Syscall6(unix.SYS_OPENAT, uintptr(cwd), uintptr(unsafe.Pointer(&name[0])),
-			unix.O_RDONLY|unix.O_CLOEXEC, 0, 0, 0)
-		if errno == 0 {
-			return int(fd), nil
-		}
-		if errno != unix.EINTR {
-			return -1, errno
-		}
-	}
 }
 
 func openFolder(name string) (int, error) {

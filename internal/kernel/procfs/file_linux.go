@@ -26,7 +26,7 @@ func (f File) String() string { return string(f.name[:len(f.name)-1]) }
 
 // Read returns the content, in buf or, if that is too small, in a larger one.
 func (f File) Read(buf []byte) ([]byte, error) {
-	fd, err := f.open()
+	fd, err := Open(f.name)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", f, err)
 	}
@@ -49,11 +49,13 @@ func (f File) Read(buf []byte) ([]byte, error) {
 	}
 }
 
-func (f File) open() (int, error) {
+// Open opens for reading a file whose name ends with a zero byte. It allocates nothing;
+// unix.Open does, for the name.
+func Open(name []byte) (int, error) {
 	cwd := unix.AT_FDCWD
 	for {
 		//nolint:gosec // the name ends with a zero byte, and lives until the call returns
-		fd, _, errno := unix.Syscall6(unix.SYS_OPENAT, uintptr(cwd), uintptr(unsafe.Pointer(&f.name[0])),
+		fd, _, errno := unix.Syscall6(unix.SYS_OPENAT, uintptr(cwd), uintptr(unsafe.Pointer(&name[0])),
 			unix.O_RDONLY|unix.O_CLOEXEC, 0, 0, 0)
 		if errno == 0 {
 			return int(fd), nil

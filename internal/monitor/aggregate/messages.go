@@ -18,14 +18,14 @@ import (
 type Tagger interface {
 	// ContainerTags returns the tags of a container by its full id at a
 	// cardinality, sorted; false if it does not know the container.
-	ContainerTags(id string, level dogstatsd.Cardinality) ([]tag.Tag, bool)
+	ContainerTags(id string, level tag.Cardinality) ([]tag.Tag, bool)
 }
 
 // MessagesConfig configures Messages.
 type MessagesConfig struct {
-	Interval    time.Duration         // between two snapshots; 10 s if zero
-	Expiry      time.Duration         // of what is silent; 5 min if zero
-	Cardinality dogstatsd.Cardinality // of messages that ask for none; low if zero
+	Interval    time.Duration   // between two snapshots; 10 s if zero
+	Expiry      time.Duration   // of what is silent; 5 min if zero
+	Cardinality tag.Cardinality // of messages that ask for none; low if zero
 
 	// Quota is how much one origin may have, 20000 if zero, in units of 240 bytes of the
 	// page that Prometheus reads: a short count, gauge, set or check is 1, a histogram 4, a
@@ -95,9 +95,9 @@ type origin struct {
 	key      originKey
 	contexts map[string]*alias
 	checks   map[string]*checkAlias
-	results  map[string]*Check                        // by identity
-	tags     [dogstatsd.CardinalityHigh + 1][]tag.Tag // by level, once asked for
-	tagged   [dogstatsd.CardinalityHigh + 1]bool
+	results  map[string]*Check       // by identity
+	tags     [tag.High + 1][]tag.Tag // by level, once asked for
+	tagged   [tag.High + 1]bool
 	used     int // of MessagesConfig.Quota, in bytes
 	full     int // the epoch in which it had next to nothing left
 
@@ -128,7 +128,7 @@ type checkAlias struct {
 func NewMessages(cfg MessagesConfig) *Messages {
 	cfg.Interval = cmp.Or(cfg.Interval, 10*time.Second)
 	cfg.Expiry = cmp.Or(cfg.Expiry, 5*time.Minute)
-	cfg.Cardinality = cmp.Or(cfg.Cardinality, dogstatsd.CardinalityLow)
+	cfg.Cardinality = cmp.Or(cfg.Cardinality, tag.Low)
 	cfg.Quota = cmp.Or(cfg.Quota, 20000)
 	cfg.Most = cmp.Or(cfg.Most, 200000)
 	cfg.SetMembers = cmp.Or(cfg.SetMembers, 100000)

@@ -20,12 +20,12 @@ type host struct {
 	containers map[string]*docker.Container
 }
 
-func (h *host) ContainerTags(id string, level dogstatsd.Cardinality) ([]tag.Tag, bool) {
+func (h *host) ContainerTags(id string, level tag.Cardinality) ([]tag.Tag, bool) {
 	c, ok := h.containers[id]
 	if !ok {
 		return nil, false
 	}
-	return h.tagger.Tags(c).At(tag.Cardinality(level - dogstatsd.CardinalityLow)), true
+	return h.tagger.Tags(c).At(level), true
 }
 
 func (h *host) messages() *Messages {
@@ -54,7 +54,7 @@ func TestAnothersTagsClosed(t *testing.T) {
 	kernel := func(id string) *dogstatsd.Origin {
 		return &dogstatsd.Origin{Source: dogstatsd.SourceKernel, Container: id}
 	}
-	all, _ := h.ContainerTags("victim", dogstatsd.CardinalityHigh)
+	all, _ := h.ContainerTags("victim", tag.High)
 	for _, spell := range []func(string) string{
 		func(k string) string { return k },
 		func(k string) string { return strings.ReplaceAll(k, "_", ".") },
@@ -121,17 +121,17 @@ func TestContainersNeverMeetClosed(t *testing.T) {
 		a := h.messages()
 		type message struct {
 			from  *dogstatsd.Origin
-			level dogstatsd.Cardinality
+			level tag.Cardinality
 			line  string
 		}
 		var sent []message
 		for i := range 50 { // each has a bit of the totals
-			m := message{from: none, level: dogstatsd.Cardinality(1 + r.IntN(4))}
+			m := message{from: none, level: tag.Cardinality(1 + r.IntN(4))}
 			if n := r.IntN(5); n < 4 {
 				m.from = &dogstatsd.Origin{Source: dogstatsd.SourceKernel, Container: fmt.Sprintf("c%d", n)}
 			}
 			var tags []string
-			like, _ := h.ContainerTags(fmt.Sprintf("c%d", r.IntN(4)), dogstatsd.CardinalityHigh)
+			like, _ := h.ContainerTags(fmt.Sprintf("c%d", r.IntN(4)), tag.High)
 			for _, tag := range like { // as another one, or nearly
 				if r.IntN(10) > 0 {
 					tags = append(tags, tag.String())
@@ -152,7 +152,7 @@ func TestContainersNeverMeetClosed(t *testing.T) {
 				if int64(s.Total)&(int64(1)<<i) == 0 {
 					continue
 				}
-				given, own := h.given(m.from, m.level), h.given(m.from, dogstatsd.CardinalityHigh)
+				given, own := h.given(m.from, m.level), h.given(m.from, tag.High)
 				if first == nil {
 					first = m
 				}
@@ -169,8 +169,8 @@ func TestContainersNeverMeetClosed(t *testing.T) {
 	}
 }
 
-func (h *host) given(o *dogstatsd.Origin, level dogstatsd.Cardinality) []tag.Tag {
-	if o.Container == "" || level == dogstatsd.CardinalityNone {
+func (h *host) given(o *dogstatsd.Origin, level tag.Cardinality) []tag.Tag {
+	if o.Container == "" || level == tag.None {
 		return nil
 	}
 	tags, _ := h.ContainerTags(o.Container, level)

@@ -33,9 +33,9 @@ type labeled struct {
 // label gives a message its tags. Of the keys that we may give to any container, at any
 // cardinality, a client may use only those whose very tag its own container has: else it
 // could ask for no tags, and send another's.
-func (a *Messages) label(from *origin, sent dogstatsd.Tags, level dogstatsd.Cardinality) labeled {
+func (a *Messages) label(from *origin, sent dogstatsd.Tags, level tag.Cardinality) labeled {
 	var l labeled
-	var asked dogstatsd.Cardinality
+	var asked tag.Cardinality
 	for t := range sent.All() {
 		k, v, _ := bytes.Cut(t, []byte(":"))
 		key, value := string(k), string(v)
@@ -43,7 +43,7 @@ func (a *Messages) label(from *origin, sent dogstatsd.Tags, level dogstatsd.Card
 		case key == hostKey && value != "":
 			l.host = value
 		case key == cardKey:
-			asked = dogstatsd.ParseCardinality(value)
+			asked = tag.ParseCardinality(value)
 		case strings.HasPrefix(key, internalPrefix):
 		default:
 			l.tags = append(l.tags, tag.Tag{Key: key, Value: value})
@@ -65,7 +65,7 @@ func (a *Messages) label(from *origin, sent dogstatsd.Tags, level dogstatsd.Card
 // them: container.name is container_name there.
 func (a *Messages) mayUse(from *origin, t tag.Tag) bool {
 	name := tag.Name(t.Key)
-	own := a.originTags(from, dogstatsd.CardinalityHigh)
+	own := a.originTags(from, tag.High)
 	switch {
 	case slices.Contains(own, t):
 		return true
@@ -80,8 +80,8 @@ func compareTags(a, b tag.Tag) int {
 }
 
 // originTags are the tags of who sends, as of the last time that was asked.
-func (a *Messages) originTags(from *origin, level dogstatsd.Cardinality) []tag.Tag {
-	if level <= dogstatsd.CardinalityNone || from.key.container == "" || a.cfg.Tagger == nil {
+func (a *Messages) originTags(from *origin, level tag.Cardinality) []tag.Tag {
+	if level <= tag.None || from.key.container == "" || a.cfg.Tagger == nil {
 		return nil
 	}
 	if !from.tagged[level] {
@@ -99,14 +99,14 @@ func (a *Messages) retag() {
 	}
 	type question struct {
 		from  *origin
-		level dogstatsd.Cardinality
+		level tag.Cardinality
 	}
 	var ask []question
 	a.mu.Lock()
 	for _, from := range a.origins {
 		for level := range from.tagged {
 			if from.tagged[level] {
-				ask = append(ask, question{from, dogstatsd.Cardinality(level)})
+				ask = append(ask, question{from, tag.Cardinality(level)})
 			}
 		}
 	}

@@ -23,13 +23,13 @@ var (
 // tagger has two containers of one service.
 type tagger map[string]string
 
-func (g tagger) ContainerTags(id string, level dogstatsd.Cardinality) ([]tag.Tag, bool) {
+func (g tagger) ContainerTags(id string, level tag.Cardinality) ([]tag.Tag, bool) {
 	name, ok := g[id]
 	if !ok {
 		return nil, false
 	}
 	tags := []tag.Tag{{Key: "service", Value: "shop"}}
-	if level == dogstatsd.CardinalityHigh {
+	if level == tag.High {
 		tags = append([]tag.Tag{{Key: "container_name", Value: name}}, tags...)
 	}
 	return tags, true
@@ -193,7 +193,7 @@ func TestMessageTags(t *testing.T) {
 
 func TestTagsThatChange(t *testing.T) {
 	containers := tagger{}
-	a := NewMessages(MessagesConfig{Tagger: containers, Cardinality: dogstatsd.CardinalityHigh, Expiry: 20 * time.Second})
+	a := NewMessages(MessagesConfig{Tagger: containers, Cardinality: tag.High, Expiry: 20 * time.Second})
 	feed(t, a, web1, "a:1|c", "_sc|up|0") // before the inventory knows it
 	containers["web1"] = "web.1"
 	a.Flush(time.Now())

@@ -11,6 +11,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/statsd_exporter/pkg/event"
 	"github.com/prometheus/statsd_exporter/pkg/line"
+
+	"vitrine/internal/monitor/tag"
 )
 
 // common says whether a line that we understood is in the subset that
@@ -21,7 +23,7 @@ import (
 func common(l []byte, m *Metric) bool {
 	packed := bytes.IndexByte(l[len(m.Name)+1:bytes.IndexByte(l, '|')], ':') >= 0
 	switch {
-	case m.Type == Set, m.Cardinality != CardinalityDefault, len(m.External) > 0, m.Skipped > 0,
+	case m.Type == Set, m.Cardinality != tag.Unset, len(m.External) > 0, m.Skipped > 0,
 		packed, !utf8.Valid(l), bytes.Count(l, []byte("|")) > 5, m.Rate < 0.01 || m.Rate > 1:
 		return false
 	}

@@ -3,6 +3,8 @@ package dogstatsd
 import (
 	"bytes"
 	"iter"
+
+	"vitrine/internal/monitor/tag"
 )
 
 // Type is a metric's type.
@@ -33,39 +35,11 @@ func (t Type) String() string {
 	return "unknown"
 }
 
-// Cardinality says which of its origin's tags a message asks for. The zero
-// value leaves that to the configuration.
-type Cardinality uint8
-
-// The levels, each with the tags of those before it.
-const (
-	CardinalityDefault Cardinality = iota
-	CardinalityNone
-	CardinalityLow
-	CardinalityOrchestrator
-	CardinalityHigh
-)
-
-// ParseCardinality reads a level; "" and what is no level are the default's.
-func ParseCardinality(s string) Cardinality {
-	switch s {
-	case "none":
-		return CardinalityNone
-	case "low":
-		return CardinalityLow
-	case "orchestrator", "orch":
-		return CardinalityOrchestrator
-	case "high":
-		return CardinalityHigh
-	}
-	return CardinalityDefault
-}
-
 // Claim is what a client says of its own origin. It is the client's word.
 type Claim struct {
-	Local       []byte // behind "c:"
-	External    []byte // behind "e:"
-	Cardinality Cardinality
+	Local       []byte          // behind "c:"
+	External    []byte          // behind "e:"
+	Cardinality tag.Cardinality // of the tags that it wants of its origin
 }
 
 // Tags are a message's tags as they were sent, separated by commas.

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"math"
 	"strconv"
+
+	"vitrine/internal/monitor/tag"
 )
 
 // Kind is the kind of a message.
@@ -196,7 +198,7 @@ func (c *Claim) claim(f []byte) bool {
 	case f[0] == 'e' && f[1] == ':':
 		c.External = f[2:]
 	case bytes.HasPrefix(f, []byte("card:")):
-		c.Cardinality = ParseCardinality(string(f[5:]))
+		c.Cardinality = tag.ParseCardinality(string(f[5:]))
 	default:
 		return false
 	}

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"vitrine/internal/monitor/tag"
 )
 
 // describe writes a parsed message down, so that a table can hold it.
@@ -30,7 +32,7 @@ func describe(p *Parser, line string) string {
 		add("tags", strings.Join(list, ";"))
 		add("c", c.Local)
 		add("e", c.External)
-		if c.Cardinality != CardinalityDefault {
+		if c.Cardinality != tag.Unset {
 			add("card", strconv.Itoa(int(c.Cardinality)))
 		}
 	}

@@ -27,9 +27,9 @@ var (
 // webTags knows the container web of the snapshot.
 type webTags struct{}
 
-func (webTags) ContainerTags(_ string, level dogstatsd.Cardinality) ([]tag.Tag, bool) {
+func (webTags) ContainerTags(_ string, level tag.Cardinality) ([]tag.Tag, bool) {
 	tags := []tag.Tag{{Key: "kube_deployment", Value: "shop"}}
-	if level == dogstatsd.CardinalityHigh {
+	if level == tag.High {
 		tags = append([]tag.Tag{{Key: "container_name", Value: "web"}}, tags...)
 	}
 	return tags, true

@@ -14,7 +14,7 @@ import (
 // replicas have equal tags, but for one that is given a tag more.
 type replicas struct{}
 
-func (replicas) ContainerTags(id string, _ dogstatsd.Cardinality) ([]tag.Tag, bool) {
+func (replicas) ContainerTags(id string, _ tag.Cardinality) ([]tag.Tag, bool) {
 	tags := []tag.Tag{{Key: "service", Value: "shop"}}
 	if id == "blue" {
 		tags = append(tags, tag.Tag{Key: "team", Value: "blue"})

@@ -19,7 +19,7 @@ import (
 // serviceTags are those of a container of a service, as long as they usually are.
 type serviceTags struct{}
 
-func (serviceTags) ContainerTags(string, dogstatsd.Cardinality) ([]tag.Tag, bool) {
+func (serviceTags) ContainerTags(string, tag.Cardinality) ([]tag.Tag, bool) {
 	return []tag.Tag{
 		{Key: "compose_project", Value: "shop"},
 		{Key: "compose_service", Value: "web"},

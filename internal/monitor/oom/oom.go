@@ -16,11 +16,11 @@
 //
 // A [Container] is in one of four states:
 //
-//	           counter rises  PID 1 lives        oom event  SIGKILL ends it  ends otherwise     ended, OOMKilled  new life
-//	quiet      counted        quiet              told       quiet, suspect   quiet              quiet: 1 fatal    quiet
-//	told       counted        told               told       quiet: 1 fatal   quiet              quiet: 1 fatal    told
-//	counted    counted        outlived: 1 alive  counted    quiet: 1 fatal   outlived: 1 alive  quiet: 1 fatal    quiet: 1 fatal, no news
-//	outlived   counted        outlived           outlived   outlived, suspect  outlived         outlived, suspect  quiet
+//	          counter rises  PID 1 lives        oom event  SIGKILL ends it    ends otherwise     ended, OOMKilled   new life
+//	quiet     counted        quiet              told       quiet, suspect     quiet              quiet: 1 fatal     quiet
+//	told      counted        told               told       quiet: 1 fatal     quiet              quiet: 1 fatal     told
+//	counted   counted        outlived: 1 alive  counted    quiet: 1 fatal     outlived: 1 alive  quiet: 1 fatal     quiet: 1 fatal, no news
+//	outlived  counted        outlived           outlived   outlived, suspect  outlived           outlived, suspect  quiet
 //
 // In the state outlived an oom event counts only if the counter does not account for it,
 // and the Engine's OOMKilled, which stays true, proves nothing. A suspect ended by

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"vitrine/internal/engine/docker"
+	"vitrine/internal/engine/imagename"
 )
 
 // Rule is one tag, and where it comes from.
@@ -37,29 +38,16 @@ func newSource(c *docker.Container) *source {
 		k, v, _ := strings.Cut(attr, "=")
 		s.otel[strings.TrimSpace(k)] = v
 	}
-	s.repo, s.tag = image(c.Image)
+	var digest string
+	if s.repo, s.tag, digest = imagename.Split(c.Image); s.repo != "" && s.tag == "" && digest == "" {
+		s.tag = "latest"
+	}
 	s.task = parseARN(c.Labels["com.amazonaws.ecs.task-arn"])
 	s.clusterName = path.Base("/" + c.Labels["com.amazonaws.ecs.cluster"]) // a name, or an ARN that ends with it
 	if s.clusterName == "/" {
 		s.clusterName = ""
 	}
 	return s
-}
-
-// image takes a reference apart. An image by its id has no name. See the
-// grammar in github.com/distribution/reference.
-func image(ref string) (repo, tag string) {
-	ref, digest, _ := strings.Cut(ref, "@")
-	if strings.HasPrefix(ref, "sha256:") || ref == "" {
-		return "", ""
-	}
-	if i := strings.LastIndexByte(ref, ':'); i > strings.LastIndexByte(ref, '/') {
-		return ref[:i], ref[i+1:]
-	}
-	if digest != "" {
-		return ref, ""
-	}
-	return ref, "latest"
 }
 
 // arn is "arn:aws:ecs:<region>:<account>:…".

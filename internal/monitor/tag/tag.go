@@ -14,38 +14,41 @@ package tag
 import (
 	"cmp"
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 
 	"vitrine/internal/engine/docker"
 )
 
-// Cardinality says how many values a tag has on a host.
-type Cardinality int
+// Cardinality says how many values a tag has on a host, and which tags are wanted.
+type Cardinality uint8
 
 // The cardinalities; each includes those before it.
 const (
-	Low Cardinality = iota
+	Unset Cardinality = iota // what the configuration says
+	None                     // no tags
+	Low
 	Orchestrator
 	High
 	cardinalities
 )
 
 // String is the name, as in configuration.
-func (c Cardinality) String() string { return [...]string{"low", "orchestrator", "high"}[c] }
+func (c Cardinality) String() string {
+	return [...]string{"", "none", "low", "orchestrator", "high"}[c]
+}
 
-// Parse reads a cardinality; "orch" is orchestrator too.
-func Parse(s string) (Cardinality, error) {
-	switch s {
-	case "low":
-		return Low, nil
-	case "orchestrator", "orch":
-		return Orchestrator, nil
-	case "high":
-		return High, nil
+// ParseCardinality reads one; "orch" is orchestrator too, and what is none is Unset.
+func ParseCardinality(s string) Cardinality {
+	if s == "orch" {
+		return Orchestrator
 	}
-	return Low, fmt.Errorf("cardinality %q is none of low, orchestrator, high", s)
+	for c := None; c < cardinalities; c++ {
+		if s == c.String() {
+			return c
+		}
+	}
+	return Unset
 }
 
 // Tag is one tag. A key may have several values.
