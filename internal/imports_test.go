@@ -62,12 +62,13 @@ var allowed = map[string][]string{
 	"monitor/tag":       {"engine/imagename", "engine/docker"},
 	"monitor/sender":    {"kernel/procfs", "kernel/cgroup", "kernel/peercred", "engine/docker", "caller/attest"},
 	"monitor/dogstatsd": {"kernel/peercred", "kernel/unixsocket", "caller/attest", "monitor/tag", "monitor/sender"},
-	"monitor/aggregate": {"kernel/cgroup", "engine/docker", "monitor/collect", "monitor/dogstatsd", "monitor/tag"},
-	"monitor/export":    {"monitor/aggregate", "monitor/collect", "monitor/dogstatsd", "monitor/tag"},
+	"monitor/messages":  {"monitor/dogstatsd", "monitor/tag"},
+	"monitor/series":    {"kernel/cgroup", "engine/docker", "monitor/collect", "monitor/dogstatsd", "monitor/messages", "monitor/tag"},
+	"monitor/export":    {"monitor/collect", "monitor/dogstatsd", "monitor/messages", "monitor/series", "monitor/tag"},
 
 	"rego":             {},
 	"cmd/authz-plugin": {"command", "version", "kernel/hostpath", "kernel/peercred", "kernel/procfs", "kernel/unixsocket", "engine/docker", "engine/operation", "caller/attest", "caller/identity", "authz/admin", "authz/audit", "authz/decide", "authz/gateway", "authz/object", "authz/obligation", "authz/plugin", "authz/policy", "authz/ticket"},
-	"cmd/monitor":      {"command", "version", "kernel/cgroup", "engine/docker", "caller/attest", "monitor/aggregate", "monitor/collect", "monitor/dogstatsd", "monitor/export", "monitor/sender", "monitor/tag"},
+	"cmd/monitor":      {"command", "version", "kernel/cgroup", "engine/docker", "caller/attest", "monitor/collect", "monitor/dogstatsd", "monitor/export", "monitor/messages", "monitor/sender", "monitor/series", "monitor/tag"},
 }
 
 // onlyIn are the libraries that belong to one package, or to a few.

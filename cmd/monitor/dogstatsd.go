@@ -14,9 +14,9 @@ import (
 	"vitrine/internal/caller/attest"
 	"vitrine/internal/engine/docker"
 	"vitrine/internal/kernel/cgroup"
-	"vitrine/internal/monitor/aggregate"
 	"vitrine/internal/monitor/dogstatsd"
 	"vitrine/internal/monitor/export"
+	"vitrine/internal/monitor/messages"
 	"vitrine/internal/monitor/sender"
 	"vitrine/internal/monitor/tag"
 )
@@ -28,7 +28,7 @@ const defaultSocket = "/run/vitrine/dsd/dsd.sock"
 // receiver is the DogStatsD side.
 type receiver struct {
 	server   *dogstatsd.Server
-	messages *aggregate.Messages
+	messages *messages.Aggregator
 	quota    int
 }
 
@@ -48,7 +48,7 @@ func (p *parts) receive(s *settings, log *slog.Logger) (*receiver, error) {
 	of, tagger := s.messages, tag.New(s.tags)
 	of.Tagger, of.Keys = containerTags{p.inventory, tagger}, tagger.Keys()
 	of.Logger, cfg.Logger = log, log
-	r := &receiver{messages: aggregate.NewMessages(of), quota: of.Quota}
+	r := &receiver{messages: messages.New(of), quota: of.Quota}
 	r.server = dogstatsd.New(cfg, finder, r.messages)
 	if err := r.server.Listen(); err != nil {
 		if cfg.Datagram.Path == defaultSocket && cfg.Stream.Path == "" && cfg.UDP == "" && cfg.Datagram.GID == 0 && unwritable(err) {
@@ -112,7 +112,7 @@ func hierarchies(root string) (map[string]fs.FS, error) {
 	return out, nil
 }
 
-// containerTags is an [aggregate.Tagger] of the inventory's containers.
+// containerTags is an [messages.Tagger] of the inventory's containers.
 type containerTags struct {
 	inventory *docker.Inventory
 	tagger    *tag.Tagger

@@ -13,8 +13,8 @@ import (
 
 	"vitrine/internal/command"
 	"vitrine/internal/engine/docker"
-	"vitrine/internal/monitor/aggregate"
 	"vitrine/internal/monitor/export"
+	"vitrine/internal/monitor/series"
 )
 
 func onceCommand(std command.Streams) *cobra.Command {
@@ -90,7 +90,7 @@ func (p *parts) once(ctx context.Context, std command.Streams, socket string, be
 	}
 	p.series.Update(p.collector.Collect(time.Now()))
 	var err error
-	p.series.Look(func(v *aggregate.View) {
+	p.series.Look(func(v *series.View) {
 		if asJSON {
 			err = export.JSON(std.Out, v)
 		} else {

@@ -19,9 +19,9 @@ import (
 
 	"vitrine/internal/command"
 	"vitrine/internal/engine/docker"
-	"vitrine/internal/monitor/aggregate"
 	"vitrine/internal/monitor/collect"
 	"vitrine/internal/monitor/export"
+	"vitrine/internal/monitor/series"
 	"vitrine/internal/monitor/tag"
 	"vitrine/internal/version"
 )
@@ -58,7 +58,7 @@ variable over the file.`,
 type parts struct {
 	inventory *docker.Inventory
 	collector *collect.Collector
-	series    *aggregate.Aggregator
+	series    *series.Aggregator
 }
 
 func build(s *settings, log *slog.Logger) (*parts, error) {
@@ -76,7 +76,7 @@ func build(s *settings, log *slog.Logger) (*parts, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &parts{inventory, collector, aggregate.New(tag.New(s.tags), s.okExits)}, nil
+	return &parts{inventory, collector, series.New(tag.New(s.tags), s.okExits)}, nil
 }
 
 // runForEver is configuration → parts → run group → wait.
@@ -167,7 +167,7 @@ func (p *parts) health(interval time.Duration) http.HandlerFunc {
 			EngineUp bool      `json:"engine_up"`
 			Last     time.Time `json:"last_collection"`
 		}{Status: "ok"}
-		p.series.Look(func(v *aggregate.View) { answer.EngineUp, answer.Last = v.Up, v.Time })
+		p.series.Look(func(v *series.View) { answer.EngineUp, answer.Last = v.Up, v.Time })
 		code := http.StatusOK
 		if time.Since(answer.Last) > 3*interval {
 			answer.Status, code = "no collection", http.StatusServiceUnavailable

@@ -15,8 +15,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"vitrine/internal/command"
-	"vitrine/internal/monitor/aggregate"
 	"vitrine/internal/monitor/dogstatsd"
+	"vitrine/internal/monitor/messages"
 	"vitrine/internal/monitor/tag"
 )
 
@@ -33,7 +33,7 @@ type settings struct {
 	logLevel slog.Level
 
 	dogstatsd dogstatsd.Config
-	messages  aggregate.MessagesConfig
+	messages  messages.Config
 }
 
 func (s *settings) logger(std command.Streams) *slog.Logger {

@@ -117,18 +117,11 @@ type inspected struct {
 	Created      string
 	RestartCount int
 	HostConfig   struct {
-		NetworkMode  string
-		CPUShares    int64 `json:"CpuShares"`
-		Privileged   bool
-		CapAdd       []string
-		CgroupnsMode string
-		PidMode      string
-		SecurityOpt  []string
+		NetworkMode string
+		CPUShares   int64 `json:"CpuShares"`
+		Rights
 	}
-	Mounts []struct {
-		Source string
-		RW     bool
-	}
+	Mounts          []Mount
 	NetworkSettings struct {
 		Networks map[string]*struct{ IPAddress, GlobalIPv6Address string }
 	}

@@ -22,11 +22,23 @@ type Detail struct {
 	// network's name.
 	NetworkMode string
 	Networks    []Network // by name
-	// ReachesCgroups says that its root may write to the cgroup file system, outside
-	// of its own cgroup too: it is privileged, or has that file system mounted
-	// read-write, or CAP_SYS_ADMIN to mount it, or a capability with which it enters
-	// processes outside that it sees.
-	ReachesCgroups bool
+	Rights      Rights
+	Mounts      []Mount
+}
+
+// Rights are what a container may beyond others, as asked for at create.
+type Rights struct {
+	Privileged   bool
+	CapAdd       []string
+	SecurityOpt  []string
+	CgroupnsMode string // "private", "host", or "" before Docker 20.10
+	PidMode      string // "", "host" or "container:<id>"
+}
+
+// Mount is a folder of the host's that a container has.
+type Mount struct {
+	Source string
+	RW     bool
 }
 
 // Network is one network that a container is in.
@@ -39,7 +51,7 @@ func (in *inspected) detail() *Detail {
 	d := &Detail{
 		State: in.State.Status, ExitCode: in.State.ExitCode, OOMKilled: in.State.OOMKilled, Restarts: in.RestartCount,
 		CreatedAt: in.Created, FinishedAt: in.State.FinishedAt, Env: in.Config.Env,
-		CPUShares: in.HostConfig.CPUShares, NetworkMode: in.HostConfig.NetworkMode, ReachesCgroups: in.reachesCgroups(),
+		CPUShares: in.HostConfig.CPUShares, NetworkMode: in.HostConfig.NetworkMode, Rights: in.HostConfig.Rights, Mounts: in.Mounts,
 	}
 	if in.State.Health != nil && in.State.Health.Status != "none" {
 		d.Health = in.State.Health.Status
@@ -51,30 +63,6 @@ func (in *inspected) detail() *Detail {
 	}
 	slices.SortFunc(d.Networks, func(a, b Network) int { return strings.Compare(a.Name, b.Name) })
 	return d
-}
-
-func (in *inspected) reachesCgroups() bool {
-	may := func(capability string) bool {
-		return slices.ContainsFunc(in.HostConfig.CapAdd, func(name string) bool {
-			name = strings.TrimPrefix(strings.ToUpper(name), "CAP_")
-			return name == capability || name == "ALL"
-		})
-	}
-	writable := slices.ContainsFunc(in.HostConfig.SecurityOpt, func(opt string) bool { return strings.HasPrefix(opt, "writable-cgroups") })
-	host := in.HostConfig.CgroupnsMode != "private"
-	// Who sees others' processes may enter their namespaces, or make them act.
-	others := in.HostConfig.PidMode != "" && (may("SYS_ADMIN") || may("SYS_PTRACE"))
-	if in.HostConfig.Privileged || host && (writable || may("SYS_ADMIN")) || others {
-		return true
-	}
-	const cgroups = "/sys/fs/cgroup"
-	for _, m := range in.Mounts {
-		source := strings.TrimSuffix(m.Source, "/") + "/"
-		if m.RW && (strings.HasPrefix(cgroups+"/", source) || strings.HasPrefix(source, cgroups+"/")) {
-			return true
-		}
-	}
-	return false
 }
 
 // Counts are how many objects the engine has besides containers.

@@ -10,7 +10,7 @@ import (
 	"github.com/DataDog/sketches-go/ddsketch/mapping"
 	"github.com/DataDog/sketches-go/ddsketch/store"
 
-	"vitrine/internal/monitor/aggregate"
+	"vitrine/internal/monitor/messages"
 )
 
 // buckets writes a distribution as a classic histogram: its bounds are 1, 2 and 5 of
@@ -18,7 +18,7 @@ import (
 // one that was there stays. A value
 // counts as within a bound if the sketch cannot tell it from the bound (1 %). With values below
 // 0 the sum may fall, and a strict reader takes neither sum nor count.
-func (p *page) buckets(name, labels string, s *aggregate.CustomSeries) {
+func (p *page) buckets(name, labels string, s *messages.Series) {
 	bucket := name + "_bucket"
 	if s.TotalSketch != nil {
 		p.bounds(s.TotalSketch, func(bound, below float64) {

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"vitrine/internal/monitor/aggregate"
 	"vitrine/internal/monitor/dogstatsd"
+	"vitrine/internal/monitor/messages"
 	"vitrine/internal/monitor/tag"
 )
 
@@ -60,7 +60,7 @@ func (k kind) names(family string) []string {
 type family struct {
 	name   string
 	kind   kind
-	series []*aggregate.CustomSeries
+	series []*messages.Series
 	labels []string // of each of them; "\x00": it is left out
 	// part is the family of which this one has what a strict reader does not take there; nil: none.
 	part *family
@@ -75,7 +75,7 @@ var prometheusOwn = []string{
 // custom writes clients' metrics. Clients choose names, types and tags as they like,
 // and not together: a name that is taken gets the kind appended, and a number if it must.
 // Which of several has the plain name depends on the names alone.
-func (p *page) custom(series []aggregate.CustomSeries, taken map[string]bool, dropped int) {
+func (p *page) custom(series []messages.Series, taken map[string]bool, dropped int) {
 	for _, name := range prometheusOwn {
 		taken[name] = true
 	}
@@ -110,7 +110,7 @@ func (f *family) find(taken map[string]bool) {
 }
 
 // families sorts series by what Prometheus will call them.
-func families(series []aggregate.CustomSeries) []*family {
+func families(series []messages.Series) []*family {
 	type key struct {
 		name string
 		kind kind
@@ -162,12 +162,12 @@ func (f *family) label() (dropped int) {
 // counts take off is a counter of its own; and quantiles of a summary are not below 0.
 func (f *family) parts() []*family {
 	part := &family{name: f.name + "_negative", kind: counter, part: f}
-	is := func(s *aggregate.CustomSeries) bool { return s.Off > 0 }
+	is := func(s *messages.Series) bool { return s.Off > 0 }
 	switch f.kind {
 	case counter:
 	case summary:
 		part.name, part.kind = f.name+"_quantile", gauge
-		is = func(s *aggregate.CustomSeries) bool { return s.BelowZero && s.Recent.Known }
+		is = func(s *messages.Series) bool { return s.BelowZero && s.Recent.Known }
 	case gauge, histogram:
 		return nil
 	}
@@ -184,7 +184,7 @@ func (f *family) parts() []*family {
 
 // clientFamily writes one.
 func (p *page) clientFamily(f *family) {
-	each := func(name string, kind kind, what string, write func(s *aggregate.CustomSeries, labels string)) {
+	each := func(name string, kind kind, what string, write func(s *messages.Series, labels string)) {
 		p.clientHeading(name, kind.String(), what, f.series[0].Name)
 		for i, s := range f.series {
 			if f.labels[i] != leftOut {
@@ -194,14 +194,14 @@ func (p *page) clientFamily(f *family) {
 	}
 	switch {
 	case f.part != nil && f.kind == counter:
-		each(f.name, counter, "What negative values take off DogStatsD count ", func(s *aggregate.CustomSeries, l string) { p.sample(f.name+"_total", l, "", "", s.Off) })
+		each(f.name, counter, "What negative values take off DogStatsD count ", func(s *messages.Series, l string) { p.sample(f.name+"_total", l, "", "", s.Off) })
 	case f.part != nil:
-		each(f.name, gauge, "Quantiles, some below 0, of DogStatsD histogram ", func(s *aggregate.CustomSeries, l string) { p.quantiles(f.name, l, s) })
+		each(f.name, gauge, "Quantiles, some below 0, of DogStatsD histogram ", func(s *messages.Series, l string) { p.quantiles(f.name, l, s) })
 	case f.kind == counter:
 		total := f.name + "_total"
-		each(f.name, counter, "DogStatsD count ", func(s *aggregate.CustomSeries, l string) { p.sample(total, l, "", "", s.Added) })
+		each(f.name, counter, "DogStatsD count ", func(s *messages.Series, l string) { p.sample(total, l, "", "", s.Added) })
 	case f.kind == gauge:
-		each(f.name, gauge, "DogStatsD "+f.series[0].Type.String()+" ", func(s *aggregate.CustomSeries, l string) {
+		each(f.name, gauge, "DogStatsD "+f.series[0].Type.String()+" ", func(s *messages.Series, l string) {
 			v := s.Value
 			if s.Type == dogstatsd.Set {
 				v = s.Recent.Size
@@ -210,25 +210,25 @@ func (p *page) clientFamily(f *family) {
 			p.at(s.At)
 		})
 	case f.kind == summary:
-		each(f.name, summary, "DogStatsD histogram ", func(s *aggregate.CustomSeries, l string) { p.summary(f.name, l, s) })
-		each(f.name+"_max", gauge, "Greatest recent value of DogStatsD histogram ", func(s *aggregate.CustomSeries, l string) {
+		each(f.name, summary, "DogStatsD histogram ", func(s *messages.Series, l string) { p.summary(f.name, l, s) })
+		each(f.name+"_max", gauge, "Greatest recent value of DogStatsD histogram ", func(s *messages.Series, l string) {
 			if s.Recent.Known {
 				p.sample(f.name+"_max", l, "", "", s.Recent.Max)
 			}
 		})
-		each(f.name+"_avg", gauge, "Mean in an interval of DogStatsD histogram ", func(s *aggregate.CustomSeries, l string) {
+		each(f.name+"_avg", gauge, "Mean in an interval of DogStatsD histogram ", func(s *messages.Series, l string) {
 			if s.Recent.Known {
 				p.sample(f.name+"_avg", l, "", "", s.Recent.Avg)
 			}
 		})
 	case f.kind == histogram:
-		each(f.name, histogram, "DogStatsD distribution ", func(s *aggregate.CustomSeries, l string) { p.buckets(f.name, l, s) })
+		each(f.name, histogram, "DogStatsD distribution ", func(s *messages.Series, l string) { p.buckets(f.name, l, s) })
 	}
 }
 
 // byRight orders series by their right to plain labels: what we say of a container goes before
 // what a client says, however that is spelled.
-func byRight(series []*aggregate.CustomSeries) []int {
+func byRight(series []*messages.Series) []int {
 	order := make([]int, len(series))
 	for i := range order {
 		order[i] = i
@@ -239,7 +239,7 @@ func byRight(series []*aggregate.CustomSeries) []int {
 
 // summary writes the median and the 95th percentile, and the sum and the count of all. A sum that
 // may fall is none.
-func (p *page) summary(name, labels string, s *aggregate.CustomSeries) {
+func (p *page) summary(name, labels string, s *messages.Series) {
 	if s.Recent.Known && !s.BelowZero {
 		p.quantiles(name, labels, s)
 	}
@@ -249,7 +249,7 @@ func (p *page) summary(name, labels string, s *aggregate.CustomSeries) {
 	p.sample(name+"_count", labels, "", "", whole(s.TotalCount))
 }
 
-func (p *page) quantiles(name, labels string, s *aggregate.CustomSeries) {
+func (p *page) quantiles(name, labels string, s *messages.Series) {
 	p.sample(name, labels, "quantile", "0.5", s.Recent.Median)
 	p.sample(name, labels, "quantile", "0.95", s.Recent.P95)
 }

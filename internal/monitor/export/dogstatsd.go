@@ -9,15 +9,15 @@ import (
 	"strings"
 	"time"
 
-	"vitrine/internal/monitor/aggregate"
 	"vitrine/internal/monitor/dogstatsd"
+	"vitrine/internal/monitor/messages"
 	"vitrine/internal/monitor/tag"
 )
 
 // DogStatsD is what the page shows of DogStatsD clients.
 type DogStatsD struct {
-	Latest    func() *aggregate.Snapshot
-	Read      func(reader string) *aggregate.Snapshot // Latest, for one who comes again and again; nil: Latest
+	Latest    func() *messages.Snapshot
+	Read      func(reader string) *messages.Snapshot // Latest, for one who comes again and again; nil: Latest
 	Telemetry func() []dogstatsd.Sample
 	Examples  func() []dogstatsd.Refused
 	Quota     int // of each sender
@@ -25,7 +25,7 @@ type DogStatsD struct {
 
 // read is the snapshot for a request. A reader is known by its address without the port, as it
 // may connect anew each time, and by what it calls itself.
-func (d *DogStatsD) read(r *http.Request) *aggregate.Snapshot {
+func (d *DogStatsD) read(r *http.Request) *messages.Snapshot {
 	if d.Read == nil {
 		return d.Latest()
 	}
@@ -39,7 +39,7 @@ func (d *DogStatsD) read(r *http.Request) *aggregate.Snapshot {
 }
 
 // dogstatsd writes all of it. names are containers' by id.
-func (p *page) dogstatsd(d *DogStatsD, s *aggregate.Snapshot, names map[string]string, taken map[string]bool) {
+func (p *page) dogstatsd(d *DogStatsD, s *messages.Snapshot, names map[string]string, taken map[string]bool) {
 	p.telemetry(d.Telemetry(), taken)
 	names = distinct(s.Origins, names)
 	p.origins(s.Origins, names, taken)
@@ -91,8 +91,8 @@ type ofOrigin struct {
 }
 
 // origins writes what each sender has sent, and has taken of its quota.
-func (p *page) origins(origins []aggregate.Origin, names map[string]string, taken map[string]bool) {
-	list := func(f func(o *aggregate.Origin) []ofOrigin) []string {
+func (p *page) origins(origins []messages.Origin, names map[string]string, taken map[string]bool) {
+	list := func(f func(o *messages.Origin) []ofOrigin) []string {
 		var out []string
 		for i := range origins {
 			o := &origins[i]
@@ -117,14 +117,14 @@ func (p *page) origins(origins []aggregate.Origin, names map[string]string, take
 		name, kind, help string
 		values           []string
 	}{
-		{"dogstatsd_contexts", "gauge", "Contexts that a sender has now.", list(func(o *aggregate.Origin) []ofOrigin { return one(float64(o.Contexts)) })},
-		{"dogstatsd_quota_used", "gauge", "What a sender has taken of its quota.", list(func(o *aggregate.Origin) []ofOrigin { return one(float64(o.Used)) })},
-		{"dogstatsd_messages_refused_total", "counter", "Messages refused because a sender's quota was used up.", list(func(o *aggregate.Origin) []ofOrigin { return one(float64(o.Refused)) })},
-		{"dogstatsd_timestamps_refused_total", "counter", "Gauge values with a time more than an hour behind ours, or more than a minute ahead.", list(func(o *aggregate.Origin) []ofOrigin { return one(float64(o.Untimely)) })},
-		{"dogstatsd_events_total", "counter", "Events that a sender has sent.", list(func(o *aggregate.Origin) []ofOrigin {
+		{"dogstatsd_contexts", "gauge", "Contexts that a sender has now.", list(func(o *messages.Origin) []ofOrigin { return one(float64(o.Contexts)) })},
+		{"dogstatsd_quota_used", "gauge", "What a sender has taken of its quota.", list(func(o *messages.Origin) []ofOrigin { return one(float64(o.Used)) })},
+		{"dogstatsd_messages_refused_total", "counter", "Messages refused because a sender's quota was used up.", list(func(o *messages.Origin) []ofOrigin { return one(float64(o.Refused)) })},
+		{"dogstatsd_timestamps_refused_total", "counter", "Gauge values with a time more than an hour behind ours, or more than a minute ahead.", list(func(o *messages.Origin) []ofOrigin { return one(float64(o.Untimely)) })},
+		{"dogstatsd_events_total", "counter", "Events that a sender has sent.", list(func(o *messages.Origin) []ofOrigin {
 			return counted(o.Events[:], "alert_type", func(i int) string { return dogstatsd.AlertType(i).String() }) //nolint:gosec // an index of an array of few
 		})},
-		{"dogstatsd_service_checks_total", "counter", "Results of service checks that a sender has sent.", list(func(o *aggregate.Origin) []ofOrigin {
+		{"dogstatsd_service_checks_total", "counter", "Results of service checks that a sender has sent.", list(func(o *messages.Origin) []ofOrigin {
 			return counted(o.Checks[:], "status", func(i int) string { return dogstatsd.Status(i).String() }) //nolint:gosec // an index of an array of few
 		})},
 	} {
@@ -137,7 +137,7 @@ func (p *page) origins(origins []aggregate.Origin, names map[string]string, take
 
 // distinct are the names of containers that no other one has: not two while one is
 // renamed, and nobody is called by another's id.
-func distinct(origins []aggregate.Origin, names map[string]string) map[string]string {
+func distinct(origins []messages.Origin, names map[string]string) map[string]string {
 	holders := map[string]string{}
 	shared := map[string]bool{}
 	for i := range origins {
@@ -167,7 +167,7 @@ func counted(n []uint64, label string, name func(int) string) []ofOrigin {
 
 // checks writes the latest word of each service check of each sender: of replicas, whose tags
 // are equal, one may be down. It returns how many it had to leave out.
-func (p *page) checks(checks []aggregate.Check, names map[string]string, taken map[string]bool) (dropped int) {
+func (p *page) checks(checks []messages.Check, names map[string]string, taken map[string]bool) (dropped int) {
 	const name = "dogstatsd_service_check_status"
 	p.ours(taken, name, "gauge", "Latest status of a service check: 0 ok, 1 warning, 2 critical, 3 unknown.")
 	seen := make(labelSets, len(checks))
@@ -220,8 +220,8 @@ func (p *page) clientHeading(family, kind, what, name string) {
 	if !p.open && kind == "counter" {
 		family += "_total"
 	}
-	name = p.help(name[:min(len(name), aggregate.HelpMost)])
-	if len(name) > aggregate.HelpMost { // escapes
+	name = p.help(name[:min(len(name), messages.HelpMost)])
+	if len(name) > messages.HelpMost { // escapes
 		name = "…"
 	}
 	p.b = append(append(append(append(append(append(p.b, "# HELP "...), family...), ' '), what...), name...), ".\n# TYPE "...)

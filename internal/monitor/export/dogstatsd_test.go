@@ -14,8 +14,8 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
-	"vitrine/internal/monitor/aggregate"
 	"vitrine/internal/monitor/dogstatsd"
+	"vitrine/internal/monitor/messages"
 	"vitrine/internal/monitor/tag"
 )
 
@@ -38,7 +38,7 @@ func (webTags) ContainerTags(_ string, level tag.Cardinality) ([]tag.Tag, bool) 
 // sent is what clients' messages give.
 func sent(t *testing.T, o *dogstatsd.Origin, lines ...string) *DogStatsD {
 	t.Helper()
-	m := aggregate.NewMessages(aggregate.MessagesConfig{Tagger: webTags{}})
+	m := messages.New(messages.Config{Tagger: webTags{}})
 	server := dogstatsd.New(dogstatsd.Config{}, nil, m)
 	var p dogstatsd.Parser
 	m.Lock()
@@ -206,7 +206,7 @@ func TestNamesThatOpenMetricsKeeps(t *testing.T) {
 // TestOriginsOfOneName: two containers are two senders, whatever they are called.
 func TestOriginsOfOneName(t *testing.T) {
 	a, b := strings.Repeat("a", 64), strings.Repeat("b", 64)
-	origins := []aggregate.Origin{{Source: dogstatsd.SourceKernel, Container: a}, {Source: dogstatsd.SourceClient, Container: a}, {Source: dogstatsd.SourceKernel, Container: b}}
+	origins := []messages.Origin{{Source: dogstatsd.SourceKernel, Container: a}, {Source: dogstatsd.SourceClient, Container: a}, {Source: dogstatsd.SourceKernel, Container: b}}
 	for _, names := range []map[string]string{{a: "web", b: "web"}, {b: a}, {a: "web", b: "shop"}} {
 		p := page{}
 		p.origins(origins, distinct(origins, names), map[string]bool{})

@@ -24,8 +24,8 @@ import (
 	"vitrine/internal/kernel/cgroup"
 	"vitrine/internal/kernel/kmsg"
 	"vitrine/internal/kernel/procfs"
-	"vitrine/internal/monitor/aggregate"
 	"vitrine/internal/monitor/collect"
+	"vitrine/internal/monitor/series"
 	"vitrine/internal/monitor/tag"
 )
 
@@ -79,15 +79,15 @@ func full(at time.Time, n uint64) *collect.Snapshot {
 	}
 }
 
-func filled() *aggregate.Aggregator {
-	a := aggregate.New(tag.New(tag.Config{}), nil)
+func filled() *series.Aggregator {
+	a := series.New(tag.New(tag.Config{}), nil)
 	at := time.Date(2026, 1, 2, 4, 0, 0, 0, time.UTC)
 	a.Update(full(at, 1))
 	a.Update(full(at.Add(10*time.Second), 2))
 	return a
 }
 
-func scrape(t *testing.T, a *aggregate.Aggregator, accept string) (body, contentType string) {
+func scrape(t *testing.T, a *series.Aggregator, accept string) (body, contentType string) {
 	t.Helper()
 	self := prometheus.NewRegistry()
 	self.MustRegister(collectors.NewGoCollector())
@@ -174,7 +174,7 @@ func TestOpenMetrics(t *testing.T) {
 
 // TestEmptyPage: before the first collection there is only our own process.
 func TestEmptyPage(t *testing.T) {
-	body, _ := scrape(t, aggregate.New(tag.New(tag.Config{}), nil), "")
+	body, _ := scrape(t, series.New(tag.New(tag.Config{}), nil), "")
 	if strings.Contains(body, "docker_") || !strings.Contains(body, "go_goroutines") {
 		t.Errorf("%s", body)
 	}
@@ -248,7 +248,7 @@ func TestPromtool(t *testing.T) {
 func TestJSON(t *testing.T) {
 	var b bytes.Buffer
 	var err error
-	filled().Look(func(v *aggregate.View) { err = JSON(&b, v) })
+	filled().Look(func(v *series.View) { err = JSON(&b, v) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -286,7 +286,7 @@ func TestJSON(t *testing.T) {
 func TestTable(t *testing.T) {
 	var b bytes.Buffer
 	var err error
-	filled().Look(func(v *aggregate.View) { err = Table(&b, v, 0) })
+	filled().Look(func(v *series.View) { err = Table(&b, v, 0) })
 	const want = `CONTAINER  STATE               OOM KILLS       CPU    THROTTLED  MEMORY          IN USE  +SWAP  FULL IN  RESTARTS  NET IN/OUT  THREADS  FILES
 dead?[2J   exited (137), OOM   1 fatal         -      -          -               -       -      -        -         -           -        -
 web        running, unhealthy  1, PID 1 alive  10.0%  40.0%      8.0MiB/10.0MiB  50.0%   30.0%  1m30s    2         102B/0B     3        7
@@ -315,11 +315,11 @@ func TestEnginesVerdict(t *testing.T) {
 		s := full(time.Now(), 1)
 		s.Containers = s.Containers[:1]
 		s.Containers[0].Kills, s.Containers[0].Detail.ExitCode = tt.kills, tt.code
-		a := aggregate.New(tag.New(tag.Config{}), nil)
+		a := series.New(tag.New(tag.Config{}), nil)
 		a.Update(s)
 		var b bytes.Buffer
 		var err error
-		a.Look(func(v *aggregate.View) { err = Table(&b, v, 0) })
+		a.Look(func(v *series.View) { err = Table(&b, v, 0) })
 		if !regexp.MustCompile("(?m)"+regexp.QuoteMeta(tt.want)+"( {2}|$)").MatchString(b.String()) || err != nil {
 			t.Errorf("%+v: %v in\n%s", tt, err, b.String())
 		}
@@ -329,7 +329,7 @@ func TestEnginesVerdict(t *testing.T) {
 // TestTableWithoutEmptyColumns: what nobody has is not shown.
 func TestTableWithoutEmptyColumns(t *testing.T) {
 	var b bytes.Buffer
-	err := Table(&b, &aggregate.View{Containers: []*aggregate.Container{{}}}, 0)
+	err := Table(&b, &series.View{Containers: []*series.Container{{}}}, 0)
 	if got := strings.Fields(b.String()); err != nil || !slices.Equal(got, []string{"CONTAINER"}) {
 		t.Errorf("error %v, got\n%s", err, &b)
 	}
@@ -345,7 +345,7 @@ func TestTableOnATerminal(t *testing.T) {
 	} {
 		var b bytes.Buffer
 		var err error
-		filled().Look(func(v *aggregate.View) { err = Table(&b, v, width) })
+		filled().Look(func(v *series.View) { err = Table(&b, v, width) })
 		lines := strings.Split(b.String(), "\n")
 		if got := strings.Join(strings.Fields(lines[0]), " ") + "|" + lines[4]; err != nil || got != want {
 			t.Errorf("%d: error %v, got %s\nwant %s", width, err, got, want)
@@ -360,13 +360,13 @@ func TestTableOnATerminal(t *testing.T) {
 
 // TestTableOfUnseenFiles: that they cannot be seen is said, and not shown as none.
 func TestTableOfUnseenFiles(t *testing.T) {
-	a := aggregate.New(tag.New(tag.Config{}), nil)
+	a := series.New(tag.New(tag.Config{}), nil)
 	s := full(time.Now(), 1)
 	s.Containers[1].OpenFiles = cgroup.Value{}
 	a.Update(s)
 	var b bytes.Buffer
 	var err error
-	a.Look(func(v *aggregate.View) { err = Table(&b, v, 0) })
+	a.Look(func(v *series.View) { err = Table(&b, v, 0) })
 	if got := b.String(); err != nil || strings.Contains(got, "FILES") || !strings.Contains(got, "the open files of some containers (1) cannot be seen") {
 		t.Errorf("error %v, got\n%s", err, got)
 	}

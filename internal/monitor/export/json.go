@@ -6,8 +6,9 @@ import (
 	"io"
 	"time"
 
-	"vitrine/internal/monitor/aggregate"
 	"vitrine/internal/monitor/collect"
+	"vitrine/internal/monitor/messages"
+	"vitrine/internal/monitor/series"
 	"vitrine/internal/monitor/tag"
 )
 
@@ -71,7 +72,7 @@ type victim struct {
 }
 
 // JSON writes an interval as one object.
-func JSON(w io.Writer, v *aggregate.View) error {
+func JSON(w io.Writer, v *series.View) error {
 	doc := document{
 		Time: v.Time, Cgroups: string(v.Mode), EngineUp: v.Up,
 		Containers: []jsonContainer{}, Checks: statuses(v.Checks), Series: list(v.Rest), Events: []jsonEvent{},
@@ -108,7 +109,7 @@ func JSON(w io.Writer, v *aggregate.View) error {
 	return nil
 }
 
-func statuses(checks []aggregate.Check) []jsonCheck {
+func statuses(checks []messages.Check) []jsonCheck {
 	out := make([]jsonCheck, len(checks))
 	for i, c := range checks {
 		out[i] = jsonCheck{Check: c.Name, Status: c.Status.String(), Value: int(c.Status), Message: c.Message, Time: c.Time}
@@ -116,7 +117,7 @@ func statuses(checks []aggregate.Check) []jsonCheck {
 	return out
 }
 
-func list(series []aggregate.Series) []jsonSeries {
+func list(series []series.Sample) []jsonSeries {
 	out := []jsonSeries{}
 	for i := range series {
 		s := &series[i]

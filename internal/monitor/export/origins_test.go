@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"vitrine/internal/monitor/aggregate"
 	"vitrine/internal/monitor/dogstatsd"
+	"vitrine/internal/monitor/messages"
 	"vitrine/internal/monitor/tag"
 )
 
@@ -25,7 +25,7 @@ func (replicas) ContainerTags(id string, _ tag.Cardinality) ([]tag.Tag, bool) {
 // sentBy is what messages of several containers give, each as "container line".
 func sentBy(t *testing.T, lines ...string) *DogStatsD {
 	t.Helper()
-	m := aggregate.NewMessages(aggregate.MessagesConfig{Tagger: replicas{}})
+	m := messages.New(messages.Config{Tagger: replicas{}})
 	var p dogstatsd.Parser
 	for _, line := range lines {
 		id, line, _ := strings.Cut(line, " ")
@@ -69,9 +69,9 @@ func TestChecksOfReplicas(t *testing.T) {
 
 // TestDroppedChecksAreCounted: what cannot be on the page is not lost in silence.
 func TestDroppedChecksAreCounted(t *testing.T) {
-	c := aggregate.Check{Name: "db", Tags: []tag.Tag{{Key: "x", Value: "y"}}}
+	c := messages.Check{Name: "db", Tags: []tag.Tag{{Key: "x", Value: "y"}}}
 	p := page{}
-	if n := p.checks([]aggregate.Check{c, c, c}, nil, map[string]bool{}); n != 1 {
+	if n := p.checks([]messages.Check{c, c, c}, nil, map[string]bool{}); n != 1 {
 		t.Errorf("%d are dropped, and two are shown:\n%s", n, p.b)
 	}
 }

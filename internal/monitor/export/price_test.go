@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"vitrine/internal/monitor/aggregate"
 	"vitrine/internal/monitor/dogstatsd"
+	"vitrine/internal/monitor/messages"
 	"vitrine/internal/monitor/tag"
 	"vitrine/test/long"
 )
@@ -88,9 +88,9 @@ func spelled(name string, way int) string {
 }
 
 // filledBy has a sender fill its quota.
-func filledBy(tb testing.TB, tagger aggregate.Tagger, quota int, line func(i int) string) *DogStatsD {
+func filledBy(tb testing.TB, tagger messages.Tagger, quota int, line func(i int) string) *DogStatsD {
 	tb.Helper()
-	m := aggregate.NewMessages(aggregate.MessagesConfig{Tagger: tagger, Quota: quota})
+	m := messages.New(messages.Config{Tagger: tagger, Quota: quota})
 	server := dogstatsd.New(dogstatsd.Config{}, nil, m)
 	var p dogstatsd.Parser
 	for i := range 25000 {
@@ -119,7 +119,7 @@ func filledBy(tb testing.TB, tagger aggregate.Tagger, quota int, line func(i int
 func TestQuotaIsAPriceOfThePageClosed(t *testing.T) {
 	quota := long.Of(2000, 20_000)
 	most := 250 * quota
-	for accept, tagger := range map[string]aggregate.Tagger{"": nil, "application/openmetrics-text;version=1.0.0": serviceTags{}} {
+	for accept, tagger := range map[string]messages.Tagger{"": nil, "application/openmetrics-text;version=1.0.0": serviceTags{}} {
 		own := len(scrapeSent(t, sent(t, web), accept))
 		for name, line := range greedy {
 			d := filledBy(t, tagger, quota, line)
@@ -148,7 +148,7 @@ func TestBoundsAreFew(t *testing.T) {
 			values = append(values, v)
 		}
 		body := scrapeSent(t, sent(t, nobody, "d:"+strings.Join(values, ":")+"|d"), "")
-		if n := strings.Count(body, "\nd_bucket{") - 1; n > aggregate.BucketsMost || n < 1 {
+		if n := strings.Count(body, "\nd_bucket{") - 1; n > messages.BucketsMost || n < 1 {
 			t.Errorf("%v: %d bounds", values, n)
 		}
 	}

@@ -21,8 +21,9 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 
-	"vitrine/internal/monitor/aggregate"
 	"vitrine/internal/monitor/collect"
+	"vitrine/internal/monitor/messages"
+	"vitrine/internal/monitor/series"
 	"vitrine/internal/monitor/tag"
 )
 
@@ -32,13 +33,13 @@ const scrapes = 4
 // Metrics is the page for Prometheus, in its text format or in OpenMetrics. d is
 // what DogStatsD clients sent, and self has the metrics of the monitor's own process;
 // either may be nil.
-func Metrics(a *aggregate.Aggregator, d *DogStatsD, self prometheus.Gatherer) http.Handler {
+func Metrics(a *series.Aggregator, d *DogStatsD, self prometheus.Gatherer) http.Handler {
 	var size atomic.Int64 // of the last page, so that the next one need not grow
 	return atMost(scrapes, func(w http.ResponseWriter, r *http.Request) {
 		format := expfmt.NegotiateAccept(r.Header, expfmt.NewFormat(expfmt.TypeTextPlain), expfmt.NewFormat(expfmt.TypeOpenMetrics))
 		open := format.FormatType() == expfmt.TypeOpenMetrics
 		p := page{open: open, b: make([]byte, 0, size.Load())}
-		a.Look(func(v *aggregate.View) { p.view(v, a.Table()) })
+		a.Look(func(v *series.View) { p.view(v, a.Table()) })
 		taken, err := p.gather(self, format)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
@@ -72,11 +73,11 @@ func (p *page) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-func (p *page) view(v *aggregate.View, t *collect.Table) {
+func (p *page) view(v *series.View, t *collect.Table) {
 	if v.Time.IsZero() {
 		return
 	}
-	var named []*aggregate.Container
+	var named []*series.Container
 	for i, c := range v.Containers {
 		if c.Name != "" && (i == 0 || v.Containers[i-1].Name != c.Name) { // two have one name while one is renamed
 			named = append(named, c)
@@ -106,7 +107,7 @@ const (
 	statusHelp = "Status of a service check: 0 ok, 1 warning, 2 critical, 3 unknown."
 )
 
-func (p *page) statuses(checks []aggregate.Check, container string) {
+func (p *page) statuses(checks []messages.Check, container string) {
 	for i := range checks {
 		p.b = append(p.b, statusName...)
 		sep := byte('{')
@@ -119,7 +120,7 @@ func (p *page) statuses(checks []aggregate.Check, container string) {
 }
 
 // family writes those of a metric among series; its heading before the first.
-func (p *page) family(m *collect.Metric, series []aggregate.Series, container string, begun *bool) {
+func (p *page) family(m *collect.Metric, series []series.Sample, container string, begun *bool) {
 	for i := range series {
 		s := &series[i]
 		if s.Metric != m {
@@ -203,7 +204,7 @@ const (
 	infoHelp = "Tags of the container, see docs/tags.md; always 1."
 )
 
-func (p *page) info(containers []*aggregate.Container) {
+func (p *page) info(containers []*series.Container) {
 	for i, c := range containers {
 		if i == 0 {
 			kind := "gauge"

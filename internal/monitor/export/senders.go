@@ -9,8 +9,9 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"vitrine/internal/monitor/aggregate"
 	"vitrine/internal/monitor/dogstatsd"
+	"vitrine/internal/monitor/messages"
+	"vitrine/internal/monitor/series"
 	"vitrine/internal/monitor/tag"
 )
 
@@ -78,7 +79,7 @@ type jsonLine struct {
 // service checks, senders, and examples of the lines that could not be read. It is for
 // people, and for a page that escapes what it shows: most of the texts are the
 // senders'.
-func Senders(a *aggregate.Aggregator, d *DogStatsD) http.Handler {
+func Senders(a *series.Aggregator, d *DogStatsD) http.Handler {
 	return atMost(scrapes, func(w http.ResponseWriter, _ *http.Request) {
 		b, err := json.MarshalIndent(d.answer(containerNames(a)), "", "  ")
 		if err != nil {
@@ -106,9 +107,9 @@ func atMost(most int, answer http.HandlerFunc) http.Handler {
 }
 
 // containerNames are the names of containers by id.
-func containerNames(a *aggregate.Aggregator) map[string]string {
+func containerNames(a *series.Aggregator) map[string]string {
 	names := map[string]string{}
-	a.Look(func(v *aggregate.View) {
+	a.Look(func(v *series.View) {
 		for _, c := range v.Containers {
 			names[c.ID] = c.Name
 		}
@@ -126,7 +127,7 @@ func (d *DogStatsD) answer(names map[string]string) *jsonDogStatsD {
 		return jsonFrom{o.String(), container, names[container]}
 	}
 	origins := slices.Clone(s.Origins)
-	slices.SortStableFunc(origins, func(a, b aggregate.Origin) int { return cmp.Compare(b.Used, a.Used) })
+	slices.SortStableFunc(origins, func(a, b messages.Origin) int { return cmp.Compare(b.Used, a.Used) })
 	for i := range origins[:min(len(origins), listMost)] {
 		o := &origins[i]
 		one := jsonSender{
@@ -148,7 +149,7 @@ func (d *DogStatsD) answer(names map[string]string) *jsonDogStatsD {
 		})
 	}
 	checks := slices.Clone(s.Checks)
-	slices.SortStableFunc(checks, func(a, b aggregate.Check) int { return cmp.Compare(severity(b.Status), severity(a.Status)) })
+	slices.SortStableFunc(checks, func(a, b messages.Check) int { return cmp.Compare(severity(b.Status), severity(a.Status)) })
 	for i := range checks[:min(len(checks), listMost)] {
 		c := &checks[i]
 		out.Checks = append(out.Checks, jsonSent{

@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"vitrine/internal/monitor/aggregate"
 	"vitrine/internal/monitor/dogstatsd"
+	"vitrine/internal/monitor/messages"
 )
 
 // reader is the reference implementation of OpenMetrics, which refuses a page for what
@@ -76,7 +76,7 @@ func generated(t *testing.T, seed uint64) string {
 		"docker_container", "dogstatsd_contexts", "process_start_time_seconds", "1", "\u00e9", "\xff", "\"", "\\", "# HELP x", " ", "x y", "{}", "bytes", "x_bytes", "x_seconds_total", "le",
 	}
 	values := []string{"0", "1", "-1", "0.1", "-0.25", "1e308", "-1e308", "5e-324", "1e-7:1e7", "-3:0:4", "9007199254740993", "1.7976931348623157e308:1.7976931348623157e308", "NaN:1", "-0"}
-	m := aggregate.NewMessages(aggregate.MessagesConfig{Tagger: webTags{}})
+	m := messages.New(messages.Config{Tagger: webTags{}})
 	server := dogstatsd.New(dogstatsd.Config{}, nil, m)
 	var p dogstatsd.Parser
 	for range 1 + r.IntN(4) {

@@ -9,8 +9,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"vitrine/internal/monitor/aggregate"
 	"vitrine/internal/monitor/collect"
+	"vitrine/internal/monitor/series"
 )
 
 // unknown stands for what is not known, or does not apply.
@@ -19,7 +19,7 @@ const unknown = "-"
 // column is one of the table.
 type column struct {
 	title string
-	text  func(c *aggregate.Container, of values) string
+	text  func(c *series.Container, of values) string
 }
 
 // values are a container's by their first names; several series of one metric
@@ -31,7 +31,7 @@ type sum struct {
 	hasAs     bool
 }
 
-func (v values) add(s *aggregate.Series) {
+func (v values) add(s *series.Sample) {
 	key := s.Metric.Prom
 	if key == oomKills {
 		key = killsOf(s.Labels[0])
@@ -50,7 +50,7 @@ const oomKills = "docker_oom_kills_total"
 // killsOf is where values have the kills that PID 1 outlived, or those that it did not.
 func killsOf(pid1Alive string) string { return oomKills + " " + pid1Alive }
 
-func of(c *aggregate.Container) values {
+func of(c *series.Container) values {
 	v := values{}
 	for i := range c.Series {
 		v.add(&c.Series[i])
@@ -73,19 +73,19 @@ func (v values) as(metric string, format func(float64) string) string {
 }
 
 func columns() []column {
-	plain := func(metric string, format func(float64) string) func(*aggregate.Container, values) string {
-		return func(_ *aggregate.Container, v values) string { return v.value(metric, format) }
+	plain := func(metric string, format func(float64) string) func(*series.Container, values) string {
+		return func(_ *series.Container, v values) string { return v.value(metric, format) }
 	}
-	converted := func(metric string, format func(float64) string) func(*aggregate.Container, values) string {
-		return func(_ *aggregate.Container, v values) string { return v.as(metric, format) }
+	converted := func(metric string, format func(float64) string) func(*series.Container, values) string {
+		return func(_ *series.Container, v values) string { return v.as(metric, format) }
 	}
 	return []column{
-		{"CONTAINER", func(c *aggregate.Container, _ values) string { return printable(c.Name) }},
+		{"CONTAINER", func(c *series.Container, _ values) string { return printable(c.Name) }},
 		{"STATE", state},
 		{"OOM KILLS", kills},
 		{"CPU", converted("docker_cpu_usage_seconds_total", percent)},
 		{"THROTTLED", plain("docker_cpu_throttled_ratio", fraction)},
-		{"MEMORY", func(_ *aggregate.Container, v values) string { return memory(v) }},
+		{"MEMORY", func(_ *series.Container, v values) string { return memory(v) }},
 		{"IN USE", plain("docker_mem_in_use_ratio", fraction)},
 		{"+SWAP", plain("docker_mem_sw_in_use_ratio", fraction)},
 		{"FULL IN", plain("docker_mem_headroom_seconds", duration)},
@@ -98,8 +98,8 @@ func columns() []column {
 }
 
 // some leaves out a value that says nothing.
-func some(text func(*aggregate.Container, values) string, nothing string) func(*aggregate.Container, values) string {
-	return func(c *aggregate.Container, v values) string {
+func some(text func(*series.Container, values) string, nothing string) func(*series.Container, values) string {
+	return func(c *series.Container, v values) string {
 		if s := text(c, v); s != nothing {
 			return s
 		}
@@ -108,8 +108,8 @@ func some(text func(*aggregate.Container, values) string, nothing string) func(*
 }
 
 // pair shows the rates of two counters, in bytes a second, unless both stand still.
-func pair(in, out string) func(*aggregate.Container, values) string {
-	return some(func(_ *aggregate.Container, v values) string {
+func pair(in, out string) func(*series.Container, values) string {
+	return some(func(_ *series.Container, v values) string {
 		if v[in] == nil || v[out] == nil {
 			return unknown
 		}
@@ -129,7 +129,7 @@ func memory(v values) string {
 // Table writes a table of all containers, and below it what happened. A column
 // that says nothing of any container is left out, and so are the last ones where
 // there is no room for them: width is the terminal's, in characters; 0 for no end.
-func Table(w io.Writer, v *aggregate.View, width int) error {
+func Table(w io.Writer, v *series.View, width int) error {
 	all := make([]values, len(v.Containers))
 	for i, c := range v.Containers {
 		all[i] = of(c)
@@ -182,7 +182,7 @@ func Table(w io.Writer, v *aggregate.View, width int) error {
 const gap = 2
 
 // unseenFiles counts containers of which all is known but their open files.
-func unseenFiles(containers []*aggregate.Container, all []values) int {
+func unseenFiles(containers []*series.Container, all []values) int {
 	n := 0
 	for i, c := range containers {
 		if _, seen := all[i]["docker_open_files"]; c.Read && !seen {
@@ -218,7 +218,7 @@ func victims(e collect.Event) string {
 
 // state says that a container died of the OOM killer if we have seen that. The Engine alone says
 // only that there was a kill inside: the container may have outlived it, and have been killed later.
-func state(c *aggregate.Container, v values) string {
+func state(c *series.Container, v values) string {
 	switch {
 	case c.Detail == nil && c.Running:
 		return "running"
@@ -241,7 +241,7 @@ func state(c *aggregate.Container, v values) string {
 
 // kills tells apart those that the container survived, and those that ended it.
 // How many there were before anybody looked is not known.
-func kills(c *aggregate.Container, v values) string {
+func kills(c *series.Container, v values) string {
 	alive, dead := v[killsOf("true")], v[killsOf("false")]
 	var out []string
 	if alive != nil && alive.value > 0 {

@@ -81,7 +81,7 @@ func TestInCgroupBesideAMoverClosed(t *testing.T) {
 	w.container(web, 1000, "/docker/"+web, containerNS(1))
 	w.container(mon, 2000, "/docker/"+mon, containerNS(2))
 	c := w.engine[mon]
-	c.Detail = &docker.Detail{ReachesCgroups: true}
+	c.Detail = &docker.Detail{Rights: docker.Rights{Privileged: true}}
 	w.held[mon] = c
 	mount, id := cgroups(t, "docker/"+web, "docker/"+mon)
 	a := w.begin(map[string]fs.FS{"": mount})
@@ -101,7 +101,7 @@ func TestInCgroupBesideOurOwnContainer(t *testing.T) {
 	w.container(mon, 41, "/docker/"+mon, own)
 	w.process(500, "/docker/"+mon, own)
 	c := w.engine[mon]
-	c.Detail = &docker.Detail{ReachesCgroups: true}
+	c.Detail = &docker.Detail{Rights: docker.Rights{Privileged: true}}
 	w.held[mon] = c
 	mount, id := cgroups(t, "docker/"+web, "docker/"+mon)
 	a := w.begin(map[string]fs.FS{"": mount})
@@ -130,7 +130,7 @@ func TestInCgroupBesideAMoverThatIsNotKnownToRunClosed(t *testing.T) {
 			mount, id := cgroups(t, "docker/"+web)
 			a := w.begin(map[string]fs.FS{"": mount})
 			w.is(a.inCgroup(id("/docker/"+web)), web)
-			tt.detail.ReachesCgroups = true
+			tt.detail.Rights.Privileged = true
 			w.hook(docker.Container{ID: evil, Name: "evil", Detail: &tt.detail})
 			if tt.moves {
 				w.is(a.inCgroup(id("/docker/"+web)), "may move processes")

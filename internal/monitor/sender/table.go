@@ -69,7 +69,7 @@ func (t *table) observe(c docker.Container, roots map[string]string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := time.Now()
-	if c.Detail != nil && c.Detail.ReachesCgroups {
+	if c.Detail != nil && reachesCgroups(c.Detail) {
 		t.movers[c.ID] = ended(c, now)
 	}
 	if !c.Running {

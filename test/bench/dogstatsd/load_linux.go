@@ -14,8 +14,8 @@ import (
 
 	"vitrine/internal/caller/attest"
 	"vitrine/internal/engine/docker"
-	"vitrine/internal/monitor/aggregate"
 	"vitrine/internal/monitor/dogstatsd"
+	"vitrine/internal/monitor/messages"
 	"vitrine/internal/monitor/sender"
 )
 
@@ -180,7 +180,7 @@ func (noContainers) Changed() <-chan struct{}               { return nil }
 
 // counting says when the Aggregator has all lines.
 type counting struct {
-	*aggregate.Messages
+	*messages.Aggregator
 	left atomic.Int64
 	done chan struct{}
 }
@@ -195,7 +195,7 @@ func (c *counting) Metric(o *dogstatsd.Origin, m *dogstatsd.Metric) {
 // vitrine is the product's receiver and aggregation, origin detection on.
 func vitrine(args []string) error {
 	path, _, lines := parseArgs(args)
-	sink := &counting{Messages: aggregate.NewMessages(aggregate.MessagesConfig{}), done: make(chan struct{})}
+	sink := &counting{Messages: messages.New(messages.Config{}), done: make(chan struct{})}
 	sink.left.Store(int64(lines))
 	attestor := sender.New(noContainers{}, nil, attest.Options{})
 	srv := dogstatsd.New(dogstatsd.Config{Datagram: dogstatsd.Socket{Path: path}}, attestor, sink)

@@ -1,4 +1,4 @@
-package aggregate
+package series
 
 import (
 	"fmt"
@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"vitrine/internal/monitor/dogstatsd"
+	"vitrine/internal/monitor/messages"
 )
 
 // Names of service checks. The first three are those of Datadog's docker check.
@@ -18,7 +19,7 @@ const (
 
 // service is the check of the Engine itself.
 func (v *View) service(err error) {
-	v.Checks = append(v.Checks[:0], Check{Name: CheckService, Time: v.Time})
+	v.Checks = append(v.Checks[:0], messages.Check{Name: CheckService, Time: v.Time})
 	if c := &v.Checks[0]; !v.Up {
 		c.Status, c.Message = dogstatsd.StatusCritical, "the engine has not answered yet"
 		if err != nil {
@@ -33,7 +34,7 @@ func (v *View) service(err error) {
 func (a *Aggregator) judge(c *Container) {
 	c.Checks = c.Checks[:0]
 	add := func(name string, status dogstatsd.Status, at time.Time, message string) {
-		c.Checks = append(c.Checks, Check{Name: name, Status: status, Time: at, Message: message, Tags: c.high, Container: c.ID})
+		c.Checks = append(c.Checks, messages.Check{Name: name, Status: status, Time: at, Message: message, Tags: c.high, Container: c.ID})
 	}
 	if e := c.exit; !e.At.IsZero() {
 		status := dogstatsd.StatusCritical

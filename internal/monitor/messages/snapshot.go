@@ -1,4 +1,4 @@
-package aggregate
+package messages
 
 import (
 	"cmp"
@@ -15,20 +15,20 @@ import (
 // Snapshot is what one interval of messages gave. It does not change.
 type Snapshot struct {
 	Time     time.Time
-	Interval time.Duration  // since the snapshot before
-	Series   []CustomSeries // sorted by name, then tags
-	Events   []Event        // of this interval, the oldest first
-	Recent   []Event        // the last few of each sender, of this interval and before, the oldest first
-	Checks   []Check        // the latest of each that has not expired
-	Origins  []Origin       // sorted; who has sent since not longer ago than the expiry
+	Interval time.Duration // since the snapshot before
+	Series   []Series      // sorted by name, then tags
+	Events   []Event       // of this interval, the oldest first
+	Recent   []Event       // the last few of each sender, of this interval and before, the oldest first
+	Checks   []Check       // the latest of each that has not expired
+	Origins  []Origin      // sorted; who has sent since not longer ago than the expiry
 
 	window int
 }
 
-// CustomSeries is one series' values. A series without a message in the interval is
+// Series is one series' values. A series without a message in the interval is
 // still there until it expires: a count is 0 then, a gauge what it was, and of the
 // others only the totals mean something.
-type CustomSeries struct {
+type Series struct {
 	Name string
 	Type dogstatsd.Type
 	Host string    // of a tag "host:…"; "" for ours
@@ -66,7 +66,7 @@ type CustomSeries struct {
 }
 
 // Avg is the mean of a histogram in the interval; 0 if nothing was seen.
-func (s *CustomSeries) Avg() float64 {
+func (s *Series) Avg() float64 {
 	if s.Count == 0 {
 		return 0
 	}
@@ -75,7 +75,7 @@ func (s *CustomSeries) Avg() float64 {
 
 // Quantile is one of a histogram or distribution in the interval, such as 0.5 for
 // the median, and 0 if nothing was seen. It is right within 1 %.
-func (s *CustomSeries) Quantile(q float64) float64 {
+func (s *Series) Quantile(q float64) float64 {
 	if s.Sketch == nil {
 		return 0
 	}
@@ -130,7 +130,7 @@ type Origin struct {
 }
 
 // Flush ends an interval, and returns its Snapshot, which is then the latest.
-func (a *Messages) Flush(now time.Time) *Snapshot {
+func (a *Aggregator) Flush(now time.Time) *Snapshot {
 	a.flushing.Lock()
 	defer a.flushing.Unlock()
 	last := a.latest.Load()
@@ -145,7 +145,7 @@ func (a *Messages) Flush(now time.Time) *Snapshot {
 			s.Series = append(s.Series, t.close(now, s.window))
 		}
 	}
-	slices.SortFunc(s.Series, func(x, y CustomSeries) int {
+	slices.SortFunc(s.Series, func(x, y Series) int {
 		return cmp.Or(strings.Compare(x.Name, y.Name), slices.CompareFunc(x.Tags, y.Tags, compareTags),
 			cmp.Compare(x.Type, y.Type), strings.Compare(x.Host, y.Host), cmp.Compare(y.Given, x.Given))
 	})
@@ -185,7 +185,7 @@ func recent(before, now []Event) []Event {
 
 // take takes the interval out of Messages, and what has expired. Senders wait meanwhile,
 // so that what can be done later is done later.
-func (a *Messages) take(s *Snapshot) []taken {
+func (a *Aggregator) take(s *Snapshot) []taken {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	expired := func(active int) bool { return time.Duration(a.epoch-active)*a.cfg.Interval > a.cfg.Expiry }
@@ -239,10 +239,10 @@ func (a *Messages) take(s *Snapshot) []taken {
 }
 
 // close adds an interval that ends now to the totals.
-func (t *taken) close(now time.Time, window int) CustomSeries {
+func (t *taken) close(now time.Time, window int) Series {
 	x := t.s
 	x.everSeen = true
-	out := CustomSeries{
+	out := Series{
 		Name: x.Name, Type: x.Type, Host: x.Host, Tags: x.Tags, Given: x.Given, Seen: t.seen,
 		Value: t.value, Count: t.count, Sum: t.sum, Sketch: t.sketch, Family: x.Family, Labels: x.Labels,
 	}

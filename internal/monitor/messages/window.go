@@ -1,4 +1,4 @@
-package aggregate
+package messages
 
 import (
 	"math"
@@ -76,7 +76,7 @@ type kept struct {
 }
 
 // next takes an interval into account, and returns what is shown after it.
-func (r *kept) next(s *CustomSeries, window int) Recent {
+func (r *kept) next(s *Series, window int) Recent {
 	if r.Known && window-r.window > 1 {
 		*r = kept{}
 	}

@@ -1,4 +1,4 @@
-package aggregate
+package messages
 
 import (
 	"fmt"
@@ -36,7 +36,7 @@ func (g tagger) ContainerTags(id string, level tag.Cardinality) ([]tag.Tag, bool
 }
 
 // feed parses lines and hands them on.
-func feed(t testing.TB, a *Messages, o *dogstatsd.Origin, lines ...string) {
+func feed(t testing.TB, a *Aggregator, o *dogstatsd.Origin, lines ...string) {
 	t.Helper()
 	var p dogstatsd.Parser
 	a.Lock()
@@ -94,7 +94,7 @@ func expect(t *testing.T, s *Snapshot, want ...string) {
 }
 
 func TestTypes(t *testing.T) {
-	a := NewMessages(MessagesConfig{})
+	a := New(Config{})
 	feed(t, a, none, "c:1|c", "c:2:3|c", "c:1|c|@0.1", "g:1|g", "g:2|g|@0.5", "s:a|s", "s:b|s", "s:a|s",
 		"h:1:2|h", "h:3|h|@0.5", "ms:4|ms", "d:5|d", "d:-7|d")
 	expect(t, a.Flush(time.Now()),
@@ -117,7 +117,7 @@ func TestTypes(t *testing.T) {
 }
 
 func TestFiveAggregates(t *testing.T) {
-	a := NewMessages(MessagesConfig{})
+	a := New(Config{})
 	for i := 1; i <= 1000; i++ {
 		feed(t, a, none, fmt.Sprintf("h:%d|h", i), fmt.Sprintf("w:%d|h|@%v", i%2*99+1, []float64{1, 0.01}[i%2]))
 	}
@@ -134,7 +134,7 @@ func TestFiveAggregates(t *testing.T) {
 }
 
 func TestDistributionsAddUp(t *testing.T) {
-	a := NewMessages(MessagesConfig{})
+	a := New(Config{})
 	feed(t, a, web1, "d:1:2|d")
 	first := a.Flush(time.Now()).Series[0]
 	feed(t, a, web2, "d:3|d")
@@ -182,7 +182,7 @@ func TestMessageTags(t *testing.T) {
 		{"its own is no contradiction", map[*dogstatsd.Origin]string{web1: "a:1|c|#service:shop"}, []string{"count a{service:shop} 1 total 1"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			a := NewMessages(MessagesConfig{Tagger: containers})
+			a := New(Config{Tagger: containers})
 			for o, line := range tt.lines {
 				feed(t, a, o, line)
 			}
@@ -193,7 +193,7 @@ func TestMessageTags(t *testing.T) {
 
 func TestTagsThatChange(t *testing.T) {
 	containers := tagger{}
-	a := NewMessages(MessagesConfig{Tagger: containers, Cardinality: tag.High, Expiry: 20 * time.Second})
+	a := New(Config{Tagger: containers, Cardinality: tag.High, Expiry: 20 * time.Second})
 	feed(t, a, web1, "a:1|c", "_sc|up|0") // before the inventory knows it
 	containers["web1"] = "web.1"
 	a.Flush(time.Now())
@@ -209,7 +209,7 @@ func TestTagsThatChange(t *testing.T) {
 }
 
 func TestExpiry(t *testing.T) {
-	a := NewMessages(MessagesConfig{Expiry: 30 * time.Second})
+	a := New(Config{Expiry: 30 * time.Second})
 	feed(t, a, web1, "a:1|c", "_sc|up|0")
 	feed(t, a, none, "b:1|g")
 	for range 4 {
@@ -233,7 +233,7 @@ func TestExpiry(t *testing.T) {
 }
 
 func TestQuotaOfOneIsNotAnothers(t *testing.T) {
-	a := NewMessages(MessagesConfig{Quota: 100})
+	a := New(Config{Quota: 100})
 	for i := range 1000 {
 		feed(t, a, web1, fmt.Sprintf("flood%d:1|c", i), fmt.Sprintf("_sc|flood%d|0", i))
 	}
@@ -255,7 +255,7 @@ func TestQuotaOfOneIsNotAnothers(t *testing.T) {
 }
 
 func TestLongTagsCostMore(t *testing.T) {
-	a := NewMessages(MessagesConfig{Quota: 100})
+	a := New(Config{Quota: 100})
 	for i := range 100 {
 		feed(t, a, web1, fmt.Sprintf("a:1|c|#%d,%s", i, strings.Repeat("x", 2560)))
 	}
@@ -267,7 +267,7 @@ func TestLongTagsCostMore(t *testing.T) {
 // TestClaimsTakeHalfAtMost: who may claim to be anybody takes the room of others who do,
 // and nobody's whom the kernel knows.
 func TestClaimsTakeHalfAtMost(t *testing.T) {
-	a := NewMessages(MessagesConfig{Quota: 10, Most: 40})
+	a := New(Config{Quota: 10, Most: 40})
 	for i := range 100 {
 		feed(t, a, &dogstatsd.Origin{Source: dogstatsd.SourceClient, Container: fmt.Sprintf("%064x", i%5)}, fmt.Sprintf("x%d:1|c", i))
 	}
@@ -290,7 +290,7 @@ func TestClaimsTakeHalfAtMost(t *testing.T) {
 // TestClaimsTakeHalfOfAnIntervalAtMost: likewise of events and of members of sets,
 // and the next interval begins anew.
 func TestClaimsTakeHalfOfAnIntervalAtMost(t *testing.T) {
-	a := NewMessages(MessagesConfig{SetMembers: 4, Events: 2})
+	a := New(Config{SetMembers: 4, Events: 2})
 	for range 2 {
 		for i := range 100 {
 			anybody := &dogstatsd.Origin{Source: dogstatsd.SourceClient, Container: fmt.Sprintf("%064x", i%50)}
@@ -307,7 +307,7 @@ func TestClaimsTakeHalfOfAnIntervalAtMost(t *testing.T) {
 
 // TestLongTagsOfTheContainer: a container's labels are as long as it likes.
 func TestLongTagsOfTheContainer(t *testing.T) {
-	a := NewMessages(MessagesConfig{Quota: 1000, Tagger: tagger{"web1": strings.Repeat("x", 1<<20)}})
+	a := New(Config{Quota: 1000, Tagger: tagger{"web1": strings.Repeat("x", 1<<20)}})
 	feed(t, a, web1, "a:1|c|card:high")
 	if s := a.Flush(time.Now()); len(s.Series) != 0 || s.Origins[0].Refused != 1 {
 		t.Errorf("%d series, %+v", len(s.Series), s.Origins)
@@ -315,7 +315,7 @@ func TestLongTagsOfTheContainer(t *testing.T) {
 }
 
 func TestOrderOfTagsIsNoWayRoundTheQuota(t *testing.T) {
-	a := NewMessages(MessagesConfig{Quota: 10})
+	a := New(Config{Quota: 10})
 	for i := range 100 {
 		feed(t, a, web1, fmt.Sprintf("a:1|c|#%sx", strings.Repeat(",", i)))
 	}
@@ -327,7 +327,7 @@ func TestOrderOfTagsIsNoWayRoundTheQuota(t *testing.T) {
 }
 
 func TestSetMembersAreBounded(t *testing.T) {
-	a := NewMessages(MessagesConfig{SetMembers: 50})
+	a := New(Config{SetMembers: 50})
 	for i := range 200 {
 		feed(t, a, web1, fmt.Sprintf("s%d:%d|s", i%2, i))
 	}
@@ -340,7 +340,7 @@ func TestSetMembersAreBounded(t *testing.T) {
 }
 
 func TestNoInfinities(t *testing.T) {
-	a := NewMessages(MessagesConfig{})
+	a := New(Config{})
 	feed(t, a, web1, "c:1e308:1e308|c", "c:1e308|c|@1e-300", "n:-1e308:-1e308|c", "h:1e308:-1e308:1e308|h|@1e-300", "d:1e-320:5e-324:0|d")
 	for range 2 {
 		for _, x := range a.Flush(time.Now()).Series {
@@ -356,7 +356,7 @@ func TestNoInfinities(t *testing.T) {
 
 // TestRecentEvents: the last of each sender are kept, whatever another one sends.
 func TestRecentEvents(t *testing.T) {
-	a := NewMessages(MessagesConfig{})
+	a := New(Config{})
 	feed(t, a, web1, "_e{5,1}:quiet|x")
 	a.Flush(time.Now())
 	for i := range 3 * recentMost {
@@ -384,7 +384,7 @@ func TestRecentEvents(t *testing.T) {
 // has said its time or it has come just now.
 func TestTimedIsShown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := NewMessages(MessagesConfig{})
+		a := New(Config{})
 		base := time.Now()
 		lines := func(format string, seconds ...any) {
 			for i, s := range seconds {
@@ -430,14 +430,14 @@ func TestTimedIsShown(t *testing.T) {
 }
 
 func TestTimed(t *testing.T) {
-	a := NewMessages(MessagesConfig{Tagger: tagger{"web1": "w"}})
+	a := New(Config{Tagger: tagger{"web1": "w"}})
 	feed(t, a, web1, "c:3|c|T1656581400|@0.5", "g:1|g|T1656581400", "h:1|h|T1656581400")
 	s := a.Flush(time.Now())
 	expect(t, s, "count c{service:shop} 0 total 6", "histogram h{service:shop} count 1 sum 1 min 1 max 1 total 1")
 }
 
 func TestEventsAndChecks(t *testing.T) {
-	a := NewMessages(MessagesConfig{Events: 2, Tagger: tagger{"web1": "w"}})
+	a := New(Config{Events: 2, Tagger: tagger{"web1": "w"}})
 	feed(t, a, web1, `_e{1,3}:a|b\n|h:me|t:error|#x|d:5`, "_e{1,1}:a|b", "_e{1,1}:c|d", "_sc|db|0|#x", "_sc|db|2|#x|m:down", "_sc|db|1|#y")
 	s := a.Flush(time.Now())
 	if len(s.Events) != 2 || s.Events[0].Text != "b\n" || s.Events[0].Host != "me" || join(s.Events[0].Tags) != "service:shop,x" || s.Events[0].Time.Unix() != 5 {
@@ -456,7 +456,7 @@ func TestEventsAndChecks(t *testing.T) {
 }
 
 func TestMessagesAllocateNothing(t *testing.T) {
-	a := NewMessages(MessagesConfig{Tagger: tagger{"web1": "w"}})
+	a := New(Config{Tagger: tagger{"web1": "w"}})
 	var p dogstatsd.Parser
 	for _, line := range []string{"page.views:1|c|#a:b,c:d", "h:3.5|h|#x", "d:1:2:3|d|@0.5", "s:member|s", "g:1|g"} {
 		l := []byte(line)
@@ -474,7 +474,7 @@ func TestMessagesAllocateNothing(t *testing.T) {
 func BenchmarkMetric(b *testing.B) {
 	for _, kind := range []string{"c", "g", "h", "d", "s"} {
 		b.Run(kind, func(b *testing.B) {
-			a := NewMessages(MessagesConfig{})
+			a := New(Config{})
 			var p dogstatsd.Parser
 			var lines [][]byte
 			for i := range 1000 {
@@ -494,7 +494,7 @@ func BenchmarkMetric(b *testing.B) {
 }
 
 func BenchmarkFlush(b *testing.B) {
-	a := NewMessages(MessagesConfig{})
+	a := New(Config{})
 	for b.Loop() {
 		b.StopTimer()
 		for i := range 10000 {

@@ -1,4 +1,4 @@
-package aggregate
+package messages
 
 import (
 	"fmt"
@@ -28,8 +28,8 @@ func (h *host) ContainerTags(id string, level tag.Cardinality) ([]tag.Tag, bool)
 	return h.tagger.Tags(c).At(level), true
 }
 
-func (h *host) messages() *Messages {
-	return NewMessages(MessagesConfig{Tagger: h, Keys: h.tagger.Keys()})
+func (h *host) messages() *Aggregator {
+	return New(Config{Tagger: h, Keys: h.tagger.Keys()})
 }
 
 func mapped(t *testing.T, labels string) *tag.Tagger {
@@ -196,7 +196,7 @@ func TestOnesOwnTagsStay(t *testing.T) {
 // others send to, with or without times of their own.
 func TestClockDoesNotOutrankOthersClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := NewMessages(MessagesConfig{})
+		a := New(Config{})
 		at := func(d time.Duration) int64 { return time.Now().Add(d).Unix() }
 		shows := func(what string, value float64) {
 			t.Helper()
@@ -225,7 +225,7 @@ func TestClockDoesNotOutrankOthersClosed(t *testing.T) {
 
 // TestChecksOfOneSender: a check has one latest word, in whatever order its tags come.
 func TestChecksOfOneSender(t *testing.T) {
-	a := NewMessages(MessagesConfig{})
+	a := New(Config{})
 	feed(t, a, web1, "_sc|up|0|#a,b", "_sc|up|2|#b,a", "_sc|up|1|#c|h:x", "_sc|up|0|#c,host:x")
 	feed(t, a, web2, "_sc|up|1|#a,b")
 	var got []string

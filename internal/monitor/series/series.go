@@ -1,12 +1,8 @@
-// Package aggregate turns what comes in into the series of one interval. It has
-// two halves: an [Aggregator] takes the collections of containers and host, and
-// gives each value its tags and each counter its rate; [Messages] takes what
-// DogStatsD clients send, and adds it up.
-//
-// Both keep the last interval only, and show it as something that does not
-// change, so that exporters may look at any time. A counter that went back, or that
-// has just begun, has no rate: a rate is never guessed.
-package aggregate
+// Package series turns the collections of containers and host into the series of
+// one interval: each value gets its tags, and each counter its rate. It keeps the last
+// interval only. A counter that went back, or that has just begun, has no rate: a rate is
+// never guessed.
+package series
 
 import (
 	"slices"
@@ -16,11 +12,12 @@ import (
 	"vitrine/internal/engine/docker"
 	"vitrine/internal/kernel/cgroup"
 	"vitrine/internal/monitor/collect"
+	"vitrine/internal/monitor/messages"
 	"vitrine/internal/monitor/tag"
 )
 
-// Series is one metric's value in an interval.
-type Series struct {
+// Sample is one metric's value in an interval.
+type Sample struct {
 	Metric *collect.Metric
 	Labels collect.Labels // values of Metric.Labels
 	Value  float64
@@ -31,7 +28,7 @@ type Series struct {
 
 // Converted is the value under the metric's second name, in that name's unit:
 // of a counter the rate. False if it has no such name, or no rate yet.
-func (s *Series) Converted() (float64, bool) {
+func (s *Sample) Converted() (float64, bool) {
 	switch {
 	case s.Metric.Name == "":
 		return 0, false
@@ -45,12 +42,12 @@ func (s *Series) Converted() (float64, bool) {
 type Container struct {
 	docker.Container
 	Tags   *tag.Tags
-	Series []Series // in the order of the table
-	Checks []Check  // what there is to say of its end, its health and its state
+	Series []Sample         // in the order of the table
+	Checks []messages.Check // what there is to say of its end, its health and its state
 	// Read says that the kernel's counters were read.
 	Read bool
 
-	before  []Series
+	before  []Sample
 	at      time.Time // of Series
 	started string
 	detail  *docker.Detail
@@ -66,10 +63,10 @@ type Container struct {
 type View struct {
 	Time       time.Time
 	Mode       cgroup.Mode
-	Up         bool         // the Engine answers
-	Containers []*Container // by name
-	Rest       []Series     // of the host, the Engine and the monitor
-	Checks     []Check      // of the Engine
+	Up         bool             // the Engine answers
+	Containers []*Container     // by name
+	Rest       []Sample         // of the host, the Engine and the monitor
+	Checks     []messages.Check // of the Engine
 	Events     []collect.Event
 }
 
@@ -87,7 +84,7 @@ type Aggregator struct {
 	byID    map[string]*Container
 	images  map[string]*byImage
 	names   []string // of images, in one update
-	before  []Series // of view.Rest
+	before  []Sample // of view.Rest
 	seen    uint64
 	current *Container
 	emit    collect.Emit
@@ -100,7 +97,7 @@ type byImage struct{ running, stopped int }
 func New(tagger *tag.Tagger, okExits []int) *Aggregator {
 	a := &Aggregator{tagger: tagger, table: collect.NewTable(), okExits: okExits, byID: map[string]*Container{}, images: map[string]*byImage{}}
 	a.emit = func(m *collect.Metric, v float64, l collect.Labels) {
-		a.current.Series = append(a.current.Series, Series{Metric: m, Labels: l, Value: v})
+		a.current.Series = append(a.current.Series, Sample{Metric: m, Labels: l, Value: v})
 	}
 	return a
 }
@@ -219,7 +216,7 @@ func (a *Aggregator) perImage() {
 
 // rates compares counters with those of the interval before. Series come in the
 // same order each time, but for those that came or went.
-func rates(before, now []Series, dt time.Duration) {
+func rates(before, now []Sample, dt time.Duration) {
 	if dt <= 0 {
 		return
 	}
@@ -241,7 +238,7 @@ func rates(before, now []Series, dt time.Duration) {
 }
 
 // find looks for a series from there on, and then from the start.
-func find(list []Series, from int, s *Series) int {
+func find(list []Sample, from int, s *Sample) int {
 	for n := range list {
 		i := (from + n) % len(list)
 		if list[i].Metric == s.Metric && list[i].Labels == s.Labels {

@@ -1,4 +1,4 @@
-package aggregate
+package messages
 
 import (
 	"fmt"
@@ -27,7 +27,7 @@ func TestOnceIsSeenByEveryReader(t *testing.T) {
 		"a pair of one name":      pair,
 		"many":                    {{"a", time.Minute, 3 * time.Second}, {"b", 15 * time.Second, 0}, {"c", 45 * time.Second, 20 * time.Second}, {"d", 5 * time.Minute, 0}, {"e", time.Second, 0}},
 	} {
-		a := NewMessages(MessagesConfig{})
+		a := New(Config{})
 		saw := make([]map[int]bool, len(readers))
 		for i := range saw {
 			saw[i] = map[int]bool{}
@@ -78,9 +78,9 @@ func TestOnceIsSeenByEveryReader(t *testing.T) {
 
 // TestMaxIsTheWindows: a reader of every other interval misses no maximum.
 func TestMaxIsTheWindows(t *testing.T) {
-	a := NewMessages(MessagesConfig{})
+	a := New(Config{})
 	now := time.Now()
-	flush := func(value int) *CustomSeries {
+	flush := func(value int) *Series {
 		if value > 0 {
 			feed(t, a, none, fmt.Sprintf("h:%d|h", value))
 		}
@@ -105,7 +105,7 @@ func TestMaxIsTheWindows(t *testing.T) {
 
 // TestManyReadersHoldNothingForEver: nor does it cost memory to be read under ever new names.
 func TestManyReadersHoldNothingForEver(t *testing.T) {
-	a := NewMessages(MessagesConfig{})
+	a := New(Config{})
 	now := time.Now()
 	feed(t, a, none, "h:1|h")
 	for i := range 60 {

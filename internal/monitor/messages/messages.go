@@ -1,4 +1,22 @@
-package aggregate
+// Package messages makes the series of one interval out of DogStatsD messages, and keeps
+// the last interval, which does not change, so that exporters may look at any time.
+//
+// A series is a name, a type and the final tags: the client's own and those of
+// the container that sent it, at the cardinality that was asked for. Containers
+// whose tags are equal share their series, as replicas of one service should; others
+// never do, unless they ask for no tags. What a client says in a tag never passes for what
+// we say: a tag whose key we may give to a container, whether or not it is given to this
+// message, is kept as exported_<key>, unless the client's own container has the very tag.
+//
+// Memory is bounded for each origin, so that one container cannot take the
+// agent from all others: a quota of contexts (a context is a name with tags, as sent), of
+// set members and of events. What is beyond is dropped and counted, never
+// another's. Contexts that fall silent expire.
+//
+// Counts have a total that only grows while the series lives, for Prometheus;
+// it starts again from 0 with us, which rate() understands. Everything else is the
+// interval's. Percentiles are of a DDSketch: right within 1 %.
+package messages
 
 import (
 	"cmp"
@@ -21,8 +39,8 @@ type Tagger interface {
 	ContainerTags(id string, level tag.Cardinality) ([]tag.Tag, bool)
 }
 
-// MessagesConfig configures Messages.
-type MessagesConfig struct {
+// Config configures an Aggregator.
+type Config struct {
 	Interval    time.Duration   // between two snapshots; 10 s if zero
 	Expiry      time.Duration   // of what is silent; 5 min if zero
 	Cardinality tag.Cardinality // of messages that ask for none; low if zero
@@ -43,27 +61,9 @@ type MessagesConfig struct {
 	Logger *slog.Logger
 }
 
-// Messages makes the series of one interval out of DogStatsD messages.
-//
-// A series is a name, a type and the final tags: the client's own and those of
-// the container that sent it, at the cardinality that was asked for. Containers
-// whose tags are equal share their series, as replicas of one service should; others
-// never do, unless they ask for no tags. What a client says in a tag never passes for what
-// we say: a tag whose key we may give to a container, whether or not it is given to this
-// message, is kept as exported_<key>, unless the client's own container has the very tag.
-//
-// Memory is bounded for each origin, so that one container cannot take the
-// agent from all others: a quota of contexts (a context is a name with tags, as sent), of
-// set members and of events. What is beyond is dropped and counted, never
-// another's. Contexts that fall silent expire.
-//
-// Counts have a total that only grows while the series lives, for Prometheus;
-// it starts again from 0 with us, which rate() understands. Everything else is the
-// interval's. Percentiles are of a DDSketch: right within 1 %.
-//
-// Messages is a dogstatsd.Sink. The caller runs it, and reads [Messages.Latest].
-type Messages struct {
-	cfg  MessagesConfig
+// Aggregator adds messages up. It is a dogstatsd.Sink. The caller runs it, and reads [Aggregator.Latest].
+type Aggregator struct {
+	cfg  Config
 	log  *slog.Logger
 	seed maphash.Seed
 
@@ -98,7 +98,7 @@ type origin struct {
 	results  map[string]*Check       // by identity
 	tags     [tag.High + 1][]tag.Tag // by level, once asked for
 	tagged   [tag.High + 1]bool
-	used     int // of MessagesConfig.Quota, in bytes
+	used     int // of Config.Quota, in bytes
 	full     int // the epoch in which it had next to nothing left
 
 	members, recent int                                 // of this interval
@@ -124,8 +124,8 @@ type checkAlias struct {
 	active int // epoch
 }
 
-// NewMessages makes Messages.
-func NewMessages(cfg MessagesConfig) *Messages {
+// New makes one.
+func New(cfg Config) *Aggregator {
 	cfg.Interval = cmp.Or(cfg.Interval, 10*time.Second)
 	cfg.Expiry = cmp.Or(cfg.Expiry, 5*time.Minute)
 	cfg.Cardinality = cmp.Or(cfg.Cardinality, tag.Low)
@@ -136,7 +136,7 @@ func NewMessages(cfg MessagesConfig) *Messages {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	a := &Messages{
+	a := &Aggregator{
 		cfg: cfg, log: cfg.Logger, seed: maphash.MakeSeed(),
 		origins: map[originKey]*origin{}, series: map[string]*series{}, epoch: 1,
 		contexts: pool{one: cfg.Quota * unit, all: cfg.Most * unit}, twins: map[uint64]int{},
@@ -155,7 +155,7 @@ func NewMessages(cfg MessagesConfig) *Messages {
 }
 
 // Run makes a Snapshot each interval until ctx ends.
-func (a *Messages) Run(ctx context.Context) {
+func (a *Aggregator) Run(ctx context.Context) {
 	t := time.NewTicker(a.cfg.Interval)
 	defer t.Stop()
 	for {
@@ -169,23 +169,23 @@ func (a *Messages) Run(ctx context.Context) {
 }
 
 // Latest is the last Snapshot, never nil.
-func (a *Messages) Latest() *Snapshot { return a.latest.Load() }
+func (a *Aggregator) Latest() *Snapshot { return a.latest.Load() }
 
 // Read is Latest for a reader who comes again and again, under a name of its own. What is of
 // one interval stays until such readers have had time to see it.
-func (a *Messages) Read(reader string) *Snapshot {
+func (a *Aggregator) Read(reader string) *Snapshot {
 	s := a.latest.Load()
 	a.readers.note(reader, s.window)
 	return s
 }
 
 // Lock is held while the messages of a packet are handed over.
-func (a *Messages) Lock() { a.mu.Lock() }
+func (a *Aggregator) Lock() { a.mu.Lock() }
 
 // Unlock ends what Lock began.
-func (a *Messages) Unlock() { a.mu.Unlock() }
+func (a *Aggregator) Unlock() { a.mu.Unlock() }
 
-func (a *Messages) origin(o *dogstatsd.Origin) *origin {
+func (a *Aggregator) origin(o *dogstatsd.Origin) *origin {
 	key := originKey{o.Source, o.Container}
 	if a.last != nil && a.lastKey == key {
 		return a.last
@@ -201,7 +201,7 @@ func (a *Messages) origin(o *dogstatsd.Origin) *origin {
 }
 
 // Metric takes one metric message. The caller holds the lock.
-func (a *Messages) Metric(o *dogstatsd.Origin, m *dogstatsd.Metric) {
+func (a *Aggregator) Metric(o *dogstatsd.Origin, m *dogstatsd.Metric) {
 	from := a.origin(o)
 	// Neither a name nor tags hold a '|', so that a key has one reading.
 	a.key = append(append(append(a.key[:0], m.Name...), '|', byte(m.Type), byte(m.Cardinality)), m.Tags...)
@@ -241,7 +241,7 @@ func (a *Messages) Metric(o *dogstatsd.Origin, m *dogstatsd.Metric) {
 func negative(v float64) bool { return v < 0 }
 
 // context makes a context that is new, if the origin's quota allows it.
-func (a *Messages) context(from *origin, m *dogstatsd.Metric) *alias {
+func (a *Aggregator) context(from *origin, m *dogstatsd.Metric) *alias {
 	if from.full == a.epoch || from.used+formOf(m.Type).least > a.contexts.one { // a flood of what is beyond costs little
 		return nil
 	}
@@ -269,7 +269,7 @@ func (a *Messages) context(from *origin, m *dogstatsd.Metric) *alias {
 	return c
 }
 
-func (a *Messages) newSeries(m *dogstatsd.Metric, l *labeled) *series {
+func (a *Aggregator) newSeries(m *dogstatsd.Metric, l *labeled) *series {
 	s := &series{
 		Name: string(m.Name), Type: m.Type, Host: l.host, Tags: l.tags, Given: len(l.given),
 		Family: familyOf(string(m.Name), m.Type), Labels: tag.Labels(l.host, l.tags),
@@ -308,7 +308,7 @@ func (from *origin) addTimed(s *series, m *dogstatsd.Metric) {
 }
 
 // Event takes one event message. The caller holds the lock.
-func (a *Messages) Event(o *dogstatsd.Origin, e *dogstatsd.Event) {
+func (a *Aggregator) Event(o *dogstatsd.Origin, e *dogstatsd.Event) {
 	from := a.origin(o)
 	from.eventTotals[e.Alert]++
 	if !a.recent.take(from, &from.recent, 1) {
@@ -324,7 +324,7 @@ func (a *Messages) Event(o *dogstatsd.Origin, e *dogstatsd.Event) {
 }
 
 // Check takes one service check message. The caller holds the lock.
-func (a *Messages) Check(o *dogstatsd.Origin, c *dogstatsd.Check) {
+func (a *Aggregator) Check(o *dogstatsd.Origin, c *dogstatsd.Check) {
 	from := a.origin(o)
 	from.checkTotals[c.Status]++
 	a.key = append(append(append(a.key[:0], c.Name...), '|', byte(c.Cardinality)), c.Tags...)
@@ -349,7 +349,7 @@ func (a *Messages) Check(o *dogstatsd.Origin, c *dogstatsd.Check) {
 
 // checkContext makes a check's context, if the origin's quota allows it. However its tags are
 // ordered, a check of one sender has one latest word.
-func (a *Messages) checkContext(from *origin, c *dogstatsd.Check) *checkAlias {
+func (a *Aggregator) checkContext(from *origin, c *dogstatsd.Check) *checkAlias {
 	l := a.label(from, c.Tags, c.Cardinality)
 	l.host = cmp.Or(string(c.Host), l.host)
 	key := identity(string(c.Name), 0, &l)
@@ -377,7 +377,7 @@ func (a *Messages) checkContext(from *origin, c *dogstatsd.Check) *checkAlias {
 }
 
 // untwin forgets one of those that are one to Prometheus.
-func (a *Messages) untwin(looks uint64) {
+func (a *Aggregator) untwin(looks uint64) {
 	if a.twins[looks]--; a.twins[looks] == 0 {
 		delete(a.twins, looks)
 	}

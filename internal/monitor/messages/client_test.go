@@ -1,4 +1,4 @@
-package aggregate
+package messages
 
 import (
 	"context"
@@ -113,7 +113,7 @@ func TestDatadogClient(t *testing.T) {
 }
 
 func client(t *testing.T, transport string, uid uint32, dir string) {
-	a := NewMessages(MessagesConfig{})
+	a := New(Config{})
 	srv := dogstatsd.New(dogstatsd.Config{
 		Datagram: dogstatsd.Socket{Path: filepath.Join(dir, "dsd.sock")}, Stream: dogstatsd.Socket{Path: filepath.Join(dir, "stream.sock")},
 		UDP: "127.0.0.1:0", ReceiveBuffer: 4 << 20,

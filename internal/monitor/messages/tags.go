@@ -1,4 +1,4 @@
-package aggregate
+package messages
 
 import (
 	"bytes"
@@ -33,7 +33,7 @@ type labeled struct {
 // label gives a message its tags. Of the keys that we may give to any container, at any
 // cardinality, a client may use only those whose very tag its own container has: else it
 // could ask for no tags, and send another's.
-func (a *Messages) label(from *origin, sent dogstatsd.Tags, level tag.Cardinality) labeled {
+func (a *Aggregator) label(from *origin, sent dogstatsd.Tags, level tag.Cardinality) labeled {
 	var l labeled
 	var asked tag.Cardinality
 	for t := range sent.All() {
@@ -63,7 +63,7 @@ func (a *Messages) label(from *origin, sent dogstatsd.Tags, level tag.Cardinalit
 
 // mayUse says whether a client's tag stays as it is. Keys are compared as Prometheus reads
 // them: container.name is container_name there.
-func (a *Messages) mayUse(from *origin, t tag.Tag) bool {
+func (a *Aggregator) mayUse(from *origin, t tag.Tag) bool {
 	name := tag.Name(t.Key)
 	own := a.originTags(from, tag.High)
 	switch {
@@ -80,7 +80,7 @@ func compareTags(a, b tag.Tag) int {
 }
 
 // originTags are the tags of who sends, as of the last time that was asked.
-func (a *Messages) originTags(from *origin, level tag.Cardinality) []tag.Tag {
+func (a *Aggregator) originTags(from *origin, level tag.Cardinality) []tag.Tag {
 	if level <= tag.None || from.key.container == "" || a.cfg.Tagger == nil {
 		return nil
 	}
@@ -93,7 +93,7 @@ func (a *Messages) originTags(from *origin, level tag.Cardinality) []tag.Tag {
 
 // retag asks again for the tags of all origins. Contexts of one whose tags have
 // changed are forgotten: the next message makes them anew.
-func (a *Messages) retag() {
+func (a *Aggregator) retag() {
 	if a.cfg.Tagger == nil {
 		return
 	}
