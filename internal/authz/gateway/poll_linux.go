@@ -19,41 +19,35 @@ func hungUp(c net.Conn) bool {
 	case *conn:
 		return hungUp(inner.Conn)
 	}
-	sc, ok := c.(syscall.Conn)
-	if !ok {
-		return false
-	}
-	raw, err := sc.SyscallConn()
-	if err != nil {
-		return true // closed
-	}
-	gone := true
-	_ = raw.Control(func(fd uintptr) { // an error leaves gone: the connection is closed
+	return onDescriptor(c, func(fd int) bool {
 		fds := []unix.PollFd{{Fd: int32(fd)}} //nolint:gosec // a descriptor is an int
 		n, err := unix.Poll(fds, 0)
-		gone = err == nil && n > 0 && fds[0].Revents&(unix.POLLHUP|unix.POLLERR) != 0
+		return err == nil && n > 0 && fds[0].Revents&(unix.POLLHUP|unix.POLLERR) != 0
 	})
-	return gone
 }
 
 // leftSilently reports whether the other end has ended its half without having
 // sent anything: no request can come any more.
 func leftSilently(c net.Conn) bool {
+	return onDescriptor(c, func(fd int) bool {
+		var b [1]byte
+		n, _, err := unix.Recvfrom(fd, b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		return err == nil && n == 0
+	})
+}
+
+// onDescriptor asks of a connection's descriptor. A connection that we have closed is
+// what was asked for; one without a descriptor is not.
+func onDescriptor(c net.Conn, holds func(fd int) bool) bool {
 	sc, ok := c.(syscall.Conn)
 	if !ok {
 		return false
 	}
-	raw, err := sc.SyscallConn()
-	if err != nil {
-		return true // closed
+	is := true
+	if raw, err := sc.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) { is = holds(int(fd)) })
 	}
-	left := false
-	_ = raw.Control(func(fd uintptr) {
-		var b [1]byte
-		n, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-		left = err == nil && n == 0
-	})
-	return left
+	return is
 }
 
 // fileLimit is how many files this process may have open.
