@@ -184,14 +184,14 @@ func (a *Attestor) locate(ctx context.Context, p *peercred.Peer) (docker.Contain
 	if facts.NamespacesErr != nil && a.exiting(p) {
 		return docker.Container{}, Unknown, procfs.ErrDead
 	}
-	asked := map[string]bool{} // ids; true: the Engine says that there is no such container
+	refreshed := map[string]bool{} // ids; true: the Engine says that there is no such container
 	for range 4 {
-		id, kind, err := a.judge(facts, asked)
+		id, kind, err := a.judge(facts, refreshed)
 		if ask, ok := errors.AsType[*askError](err); ok {
 			if a.seen != nil {
 				a.seen(facts.Cgroups)
 			}
-			if err = a.ask(ctx, ask, asked); err == nil {
+			if err = a.ask(ctx, ask, refreshed); err == nil {
 				continue
 			}
 		}
@@ -227,16 +227,16 @@ func (e *askError) Error() string { return "container " + e.id + " is not known"
 // a moment later.
 var ErrNotYet = errors.New("not known yet")
 
-func (a *Attestor) ask(ctx context.Context, q *askError, asked map[string]bool) error {
-	if _, again := asked[q.id]; again {
+func (a *Attestor) ask(ctx context.Context, q *askError, refreshed map[string]bool) error {
+	if _, again := refreshed[q.id]; again {
 		return fmt.Errorf("container %s does not confirm the process", q.id)
 	}
 	c, err := a.inv.Refresh(ctx, q.id)
-	asked[q.id] = errors.Is(err, docker.ErrNotFound)
+	refreshed[q.id] = errors.Is(err, docker.ErrNotFound)
 	switch {
-	case asked[q.id] && q.inside:
+	case refreshed[q.id] && q.inside:
 		return nil
-	case asked[q.id]:
+	case refreshed[q.id]:
 		return fmt.Errorf("look up container %s: %w", q.id, err)
 	case err != nil:
 		return fmt.Errorf("look up container %s: %w (%w)", q.id, err, ErrNotYet)

@@ -201,18 +201,18 @@ func (x *index) surrounding(lines []procfs.Cgroup, absent map[string]bool) (conf
 		if rooted && !within(l.Path, root) {
 			return confirmed{}, fmt.Errorf("in container %s, but not in hierarchy %q", c.id, l.Hierarchy)
 		}
-		if err := strangers(l.Path[len(root):], rooted, absent); err != nil {
+		if err := unknownContainer(l.Path[len(root):], rooted, absent); err != nil {
 			return confirmed{}, err
 		}
 	}
 	return c, nil
 }
 
-// strangers looks for what may be an unknown container in a path, or in the
+// unknownContainer looks for what may be an unknown container in a path, or in the
 // rest of one below a known container's root. There it may be that container's
 // own (Docker in Docker), or one of the Engine's nested by --cgroup-parent that
 // the inventory does not hold yet: the Engine knows.
-func strangers(path string, inside bool, absent map[string]bool) error {
+func unknownContainer(path string, inside bool, absent map[string]bool) error {
 	for s := range strings.SplitSeq(path, "/") {
 		id, says := cgroup.ReadName(s)
 		switch {

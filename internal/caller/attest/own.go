@@ -117,7 +117,7 @@ func (a *Attestor) Group(p *peercred.Peer) string {
 		}
 	}
 	for _, l := range lines {
-		if strangers(l.Path, false, nil) != nil {
+		if unknownContainer(l.Path, false, nil) != nil {
 			return "container-" + user
 		}
 	}

@@ -103,7 +103,7 @@ func (a *asks) follow(ctx context.Context, e Event) {
 		inv.stop(e.ID, false)
 		a.detail(e.ID)
 	case "create":
-		inv.tell(e.ID, e.Attributes["name"], 0)
+		inv.expect(e.ID, e.Attributes["name"], 0)
 		a.about(e.ID, false)
 	case "rename":
 		inv.rename(e.ID, e.Attributes["name"])
@@ -296,7 +296,7 @@ func (a *asks) compare(l listing) error {
 		delete(missing, s.ID)
 		switch {
 		case !ok:
-			a.inv.tell(s.ID, s.Name(), max(l.asOf, 1))
+			a.inv.expect(s.ID, s.Name(), max(l.asOf, 1))
 			a.await(a.about(s.ID, true), l.all)
 		case l.all:
 			a.await(a.about(s.ID, true), true)
@@ -335,9 +335,9 @@ func (a *asks) complete() bool { return a.listed && a.first == 0 }
 func (inv *Inventory) snapshot() map[string]Container {
 	inv.mu.RLock()
 	defer inv.mu.RUnlock()
-	all := make(map[string]Container, len(inv.byID)+len(inv.told))
+	all := make(map[string]Container, len(inv.byID)+len(inv.expected))
 	maps.Copy(all, inv.byID)
-	for id, name := range inv.told {
+	for id, name := range inv.expected {
 		all[id] = Container{ID: id, Name: name}
 	}
 	return all

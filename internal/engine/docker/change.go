@@ -55,7 +55,7 @@ func same(a, b Container) bool {
 // put replaces a container; the caller holds mu.
 func (inv *Inventory) put(c Container) {
 	inv.dropName(c.ID)
-	delete(inv.told, c.ID)
+	delete(inv.expected, c.ID)
 	inv.byID[c.ID] = c
 	inv.takeName(c.ID, c.Name)
 }
@@ -79,19 +79,19 @@ func (inv *Inventory) name(id string) string {
 	if c, ok := inv.byID[id]; ok {
 		return c.Name
 	}
-	return inv.told[id]
+	return inv.expected[id]
 }
 
-// tell notes that there is a container, before it has been inspected. asOf orders
+// expect notes that there is a container, before it has been inspected. asOf orders
 // the Engine's word among what else is known: 0 is now.
-func (inv *Inventory) tell(id, name string, asOf uint64) {
+func (inv *Inventory) expect(id, name string, asOf uint64) {
 	inv.mu.Lock()
 	defer inv.mu.Unlock()
 	if _, known := inv.byID[id]; known || asOf != 0 && asOf < inv.passed[id] {
 		return
 	}
 	inv.dropName(id)
-	inv.told[id] = name
+	inv.expected[id] = name
 	inv.takeName(id, name)
 	inv.notify()
 }
@@ -110,7 +110,7 @@ func (inv *Inventory) rename(id, name string) {
 		inv.put(c)
 	} else {
 		inv.dropName(id)
-		inv.told[id] = name
+		inv.expected[id] = name
 		inv.takeName(id, name)
 	}
 	inv.mu.Unlock()
@@ -143,7 +143,7 @@ func (inv *Inventory) stop(id string, removed bool) {
 			inv.bury(c)
 		}
 		delete(inv.byID, id)
-		delete(inv.told, id)
+		delete(inv.expected, id)
 		delete(inv.unanswered, id)
 	}
 	inv.mu.Unlock()

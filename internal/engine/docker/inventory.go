@@ -94,16 +94,16 @@ type Inventory struct {
 	followsNetworks bool
 	networks        networks
 
-	mu     sync.RWMutex
-	byID   map[string]Container
-	told   map[string]string // by id, the names of those that the Engine has told of and not described yet; "" if it did not say
-	byName map[string]string // ids, in byID or told
-	rev    uint64
-	seq    uint64            // orders inspects (by their begin), and ends and names of containers
-	passed map[string]uint64 // seq of a container's last end or change of name: an inspect begun before it is stale
-	swept  uint64            // seq when passed was last swept
-	ready  bool
-	err    error // what last ended an attempt to be ready
+	mu       sync.RWMutex
+	byID     map[string]Container
+	expected map[string]string // by id, the names of those that the Engine has told of and not described yet; "" if it did not say
+	byName   map[string]string // ids, in byID or expected
+	rev      uint64
+	seq      uint64            // orders inspects (by their begin), and ends and names of containers
+	passed   map[string]uint64 // seq of a container's last end or change of name: an inspect begun before it is stale
+	swept    uint64            // seq when passed was last swept
+	ready    bool
+	err      error // what last ended an attempt to be ready
 	// unanswered are the containers about which the Engine does not answer.
 	unanswered map[string]Unanswered
 	removed    map[string]tombstone
@@ -122,7 +122,7 @@ type Inventory struct {
 func NewInventory(c *Client, log *slog.Logger) *Inventory {
 	return &Inventory{
 		client: c, log: log, timeout: time.Second, period: time.Minute,
-		byID: map[string]Container{}, told: map[string]string{}, byName: map[string]string{}, passed: map[string]uint64{},
+		byID: map[string]Container{}, expected: map[string]string{}, byName: map[string]string{}, passed: map[string]uint64{},
 		unanswered: map[string]Unanswered{}, removed: map[string]tombstone{}, imageMap: map[string]map[string]string{}, imageSaid: map[string]bool{},
 		misses: make(chan struct{}, 16), hung: make(chan string, 64), networks: networks{place: make(chan struct{}, 1)},
 	}
@@ -203,8 +203,8 @@ func (inv *Inventory) Has(id string) bool {
 	inv.mu.RLock()
 	defer inv.mu.RUnlock()
 	_, known := inv.byID[id]
-	_, told := inv.told[id]
-	return known || told
+	_, expected := inv.expected[id]
+	return known || expected
 }
 
 // resolve gives the id that a reference means, "" if there is none, or more than
@@ -213,7 +213,7 @@ func (inv *Inventory) resolve(ref string) string {
 	if _, ok := inv.byID[ref]; ok {
 		return ref
 	}
-	if _, ok := inv.told[ref]; ok {
+	if _, ok := inv.expected[ref]; ok {
 		return ref
 	}
 	if id, ok := inv.byName[strings.TrimPrefix(ref, "/")]; ok {
@@ -232,7 +232,7 @@ func (inv *Inventory) resolve(ref string) string {
 	for id, c := range inv.byID {
 		match(id, c.Name)
 	}
-	for id, name := range inv.told {
+	for id, name := range inv.expected {
 		match(id, name)
 	}
 	if several {

@@ -385,7 +385,7 @@ func TestChanged(t *testing.T) {
 	e.set(1, "web", "busybox:1", 71, nil)
 	for name, change := range map[string]func(){
 		"an inspect":         func() { _, _ = inv.Refresh(t.Context(), id(1)) },
-		"a new one":          func() { inv.tell(id(2), "new", 0) },
+		"a new one":          func() { inv.expect(id(2), "new", 0) },
 		"an end":             func() { inv.stop(id(1), false) },
 		"a name":             func() { inv.rename(id(1), "x") },
 		"it being ready":     func() { inv.setReady(false, nil) },

@@ -20,7 +20,7 @@ type client struct {
 	seen  uint64 // the batch in which it was last seen to send
 
 	origin atomic.Pointer[Origin] // nil until it is established
-	asked  atomic.Int64           // when it was found to be nowhere, in nanoseconds since the server's start
+	failed atomic.Int64           // when it was found to be nowhere, in nanoseconds since the server's start
 
 	mu      sync.Mutex
 	pending bool          // with the resolver
@@ -28,7 +28,7 @@ type client struct {
 	waiting [][]byte      // packets, until the resolver is done
 	dropped bool          // forgotten by its receiver: release the peer when done
 
-	patience // of the resolver alone, while the sender is put off
+	patience // of the resolver alone, while the sender is deferred
 }
 
 // patience is how long a sender is waited for, of whose container the Engine has not told.
@@ -40,7 +40,7 @@ type patience struct {
 // newPatience is begun before a sender is looked at for the first time.
 func newPatience(a Attestor) patience {
 	now := time.Now()
-	return patience{now.Add(putOffFor), now, a.Changed()}
+	return patience{now.Add(deferFor), now, a.Changed()}
 }
 
 // wait waits until it is time to try again, which it is not once it has been long enough.
@@ -77,11 +77,11 @@ const (
 	pendingMost  = 1024    // senders
 	resolversRun = 4
 
-	// Senders that are put off have room of their own, so that they take none from others.
-	putOffFor  = time.Second
-	putOffMost = 2 << 20
-	askersRun  = 4                      // each may wait for the Engine
-	tryEvery   = 200 * time.Millisecond // even if the Engine has told of nothing
+	// Senders that are deferred have room of their own, so that they take none from others.
+	deferFor     = time.Second
+	deferredMost = 2 << 20
+	askersRun    = 4                      // each may wait for the Engine
+	tryEvery     = 200 * time.Millisecond // even if the Engine has told of nothing
 )
 
 // resolver establishes the origin of senders seen for the first time, beside
@@ -89,13 +89,13 @@ const (
 // order; what does not fit goes on without an origin.
 //
 // Nobody's packets wait for the Engine but those of senders whose container it has not told of:
-// these are put off, and asked for again until it has, for a second at most.
+// these are deferred, and asked for again until it has, for a second at most.
 type resolver struct {
-	s       *Server
-	queues  [resolversRun]chan *client
-	later   chan *client
-	waiting atomic.Int64 // bytes
-	putOff  atomic.Int64 // bytes
+	s        *Server
+	queues   [resolversRun]chan *client
+	later    chan *client
+	waiting  atomic.Int64 // bytes
+	deferred atomic.Int64 // bytes
 }
 
 func newResolver(s *Server) *resolver {
@@ -169,7 +169,7 @@ func ended(ctx context.Context) context.Context {
 	return ctx
 }
 
-// again looks at a sender that was put off.
+// again looks at a sender that was deferred.
 func (r *resolver) again(ctx context.Context, d *client, w *worker) {
 	if !d.wait(ctx, r.s.attestor) {
 		o, _ := r.s.attest(ended(ctx), d.peer)
@@ -189,7 +189,7 @@ func (r *resolver) again(ctx context.Context, d *client, w *worker) {
 	r.finish(d, o, w)
 }
 
-// move puts a sender off with its packets, if there is room.
+// move defers a sender with its packets, if there is room.
 func (r *resolver) move(d *client) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -197,18 +197,18 @@ func (r *resolver) move(d *client) bool {
 	for _, packet := range d.waiting {
 		size += int64(len(packet))
 	}
-	if r.putOff.Add(size) > putOffMost {
-		r.putOff.Add(-size)
+	if r.deferred.Add(size) > deferredMost {
+		r.deferred.Add(-size)
 		return false
 	}
-	d.budget = &r.putOff
+	d.budget = &r.deferred
 	select {
 	case r.later <- d:
 		r.waiting.Add(-size)
 		return true
 	default:
 		d.budget = &r.waiting
-		r.putOff.Add(-size)
+		r.deferred.Add(-size)
 		return false
 	}
 }
@@ -223,7 +223,7 @@ func (r *resolver) finish(d *client, o *Origin, w *worker) {
 	d.waiting, d.pending = nil, false
 	// Only now, so that no later packet goes on before those that waited.
 	if o == nowhere {
-		d.asked.Store(int64(time.Since(r.s.started)))
+		d.failed.Store(int64(time.Since(r.s.started)))
 	}
 	d.origin.Store(o)
 	if d.dropped {
@@ -249,8 +249,8 @@ func (r *resolver) hold(d *client, packet []byte) *Origin {
 		}
 	}
 	most := int64(waitingMost)
-	if d.budget == &r.putOff {
-		most = putOffMost
+	if d.budget == &r.deferred {
+		most = deferredMost
 	}
 	if d.budget.Add(int64(len(packet))) > most {
 		d.budget.Add(-int64(len(packet)))
@@ -262,5 +262,5 @@ func (r *resolver) hold(d *client, packet []byte) *Origin {
 
 // stale says that a sender that was nowhere may be somewhere by now.
 func (r *resolver) stale(d *client, o *Origin) bool {
-	return o == nowhere && time.Since(r.s.started)-time.Duration(d.asked.Load()) > retryAfter
+	return o == nowhere && time.Since(r.s.started)-time.Duration(d.failed.Load()) > retryAfter
 }

@@ -60,7 +60,7 @@ func TestInsidePIDReuse(t *testing.T) {
 				}
 			})
 		}
-		t.Run(fmt.Sprintf("pidfds=%v,put off", pidfds), func(t *testing.T) {
+		t.Run(fmt.Sprintf("pidfds=%v,deferred", pidfds), func(t *testing.T) {
 			for range 10 {
 				reuse(t, pidfds, false, true)
 			}
@@ -71,11 +71,11 @@ func TestInsidePIDReuse(t *testing.T) {
 // reuse lets a process of container "old" send and exit, and one of container
 // "new" with the same PID send right after. Put off, the Engine tells of both containers
 // only then.
-func reuse(t *testing.T, pidfds, queued, putOff bool) {
+func reuse(t *testing.T, pidfds, queued, deferred bool) {
 	x := listen(t, Config{})
 	defer x.stop()
-	x.attestor.late.Store(putOff)
-	if putOff && kernelNamesExited(t) {
+	x.attestor.late.Store(deferred)
+	if deferred && kernelNamesExited(t) {
 		x.attestor.knows(ownCgroup(t), "old")
 	}
 	x.datagram.pidfds = x.datagram.pidfds && pidfds
@@ -83,7 +83,7 @@ func reuse(t *testing.T, pidfds, queued, putOff bool) {
 		x.serve()
 	}
 	old, leaveOld := start(t, x.cfg.Datagram.Path, "old", "old:1|c", 2, true)
-	if !queued && !putOff {
+	if !queued && !deferred {
 		x.sink.wait(t, 2)
 	}
 	leaveOld()

@@ -17,12 +17,12 @@
 // A [Container] is in one of four states:
 //
 //	          counter rises  PID 1 lives        oom event  SIGKILL ends it    ends otherwise     ended, OOMKilled   new life
-//	quiet     counted        quiet              told       quiet, suspect     quiet              quiet: 1 fatal     quiet
-//	told      counted        told               told       quiet: 1 fatal     quiet              quiet: 1 fatal     told
-//	counted   counted        outlived: 1 alive  counted    quiet: 1 fatal     outlived: 1 alive  quiet: 1 fatal     quiet: 1 fatal, no news
-//	outlived  counted        outlived           outlived   outlived, suspect  outlived           outlived, suspect  quiet
+//	quiet     counted        quiet              reported   quiet, suspect     quiet              quiet: 1 fatal     quiet
+//	reported  counted        reported           reported   quiet: 1 fatal     quiet              quiet: 1 fatal     reported
+//	counted   counted        survived: 1 alive  counted    quiet: 1 fatal     survived: 1 alive  quiet: 1 fatal     quiet: 1 fatal, no news
+//	survived  counted        survived           survived   survived, suspect  survived           survived, suspect  quiet
 //
-// In the state outlived an oom event counts only if the counter does not account for it,
+// In the state survived an oom event counts only if the counter does not account for it,
 // and the Engine's OOMKilled, which stays true, proves nothing. A suspect ended by
 // SIGKILL, and nobody said why: [Host.Counted] convicts it if the host had a kill then
 // that was nobody else's, for the Engine loses oom events (containerd#8893).
@@ -53,13 +53,13 @@ type State int
 // The states; see the package.
 const (
 	Quiet State = iota
-	Told
+	Reported
 	Counted
-	Outlived
+	Survived
 )
 
 // String is the state's name, as in the package's table.
-func (s State) String() string { return [...]string{"quiet", "told", "counted", "outlived"}[s] }
+func (s State) String() string { return [...]string{"quiet", "reported", "counted", "survived"}[s] }
 
 // Container is one container's kills.
 type Container struct {
@@ -77,11 +77,11 @@ type Container struct {
 	victims  []kmsg.Victim // of the kills that wait
 	since    time.Time     // when the last of those was read
 	old      bool          // they are from before the monitor's start
-	outlived bool          // PID 1 outlived some
+	survived bool          // PID 1 outlived some
 	// Of the life that events tell of, which may be a later one.
-	told    time.Time // when the Engine sent an oom event; zero if it did not
-	watched bool      // it ran while we watched
-	deaths  []death   // the last ones, in order
+	reported time.Time // when the Engine sent an oom event; zero if it did not
+	watched  bool      // it ran while we watched
+	deaths   []death   // the last ones, in order
 }
 
 // death is an end of the container's processes.
@@ -114,10 +114,10 @@ func (c *Container) State() State {
 	switch {
 	case c.waiting > 0:
 		return Counted
-	case !c.told.IsZero():
-		return Told
-	case c.outlived:
-		return Outlived
+	case !c.reported.IsZero():
+		return Reported
+	case c.survived:
+		return Survived
 	}
 	return Quiet
 }
@@ -128,7 +128,7 @@ func (c *Container) Begin(at time.Time) {
 	if c.waiting > 0 {
 		c.settle(Verdict{Missed: true})
 	}
-	c.began, c.read, c.last, c.groups, c.outlived = at, false, 0, 0, false
+	c.began, c.read, c.last, c.groups, c.survived = at, false, 0, 0, false
 	c.forget()
 }
 
@@ -169,7 +169,7 @@ func (c *Container) Read(now time.Time, kills, groups cgroup.Value, alive func()
 	}
 	// Those from before us have waited; on the next page they would look like new ones.
 	if c.waiting > 0 && (c.old || now.Sub(c.since) >= SettleAfter) && alive() {
-		c.survived(now)
+		c.outlived(now)
 	}
 }
 
@@ -177,10 +177,10 @@ func (c *Container) Read(now time.Time, kills, groups cgroup.Value, alive func()
 // that no kill is under way: so if PID 1 has outlived kills and none waits, the event
 // tells of one of those.
 func (c *Container) Oom(at time.Time, counted bool) {
-	if counted && c.outlived && c.waiting == 0 && c.began.Before(at) {
+	if counted && c.survived && c.waiting == 0 && c.began.Before(at) {
 		return
 	}
-	c.told = at
+	c.reported = at
 }
 
 // Die is the Engine's word that the container has ended, which first says whether an
@@ -192,7 +192,7 @@ func (c *Container) Die(at time.Time, code int) (first bool) {
 			return false
 		}
 	}
-	fatal := (code == CodeKilled || code == CodeUnknown) && (c.waiting > 0 || c.toldBefore(at))
+	fatal := (code == CodeKilled || code == CodeUnknown) && (c.waiting > 0 || c.reportedBefore(at))
 	c.died(death{at: at, fatal: fatal, event: true})
 	if code == CodeKilled && !fatal {
 		c.host.suspects = append(c.host.suspects, suspect{c, at})
@@ -201,19 +201,19 @@ func (c *Container) Die(at time.Time, code int) (first bool) {
 	case fatal:
 		c.fatal(at)
 	case c.waiting > 0:
-		c.survived(at)
+		c.outlived(at)
 	}
-	c.told = time.Time{}
+	c.reported = time.Time{}
 	return true
 }
 
-// toldBefore says that the Engine sent an oom event in the life that ended at that
+// reportedBefore says that the Engine sent an oom event in the life that ended at that
 // time, and not in an earlier one whose end was missed. The Engine notes a start a
 // little after it happened.
-func (c *Container) toldBefore(end time.Time) bool {
+func (c *Container) reportedBefore(end time.Time) bool {
 	const late = 2 * time.Second
 	known := c.began.Before(end) // else the Engine tells of a later life already
-	return !c.told.IsZero() && (!known || c.told.After(c.began.Add(-late)))
+	return !c.reported.IsZero() && (!known || c.reported.After(c.began.Add(-late)))
 }
 
 // Inspect takes the Engine's word for an end whose event said too little, or was
@@ -226,7 +226,7 @@ func (c *Container) Inspect(finished time.Time, killed bool) {
 	if !killed {
 		return
 	}
-	fatal := !c.outlived || c.waiting > 0
+	fatal := !c.survived || c.waiting > 0
 	known := c.deathAt(finished)
 	if known == nil {
 		known = c.died(death{at: finished})
@@ -260,10 +260,10 @@ func (c *Container) fatal(at time.Time) {
 	c.settle(Verdict{At: at})
 }
 
-// survived decides that PID 1 did.
-func (c *Container) survived(at time.Time) {
+// outlived decides that PID 1 did.
+func (c *Container) outlived(at time.Time) {
 	c.settle(Verdict{At: at, PID1Alive: true, Old: c.old})
-	c.outlived = true
+	c.survived = true
 }
 
 // settle reports what the kills that wait were.
@@ -272,7 +272,7 @@ func (c *Container) settle(v Verdict) {
 	c.report(v)
 	c.forget()
 	if !v.Missed {
-		c.told = time.Time{}
+		c.reported = time.Time{}
 	}
 }
 

@@ -62,12 +62,12 @@ func in(t *testing.T, s State) *life {
 	l := newLife()
 	switch s {
 	case Quiet:
-	case Told:
+	case Reported:
 		l.Oom(l.now, true)
 	case Counted:
 		l.kills++
 		l.read()
-	case Outlived:
+	case Survived:
 		l.kills++
 		l.read()
 		l.read()
@@ -110,7 +110,7 @@ func TestTable(t *testing.T) {
 		row = append(row, e.name)
 	}
 	want = append(want, row)
-	for s := Quiet; s <= Outlived; s++ {
+	for s := Quiet; s <= Survived; s++ {
 		row := []string{s.String()}
 		for _, e := range events {
 			l := in(t, s)
@@ -167,7 +167,7 @@ func TestOldKillsAreNoNews(t *testing.T) {
 		l.Begin(began)
 		l.kills = 2
 		l.read()
-		if len(l.verdicts) != 1 || !l.verdicts[0].Old || l.verdicts[0].Kills != 2 || l.State() != Outlived {
+		if len(l.verdicts) != 1 || !l.verdicts[0].Old || l.verdicts[0].Kills != 2 || l.State() != Survived {
 			t.Errorf("%s, %+v", l.State(), l.verdicts)
 		}
 	}
@@ -181,7 +181,7 @@ func TestEndIsJudgedOnce(t *testing.T) {
 		"and then once more":  {func(l *life) { l.Inspect(l.now, true) }, func(l *life) { l.Inspect(l.now, true) }},
 		"its code is unknown": {func(l *life) { l.Die(l.now.Add(time.Second), CodeUnknown) }, func(l *life) { l.Inspect(l.now, true) }},
 	} {
-		l := in(t, Told)
+		l := in(t, Reported)
 		for _, f := range tell {
 			f(l)
 		}
@@ -193,7 +193,7 @@ func TestEndIsJudgedOnce(t *testing.T) {
 
 // TestOomEventOfAnEarlierLife: it says nothing of how this one ended.
 func TestOomEventOfAnEarlierLife(t *testing.T) {
-	l := in(t, Told)
+	l := in(t, Reported)
 	l.Begin(l.now.Add(time.Hour)) // the end was missed
 	l.Die(l.now.Add(2*time.Hour), CodeKilled)
 	if got := l.cell(); got != "quiet, suspect" {

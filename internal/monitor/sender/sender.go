@@ -107,21 +107,21 @@ func (f *Finder) inCgroup(id uint64) attest.Attestation {
 		}
 	}
 	if at.Kind == attest.Container {
-		if other := f.mover(at.Container.ID); other != "" {
+		if other := f.unconfinedBut(at.Container.ID); other != "" {
 			return attest.Attestation{Err: fmt.Errorf("container %s may move processes into others' cgroups", other)}
 		}
 	}
 	return at
 }
 
-// mover is a container that may have moved a process into the cgroup of another
+// unconfinedBut is a container that may have moved a process into the cgroup of another
 // one. The one that we run in is none: what it may do is given to us.
-func (f *Finder) mover(id string) string {
-	if f.cgroups.mover(id) == "" {
+func (f *Finder) unconfinedBut(id string) string {
+	if f.cgroups.unconfinedBut(id) == "" {
 		return ""
 	}
 	own, _ := f.OwnContainer()
-	return f.cgroups.mover(id, own)
+	return f.cgroups.unconfinedBut(id, own)
 }
 
 // judge says what the table knows of a cgroup.

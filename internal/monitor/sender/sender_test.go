@@ -74,9 +74,9 @@ func TestInCgroup(t *testing.T) {
 	}
 }
 
-// TestInCgroupBesideAMoverClosed: a container that may write to the cgroup file system
+// TestInCgroupBesideAnUnconfinedOneClosed: a container that may write to the cgroup file system
 // can have moved whoever is in another's cgroup there, a moment ago too.
-func TestInCgroupBesideAMoverClosed(t *testing.T) {
+func TestInCgroupBesideAnUnconfinedOneClosed(t *testing.T) {
 	w := newWorld(t)
 	w.container(web, 1000, "/docker/"+web, containerNS(1))
 	w.container(mon, 2000, "/docker/"+mon, containerNS(2))
@@ -111,9 +111,9 @@ func TestInCgroupBesideOurOwnContainer(t *testing.T) {
 	w.is(a.inCgroup(id("/docker/"+web)), "may move processes")
 }
 
-// TestInCgroupBesideAMoverThatIsNotKnownToRunClosed: a container can move somebody
+// TestInCgroupBesideAnUnconfinedOneThatIsNotKnownToRunClosed: a container can move somebody
 // before the Engine tells that it runs, and have ended by then.
-func TestInCgroupBesideAMoverThatIsNotKnownToRunClosed(t *testing.T) {
+func TestInCgroupBesideAnUnconfinedOneThatIsNotKnownToRunClosed(t *testing.T) {
 	ago := func(d time.Duration) string { return time.Now().Add(-d).Format(time.RFC3339Nano) }
 	for name, tt := range map[string]struct {
 		detail docker.Detail

@@ -18,12 +18,12 @@ import (
 type table struct {
 	mounts map[string]fs.FS
 
-	mu     sync.Mutex
-	owns   map[place]*ownCgroup // the own cgroups of containers that were confirmed
-	names  map[uint64]bearing   // cgroups of version 2 that bear a container's name
-	slices map[string]bool      // the folders in which the Engine makes those of its containers
-	movers map[string]time.Time // containers that may move processes into others' cgroups, with when they ended; zero while they run
-	rested time.Time            // not before this may there be another walk
+	mu         sync.Mutex
+	owns       map[place]*ownCgroup // the own cgroups of containers that were confirmed
+	names      map[uint64]bearing   // cgroups of version 2 that bear a container's name
+	slices     map[string]bool      // the folders in which the Engine makes those of its containers
+	unconfined map[string]time.Time // containers that may move processes into others' cgroups, with when they ended; zero while they run
+	rested     time.Time            // not before this may there be another walk
 }
 
 // place is one cgroup: a hierarchy, and its folder's inode in there.
@@ -58,7 +58,7 @@ const (
 
 func newTable(mounts map[string]fs.FS) table {
 	return table{
-		mounts: mounts, owns: map[place]*ownCgroup{}, names: map[uint64]bearing{}, movers: map[string]time.Time{},
+		mounts: mounts, owns: map[place]*ownCgroup{}, names: map[uint64]bearing{}, unconfined: map[string]time.Time{},
 		slices: map[string]bool{"/docker": true, "/system.slice": true}, // by default; others with --cgroup-parent
 	}
 }
@@ -70,7 +70,7 @@ func (t *table) observe(c docker.Container, roots map[string]string) {
 	defer t.mu.Unlock()
 	now := time.Now()
 	if c.Detail != nil && reachesCgroups(c.Detail) {
-		t.movers[c.ID] = ended(c, now)
+		t.unconfined[c.ID] = ended(c, now)
 	}
 	if !c.Running {
 		t.end(c.ID, now)
@@ -106,7 +106,7 @@ func ended(c docker.Container, now time.Time) time.Time {
 // caller holds mu.
 func (t *table) end(id string, now time.Time) {
 	over := func(ended time.Time) bool { return !ended.IsZero() && now.Sub(ended) > docker.Afterlife }
-	maps.DeleteFunc(t.movers, func(_ string, ended time.Time) bool { return over(ended) })
+	maps.DeleteFunc(t.unconfined, func(_ string, ended time.Time) bool { return over(ended) })
 	maps.DeleteFunc(t.owns, func(_ place, r *ownCgroup) bool {
 		if r.container.ID == id && r.ended.IsZero() {
 			r.ended = now
@@ -115,11 +115,11 @@ func (t *table) end(id string, now time.Time) {
 	})
 }
 
-// mover is a container that may move processes and is none of these; "" if there is none.
-func (t *table) mover(but ...string) string {
+// unconfinedBut is a container that may move processes and is none of these; "" if there is none.
+func (t *table) unconfinedBut(but ...string) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for id, ended := range t.movers {
+	for id, ended := range t.unconfined {
 		if !slices.Contains(but, id) && (ended.IsZero() || time.Since(ended) <= docker.Afterlife) {
 			return id
 		}

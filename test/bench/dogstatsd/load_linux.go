@@ -186,7 +186,7 @@ type counting struct {
 }
 
 func (c *counting) Metric(o *dogstatsd.Origin, m *dogstatsd.Metric) {
-	c.Messages.Metric(o, m)
+	c.Aggregator.Metric(o, m)
 	if c.left.Add(-1) == 0 {
 		close(c.done)
 	}
@@ -195,7 +195,7 @@ func (c *counting) Metric(o *dogstatsd.Origin, m *dogstatsd.Metric) {
 // vitrine is the product's receiver and aggregation, origin detection on.
 func vitrine(args []string) error {
 	path, _, lines := parseArgs(args)
-	sink := &counting{Messages: messages.New(messages.Config{}), done: make(chan struct{})}
+	sink := &counting{Aggregator: messages.New(messages.Config{}), done: make(chan struct{})}
 	sink.left.Store(int64(lines))
 	attestor := sender.New(noContainers{}, nil, attest.Options{})
 	srv := dogstatsd.New(dogstatsd.Config{Datagram: dogstatsd.Socket{Path: path}}, attestor, sink)

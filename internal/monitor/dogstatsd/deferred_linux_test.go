@@ -84,8 +84,8 @@ func (r *recorder) notes() []string {
 	return slices.Clone(r.list)
 }
 
-// TestPutOffUntilTheEngineTells: in order, and without delay for anybody else.
-func TestPutOffUntilTheEngineTells(t *testing.T) {
+// TestDeferredUntilTheEngineTells: in order, and without delay for anybody else.
+func TestDeferredUntilTheEngineTells(t *testing.T) {
 	slow(t, func(t *testing.T, e *slowEngine, s *Server, sink *recorder, _ func()) {
 		late, known := process(t, 4), process(t, 4*resolversRun+1000) // of one queue
 		if s.resolver.queue(late) != s.resolver.queue(known) {
@@ -112,15 +112,15 @@ func TestPutOffUntilTheEngineTells(t *testing.T) {
 		if o := s.resolver.hold(late, nil); o == nil || o.Container != "late" {
 			t.Errorf("the next packet goes on as from %+v", o)
 		}
-		if s.resolver.waiting.Load() != 0 || s.resolver.putOff.Load() != 0 {
-			t.Errorf("%d and %d bytes are said to wait", s.resolver.waiting.Load(), s.resolver.putOff.Load())
+		if s.resolver.waiting.Load() != 0 || s.resolver.deferred.Load() != 0 {
+			t.Errorf("%d and %d bytes are said to wait", s.resolver.waiting.Load(), s.resolver.deferred.Load())
 		}
 	})
 }
 
-// TestPutOffForASecondClosed: then without an origin. An Engine that does not
+// TestDeferredForASecondClosed: then without an origin. An Engine that does not
 // answer makes it no longer.
-func TestPutOffForASecondClosed(t *testing.T) {
+func TestDeferredForASecondClosed(t *testing.T) {
 	for _, blocked := range []bool{false, true} {
 		slow(t, func(t *testing.T, e *slowEngine, s *Server, sink *recorder, _ func()) {
 			e.blocked.Store(blocked)
@@ -128,7 +128,7 @@ func TestPutOffForASecondClosed(t *testing.T) {
 			for i := range senders {
 				s.resolver.mustHold(t, process(t, 1+i), "a:1|c")
 			}
-			time.Sleep(putOffFor - time.Millisecond)
+			time.Sleep(deferFor - time.Millisecond)
 			synctest.Wait()
 			if got := sink.notes(); len(got) > 0 {
 				t.Errorf("blocked %v: early: %q", blocked, got)
@@ -146,19 +146,19 @@ func TestPutOffForASecondClosed(t *testing.T) {
 	}
 }
 
-// TestPutOffIsBounded: who is put off takes no room from others.
-func TestPutOffIsBounded(t *testing.T) {
+// TestDeferredIsBounded: who is deferred takes no room from others.
+func TestDeferredIsBounded(t *testing.T) {
 	slow(t, func(t *testing.T, _ *slowEngine, s *Server, sink *recorder, _ func()) {
 		late, packet := process(t, 1), fmt.Sprintf("%08191d", 0)
 		s.resolver.mustHold(t, late, packet)
 		synctest.Wait()
 		held := 1
-		for range 2 * putOffMost / len(packet) {
+		for range 2 * deferredMost / len(packet) {
 			if s.resolver.hold(late, []byte(packet)) == nil {
 				held++
 			}
 		}
-		if held != putOffMost/len(packet) {
+		if held != deferredMost/len(packet) {
 			t.Errorf("%d packets of %d bytes are held", held, len(packet))
 		}
 		s.resolver.mustHold(t, process(t, 1001), "x:1|c")
@@ -169,8 +169,8 @@ func TestPutOffIsBounded(t *testing.T) {
 	})
 }
 
-// TestPutOffAtTheEnd: nothing is lost when the Server stops.
-func TestPutOffAtTheEnd(t *testing.T) {
+// TestDeferredAtTheEnd: nothing is lost when the Server stops.
+func TestDeferredAtTheEnd(t *testing.T) {
 	slow(t, func(t *testing.T, _ *slowEngine, s *Server, sink *recorder, stop func()) {
 		for i := range 20 {
 			s.resolver.mustHold(t, process(t, 1+i), "a:1|c")
