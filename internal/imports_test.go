@@ -52,7 +52,7 @@ var allowed = map[string][]string{
 	"authz/obligation": {"engine/operation", "authz/answer", "authz/redact"},
 	"authz/policy":     {"fair", "spelling", "engine/operation", "caller/identity", "authz/object", "authz/answer", "authz/redact", "authz/obligation", "rego"},
 	"authz/audit":      {"engine/operation", "caller/identity", "authz/policy"},
-	"authz/decide":     {"fair", "kernel/hostpath", "engine/operation", "caller/attest", "caller/identity", "authz/object", "authz/obligation", "authz/policy", "authz/audit"},
+	"authz/decide":     {"fair", "kernel/hostpath", "engine/operation", "caller/attest", "caller/identity", "authz/object", "authz/obligation", "authz/policy", "authz/audit", "authz/redact"},
 	"authz/gateway":    {"kernel/peercred", "engine/operation", "caller/identity", "authz/decide", "authz/obligation", "authz/ticket", "authz/redact"},
 	"authz/plugin":     {"engine/operation", "caller/identity", "authz/decide", "authz/obligation", "authz/ticket"},
 	"authz/admin":      {"version", "kernel/peercred", "caller/identity", "authz/audit", "authz/policy"},

@@ -15,7 +15,9 @@
 package audit
 
 import (
+	"maps"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -54,7 +56,7 @@ type Record struct {
 
 // Change is one thing that was forwarded otherwise than it was asked.
 type Change struct {
-	What string `json:"what"` // "host_path"
+	What string `json:"what"` // "host_path", "container"
 	From string `json:"from"`
 	To   string `json:"to"`
 }
@@ -62,11 +64,20 @@ type Change struct {
 // SetResolved notes paths of the host that were forwarded as what they are; the
 // first of them, where they are many.
 func (r *Record) SetResolved(paths []operation.ResolvedPath) {
-	const most, mostBytes = 16, 512
-	for _, p := range paths[:min(len(paths), most)] {
-		r.Changed = append(r.Changed, Change{What: "host_path", From: short(p.Typed, mostBytes), To: short(p.Path, mostBytes)})
+	for _, p := range paths[:min(len(paths), mostChanges)] {
+		r.Changed = append(r.Changed, Change{What: "host_path", From: short(p.Typed, mostChangeBytes), To: short(p.Path, mostChangeBytes)})
 	}
 }
+
+// SetContainers notes the names in whose place the ids of what was judged were forwarded.
+func (r *Record) SetContainers(ids map[string]string) {
+	names := slices.Sorted(maps.Keys(ids))
+	for _, name := range names[:min(len(names), mostChanges)] {
+		r.Changed = append(r.Changed, Change{What: "container", From: short(name, mostChangeBytes), To: ids[name]})
+	}
+}
+
+const mostChanges, mostChangeBytes = 16, 512 // of each kind
 
 // Caller is who asked.
 type Caller struct {

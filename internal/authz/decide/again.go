@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"vitrine/internal/authz/policy"
+	"vitrine/internal/authz/redact"
 	"vitrine/internal/caller/identity"
 )
 
@@ -25,6 +26,7 @@ func (s *Steps) StillAllowed(ctx context.Context, conn *identity.Connection, v *
 		return nil
 	}
 	now := &Verdict{Caller: v.Caller, Operation: v.Operation, request: v.request}
+	now.containers.pinned = v.containers.ids // what it is about, whoever has its name by now
 	s.identify(ctx, conn, now)
 	s.decide(ctx, now)
 	switch {
@@ -38,8 +40,24 @@ func (s *Steps) StillAllowed(ctx context.Context, conn *identity.Connection, v *
 
 // meets says that an answer which keeps to one decision keeps to another one too.
 func meets(was, is *policy.Decision) bool {
-	blanked := len(is.Redact) == 0 || within(is.Redact, was.Redact) && within(was.KeepEnv, is.KeepEnv)
+	blanked := len(is.Redact) == 0 || covers(was.Redact, is.Redact) && within(was.KeepEnv, is.KeepEnv)
 	return blanked && (len(is.Where) == 0 || maps.Equal(was.Where, is.Where))
+}
+
+// covers says that where some pointers are blanked, nothing is left of what others
+// name: in the words of one policy that may be /Config/Env, of another /Config/Env/*.
+func covers(blanked, demanded []string) bool {
+	var sets [2][]redact.Pointer
+	for i, list := range [][]string{blanked, demanded} {
+		for _, s := range list {
+			p, err := redact.ParsePointer(s)
+			if err != nil {
+				return false
+			}
+			sets[i] = append(sets[i], p)
+		}
+	}
+	return redact.CoverAll(sets[0], sets[1])
 }
 
 func within(some, all []string) bool {

@@ -214,9 +214,12 @@ func (s *Steps) decide(ctx context.Context, v *Verdict) {
 	unresolved := s.joinsHost(ctx, v)
 
 	objects := s.objects(ctx, v)
-	in := &policy.Input{Caller: v.Caller, Operation: v.Operation, Enters: s.enters(ctx, v.Operation)}
+	in := &policy.Input{Caller: v.Caller, Operation: v.Operation, Enters: s.enters(ctx, v)}
 	if in.Operation.Resource == "exec" {
 		in.OwnExec = s.execs.has(ownerOf(v.Caller), in.Operation.Target)
+		if in.Operation.ID == "ExecStart" && !in.OwnExec && !slices.Contains(in.Enters, "*") { // as whom, whoever made it has said
+			in.Enters = slices.Concat(in.Enters, []string{"container-gid:*", "container-uid:*"})
+		}
 	}
 	if objects != nil {
 		in.Objects = objects.get
@@ -228,7 +231,7 @@ func (s *Steps) decide(ctx context.Context, v *Verdict) {
 		v.instead = func() string { return s.stats(context.WithoutCancel(ctx), *in) }
 	}
 	if !d.Admin {
-		if rail := s.rail(ctx, in); rail != "" {
+		if rail := s.rail(ctx, v, in); rail != "" {
 			v.deny(http.StatusForbidden, "rail", rail)
 			return
 		}
@@ -249,8 +252,10 @@ func (s *Steps) decide(ctx context.Context, v *Verdict) {
 		v.Operation = in.Operation
 		v.deny(http.StatusForbidden, "policy", append(unresolved, d.Reasons...)...)
 	}
-	if why := v.pin(objects); v.Allow && why != "" {
-		v.deny(http.StatusForbidden, "object", why)
+	if v.Allow {
+		if why := v.pin(objects); why != "" {
+			v.deny(http.StatusForbidden, "object", why)
+		}
 	}
 }
 
@@ -272,12 +277,12 @@ func (s *Steps) joinsHost(ctx context.Context, v *Verdict) (unresolved []string)
 
 // enters resolves the containers that an operation reaches into to their
 // principals. One that cannot be resolved is "*": everybody's.
-func (s *Steps) enters(ctx context.Context, op *operation.Operation) []string {
+func (s *Steps) enters(ctx context.Context, v *Verdict) []string {
 	var out []string
-	for _, ref := range op.Enters {
+	for _, ref := range v.Operation.Enters {
 		principals, ok := []string(nil), false
 		if ref != "*" {
-			principals, ok = s.Identifier.ContainerPrincipals(ctx, ref)
+			principals, ok = s.principalsOf(ctx, v, ref)
 		}
 		if !ok {
 			return []string{"*"}
@@ -289,7 +294,7 @@ func (s *Steps) enters(ctx context.Context, op *operation.Operation) []string {
 }
 
 // rail says why only an admin may do this, "" if no rail stands before it.
-func (s *Steps) rail(ctx context.Context, in *policy.Input) string {
+func (s *Steps) rail(ctx context.Context, v *Verdict, in *policy.Input) string {
 	op := in.Operation
 	switch {
 	case op.Rail != "":
@@ -299,7 +304,7 @@ func (s *Steps) rail(ctx context.Context, in *policy.Input) string {
 	case op.BodyState == operation.BodyInvalid:
 		return "the request's body cannot be judged"
 	}
-	return s.ownContainer(ctx, in)
+	return s.ownContainer(ctx, v, in)
 }
 
 // deny makes the verdict a denial.

@@ -153,16 +153,21 @@ func TestStillAllowedClosed(t *testing.T) {
 		change func(w *world, o *decide.Options)
 		want   bool
 	}{
-		"nothing changed":       {func(*world, *decide.Options) {}, true},
-		"another revision":      {func(w *world, _ *decide.Options) { w.decision.Revision = "r2" }, true},
-		"denied":                {func(w *world, _ *decide.Options) { w.decision = policy.Decision{} }, false},
-		"denied, in audit mode": {func(w *world, o *decide.Options) { w.decision, o.Mode = policy.Decision{}, decide.Audit }, true},
-		"cannot be decided":     {func(w *world, _ *decide.Options) { w.decision.Failed = true }, false},
-		"a panic":               {func(w *world, _ *decide.Options) { w.boom = "boom" }, false},
-		"more is to be blanked": {func(w *world, _ *decide.Options) { w.decision.Redact = []string{"/Config/Env", "/Args"} }, false},
-		"less is to be kept":    {func(w *world, _ *decide.Options) { w.decision.KeepEnv = nil }, false},
-		"nothing to be blanked": {func(w *world, _ *decide.Options) { w.decision.Redact, w.decision.KeepEnv = nil, nil }, true},
-		"some objects only":     {func(w *world, _ *decide.Options) { w.decision.Where = map[string]string{"a": "b"} }, false},
+		"nothing changed":                  {func(*world, *decide.Options) {}, true},
+		"another revision":                 {func(w *world, _ *decide.Options) { w.decision.Revision = "r2" }, true},
+		"denied":                           {func(w *world, _ *decide.Options) { w.decision = policy.Decision{} }, false},
+		"denied, in audit mode":            {func(w *world, o *decide.Options) { w.decision, o.Mode = policy.Decision{}, decide.Audit }, true},
+		"cannot be decided":                {func(w *world, _ *decide.Options) { w.decision.Failed = true }, false},
+		"a panic":                          {func(w *world, _ *decide.Options) { w.boom = "boom" }, false},
+		"more is to be blanked":            {func(w *world, _ *decide.Options) { w.decision.Redact = []string{"/Config/Env", "/Args"} }, false},
+		"the same in other words":          {func(w *world, _ *decide.Options) { w.decision.Redact = []string{"/config/env"} }, true},
+		"a part of it":                     {func(w *world, _ *decide.Options) { w.decision.Redact = []string{"/Config/Env/*"} }, true},
+		"a part of it, of something else":  {func(w *world, _ *decide.Options) { w.decision.Redact = []string{"/*/Env/*"} }, false},
+		"all that it is in":                {func(w *world, _ *decide.Options) { w.decision.Redact = []string{"/Config"} }, false},
+		"what cannot be told (no pointer)": {func(w *world, _ *decide.Options) { w.decision.Redact = []string{"Config/Env"} }, false},
+		"less is to be kept":               {func(w *world, _ *decide.Options) { w.decision.KeepEnv = nil }, false},
+		"nothing to be blanked":            {func(w *world, _ *decide.Options) { w.decision.Redact, w.decision.KeepEnv = nil, nil }, true},
+		"some objects only":                {func(w *world, _ *decide.Options) { w.decision.Where = map[string]string{"a": "b"} }, false},
 		"our own, without policy": {func(w *world, _ *decide.Options) {
 			w.who, w.decision = &identity.Identity{Kind: identity.Self}, policy.Decision{}
 		}, true},
@@ -359,6 +364,111 @@ func TestClosedWhatWasJudgedIsCarried(t *testing.T) {
 		}
 		if err := decide.New(o).StillAllowed(t.Context(), identity.NewLocal(), v); err != nil || v.Carried().URI != tc.want {
 			t.Errorf("%s: then %v, %s", tc.uri, err, v.Carried().URI)
+		}
+	}
+}
+
+// TestClosedContainersThatWereJudgedAreCarried: the daemon is given the ids of containers that a request
+// enters, or that might have been our own, under any policy, and each is looked up once: a name
+// that means another container at the next moment changes nothing.
+func TestClosedContainersThatWereJudgedAreCarried(t *testing.T) {
+	const db = "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210"
+	for _, tc := range []struct{ method, uri, body, want, wantBody string }{
+		{"POST", "/containers/db/exec", `{"Cmd":["sh"]}`, "/containers/" + db + "/exec", `{"Cmd":["sh"]}`},
+		{"POST", "/containers/db/stop?t=1", "", "/containers/" + db + "/stop?t=1", ""},
+		{"DELETE", "/containers/db", "", "/containers/" + db, ""},
+		{"GET", "/containers/db/json", "", "/containers/db/json", ""}, // no more than a look
+		{"POST", "/commit?container=db&repo=x", "", "/commit?container=" + db + "&repo=x", ""},
+		{"POST", "/networks/n/connect", `{"Container":"db"}`, "/networks/n/connect", `{"Container":"` + db + `"}`},
+		{"POST", "/containers/create", `{"HostConfig":{"PidMode":"container:db","VolumesFrom":["db:ro"]}}`, "/containers/create", `{"HostConfig":{"PidMode":"container:` + db + `","VolumesFrom":["` + db + `:ro"]}}`},
+		{"POST", "/containers/create", `{"HostConfig":{"VolumesFrom":["gone"]}}`, "/containers/create", `{"HostConfig":{"VolumesFrom":["gone"]}}`},
+	} {
+		for _, admin := range []bool{false, true} {
+			w := &world{decision: policy.Decision{Allow: true, Admin: admin}}
+			o := w.options()
+			o.OwnContainer = func() (string, error) { return own, nil }
+			lookups := 0
+			o.Identifier = identifying{w, func(ref string) ([]string, bool) {
+				if lookups++; lookups == 1 && ref == "db" {
+					return []string{"container:db", "container-id:" + db, "label:container-id:=x"}, true
+				}
+				if lookups > 1 && ref == db { // once more, later
+					return []string{"container:old-db", "container-id:" + db}, true
+				}
+				return nil, false
+			}}
+			v := w.ask(t, o, tc.method, tc.uri, tc.body)
+			want, wantBody := tc.want, tc.wantBody
+			if admin {
+				want, wantBody = tc.uri, tc.body
+			}
+			if strings.Contains(tc.body, "gone") && !admin {
+				if v.Allow {
+					t.Errorf("%s: allowed", tc.body)
+				}
+				continue
+			}
+			if !v.Allow || v.Carried().URI != want || string(v.Carried().Canonical) != wantBody || v.Operation.URI != tc.uri {
+				t.Errorf("%s, admin %v: %v (%s), carried as %s %s", tc.uri, admin, v.Allow, v.Message, v.Carried().URI, v.Carried().Canonical)
+			}
+			if changed := w.records[0].Changed; (len(changed) == 1) != (want != tc.uri || wantBody != tc.body) || len(changed) == 1 && (changed[0] != audit.Change{What: "container", From: "db", To: db}) {
+				t.Errorf("%s, admin %v: the record has %v", tc.uri, admin, changed)
+			}
+			if err := decide.New(o).StillAllowed(t.Context(), identity.NewLocal(), v); err != nil {
+				t.Errorf("%s, admin %v: then %v", tc.uri, admin, err)
+			}
+		}
+	}
+}
+
+// identifying is an Identifier whose containers are looked up by a function.
+type identifying struct {
+	*world
+	lookUp func(ref string) ([]string, bool)
+}
+
+func (i identifying) ContainerPrincipals(_ context.Context, ref string) ([]string, bool) {
+	return i.lookUp(ref)
+}
+
+// TestExecThatAnotherHasMadeIsAnybodysClosed: as which user it acts, its maker has chosen.
+func TestExecThatAnotherHasMadeIsAnybodysClosed(t *testing.T) {
+	uid := uint32(1000)
+	w := &world{
+		who:        &identity.Identity{Kind: identity.Host, UID: &uid},
+		containers: map[string][]string{"exec:mine": {"container:web"}, "exec:other": {"container:web"}, "web": {"container:web"}},
+		decision:   policy.Decision{Allow: true},
+	}
+	steps := decide.New(w.options())
+	ask := func(uri, body string) *decide.Verdict {
+		req := &operation.Request{
+			Method: "POST", URI: uri, Proto: "HTTP/1.1", Header: http.Header{"Content-Type": {"application/json"}},
+			ContentLength: int64(len(body)), ReadBody: func() ([]byte, error) { return []byte(body), nil },
+		}
+		return steps.Authorize(t.Context(), identity.NewLocal(), req)
+	}
+	ask("/containers/web/exec", `{"User":"1000"}`).MadeExec("mine")
+	for id, anybodys := range map[string]bool{"mine": false, "other": true} {
+		v := ask("/exec/"+id+"/start", `{}`)
+		if got := slices.Contains(v.Enters, "container-uid:*") && slices.Contains(w.input.Enters, "container-gid:*"); got != anybodys || !slices.Contains(v.Enters, "container:web") {
+			t.Errorf("%s: enters %v", id, v.Enters)
+		}
+	}
+}
+
+// TestClosedTargetThatChangesMeanwhile: what the policy read and what was looked at otherwise
+// must be one container.
+func TestClosedTargetThatChangesMeanwhile(t *testing.T) {
+	const db = "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210"
+	yes := true
+	for _, id := range []string{db, own} {
+		w := &world{containers: map[string][]string{"db": {"container-id:" + db}}}
+		o := w.options()
+		o.Objects = joining{list: []object.Object{{Role: operation.RoleTarget, Kind: operation.KindContainer, Ref: "db", Known: &yes, ID: id}}}
+		o.Policy = &reading{reads: true}
+		v := w.ask(t, o, "POST", "/containers/db/exec", `{"Cmd":["sh"]}`)
+		if v.Allow != (id == db) || v.Allow && v.Carried().URI != "/containers/"+db+"/exec" || !v.Allow && !strings.Contains(v.Message, "another container") {
+			t.Errorf("%s: %v, %s", id, v.Allow, v.Message)
 		}
 	}
 }

@@ -2,7 +2,7 @@ package decide
 
 import (
 	"context"
-	"slices"
+	"maps"
 	"sync"
 	"sync/atomic"
 
@@ -38,26 +38,57 @@ func (s *Steps) objects(ctx context.Context, v *Verdict) *named {
 	return &named{ask: func() []object.Object { return s.Objects.Objects(ctx, op) }}
 }
 
-// pin has the daemon given the id of what the decision was made on, in place of the
-// name: what was judged is what is done. It says why that is not possible. Ids stand for
-// names in the paths of containers and networks; of an image, which is untagged by its name
-// and removed by its id, the name is part of what is asked.
+// pin has the daemon given the ids of what the decision was made on, in place of names: what
+// was judged is what is done. A container that the request enters, or that might be our
+// own, is such in any case, wherever it is named; other objects are if the policy read
+// them. It says why that is not possible. Ids stand for names of containers, and of networks in
+// paths; of an image, which is untagged by its name and removed by its id, the name is part
+// of what is asked. What an admin asks is forwarded as it is written, unless the policy
+// looked at what it means.
 func (v *Verdict) pin(objects *named) (why string) {
-	if objects == nil || !objects.read.Load() {
-		return ""
+	const cannot = "the id of what it names cannot be put in its place"
+	carried := v.Operation
+	if !v.Decision.Admin {
+		var ok bool
+		if carried, ok = carried.WithContainers(v.containers.ids); !ok {
+			return cannot
+		}
 	}
-	i := slices.IndexFunc(objects.list, func(o object.Object) bool {
-		return o.Role == operation.RoleTarget && (o.Kind == operation.KindContainer || o.Kind == operation.KindNetwork)
-	})
-	if i < 0 || objects.list[i].ID == "" {
-		return ""
+	if target := objects.target(); target.ID != "" {
+		id, also := v.containers.ids[v.Operation.Target]
+		switch {
+		case target.Kind == operation.KindContainer && also && id != target.ID:
+			return "what it names has just become another container; try again"
+		case target.Kind == operation.KindContainer && also && !v.Decision.Admin: // stands there
+		default:
+			var ok bool
+			if carried, ok = carried.WithTarget(target.ID); !ok {
+				return cannot
+			}
+		}
 	}
-	carried, ok := v.Operation.WithTarget(objects.list[i].ID)
-	if !ok {
-		return "the id of what it names cannot be put in its place"
+	if carried != v.Operation {
+		v.carried = carried
+		if !v.Decision.Admin {
+			v.pinned = maps.Clone(v.containers.ids)
+			maps.DeleteFunc(v.pinned, func(ref, id string) bool { return ref == id })
+		}
 	}
-	v.carried = carried
 	return ""
+}
+
+// target is the container or network that the request is about, the zero Object if there is
+// none, or if the policy did not read it.
+func (n *named) target() object.Object {
+	if n == nil || !n.read.Load() {
+		return object.Object{}
+	}
+	for _, o := range n.list {
+		if o.Role == operation.RoleTarget && (o.Kind == operation.KindContainer || o.Kind == operation.KindNetwork) {
+			return o
+		}
+	}
+	return object.Object{}
 }
 
 // Carried is what the gateway forwards: the operation, with ids in place of names where the

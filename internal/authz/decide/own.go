@@ -15,7 +15,7 @@ import (
 
 // ownContainer guards the container that we run in: whoever writes to it,
 // enters it or stops it decides instead of us.
-func (s *Steps) ownContainer(ctx context.Context, in *policy.Input) string {
+func (s *Steps) ownContainer(ctx context.Context, v *Verdict, in *policy.Input) string {
 	op := in.Operation
 	changes := op.Target != "" && !harmless(op.Access)
 	reaches, service := changes && op.Resource == "containers", changes && op.Resource == "services"
@@ -42,7 +42,7 @@ func (s *Steps) ownContainer(ctx context.Context, in *policy.Input) string {
 	if !reaches {
 		return ""
 	}
-	target, ok := s.Identifier.ContainerPrincipals(ctx, op.Target)
+	target, ok := s.principalsOf(ctx, v, op.Target)
 	switch {
 	case !ok:
 		return "it cannot be told which container it reaches: there is none of that name, or Docker does not answer"

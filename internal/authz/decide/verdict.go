@@ -29,19 +29,21 @@ type Verdict struct {
 	Enters    []string             // principals of the containers that it enters, as the policy saw them
 	Decision  policy.Decision
 
-	carried  *operation.Operation
-	request  *operation.Request
-	record   func(audit.Record)
-	execs    *ownExecs
-	id       string
-	start    time.Time
-	turn     fair.Turn
-	waited   time.Duration // for the turn, and for the body
-	decided  time.Duration
-	reasons  []string
-	lifted   bool          // denied by the policy, let through by audit mode
-	instead  func() string // what would be allowed instead, "" for nothing; nil if there is nothing like it
-	finished sync.Once
+	carried    *operation.Operation
+	containers containers
+	pinned     map[string]string // names in whose place carried has ids
+	request    *operation.Request
+	record     func(audit.Record)
+	execs      *ownExecs
+	id         string
+	start      time.Time
+	turn       fair.Turn
+	waited     time.Duration // for the turn, and for the body
+	decided    time.Duration
+	reasons    []string
+	lifted     bool          // denied by the policy, let through by audit mode
+	instead    func() string // what would be allowed instead, "" for nothing; nil if there is nothing like it
+	finished   sync.Once
 }
 
 // ID identifies the request in the audit log.
@@ -71,6 +73,7 @@ func (v *Verdict) Finish(status int, redacted bool) {
 		r.Reasons = v.Reasons()
 		if v.Allow {
 			r.SetResolved(v.Operation.Resolved)
+			r.SetContainers(v.pinned)
 		}
 		if v.lifted {
 			r.Mode = string(Audit)

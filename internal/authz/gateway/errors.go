@@ -41,8 +41,12 @@ func (t *task) errorText(ex *exchange) (doc []byte, withheld bool) {
 			return errorBody(said.Message), false
 		}
 	}
+	where := "the text is in the Engine's log"
+	if ex.res.StatusCode < http.StatusInternalServerError { // it logs no others
+		where = "the Engine logs no text of such an error, and shows it to an admin who asks the same"
+	}
 	return errorBody("vitrine: the Docker Engine answered with an error whose text may quote what this caller is not shown; " +
-		"the text is in the Engine's log (request " + t.v.ID() + ")"), true
+		where + " (request " + t.v.ID() + ")"), true
 }
 
 // tellsNothing reports whether an error's text is one that names no more than

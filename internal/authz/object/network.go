@@ -29,6 +29,8 @@ func (r *Resolver) HostNetworks(ctx context.Context, op *operation.Operation) (f
 			err = unknown
 		case !slices.ContainsFunc(found, docker.NetworkInfo.Host):
 			continue
+		case len(found) > 1:
+			err = fmt.Errorf("%q is the name of one, and the id of the host's begins with it: give the id in full", n.Ref)
 		}
 		fields = append(fields, n.At)
 	}

@@ -27,6 +27,9 @@ func (e *engine) Networks(_ context.Context, ref string) ([]docker.NetworkInfo, 
 	if e.several {
 		return make([]docker.NetworkInfo, 2), nil
 	}
+	if ref == "shadow" { // the name of one, and the beginning of the host's id
+		return []docker.NetworkInfo{{Name: ref, Driver: "bridge"}, {Name: "host", Driver: "host"}}, nil
+	}
 	n, err := look(e, e.local, ref)
 	if err != nil {
 		return nil, err
@@ -137,6 +140,15 @@ func TestClosedReferenceThatCannotBeResolved(t *testing.T) {
 	op = parse(t, "/containers/create", `{"NetworkingConfig":{"EndpointsConfig":{`+strings.Join(many, ",")+`}}}`)
 	if fields, err := object.NewResolver(e).HostNetworks(t.Context(), op); len(fields) == 0 || err == nil || len(e.asked) > 0 {
 		t.Errorf("%v, %v after %d questions", fields, err, len(e.asked))
+	}
+}
+
+// TestClosedNameInFrontOfTheHostsID: whoever has named a network like the beginning of the id of
+// the host's could take the name away before the daemon looks for it.
+func TestClosedNameInFrontOfTheHostsID(t *testing.T) {
+	op := parse(t, "/containers/create", `{"HostConfig":{"NetworkMode":"shadow"}}`)
+	if fields, err := object.NewResolver(&engine{}).HostNetworks(t.Context(), op); !slices.Equal(fields, []string{"HostConfig.NetworkMode"}) || err == nil || !strings.Contains(err.Error(), "in full") {
+		t.Errorf("%v, %v", fields, err)
 	}
 }
 

@@ -25,7 +25,8 @@ type position struct {
 // say the same; from one path to the next what stands under the two topmost keys
 // (roles.look, bindings.admin) is replaced whole. The built-in roles are amended
 // like that too, the built-in bindings hold only until others are written. Data
-// for the built-in policy must be what that understands: see checkRoles.
+// for the built-in policy must be what that understands: see checkRoles. For another
+// one, too, it is said what roles blank.
 func readData(src *sources) (map[string]any, error) {
 	where := map[string]position{}
 	merged := map[string]any{}
@@ -46,15 +47,14 @@ func readData(src *sources) (map[string]any, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	if src.builtin {
-		if err := checkRoles(merged, where); err != nil {
-			return nil, err
-		}
-		if err := resolveRedaction(merged); err != nil {
-			return nil, err
-		}
+	if !src.builtin {
+		_ = adoptRedaction(merged) // see checkRedaction
+		return merged, nil
 	}
-	return merged, nil
+	if err := checkRoles(merged, where); err != nil {
+		return nil, err
+	}
+	return merged, resolveRedaction(merged)
 }
 
 // readGroup merges the data files of one path.

@@ -128,6 +128,60 @@ func resolveRedaction(data map[string]any) error {
 	return nil
 }
 
+// adoptRedaction says to a policy of one's own, in its roles, what resolveRedaction
+// says to the built-in one: a copy of that compares the same keys. Nothing is taken
+// away from what is written, which may be read in other ways, and where something
+// is written that the built-in policy would not understand, all stays as it is: the
+// error says what.
+func adoptRedaction(data map[string]any) error {
+	roles, _ := data["roles"].(map[string]any)
+	understood := map[string]any{}
+	for name, v := range roles {
+		if role, ok := v.(map[string]any); ok && role["redact"] != nil {
+			blanked, ok := role["redact"].(map[string]any)
+			if !ok {
+				return fmt.Errorf("roles.%s.redact is %s", name, kindOf(role["redact"]))
+			}
+			for operation, items := range blanked {
+				if list, ok := items.([]any); !ok || len(stringsOf(items)) != len(list) {
+					return fmt.Errorf("roles.%s.redact.%s is no list of names and pointers", name, operation)
+				}
+			}
+			understood[name] = map[string]any{"redact": blanked}
+		}
+	}
+	if err := resolveRedaction(map[string]any{"roles": understood}); err != nil {
+		return err
+	}
+	for name, v := range understood {
+		role, _ := roles[name].(map[string]any)
+		written, _ := role["redact"].(map[string]any)
+		resolved, _ := v.(map[string]any)
+		added, _ := resolved["redact"].(map[string]any)
+		both := maps.Clone(written)
+		for operation, pointers := range added {
+			all := append(stringsOf(written[operation]), stringsOf(pointers)...)
+			slices.Sort(all)
+			both[operation] = anys(slices.Compact(all))
+		}
+		role["redact"] = both
+		if _, own := role["blanks"]; !own {
+			role["blanks"] = resolved["blanks"]
+		}
+	}
+	return nil
+}
+
+// checkRedaction warns of roles whose redact a policy of one's own has to make sense of
+// by itself.
+func checkRedaction(data map[string]any) []Problem {
+	err := adoptRedaction(data)
+	if err == nil {
+		return nil
+	}
+	return []Problem{{Warning: true, Key: "roles", Message: "what roles blank is left to the policy as it is written, so that two spellings of one place are two: " + err.Error()}}
+}
+
 // perOperation gives each operation what stands under "*", too.
 func perOperation(blanked map[string]any) map[string][]string {
 	out := map[string][]string{}

@@ -75,6 +75,68 @@ func TestRolesThatBlankTheSameClosed(t *testing.T) {
 	}
 }
 
+// TestCopyOfTheBuiltInPolicyBlanksTheSameClosed: whoever edits a copy of the built-in rules
+// has what several roles blank compared by what it covers, secrets by their names, and the hazard
+// env taken by who blanks all environments.
+func TestCopyOfTheBuiltInPolicyBlanksTheSameClosed(t *testing.T) {
+	rules, err := os.ReadFile("../../../rego/authz.rego")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct{ a, b, uri, both string }{
+		{"{ContainerInspect: [/Config/Env/*]}", "{ContainerInspect: [/config/env]}", "/containers/web/json", "/Config/Env/*"},
+		{"{ContainerInspect: [/Config/Env/*]}", "{ContainerInspect: [/Config]}", "/containers/web/json", "/Config/Env/*"},
+		{`{"*": [env, errors]}`, "{ContainerInspect: [/*/Env]}", "/containers/web/json", "/Config/Env/*"},
+		{`{"*": [env]}`, `{"*": [env, health]}`, "/containers/web/json", "/Config/Env/*"},
+		{"{ContainerInspect: [/Config/Env/*, /State]}", "{ContainerInspect: [env]}", "/containers/web/json", "/Config/Env/*"},
+		{`{"*": [exec, env]}`, "{SystemEvents: [exec], ContainerInspect: [env]}", "/events", "/Action /status"},
+	} {
+		dir := policyDir(t, "authz.rego", string(rules), "data.yaml", fmt.Sprintf(`
+roles:
+  admin: {operations: ["*"]}
+  a: {access: [list, inspect], operations: [SystemEvents], redact: %s}
+  b: {access: [list, inspect], operations: [SystemEvents], redact: %s}
+bindings: {admin: [local, "unix:root"], a: ["container:x"], b: ["container:x"]}
+`, tc.a, tc.b))
+		if got := strings.Join(redacted(t, loaded(t, Options{Paths: []string{dir}}), tc.uri), " "); got != tc.both {
+			t.Errorf("%s and %s: %q, want %s", tc.a, tc.b, got, tc.both)
+		}
+		if found := fmt.Sprint(Check(t.Context(), Options{Paths: []string{dir}})); strings.Contains(found, "roles blank") {
+			t.Error(found)
+		}
+	}
+}
+
+// TestRolesOfAnotherMeaningStayAsTheyAreWritten: a policy of one's own may read redact in
+// ways of its own; it is said that nobody else reads it.
+func TestRolesOfAnotherMeaningStayAsTheyAreWritten(t *testing.T) {
+	for redact, warned := range map[string]bool{
+		"{ContainerInspect: [$.Config.Env]}": true,
+		"{ContainerInspect: [/Config/Evn]}":  true,
+		"{ContainerInspect: {a: b}}":         true,
+		"{ContainerInspect: [1]}":            true,
+		"[env]":                              true,
+		"{ContainerInspect: [env]}":          false,
+		"null":                               false,
+	} {
+		dir := policyDir(t, "authz.rego", module(`
+default allow := false
+allow if {
+	input.operation.id
+	data.roles.a
+}
+reasons contains json.marshal(data.roles.a)
+default admin := true
+`), "data.yaml", "roles: {a: {redact: "+redact+", other: 1}, b: [1]}")
+		e := loaded(t, Options{Paths: []string{dir}})
+		warning := fmt.Sprint(Check(t.Context(), Options{Paths: []string{dir}}))
+		said := fmt.Sprint(e.Decide(t.Context(), ask(t, []string{"local"}, "GET", "/info", "")).Reasons)
+		if got := strings.Contains(warning, "left to the policy as it is written"); got != warned || strings.Contains(said, "blanks") != (redact == "{ContainerInspect: [env]}") {
+			t.Errorf("%s: %s, %s", redact, warning, said)
+		}
+	}
+}
+
 // TestPointerThatCoversNothingClosed: it is refused, and says what was meant.
 func TestPointerThatCoversNothingClosed(t *testing.T) {
 	t.Parallel()

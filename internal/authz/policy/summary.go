@@ -59,10 +59,11 @@ func checkBindings(src *sources, data map[string]any, never func(principal strin
 			report("roles."+role, "nobody holds it: bindings do not name it")
 		}
 	}
+	mine, _ := own["bindings"].(map[string]any)
+	checkBare(mine, report)
 	if never == nil {
 		return
 	}
-	mine, _ := own["bindings"].(map[string]any)
 	for _, role := range slices.Sorted(maps.Keys(mine)) {
 		list, _ := mine[role].([]any)
 		for i, bound := range list {
@@ -70,6 +71,29 @@ func checkBindings(src *sources, data map[string]any, never func(principal strin
 				if why := never(principal); why != "" {
 					report(fmt.Sprintf("bindings.%s.%d", role, i), fmt.Sprintf("%s is nobody: %s", principal, why))
 				}
+			}
+		}
+	}
+}
+
+// checkBare objects to bindings that name nothing but a number or an image's id, which any
+// container's process may have: whoever does not hold the role is refused what could make one.
+func checkBare(bindings map[string]any, report func(key, message string)) {
+	bare := func(principal string) bool {
+		kind, _, _ := strings.Cut(principal, ":")
+		return slices.Contains([]string{"container-uid", "container-gid", "image-id"}, kind)
+	}
+	for _, role := range slices.Sorted(maps.Keys(bindings)) {
+		list, _ := bindings[role].([]any)
+		for i, bound := range list {
+			all, isList := bound.([]any)
+			if !isList {
+				all = []any{bound}
+			}
+			principals := stringsOf(all)
+			if len(principals) > 0 && !slices.ContainsFunc(principals, func(p string) bool { return !bare(p) }) {
+				report(fmt.Sprintf("bindings.%s.%d", role, i), fmt.Sprintf("%s may be any container's, so that nobody without this role may create containers"+
+					" (or, for a user, exec into one): bind it together with a name or a label, [container:NAME, %s]", strings.Join(principals, " and "), strings.Join(principals, ", ")))
 			}
 		}
 	}

@@ -231,6 +231,7 @@ func TestCheckBindings(t *testing.T) {
 	dir := policyDir(t, "data.yaml", `bindings:
   admin: [local, "unix:bob", ["unix:bob", "gid:5"]]
   ci: []
+  look: ["container-uid:5", ["container-uid:5", "container-gid:6"], ["container:x", "container-uid:5"], "image-id:z", "peer-uid:7"]
 roles:
   ci: {access: [list]}
   unbound: {access: [list]}
@@ -241,13 +242,17 @@ roles:
 		}
 		return ""
 	}
+	const alone = ", so that nobody without this role may create containers (or, for a user, exec into one): bind it together with a name or a label, [container:NAME, "
 	var said []string
 	for _, p := range Check(t.Context(), Options{Paths: []string{dir}, Never: never}) {
 		said = append(said, strings.TrimPrefix(p.Error(), dir+"/"))
 	}
 	want := []string{
-		"data.yaml:5: roles.ci: warning: nobody holds it: bindings do not name it",
-		"data.yaml:6: roles.unbound: warning: nobody holds it: bindings do not name it",
+		"data.yaml:6: roles.ci: warning: nobody holds it: bindings do not name it",
+		"data.yaml:7: roles.unbound: warning: nobody holds it: bindings do not name it",
+		"data.yaml:4: bindings.look.0: warning: container-uid:5 may be any container's" + alone + "container-uid:5]",
+		"data.yaml:4: bindings.look.1: warning: container-uid:5 and container-gid:6 may be any container's" + alone + "container-uid:5, container-gid:6]",
+		"data.yaml:4: bindings.look.3: warning: image-id:z may be any container's" + alone + "image-id:z]",
 		"data.yaml:2: bindings.admin.1: warning: unix:bob is nobody: no user bob",
 		"data.yaml:2: bindings.admin.2: warning: unix:bob is nobody: no user bob",
 	}

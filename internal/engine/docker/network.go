@@ -33,7 +33,9 @@ func (c *Client) networkList(ctx context.Context) ([]NetworkInfo, error) {
 // build: one of that full id, else those of that name, else those whose id begins with
 // it; ErrNotFound if there is none. (Given several it means none, and says so.) A
 // network of the swarm has a name here only while it is used here, which is not to be
-// seen, so that its name does not rule out what is behind it in order.
+// seen, so that its name does not rule out what is behind it in order. Nor does any
+// name rule out the host's network, whose id begins with it: who gave the name can take it
+// away again before the daemon looks.
 //
 // The list is asked for when it is first needed, and again when an event has told of
 // a network since.
@@ -62,10 +64,16 @@ func matchNetworks(all []NetworkInfo, ref string) []NetworkInfo {
 			prefixed = append(prefixed, n)
 		}
 	}
-	if len(local) > 0 {
-		return append(local, swarm...)
+	if len(local) == 0 {
+		return append(swarm, prefixed...)
 	}
-	return append(swarm, prefixed...)
+	found := append(local, swarm...)
+	for _, n := range prefixed {
+		if n.Host() {
+			found = append(found, n)
+		}
+	}
+	return found
 }
 
 // ServiceNetwork is what a swarm's manager means by a reference in a service, which is

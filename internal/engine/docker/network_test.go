@@ -25,10 +25,10 @@ func TestClosedNetworkIsWhatTheDaemonFinds(t *testing.T) {
 		"HOST":        "",
 		"ab":          "host",
 		"a":           "host",
-		"ab0":         "ab0",       // a name comes before the beginning of an id
-		host.ID[:63]:  odd.Name,    // however long it is
-		host.ID[:62]:  "host",      //
-		"ab00":        "ab00 host", // whether the swarm's is there is not to be seen
+		"ab0":         "ab0 host",         // a name comes before the beginning of an id, while it is there
+		host.ID[:63]:  odd.Name + " host", // however long it is
+		host.ID[:62]:  "host",             //
+		"ab00":        "ab00 host",        // whether the swarm's is there is not to be seen
 		"c":           "ab0 cd",
 		"cd":          "cd",
 		"x1":          "ab00",

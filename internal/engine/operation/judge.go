@@ -35,13 +35,20 @@ func (o *Operation) judgeOperation() {
 		// What image:name is when it runs, and as which users its processes act, is
 		// not to be known here.
 		o.mint("image-id:*", "container-uid:*", "container-gid:*")
-	case "ContainerUpdate", "ContainerExec", "ContainerAttach", "ContainerAttachWebsocket", "ContainerExport",
-		"ContainerArchive", "ContainerArchiveInfo", "CheckpointCreate",
+	case "ContainerExec":
+		o.enter(o.Target)
+		if !isSet(o.body()["User"]) {
+			o.mintAnyUser()
+		}
+	case "ContainerAttach", "ContainerAttachWebsocket":
+		o.enter(o.Target)
+		o.mintAnyUser()
+	case "ContainerUpdate", "ContainerExport", "ContainerArchive", "ContainerArchiveInfo", "CheckpointCreate",
 		"ContainerRename": // it loses a name, and its new one may be what a later request means
 		o.enter(o.Target)
 	case "PutContainerArchive":
 		o.enter(o.Target)
-		o.mint("container-uid:*", "container-gid:*") // /etc/passwd says who a user's name is at the next start
+		o.mintAnyUser() // /etc/passwd says who a user's name is at the next start
 	case "ExecStart", "ExecResize", "ExecInspect":
 		o.enter("exec:" + o.Target)
 	case "NetworkConnect":
@@ -108,6 +115,10 @@ func (o *Operation) hazardIf(h Hazard, is bool) {
 		o.hazard(h)
 	}
 }
+
+// mintAnyUser: whoever the process is that the request makes or reaches, it is told by what the
+// container was made of, and root there can become anybody.
+func (o *Operation) mintAnyUser() { o.mint("container-uid:*", "container-gid:*") }
 
 func (o *Operation) mint(principals ...string) { o.Mints = append(o.Mints, principals...) }
 

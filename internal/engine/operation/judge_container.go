@@ -57,8 +57,8 @@ func (o *Operation) judgeEnv(_ map[string]any, value any) {
 }
 
 // judgeExecUser notes as whom an exec's process acts: USER[:GROUP], of which a
-// name means what the container's files say. Without it the process is one like
-// those that are there. Root in a container can become any user, and in a user
+// name means what the container's files say. Without it the process is as the container's
+// own ones, whoever that is (see judgeOperation). Root in a container can become any user, and in a user
 // namespace of its own a number means another one.
 func (o *Operation) judgeExecUser(_ map[string]any, value any) {
 	s, _ := value.(string)
@@ -87,7 +87,7 @@ func number(s string) string {
 func (o *Operation) judgeExecPrivileged(_ map[string]any, value any) {
 	if isSet(value) {
 		o.hazard(HazardPrivileged)
-		o.mint("container-uid:*", "container-gid:*")
+		o.mintAnyUser()
 	}
 }
 

@@ -172,8 +172,11 @@ func TestUnknownInputHasNoField(t *testing.T) {
 func TestProcessOfAChosenUserMintsClosed(t *testing.T) {
 	const anyone = "container-gid:* container-uid:*"
 	for _, c := range []struct{ method, uri, body, want string }{
-		{"POST", "/containers/x/exec", `{}`, ""},
-		{"POST", "/containers/x/exec", `{"User":""}`, ""},
+		{"POST", "/containers/x/exec", `{}`, anyone}, // whoever the container's own user is
+		{"POST", "/containers/x/exec", `{"User":""}`, anyone},
+		{"POST", "/containers/x/exec", `{"User":null}`, anyone},
+		{"POST", "/containers/x/attach?stream=1&stdin=1", "", anyone},
+		{"GET", "/containers/x/attach/ws?stream=1", "", anyone},
 		{"POST", "/containers/x/exec", `{"User":"1000"}`, "container-gid:* container-uid:1000"},
 		{"POST", "/containers/x/exec", `{"User":"01000:+20"}`, "container-gid:20 container-uid:1000"},
 		{"POST", "/containers/x/exec", `{"User":"1000:staff"}`, "container-gid:* container-uid:1000"},

@@ -1,0 +1,89 @@
+package operation
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestClosedEveryContainerIsGivenByTheIDThatWasJudged: wherever a request enters a container, the id can
+// stand in the place of the name, and what the daemon reads then is otherwise the same.
+func TestClosedEveryContainerIsGivenByTheIDThatWasJudged(t *testing.T) {
+	const id = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+	host := func(s string) *Request { return post("/v1.41/containers/create?name=x", `{"HostConfig":{`+s+`}}`) }
+	endpoints := func(s string) *Request {
+		return post("/containers/create", `{"NetworkingConfig":{"EndpointsConfig":{"n":{`+s+`},"m":null}}}`)
+	}
+	for _, tc := range []struct {
+		req       *Request
+		uri, body string // with ID for the id; "" is as before
+	}{
+		{host(`"NetworkMode":"container:db"`), "", `{"HostConfig":{"NetworkMode":"container:ID"}}`},
+		{host(`"networkmode":"container:/db"`), "", `{"HostConfig":{"NetworkMode":"container:ID"}}`},
+		{host(`"PidMode":"container:db","IpcMode":"container:db"`), "", `{"HostConfig":{"PidMode":"container:ID","IpcMode":"container:ID"}}`},
+		{host(`"UTSMode":"container:db","Cgroup":"container:db"`), "", `{"HostConfig":{"UTSMode":"container:ID","Cgroup":"container:ID"}}`},
+		{host(`"VolumesFrom":["db:ro","/db"]`), "", `{"HostConfig":{"VolumesFrom":["ID:ro","ID"]}}`},
+		{host(`"Links":["db","db:alias","/db:/web/alias","/db"]`), "", `{"HostConfig":{"Links":["ID:db","ID:alias","/ID:/web/alias","ID:/db"]}}`},
+		{endpoints(`"Links":["db:alias"]`), "", `{"NetworkingConfig":{"EndpointsConfig":{"n":{"Links":["ID:alias"]},"m":null}}}`},
+		{post("/networks/n/connect", `{"Container":"db","EndpointConfig":{"Links":["db:x"]}}`), "", `{"Container":"ID","EndpointConfig":{"Links":["ID:x"]}}`},
+		{post("/networks/n/disconnect", `{"Container":"/db","Force":true}`), "", `{"Container":"ID","Force":true}`},
+		{post("/commit?repo=r&container=db&author=a%26b", `{"Cmd":["x"]}`), "/commit?author=a%26b&container=ID&repo=r", ""},
+		{post("/v1.41/build?networkmode=container:db&t=a&t=b", ""), "/v1.41/build?networkmode=container%3AID&t=a&t=b", ""},
+		{post("/containers/db/exec", `{"Cmd":["sh"]}`), "/containers/ID/exec", ""},
+		{post("/v1.41/containers/db/update", `{"Memory":1.5e9}`), "/v1.41/containers/ID/update", ""},
+		{post("/containers/db/rename?name=db", ""), "/containers/ID/rename?name=db", ""},
+		{post("/containers/db/attach?stream=1", ""), "/containers/ID/attach?stream=1", ""},
+		{&Request{Method: "GET", URI: "/containers/db/archive?path=/db", Proto: "HTTP/1.1"}, "/containers/ID/archive?path=%2Fdb", ""},
+		{&Request{Method: "GET", URI: "/containers/db/export", Proto: "HTTP/1.1"}, "/containers/ID/export", ""},
+		// What is no name of a container is left.
+		{host(`"NetworkMode":"db","Binds":["db:/db"],"PidMode":"host","IpcMode":"db"`), "", ""},
+		{post("/containers/create?name=db", `{"Image":"db","Labels":{"db":"db"},"Hostname":"db","Cmd":["db"]}`), "", ""},
+		{post("/networks/db/connect", `{"Container":"other"}`), "", ""},
+		{post("/images/db/tag?repo=db", ""), "", ""},
+		{post("/volumes/create", `{"Name":"db"}`), "", ""},
+	} {
+		op := mustParse(t, tc.req)
+		uri, body := op.URI, string(op.Canonical)
+		if tc.uri != "" {
+			uri = strings.ReplaceAll(tc.uri, "ID", id)
+		}
+		if tc.body != "" {
+			body = strings.ReplaceAll(tc.body, "ID", id)
+		}
+		before, enters := string(op.Canonical), slices.Clone(op.Enters)
+		with, ok := op.WithContainers(map[string]string{"db": id})
+		if !ok {
+			t.Errorf("%s %s: not written", tc.req.Method, tc.req.URI)
+			continue
+		}
+		if with.BodyState == BodyJSON {
+			want, err := encode(mustParse(t, post(with.URI, body)).Body)
+			got, err2 := encode(mustParse(t, post(with.URI, string(with.Canonical))).Body)
+			if err != nil || err2 != nil || string(got) != string(want) {
+				t.Errorf("%s %s: %s, want %s", tc.req.Method, tc.req.URI, got, want)
+			}
+		}
+		if with.URI != uri || !slices.Equal(with.Enters, enters) || with.Target != op.Target {
+			t.Errorf("%s %s: %s, want %s; %v, %s", tc.req.Method, tc.req.URI, with.URI, uri, with.Enters, with.Target)
+		}
+		if string(op.Canonical) != before || string(mustParse(t, tc.req).Canonical) != before {
+			t.Errorf("%s %s: was changed", tc.req.Method, tc.req.URI)
+		}
+		// Read once more, it enters the id and nothing else.
+		if len(enters) > 0 {
+			again := mustParse(t, &Request{
+				Method: tc.req.Method, URI: with.URI, Proto: "HTTP/1.1", Header: tc.req.Header,
+				ContentLength: int64(len(with.Canonical)), ReadBody: func() ([]byte, error) { return with.Canonical, nil },
+			})
+			if want := []string{id}; slices.Equal(enters, []string{"db"}) && !slices.Equal(again.Enters, want) {
+				t.Errorf("%s %s: enters %v", tc.req.Method, with.URI, again.Enters)
+			}
+		}
+	}
+	op := mustParse(t, host(`"VolumesFrom":["db"]`))
+	for _, bad := range []string{"", "a:b", "a/b", "a,b"} {
+		if _, ok := op.WithContainers(map[string]string{"db": bad}); ok {
+			t.Errorf("%q stands for a container", bad)
+		}
+	}
+}
