@@ -15,6 +15,12 @@ type headers struct {
 	upgrade   string      // protocol of an Upgrade, in lower case
 }
 
+// noHTTP2 refuses HTTP/2 in whichever way it is asked for. It is said in HTTP/1.1, as by an engine that does not speak
+// gRPC on its socket: a client that tries gRPC first takes that for "unavailable" and falls back to BuildKit by /grpc,
+// which only admin may use. A refusal in gRPC's own words would be one from which it does not fall back.
+const noHTTP2 = "HTTP/2 is not accepted, as nothing can judge the calls inside it; use HTTP/1.1. To build, use the classic builder (DOCKER_BUILDKIT=0), " +
+	"or, as admin, BuildKit by way of /session and /grpc, as docker build and buildx do"
+
 // readHeaders judges the headers. The keys may have any spelling.
 func readHeaders(h http.Header, proto string) (headers, *Refusal) {
 	hs := headers{visible: make(http.Header, len(h))}
@@ -41,14 +47,14 @@ func readHeaders(h http.Header, proto string) (headers, *Refusal) {
 		case "Upgrade":
 			hs.upgrade = strings.ToLower(strings.Join(values, ","))
 		case "Http2-Settings":
-			return hs, refuse("http2-upgrade", "HTTP/2 is not accepted; use HTTP/1.1")
+			return hs, refuse("http2-upgrade", noHTTP2)
 		}
 		if !hidden(key) {
 			hs.visible[key] = append(hs.visible[key], values...)
 		}
 	}
 	if strings.HasPrefix(proto, "HTTP/") && !strings.HasPrefix(proto, "HTTP/1.") {
-		return hs, refuse("http2-preface", "HTTP/2 is not accepted; use HTTP/1.1")
+		return hs, refuse("http2-preface", noHTTP2)
 	}
 	return hs, nil
 }
@@ -155,7 +161,7 @@ func (hs *headers) checkUpgrade(e *entry) *Refusal {
 	case hs.upgrade == "", hs.upgrade == "h2c" && tunnel:
 		return nil
 	case strings.Contains(hs.upgrade, "h2c"):
-		return refuse("http2-upgrade", "HTTP/2 is not accepted; use HTTP/1.1")
+		return refuse("http2-upgrade", noHTTP2)
 	case e.carry == "", e.carry == CarryHijack && hs.upgrade == "tcp", e.carry == CarryUpgrade && !tunnel && hs.upgrade == "websocket":
 		return nil
 	}

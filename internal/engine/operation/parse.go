@@ -94,7 +94,7 @@ func checkMethod(req *Request) *Refusal {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodOptions:
 		return nil
 	case "PRI":
-		return refuse("http2-preface", "HTTP/2 is not accepted; use HTTP/1.1")
+		return refuse("http2-preface", noHTTP2)
 	}
 	return unknownRoute(req.Method, req.URI)
 }
