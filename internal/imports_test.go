@@ -55,6 +55,7 @@ var allowed = map[string][]string{
 	"authz/decide":     {"fair", "kernel/hostpath", "engine/operation", "caller/attest", "caller/identity", "authz/object", "authz/obligation", "authz/policy", "authz/audit", "authz/redact"},
 	"authz/gateway":    {"kernel/peercred", "engine/operation", "caller/identity", "authz/decide", "authz/obligation", "authz/ticket", "authz/redact"},
 	"authz/plugin":     {"engine/operation", "caller/identity", "authz/decide", "authz/obligation", "authz/ticket"},
+	"authz/doctor":     {"kernel/procfs", "kernel/peercred", "authz/policy"},
 	"authz/admin":      {"version", "kernel/peercred", "caller/identity", "authz/audit", "authz/policy"},
 
 	"monitor/oom":       {"kernel/cgroup", "kernel/kmsg"},
@@ -67,7 +68,7 @@ var allowed = map[string][]string{
 	"monitor/export":    {"monitor/collect", "monitor/dogstatsd", "monitor/messages", "monitor/series", "monitor/tag"},
 
 	"rego":             {},
-	"cmd/authz-plugin": {"command", "version", "kernel/hostpath", "kernel/peercred", "kernel/procfs", "kernel/unixsocket", "engine/docker", "engine/operation", "caller/attest", "caller/identity", "authz/admin", "authz/audit", "authz/decide", "authz/gateway", "authz/object", "authz/obligation", "authz/plugin", "authz/policy", "authz/ticket"},
+	"cmd/authz-plugin": {"command", "version", "kernel/hostpath", "kernel/peercred", "kernel/procfs", "kernel/unixsocket", "engine/docker", "engine/operation", "caller/attest", "caller/identity", "authz/admin", "authz/audit", "authz/decide", "authz/doctor", "authz/gateway", "authz/object", "authz/obligation", "authz/plugin", "authz/policy", "authz/ticket"},
 	"cmd/monitor":      {"command", "version", "kernel/cgroup", "engine/docker", "caller/attest", "monitor/collect", "monitor/dogstatsd", "monitor/export", "monitor/messages", "monitor/sender", "monitor/series", "monitor/tag"},
 }
 

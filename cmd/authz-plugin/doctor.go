@@ -1,0 +1,56 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"vitrine/internal/authz/doctor"
+	"vitrine/internal/authz/policy"
+	"vitrine/internal/command"
+)
+
+func doctorCommand(std command.Streams) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Look whether this host is really protected",
+		Long: `Look whether this host is really protected: whether dockerd asks the plugin, who
+can pass by it, and what of the Engine no plugin sees. What can be seen is seen,
+not read from a configuration. It changes nothing.
+
+Run it as root on the host. The settings are those of serve, by flag, variable
+and file, so that it looks where serve does; of them it reads upstream,
+admin_socket, policy and proc. docs/doctor.md explains each finding.
+Exit 0: nothing high, 1: a finding is high, 2: wrong use.`,
+		Example: `  authz-plugin doctor
+  authz-plugin doctor --json | jq '.[] | select(.severity == "high")'`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := readSettings(cmd.Flags(), os.Environ())
+			if err != nil {
+				return err
+			}
+			findings := doctor.Examine(doctor.Gather(cmd.Context(), doctor.Config{
+				Socket: s.upstream, Admin: s.adminSocket, Proc: s.proc, Etc: "/etc",
+				Policy: policy.Options{Paths: s.policy, BuiltinIfAbsent: s.builtinIfAbsent, AllowByDefault: s.allowByDefault},
+			}))
+			if asJSON {
+				enc := json.NewEncoder(std.Out)
+				enc.SetEscapeHTML(false)
+				enc.SetIndent("", "  ")
+				err = enc.Encode(findings)
+			} else {
+				err = doctor.Write(std.Out, findings)
+			}
+			if err == nil && !doctor.Worst(findings) {
+				return nil
+			}
+			return command.ExitError{Code: command.Failed, Err: err}
+		},
+	}
+	table.AddFlags(cmd.Flags())
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the findings as JSON")
+	return cmd
+}
