@@ -286,7 +286,7 @@ func build() (string, error) {
 	if err != nil {
 		cache = os.TempDir()
 	}
-	module, err := exec.Command("go", "env", "GOMOD").Output()
+	module, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "vitrine").Output() // the tests may be another module's
 	if err != nil {
 		return "", fmt.Errorf("find the module: %w", err)
 	}
@@ -299,7 +299,9 @@ func build() (string, error) {
 	}
 	path := filepath.Join(dir, name)
 	fresh := fmt.Sprintf("%s.%d", path, os.Getpid()) // others may be running the old one
-	out, err := exec.Command("go", append(args, "-o", fresh, "vitrine/cmd/authz-plugin")...).CombinedOutput()
+	cmd := exec.Command("go", append(args, "-o", fresh, "vitrine/cmd/authz-plugin")...)
+	cmd.Dir = strings.TrimSpace(string(module))
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build authz-plugin: %w\n%s", err, out)
 	}
