@@ -36,6 +36,9 @@ go run ./cmd/authz-plugin policy fmt --diff rego
 go run ./cmd/authz-plugin policy check rego
 go run ./cmd/authz-plugin policy test rego
 
+step "the tests hold what they say: a sample of single changes, another one with each commit"
+go run ./test/mutate -held -most 3 -sample 60 -seed "$(git rev-parse HEAD)"
+
 step "scripts"
 shellcheck scripts/*.sh .ci/run
 

@@ -42,6 +42,13 @@ var decisionPath = []string{
 	"internal/authz/policy", "internal/engine/operation",
 }
 
+// unheld are those that have survivors nobody has looked at yet: -held leaves them out, so that a sample fails by what is new.
+var unheld = []string{
+	"internal/authz/answer", "internal/fair", "internal/kernel/procfs", "internal/kernel/hostpath", "internal/caller/identity",
+	"internal/caller/attest", "internal/authz/audit", "internal/authz/plugin", "internal/authz/decide", "internal/authz/gateway",
+	"internal/authz/policy", "internal/engine/operation",
+}
+
 const equivalentsFile = "test/mutate/equivalents.txt"
 
 func main() {
@@ -54,8 +61,12 @@ func main() {
 	flag.IntVar(&o.most, "most", 0, "test changes of the first `N` packages only; 0: all")
 	flag.IntVar(&o.workers, "workers", 2, "changes tested at one time")
 	flag.StringVar(&o.only, "only", "", "test only changes whose report has this `TEXT`, those in the list of equivalents too")
+	held := flag.Bool("held", false, "only packages in which every change is known to be noticed or to change nothing")
 	flag.Parse()
 	o.packages = strings.Split(*packages, ",")
+	if *held {
+		o.packages = slices.DeleteFunc(o.packages, func(p string) bool { return slices.Contains(unheld, p) })
+	}
 	survivors, err := o.run(ctx)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "mutate:", err)

@@ -81,7 +81,7 @@ func (p *Peer) read(fd int) error {
 	}
 	p.PID, p.UID, p.GID = cred.pid, cred.uid, cred.gid
 	if p.lost = errElsewhere; p.PID != 0 {
-		p.pin(fd)
+		p.pin(socketPidfd(fd))
 	}
 	p.Groups, err = groups(fd)
 	return err
@@ -91,8 +91,7 @@ func (p *Peer) read(fd int) error {
 // the kernel has it but gives none, the number may be another process's by now. Only
 // an older kernel makes us start from the number, so the process behind it must
 // at least have the user id that connected.
-func (p *Peer) pin(fd int) {
-	pidfd, err := socketPidfd(fd)
+func (p *Peer) pin(pidfd int, err error) {
 	switch {
 	case err == nil:
 		p.pidfd, p.lost = pidfd, nil
@@ -105,18 +104,16 @@ func (p *Peer) pin(fd int) {
 
 // pinByNumber looks at the process between opening its pidfd and asking whether
 // it lives: still alive then, what was read was the process of the pidfd.
-// Without a pidfd (before Linux 5.3) the start time stands in for it.
-func (p *Peer) pinByNumber(pidfd int, openErr error) {
+// Without a pidfd (-1: before Linux 5.3) the start time stands in for it.
+func (p *Peer) pinByNumber(pidfd int) {
 	start, err := p.lookAt()
-	if openErr == nil && err == nil {
+	if err == nil {
 		err = alive(pidfd)
 	}
 	switch {
-	case err == nil && openErr != nil:
-		p.start = start
 	case err == nil:
 		p.pidfd, p.start = pidfd, start
-	case openErr == nil:
+	case pidfd >= 0:
 		closeFD(pidfd)
 	}
 	if p.lost = err; procfs.Gone(err) {
@@ -152,7 +149,7 @@ func (p *Peer) lookAt() (uint64, error) {
 // /proc of their own.
 func FromStartTime(proc procfs.FS, pid int, uid, gid uint32, groups []uint32) *Peer {
 	p := &Peer{UID: uid, GID: gid, Groups: groups, PID: pid, proc: proc, pidfd: -1}
-	p.pinByNumber(-1, errNoPidfd)
+	p.pinByNumber(-1)
 	return p
 }
 
@@ -199,8 +196,6 @@ func (p *Peer) CgroupID() (uint64, bool) {
 	}
 	return cgroupID(p.pidfd)
 }
-
-var errNoPidfd = errors.New("no pidfd")
 
 // Alive is nil if the process that connected has not exited, so that PID is
 // still its number. Otherwise it says why it is not, or cannot be told to be:

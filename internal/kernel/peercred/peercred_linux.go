@@ -42,12 +42,18 @@ func groups(fd int) ([]uint32, error) {
 			return buf[:min(n/size, room)], nil
 		case errno == unix.ERANGE && n/size > room:
 			room = n / size
-		case errno == unix.ENOPROTOOPT, errno == unix.ENODATA:
-			return nil, nil
 		default:
-			return nil, fmt.Errorf("SO_PEERGROUPS: %w", errno)
+			return nil, noGroups(errno)
 		}
 	}
+}
+
+// noGroups is nil where the kernel has none to tell of.
+func noGroups(errno unix.Errno) error {
+	if errno == unix.ENOPROTOOPT || errno == unix.ENODATA {
+		return nil
+	}
+	return fmt.Errorf("SO_PEERGROUPS: %w", errno)
 }
 
 // socketPidfd is SO_PEERPIDFD (Linux 6.5): the very process that connected.
@@ -56,22 +62,30 @@ func groups(fd int) ([]uint32, error) {
 // is 0, which would be a descriptor of somebody else.
 func socketPidfd(fd int) (int, error) {
 	pidfd, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PEERPIDFD)
-	switch {
-	case err == nil:
-		return pidfd, nil
-	case errors.Is(err, unix.ENOPROTOOPT):
-		return -1, errors.ErrUnsupported
-	case errors.Is(err, unix.ESRCH), errors.Is(err, unix.EINVAL):
-		return -1, procfs.ErrDead
+	if err != nil {
+		return -1, noPidfd(err)
 	}
-	return -1, fmt.Errorf("SO_PEERPIDFD: %w", err)
+	return pidfd, nil
 }
 
-// openPidfd is pidfd_open(2) (Linux 5.3).
-func openPidfd(pid int) (int, error) { return unix.PidfdOpen(pid, 0) }
+func noPidfd(err error) error {
+	switch {
+	case errors.Is(err, unix.ENOPROTOOPT):
+		return errors.ErrUnsupported
+	case errors.Is(err, unix.ESRCH), errors.Is(err, unix.EINVAL):
+		return procfs.ErrDead
+	}
+	return fmt.Errorf("SO_PEERPIDFD: %w", err)
+}
+
+// openPidfd is pidfd_open(2) (Linux 5.3); -1 if there is none to be had.
+func openPidfd(pid int) int {
+	pidfd, _ := unix.PidfdOpen(pid, 0) // -1 along with an error, as every system call
+	return pidfd
+}
 
 // alive polls a pidfd: it becomes readable when the process exits, a zombie
-// included. Anything but a clear "not yet" is an error.
+// included. Anything but a clear "not yet" is an error. Of -1 nothing is heard, ever.
 func alive(pidfd int) error {
 	fds := [1]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}} //nolint:gosec // descriptors are small
 	for {
@@ -92,11 +106,14 @@ func alive(pidfd int) error {
 // was reaped, needs PIDFD_INFO_EXIT to be asked about. The kernel looks for what it
 // has left first, and then for the process: it misses both (ESRCH) if it is reaped in between.
 func cgroupID(pidfd int) (uint64, bool) {
-	ask := func() (in unix.PidfdInfo, err error) {
+	return cgroupIn(func() (in unix.PidfdInfo, err error) {
 		in.Mask = unix.PIDFD_INFO_CGROUPID | unix.PIDFD_INFO_EXIT
 		err = unix.IoctlPidfdInfo(pidfd, &in)
 		return in, err
-	}
+	})
+}
+
+func cgroupIn(ask func() (unix.PidfdInfo, error)) (uint64, bool) {
 	in, err := ask()
 	if errors.Is(err, unix.ESRCH) {
 		in, err = ask()

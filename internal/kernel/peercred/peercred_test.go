@@ -26,6 +26,7 @@ import (
 	"vitrine/test/wait"
 
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 )
 
 // TestMain lets the test binary be another process: one that connects to a
@@ -338,7 +339,7 @@ func TestPinByNumber(t *testing.T) {
 		t.Errorf("our own process with a pidfd: %+v", withPidfd)
 	}
 	withStart := me()
-	withStart.pinByNumber(-1, errNoPidfd)
+	withStart.pinByNumber(-1)
 	if withStart.Alive() != nil || withStart.start == 0 {
 		t.Errorf("our own process by its start time: %+v", withStart)
 	}
@@ -403,6 +404,9 @@ func TestPinByNumberThatChangesHandsClosed(t *testing.T) {
 			if err := p.Alive(); (err == nil) != tc.alive {
 				t.Errorf("alive: %v", err)
 			}
+			if err := p.Alive(); name == "gone meanwhile" && !errors.Is(err, procfs.ErrDead) {
+				t.Error(err)
+			}
 			if started := p.Start() == 100; started != tc.alive {
 				t.Errorf("started at %d", p.Start())
 			}
@@ -438,15 +442,15 @@ func TestPinByNumberThatChangesHandsClosed(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	pidfd, err := openPidfd(cmd.Process.Pid)
-	if err != nil { // Linux 5.3 and later has them
-		t.Fatal(err)
+	pidfd := openPidfd(cmd.Process.Pid)
+	if pidfd < 0 { // Linux 5.3 and later has them
+		t.Fatal("no pidfd of our own child")
 	}
 	if err := cmd.Wait(); err != nil {
 		t.Fatal(err)
 	}
 	p := &Peer{UID: uid, PID: pid, pidfd: -1, proc: procfs.New(fstest.MapFS{"41/stat": {Data: []byte(stat("S", 100))}, "41/status": {Data: []byte(status(uid))}})}
-	if p.pinByNumber(pidfd, nil); p.Alive() == nil {
+	if p.pinByNumber(pidfd); p.Alive() == nil || p.Start() != 0 || p.Pidfd() != -1 {
 		t.Error("the number is another process's by now, and its pidfd's has exited")
 	}
 }
@@ -458,7 +462,7 @@ func TestPinByNumberOfAnotherUserClosed(t *testing.T) {
 	if p.Alive() == nil {
 		t.Error("a process with another user id was pinned")
 	}
-	p.pinByNumber(-1, errNoPidfd)
+	p.pinByNumber(-1)
 	if p.Alive() == nil {
 		t.Error("a process with another user id was pinned by its start time")
 	}
@@ -476,7 +480,7 @@ func TestNoPidfdOfASocketClosed(t *testing.T) {
 		}
 	}
 	p := &Peer{UID: uint32(os.Geteuid()), PID: os.Getpid(), proc: procfs.New(os.DirFS("/proc")), pidfd: -1}
-	if p.pin(-1); p.Alive() == nil {
+	if p.pin(socketPidfd(-1)); p.Alive() == nil {
 		t.Error("pinned by its number")
 	}
 }
@@ -627,9 +631,9 @@ func TestFromPID(t *testing.T) {
 
 // TestCgroupOfAPeer is told as long as the kernel can, and after Release.
 func TestCgroupOfAPeer(t *testing.T) {
-	pidfd, err := openPidfd(os.Getpid())
-	if err != nil {
-		t.Fatal(err)
+	pidfd := openPidfd(os.Getpid())
+	if pidfd < 0 {
+		t.Fatal("no pidfd of our own process")
 	}
 	p := FromPidfd(pidfd, os.Getpid(), 0, 0)
 	if p.Pidfd() != pidfd || p.Alive() != nil || p.Start() != 0 {
@@ -661,9 +665,9 @@ func TestFirstDescriptorIsOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer syscall.Close(stdin)
-	pidfd, err := openPidfd(os.Getpid())
-	if err != nil {
-		t.Fatal(err)
+	pidfd := openPidfd(os.Getpid())
+	if pidfd < 0 {
+		t.Fatal("no pidfd of our own process")
 	}
 	if err := syscall.Dup2(pidfd, 0); err != nil {
 		t.Fatal(err)
@@ -696,6 +700,8 @@ func TestListenerIsToldOnce(t *testing.T) {
 		t.Errorf("%v, %v, and it says %q", c, err, &log)
 	}
 }
+
+type wrapped struct{ *net.UnixConn }
 
 // scripted is a listener that accepts what it is told.
 type scripted struct {
@@ -730,7 +736,21 @@ func TestWhoseConnectionIsNotToldIsClosed(t *testing.T) {
 	}
 	end, pipe := net.Pipe()
 	defer end.Close()
-	for name, c := range map[string]net.Conn{"TCP": server, "a pipe": pipe} {
+	var ends []net.Conn
+	own, path := listen(t)
+	for range 2 {
+		_, err := net.Dial("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := own.Listener.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		ends = append(ends, c)
+	}
+	_ = ends[1].Close()
+	for name, c := range map[string]net.Conn{"TCP": server, "a pipe": pipe, "a connection of a kind of its own": wrapped{ends[0].(*net.UnixConn)}, "closed": ends[1]} {
 		var log strings.Builder
 		l := NewListener(&scripted{conns: []net.Conn{c}}, slog.New(slog.NewTextHandler(&log, nil)))
 		if got, err := l.Accept(); got != nil || !errors.Is(err, syscall.EMFILE) {
@@ -746,5 +766,66 @@ func TestWhoseConnectionIsNotToldIsClosed(t *testing.T) {
 	var log strings.Builder
 	if _, err := NewListener(&scripted{}, slog.New(slog.NewTextHandler(&log, nil))).Accept(); err == nil || !strings.Contains(log.String(), "no connection can be accepted") {
 		t.Errorf("%v, and it says %q", err, &log)
+	}
+}
+
+// TestWhatTheKernelSaysInsteadClosed: of each error what it means, on whatever kernel this runs.
+func TestWhatTheKernelSaysInsteadClosed(t *testing.T) {
+	for errno, want := range map[syscall.Errno]error{
+		syscall.ENOPROTOOPT: errors.ErrUnsupported, syscall.ESRCH: procfs.ErrDead, syscall.EINVAL: procfs.ErrDead, syscall.EMFILE: syscall.EMFILE,
+	} {
+		if err := noPidfd(errno); !errors.Is(err, want) {
+			t.Errorf("no pidfd: %v is %v", errno, err)
+		}
+	}
+	for errno, want := range map[syscall.Errno]error{syscall.ENOPROTOOPT: nil, syscall.ENODATA: nil, syscall.ENOMEM: syscall.ENOMEM} {
+		if err := noGroups(errno); !errors.Is(err, want) {
+			t.Errorf("no groups: %v is %v", errno, err)
+		}
+	}
+	// Only a kernel without SO_PEERPIDFD may make us start from the number.
+	for err, pinned := range map[error]bool{errors.ErrUnsupported: true, procfs.ErrDead: false, syscall.EMFILE: false} {
+		p := &Peer{UID: uint32(os.Geteuid()), PID: os.Getpid(), proc: procfs.New(os.DirFS("/proc")), pidfd: -1}
+		p.pin(-1, err)
+		if got := p.Alive(); (got == nil) != pinned {
+			t.Errorf("%v: %v", err, got)
+		}
+		p.Close()
+	}
+	for name, c := range map[string]struct {
+		answers []error
+		info    unix.PidfdInfo
+		id      uint64
+	}{
+		"told":                  {[]error{nil}, unix.PidfdInfo{Mask: unix.PIDFD_INFO_CGROUPID, Cgroupid: 7}, 7},
+		"reaped in between":     {[]error{unix.ESRCH, nil}, unix.PidfdInfo{Mask: unix.PIDFD_INFO_CGROUPID, Cgroupid: 7}, 7},
+		"gone":                  {[]error{unix.ESRCH, unix.ESRCH}, unix.PidfdInfo{Mask: unix.PIDFD_INFO_CGROUPID, Cgroupid: 7}, 0},
+		"not told":              {[]error{nil}, unix.PidfdInfo{Cgroupid: 7}, 0},
+		"none":                  {[]error{nil}, unix.PidfdInfo{Mask: unix.PIDFD_INFO_CGROUPID}, 0},
+		"not by kernels so old": {[]error{unix.ENOTTY}, unix.PidfdInfo{Mask: unix.PIDFD_INFO_CGROUPID, Cgroupid: 7}, 0},
+	} {
+		asked := 0
+		id, known := cgroupIn(func() (unix.PidfdInfo, error) { asked++; return c.info, c.answers[asked-1] })
+		if id != c.id || known != (c.id > 0) || asked != len(c.answers) {
+			t.Errorf("%s: %d, %v after %d questions", name, id, known, asked)
+		}
+	}
+}
+
+// TestNotAConnectedSocketClosed: nothing is known of its peer.
+func TestNotAConnectedSocketClosed(t *testing.T) {
+	if p, err := FromConn(&net.UnixConn{}); err == nil || p != nil {
+		t.Errorf("%+v, %v", p, err)
+	}
+	if err := (&Peer{}).read(-1); !errors.Is(err, syscall.EBADF) || !strings.Contains(err.Error(), "SO_PEERCRED") {
+		t.Error(err)
+	}
+}
+
+// TestUserThatCannotBeReadClosed is not root's.
+func TestUserThatCannotBeReadClosed(t *testing.T) {
+	proc := fstest.MapFS{"41/stat": {Data: []byte("41 (sh) S 1 1 1 0 -1 4194304 0 0 0 0 0 0 0 0 20 0 1 0 100 0 0")}}
+	if p := FromStartTime(procfs.New(proc), 41, 0, 0, nil); p.Alive() == nil {
+		t.Errorf("%+v", p)
 	}
 }
