@@ -45,7 +45,7 @@ var allowed = map[string][]string{
 	"caller/attest":   {"kernel/procfs", "kernel/peercred", "kernel/cgroup", "engine/docker"},
 	"caller/identity": {"kernel/procfs", "kernel/peercred", "engine/imagename", "engine/docker", "caller/attest"},
 
-	"authz/redact":     {},
+	"authz/redact":     {"engine/operation"},
 	"authz/ticket":     {},
 	"authz/answer":     {"authz/redact"},
 	"authz/object":     {"engine/docker", "engine/operation"},

@@ -82,7 +82,7 @@ func blank(op *operation.Operation, d Demand) (*redact.Plan, *Unmet) {
 	switch {
 	case err != nil:
 		return unmet("the answer cannot be redacted as the policy asks: " + err.Error())
-	case op.ID == events && redact.AsksForMore(op.Params["filters"]):
+	case op.ID == events && operation.AsksForMore(op.Params["filters"]):
 		return unmet("events are shown without command lines and cannot be filtered by them: write event=exec_create, and nothing behind it")
 	case op.ID != events && streams(op):
 		return unmet("the answer must be redacted, and this stream cannot be")

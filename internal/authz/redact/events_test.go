@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/moby/moby/api/types/events"
+	"vitrine/internal/engine/operation"
 )
 
 var actions = []string{"/Action", "/status"}
@@ -106,42 +106,6 @@ func TestEventIsGivenWithItsLastByte(t *testing.T) {
 	}
 }
 
-func TestFilterThatAsksForMoreClosed(t *testing.T) {
-	for filters, want := range map[string]bool{
-		`null`: false,
-		`{}`:   false,
-		`{"event":["start","exec_create","exec_create:","health_status: healthy"],"image":["a:b"]}`: false,
-		`{"event":{"start":true,"die":true},"label":{"a=b: c":true}}`:                               false,
-		`{"event":["start","exec_create: m"]}`:                                                      true,
-		`{"event":{"health_status":true,"exec_create: my":true}}`:                                   true,
-		`{"event":{"exec_create: my":false}}`:                                                       true,
-		`{"event":["health_status: s"]}`:                                                            true,
-		`{"event":"start"}`:                                                                         true,
-		`{"event":[["start"]]}`:                                                                     true,
-		`"event"`:                                                                                   true,
-	} {
-		var v any
-		if err := json.Unmarshal([]byte(filters), &v); err != nil {
-			t.Fatal(err)
-		}
-		if got := AsksForMore(v); got != want {
-			t.Errorf("%s: %v", filters, got)
-		}
-	}
-}
-
-// What Docker's API package calls an action stays, whatever the version adds.
-func TestDockersOwnActionsStay(t *testing.T) {
-	for _, a := range []events.Action{
-		events.ActionCreate, events.ActionDie, events.ActionExecCreate, events.ActionExecDie, events.ActionExtractToDir,
-		events.ActionHealthStatus, events.ActionHealthStatusRunning, events.ActionHealthStatusHealthy, events.ActionHealthStatusUnhealthy,
-	} {
-		if got := Action(string(a)); got != string(a) {
-			t.Errorf("%s became %s", a, got)
-		}
-	}
-}
-
 // Nothing behind the colon of an action survives, whatever the stream is cut
 // into, and what is given is one object each.
 func FuzzEvents(f *testing.F) {
@@ -163,7 +127,7 @@ func FuzzEvents(f *testing.F) {
 			}
 			for key, raw := range fields {
 				var s string
-				if (strings.EqualFold(key, "Action") || strings.EqualFold(key, "status")) && json.Unmarshal(raw, &s) == nil && s != Action(s) {
+				if (strings.EqualFold(key, "Action") || strings.EqualFold(key, "status")) && json.Unmarshal(raw, &s) == nil && s != operation.BlankAction(s) {
 					t.Fatalf("%q survived in %q", s, event)
 				}
 			}
