@@ -169,8 +169,8 @@ func (c *caller) without(t *Turn) {
 	c.counted = slices.DeleteFunc(c.counted, func(o *Turn) bool { return o == t })
 }
 
-// paid is what a caller makes good in a time, by half of its share; time is
-// how long it takes to make good what it owes.
+// paid is how much of its debt a caller makes good in a time, by half of its share; time
+// is how long a debt takes.
 func (q *Queue) paid(in time.Duration) time.Duration { return in * time.Duration(q.share()) / 2 }
 
 func (q *Queue) time(owed time.Duration) time.Duration {
@@ -184,8 +184,8 @@ func (q *Queue) pay(c *caller, cost time.Duration) {
 	}
 }
 
-// share is how many turns a caller has: twice the processors for one that is
-// alone, else its part of them.
+// share is how many turns a caller has: twice the processors for a caller that is
+// alone, else its part of the processors.
 func (q *Queue) share() int {
 	if n := q.active.Len(); n > 1 {
 		return max(1, q.processors/n)
@@ -256,7 +256,7 @@ func (t *Turn) Pay(cost time.Duration) {
 	t.queue.pay(t.queue.touch(t.key), cost)
 }
 
-// next lets those of a caller go on for whom there are turns.
+// next lets a caller's waiting requests go on, as many as there are turns.
 func (q *Queue) next(c *caller) {
 	for len(c.waiting) > 0 && q.free(c) {
 		t := c.waiting[0]
@@ -266,7 +266,7 @@ func (q *Queue) next(c *caller) {
 	}
 }
 
-// watch sets the clock for when those who wait may go on though no turn comes back.
+// watch sets the clock for when a caller's waiting requests may go on though no turn comes back.
 func (q *Queue) watch(c *caller) {
 	if len(c.waiting) == 0 {
 		return

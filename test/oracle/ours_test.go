@@ -19,11 +19,7 @@ func membership(tb testing.TB, pid int) cgroup.Membership {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	m := cgroup.Membership{}
-	for _, l := range lines {
-		m[l.Hierarchy] = l.Path
-	}
-	return m
+	return cgroup.Of(lines)
 }
 
 func openHost(tb testing.TB) *cgroup.Host {

@@ -257,11 +257,7 @@ func (c *container) status(key string) uint64 {
 
 func membership(pid int) (cgroup.Membership, error) {
 	lines, err := procfs.New(os.DirFS("/proc")).Cgroups(pid)
-	m := cgroup.Membership{}
-	for _, l := range lines {
-		m[l.Hierarchy] = l.Path
-	}
-	return m, err
+	return cgroup.Of(lines), err
 }
 
 func write(t *testing.T, name, content string) {

@@ -141,7 +141,7 @@ func (a *Attestor) Attest(ctx context.Context, p *peercred.Peer) Attestation {
 }
 
 // exiting says that a process which is still alive has given its namespaces
-// back, and perhaps its cgroups: nothing of what was read of it means anything.
+// back, and perhaps its cgroups: then no fact that was read of the process means anything.
 func (a *Attestor) exiting(p *peercred.Peer) bool {
 	s, err := a.proc.Stat(p.PID)
 	return err == nil && !s.Running() && p.Alive() == nil
@@ -167,8 +167,8 @@ func (a *Attestor) ids(p *peercred.Peer) Attestation {
 
 // locate judges the facts of the peer's process. A judgement may need to know a
 // container that the inventory does not hold: then the Engine is asked, and all
-// is judged anew. In the end the peer must still be alive, so that all that was
-// read was read of it, and not of a later process with its number.
+// is judged anew. In the end the peer must still be alive, so that the facts are
+// the peer's, and not those of a later process with the same number.
 func (a *Attestor) locate(ctx context.Context, p *peercred.Peer) (docker.Container, Kind, error) {
 	if err := p.Alive(); err != nil {
 		return docker.Container{}, Unknown, err

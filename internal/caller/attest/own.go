@@ -99,10 +99,10 @@ func (a *Attestor) hostnameContainer(self int, blind error) (id string, err erro
 }
 
 // Group names those who share what a caller may use up: the container in whose
-// cgroup the peer is, or its user. A container that is not known yet, and who
-// imitates one, shares with others of that kind and user, so that one that has
-// just begun takes nothing from the host's. It is a guess for limits, taken when
-// a connection is accepted and proven by nothing; never decide by it.
+// cgroup the peer is, or the peer's user. A peer in a container that is not known yet, or
+// in what imitates one, shares with other such peers of its user, so that a container that
+// has just begun takes nothing from the host's processes. The group is a guess for limits,
+// taken when a connection is accepted and proven by nothing; never decide by it.
 func (a *Attestor) Group(p *peercred.Peer) string {
 	user := "uid:" + strconv.FormatUint(uint64(p.UID), 10)
 	lines, err := a.proc.Cgroups(p.PID)

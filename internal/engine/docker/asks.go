@@ -11,15 +11,15 @@ import (
 	"time"
 )
 
-// asks is what is to be asked about single containers while a stream is followed:
-// at most one question about each at a time. One goroutine has it, the one that follows
-// the events; only the questions themselves are others'.
+// asks are the questions about single containers while a stream is followed: at most one
+// question about each container at a time. The goroutine that follows the events has
+// the asks; only the questions themselves run in others.
 //
 // A question has a place among the prompt ones at first. If it is not answered soon, the
 // container is [Inventory.Unanswered] and the question moves to the slow ones, where it
-// waits on: an Engine that is merely slow is not asked twice. So neither those that hang
-// nor those that are slow take the places of others, and both are bounded. What has
-// failed is asked again later and later.
+// waits on: an Engine that is merely slow is not asked twice. So neither questions that hang
+// nor questions that are slow take the places of others, and both kinds are bounded. A
+// question that has failed is asked again later and later.
 type asks struct {
 	inv     *Inventory
 	helpers *sync.WaitGroup
@@ -236,7 +236,7 @@ func noAnswer(after time.Duration) error {
 // soon is when an answer is no longer prompt.
 func (a *asks) soon() time.Duration { return 2 * a.inv.timeout }
 
-// look gives up those that have not been answered soon, and asks again about those
+// look gives up the questions that have not been answered soon, and asks those again
 // that have failed.
 func (a *asks) look(now time.Time) {
 	for _, q := range a.byID {

@@ -16,8 +16,8 @@ var ErrUnanswered = errors.New("the engine does not answer about this container"
 
 // Refresh asks the daemon for one container, with a deadline of a second, and
 // puts the answer into the inventory. [ErrNotFound] is the daemon's own word; any
-// other error says that nothing is known. About a container of which it is known that
-// the daemon lets everybody wait it does not ask: those who follow the events do.
+// other error says that nothing is known. Where the daemon is known not to answer about
+// a container, Refresh does not ask: the goroutine that follows the events does.
 func (inv *Inventory) Refresh(ctx context.Context, ref string) (Container, error) {
 	defer fair.Rest(ctx)() // the Engine is waited for
 	id, err := inv.hangs(ref)
@@ -135,8 +135,8 @@ func (inv *Inventory) imageLabels(ctx context.Context, in inspected) (map[string
 	return labels, err == nil
 }
 
-// rememberImage keeps the answer, or that it was said that there is none; the caller
-// holds images. What is over is of images of long ago; those in use are asked for again.
+// rememberImage keeps an image's labels, or that the log says that there was no answer; the
+// caller holds images. When there is no more room all is forgotten: images in use are asked for again.
 func (inv *Inventory) rememberImage(key string, labels map[string]string, err error) {
 	const most = 4096
 	if err != nil {

@@ -30,6 +30,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"vitrine/internal/kernel/procfs"
 )
 
 // Mode says which hierarchies a host has.
@@ -45,6 +47,15 @@ const (
 // Membership is what /proc/<pid>/cgroup says: hierarchy ("" is cgroup v2's, else
 // its controllers as the kernel writes them, "cpu,cpuacct") to path.
 type Membership map[string]string
+
+// Of is the membership that procfs reads.
+func Of(lines []procfs.Cgroup) Membership {
+	m := Membership{}
+	for _, l := range lines {
+		m[l.Hierarchy] = l.Path
+	}
+	return m
+}
 
 // controller finds the path of one v1 controller.
 func (m Membership) controller(name string) (string, bool) {

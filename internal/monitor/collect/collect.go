@@ -100,7 +100,7 @@ func New(cfg Config) (*Collector, error) {
 	if err != nil {
 		return nil, err
 	}
-	cgroups, err := cgroup.Open(cgroup.Options{Root: cfg.Cgroup, Self: os.Getpid(), Own: membership(own), MaxFiles: cfg.MaxFiles})
+	cgroups, err := cgroup.Open(cgroup.Options{Root: cfg.Cgroup, Self: os.Getpid(), Own: cgroup.Of(own), MaxFiles: cfg.MaxFiles})
 	if err != nil {
 		return nil, err
 	}
@@ -120,14 +120,6 @@ func New(cfg Config) (*Collector, error) {
 		}
 	})
 	return c, nil
-}
-
-func membership(lines []procfs.Cgroup) cgroup.Membership {
-	m := cgroup.Membership{}
-	for _, l := range lines {
-		m[l.Hierarchy] = l.Path
-	}
-	return m
 }
 
 // Run collects as soon as the Engine has told its containers (but does not wait

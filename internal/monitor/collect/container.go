@@ -129,13 +129,13 @@ func (c *Collector) tryOpen(t *tracked) error {
 	if err != nil {
 		return err
 	}
-	m := membership(p.Cgroups)
+	m := cgroup.Of(p.Cgroups)
 	if !c.cgroups.Bears(t.ID, m) {
 		return fmt.Errorf("pid %d: %w", t.Pid, errNotItsCgroup)
 	}
 	reader, err := c.cgroups.Container(t.ID, m)
 	// On cgroup v1 a process that exits is in the hierarchies' roots already, so
-	// what was found, or not, counts only if it runs.
+	// what was found, or not, counts only if the process runs.
 	if now, statErr := c.proc.Stat(t.Pid); statErr != nil || !now.Running() || now.Start != p.Start {
 		if err == nil {
 			reader.Close()

@@ -15,7 +15,7 @@ const (
 
 // Metric describes one metric. It has two names: Prometheus's, in base units
 // and cumulative, and Datadog's, where a counter is a rate in the unit that Datadog
-// uses. Scale makes the one of the other: rate × Scale, or value × Scale.
+// uses. Scale makes Datadog's value of Prometheus's: rate × Scale, or value × Scale.
 type Metric struct {
 	Prom   string
 	Name   string // "" if only Prometheus has it

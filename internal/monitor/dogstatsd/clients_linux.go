@@ -187,8 +187,8 @@ func (x *clients) close() {
 // architecture that Go runs on.
 const ticksPerSecond = 100
 
-// byNumber pins whoever has the number now. It began before the end of its
-// start's tick.
+// byNumber pins the process that has the number now, which began before the end of
+// the tick of its start time.
 func byNumber(c *unix.Ucred) *client {
 	peer := peercred.FromPID(int(c.Pid), c.Uid, c.Gid)
 	start := peer.Start()
@@ -199,10 +199,10 @@ func byNumber(c *unix.Ucred) *client {
 }
 
 // sentAt says that the process was there when a datagram with its number was
-// sent, which for one that is pinned by the number alone is to be shown: a queue
-// may hold datagrams of who had the number before. It was there for all later ones too.
-// The kernel's time of a datagram is the wall clock's; while that is set back, a
-// sender of a moment before might be taken for its successor.
+// sent. For a process that is pinned by the number alone that is to be shown once: a queue
+// may hold datagrams of a process that had the number before, and none of these comes after.
+// The kernel's time of a datagram is the wall clock's; while that clock is set back, a
+// process that has just ended might be taken for its successor.
 func (d *client) sentAt(sent int64) bool {
 	if d.born == 0 {
 		return true

@@ -12,11 +12,11 @@ import (
 // client is one process that was seen to send datagrams.
 type client struct {
 	peer *peercred.Peer
-	// born is when the process started, in nanoseconds since boot, as long as only
-	// its number pins it: what was sent before, somebody else with that number may
-	// have sent. It is 0 for a process that is pinned by a datagram's own pidfd.
+	// born is when the process started, in nanoseconds since boot, as long as the process
+	// is pinned by its number alone: a datagram from before that time may be somebody else's
+	// who had the number. It is 0 for a process that is pinned by a datagram's own pidfd.
 	born  int64
-	inode uint64 // of its pidfd, which is the process's alone; 0 if it has none such
+	inode uint64 // of its pidfd, if pidfds have inodes of their own; else 0
 	seen  uint64 // the batch in which it was last seen to send
 
 	origin atomic.Pointer[Origin] // nil until it is established
@@ -69,15 +69,15 @@ func (d *client) forget() {
 	d.peer.Release()
 }
 
-// Limits of the resolver. A sender that is nowhere is asked for again after a
-// while, as the Engine may have been slow to tell of its container.
+// Limits of the resolver. A sender that is nowhere is looked at again after a
+// while, as the Engine may have been slow to tell of the sender's container.
 const (
 	retryAfter   = time.Second
 	waitingMost  = 4 << 20 // bytes of packets that wait for their origin
 	pendingMost  = 1024    // senders
 	resolversRun = 4
 
-	// Senders that are deferred have room of their own, so that they take none from others.
+	// Deferred senders have room of their own, so that they take none from others.
 	deferFor     = time.Second
 	deferredMost = 2 << 20
 	askersRun    = 4                      // each may wait for the Engine
@@ -85,11 +85,11 @@ const (
 )
 
 // resolver establishes the origin of senders seen for the first time, beside
-// the receivers: an attestation reads a dozen files. Packets wait for it, in their
-// order; what does not fit goes on without an origin.
+// the receivers: an attestation reads a dozen files. Packets wait for their sender's
+// attestation, in their order; a packet for which there is no room goes on without an origin.
 //
-// Nobody's packets wait for the Engine but those of senders whose container it has not told of:
-// these are deferred, and asked for again until it has, for a second at most.
+// A sender is deferred while the Engine has not told of the sender's container: it is looked
+// at again until the Engine has, for a second at most. Nobody else's packets wait for the Engine.
 type resolver struct {
 	s        *Server
 	queues   [resolversRun]chan *client
@@ -106,10 +106,10 @@ func newResolver(s *Server) *resolver {
 	return r
 }
 
-// queue is where the process of a sender waits. Each PID has one: where a process
-// that has exited cannot be told by its pidfd, it is a new sender with each of its
-// datagrams, and their order must be kept all the same, or a gauge would end with a
-// value that is not its last.
+// queue is where a sender waits. Each PID has one queue: where pidfds have no inodes of
+// their own, a process that has exited is a new sender with each of its datagrams, and the
+// datagrams' order must be kept all the same, or a gauge would end with a value that is not
+// the last one.
 func (r *resolver) queue(d *client) chan *client {
 	return r.queues[uint(d.peer.PID)%resolversRun]
 }

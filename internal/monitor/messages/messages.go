@@ -171,8 +171,8 @@ func (a *Aggregator) Run(ctx context.Context) {
 // Latest is the last Snapshot, never nil.
 func (a *Aggregator) Latest() *Snapshot { return a.latest.Load() }
 
-// Read is Latest for a reader who comes again and again, under a name of its own. What is of
-// one interval stays until such readers have had time to see it.
+// Read is Latest for a reader who comes again and again, under a name of its own. The values
+// of one interval stay until such readers have had time to see them.
 func (a *Aggregator) Read(reader string) *Snapshot {
 	s := a.latest.Load()
 	a.readers.note(reader, s.window)
@@ -278,9 +278,9 @@ func (a *Aggregator) newSeries(m *dogstatsd.Metric, l *labeled) *series {
 	return s
 }
 
-// A gauge's value that has its own time is shown if it is that recent: Prometheus takes no
-// older ones (its head block goes back an hour). Some clocks are ahead of ours, and
-// such a value is as of now: at its own time, Prometheus would refuse all others until then.
+// A gauge's value that has its own time is shown if the time is that recent: Prometheus takes no
+// older values (its head block goes back an hour). Some clocks are ahead of ours, and a value of
+// theirs is shown as of now: at its own time, Prometheus would refuse all others until then.
 const (
 	behindMost = time.Hour
 	aheadMost  = time.Minute
@@ -376,7 +376,7 @@ func (a *Aggregator) checkContext(from *origin, c *dogstatsd.Check) *checkAlias 
 	return alias
 }
 
-// untwin forgets one of those that are one to Prometheus.
+// untwin forgets one of the series that are one to Prometheus.
 func (a *Aggregator) untwin(looks uint64) {
 	if a.twins[looks]--; a.twins[looks] == 0 {
 		delete(a.twins, looks)

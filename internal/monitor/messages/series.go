@@ -91,7 +91,7 @@ func (s *series) add(m *dogstatsd.Metric) {
 	}
 }
 
-// grow keeps apart what adds to a count and what takes off: each of them only grows.
+// grow keeps apart what adds to a count and what takes off: each of the two sums only grows.
 func (s *series) grow(v float64) {
 	if v < 0 {
 		s.off = finite(s.off - v)

@@ -43,19 +43,19 @@ type Series struct {
 	// At is when a gauge had its value, if the client said so; zero otherwise. The
 	// latest counts; a value without a time is as of the end of its interval.
 	At time.Time
-	// Total is a count's sum since the series began, with those too. Negative
-	// counts lessen it: it is Added less Off, which only grow.
+	// Total is a count's sum since the series began, with the values that clients have
+	// given a time too. Negative counts lessen it: Total is Added less Off, which only grow.
 	Total, Added, Off float64
 
 	// Of a histogram or distribution in the interval, weighted by the sample rate.
 	Count, Sum, Min, Max float64
 	// Sketch is the interval's, nil if nothing was seen. It must not be changed.
 	Sketch *ddsketch.DDSketch
-	// TotalCount and TotalSum are those since the series began; TotalSketch too,
-	// of a distribution. It must not be changed.
+	// TotalCount and TotalSum are Count and Sum since the series began, and TotalSketch is a
+	// distribution's sketch. The sketch must not be changed.
 	TotalCount, TotalSum float64
 	TotalSketch          *ddsketch.DDSketch
-	// BelowZero says that a value since the series began was, so that TotalSum may fall.
+	// BelowZero says that some value since the series began was negative, so that TotalSum may fall.
 	BelowZero bool
 
 	// Recent is what readers of an interval's values are shown.

@@ -19,8 +19,8 @@ const (
 	exportedPrefix = "exported_" // of a client's tag whose key is ours
 )
 
-// unified are what clients' libraries add by themselves. They are a sender's own where
-// we know no container of it.
+// unified are the tags that clients' libraries add by themselves. Where the sender's container
+// is not known, they are the sender's own to use.
 var unified = map[string]bool{"env": true, "service": true, "version": true}
 
 // labeled is what a message is filed under, besides its name and type.
@@ -31,8 +31,8 @@ type labeled struct {
 }
 
 // label gives a message its tags. Of the keys that we may give to any container, at any
-// cardinality, a client may use only those whose very tag its own container has: else it
-// could ask for no tags, and send another's.
+// cardinality, a client may use only those whose very tag its own container has: else the
+// client could ask for no tags, and send another container's.
 func (a *Aggregator) label(from *origin, sent dogstatsd.Tags, level tag.Cardinality) labeled {
 	var l labeled
 	var asked tag.Cardinality
