@@ -91,8 +91,8 @@ type ofOrigin struct {
 }
 
 // origins writes what each sender has sent, and has taken of its quota.
-func (p *page) origins(origins []messages.Origin, names map[string]string, taken map[string]bool) {
-	list := func(f func(o *messages.Origin) []ofOrigin) []string {
+func (p *page) origins(origins []messages.Usage, names map[string]string, taken map[string]bool) {
+	list := func(f func(o *messages.Usage) []ofOrigin) []string {
 		var out []string
 		for i := range origins {
 			o := &origins[i]
@@ -117,14 +117,14 @@ func (p *page) origins(origins []messages.Origin, names map[string]string, taken
 		name, kind, help string
 		values           []string
 	}{
-		{"dogstatsd_contexts", "gauge", "Contexts that a sender has now.", list(func(o *messages.Origin) []ofOrigin { return one(float64(o.Contexts)) })},
-		{"dogstatsd_quota_used", "gauge", "What a sender has taken of its quota.", list(func(o *messages.Origin) []ofOrigin { return one(float64(o.Used)) })},
-		{"dogstatsd_messages_refused_total", "counter", "Messages refused because a sender's quota was used up.", list(func(o *messages.Origin) []ofOrigin { return one(float64(o.Refused)) })},
-		{"dogstatsd_timestamps_refused_total", "counter", "Gauge values with a time more than an hour behind ours, or more than a minute ahead.", list(func(o *messages.Origin) []ofOrigin { return one(float64(o.Untimely)) })},
-		{"dogstatsd_events_total", "counter", "Events that a sender has sent.", list(func(o *messages.Origin) []ofOrigin {
+		{"dogstatsd_contexts", "gauge", "Contexts that a sender has now.", list(func(o *messages.Usage) []ofOrigin { return one(float64(o.Contexts)) })},
+		{"dogstatsd_quota_used", "gauge", "What a sender has taken of its quota.", list(func(o *messages.Usage) []ofOrigin { return one(float64(o.Used)) })},
+		{"dogstatsd_messages_refused_total", "counter", "Messages refused because a sender's quota was used up.", list(func(o *messages.Usage) []ofOrigin { return one(float64(o.Refused)) })},
+		{"dogstatsd_timestamps_refused_total", "counter", "Gauge values with a time more than an hour behind ours, or more than a minute ahead.", list(func(o *messages.Usage) []ofOrigin { return one(float64(o.Untimely)) })},
+		{"dogstatsd_events_total", "counter", "Events that a sender has sent.", list(func(o *messages.Usage) []ofOrigin {
 			return counted(o.Events[:], "alert_type", func(i int) string { return dogstatsd.AlertType(i).String() }) //nolint:gosec // an index of an array of few
 		})},
-		{"dogstatsd_service_checks_total", "counter", "Results of service checks that a sender has sent.", list(func(o *messages.Origin) []ofOrigin {
+		{"dogstatsd_service_checks_total", "counter", "Results of service checks that a sender has sent.", list(func(o *messages.Usage) []ofOrigin {
 			return counted(o.Checks[:], "status", func(i int) string { return dogstatsd.Status(i).String() }) //nolint:gosec // an index of an array of few
 		})},
 	} {
@@ -137,7 +137,7 @@ func (p *page) origins(origins []messages.Origin, names map[string]string, taken
 
 // distinct are the names of containers that no other one has: not two while one is
 // renamed, and nobody is called by another's id.
-func distinct(origins []messages.Origin, names map[string]string) map[string]string {
+func distinct(origins []messages.Usage, names map[string]string) map[string]string {
 	holders := map[string]string{}
 	shared := map[string]bool{}
 	for i := range origins {

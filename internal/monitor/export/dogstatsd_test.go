@@ -206,7 +206,7 @@ func TestNamesThatOpenMetricsKeeps(t *testing.T) {
 // TestOriginsOfOneName: two containers are two senders, whatever they are called.
 func TestOriginsOfOneName(t *testing.T) {
 	a, b := strings.Repeat("a", 64), strings.Repeat("b", 64)
-	origins := []messages.Origin{{Source: dogstatsd.SourceKernel, Container: a}, {Source: dogstatsd.SourceClient, Container: a}, {Source: dogstatsd.SourceKernel, Container: b}}
+	origins := []messages.Usage{{Source: dogstatsd.SourceKernel, Container: a}, {Source: dogstatsd.SourceClient, Container: a}, {Source: dogstatsd.SourceKernel, Container: b}}
 	for _, names := range []map[string]string{{a: "web", b: "web"}, {b: a}, {a: "web", b: "shop"}} {
 		p := page{}
 		p.origins(origins, distinct(origins, names), map[string]bool{})

@@ -127,7 +127,7 @@ func (d *DogStatsD) answer(names map[string]string) *jsonDogStatsD {
 		return jsonFrom{o.String(), container, names[container]}
 	}
 	origins := slices.Clone(s.Origins)
-	slices.SortStableFunc(origins, func(a, b messages.Origin) int { return cmp.Compare(b.Used, a.Used) })
+	slices.SortStableFunc(origins, func(a, b messages.Usage) int { return cmp.Compare(b.Used, a.Used) })
 	for i := range origins[:min(len(origins), listMost)] {
 		o := &origins[i]
 		one := jsonSender{

@@ -20,7 +20,7 @@ type Snapshot struct {
 	Events   []Event       // of this interval, the oldest first
 	Recent   []Event       // the last few of each sender, of this interval and before, the oldest first
 	Checks   []Check       // the latest of each that has not expired
-	Origins  []Origin      // sorted; who has sent since not longer ago than the expiry
+	Origins  []Usage       // sorted; who has sent since not longer ago than the expiry
 
 	window int
 }
@@ -115,8 +115,8 @@ type Check struct {
 	looks  uint64
 }
 
-// Origin is what one sender has taken of its quota, and what it has sent.
-type Origin struct {
+// Usage is what one sender has taken of its quota, and what it has sent.
+type Usage struct {
 	Source    dogstatsd.Source
 	Container string
 	Contexts  int    // now
@@ -153,7 +153,7 @@ func (a *Aggregator) Flush(now time.Time) *Snapshot {
 		return cmp.Or(strings.Compare(x.Name, y.Name), slices.CompareFunc(x.Tags, y.Tags, compareTags), strings.Compare(x.Host, y.Host),
 			strings.Compare(x.Container, y.Container), cmp.Compare(x.Origin, y.Origin))
 	})
-	slices.SortFunc(s.Origins, func(x, y Origin) int {
+	slices.SortFunc(s.Origins, func(x, y Usage) int {
 		return cmp.Or(strings.Compare(x.Container, y.Container), cmp.Compare(x.Source, y.Source))
 	})
 	s.Recent = recent(last.Recent, s.Events)
@@ -225,7 +225,7 @@ func (a *Aggregator) take(s *Snapshot) []taken {
 			continue
 		}
 		from.members, from.recent = 0, 0
-		s.Origins = append(s.Origins, Origin{
+		s.Origins = append(s.Origins, Usage{
 			Source: key.source, Container: key.container, Contexts: len(from.contexts), Used: (from.used + unit - 1) / unit,
 			Refused: from.refused, Untimely: from.untimely, Events: from.eventTotals, Checks: from.checkTotals,
 		})
