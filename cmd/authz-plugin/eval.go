@@ -23,6 +23,7 @@ import (
 	"vitrine/internal/caller/identity"
 	"vitrine/internal/command"
 	"vitrine/internal/engine/operation"
+	"vitrine/internal/engine/principal"
 	"vitrine/internal/kernel/hostpath"
 )
 
@@ -225,23 +226,10 @@ func evalCaller(f evalFlags) (*identity.Identity, error) {
 
 // kindOf tells from its principals what kind of caller it must be.
 func kindOf(principals []string) identity.Kind {
-	for _, p := range principals {
-		if p == "local" {
-			return identity.Local
-		}
-		kind, _, ok := strings.Cut(p, ":")
-		if !ok {
-			return ""
-		}
-		switch kind {
-		case "unix", "uid", "gid":
-			return identity.Host
-		case "container", "container-id", "container-uid", "container-gid", "image", "image-id", "label":
-			return identity.Container
-		case "peer-uid", "peer-gid":
-			return identity.Peer
-		case "tls", "tls-san", "tls-o", "tls-sha256":
-			return identity.TLS
+	for _, s := range principals {
+		p := principal.Split(s)
+		if of := p.Kind.Facts().Of; of != "" || p.Kind == "" {
+			return identity.Kind(of)
 		}
 	}
 	return ""
@@ -288,5 +276,5 @@ func (c fixedCaller) ContainerPrincipals(_ context.Context, ref string) ([]strin
 	if strings.HasPrefix(ref, "exec:") {
 		return nil, false
 	}
-	return []string{"container:" + ref}, true
+	return []string{principal.Container.With(ref)}, true
 }

@@ -10,6 +10,7 @@ import (
 	"vitrine/internal/authz/policy"
 	"vitrine/internal/caller/attest"
 	"vitrine/internal/engine/operation"
+	"vitrine/internal/engine/principal"
 	"vitrine/internal/fair"
 )
 
@@ -32,8 +33,8 @@ func (s *Steps) ownContainer(ctx context.Context, v *Verdict, in *policy.Input) 
 	case own == "":
 		return ""
 	}
-	principal := "container-id:" + own
-	if slices.Contains(in.Enters, principal) || slices.Contains(in.Enters, "*") {
+	ours := principal.ContainerID.With(own)
+	if slices.Contains(in.Enters, ours) || slices.Contains(in.Enters, "*") {
 		return reached
 	}
 	if service {
@@ -46,7 +47,7 @@ func (s *Steps) ownContainer(ctx context.Context, v *Verdict, in *policy.Input) 
 	switch {
 	case !ok:
 		return "it cannot be told which container it reaches: there is none of that name, or Docker does not answer"
-	case slices.Contains(target, principal):
+	case slices.Contains(target, ours):
 		return reached
 	}
 	return ""
@@ -59,14 +60,14 @@ func (s *Steps) ownContainer(ctx context.Context, v *Verdict, in *policy.Input) 
 func (s *Steps) ownService(ctx context.Context, own, target string) string {
 	const reached = "it reaches the service whose container Vitrine runs in"
 	principals, ok := s.Identifier.ContainerPrincipals(ctx, own)
-	if !ok || slices.Contains(principals, "label:*") {
+	if !ok || slices.Contains(principals, principal.Label.Any()) {
 		return "it cannot be told whether " + reached
 	}
 	for _, p := range principals {
-		if id, is := strings.CutPrefix(p, "label:com.docker.swarm.service.id="); is && strings.HasPrefix(id, target) {
+		if id, is := strings.CutPrefix(p, principal.Label.With("com.docker.swarm.service.id=")); is && strings.HasPrefix(id, target) {
 			return reached
 		}
-		if name, is := strings.CutPrefix(p, "label:com.docker.swarm.service.name="); is && name == target {
+		if name, is := strings.CutPrefix(p, principal.Label.With("com.docker.swarm.service.name=")); is && name == target {
 			return reached
 		}
 	}

@@ -14,6 +14,8 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/format"
+
+	"vitrine/internal/engine/principal"
 )
 
 // Check vets the policy in paths as Load does, and looks at what loads but is
@@ -93,16 +95,11 @@ func checkAdmin(data map[string]any, report func(key, message string)) {
 			principals = stringsOf(all)
 		}
 		// One that nobody can come by is enough: all of a list must hold.
-		if !slices.ContainsFunc(principals, fitForAdmin) {
+		if !slices.ContainsFunc(principals, func(s string) bool { return principal.Split(s).Kind.Facts().ForAdmin }) {
 			report(fmt.Sprintf("bindings.%s.%d", adminRole, i), fmt.Sprintf(
 				"admin is bound to %s: bind it to unix:, tls: and local only", strings.Join(principals, " and ")))
 		}
 	}
-}
-
-func fitForAdmin(principal string) bool {
-	kind, _, _ := strings.Cut(principal, ":")
-	return slices.Contains([]string{"unix", "local", "tls", "tls-san", "tls-o", "tls-sha256"}, kind)
 }
 
 // FormatMode says what Format does with a file that is not in canonical layout.

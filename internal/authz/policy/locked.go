@@ -6,10 +6,10 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"strings"
 
 	"vitrine/internal/caller/identity"
 	"vitrine/internal/engine/operation"
+	"vitrine/internal/engine/principal"
 )
 
 // strictKey of the data says that nobody on the host needs to be admin.
@@ -39,9 +39,8 @@ func heldOnHost(bound any) bool {
 		bound = []any{s}
 	}
 	all := stringsOf(bound)
-	return len(all) > 0 && (slices.Equal(all, []string{"local"}) || !slices.ContainsFunc(all, func(s string) bool {
-		kind, _, _ := strings.Cut(s, ":")
-		return !slices.Contains([]string{"unix", "uid", "gid"}, kind)
+	return len(all) > 0 && (slices.Equal(all, []string{string(principal.Local)}) || !slices.ContainsFunc(all, func(s string) bool {
+		return principal.Split(s).Kind.Facts().Of != string(identity.Host)
 	}))
 }
 

@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"maps"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"vitrine/internal/engine/operation"
+	"vitrine/internal/engine/principal"
 	"vitrine/internal/spelling"
 )
 
@@ -201,40 +201,9 @@ func (c *roleChecker) bindings(key string, v any) {
 	})
 }
 
-// principalKinds are the kinds that package identity gives, with an example each.
-func principalKinds() map[string]string {
-	return map[string]string{
-		"unix": "unix:root", "uid": "uid:1000", "gid": "gid:1000",
-		"container": "container:web", "container-id": "container-id:<64 hex digits>",
-		"container-uid": "container-uid:1000", "container-gid": "container-gid:1000",
-		"image": "image:vitrine/monitor", "image-id": "image-id:sha256:<64 hex digits>", "label": "label:team=sre",
-		"peer-uid": "peer-uid:1000", "peer-gid": "peer-gid:1000",
-		"tls": "tls:ci", "tls-san": "tls-san:ci.example.org", "tls-o": "tls-o:Example", "tls-sha256": "tls-sha256:<64 hex digits>",
-	}
-}
-
 func (c *roleChecker) principal(key, s string) {
-	if s == "local" {
-		return
-	}
-	kinds := principalKinds()
-	kind, name, found := strings.Cut(s, ":")
-	example, known := kinds[kind]
-	digits := strings.HasSuffix(kind, "uid") || strings.HasSuffix(kind, "gid")
-	switch {
-	case !known:
-		all := append(slices.Sorted(maps.Keys(kinds)), "local")
-		c.problem(key, "%q: there is no kind of principal %q%s (there are %s)", s, kind, spelling.Hint(kind, all), strings.Join(all, ", "))
-	case !found || name == "":
-		c.problem(key, "%q names nobody: write e.g. %s", s, example)
-	case strings.Contains(name, "*"):
-		c.problem(key, "%q: a principal is taken as it is written, * stands for nothing", s)
-	case digits && !regexp.MustCompile(`^(0|[1-9][0-9]{0,9})$`).MatchString(name):
-		c.problem(key, "%q: %s takes a number, e.g. %s", s, kind, example)
-	case kind == "label" && !strings.Contains(name, "="):
-		c.problem(key, "%q has no value: write e.g. %s", s, example)
-	case kind == "container" && strings.HasPrefix(name, "/"):
-		c.problem(key, "%q: names of containers have no slash here, write container:%s", s, strings.TrimPrefix(name, "/"))
+	if _, err := principal.Parse(s); err != nil {
+		c.problem(key, "%s", err)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"vitrine/internal/authz/answer"
+	"vitrine/internal/engine/principal"
 )
 
 type schemaObject = map[string]any
@@ -22,9 +23,14 @@ func TestDataSchema(t *testing.T) {
 	enum := func(words ...string) schemaObject { return schemaObject{"enum": words} }
 	text := schemaObject{"type": "string"}
 	hazards := slices.DeleteFunc(append([]string{"*"}, hazards()...), func(h string) bool { return h == "unknown-input" })
-	kinds := slices.Sorted(maps.Keys(principalKinds()))
-	principal := schemaObject{"anyOf": []any{
-		schemaObject{"const": "local"},
+	var kinds []string
+	for _, f := range principal.Kinds() {
+		if f.Kind != principal.Local {
+			kinds = append(kinds, string(f.Kind))
+		}
+	}
+	bound := schemaObject{"anyOf": []any{
+		schemaObject{"const": string(principal.Local)},
 		schemaObject{"type": "string", "pattern": "^(" + strings.Join(kinds, "|") + "):[^*]+$"},
 	}}
 	operations := operationIDs()
@@ -54,7 +60,7 @@ func TestDataSchema(t *testing.T) {
 		"additionalProperties": false,
 		"properties": schemaObject{
 			"roles":    schemaObject{"type": "object", "additionalProperties": role},
-			"bindings": schemaObject{"type": "object", "additionalProperties": list(schemaObject{"anyOf": []any{principal, list(principal)}})},
+			"bindings": schemaObject{"type": "object", "additionalProperties": list(schemaObject{"anyOf": []any{bound, list(bound)}})},
 		},
 	}
 	var got bytes.Buffer

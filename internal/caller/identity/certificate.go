@@ -5,8 +5,8 @@ import (
 	"crypto/x509"
 	"encoding/asn1"
 	"encoding/hex"
-	"unicode"
-	"unicode/utf8"
+
+	"vitrine/internal/engine/principal"
 )
 
 // addCertificate describes a verified client certificate and adds its
@@ -26,14 +26,14 @@ func (id *Identity) addCertificate(leaf *x509.Certificate) {
 		cert.SANs = append(cert.SANs, u.String())
 	}
 	id.Certificate = cert
-	id.add("tls", cert.CommonName)
+	id.add(principal.TLS, cert.CommonName)
 	for _, san := range cert.SANs {
-		id.add("tls-san", san)
+		id.add(principal.TLSSAN, san)
 	}
 	for _, o := range cert.Organization {
-		id.add("tls-o", o)
+		id.add(principal.TLSO, o)
 	}
-	id.add("tls-sha256", cert.SHA256)
+	id.add(principal.TLSSHA256, cert.SHA256)
 }
 
 // fingerprint names a certificate; "" is no certificate's.
@@ -60,20 +60,4 @@ func commonName(leaf *x509.Certificate) string {
 		return ""
 	}
 	return name
-}
-
-// nameable says that a text can be part of a principal: not empty, not endless,
-// and every character can be seen and told apart in a log. One with control or
-// formatting characters (line ends, bidirectional overrides) or broken UTF-8
-// gives no principal at all; escaping it could make it another one's.
-func nameable(s string) bool {
-	if s == "" || len(s) > 4096 || !utf8.ValidString(s) {
-		return false
-	}
-	for _, r := range s {
-		if !unicode.IsPrint(r) {
-			return false
-		}
-	}
-	return true
 }

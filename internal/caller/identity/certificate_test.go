@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"vitrine/internal/caller/attest"
+	"vitrine/internal/engine/principal"
 	"vitrine/internal/kernel/peercred"
 )
 
@@ -141,7 +142,7 @@ func FuzzPasswd(f *testing.F) {
 		seen := map[string]bool{}
 		byUID, _ := parsePasswd(text)
 		for uid, name := range byUID {
-			if uid == 0 || name == "root" || seen[name] || !nameable(name) {
+			if uid == 0 || name == "root" || seen[name] || !principal.Nameable(name) {
 				t.Errorf("uid %d is %q", uid, name)
 			}
 			seen[name] = true

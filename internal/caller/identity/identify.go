@@ -12,6 +12,7 @@ import (
 	"vitrine/internal/caller/attest"
 	"vitrine/internal/engine/docker"
 	"vitrine/internal/engine/imagename"
+	"vitrine/internal/engine/principal"
 	"vitrine/internal/kernel/peercred"
 )
 
@@ -51,7 +52,7 @@ func (i *Identifier) Identify(ctx context.Context, c *Connection) *Identity {
 	case c == nil:
 		return unknown(&Connection{}, errors.New("no connection"))
 	case c.kind == Local:
-		return c.identity(Local, []string{"local"})
+		return c.identity(Local, []string{string(principal.Local)})
 	case c.kind == Self:
 		return c.identity(Self, nil)
 	case c.kind == TLS:
@@ -143,24 +144,24 @@ func describe(c *Connection, a attest.Attestation, users *names) *Identity {
 		id.Kind = Host
 		if a.UID != nil {
 			if id.User = users.name(*a.UID); id.User != "" {
-				id.add("unix", id.User)
+				id.add(principal.Unix, id.User)
 			}
 		}
-		id.addNumbers("uid", "gid", a.Groups)
+		id.addNumbers(principal.UID, principal.GID, a.Groups)
 	case attest.Container:
 		id.Kind = Container
 		id.Container = containerInfo(a.Container)
 		id.Principals = containerPrincipals(a.Container, a.Container.ImageKnown && !tooMany(a.Container.Labels))
-		id.addNumbers("container-uid", "container-gid", a.Groups)
+		id.addNumbers(principal.ContainerUID, principal.ContainerGID, a.Groups)
 	case attest.Peer:
 		id.Kind = Peer
-		id.addNumbers("peer-uid", "peer-gid", nil)
+		id.addNumbers(principal.PeerUID, principal.PeerGID, nil)
 	case attest.Unknown:
 	}
 	return id
 }
 
-func (id *Identity) addNumbers(uid, gid string, groups []uint32) {
+func (id *Identity) addNumbers(uid, gid principal.Kind, groups []uint32) {
 	if id.UID != nil {
 		id.add(uid, fmt.Sprint(*id.UID))
 	}
@@ -173,8 +174,8 @@ func (id *Identity) addNumbers(uid, gid string, groups []uint32) {
 }
 
 // add adds a principal, unless it is there or its value is nothing to be named by.
-func (id *Identity) add(kind, value string) {
-	if p := kind + ":" + value; nameable(value) && !slices.Contains(id.Principals, p) {
+func (id *Identity) add(kind principal.Kind, value string) {
+	if p := kind.With(value); principal.Nameable(value) && !slices.Contains(id.Principals, p) {
 		id.Principals = append(id.Principals, p)
 	}
 }
@@ -195,14 +196,14 @@ func containerInfo(c docker.Container) *ContainerInfo {
 // labels is false where no label may count, because the image is not known.
 func containerPrincipals(c docker.Container, labels bool) []string {
 	id := Identity{Principals: make([]string, 0, 6+len(c.Labels))}
-	id.add("container", c.Name)
-	id.add("container-id", c.ID)
-	id.add("image", imagename.Repository(c.Image))
-	id.add("image-id", c.ImageID)
+	id.add(principal.Container, c.Name)
+	id.add(principal.ContainerID, c.ID)
+	id.add(principal.Image, imagename.Repository(c.Image))
+	id.add(principal.ImageID, c.ImageID)
 	if labels {
 		for _, key := range slices.Sorted(maps.Keys(c.Labels)) {
 			if _, image := c.ImageLabels[key]; !image && key != "" && !strings.Contains(key, "=") {
-				id.add("label", key+"="+c.Labels[key])
+				id.add(principal.Label, key+"="+c.Labels[key])
 			}
 		}
 	}
@@ -228,20 +229,18 @@ func (i *Identifier) ContainerPrincipals(ctx context.Context, ref string) (princ
 		return nil, false
 	}
 	if tooMany(c.Labels) {
-		return append(containerPrincipals(c, false), "label:*"), true
+		return append(containerPrincipals(c, false), principal.Label.Any()), true
 	}
 	return containerPrincipals(c, true), true
 }
 
-// tooMany says that labels are more than anybody is named by: each is looked at
-// in every decision and written into every audit record. They name nobody then.
+// tooMany: they name nobody then.
 func tooMany(labels map[string]string) bool {
-	const most, mostBytes = 1000, 64 << 10
 	n := 0
 	for k, v := range labels {
 		n += len(k) + len(v)
 	}
-	return len(labels) > most || n > mostBytes
+	return principal.TooManyLabels(len(labels), n)
 }
 
 // certificate identifies a caller by its verified certificate; what the kernel

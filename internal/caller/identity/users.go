@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"vitrine/internal/engine/principal"
 )
 
 // Users are the host's user names, from its passwd file. The file is read again
@@ -69,24 +71,24 @@ func (u *Users) current() *names {
 
 // Never says why nobody can have a principal of a user of the host's, "" if somebody may,
 // or if it cannot be told.
-func (u *Users) Never(principal string) string {
-	kind, value, _ := strings.Cut(principal, ":")
+func (u *Users) Never(of string) string {
+	p := principal.Split(of)
 	n := u.current()
 	if n == nil {
 		return ""
 	}
-	switch kind {
-	case "unix":
+	switch p.Kind {
+	case principal.Unix:
 		for _, name := range n.byUID {
-			if name == value {
+			if name == p.Value {
 				return ""
 			}
 		}
-		if value != "root" {
+		if p.Value != "root" {
 			return "there is no user of that name in " + u.path + ", or none that has it alone"
 		}
-	case "uid":
-		uid, err := strconv.ParseUint(value, 10, 32)
+	case principal.UID:
+		uid, err := strconv.ParseUint(p.Value, 10, 32)
 		if err == nil && uid != 0 && !n.uids[uint32(uid)] {
 			return "there is no user of that number in " + u.path
 		}

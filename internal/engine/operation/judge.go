@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"vitrine/internal/engine/imagename"
+	"vitrine/internal/engine/principal"
 )
 
 // judge says what the request would do: its hazards with the fields that they
@@ -34,7 +35,7 @@ func (o *Operation) judgeOperation() {
 	case "ContainerCreate":
 		// What image:name is when it runs, and as which users its processes act, is
 		// not to be known here.
-		o.mint("image-id:*", "container-uid:*", "container-gid:*")
+		o.mint(principal.ImageID.Any(), principal.ContainerUID.Any(), principal.ContainerGID.Any())
 	case "ContainerExec":
 		o.enter(o.Target)
 		if !isSet(o.body()["User"]) {
@@ -65,14 +66,14 @@ func (o *Operation) judgeOperation() {
 		"ServiceList", "ServiceInspect", "TaskList", "TaskInspect":
 		o.hazard(HazardEnv) // in the answer
 	case "ImageCreate":
-		o.mint("image-id:*")
+		o.mint(principal.ImageID.Any())
 		o.hazardIf(HazardOutbound, o.Query.Get("fromImage") == "" && o.Query.Get("fromSrc") == "")
 	case "ImageCommit":
-		o.mint("image-id:*")
+		o.mint(principal.ImageID.Any())
 	case "ImageLoad":
-		o.mint("image:*", "image-id:*")
+		o.mint(principal.Image.Any(), principal.ImageID.Any())
 	case "ImageBuild":
-		o.mint("image-id:*", "container-uid:*", "container-gid:*") // its steps run as the users of their choice
+		o.mint(principal.ImageID.Any(), principal.ContainerUID.Any(), principal.ContainerGID.Any()) // its steps run as the users of their choice
 	case "ImagePush", "ImageSearch", "DistributionInspect", "GetPluginPrivileges", "SystemAuth":
 		o.hazard(HazardOutbound)
 		o.hideCredentials()
@@ -118,14 +119,14 @@ func (o *Operation) hazardIf(h Hazard, is bool) {
 
 // mintAnyUser: whoever the process is that the request makes or reaches, it is told by what the
 // container was made of, and root there can become anybody.
-func (o *Operation) mintAnyUser() { o.mint("container-uid:*", "container-gid:*") }
+func (o *Operation) mintAnyUser() { o.mint(principal.ContainerUID.Any(), principal.ContainerGID.Any()) }
 
 func (o *Operation) mint(principals ...string) { o.Mints = append(o.Mints, principals...) }
 
 // mintImage notes that what a repository means changes, in all its spellings.
 func (o *Operation) mintImage(ref string) {
 	for _, name := range spellings(imagename.Repository(ref)) {
-		o.mint("image:" + name)
+		o.mint(principal.Image.With(name))
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"vitrine/internal/engine/imagename"
+	"vitrine/internal/engine/principal"
 )
 
 func (o *Operation) judgeContainer(_ map[string]any, value any) {
@@ -19,32 +20,31 @@ func (o *Operation) judgeContainer(_ map[string]any, value any) {
 func (o *Operation) judgeContainerName(_ map[string]any, value any) {
 	name, _ := value.(string)
 	if name = strings.TrimLeft(name, "/"); name != "" { // the daemon strips it too
-		o.mint("container:" + name)
+		o.mint(principal.Container.With(name))
 	}
 }
 
 func (o *Operation) judgeImage(_ map[string]any, value any) {
 	image, _ := value.(string)
 	if name := imagename.Repository(image); name != "" {
-		o.mint("image:" + name)
+		o.mint(principal.Image.With(name))
 	}
 }
 
-// judgeLabels notes a container's labels; more of them than anybody is named by
-// (see package identity) are label:*, as each is looked at in the decision.
+// judgeLabels notes a container's labels; more of them than anybody is named by are
+// label:*, any.
 func (o *Operation) judgeLabels(_ map[string]any, value any) {
-	const most, mostBytes = 1000, 64 << 10
 	labels, _ := value.(map[string]any)
 	var minted []string
 	n := 0
 	for key, v := range labels {
 		value, _ := v.(string) // null is "" to the daemon
 		if n += len(key) + len(value); !strings.Contains(key, "=") {
-			minted = append(minted, "label:"+key+"="+value)
+			minted = append(minted, principal.Label.With(key+"="+value))
 		}
 	}
-	if len(labels) > most || n > mostBytes {
-		minted = []string{"label:*"}
+	if principal.TooManyLabels(len(labels), n) {
+		minted = []string{principal.Label.Any()}
 	}
 	o.mint(minted...)
 }
@@ -71,7 +71,7 @@ func (o *Operation) judgeExecUser(_ map[string]any, value any) {
 		if uid == "0" || uid == "*" || !o.engine.HostUsers {
 			uid, gid = "*", "*"
 		}
-		o.mint("container-uid:"+uid, "container-gid:"+gid)
+		o.mint(principal.ContainerUID.With(uid), principal.ContainerGID.With(gid))
 	}
 }
 
