@@ -17,13 +17,13 @@ import (
 
 // answer passes the daemon's answer to the client: its status, its headers but
 // for those of the connection, its body. Trailers are dropped.
-func (t *task) answer(ex *exchange) {
+func (t *task) answer(ex exchange) {
 	redacted := t.plan != nil
 	switch {
-	case t.withholds(ex.res):
+	case t.withholds(ex.head()):
 		t.failure(ex)
 		return
-	case redacted && t.v.Operation.ID == events:
+	case redacted && t.v.Operation.Has(operation.AnswersEvents):
 		t.events(ex)
 		return
 	case redacted, t.tooNew(ex):
@@ -31,7 +31,7 @@ func (t *task) answer(ex *exchange) {
 		return
 	}
 	first := t.exec(ex)
-	t.head(ex.res, false)
+	t.head(ex.head(), false)
 	_, err := t.w.Write(first)
 	if err == nil {
 		err = t.stream(ex)
@@ -46,8 +46,8 @@ const maxExec = 1 << 10
 
 // exec learns from the daemon's answer which exec the caller has made, before the
 // caller can know it. It gives what it has read.
-func (t *task) exec(ex *exchange) (read []byte) {
-	if t.v.Operation.ID != "ContainerExec" || ex.res.StatusCode != http.StatusCreated {
+func (t *task) exec(ex exchange) (read []byte) {
+	if !t.v.Operation.Has(operation.AnswersExec) || ex.head().StatusCode != http.StatusCreated {
 		return nil
 	}
 	read, _ = io.ReadAll(io.LimitReader(ex, maxExec)) // an error comes again when the rest is read
@@ -75,13 +75,12 @@ func (t *task) head(res *http.Response, redacted bool) {
 }
 
 // stream copies the body and flushes whenever the daemon has paused.
-func (t *task) stream(ex *exchange) error {
-	if ex.res.Body == http.NoBody {
-		ex.eof = true
+func (t *task) stream(ex exchange) error {
+	if ex.head().Body == http.NoBody {
 		return nil
 	}
 	rc := http.NewResponseController(t.w)
-	left := ex.res.ContentLength
+	left := ex.head().ContentLength
 	if !ex.buffered() {
 		if err := rc.Flush(); err != nil {
 			return err
@@ -113,7 +112,7 @@ func (t *task) stream(ex *exchange) error {
 
 // held passes an answer that must be changed, and so be read first. One that
 // cannot be is 502: nothing of it is passed on.
-func (t *task) held(ex *exchange) {
+func (t *task) held(ex exchange) {
 	doc, why := t.read(ex)
 	if t.bigAnswer {
 		defer t.s.bigAnswer.remove(t.who.Account)
@@ -135,7 +134,7 @@ func (t *task) held(ex *exchange) {
 		t.unreadable(why)
 		return
 	}
-	res := ex.res
+	res := ex.head()
 	if t.r.Method != http.MethodHead {
 		res.Header.Set("Content-Length", strconv.Itoa(len(doc)))
 	}
@@ -162,13 +161,13 @@ func (t *task) hand(doc []byte) {
 
 // events passes a stream of events, each one blanked and flushed as soon as it
 // is complete. What cannot be read ends the stream.
-func (t *task) events(ex *exchange) {
-	if why := opaque(ex.res); why != "" {
+func (t *task) events(ex exchange) {
+	if why := opaque(ex.head()); why != "" {
 		t.unreadable(why)
 		return
 	}
-	ex.res.Header.Del("Content-Length")
-	t.head(ex.res, true)
+	ex.head().Header.Del("Content-Length")
+	t.head(ex.head(), true)
 	err := copyEvents(t.w, t.plan.Events(ex, t.s.limits.RedactBytes))
 	if err == nil {
 		return
@@ -216,10 +215,9 @@ func opaque(res *http.Response) string {
 }
 
 // read reads the whole answer, or says why it cannot be changed.
-func (t *task) read(ex *exchange) (held []byte, why string) {
-	res, limit := ex.res, t.s.limits.RedactBytes
+func (t *task) read(ex exchange) (held []byte, why string) {
+	res, limit := ex.head(), t.s.limits.RedactBytes
 	if res.Body == http.NoBody {
-		ex.eof = true
 		return nil, ""
 	}
 	why = opaque(res)
@@ -251,8 +249,8 @@ const tooManyBig = "too many large answers at once that must be redacted; try ag
 
 // tooNew: a version answer whose body names an API that we cannot judge. Its
 // header says so too.
-func (t *task) tooNew(ex *exchange) bool {
-	return t.v.Operation.ID == "SystemVersion" && ex.res.StatusCode == http.StatusOK && newer(ex.res.Header.Get("Api-Version"))
+func (t *task) tooNew(ex exchange) bool {
+	return t.v.Operation.Has(operation.AnswersVersion) && ex.head().StatusCode == http.StatusOK && newer(ex.head().Header.Get("Api-Version"))
 }
 
 // lowerVersion makes clients speak an API that we know.

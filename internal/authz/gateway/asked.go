@@ -126,5 +126,5 @@ func (u *upstream) ping(ctx context.Context) {
 		return
 	}
 	_, _ = io.Copy(io.Discard, io.LimitReader(ex, 1<<10)) // a ping's body is "OK"
-	ex.close()
+	_ = ex.Close()
 }

@@ -58,9 +58,9 @@ func TestAnswersThatProveNothing(t *testing.T) {
 	g := startHTTP(t, nil, func(c *Config) { c.PingEvery = time.Hour })
 	for status, want := range map[int]bool{200: false, 204: false, 304: false, 101: false, 301: true, 400: true, 403: true, 404: true, 405: true, 500: true, 503: true} {
 		g.srv.up.asked.yes(time.Now())
-		ex := &exchange{res: &http.Response{StatusCode: status}}
+		res := &http.Response{StatusCode: status}
 		pass := g.tickets.Issue(ticket.Entry{})
-		g.srv.up.settle(pass, &outgoing{}, ex, time.Now())
+		g.srv.up.settle(pass, &outgoing{}, res, time.Now())
 		if asked, _ := g.srv.Asked(); asked != want {
 			t.Errorf("after an unspent ticket and %d: asked %v", status, asked)
 		}
@@ -68,7 +68,7 @@ func TestAnswersThatProveNothing(t *testing.T) {
 	// Nor does a request from before the last ping that was asked about.
 	began := time.Now().Add(-time.Minute)
 	g.srv.up.asked.yes(time.Now())
-	g.srv.up.settle(g.tickets.Issue(ticket.Entry{}), &outgoing{}, &exchange{res: &http.Response{StatusCode: 200}}, began)
+	g.srv.up.settle(g.tickets.Issue(ticket.Entry{}), &outgoing{}, &http.Response{StatusCode: 200}, began)
 	if asked, _ := g.srv.Asked(); !asked {
 		t.Error("an old request rang the alarm")
 	}
@@ -81,7 +81,7 @@ func TestOldAnswerDoesNotEndTheAlarmClosed(t *testing.T) {
 	pass := g.tickets.Issue(ticket.Entry{})
 	g.tickets.Take(pass)
 	g.srv.up.asked.no(time.Now())
-	g.srv.up.settle(pass, &outgoing{}, &exchange{res: &http.Response{StatusCode: 200}}, time.Now())
+	g.srv.up.settle(pass, &outgoing{}, &http.Response{StatusCode: 200}, time.Now())
 	if asked, _ := g.srv.Asked(); asked {
 		t.Error("the alarm ended")
 	}

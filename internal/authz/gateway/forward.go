@@ -17,7 +17,7 @@ func (t *task) plain(ctx context.Context) {
 		t.upstreamFailed(ctx, err)
 		return
 	}
-	defer ex.close()
+	defer ex.Close()
 	t.answer(ex)
 }
 
@@ -46,7 +46,7 @@ func (t *task) upload(ctx context.Context) {
 		if !up.ended() {
 			_ = rc.Flush()
 			_ = rc.SetReadDeadline(time.Now().Add(noticeTime))
-			c.close()
+			_ = c.Close()
 			<-up.done
 		}
 	}()
@@ -58,7 +58,7 @@ func (t *task) upload(ctx context.Context) {
 		t.upstreamFailed(ctx, err)
 		return
 	}
-	defer ex.close()
+	defer ex.Close()
 	if !up.ended() {
 		t.w.Header().Set("Connection", "close")
 	}
@@ -81,7 +81,7 @@ func (u *uploading) start() {
 	go func() {
 		defer close(u.done)
 		if u.copy(); u.readErr != nil {
-			u.conn.close() // half a body must not look like a whole one
+			_ = u.conn.Close() // half a body must not look like a whole one
 		}
 	}()
 }

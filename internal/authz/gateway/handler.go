@@ -122,7 +122,7 @@ func (t *task) run() {
 func reads(op *operation.Operation) bool {
 	switch op.Access {
 	case operation.Ping, operation.List, operation.Inspect:
-		return op.Carry == operation.CarryPlain && op.Method != http.MethodPost && op.ID != "ContainerStats"
+		return op.Carry == operation.CarryPlain && op.Method != http.MethodPost && !op.Has(operation.Waits)
 	case operation.Stream, operation.Content, operation.Secret, operation.Interactive, operation.Write, operation.Build, operation.Admin:
 	}
 	return false
@@ -164,9 +164,6 @@ func (t *task) obligations() {
 	}
 }
 
-// events is the one operation whose stream is redacted, event by event.
-const events = "SystemEvents"
-
 // tunnels reports whether the operation may turn its connection into a stream.
 func tunnels(op *operation.Operation) bool {
 	return op.Carry == operation.CarryHijack || op.Carry == operation.CarryUpgrade
@@ -188,7 +185,7 @@ func (t *task) outgoing() *outgoing {
 	switch op.BodyState {
 	case operation.BodyJSON:
 		out.body = op.Canonical
-		out.entry.Body = ticket.JSON(out.body, op.ID == "SystemAuth")
+		out.entry.Body = ticket.JSON(out.body, op.Has(operation.HidesBody))
 	case operation.BodyOpaque:
 		out.entry.Body = ticket.Opaque()
 	case operation.BodyNone, operation.BodyInvalid, operation.BodyWithheld:

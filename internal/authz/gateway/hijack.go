@@ -30,18 +30,12 @@ const (
 func (t *task) hijack(ctx context.Context) {
 	out := t.outgoing()
 	out.upgrade = out.header.Get("Upgrade") // one that the operation speaks, says its parser
-	c, err := t.s.up.connect(ctx)
+	ex, err := t.s.up.sendAlone(ctx, out)
 	if err != nil {
 		t.upstreamFailed(ctx, err)
 		return
 	}
-	ex, err := t.s.up.exchange(ctx, c, out, nil)
-	if err != nil {
-		t.upstreamFailed(ctx, err)
-		return
-	}
-	ex.keep = false
-	defer ex.close()
+	defer ex.Close()
 	switch {
 	case ex.res.StatusCode == http.StatusSwitchingProtocols && out.upgrade == "":
 		t.fail(http.StatusBadGateway, "vitrine: the Docker Engine changed the protocol without being asked")
@@ -50,10 +44,10 @@ func (t *task) hijack(ctx context.Context) {
 	case t.withholds(ex.res):
 		text, withheld := t.errorText(ex)
 		t.v.Finish(ex.res.StatusCode, withheld)
-		t.lastError(ex.res.StatusCode, text, ex.close)
+		t.lastError(ex.res.StatusCode, text, func() { _ = ex.Close() })
 	default:
 		lowerVersion(ex.res.Header)
-		t.last(ex.res, ex.close)
+		t.last(ex.res, func() { _ = ex.Close() })
 	}
 }
 
@@ -105,19 +99,31 @@ func rawStream(res *http.Response) bool {
 	return mediaType == "application/vnd.docker.raw-stream" || mediaType == "application/vnd.docker.multiplexed-stream"
 }
 
-// tunnel joins the two connections.
-func (t *task) tunnel(ex *exchange) {
+// tunnel is two connections that have become one. Nothing bounds it but its ends.
+type tunnel struct {
+	client net.Conn
+	in     *bufio.Reader // of the client's, what was read beyond its request
+	daemon *upConn
+}
+
+// Close ends both.
+func (t *tunnel) Close() error {
+	return errors.Join(t.client.Close(), t.daemon.Close())
+}
+
+// tunnel joins the two connections, if the client is still there.
+func (t *task) tunnel(ex *own) {
 	client, buffered, err := http.NewResponseController(t.w).Hijack()
 	if err != nil {
 		t.fail(http.StatusBadGateway, "vitrine: the connection cannot be taken over")
 		return
 	}
-	defer client.Close()
+	joined := &tunnel{client, buffered.Reader, ex.conn}
+	defer joined.Close()
 	t.v.Finish(ex.res.StatusCode, false)
-	if !ex.stop() {
+	if !ex.unbind() {
 		return // the client had gone
 	}
-	ex.stop = func() bool { return false }
 	lowerVersion(ex.res.Header)
 	if t.r.ContentLength < 0 && t.v.Operation.BodyState == operation.BodyNone {
 		skipEmptyBody(buffered.Reader)
@@ -129,7 +135,7 @@ func (t *task) tunnel(ex *exchange) {
 	if w.Flush() != nil {
 		return
 	}
-	t.s.join(client, buffered.Reader, ex.conn)
+	joined.copy(&t.s.buffers)
 }
 
 // skipEmptyBody leaves out the end of an empty chunked body, which dockerode
@@ -144,45 +150,40 @@ func skipEmptyBody(in *bufio.Reader) {
 	}
 }
 
-// join copies both ways until both have ended. The end of one half is passed
+// copy copies both ways until both have ended. The end of one half is passed
 // on as that: a client that has sent all its input still gets the output.
-func (s *Server) join(client net.Conn, clientIn *bufio.Reader, daemon *upConn) {
+func (t *tunnel) copy(buffers *buffers) {
 	inDone, outDone, watchDone := make(chan struct{}), make(chan struct{}), make(chan struct{})
-	closeBoth := func() {
-		_ = client.Close()
-		daemon.close()
-	}
 	go func() {
 		defer close(inDone)
-		if err := s.copyStream(daemon.Conn, clientIn); err != nil && !isWrite(err) {
-			closeBoth()
+		if err := copyStream(t.daemon.Conn, t.in, buffers); err != nil && !isWrite(err) {
+			_ = t.Close()
 			return
 		}
-		_ = closeWrite(daemon.Conn)
+		_ = closeWrite(t.daemon.Conn)
 	}()
 	go func() {
 		defer close(watchDone)
 		<-inDone
-		for !hungUp(client) {
+		for !hungUp(t.client) {
 			select {
 			case <-outDone:
 				return
 			case <-time.After(hungUpEvery):
 			}
 		}
-		closeBoth()
+		_ = t.Close()
 	}()
-	err := s.copyStream(client, daemon.br)
+	err := copyStream(t.client, t.daemon.br, buffers)
 	close(outDone)
 	if err != nil {
-		closeBoth()
+		_ = t.Close()
 	} else {
-		_ = closeWrite(client)
-		_ = client.SetReadDeadline(time.Now().Add(linger))
+		_ = closeWrite(t.client)
+		_ = t.client.SetReadDeadline(time.Now().Add(linger))
 	}
 	<-inDone
 	<-watchDone
-	closeBoth()
 }
 
 // writeError says that it was the receiver that failed.
@@ -194,9 +195,9 @@ func isWrite(err error) bool {
 }
 
 // copyStream copies until the sender ends, which is no error.
-func (s *Server) copyStream(dst io.Writer, src io.Reader) error {
-	buf := s.buffers.get()
-	defer s.buffers.put(buf)
+func copyStream(dst io.Writer, src io.Reader, buffers *buffers) error {
+	buf := buffers.get()
+	defer buffers.put(buf)
 	for {
 		n, err := src.Read(*buf)
 		if n > 0 {

@@ -32,7 +32,7 @@ func (p *pool) put(c *upConn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed || len(p.idle) >= maxIdle {
-		c.close()
+		_ = c.Close()
 		return
 	}
 	c.since = time.Now()
@@ -45,7 +45,7 @@ func (p *pool) drop(unused time.Duration) {
 	defer p.mu.Unlock()
 	n := 0
 	for n < len(p.idle) && time.Since(p.idle[n].since) > unused {
-		p.idle[n].close()
+		_ = p.idle[n].Close()
 		n++
 	}
 	p.idle = append(p.idle[:0], p.idle[n:]...)
@@ -55,7 +55,7 @@ func (p *pool) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, c := range p.idle {
-		c.close()
+		_ = c.Close()
 	}
 	p.idle, p.closed = nil, true
 }

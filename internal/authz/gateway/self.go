@@ -36,11 +36,10 @@ func (t *selfTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	res := *ex.res
+	res := *ex.head()
 	res.Request = r
 	if res.Body == http.NoBody {
-		ex.eof = true
-		ex.close()
+		_ = ex.Close()
 	} else {
 		res.Body = ex
 	}

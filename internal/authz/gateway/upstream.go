@@ -67,27 +67,93 @@ func (o *outgoing) shareable() bool {
 		o.body == nil && o.stream == nil && o.upgrade == ""
 }
 
-// exchange is a request that was written, and its answer's head.
-type exchange struct {
-	up   *upstream
-	conn *upConn
-	res  *http.Response
-	stop func() bool // unbinds the connection from the request's context
-	eof  bool
-	keep bool // the connection may be shared
+// exchange is a request that was written, and its answer: its head, and its body to read. It ends by Close,
+// which disposes of the connection, and may come more than once. An exchange is [own] or [pooled]; what
+// began as one's own may become a [tunnel].
+type exchange interface {
+	io.ReadCloser
+	head() *http.Response
+	buffered() bool // more of the answer has already arrived
+}
+
+// own is an exchange on a connection that was made for it, and ends with it.
+type own struct {
+	conn   *upConn
+	res    *http.Response
+	unbind func() bool // the connection from the request's context; false if that has ended
+}
+
+func (e *own) head() *http.Response       { return e.res }
+func (e *own) buffered() bool             { return e.conn.br.Buffered() > 0 }
+func (e *own) Read(p []byte) (int, error) { return e.res.Body.Read(p) }
+
+// Close ends the connection.
+func (e *own) Close() error {
+	e.unbind()
+	return e.conn.Close()
+}
+
+// pooled is an exchange on a connection that others have used, or will.
+type pooled struct {
+	*own
+	pool   *pool
+	atEnd  bool
+	closed bool
+}
+
+func newPooled(e *own, p *pool) *pooled {
+	return &pooled{own: e, pool: p, atEnd: e.res.Body == http.NoBody}
+}
+
+// Read reads the answer's body.
+func (e *pooled) Read(p []byte) (int, error) {
+	n, err := e.own.Read(p)
+	e.atEnd = e.atEnd || errors.Is(err, io.EOF)
+	return n, err
+}
+
+// Close gives the connection back: one at whose end, after the whole answer, nothing is left over.
+func (e *pooled) Close() error {
+	if e.closed {
+		return nil
+	}
+	e.closed = true
+	if e.unbind() && e.atEnd && !e.res.Close && !e.buffered() {
+		e.pool.put(e.conn)
+		return nil
+	}
+	return e.conn.Close()
 }
 
 // send writes a request without an opaque body and reads the answer's head. ctx
 // bounds the whole exchange, its answer's body too.
-func (u *upstream) send(ctx context.Context, out *outgoing) (*exchange, error) {
-	if out.shareable() {
-		if c := u.pool.get(); c != nil {
-			ex, err := u.exchange(ctx, c, out, nil)
-			if err == nil || ctx.Err() != nil || !c.stale() {
-				return ex, err
-			}
+func (u *upstream) send(ctx context.Context, out *outgoing) (exchange, error) {
+	shared := out.shareable()
+	var c *upConn
+	if shared {
+		c = u.pool.get()
+	}
+	if c != nil {
+		ex, err := u.exchange(ctx, c, out, nil)
+		if err == nil {
+			return newPooled(ex, &u.pool), nil
+		}
+		if ctx.Err() != nil || !c.stale() {
+			return nil, err
 		}
 	}
+	ex, err := u.sendAlone(ctx, out)
+	switch {
+	case err != nil:
+		return nil, err
+	case shared:
+		return newPooled(ex, &u.pool), nil
+	}
+	return ex, nil
+}
+
+// sendAlone is send on a connection that is made for it.
+func (u *upstream) sendAlone(ctx context.Context, out *outgoing) (*own, error) {
 	c, err := u.connect(ctx)
 	if err != nil {
 		return nil, err
@@ -108,31 +174,27 @@ func (u *upstream) connect(ctx context.Context) (*upConn, error) {
 // exchange writes the request and reads the answer's head. It owns c from here
 // on: on an error it is closed. written, if not nil, is called when the request
 // is written but for its opaque body.
-func (u *upstream) exchange(ctx context.Context, c *upConn, out *outgoing, written func()) (ex *exchange, err error) {
-	ex = &exchange{up: u, conn: c, keep: out.shareable()}
+func (u *upstream) exchange(ctx context.Context, c *upConn, out *outgoing, written func()) (ex *own, err error) {
 	began := time.Now()
 	c.limit.any = false
-	ex.stop = context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
+	e := &own{conn: c, unbind: context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })}
 	pass := u.issue(out.entry)
 	defer func() {
-		u.settle(pass, out, ex, began)
+		u.settle(pass, out, e.res, began)
 		if err != nil {
-			ex.keep = false
-			ex.close()
-			ex = nil
+			_ = e.Close()
 		}
 	}()
 	if err = u.write(c, out, pass); err != nil && (written != nil || !c.answered()) {
-		return ex, fmt.Errorf("write request to the Docker Engine: %w", err)
+		return nil, fmt.Errorf("write request to the Docker Engine: %w", err)
 	}
 	if written != nil {
 		written()
 	}
-	ex.res, err = c.readHead(out.method) //nolint:bodyclose // ex.close closes the connection, or has read the body to its end
-	if err != nil {
-		return ex, fmt.Errorf("read answer of the Docker Engine: %w", err)
+	if e.res, err = c.readHead(out.method); err != nil { //nolint:bodyclose // Close closes the connection, or has read the body to its end
+		return nil, fmt.Errorf("read answer of the Docker Engine: %w", err)
 	}
-	return ex, nil
+	return e, nil
 }
 
 // issue makes the ticket, just before the request is written.
@@ -145,8 +207,8 @@ func (u *upstream) issue(e ticket.Entry) string {
 
 // settle takes the ticket back when the answer's head has come or will not
 // come, and learns from it whether dockerd asked.
-func (u *upstream) settle(pass string, out *outgoing, ex *exchange, began time.Time) {
-	if ex.res == nil {
+func (u *upstream) settle(pass string, out *outgoing, res *http.Response, began time.Time) {
+	if res == nil {
 		if u.tickets != nil {
 			u.tickets.Abandon(pass)
 		}
@@ -160,7 +222,7 @@ func (u *upstream) settle(pass string, out *outgoing, ex *exchange, began time.T
 	switch {
 	case !unspent && out.ping:
 		u.asked.yes(began)
-	case unspent && fromHandler(ex.res.StatusCode):
+	case unspent && fromHandler(res.StatusCode):
 		u.asked.no(began)
 	}
 }
@@ -172,34 +234,6 @@ func fromHandler(status int) bool {
 	return status == http.StatusSwitchingProtocols || status == http.StatusNotModified ||
 		status >= 200 && status < 300
 }
-
-// Read reads the answer's body.
-func (e *exchange) Read(p []byte) (int, error) {
-	n, err := e.res.Body.Read(p)
-	if errors.Is(err, io.EOF) {
-		e.eof = true
-	}
-	return n, err
-}
-
-// Close gives the connection back.
-func (e *exchange) Close() error { e.close(); return nil }
-
-func (e *exchange) close() {
-	if e.conn == nil {
-		return
-	}
-	c := e.conn
-	e.conn = nil
-	if e.stop() && e.keep && e.eof && !e.res.Close && c.br.Buffered() == 0 {
-		e.up.pool.put(c)
-		return
-	}
-	c.close()
-}
-
-// buffered reports whether more of the answer has already arrived.
-func (e *exchange) buffered() bool { return e.conn.br.Buffered() > 0 }
 
 // upConn is a connection to the daemon.
 type upConn struct {
@@ -217,8 +251,6 @@ func newUpConn(c net.Conn) *upConn {
 	u.bw = bufio.NewWriter(c)
 	return u
 }
-
-func (c *upConn) close() { _ = c.Close() }
 
 // stale: the daemon closed a shared connection before it answered anything.
 func (c *upConn) stale() bool { return c.used > 0 && !c.limit.any }

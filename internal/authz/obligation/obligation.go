@@ -45,9 +45,6 @@ type Unmet struct {
 	Gateway bool   // the gateway can meet it
 }
 
-// events is the one operation whose stream can be blanked.
-const events = "SystemEvents"
-
 // Meet gives what is to be blanked in the answer, nil for nothing; or it says why
 // the door cannot meet the demand, and the request must be denied.
 func Meet(door Door, op *operation.Operation, d Demand) (*redact.Plan, *Unmet) {
@@ -82,9 +79,9 @@ func blank(op *operation.Operation, d Demand) (*redact.Plan, *Unmet) {
 	switch {
 	case err != nil:
 		return unmet("the answer cannot be redacted as the policy asks: " + err.Error())
-	case op.ID == events && operation.AsksForMore(op.Params["filters"]):
+	case op.Has(operation.AnswersEvents) && operation.AsksForMore(op.Params["filters"]):
 		return unmet("events are shown without command lines and cannot be filtered by them: write event=exec_create, and nothing behind it")
-	case op.ID != events && streams(op):
+	case !op.Has(operation.AnswersEvents) && streams(op):
 		return unmet("the answer must be redacted, and this stream cannot be")
 	}
 	return plan, nil
@@ -92,10 +89,6 @@ func blank(op *operation.Operation, d Demand) (*redact.Plan, *Unmet) {
 
 // streams: the answer is no JSON document. What has none at all needs no blanking.
 func streams(op *operation.Operation) bool {
-	switch op.ID {
-	case "ImageCreate", "ImagePush", "PluginPull", "PluginPush", "PluginUpgrade": // of progress
-		return true
-	}
-	return op.Carry != operation.CarryPlain || op.Access == operation.Stream ||
+	return op.Has(operation.AnswersProgress) || op.Carry != operation.CarryPlain || op.Access == operation.Stream ||
 		op.Access == operation.Content && op.Method != http.MethodHead && !answer.IsDocument(op.ID)
 }

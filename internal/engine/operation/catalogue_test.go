@@ -137,6 +137,12 @@ func TestCatalogueIsTheReviewedList(t *testing.T) {
 			versions = o.Since + "-" + o.Until
 		}
 		fmt.Fprintf(&got, "%s %s %s resource=%s access=%s body=%s carry=%s versions=%s", o.ID, o.Method, o.Path, o.Resource, o.Access, body, carry, versions)
+		if e.traits != 0 {
+			fmt.Fprintf(&got, " trait=%s", map[Trait]string{
+				AnswersEvents: "AnswersEvents", AnswersExec: "AnswersExec", AnswersProgress: "AnswersProgress",
+				AnswersVersion: "AnswersVersion", HidesBody: "HidesBody", Waits: "Waits",
+			}[e.traits])
+		}
 		if o.Rail != "" {
 			fmt.Fprintf(&got, " rail=%q", o.Rail)
 		}

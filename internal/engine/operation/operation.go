@@ -66,6 +66,20 @@ const (
 	CarryUpgrade Carry = "upgrade" // attach/ws, /session, /grpc: 101 or nothing
 )
 
+// Trait is what sets an operation apart from others of its class, for whoever carries it. They
+// stand in the catalogue.
+type Trait uint8
+
+// The traits.
+const (
+	AnswersEvents   Trait = 1 << iota // its answer is a stream of JSON documents, Docker's events
+	AnswersExec                       // its answer names the exec that it has made
+	AnswersProgress                   // its answer is a stream of progress
+	AnswersVersion                    // its answer's body names API versions
+	HidesBody                         // dockerd may keep its body from plugins, to guard passwords
+	Waits                             // the Engine waits for something before it answers, though the operation only reads
+)
+
 // Operation is one request for the Engine API, understood.
 // The zero value is no operation; only Parse makes a usable one.
 type Operation struct {
@@ -117,6 +131,9 @@ type Operation struct {
 	at      []string // the field that is being judged
 	element string   // the key of the free-form object whose value is being judged
 }
+
+// Has says that the operation has a trait.
+func (o *Operation) Has(t Trait) bool { return o.entry != nil && o.entry.traits&t != 0 }
 
 // Engine is what the daemon does where a request says nothing. Of the zero value
 // nothing is known.

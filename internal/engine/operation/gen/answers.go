@@ -159,17 +159,6 @@ var kindNames = map[string]string{
 	"strings": "list", "array": "list", "map": "mapping", "object": "object",
 }
 
-func (c *catalogue) answers() []byte {
-	var b strings.Builder
-	for _, op := range sorted(c.ops) {
-		if op.Answer != nil {
-			b.WriteString(op.ID + ": ")
-			op.Answer.print(&b, "  ")
-		}
-	}
-	return []byte(b.String())
-}
-
 // extraAnswers are keys of answers that the daemon's Go types have and the
 // descriptions lack, or describe as something else; "*" is any element. A test
 // of package answer holds its schemas against the types.
@@ -182,9 +171,9 @@ func extraAnswers(op string) map[string]*schema {
 	case "NodeList":
 		return extraNode("/*")
 	case "ServiceInspect":
-		return extraService("")
+		return taskSpec("/Spec/TaskTemplate")
 	case "ServiceList":
-		return extraService("/*")
+		return taskSpec("/*/Spec/TaskTemplate")
 	case "SystemEvents": // before API 1.52
 		return map[string]*schema{"/status": leaf("string"), "/id": leaf("string"), "/from": leaf("string")}
 	case "SystemInfo":
@@ -196,24 +185,11 @@ func extraAnswers(op string) map[string]*schema {
 	case "TaskList":
 		return extraTask("/*")
 	case "VolumeCreate", "VolumeInspect":
-		return extraVolume("")
+		return clusterVolume("/ClusterVolume/Spec")
 	case "VolumeList":
-		return extraVolume("/Volumes/*")
+		return clusterVolume("/Volumes/*/ClusterVolume/Spec")
 	}
 	return nil
-}
-
-func extraVolume(at string) map[string]*schema {
-	at += "/ClusterVolume/Spec"
-	topologies := arrayOf(object("Segments", mapOf(leaf("string"))))
-	return map[string]*schema{
-		at + "/AccessMode/MountVolume":    object("FsType", leaf("string"), "MountFlags", arrayOf(leaf("string"))),
-		at + "/AccessMode/BlockVolume":    mapOf(leaf("any")),
-		at + "/AccessibilityRequirements": object("Requisite", topologies, "Preferred", topologies),
-		at + "/CapacityRange":             object("RequiredBytes", leaf("number"), "LimitBytes", leaf("number")),
-		at + "/Secrets":                   arrayOf(object("Key", leaf("string"), "Secret", leaf("string"))),
-		at + "/Availability":              leaf("string"),
-	}
 }
 
 func extraNode(at string) map[string]*schema {
@@ -222,21 +198,12 @@ func extraNode(at string) map[string]*schema {
 		"AccessibleTopology", object("Segments", mapOf(leaf("string")))))}
 }
 
-func extraTaskSpec(at string) map[string]*schema {
-	privilege := object("Name", leaf("string"), "Description", leaf("string"), "Value", arrayOf(leaf("string")))
-	return map[string]*schema{
-		at + "/ContainerSpec/Mounts/*/ClusterOptions": mapOf(leaf("any")),
-		at + "/PluginSpec/privileges":                 arrayOf(privilege),
-		at + "/PluginSpec/env":                        arrayOf(leaf("string")),
-	}
-}
-
 func extraTask(at string) map[string]*schema {
 	driver := object("Name", leaf("string"), "Options", mapOf(leaf("string")))
 	ipam := object("Driver", driver, "Configs", arrayOf(object("Subnet", leaf("string"), "Range", leaf("string"), "Gateway", leaf("string"))))
 	resource := object("NamedResourceSpec", object("Kind", leaf("string"), "Value", leaf("string")),
 		"DiscreteResourceSpec", object("Kind", leaf("string"), "Value", leaf("number")))
-	extra := extraTaskSpec(at + "/Spec")
+	extra := taskSpec(at + "/Spec")
 	extra[at+"/GenericResources"] = arrayOf(resource)
 	extra[at+"/Volumes"] = arrayOf(object("ID", leaf("string"), "Source", leaf("string"), "Target", leaf("string")))
 	network := at + "/NetworksAttachments/*/Network"
@@ -250,5 +217,3 @@ func extraTask(at string) map[string]*schema {
 		"ConfigFrom", object("Network", leaf("string")), "Scope", leaf("string"))
 	return extra
 }
-
-func extraService(at string) map[string]*schema { return extraTaskSpec(at + "/Spec/TaskTemplate") }

@@ -50,6 +50,7 @@ func (c *catalogue) code() ([]byte, error) {
 		optional(&ops, "body", map[string]string{"json": "bodyRequired", "optional": "bodyOptional", "opaque": "bodyOpaque"}[op.Body])
 		fmt.Fprintf(&ops, ", schema: %d", schema)
 		optional(&ops, "carry", map[string]string{"hijack": "CarryHijack", "upgrade": "CarryUpgrade"}[carries[op.ID]])
+		optional(&ops, "traits", traits[op.ID])
 		if op.Since > 0 {
 			fmt.Fprintf(&ops, ", since: %d, until: %d", since(op), op.Until)
 		}
@@ -223,6 +224,9 @@ func (c *catalogue) list() []byte {
 		}
 		fmt.Fprintf(&b, "%s %s %s resource=%s access=%s body=%s carry=%s versions=%s", op.ID, op.Method, op.Path,
 			op.Resource, access[op.ID], cmp.Or(op.Body, "none"), cmp.Or(carries[op.ID], "plain"), versions)
+		if t := traits[op.ID]; t != "" {
+			fmt.Fprintf(&b, " trait=%s", t)
+		}
 		if r := op.rail(); r != "" {
 			fmt.Fprintf(&b, " rail=%q", r)
 		}
@@ -245,12 +249,13 @@ func (c *catalogue) list() []byte {
 	return b.Bytes()
 }
 
-func (c *catalogue) schemas() []byte {
+// schemas are those of the bodies, or of the answers, for a reader.
+func (c *catalogue) schemas(of func(*operation) *schema) []byte {
 	var b strings.Builder
 	for _, op := range sorted(c.ops) {
-		if op.Schema != nil {
+		if s := of(op); s != nil {
 			b.WriteString(op.ID + ": ")
-			op.Schema.print(&b, "  ")
+			s.print(&b, "  ")
 		}
 	}
 	return []byte(b.String())

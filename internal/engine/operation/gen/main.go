@@ -88,10 +88,10 @@ func generate(docs []*document) (map[string][]byte, error) {
 	return map[string][]byte{
 		"catalogue_gen.go":       code,
 		"testdata/catalogue.txt": cat.list(),
-		"testdata/schemas.txt":   cat.schemas(),
+		"testdata/schemas.txt":   cat.schemas(func(op *operation) *schema { return op.Schema }),
 		"testdata/versions.txt":  cat.versions(),
 
 		"../../authz/answer/schema_gen.go":        answers,
-		"../../authz/answer/testdata/answers.txt": cat.answers(),
+		"../../authz/answer/testdata/answers.txt": cat.schemas(func(op *operation) *schema { return op.Answer }),
 	}, nil
 }

@@ -81,6 +81,17 @@ var carries = map[string]string{
 	"ContainerAttachWebsocket": "upgrade", "Session": "upgrade", "Grpc": "upgrade",
 }
 
+// traits are what sets operations apart from others of their class.
+var traits = map[string]string{
+	"SystemEvents":  "AnswersEvents",
+	"ContainerExec": "AnswersExec",
+	"ImageCreate":   "AnswersProgress", "ImagePush": "AnswersProgress", "PluginPull": "AnswersProgress",
+	"PluginPush": "AnswersProgress", "PluginUpgrade": "AnswersProgress",
+	"SystemVersion":  "AnswersVersion",
+	"SystemAuth":     "HidesBody",
+	"ContainerStats": "Waits",
+}
+
 // undocumented are the routes that the daemon registers and its API
 // descriptions do not have (daemon/server/router/*).
 var undocumented = []*operation{
@@ -156,17 +167,6 @@ func jsonParam(op, name string) *schema {
 // extraKeys are keys of bodies that the daemon's Go types have and the
 // descriptions lack, or describe wrongly; "*" is any element.
 func extraKeys(op string) map[string]*schema {
-	clusterVolume := func(at string) map[string]*schema {
-		topologies := arrayOf(object("Segments", mapOf(leaf("string"))))
-		return map[string]*schema{
-			at + "/AccessMode/MountVolume":    object("FsType", leaf("string"), "MountFlags", arrayOf(leaf("string"))),
-			at + "/AccessMode/BlockVolume":    mapOf(leaf("any")),
-			at + "/AccessibilityRequirements": object("Requisite", topologies, "Preferred", topologies),
-			at + "/CapacityRange":             object("RequiredBytes", leaf("number"), "LimitBytes", leaf("number")),
-			at + "/Secrets":                   arrayOf(object("Key", leaf("string"), "Secret", leaf("string"))),
-			at + "/Availability":              leaf("string"),
-		}
-	}
 	switch op {
 	case "ContainerCreate":
 		return map[string]*schema{
@@ -180,12 +180,7 @@ func extraKeys(op string) map[string]*schema {
 	case "ExecStart": // dockerode's own options
 		return map[string]*schema{"/hijack": leaf("bool"), "/stdin": leaf("bool")}
 	case "ServiceCreate", "ServiceUpdate":
-		privilege := object("Name", leaf("string"), "Description", leaf("string"), "Value", arrayOf(leaf("string")))
-		return map[string]*schema{
-			"/TaskTemplate/ContainerSpec/Mounts/*/ClusterOptions": mapOf(leaf("any")),
-			"/TaskTemplate/PluginSpec/privileges":                 arrayOf(privilege),
-			"/TaskTemplate/PluginSpec/env":                        arrayOf(leaf("string")),
-		}
+		return taskSpec("/TaskTemplate")
 	case "SwarmInit":
 		return map[string]*schema{"/AutoLockManagers": leaf("bool"), "/Availability": leaf("string")}
 	case "SwarmJoin":
@@ -198,6 +193,29 @@ func extraKeys(op string) map[string]*schema {
 		return clusterVolume("/Spec")
 	}
 	return nil
+}
+
+// clusterVolume are the keys of a cluster volume's specification, in a body or an answer.
+func clusterVolume(at string) map[string]*schema {
+	topologies := arrayOf(object("Segments", mapOf(leaf("string"))))
+	return map[string]*schema{
+		at + "/AccessMode/MountVolume":    object("FsType", leaf("string"), "MountFlags", arrayOf(leaf("string"))),
+		at + "/AccessMode/BlockVolume":    mapOf(leaf("any")),
+		at + "/AccessibilityRequirements": object("Requisite", topologies, "Preferred", topologies),
+		at + "/CapacityRange":             object("RequiredBytes", leaf("number"), "LimitBytes", leaf("number")),
+		at + "/Secrets":                   arrayOf(object("Key", leaf("string"), "Secret", leaf("string"))),
+		at + "/Availability":              leaf("string"),
+	}
+}
+
+// taskSpec are the keys of a task's specification, in a body or an answer.
+func taskSpec(at string) map[string]*schema {
+	privilege := object("Name", leaf("string"), "Description", leaf("string"), "Value", arrayOf(leaf("string")))
+	return map[string]*schema{
+		at + "/ContainerSpec/Mounts/*/ClusterOptions": mapOf(leaf("any")),
+		at + "/PluginSpec/privileges":                 arrayOf(privilege),
+		at + "/PluginSpec/env":                        arrayOf(leaf("string")),
+	}
 }
 
 // stringOrList are the keys that engines take as one string too.
