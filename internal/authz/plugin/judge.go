@@ -1,10 +1,8 @@
 package plugin
 
 import (
-	"bytes"
 	"context"
 	"crypto/x509"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -19,28 +17,6 @@ import (
 	"vitrine/internal/caller/identity"
 	"vitrine/internal/engine/operation"
 )
-
-// decode reads what dockerd asks. The helpers' types panic on a certificate
-// that is not PEM: that is an error like any other.
-func decode(w http.ResponseWriter, r *http.Request) (req *authorization.Request, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			req, err = nil, fmt.Errorf("decode question: %v", p)
-		}
-	}()
-	var buf bytes.Buffer
-	if r.ContentLength > 0 && r.ContentLength <= maxRequest {
-		buf.Grow(int(r.ContentLength) + bytes.MinRead)
-	}
-	if _, err := buf.ReadFrom(http.MaxBytesReader(w, r.Body, maxRequest)); err != nil {
-		return nil, fmt.Errorf("read question: %w", err)
-	}
-	req = new(authorization.Request)
-	if err := json.Unmarshal(buf.Bytes(), req); err != nil {
-		return nil, fmt.Errorf("decode question: %w", err)
-	}
-	return req, nil
-}
 
 // judge answers one question. A panic is a denial.
 func (d *Door) judge(ctx context.Context, req *authorization.Request) (res authorization.Response) {

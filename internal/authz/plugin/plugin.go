@@ -29,14 +29,11 @@ package plugin
 import (
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
-	"strconv"
-	"sync"
 	"time"
 
 	"github.com/docker/go-plugins-helpers/authorization"
@@ -139,20 +136,6 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func answer(w http.ResponseWriter, res authorization.Response) {
-	body, err := json.Marshal(res)
-	if err != nil { // strings and a bool can always be encoded
-		panic(err)
-	}
-	w.Header().Set("Content-Type", sdk.DefaultContentTypeV1_1)
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)+1))
-	_, _ = w.Write(append(body, '\n')) // if dockerd has gone it needs no answer
-}
-
-func deny(msg string) authorization.Response {
-	return authorization.Response{Msg: "vitrine: " + msg}
-}
-
 // ask reads the request that dockerd asks about, judges it and answers. Whatever
 // hangs, dockerd gets an answer in time: then it is the clock that gives it, and
 // nobody waits for what was hung.
@@ -180,26 +163,6 @@ func (d *Door) ask(w http.ResponseWriter, r *http.Request) {
 	})
 	defer late.Stop()
 	a.answer(d.judge(ctx, req))
-}
-
-// once gives one answer, whoever comes first with it, and has it sent.
-type once struct {
-	w http.ResponseWriter
-
-	mu    sync.Mutex
-	given bool
-}
-
-func (o *once) answer(res authorization.Response) (first bool) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.given {
-		return false
-	}
-	o.given = true
-	answer(o.w, res)
-	_ = http.NewResponseController(o.w).Flush() // under the lock: after it the other one may write
-	return true
 }
 
 // read reads the question, or says why it cannot.

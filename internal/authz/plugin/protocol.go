@@ -1,0 +1,72 @@
+package plugin
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"sync"
+
+	"github.com/docker/go-plugins-helpers/authorization"
+	"github.com/docker/go-plugins-helpers/sdk"
+)
+
+// All that is done with the bytes of the protocol, and all that the helpers' types
+// can do wrong, is in this file.
+
+// decode reads what dockerd asks. The helpers' types panic on a certificate
+// that is not PEM: that is an error like any other.
+func decode(w http.ResponseWriter, r *http.Request) (req *authorization.Request, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			req, err = nil, fmt.Errorf("decode question: %v", p)
+		}
+	}()
+	var buf bytes.Buffer
+	if r.ContentLength > 0 && r.ContentLength <= maxRequest {
+		buf.Grow(int(r.ContentLength) + bytes.MinRead)
+	}
+	if _, err := buf.ReadFrom(http.MaxBytesReader(w, r.Body, maxRequest)); err != nil {
+		return nil, fmt.Errorf("read question: %w", err)
+	}
+	req = new(authorization.Request)
+	if err := json.Unmarshal(buf.Bytes(), req); err != nil {
+		return nil, fmt.Errorf("decode question: %w", err)
+	}
+	return req, nil
+}
+
+func answer(w http.ResponseWriter, res authorization.Response) {
+	body, err := json.Marshal(res)
+	if err != nil { // strings and a bool can always be encoded
+		panic(err)
+	}
+	w.Header().Set("Content-Type", sdk.DefaultContentTypeV1_1)
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)+1))
+	_, _ = w.Write(append(body, '\n')) // if dockerd has gone it needs no answer
+}
+
+func deny(msg string) authorization.Response {
+	return authorization.Response{Msg: "vitrine: " + msg}
+}
+
+// once gives one answer, whoever comes first with it, and has it sent.
+type once struct {
+	w http.ResponseWriter
+
+	mu    sync.Mutex
+	given bool
+}
+
+func (o *once) answer(res authorization.Response) (first bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.given {
+		return false
+	}
+	o.given = true
+	answer(o.w, res)
+	_ = http.NewResponseController(o.w).Flush() // under the lock: after it the other one may write
+	return true
+}
