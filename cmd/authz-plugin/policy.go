@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"vitrine/internal/authz/policy"
+	"vitrine/internal/authz/policy/tool"
 	"vitrine/internal/caller/identity"
 	"vitrine/internal/command"
 	"vitrine/internal/kernel/hostpath"
@@ -97,16 +98,16 @@ func policyFmtCommand(std command.Streams) *cobra.Command {
 		Use: "fmt PATH...", Short: "List, show or rewrite .rego files that are not in OPA's layout",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, paths []string) error {
-			mode := policy.FormatList
+			mode := tool.FormatList
 			switch {
 			case write && diff:
 				return command.ExitError{Code: command.Usage, Err: errors.New("--write and --diff: give one of them")}
 			case write:
-				mode = policy.FormatWrite
+				mode = tool.FormatWrite
 			case diff:
-				mode = policy.FormatDiff
+				mode = tool.FormatDiff
 			}
-			tidy, err := policy.Format(paths, mode, std.Out)
+			tidy, err := tool.Format(paths, mode, std.Out)
 			switch {
 			case err != nil:
 				return command.ExitError{Code: command.Usage, Err: err}

@@ -73,6 +73,18 @@ func parseFile(f file, caps *ast.Capabilities) (*ast.Module, error) {
 	return nil, err // what version 1 says: it is what authors mean today
 }
 
+// RegoVersion is the version in which a module is read. The error says what is wrong with it.
+func RegoVersion(name string, raw []byte) (ast.RegoVersion, error) {
+	m, err := parseFile(file{name: name, raw: raw}, capabilities())
+	switch {
+	case err != nil:
+		return ast.RegoUndefined, err
+	case isV0(m):
+		return ast.RegoV0, nil
+	}
+	return ast.RegoV1, nil
+}
+
 // compile compiles modules strictly and against the closed input schema. For
 // lenient modules what only strictness or the schema finds is a warning.
 func compile(p parsed, caps *ast.Capabilities) (*ast.Compiler, []Problem, error) {

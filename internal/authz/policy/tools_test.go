@@ -2,7 +2,6 @@ package policy
 
 import (
 	"bytes"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -11,7 +10,7 @@ import (
 const closedTest = "package docker.authz_test\n\nimport data.docker.authz\n\ntest_closed if not authz.allow with input as {}\n"
 
 // TestBuiltinTests: the built-in policy passes its own tests, which reach every
-// line of it, and is in canonical layout.
+// line of it.
 func TestBuiltinTests(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
@@ -23,12 +22,6 @@ func TestBuiltinTests(t *testing.T) {
 		t.Errorf("not ok:\n%s", out.String())
 	}
 	wantContains(t, out.String(), "pass  docker.authz_test.test_look_lists", ", 0 failed", "coverage: 100.0 %")
-
-	out.Reset()
-	tidy, err := Format([]string{filepath.Join("..", "..", "..", "rego")}, FormatDiff, &out)
-	if err != nil || !tidy {
-		t.Errorf("%v\n%s", err, out.String())
-	}
 }
 
 func TestRunTests(t *testing.T) {
@@ -139,38 +132,6 @@ bindings: {admin: [local], r: ["tls:x"]}
 		"data.yaml:5: roles.r.host_paths.2: warning: one thing\n", "warning: another")
 	if found := Check(t.Context(), Options{Paths: []string{dir}}); len(found) > 0 {
 		t.Errorf("without the host: %v", found)
-	}
-}
-
-func TestFormat(t *testing.T) {
-	t.Parallel()
-	const untidy, tidyText = "package docker.authz\nallow   if  input.x", "package docker.authz\n\nallow if input.x\n"
-	dir := policyDir(t, "a.rego", untidy, "sub/b.rego", tidyText, "old.rego", "package x\n\nallow {\n\tinput.x\n}\n")
-	name := filepath.Join(dir, "a.rego")
-
-	var out bytes.Buffer
-	tidy, err := Format([]string{dir}, FormatList, &out)
-	if err != nil || tidy || out.String() != name+"\n" {
-		t.Errorf("list: %v, %v, %q", tidy, err, out.String())
-	}
-	out.Reset()
-	if tidy, err := Format([]string{name}, FormatDiff, &out); err != nil || tidy {
-		t.Errorf("diff: %v, %v", tidy, err)
-	}
-	wantContains(t, out.String(), "-allow   if  input.x", "+allow if input.x")
-	out.Reset()
-	if _, err := Format([]string{dir}, FormatWrite, &out); err != nil {
-		t.Fatal(err)
-	}
-	if got, _ := os.ReadFile(name); string(got) != tidyText {
-		t.Errorf("written %q", got)
-	}
-	if tidy, err := Format([]string{dir}, FormatList, &out); err != nil || !tidy {
-		t.Errorf("after writing: %v, %v", tidy, err)
-	}
-	write(t, dir, "a.rego", "allow if {")
-	if _, err := Format([]string{dir, filepath.Join(dir, "missing")}, FormatList, &out); err == nil {
-		t.Error("a file that does not parse, and a path that does not exist, are formatted")
 	}
 }
 
