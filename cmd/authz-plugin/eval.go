@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -80,6 +79,7 @@ type answer struct {
 	Status  int               `json:"status,omitempty"`
 	Admin   bool              `json:"admin"`
 	Reasons []string          `json:"reasons"`
+	Rules   []policy.Rule     `json:"rules,omitempty"` // where they come from
 	Redact  []string          `json:"redact,omitempty"`
 	KeepEnv []string          `json:"keep_env,omitempty"`
 	Where   map[string]string `json:"where,omitempty"`
@@ -117,7 +117,7 @@ func eval(ctx context.Context, f evalFlags, method, uri string, std command.Stre
 	if err := setPolicy(&opts, f.policy); err != nil {
 		return command.ExitError{Code: command.Usage, Err: err}
 	}
-	engine := policy.New(policy.Options{Paths: opts.policy, BuiltinIfAbsent: opts.builtinIfAbsent, AllowByDefault: f.byDefault})
+	engine := policy.New(policy.Options{Paths: opts.policy, BuiltinIfAbsent: opts.builtinIfAbsent, AllowByDefault: f.byDefault, Positions: true})
 	if err := engine.Load(ctx); err != nil {
 		return command.ExitError{Code: command.Usage, Err: fmt.Errorf("load the policy: %w", err)}
 	}
@@ -141,7 +141,7 @@ func eval(ctx context.Context, f evalFlags, method, uri string, std command.Stre
 // asDoor decides as the caller's door would. rule is what an allowing policy demands and that
 // door cannot meet, which denies.
 func asDoor(ctx context.Context, o decide.Options, caller *identity.Identity, req *operation.Request) (v *decide.Verdict, rule string) {
-	o.Identifier, o.Mode, o.Record, o.Timeout = fixedCaller{caller}, decide.Enforce, func(audit.Record) {}, 10*time.Second
+	o.Identifier, o.Mode, o.Record, o.Timeout = fixedCaller{caller}, decide.Enforce, func(audit.Record) {}, policy.DefaultTimeout
 	v = decide.New(o).Authorize(ctx, identity.NewLocal(), req)
 	if v.Allow {
 		if _, unmet := obligation.Meet(obligation.Door(caller.Door), v.Operation, v.Decision.Demand()); unmet != nil {
@@ -161,7 +161,7 @@ func usualEngine() *operation.Engine {
 func printAnswer(ctx context.Context, w io.Writer, v *decide.Verdict, unmet string, f evalFlags, objects fixedObjects) error {
 	d := v.Decision
 	a := answer{
-		Allow: v.Allow, Message: v.Message, Code: v.Code, Status: v.Status, Admin: d.Admin, Reasons: v.Reasons(),
+		Allow: v.Allow, Message: v.Message, Code: v.Code, Status: v.Status, Admin: d.Admin, Reasons: v.Reasons(), Rules: d.Rules,
 		Redact: d.Redact, KeepEnv: d.KeepEnv, Where: d.Where, Caller: v.Caller, Revision: d.Revision,
 		Door: v.Caller.Door, Obligation: unmet, Enters: v.Enters,
 	}
@@ -272,9 +272,9 @@ type fixedCaller struct{ id *identity.Identity }
 
 func (c fixedCaller) Identify(context.Context, *identity.Connection) *identity.Identity { return c.id }
 
-func (c fixedCaller) ContainerPrincipals(_ context.Context, ref string) ([]string, bool) {
+func (c fixedCaller) ContainerPrincipals(_ context.Context, ref string) ([]string, error) {
 	if strings.HasPrefix(ref, "exec:") {
-		return nil, false
+		return nil, errors.New("there is no Engine to ask in which container an exec is")
 	}
-	return []string{principal.Container.With(ref)}, true
+	return []string{principal.Container.With(ref)}, nil
 }

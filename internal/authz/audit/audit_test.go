@@ -25,7 +25,7 @@ var quiet = slog.New(slog.DiscardHandler)
 
 func record(id string) audit.Record {
 	return audit.New(id, time.Unix(0, 0), &identity.Identity{Kind: identity.Host, Door: "gateway"}, "GET", "/_ping",
-		&operation.Operation{ID: "SystemPing", URI: "/_ping"}, policy.Decision{Revision: "r1"})
+		&operation.Operation{ID: "SystemPing", URI: "/_ping"}, policy.Decision{Diagnostics: policy.Diagnostics{Revision: "r1"}})
 }
 
 func TestOneLineARecordWhateverANameHolds(t *testing.T) {

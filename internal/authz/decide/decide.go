@@ -31,6 +31,7 @@ import (
 	"vitrine/internal/authz/policy"
 	"vitrine/internal/caller/identity"
 	"vitrine/internal/engine/operation"
+	"vitrine/internal/engine/principal"
 	"vitrine/internal/fair"
 )
 
@@ -48,9 +49,9 @@ type Identifier interface {
 	// Identify never returns nil.
 	Identify(ctx context.Context, conn *identity.Connection) *identity.Identity
 	// ContainerPrincipals gives every principal of the container that a
-	// reference names: a name, an id, an unambiguous prefix, or "exec:<id>".
-	// ok is false when that cannot be established.
-	ContainerPrincipals(ctx context.Context, ref string) (principals []string, ok bool)
+	// reference names: a name, an id, an unambiguous prefix, or "exec:<id>". The error
+	// says why that cannot be established; see [identity.WhyNot].
+	ContainerPrincipals(ctx context.Context, ref string) (principals []string, err error)
 }
 
 // Objects says what references in a request mean.
@@ -214,11 +215,12 @@ func (s *Steps) decide(ctx context.Context, v *Verdict) {
 	unresolved := s.joinsHost(ctx, v)
 
 	objects := s.objects(ctx, v)
-	in := &policy.Input{Caller: v.Caller, Operation: v.Operation, Enters: s.enters(ctx, v)}
+	in := &policy.Input{Caller: v.Caller, Operation: v.Operation}
+	in.Enters, v.untold = s.enters(ctx, v)
 	if in.Operation.Resource == "exec" {
 		in.OwnExec = s.execs.has(ownerOf(v.Caller), in.Operation.Target)
 		if in.Operation.ID == "ExecStart" && !in.OwnExec && !slices.Contains(in.Enters, "*") { // as whom, whoever made it has said
-			in.Enters = slices.Concat(in.Enters, []string{"container-gid:*", "container-uid:*"})
+			in.Enters = slices.Concat(in.Enters, []string{principal.ContainerGID.Any(), principal.ContainerUID.Any()})
 		}
 	}
 	if objects != nil {
@@ -232,7 +234,7 @@ func (s *Steps) decide(ctx context.Context, v *Verdict) {
 	}
 	if !d.Admin {
 		if rail := s.rail(ctx, v, in); rail != "" {
-			v.deny(http.StatusForbidden, "rail", rail)
+			v.deny(http.StatusForbidden, "rail", append([]string{rail}, s.blind(ctx, v, in)...)...)
 			return
 		}
 		if err != nil {
@@ -241,7 +243,7 @@ func (s *Steps) decide(ctx context.Context, v *Verdict) {
 		}
 	}
 	switch {
-	case d.Allow && !d.Failed:
+	case d.Allows():
 		v.Allow, v.Status = true, 0
 		if !d.Admin { // whose request is forwarded as it is written
 			v.Operation = in.Operation
@@ -250,7 +252,7 @@ func (s *Steps) decide(ctx context.Context, v *Verdict) {
 		v.Allow, v.Status, v.lifted = true, 0, true
 	default:
 		v.Operation = in.Operation
-		v.deny(http.StatusForbidden, "policy", append(unresolved, d.Reasons...)...)
+		v.deny(http.StatusForbidden, "policy", slices.Concat(unresolved, d.Reasons, s.blind(ctx, v, in))...)
 	}
 	if v.Allow {
 		if why := v.pin(objects); why != "" {
@@ -273,24 +275,6 @@ func (s *Steps) joinsHost(ctx context.Context, v *Verdict) (unresolved []string)
 		return []string{fmt.Sprintf("a network counts as the host's (%s), because it cannot be told which it is: %v", operation.HazardHostNamespace, err)}
 	}
 	return nil
-}
-
-// enters resolves the containers that an operation reaches into to their
-// principals. One that cannot be resolved is "*": everybody's.
-func (s *Steps) enters(ctx context.Context, v *Verdict) []string {
-	var out []string
-	for _, ref := range v.Operation.Enters {
-		principals, ok := []string(nil), false
-		if ref != "*" {
-			principals, ok = s.principalsOf(ctx, v, ref)
-		}
-		if !ok {
-			return []string{"*"}
-		}
-		out = append(out, principals...)
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
 }
 
 // rail says why only an admin may do this, "" if no rail stands before it.

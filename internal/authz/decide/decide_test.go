@@ -1,6 +1,7 @@
 package decide_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 	"vitrine/internal/authz/policy"
 	"vitrine/internal/caller/attest"
 	"vitrine/internal/caller/identity"
+	"vitrine/internal/engine/docker"
 	"vitrine/internal/engine/operation"
 	"vitrine/internal/kernel/procfs"
 )
@@ -28,6 +30,7 @@ const own = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 type world struct {
 	who        *identity.Identity
 	containers map[string][]string
+	untold     error // of other containers; docker.ErrNotFound if nil
 	decision   policy.Decision
 	decide     func(*policy.Input) policy.Decision // instead of decision, if it is not nil
 	input      *policy.Input
@@ -43,9 +46,11 @@ func (w *world) Identify(context.Context, *identity.Connection) *identity.Identi
 	return &identity.Identity{Kind: identity.Container, Principals: []string{"container:web"}, Door: "gateway"}
 }
 
-func (w *world) ContainerPrincipals(_ context.Context, ref string) ([]string, bool) {
-	p, ok := w.containers[ref]
-	return p, ok
+func (w *world) ContainerPrincipals(_ context.Context, ref string) ([]string, error) {
+	if p, ok := w.containers[ref]; ok {
+		return p, nil
+	}
+	return nil, cmp.Or(w.untold, docker.ErrNotFound)
 }
 
 func (w *world) Decide(ctx context.Context, in *policy.Input) policy.Decision {
@@ -60,7 +65,7 @@ func (w *world) Decide(ctx context.Context, in *policy.Input) policy.Decision {
 	case <-time.After(w.delay):
 		return w.decision
 	case <-ctx.Done():
-		return policy.Decision{Failed: true, Reasons: []string{"the policy took too long"}}
+		return policy.Decision{Diagnostics: policy.Diagnostics{Failed: true, Reasons: []string{"the policy took too long"}}}
 	}
 }
 
@@ -89,7 +94,7 @@ func (w *world) ask(t *testing.T, o decide.Options, method, uri, body string) *d
 }
 
 func TestAllowed(t *testing.T) {
-	w := &world{decision: policy.Decision{Allow: true, Revision: "r1", Redact: []string{"/Config/Env"}}}
+	w := &world{decision: policy.Decision{Allow: true, Diagnostics: policy.Diagnostics{Revision: "r1"}, Redact: []string{"/Config/Env"}}}
 	v := w.ask(t, w.options(), "GET", "/v1.41/containers/web/json", "")
 	if !v.Allow || v.Status != 0 || v.Operation.ID != "ContainerInspect" {
 		t.Fatalf("verdict = %+v", v)
@@ -111,8 +116,8 @@ func TestEveryDoubtClosed(t *testing.T) {
 		code, reason string
 	}{
 		"the zero decision":                {policy.Decision{}, nil, "GET", "/_ping", "", 403, "policy", "no reason"},
-		"the policy's no, with its reason": {policy.Decision{Reasons: []string{"role look allows ping"}}, nil, "POST", "/containers/x/kill", "", 403, "policy", "vitrine: container:web may not ContainerKill (POST /containers/x/kill): role look allows ping"},
-		"allow along with a failure":       {policy.Decision{Allow: true, Failed: true}, nil, "GET", "/_ping", "", 403, "policy", ""},
+		"the policy's no, with its reason": {policy.Decision{Diagnostics: policy.Diagnostics{Reasons: []string{"role look allows ping"}}}, nil, "POST", "/containers/x/kill", "", 403, "policy", "vitrine: container:web may not ContainerKill (POST /containers/x/kill): role look allows ping"},
+		"allow along with a failure":       {policy.Decision{Allow: true, Diagnostics: policy.Diagnostics{Failed: true}}, nil, "GET", "/_ping", "", 403, "policy", ""},
 		"a panic":                          {yes, errors.New("boom"), "GET", "/_ping", "", 403, "internal-error", "boom"},
 		"an unknown route":                 {yes, nil, "GET", "/nope", "", 403, "unknown-route", ""},
 		"a path that is not canonical":     {yes, nil, "GET", "/v1.41/../containers/json", "", 400, "", ""},
@@ -485,7 +490,7 @@ func TestNetworkThatMayBeTheHostsIsAHazardClosed(t *testing.T) {
 		{joining{joins: true, err: errors.New("the moon is new")}, true, "the moon is new"},
 		{joining{err: errors.New("the moon is new")}, true, "the moon is new"},
 	} {
-		w := &world{decision: policy.Decision{Reasons: []string{"no"}}}
+		w := &world{decision: policy.Decision{Diagnostics: policy.Diagnostics{Reasons: []string{"no"}}}}
 		o := w.options()
 		o.Objects = tc.objects
 		v := w.ask(t, o, "POST", "/containers/create", `{"HostConfig":{"NetworkMode":"0f"}}`)
@@ -553,6 +558,37 @@ func TestEntersAreResolvedAndUnknownOnesAreEverybodyClosed(t *testing.T) {
 	w.ask(t, w.options(), "POST", "/exec/abcdef/start", `{"Detach":false}`)
 	if got := strings.Join(w.input.Enters, " "); got != "*" {
 		t.Errorf("enters of an unknown exec = %q, want *", got)
+	}
+}
+
+// TestUntoldContainerIsSaidClosed: why a container counts as any is in the record, and is said to the caller in words
+// that name the cause, if nothing else stands in its way.
+func TestUntoldContainerIsSaidClosed(t *testing.T) {
+	for says, err := range map[string]error{
+		"there is none of that name":               docker.ErrNotFound,
+		"Docker does not answer about it in time":  fmt.Errorf("inspect: %w", context.DeadlineExceeded),
+		"no descriptor is left to ask Docker with": fmt.Errorf("dial: %w", syscall.EMFILE),
+		"we may not ask Docker":                    fmt.Errorf("dial: %w", syscall.EACCES),
+		"Docker does not say which one is meant":   errors.New("400: multiple IDs found"),
+	} {
+		for _, mayEnterOthers := range []bool{true, false} {
+			w := &world{untold: err, decide: func(in *policy.Input) policy.Decision {
+				return policy.Decision{Allow: mayEnterOthers && len(in.Enters) == 0, Diagnostics: policy.Diagnostics{Reasons: []string{"no"}}}
+			}}
+			v := w.ask(t, w.options(), "POST", "/containers/web/exec", `{"Cmd":["sh"]}`)
+			if v.Finish(v.Status, false); v.Allow || strings.Contains(v.Message, says) != mayEnterOthers {
+				t.Errorf("%v: %s", err, v.Message)
+			}
+			if said := strings.Join(w.records[0].Reasons, "; "); !strings.Contains(said, "web counts as any container") || !strings.Contains(said, err.Error()) {
+				t.Errorf("%v is not in the record: %s", err, said)
+			}
+		}
+	}
+	w := &world{decision: policy.Decision{Allow: true}}
+	o := w.options()
+	o.OwnContainer = func() (string, error) { return own, nil }
+	if v := w.ask(t, o, "POST", "/containers/web/stop", ""); !strings.Contains(v.Message, "which container it reaches: there is none of that name") {
+		t.Error(v.Message)
 	}
 }
 
@@ -643,7 +679,7 @@ func TestStreamOfStatisticsNamesItsAlternative(t *testing.T) {
 			if in.Operation.Access == operation.Inspect {
 				return d
 			}
-			return policy.Decision{Reasons: []string{"no streams"}}
+			return policy.Decision{Diagnostics: policy.Diagnostics{Reasons: []string{"no streams"}}}
 		}
 	}
 	for name, tc := range map[string]struct {
@@ -657,7 +693,7 @@ func TestStreamOfStatisticsNamesItsAlternative(t *testing.T) {
 		"it would, blanked":                   {"gateway", "/containers/x/stats", once(policy.Decision{Allow: true, Redact: []string{"/name"}}), true},
 		"it would not, as nobody blanks it":   {"plugin", "/containers/x/stats", once(policy.Decision{Allow: true, Redact: []string{"/name"}}), false},
 		"it would not":                        {"gateway", "/containers/x/stats", once(policy.Decision{}), false},
-		"it could not be told":                {"gateway", "/containers/x/stats", once(policy.Decision{Allow: true, Failed: true}), false},
+		"it could not be told":                {"gateway", "/containers/x/stats", once(policy.Decision{Allow: true, Diagnostics: policy.Diagnostics{Failed: true}}), false},
 		"it is asked for once already":        {"gateway", "/containers/x/stats?stream=false", func(*policy.Input) policy.Decision { return policy.Decision{} }, false},
 		"another stream has no such relative": {"gateway", "/events", func(*policy.Input) policy.Decision { return policy.Decision{} }, false},
 	} {

@@ -25,8 +25,10 @@ func (s *Steps) stats(ctx context.Context, in policy.Input) string {
 		return ""
 	}
 	in.Operation = once
-	d := s.Policy.Decide(ctx, &in)
-	if !d.Allow || d.Failed {
+	limited := withDeadline(ctx, s.Timeout)
+	defer limited.stop()
+	d := s.Policy.Decide(limited, &in) //nolint:contextcheck // limited inherits ctx
+	if !d.Allows() {
 		return ""
 	}
 	if _, unmet := obligation.Meet(obligation.Door(in.Caller.Door), once, d.Demand()); unmet != nil {

@@ -9,6 +9,7 @@ import (
 
 	"vitrine/internal/authz/policy"
 	"vitrine/internal/caller/attest"
+	"vitrine/internal/caller/identity"
 	"vitrine/internal/engine/operation"
 	"vitrine/internal/engine/principal"
 	"vitrine/internal/fair"
@@ -43,10 +44,10 @@ func (s *Steps) ownContainer(ctx context.Context, v *Verdict, in *policy.Input) 
 	if !reaches {
 		return ""
 	}
-	target, ok := s.principalsOf(ctx, v, op.Target)
+	target, err := s.principalsOf(ctx, v, op.Target)
 	switch {
-	case !ok:
-		return "it cannot be told which container it reaches: there is none of that name, or Docker does not answer"
+	case err != nil:
+		return "it cannot be told which container it reaches: " + identity.WhyNot(err)
 	case slices.Contains(target, ours):
 		return reached
 	}
@@ -59,9 +60,12 @@ func (s *Steps) ownContainer(ctx context.Context, v *Verdict, in *policy.Input) 
 // which is not looked at here.
 func (s *Steps) ownService(ctx context.Context, own, target string) string {
 	const reached = "it reaches the service whose container Vitrine runs in"
-	principals, ok := s.Identifier.ContainerPrincipals(ctx, own)
-	if !ok || slices.Contains(principals, principal.Label.Any()) {
-		return "it cannot be told whether " + reached
+	principals, err := s.Identifier.ContainerPrincipals(ctx, own)
+	switch {
+	case err != nil:
+		return "it cannot be told whether " + reached + ": " + identity.WhyNot(err)
+	case slices.Contains(principals, principal.Label.Any()):
+		return "it cannot be told whether " + reached + ": it has too many labels"
 	}
 	for _, p := range principals {
 		if id, is := strings.CutPrefix(p, principal.Label.With("com.docker.swarm.service.id=")); is && strings.HasPrefix(id, target) {

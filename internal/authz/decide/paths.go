@@ -48,7 +48,7 @@ func (s *Steps) onHost(ctx context.Context, in *policy.Input, typed policy.Decis
 	in.Operation = op
 	d := s.Policy.Decide(ctx, in)
 	switch {
-	case d.Allow:
+	case d.Allows():
 		return d, nil
 	case !typed.Allow:
 		in.Operation = written

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -41,6 +42,7 @@ type Verdict struct {
 	waited     time.Duration // for the turn, and for the body
 	decided    time.Duration
 	reasons    []string
+	untold     error         // why it could not be told what the request enters
 	lifted     bool          // denied by the policy, let through by audit mode
 	instead    func() string // what would be allowed instead, "" for nothing; nil if there is nothing like it
 	finished   sync.Once
@@ -70,7 +72,9 @@ func (v *Verdict) Finish(status int, redacted bool) {
 		r := audit.New(v.id, v.start, v.Caller, v.request.Method, v.request.URI, v.Operation, v.Decision)
 		r.Status, r.Allow, r.Redacted = status, v.Allow, redacted
 		r.Duration, r.DurationUsec = v.decided, v.decided.Microseconds()
-		r.Reasons = v.Reasons()
+		if r.Reasons = v.Reasons(); !v.Allow && v.untold != nil {
+			r.Reasons = append(slices.Clip(r.Reasons), v.untold.Error())
+		}
 		if v.Allow {
 			r.SetResolved(v.Operation.Resolved)
 			r.SetContainers(v.pinned)

@@ -28,7 +28,7 @@ func TestStreamsEndWithThePermissionClosed(t *testing.T) {
 		now                   policy.Decision
 	}{
 		{"attach, denied", attach, rawOK, policy.Decision{}},
-		{"attach, cannot be decided", attach, rawOK, policy.Decision{Allow: true, Failed: true}},
+		{"attach, cannot be decided", attach, rawOK, policy.Decision{Allow: true, Diagnostics: policy.Diagnostics{Failed: true}}},
 		{"logs, upgraded or not", "GET /containers/x/logs?follow=1&stdout=1 HTTP/1.1\r\nHost: d\r\n\r\n", rawOK, policy.Decision{}},
 		{"events, to be redacted from now on", "GET /events HTTP/1.1\r\nHost: d\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n", policy.Decision{Allow: true, Admin: true, Redact: []string{"/Actor"}}},
 		{"some objects only, from now on", "GET /events HTTP/1.1\r\nHost: d\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n", policy.Decision{Allow: true, Admin: true, Where: map[string]string{"a": "b"}}},

@@ -114,7 +114,7 @@ func TestWhatCannotBeWrittenClosed(t *testing.T) {
 func TestDenialIsDockersErrorShapeClosed(t *testing.T) {
 	g := startHTTP(t, func(http.ResponseWriter, *http.Request) {})
 	g.set(func() {
-		g.decision = policy.Decision{Reasons: []string{"role look allows ping"}}
+		g.decision = policy.Decision{Diagnostics: policy.Diagnostics{Reasons: []string{"role look allows ping"}}}
 	})
 	status, body := g.do("POST", "/containers/create", "application/json", `{"Image":"x"}`)
 	if want := `{"message":"vitrine: container:web may not ContainerCreate (POST /containers/create): role look allows ping"}` + "\n"; status != 403 || body != want {

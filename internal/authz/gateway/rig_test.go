@@ -61,7 +61,7 @@ func (g *rig) Identify(_ context.Context, c *identity.Connection) *identity.Iden
 	return g.caller
 }
 
-func (g *rig) ContainerPrincipals(context.Context, string) ([]string, bool) { return nil, true }
+func (g *rig) ContainerPrincipals(context.Context, string) ([]string, error) { return nil, nil }
 
 func (g *rig) Decide(_ context.Context, in *policy.Input) policy.Decision {
 	g.mu.Lock()

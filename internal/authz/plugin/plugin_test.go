@@ -54,7 +54,7 @@ type rig struct {
 
 func (g *rig) Identify(context.Context, *identity.Connection) *identity.Identity { return g.caller }
 
-func (g *rig) ContainerPrincipals(context.Context, string) ([]string, bool) { return nil, true }
+func (g *rig) ContainerPrincipals(context.Context, string) ([]string, error) { return nil, nil }
 
 func (g *rig) Decide(_ context.Context, in *policy.Input) policy.Decision {
 	g.mu.Lock()
@@ -190,7 +190,9 @@ func TestLocalRequestIsDecided(t *testing.T) {
 	if res := g.ask(get("/v1.41/containers/json", "Authz-User", "admin")); !res.Allow {
 		t.Errorf("%+v", res)
 	}
-	g.decide = func(*policy.Input) policy.Decision { return policy.Decision{Reasons: []string{"because"}} }
+	g.decide = func(*policy.Input) policy.Decision {
+		return policy.Decision{Diagnostics: policy.Diagnostics{Reasons: []string{"because"}}}
+	}
 	if res := g.ask(get("/v1.41/containers/json")); res.Allow || res.Msg != "vitrine: local may not ContainerList (GET /containers/json): because" {
 		t.Errorf("%+v", res)
 	}

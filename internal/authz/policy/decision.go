@@ -30,20 +30,30 @@ type Input struct {
 
 // Decision is the policy's answer. The zero value denies.
 type Decision struct {
-	Allow    bool
-	Admin    bool     // passes the rails
-	Reasons  []string // sorted; for the caller and the audit record
-	Redact   []string // JSON pointers, "*" for any key or index; none that another covers
-	KeepEnv  []string // environment names whose values survive a redacted Env
-	Where    map[string]string
-	Revision string // of the policy that decided
+	Allow   bool     // holds only if the policy could answer: see Allows
+	Admin   bool     // passes the rails
+	Redact  []string // JSON pointers, "*" for any key or index; none that another covers
+	KeepEnv []string // environment names whose values survive a redacted Env
+	Where   map[string]string
 	// WithoutRedaction: the role may go through the plugin door, where an answer
 	// cannot be redacted.
 	WithoutRedaction bool
-	// Failed says that the policy could not answer (undefined, an error, a
-	// deadline, no policy loaded). Allow is false then.
-	Failed bool
+	Diagnostics
 }
+
+// Diagnostics say how a policy came to its decision. They decide nothing, but for Failed.
+type Diagnostics struct {
+	Reasons  []string // sorted; for the caller and the audit record
+	Revision string   // of the policy that decided
+	// Failed says that the policy could not answer (undefined, an error, a deadline, no policy loaded);
+	// Reasons hold why.
+	Failed bool
+	// Rules are where the reasons come from, of an Engine with Options.Positions.
+	Rules []Rule
+}
+
+// Allows is the whole decision: to allow is nothing beside a failure.
+func (d *Decision) Allows() bool { return d.Allow && !d.Failed }
 
 // Demand is what an allowing decision demands of the answer; a door that cannot meet it must
 // deny.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/metrics"
@@ -30,15 +29,15 @@ func rules() []string {
 
 // generation is one policy, ready to decide. It never changes.
 type generation struct {
-	revision string
-	timeout  time.Duration
-	compiler *ast.Compiler
-	query    rego.PreparedEvalQuery
-	store    storage.Store
-	txn      storage.Transaction // reads only, and nothing writes: it lasts
-	reads    projection
-	memory   *memory
-	first    *generation // answers first, if it denies; nil: there is none
+	revision  string
+	compiler  *ast.Compiler
+	query     rego.PreparedEvalQuery
+	store     storage.Store
+	txn       storage.Transaction // reads only, and nothing writes: it lasts
+	reads     projection
+	memory    *memory
+	positions bool
+	first     *generation // answers first, if it denies; nil: there is none
 
 	// evaluate is generation.eval, except in tests of what may go wrong in it.
 	evaluate func(context.Context, ast.Value, topdown.Cancel) (Decision, error)
@@ -52,7 +51,7 @@ func newGeneration(ctx context.Context, c *ast.Compiler, data map[string]any) (*
 	if err != nil {
 		return nil, fmt.Errorf("open the policy's data: %w", err)
 	}
-	g := &generation{compiler: c, store: store, txn: txn, reads: project(allRules(c)), memory: newMemory(), timeout: DefaultTimeout}
+	g := &generation{compiler: c, store: store, txn: txn, reads: project(allRules(c)), memory: newMemory()}
 	return g, g.prepare(ctx, query(c))
 }
 
@@ -78,7 +77,7 @@ func (g *generation) prepare(ctx context.Context, query ast.Body) (err error) {
 func (g *generation) lookFirst(ctx context.Context) error {
 	const refused = "data.docker.authz.refused"
 	first := &generation{
-		revision: g.revision, timeout: g.timeout, compiler: g.compiler, store: g.store, txn: g.txn, memory: newMemory(),
+		revision: g.revision, compiler: g.compiler, store: g.store, txn: g.txn, memory: newMemory(),
 		reads: project(reached(g.compiler, refused)),
 	}
 	g.first = first
@@ -124,7 +123,7 @@ func (g *generation) decide(ctx context.Context, in *Input) Decision {
 		}
 	}
 	d := g.fresh(ctx, in)
-	if ok && !d.Failed {
+	if ok && !d.Failed && !g.positions {
 		g.memory.put(key, d)
 	}
 	return d
@@ -133,7 +132,7 @@ func (g *generation) decide(ctx context.Context, in *Input) Decision {
 // fresh evaluates the input, and turns whatever goes wrong into a denial.
 func (g *generation) fresh(ctx context.Context, in *Input) Decision {
 	if ctx.Err() != nil {
-		return failed(g.revision, errGone.Error())
+		return failed(g.revision, ended(ctx).Error())
 	}
 	d, err := g.bounded(ctx, func(cancel topdown.Cancel) (Decision, error) {
 		input, err := g.reads.value(in)
@@ -156,9 +155,18 @@ func (g *generation) fresh(ctx context.Context, in *Input) Decision {
 var (
 	errUndefined = errors.New(allowRule + " is undefined")
 	errGone      = errors.New("the request ended before it was decided")
+	errLate      = errors.New("the policy gave no answer in time")
 )
 
-// bounded runs evaluate and comes back in time whatever that does: OPA looks for
+// ended says why a decision is not waited for any longer.
+func ended(ctx context.Context) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return errLate
+	}
+	return errGone
+}
+
+// bounded runs evaluate and comes back when ctx ends, whatever that does: OPA looks for
 // a cancellation between the steps of a policy, but not within most builtins. A
 // panic is an error.
 func (g *generation) bounded(ctx context.Context, evaluate func(topdown.Cancel) (Decision, error)) (Decision, error) {
@@ -179,30 +187,31 @@ func (g *generation) bounded(ctx context.Context, evaluate func(topdown.Cancel) 
 		growStack()
 		o.Decision, o.error = evaluate(cancel)
 	}()
-	timer := time.NewTimer(g.timeout)
-	defer timer.Stop()
 	select {
 	case o := <-done:
 		if o.error != nil {
 			return Decision{}, o.error
 		}
 		return o.Decision, nil
-	case <-timer.C:
-		cancel.Cancel()
-		return Decision{}, fmt.Errorf("the policy gave no answer within %s", g.timeout)
 	case <-ctx.Done():
 		cancel.Cancel()
-		return Decision{}, errGone
+		return Decision{}, ended(ctx)
 	}
 }
 
 // eval evaluates the query. It returns no decision along with an error.
 func (g *generation) eval(ctx context.Context, input ast.Value, cancel topdown.Cancel) (Decision, error) {
-	results, err := g.query.Eval(ctx,
+	options := []rego.EvalOption{
 		rego.EvalParsedInput(input),
 		rego.EvalTransaction(g.txn),
 		rego.EvalMetrics(metrics.NoOp()),
-		rego.EvalExternalCancel(cancel))
+		rego.EvalExternalCancel(cancel),
+	}
+	var says tracer
+	if g.positions {
+		options = append(options, rego.EvalQueryTracer(&says))
+	}
+	results, err := g.query.Eval(ctx, options...)
 	if err != nil {
 		return Decision{}, fmt.Errorf("the policy failed: %w", err)
 	}
@@ -213,7 +222,9 @@ func (g *generation) eval(ctx context.Context, input ast.Value, cancel topdown.C
 	if !ok {
 		return Decision{}, errors.New("the answer is no object")
 	}
-	return readDecision(answer)
+	d, err := readDecision(answer)
+	d.Rules = says.of(d.Reasons)
+	return d, err
 }
 
 // readDecision checks the type of everything that the policy answered.
@@ -223,10 +234,10 @@ func readDecision(answer ast.Object) (Decision, error) {
 		Allow:            r.boolean("allow", true),
 		Admin:            r.boolean("admin", false),
 		WithoutRedaction: r.boolean("without_redaction", false),
-		Reasons:          r.strings("reasons"),
 		Redact:           r.strings("redact"),
 		KeepEnv:          r.strings("keep_env"),
 		Where:            r.labels("where"),
+		Diagnostics:      Diagnostics{Reasons: r.strings("reasons")},
 	}
 	if r.err != nil {
 		return Decision{}, r.err

@@ -31,8 +31,8 @@ func build(ctx context.Context, src *sources, opts Options) (*generation, []Prob
 	if err != nil {
 		return nil, nil, err
 	}
-	g.revision, g.timeout = src.revision, opts.Timeout
-	if src.builtin {
+	g.revision, g.positions = src.revision, opts.Positions
+	if src.builtin && !g.positions { // the first look knows only the last of several rules
 		if err := g.lookFirst(ctx); err != nil {
 			return nil, nil, err
 		}
@@ -101,7 +101,9 @@ func selfTest(ctx context.Context, g *generation, allowByDefault bool) ([]Proble
 		if err != nil {
 			return nil, fmt.Errorf("self-test with %s: %w", p.name, err)
 		}
-		d, err := g.bounded(ctx, func(cancel topdown.Cancel) (Decision, error) { return g.evaluate(ctx, input, cancel) })
+		limited, cancel := context.WithTimeout(ctx, DefaultTimeout)
+		d, err := g.bounded(limited, func(cancel topdown.Cancel) (Decision, error) { return g.evaluate(ctx, input, cancel) })
+		cancel()
 		switch {
 		case errors.Is(err, errUndefined): // it denies, each time anew: what is undefined is not remembered
 			warnings = append(warnings, Problem{Message: "allow is undefined for " + p.name + ", which denies; say so: add `default allow := false`", Warning: true})

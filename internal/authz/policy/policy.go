@@ -39,7 +39,7 @@ import (
 	"vitrine/internal/fair"
 )
 
-// DefaultTimeout is how long one decision may take.
+// DefaultTimeout is how long one decision may take if who asks gives no deadline.
 const DefaultTimeout = 2 * time.Second
 
 // Options configure an Engine. The zero value is the built-in policy.
@@ -57,8 +57,9 @@ type Options struct {
 	StateDir string
 	// AllowByDefault accepts a policy that allows an empty input.
 	AllowByDefault bool
-	// Timeout bounds one decision; DefaultTimeout if zero.
-	Timeout time.Duration
+	// Positions makes decisions say where their reasons come from. They take several times as long then,
+	// and none is remembered.
+	Positions bool
 	// Survey says, for Check, what is unwise about letting others mount what lies
 	// at or below a path of the host. nil: nobody can look at the host.
 	Survey func(path string) []string
@@ -105,9 +106,6 @@ type Engine struct {
 
 // New gives an Engine that denies everything until Load has succeeded.
 func New(opts Options) *Engine {
-	if opts.Timeout <= 0 {
-		opts.Timeout = DefaultTimeout
-	}
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -248,10 +246,15 @@ func (e *Engine) Status() Status {
 }
 
 // Decide answers in, from memory if the same was asked before. It never panics,
-// and returns after Options.Timeout at the latest; before the first Load has
-// ended it waits for that as long again, so that a restart refuses nobody. The
+// and returns at ctx's deadline at the latest, or after DefaultTimeout; before the first Load has
+// ended it waits for that first, so that a restart refuses nobody. The
 // slices and maps of the Decision are shared: do not change them.
 func (e *Engine) Decide(ctx context.Context, in *Input) Decision {
+	if _, has := ctx.Deadline(); !has {
+		limited, cancel := context.WithTimeout(ctx, DefaultTimeout)
+		defer cancel()
+		ctx = limited
+	}
 	gen := e.current.Load()
 	if gen == nil {
 		e.awaitFirst(ctx)
@@ -275,11 +278,8 @@ func (e *Engine) ReadsObjects() bool {
 // awaitFirst waits until the first attempt to load a policy has ended.
 func (e *Engine) awaitFirst(ctx context.Context) {
 	defer fair.Rest(ctx)()
-	timer := time.NewTimer(e.opts.Timeout)
-	defer timer.Stop()
 	select {
 	case <-e.first:
-	case <-timer.C:
 	case <-ctx.Done():
 	}
 }
@@ -293,5 +293,5 @@ func (e *Engine) whyNone() string {
 
 // failed is the denial for a policy that could not answer.
 func failed(revision, why string) Decision {
-	return Decision{Failed: true, Reasons: []string{why}, Revision: revision}
+	return Decision{Diagnostics: Diagnostics{Failed: true, Reasons: []string{why}, Revision: revision}}
 }

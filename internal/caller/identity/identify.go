@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"vitrine/internal/engine/imagename"
 	"vitrine/internal/engine/principal"
 	"vitrine/internal/kernel/peercred"
+	"vitrine/internal/kernel/procfs"
 )
 
 // Attestor establishes where a peer's process runs; an *attest.Attestor.
@@ -211,27 +213,42 @@ func containerPrincipals(c docker.Container, labels bool) []string {
 }
 
 // ContainerPrincipals are the principals of the container that an operation
-// names: by name, id or prefix as the Engine takes them, or "exec:<id>". It is
-// not ok where the container is not known, and then must be taken for anyone's.
+// names: by name, id or prefix as the Engine takes them, or "exec:<id>". The error says
+// why the container is not known, and then it must be taken for anyone's.
 //
 // They guard a container against others, so they are rather too many: where the
 // image is not known, each label may be the container's own, and too many labels
 // are label:*, any.
-func (i *Identifier) ContainerPrincipals(ctx context.Context, ref string) (principals []string, ok bool) {
+func (i *Identifier) ContainerPrincipals(ctx context.Context, ref string) (principals []string, err error) {
 	var c docker.Container
-	var err error
 	if exec, isExec := strings.CutPrefix(ref, "exec:"); isExec {
 		c, err = i.containers.ExecContainer(ctx, exec)
 	} else {
 		c, err = i.containers.Find(ctx, ref)
 	}
 	if err != nil {
-		return nil, false
+		return nil, err
 	}
 	if tooMany(c.Labels) {
-		return append(containerPrincipals(c, false), principal.Label.Any()), true
+		return append(containerPrincipals(c, false), principal.Label.Any()), nil
 	}
-	return containerPrincipals(c, true), true
+	return containerPrincipals(c, true), nil
+}
+
+// WhyNot says to a caller why [Identifier.ContainerPrincipals] could not tell. The error itself is for the record:
+// it may quote what Docker tells us, and not the caller.
+func WhyNot(err error) string {
+	switch {
+	case errors.Is(err, docker.ErrNotFound):
+		return "there is none of that name"
+	case errors.Is(err, docker.ErrUnanswered), errors.Is(err, context.DeadlineExceeded):
+		return "Docker does not answer about it in time"
+	case procfs.Exhausted(err):
+		return "no descriptor is left to ask Docker with"
+	case errors.Is(err, fs.ErrPermission):
+		return "we may not ask Docker"
+	}
+	return "Docker does not say which one is meant"
 }
 
 // tooMany: they name nobody then.

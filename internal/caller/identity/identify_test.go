@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/fstest"
 
@@ -182,8 +184,8 @@ func TestTooManyLabelsNameNobodyClosed(t *testing.T) {
 		wantPrincipals(t, id, Container, "container:monitor", "container-id:"+monitorID,
 			"image:localhost:5000/vitrine/monitor", "image-id:sha256:11",
 			"container-uid:65532", "container-gid:7", "container-gid:8")
-		got, ok := i.ContainerPrincipals(t.Context(), monitorID)
-		if !ok || len(got) != 5 || got[4] != "label:*" {
+		got, err := i.ContainerPrincipals(t.Context(), monitorID)
+		if err != nil || len(got) != 5 || got[4] != "label:*" {
 			t.Errorf("%s: guarded as %d principals, want any label", name, len(got))
 		}
 	}
@@ -342,9 +344,9 @@ func TestContainerPrincipals(t *testing.T) {
 	f := inContainer(monitor())
 	i := New(f, f, nil)
 	for _, ref := range []string{monitorID, "exec:e1"} {
-		got, ok := i.ContainerPrincipals(t.Context(), ref)
-		if !ok || !slices.Contains(got, "container:monitor") || !slices.Contains(got, "label:com.example.team=sre") || slices.Contains(got, "label:vitrine.role=admin") {
-			t.Errorf("%s: %q, %v", ref, got, ok)
+		got, err := i.ContainerPrincipals(t.Context(), ref)
+		if err != nil || !slices.Contains(got, "container:monitor") || !slices.Contains(got, "label:com.example.team=sre") || slices.Contains(got, "label:vitrine.role=admin") {
+			t.Errorf("%s: %q, %v", ref, got, err)
 		}
 	}
 	c := monitor()
@@ -354,8 +356,27 @@ func TestContainerPrincipals(t *testing.T) {
 		t.Errorf("with an image that is not known: %q, want every label guarded", got)
 	}
 	for _, ref := range []string{"", "*", "nope", "exec:", "exec:e2"} {
-		if got, ok := i.ContainerPrincipals(t.Context(), ref); ok || got != nil {
-			t.Errorf("%q: %q, %v, want nothing", ref, got, ok)
+		if got, err := i.ContainerPrincipals(t.Context(), ref); err == nil || got != nil {
+			t.Errorf("%q: %q, %v, want nothing", ref, got, err)
+		}
+	}
+}
+
+// TestWhyNotSaysTheCause: each in words of our own, as Docker's may quote what the caller is not shown.
+func TestWhyNotSaysTheCause(t *testing.T) {
+	for _, tt := range []struct {
+		err  error
+		says string
+	}{
+		{docker.ErrNotFound, "there is none of that name"},
+		{docker.ErrUnanswered, "does not answer"},
+		{context.DeadlineExceeded, "does not answer"},
+		{syscall.EMFILE, "no descriptor"},
+		{syscall.EACCES, "may not ask"},
+		{errors.New("GET /containers/ab/json: 400: multiple IDs found with provided prefix: ab"), "does not say which"},
+	} {
+		if got := WhyNot(fmt.Errorf("inspect container: %w", tt.err)); !strings.Contains(got, tt.says) || strings.Contains(got, "multiple") {
+			t.Errorf("%v: %q", tt.err, got)
 		}
 	}
 }

@@ -1,0 +1,63 @@
+package policy
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestReasonsHaveTheirLines: each reason of the built-in policy comes from the innermost rule that gives it, and
+// the line of that rule is said; the decision is the same as without.
+func TestReasonsHaveTheirLines(t *testing.T) {
+	source, err := os.ReadFile("../../../rego/authz.rego")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(string(source), "\n")
+	quick, slow := loaded(t, Options{}), loaded(t, Options{Positions: true})
+	for _, tt := range []struct {
+		who           []string
+		request, rule string
+		line          string
+	}{
+		{[]string{"unix:root"}, "GET /containers/json", "reasons", `reasons contains "role admin"`},
+		{[]string{"label:vitrine.role=look"}, "GET /containers/json", "reasons", `reasons contains concat`},
+		{[]string{"label:vitrine.role=look"}, "POST /containers/web/stop", "lacks", `} else := sprintf("role %s allows`},
+		{[]string{"label:vitrine.role=look"}, "GET /plugins", "lacks", `of %s; role %s allows that`},
+		{[]string{"label:vitrine.role=look"}, "GET /containers/json?unheard=1", "refusal", `does not take the hazards`},
+		{[]string{"container:web"}, "GET /containers/json", "nobody", `nobody :=`},
+	} {
+		method, uri, _ := strings.Cut(tt.request, " ")
+		in := ask(t, tt.who, method, uri, "")
+		a, b := quick.Decide(t.Context(), in), slow.Decide(t.Context(), in)
+		if a.Allow != b.Allow || a.Admin != b.Admin || !slices.Equal(a.Reasons, b.Reasons) || len(a.Rules) > 0 {
+			t.Errorf("%s: %+v, and with positions %+v", tt.request, a, b)
+		}
+		found := slices.ContainsFunc(b.Rules, func(r Rule) bool {
+			file, line, _ := strings.Cut(r.At, ":")
+			n := 0
+			for _, c := range line {
+				n = 10*n + int(c-'0')
+			}
+			return strings.HasSuffix(file, "authz.rego") && r.Rule == tt.rule && strings.Contains(lines[n-1], tt.line) && slices.Contains(b.Reasons, r.Reason)
+		})
+		if !found {
+			t.Errorf("%s: %q come from %+v", tt.request, b.Reasons, b.Rules)
+		}
+	}
+}
+
+// TestPositionsOfOnesOwnRules: of several files, in any form of a rule.
+func TestPositionsOfOnesOwnRules(t *testing.T) {
+	dir := policyDir(t, "a.rego", module("default allow := false\n\nreasons contains why if some why in no\n"),
+		"b.rego", module("no contains \"never\" if true\n\nno contains sprintf(\"not %s\", [input.operation.id]) if true\n"))
+	d := loaded(t, Options{Paths: []string{dir}, Positions: true}).Decide(t.Context(), listing())
+	var at []string
+	for _, r := range d.Rules {
+		at = append(at, r.Reason+" "+r.Rule+" "+r.At[strings.LastIndex(r.At, "/")+1:])
+	}
+	if want := []string{"never no b.rego:3", "not ContainerList no b.rego:5"}; !slices.Equal(at, want) {
+		t.Errorf("%q, want %q", at, want)
+	}
+}
