@@ -20,7 +20,7 @@ import (
 func (t *task) answer(ex exchange) {
 	redacted := t.plan != nil
 	switch {
-	case t.withholds(ex.head()):
+	case t.withholds(ex.base().res):
 		t.failure(ex)
 		return
 	case redacted && t.v.Operation.Has(operation.AnswersEvents):
@@ -31,7 +31,7 @@ func (t *task) answer(ex exchange) {
 		return
 	}
 	first := t.exec(ex)
-	t.head(ex.head(), false)
+	t.head(ex.base().res, false)
 	_, err := t.w.Write(first)
 	if err == nil {
 		err = t.stream(ex)
@@ -47,7 +47,7 @@ const maxExec = 1 << 10
 // exec learns from the daemon's answer which exec the caller has made, before the
 // caller can know it. It gives what it has read.
 func (t *task) exec(ex exchange) (read []byte) {
-	if !t.v.Operation.Has(operation.AnswersExec) || ex.head().StatusCode != http.StatusCreated {
+	if !t.v.Operation.Has(operation.AnswersExec) || ex.base().res.StatusCode != http.StatusCreated {
 		return nil
 	}
 	read, _ = io.ReadAll(io.LimitReader(ex, maxExec)) // an error comes again when the rest is read
@@ -76,11 +76,11 @@ func (t *task) head(res *http.Response, redacted bool) {
 
 // stream copies the body and flushes whenever the daemon has paused.
 func (t *task) stream(ex exchange) error {
-	if ex.head().Body == http.NoBody {
+	if ex.base().res.Body == http.NoBody {
 		return nil
 	}
 	rc := http.NewResponseController(t.w)
-	left := ex.head().ContentLength
+	left := ex.base().res.ContentLength
 	if !ex.buffered() {
 		if err := rc.Flush(); err != nil {
 			return err
@@ -134,7 +134,7 @@ func (t *task) held(ex exchange) {
 		t.unreadable(why)
 		return
 	}
-	res := ex.head()
+	res := ex.base().res
 	if t.r.Method != http.MethodHead {
 		res.Header.Set("Content-Length", strconv.Itoa(len(doc)))
 	}
@@ -162,12 +162,12 @@ func (t *task) hand(doc []byte) {
 // events passes a stream of events, each one blanked and flushed as soon as it
 // is complete. What cannot be read ends the stream.
 func (t *task) events(ex exchange) {
-	if why := opaque(ex.head()); why != "" {
+	if why := opaque(ex.base().res); why != "" {
 		t.unreadable(why)
 		return
 	}
-	ex.head().Header.Del("Content-Length")
-	t.head(ex.head(), true)
+	ex.base().res.Header.Del("Content-Length")
+	t.head(ex.base().res, true)
 	err := copyEvents(t.w, t.plan.Events(ex, t.s.limits.RedactBytes))
 	if err == nil {
 		return
@@ -216,7 +216,7 @@ func opaque(res *http.Response) string {
 
 // read reads the whole answer, or says why it cannot be changed.
 func (t *task) read(ex exchange) (held []byte, why string) {
-	res, limit := ex.head(), t.s.limits.RedactBytes
+	res, limit := ex.base().res, t.s.limits.RedactBytes
 	if res.Body == http.NoBody {
 		return nil, ""
 	}
@@ -250,7 +250,7 @@ const tooManyBig = "too many large answers at once that must be redacted; try ag
 // tooNew: a version answer whose body names an API that we cannot judge. Its
 // header says so too.
 func (t *task) tooNew(ex exchange) bool {
-	return t.v.Operation.Has(operation.AnswersVersion) && ex.head().StatusCode == http.StatusOK && newer(ex.head().Header.Get("Api-Version"))
+	return t.v.Operation.Has(operation.AnswersVersion) && ex.base().res.StatusCode == http.StatusOK && newer(ex.base().res.Header.Get("Api-Version"))
 }
 
 // lowerVersion makes clients speak an API that we know.

@@ -13,7 +13,7 @@ import (
 // is not shown all of the answer that would have been: the Engine's text may
 // quote what is blanked there, such as a mount's options.
 func (t *task) failure(ex exchange) {
-	res := ex.head()
+	res := ex.base().res
 	if res.Body == http.NoBody { // an answer to HEAD, 304
 		t.head(res, false)
 		return
@@ -33,7 +33,7 @@ const maxErrorText = 4 << 10
 // errorText is the body of an error answer as the caller may see it: the
 // Engine's text if it is one of those that tell nothing, else what takes its place.
 func (t *task) errorText(ex exchange) (doc []byte, withheld bool) {
-	if opaque(ex.head()) == "" {
+	if opaque(ex.base().res) == "" {
 		body, err := io.ReadAll(io.LimitReader(ex, maxErrorText))
 		var said struct{ Message string }
 		if err == nil && json.Unmarshal(body, &said) == nil && tellsNothing(t.v.Operation.Resource, said.Message) {

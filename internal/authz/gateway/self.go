@@ -36,7 +36,7 @@ func (t *selfTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	res := *ex.head()
+	res := *ex.base().res
 	res.Request = r
 	if res.Body == http.NoBody {
 		_ = ex.Close()

@@ -72,7 +72,7 @@ func (o *outgoing) shareable() bool {
 // began as one's own may become a [tunnel].
 type exchange interface {
 	io.ReadCloser
-	head() *http.Response
+	base() *own
 	buffered() bool // more of the answer has already arrived
 }
 
@@ -83,7 +83,7 @@ type own struct {
 	unbind func() bool // the connection from the request's context; false if that has ended
 }
 
-func (e *own) head() *http.Response       { return e.res }
+func (e *own) base() *own                 { return e }
 func (e *own) buffered() bool             { return e.conn.br.Buffered() > 0 }
 func (e *own) Read(p []byte) (int, error) { return e.res.Body.Read(p) }
 

@@ -77,17 +77,15 @@ func (u *Users) Never(of string) string {
 	if n == nil {
 		return ""
 	}
-	switch p.Kind {
-	case principal.Unix:
+	if p.Kind == principal.Unix && p.Value != "root" {
 		for _, name := range n.byUID {
 			if name == p.Value {
 				return ""
 			}
 		}
-		if p.Value != "root" {
-			return "there is no user of that name in " + u.path + ", or none that has it alone"
-		}
-	case principal.UID:
+		return "there is no user of that name in " + u.path + ", or none that has it alone"
+	}
+	if p.Kind == principal.UID {
 		uid, err := strconv.ParseUint(p.Value, 10, 32)
 		if err == nil && uid != 0 && !n.uids[uint32(uid)] {
 			return "there is no user of that number in " + u.path

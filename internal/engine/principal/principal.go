@@ -116,10 +116,10 @@ func Split(s string) Principal {
 
 // String is the principal as a policy writes it.
 func (p Principal) String() string {
-	switch {
-	case p.Kind == "":
+	if p.Kind == "" {
 		return p.Value
-	case p.Kind == Local:
+	}
+	if p.Kind == Local {
 		return string(Local)
 	}
 	return string(p.Kind) + ":" + p.Value
