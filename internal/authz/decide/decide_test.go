@@ -432,8 +432,11 @@ type identifying struct {
 	lookUp func(ref string) ([]string, bool)
 }
 
-func (i identifying) ContainerPrincipals(_ context.Context, ref string) ([]string, bool) {
-	return i.lookUp(ref)
+func (i identifying) ContainerPrincipals(_ context.Context, ref string) ([]string, error) {
+	if principals, ok := i.lookUp(ref); ok {
+		return principals, nil
+	}
+	return nil, docker.ErrNotFound
 }
 
 // TestExecThatAnotherHasMadeIsAnybodysClosed: as which user it acts, its maker has chosen.

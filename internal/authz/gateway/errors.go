@@ -41,7 +41,7 @@ func (t *task) errorText(ex exchange) (doc []byte, withheld bool) {
 		}
 	}
 	where := "the text is in the Engine's log"
-	if ex.res.StatusCode < http.StatusInternalServerError { // it logs no others
+	if ex.base().res.StatusCode < http.StatusInternalServerError { // it logs no others
 		where = "the Engine logs no text of such an error, and shows it to an admin who asks the same"
 	}
 	return errorBody("vitrine: the Docker Engine answered with an error whose text may quote what this caller is not shown; " +
