@@ -222,7 +222,7 @@ func TestDenialNamesWhoItIs(t *testing.T) {
 
 // TestReasonsAreThoseOfTheVerdict.
 func TestReasonsAreThoseOfTheVerdict(t *testing.T) {
-	w := &world{decision: policy.Decision{Allow: true, Reasons: []string{"because"}}}
+	w := &world{decision: policy.Decision{Allow: true, Diagnostics: policy.Diagnostics{Reasons: []string{"because"}}}}
 	v := w.ask(t, w.options(), "GET", "/info", "")
 	if !slices.Equal(v.Reasons(), []string{"because"}) {
 		t.Errorf("allowed: %q", v.Reasons())
@@ -265,7 +265,7 @@ func TestHostIsNotAskedForWhatIsDecidedClosed(t *testing.T) {
 	}{
 		"anybody":  {yes, &host{}, 1, true},
 		"an admin": {policy.Decision{Allow: true, Admin: true}, &host{}, 0, true},
-		"failed":   {policy.Decision{Allow: true, Failed: true}, &host{}, 0, false},
+		"failed":   {policy.Decision{Allow: true, Diagnostics: policy.Diagnostics{Failed: true}}, &host{}, 0, false},
 		"no host":  {yes, nil, 0, true},
 	} {
 		w := &world{decision: tc.decision}
