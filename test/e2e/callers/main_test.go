@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -24,34 +23,16 @@ import (
 
 func TestMain(m *testing.M) {
 	vitrine.Main()
-	code := m.Run()
-	if opened.close != nil {
-		if err := opened.close(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
-	}
-	os.Exit(code)
+	os.Exit(shared.Run(m))
 }
 
-// opened is the engine that the tests share.
-var opened struct {
-	sync.Once
-	engine *engine.Engine
-	caller string // the program test/caller, outside
-	err    error
-	close  func() error
-}
-
-func open() {
-	e, err := engine.Open(engine.Options{})
-	if err != nil {
-		opened.err = err
-		return
-	}
-	opened.engine, opened.close = e, e.Close
-	opened.caller, opened.err = e.ImportGo("caller:1", "vitrine/test/caller")
-}
+var (
+	callerProgram string // the program test/caller, outside
+	shared        = engine.Shared{Prepare: func(e *engine.Engine) (err error) {
+		callerProgram, err = e.ImportGo("caller:1", "vitrine/test/caller")
+		return err
+	}}
+)
 
 // stage is an engine with a gateway in front of it.
 type stage struct {
@@ -84,12 +65,8 @@ bindings:
 // begin starts a gateway on the shared engine.
 func begin(t *testing.T, args ...string) *stage {
 	t.Helper()
-	engine.Require(t)
-	opened.Do(open)
-	if opened.err != nil {
-		t.Fatal(opened.err)
-	}
-	s := &stage{T: t, e: opened.engine.For(t), caller: opened.caller}
+	s := &stage{T: t, e: shared.For(t)}
+	s.caller = callerProgram
 	s.p = vitrine.Start(t, vitrine.Options{Engine: s.e, Data: bindings, Alone: true, Args: args})
 	return s
 }

@@ -2,7 +2,6 @@ package dogstatsd
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -30,42 +29,21 @@ const (
 // patience is for a machine that does much else.
 const patience = 60 * time.Second
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if opened.engine != nil {
-		if err := opened.engine.Close(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
+func TestMain(m *testing.M) { os.Exit(shared.Run(m)) }
+
+var (
+	senderProgram string // the program test/sender, outside
+	shared        = engine.Shared{Prepare: func(e *engine.Engine) (err error) {
+		if err := errors.Join(os.MkdirAll(e.Path(folder), 0o755), os.Chmod(e.Socket, 0o666)); err != nil {
+			return err
 		}
-	}
-	os.Exit(code)
-}
-
-// opened is the engine that the tests share.
-var opened struct {
-	sync.Once
-	engine *engine.Engine
-	sender string // the program test/sender, outside
-	err    error
-}
-
-func open() {
-	e, err := engine.Open(engine.Options{})
-	if err != nil {
-		opened.err = err
-		return
-	}
-	opened.engine = e
-	opened.err = errors.Join(
-		os.MkdirAll(e.Path(folder), 0o755),
-		os.Chmod(e.Socket, 0o666))
-	if opened.err != nil {
-		return
-	}
-	if _, opened.err = e.ImportGo("monitor:1", "vitrine/cmd/monitor"); opened.err == nil {
-		opened.sender, opened.err = e.ImportGo("sender:1", "vitrine/test/sender")
-	}
-}
+		if _, err := e.ImportGo("monitor:1", "vitrine/cmd/monitor"); err != nil {
+			return err
+		}
+		senderProgram, err = e.ImportGo("sender:1", "vitrine/test/sender")
+		return err
+	}}
+)
 
 // place is where the monitor runs, and what it may.
 type place int
@@ -101,13 +79,8 @@ func (b *boxes) add(id string) {
 // are its containers.
 func begin(t *testing.T, at place, flags ...string) *stage {
 	t.Helper()
-	engine.Require(t)
-	opened.Do(open)
-	if opened.err != nil {
-		t.Fatal(opened.err)
-	}
-	e := opened.engine.For(t)
-	s := &stage{T: t, e: e, sender: opened.sender, client: &http.Client{Transport: &http.Transport{DialContext: e.Dial}}, boxes: &boxes{}}
+	e := shared.For(t)
+	s := &stage{T: t, e: e, sender: senderProgram, client: &http.Client{Transport: &http.Transport{DialContext: e.Dial}}, boxes: &boxes{}}
 	t.Cleanup(s.client.CloseIdleConnections)
 	t.Cleanup(func() { s.done(s.docker(append([]string{"rm", "--force"}, s.boxes.ids...)...)) })
 	user := 65532

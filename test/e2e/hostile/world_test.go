@@ -12,7 +12,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -31,24 +30,13 @@ const bystander = 4205
 
 func TestMain(m *testing.M) {
 	vitrine.Main()
-	code := m.Run()
-	if e, err := shared(); os.Geteuid() == 0 && err == nil {
-		if err := e.Close(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
-	}
-	os.Exit(code)
+	os.Exit(shared.Run(m))
 }
 
 // shared is the Engine of those tests that do not configure it.
-var shared = sync.OnceValues(func() (*engine.Engine, error) {
-	e, err := engine.Open(engine.Options{})
-	if err != nil {
-		return nil, err
-	}
-	return e, errors.Join(e.ImportBusybox(), e.ImportImage("curl:1", "/usr/bin/curl"))
-})
+var shared = engine.Shared{Prepare: func(e *engine.Engine) error {
+	return errors.Join(e.ImportBusybox(), e.ImportImage("curl:1", "/usr/bin/curl"))
+}}
 
 // World is an Engine and our process in front of it.
 type world struct {
@@ -61,12 +49,7 @@ type world struct {
 // newWorld starts a gateway alone on the shared Engine.
 func newWorld(t *testing.T, args ...string) *world {
 	t.Helper()
-	engine.Require(t)
-	e, err := shared()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return startWorld(t, e.For(t), true, args...)
+	return startWorld(t, shared.For(t), true, args...)
 }
 
 // newTicketWorld starts an Engine that asks our plugin.
