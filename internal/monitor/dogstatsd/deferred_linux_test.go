@@ -112,8 +112,8 @@ func TestDeferredUntilTheEngineTells(t *testing.T) {
 		if o := s.resolver.hold(late, nil); o == nil || o.Container != "late" {
 			t.Errorf("the next packet goes on as from %+v", o)
 		}
-		if s.resolver.waiting.Load() != 0 || s.resolver.deferred.Load() != 0 {
-			t.Errorf("%d and %d bytes are said to wait", s.resolver.waiting.Load(), s.resolver.deferred.Load())
+		if s.resolver.waiting.used.Load() != 0 || s.resolver.deferred.used.Load() != 0 {
+			t.Errorf("%d and %d bytes are said to wait", s.resolver.waiting.used.Load(), s.resolver.deferred.used.Load())
 		}
 	})
 }

@@ -23,10 +23,10 @@ type client struct {
 	failed atomic.Int64           // when it was found to be nowhere, in nanoseconds since the server's start
 
 	mu      sync.Mutex
-	pending bool          // with the resolver
-	budget  *atomic.Int64 // of the resolver, from which the waiting packets are taken
-	waiting [][]byte      // packets, until the resolver is done
-	dropped bool          // forgotten by its receiver: release the peer when done
+	pending bool     // with the resolver
+	room    *room    // of the resolver, which the waiting packets take
+	waiting [][]byte // packets, until the resolver is done
+	dropped bool     // forgotten by its receiver: release the peer when done
 
 	patience // of the resolver alone, while the sender is deferred
 }
@@ -91,15 +91,30 @@ const (
 // A sender is deferred while the Engine has not told of the sender's container: it is looked
 // at again until the Engine has, for a second at most. Nobody else's packets wait for the Engine.
 type resolver struct {
-	s        *Server
-	queues   [resolversRun]chan *client
-	later    chan *client
-	waiting  atomic.Int64 // bytes
-	deferred atomic.Int64 // bytes
+	s                 *Server
+	queues            [resolversRun]chan *client
+	later             chan *client
+	waiting, deferred room
 }
 
+// room is how many bytes of packets may wait.
+type room struct {
+	used atomic.Int64
+	most int64
+}
+
+func (r *room) take(n int) bool {
+	if r.used.Add(int64(n)) > r.most {
+		r.give(n)
+		return false
+	}
+	return true
+}
+
+func (r *room) give(n int) { r.used.Add(-int64(n)) }
+
 func newResolver(s *Server) *resolver {
-	r := &resolver{s: s, later: make(chan *client, pendingMost)}
+	r := &resolver{s: s, later: make(chan *client, pendingMost), waiting: room{most: waitingMost}, deferred: room{most: deferredMost}}
 	for i := range r.queues {
 		r.queues[i] = make(chan *client, pendingMost/resolversRun)
 	}
@@ -193,22 +208,20 @@ func (r *resolver) again(ctx context.Context, d *client, w *worker) {
 func (r *resolver) move(d *client) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	var size int64
+	size := 0
 	for _, packet := range d.waiting {
-		size += int64(len(packet))
+		size += len(packet)
 	}
-	if r.deferred.Add(size) > deferredMost {
-		r.deferred.Add(-size)
+	if !r.deferred.take(size) {
 		return false
 	}
-	d.budget = &r.deferred
 	select {
 	case r.later <- d:
-		r.waiting.Add(-size)
+		r.waiting.give(size)
+		d.room = &r.deferred
 		return true
 	default:
-		d.budget = &r.waiting
-		r.deferred.Add(-size)
+		r.deferred.give(size)
 		return false
 	}
 }
@@ -218,7 +231,7 @@ func (r *resolver) finish(d *client, o *Origin, w *worker) {
 	defer d.mu.Unlock()
 	for _, packet := range d.waiting {
 		w.deliver(packet, o, &r.s.counts.datagram)
-		d.budget.Add(-int64(len(packet)))
+		d.room.give(len(packet))
 	}
 	d.waiting, d.pending = nil, false
 	// Only now, so that no later packet goes on before those that waited.
@@ -240,7 +253,7 @@ func (r *resolver) hold(d *client, packet []byte) *Origin {
 		if o := d.origin.Load(); o != nil && !r.stale(d, o) {
 			return o
 		}
-		d.budget = &r.waiting
+		d.room = &r.waiting
 		select {
 		case r.queue(d) <- d:
 			d.pending = true
@@ -248,12 +261,7 @@ func (r *resolver) hold(d *client, packet []byte) *Origin {
 			return nowhere
 		}
 	}
-	most := int64(waitingMost)
-	if d.budget == &r.deferred {
-		most = deferredMost
-	}
-	if d.budget.Add(int64(len(packet))) > most {
-		d.budget.Add(-int64(len(packet)))
+	if !d.room.take(len(packet)) {
 		return nowhere
 	}
 	d.waiting = append(d.waiting, append([]byte(nil), packet...))
