@@ -107,13 +107,16 @@ func (e *statusError) Error() string {
 	return fmt.Sprintf("%s answered %d: %.300s", e.uri, e.status, e.body)
 }
 
+// refusal is how our parser refuses that parameter. Another plugin may quote the request, and with it our name.
+const refusal = "is not known, and may be given once"
+
 // probe asks what the plugin refuses to everybody: a parameter that nobody knows, given twice.
 func (g *gatherer) probe(ctx context.Context) (Probe, error) {
 	err := get(ctx, g.engine, "/_ping?vitrine=1&vitrine=2", new(any))
 	var answered *statusError
 	switch {
 	case errors.As(err, &answered):
-		return Probe{Status: answered.status, Ours: strings.Contains(answered.body, "vitrine")}, nil
+		return Probe{Status: answered.status, Ours: strings.Contains(answered.body, refusal)}, nil
 	case isNetwork(err):
 		return Probe{}, err
 	}

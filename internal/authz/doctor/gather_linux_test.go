@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"vitrine/internal/engine/operation"
 )
 
 // engine is a fake one at a Unix socket.
@@ -39,6 +41,32 @@ func file(t *testing.T, dir, name, text string) {
 	}
 }
 
+// refused is what dockerd answers when Vitrine has refused the probe, with the parser's own words.
+func refused(t *testing.T) string {
+	t.Helper()
+	_, err := operation.Parse(&operation.Request{Method: http.MethodGet, URI: "/_ping?vitrine=1&vitrine=2", Header: http.Header{}})
+	if err == nil {
+		t.Fatal("the parser accepts the probe")
+	}
+	text, _ := json.Marshal(map[string]string{"message": "authorization denied by plugin vitrine: vitrine: local may not do this: " + err.Error()})
+	return string(text)
+}
+
+// TestProofIsOursClosed: a refusal that only quotes the request proves nothing.
+func TestProofIsOursClosed(t *testing.T) {
+	for body, want := range map[string]Probe{
+		refused(t): {403, true},
+		`{"message":"authorization denied by plugin other: GET /_ping?vitrine=1&vitrine=2"}`: {403, false},
+		"": {403, false},
+	} {
+		socket := engine(t, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, body, http.StatusForbidden) })
+		g := gatherer{cfg: Config{Socket: socket}, engine: client(socket)}
+		if got, err := g.probe(t.Context()); got != want || err != nil {
+			t.Errorf("%s: %+v, %v; want %+v", body, got, err, want)
+		}
+	}
+}
+
 func TestGather(t *testing.T) {
 	answers := map[string]string{
 		"/version":           `{"Version":"28.5.2","Components":[{"Name":"Engine"},{"Name":"runc"}]}`,
@@ -48,7 +76,7 @@ func TestGather(t *testing.T) {
 	}
 	socket := engine(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.RequestURI == "/_ping?vitrine=1&vitrine=2" {
-			http.Error(w, `{"message":"authorization denied by plugin vitrine: vitrine: no"}`, http.StatusForbidden)
+			http.Error(w, refused(t), http.StatusForbidden)
 			return
 		}
 		answer, ok := answers[r.URL.Path]
