@@ -66,6 +66,7 @@ func TestBuilds(t *testing.T) {
 		}
 		build(t, e, p, 0, "", "buildx", "build", "--builder", "default", "--load")
 	})
+	t.Run("docker build of a role is refused", func(t *testing.T) { refused(t, e, p) })
 	t.Run("classic docker build of a role", func(t *testing.T) { build(t, e, p, builderUID, "DOCKER_BUILDKIT=0", "build") })
 	t.Run("build by the API of a role", func(t *testing.T) { buildByAPI(t, e, p, builder) })
 }
@@ -122,33 +123,54 @@ func fallBack(t *testing.T, p *vitrine.Process, d dial, admin bool) {
 	}
 }
 
-// build builds an image with the command line and runs it.
-func build(t *testing.T, e *engine.Engine, p *vitrine.Process, uid uint32, env string, args ...string) {
-	e = e.For(t)
-	dir, err := os.MkdirTemp(e.Dir, "context") // which every user may read
-	if err == nil {
-		err = os.Chmod(dir, 0o755)
-	}
-	if err != nil {
+// folder is a context that every user may read.
+func folder(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	for name, text := range map[string]string{"Dockerfile": "FROM bb:1\nCOPY file /file\nRUN cp /file /copy\n", "file": "content\n"} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil { //nolint:gosec // likewise
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
+	return dir
+}
+
+// build builds an image with the command line and runs it.
+func build(t *testing.T, e *engine.Engine, p *vitrine.Process, uid uint32, env string, args ...string) {
+	e = e.For(t)
 	image := fmt.Sprintf("%s:%d", args[0], uid)
-	cmd := e.DockerCommand(p.Socket, append(args, "--tag", image, dir)...)
+	cmd := as(e.DockerCommand(p.Socket, append(args, "--tag", image, folder(t))...), uid)
 	if env != "" {
 		cmd.Env = append(cmd.Env, env)
-	}
-	if uid != 0 {
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
-		cmd.Dir = "/"
 	}
 	run(t, cmd)
 	if got := e.Docker("run", "--rm", image, "cat", "/copy"); got != "content" {
 		t.Errorf("the image has %q", got)
+	}
+}
+
+// as makes a command another user's.
+func as(cmd *exec.Cmd, uid uint32) *exec.Cmd {
+	if uid != 0 {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+		cmd.Dir = "/"
+	}
+	return cmd
+}
+
+// refused: who may build and is no admin cannot by BuildKit.
+func refused(t *testing.T, e *engine.Engine, p *vitrine.Process) {
+	cmd := as(e.DockerCommand(p.Socket, "build", "--tag", "evil:1", folder(t)), builderUID)
+	cmd.Env = append(cmd.Env, "DOCKER_BUILDKIT=1")
+	out, err := cmd.CombinedOutput()
+	if err == nil {
+		t.Errorf("it was built:\n%s", out)
+	}
+	if got := e.For(t).Docker("images", "--quiet", "evil"); got != "" {
+		t.Errorf("the image was built: %s", got)
 	}
 }
 
@@ -161,14 +183,14 @@ func run(t *testing.T, cmd *exec.Cmd) {
 	}
 }
 
-func buildByAPI(t *testing.T, e *engine.Engine, p *vitrine.Process, as *vitrine.User) {
+func buildByAPI(t *testing.T, e *engine.Engine, p *vitrine.Process, user *vitrine.User) {
 	var archive bytes.Buffer
 	file := "FROM bb:1\nRUN echo content >/copy\n"
 	w := tar.NewWriter(&archive)
 	_ = w.WriteHeader(&tar.Header{Name: "Dockerfile", Mode: 0o644, Size: int64(len(file))})
 	_, _ = io.WriteString(w, file)
 	_ = w.Close()
-	asking := http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return as.Dial(p.Socket) }}}
+	asking := http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return user.Dial(p.Socket) }}}
 	res, err := asking.Post("http://docker/build?t=api:1", "application/x-tar", &archive)
 	if err != nil {
 		t.Fatal(err)
