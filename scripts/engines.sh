@@ -3,10 +3,11 @@
 # their own, from Debian's packages: nothing is installed, and apt checks the signatures. Each is laid out once, as a
 # folder of programs (some 250 MB) that scripts/engine.sh puts in front of PATH:
 #
-#   engines.sh [26|28...]   lay these out, where they are not yet; both without an argument
+#   engines.sh [26|28|podman...]   lay these out, where they are not yet; all three without an argument
 #   engines.sh path NAME    print the folder of the engine called NAME; exit status 1 if it is not there
 #
-# 20 is that of Debian 12, 26 of Debian 13, 28 of Debian's testing; 28c is 28, with containerd's image store. They lie
+# 20 is that of Debian 12, 26 of Debian 13, 28 of Debian's testing; 28c is 28, with containerd's image store. podman is that
+# of Debian's testing, with what it and a rootless Engine run on (rootlesskit, slirp4netns, newuidmap). They lie
 # in /var/cache/vitrine-engines, or in VITRINE_ENGINES: the path is written into runc, so a folder cannot be moved.
 # The packages come from the mirror that apt has; on other distributions set VITRINE_DEBIAN_MIRROR.
 set -euo pipefail
@@ -22,12 +23,24 @@ suite() {
 	case $1 in
 	20) echo bookworm ;;
 	26) echo trixie ;;
-	28) echo forky ;;
-	*) die "there is no engine $1: 20, 26, 28 or 28c" ;;
+	28 | podman) echo forky ;;
+	*) die "there is no engine $1: 20, 26, 28, 28c or podman" ;;
 	esac
 }
 
-folder() { echo "$home/$(suite "${1%c}")"; }
+folder() {
+	local suite
+	suite=$(suite "${1%c}")
+	if [ "$1" = podman ]; then suite=podman; fi
+	echo "$home/$suite"
+}
+
+# program prints the path of an engine itself.
+program() {
+	local name=dockerd
+	if [ "$1" = podman ]; then name=podman; fi
+	echo "$(folder "$1")/bin/$name"
+}
 
 # mirror prints where apt gets Debian's packages.
 mirror() {
@@ -60,28 +73,55 @@ fetch() {
 		-o APT::Sandbox::User=root -o Acquire::Retries=3)
 	say "fetching the engine of $suite"
 	"${apt[@]}" update >log 2>&1 || die "apt-get update for $suite: $(tail -n 5 log)"
-	tini="tini"
-	if "${apt[@]}" download --print-uris tini-static >/dev/null 2>&1; then tini="tini-static"; fi
-	local packages=(docker.io containerd runc libc6 libseccomp2 "$tini")
-	local more
-	for more in docker-cli docker-buildx docker-compose; do # not all suites have them
-		if "${apt[@]}" download --print-uris "$more" >/dev/null 2>&1; then packages+=("$more"); fi
-	done
-	(cd debs && "${apt[@]}" download "${packages[@]}") >log 2>&1 || die "apt-get download from $suite: $(tail -n 5 log)"
+	if [ "$name" = podman ]; then
+		# It is linked with much: all that it needs, down to the C library.
+		"${apt[@]}" -y --no-install-recommends --download-only -o Debug::NoLocking=1 install podman crun runc catatonit \
+			rootlesskit slirp4netns uidmap fuse-overlayfs >log 2>&1 || die "apt-get download from $suite: $(tail -n 5 log)"
+		mv cache/archives/*.deb debs/
+	else
+		download_docker
+	fi
 	for more in debs/*.deb; do dpkg -x "$more" tree; done
-	lay_out "$to.new" "$to"
+	rm -rf "$to.new"
+	if [ "$name" = podman ]; then lay_out_podman "$to.new" "$to"; else lay_out "$to.new" "$to"; fi
 	rm -rf "$to"
 	mv "$to.new" "$to" # whole, or not there
 	cd "$home"
 	rm -rf "$work"
 	trap - EXIT
-	say "$("$to/bin/dockerd" --version) is in $to"
+	say "$("$(program "$name")" --version) is in $to"
+}
+
+# download_docker is part of fetch.
+download_docker() {
+	local tini="tini" more
+	if "${apt[@]}" download --print-uris tini-static >/dev/null 2>&1; then tini="tini-static"; fi
+	local packages=(docker.io containerd runc libc6 libseccomp2 "$tini")
+	for more in docker-cli docker-buildx docker-compose; do # not all suites have them
+		if "${apt[@]}" download --print-uris "$more" >/dev/null 2>&1; then packages+=("$more"); fi
+	done
+	(cd debs && "${apt[@]}" download "${packages[@]}") >log 2>&1 || die "apt-get download from $suite: $(tail -n 5 log)"
+}
+
+# lay_out_podman is lay_out for what Podman, and a rootless Engine, run on. Everything gets its own C library.
+lay_out_podman() {
+	local new=$1 final=$2 file interpreter
+	mkdir -p "$new/bin" "$new/lib" "$new/etc"
+	for file in podman crun runc conmon catatonit netavark rootlessport rootlesskit slirp4netns newuidmap newgidmap fuse-overlayfs; do
+		cp -p "$(find tree/usr -type f -perm /111 -name "$file" | head -n 1)" "$new/bin/" # newuidmap is set-user-ID
+	done
+	find tree -path '*x86_64-linux-gnu/*.so*' -exec cp -pd {} "$new/lib/" \; -o -name 'ld-linux-*.so.?' -exec cp -p {} "$new/lib/" \;
+	cp tree/etc/containers/policy.json tree/usr/share/containers/seccomp.json "$new/etc/"
+	for file in "$new"/bin/*; do
+		interpreter=$(patchelf --print-interpreter "$file" 2>/dev/null) || continue # a static one
+		patchelf --set-interpreter "$final/lib/${interpreter##*/}" --force-rpath --set-rpath "$final/lib" "$file"
+	done
+	chmod u+s "$new/bin/newuidmap" "$new/bin/newgidmap"
 }
 
 # lay_out NEW FINAL makes the folder NEW, to be moved to FINAL, from the packages in tree.
 lay_out() {
 	local new=$1 final=$2 file
-	rm -rf "$new"
 	mkdir -p "$new/bin" "$new/lib" "$new/cli-plugins"
 	for file in dockerd docker-proxy docker containerd containerd-shim-runc-v2 runc; do
 		cp "$(find tree/usr/bin tree/usr/sbin -type f -name "$file")" "$new/bin/"
@@ -99,19 +139,19 @@ lay_out() {
 
 if [ "${1:-}" = path ]; then
 	to=$(folder "${2:?the name of an engine}")
-	[ -x "$to/bin/dockerd" ] || exit 1
+	[ -x "$(program "$2")" ] || exit 1
 	echo "$to"
 	exit 0
 fi
-[ $# -gt 0 ] || set -- 26 28
+[ $# -gt 0 ] || set -- 26 28 podman
 for name in "$@"; do suite "$name" >/dev/null; done
 missing=()
-for name in "$@"; do [ -x "$(folder "$name")/bin/dockerd" ] || missing+=("$name"); done
+for name in "$@"; do [ -x "$(program "$name")" ] || missing+=("$name"); done
 [ ${#missing[@]} -gt 0 ] || exit 0
 [ "$(id -u)" -eq 0 ] || die "needs root, for $home"
 mkdir -p "$home"
 exec 9>"$home/.lock"
 flock 9 # several may ask at once
 for name in "${missing[@]}"; do
-	if [ ! -x "$(folder "$name")/bin/dockerd" ]; then fetch "$name"; fi # while another waited for the lock
+	if [ ! -x "$(program "$name")" ]; then fetch "$name"; fi # while another waited for the lock
 done

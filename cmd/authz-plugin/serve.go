@@ -193,7 +193,8 @@ func (p *parts) buildDoors(ctx context.Context) error {
 	p.inventory = docker.NewInventory(client, p.log)
 	attestor := attest.New(p.inventory, attest.Options{Proc: &proc, Own: s.ownContainer})
 	if err := attestor.HostProvable(); err != nil {
-		p.log.Warn("no caller can be proven to be the host's", "error", err)
+		p.log.Warn("no caller can be proven to be the host's, and no container can be told: where processes cannot be seen, callers are known by user id alone (peer-uid:)",
+			"error", err, "hint", "run with the host's PID namespace (pid: host) and CAP_SYS_PTRACE; docs/install.md says what a role can be bound to meanwhile")
 	}
 	p.ids = identity.New(attestor, p.inventory, identity.NewUsers(s.passwd, p.log))
 	p.inventory.FollowNetworks()
@@ -209,7 +210,7 @@ func (p *parts) buildDoors(ctx context.Context) error {
 	}
 	self.RoundTripper = p.gateway.SelfTransport()
 	p.inventory.OnDie(p.gateway.CloseContainer)
-	p.run = append(p.run, p.inventory.Run, p.tellOwn(attestor.OwnContainer))
+	p.run = append(p.run, p.inventory.Run, p.tellOwn(attestor.OwnContainer), p.tellEngine)
 	return p.buildPlugin()
 }
 
@@ -242,6 +243,32 @@ func (p *parts) tellOwn(own func() (string, error)) func(context.Context) error 
 			case <-ctx.Done():
 				return ctx.Err()
 			}
+		}
+	}
+}
+
+// tellEngine says once, as soon as the Engine says what it is, which of our rules do not hold for it.
+func (p *parts) tellEngine(ctx context.Context) error {
+	const interval = 500 * time.Millisecond
+	for {
+		if k := p.inventory.Kind(); k != nil {
+			if k.Podman {
+				p.log.Warn("the Engine is Podman: it asks no plugin, so whoever reaches its own socket passes undecided; "+
+					"its own API (/libpod) is refused, what only Docker has (swarm, plugins, BuildKit) it has not", "version", k.Version, "see", "docs/install.md, Other engines")
+				if p.tickets != nil {
+					p.log.Warn("the plugin's socket is of no use with Podman", "hint", "run a gateway alone: plugin_socket empty")
+				}
+			}
+			if k.Rootless {
+				p.log.Warn("the Engine is rootless: a container is known only where its cgroup bears its id (cgroup v2, delegated by systemd); "+
+					"callers in others are unknown", "version", k.Version, "see", "docs/install.md, Other engines")
+			}
+			return nil
+		}
+		select {
+		case <-time.After(interval):
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
 }

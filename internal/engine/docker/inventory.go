@@ -90,6 +90,7 @@ type Inventory struct {
 
 	followsDefaults bool
 	defaults        atomic.Pointer[Defaults]
+	kind            atomic.Pointer[Kind]
 
 	followsNetworks bool
 	networks        networks
