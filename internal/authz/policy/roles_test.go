@@ -16,8 +16,8 @@ func TestBuiltinRoles(t *testing.T) {
 		request string // METHOD URI [body]
 		who     string // l look, m monitor, r root and local
 	}{
-		{"HEAD /_ping", "lr"},
-		{"GET /_ping", "lr"},
+		{"HEAD /_ping", "lmr"},
+		{"GET /_ping", "lmr"},
 		{"GET /version", "lr"},
 		{"GET /info", "lr"},
 		{"GET /events", "lmr"},
