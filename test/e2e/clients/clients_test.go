@@ -24,13 +24,15 @@ const (
 	operatorUID  = 4202 // may do everything, but is not admin
 	execerUID    = 4203 // may exec and inspect, and so may the next one
 	recreatorUID = 4205 // may create what has no hazard
+	pinglessUID  = 4206 // may exec and inspect, and not ping
 	secret       = "s3cr3t"
 )
 
 const policyData = `
 roles:
   operator: {operations: ["*"], hazards: ["*"]}
-  execer: {operations: [ContainerExec, ContainerInspect], hazards: [env]}
+  execer: {access: [ping], operations: [ContainerExec, ContainerInspect], hazards: [env]}
+  pingless: {operations: [ContainerExec, ContainerInspect], hazards: [env]}
   recreator: {operations: [ContainerCreate]}
 bindings:
   admin: ["unix:root", "local"]
@@ -38,6 +40,7 @@ bindings:
   operator: ["uid:4202"]
   execer: ["uid:4203", "uid:4204"]
   recreator: ["uid:4205"]
+  pingless: ["uid:4206"]
 `
 
 // limits are so short that whatever counts an open stream as idle cuts it.
@@ -66,6 +69,7 @@ func testClients(t *testing.T, alone bool) {
 		{"look/Python library", (*world).pythonLooks},
 		{"look/BuildKit Closed", (*world).buildKitClosed},
 		{"execer/its own exec Closed", (*world).ownExec},
+		{"pingless/is told what it lacks", (*world).pingless},
 		{"recreator/from inspect", (*world).recreate},
 		{"admin/run with input", (*world).runWithInput},
 		{"admin/exec on a terminal", (*world).execOnATerminal},
@@ -102,12 +106,7 @@ type world struct {
 func newWorld(t *testing.T, alone bool) *world {
 	t.Helper()
 	e := engine.Start(t, engine.Options{})
-	w := &world{T: t, e: e, look: vitrine.As(t, lookUID), clis: []string{"docker"}}
-	if newer := "/usr/local/bin/docker"; e.DockerCommand("").Path != newer {
-		if _, err := os.Stat(newer); err == nil {
-			w.clis = append(w.clis, newer)
-		}
-	}
+	w := &world{T: t, e: e, look: vitrine.As(t, lookUID), clis: commandLines(t, e)}
 	w.check(e.ImportBusybox())
 	e.Docker("volume", "create", "data")
 	e.Docker("run", "--detach", "--name", "web", "--env", "TOKEN="+secret, "--expose", "8080", "--label", "team=sre", "bb:1", "sleep", "1000")

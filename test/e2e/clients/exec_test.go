@@ -52,3 +52,12 @@ func (w *world) ownExec() {
 		w.Errorf("one's own exec: %s", got)
 	}
 }
+
+// pingless: the command lines of 26 and 28 begin with a ping and take its refusal for the end; that of 20.10 goes on.
+// In the one case it says which class the role lacks, in the other it works.
+func (w *world) pingless() {
+	cmd := as(w.command("exec", "web", "true"), pinglessUID)
+	if out, err := w.try(cmd); err != nil {
+		w.wants(out, "vitrine: uid:4206 may not SystemPing (GET /_ping)", "SystemPing is class ping")
+	}
+}

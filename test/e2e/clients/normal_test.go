@@ -16,6 +16,7 @@ var changing = []struct {
 	{regexp.MustCompile(`(sha256(:|%3A))?\b[0-9a-f]{64}\b`), "ID"},
 	{regexp.MustCompile(`\bsha256:[0-9a-f]{12}\b`), "ID"},
 	{regexp.MustCompile(`\b[0-9a-f]{12}\b`), "ID"},
+	{regexp.MustCompile(`\b[0-9a-f]{12}_`), "ID_"}, // a container that compose replaces
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d([.]\d+)?( ?(Z|[+-]\d\d:?\d\d))?( UTC)?`), "TIME"},
 	{regexp.MustCompile(`\b([0-9a-f]{2}:){5}[0-9a-f]{2}\b`), "MAC"},
 	{regexp.MustCompile(`\b(127[.]0[.]0[.]1|0[.]0[.]0[.]0):3\d{4}\b`), "$1:PORT"},
@@ -82,9 +83,15 @@ func plain(key string, v any, shape bool) any {
 	switch v := v.(type) {
 	case map[string]any:
 		shape = shape || key == "State" || key == "NetworkSettings" // of a container that may just have ended
-		out := map[string]any{}
+		same := map[string][]any{}                                  // several ids are one key
 		for k, e := range v {
-			out[normal(k)] = plain(k, e, shape)
+			same[normal(k)] = append(same[normal(k)], plain(k, e, shape))
+		}
+		out := map[string]any{}
+		for k, all := range same {
+			if out[k] = all[0]; len(all) > 1 {
+				out[k] = sorted(all)
+			}
 		}
 		return out
 	case bool:
@@ -100,13 +107,10 @@ func plain(key string, v any, shape bool) any {
 			out = append(out, plain(key, e, shape))
 		}
 		if shape { // one of each kind
-			var kinds []string
-			for _, e := range out {
-				b, _ := json.Marshal(e)
-				kinds = append(kinds, string(b))
-			}
-			slices.Sort(kinds)
-			return slices.Compact(kinds)
+			return slices.Compact(sorted(out))
+		}
+		if key == "Mounts" { // in any order
+			return sorted(out)
 		}
 		return out
 	case nil:
@@ -128,4 +132,15 @@ func plain(key string, v any, shape bool) any {
 		return v
 	}
 	return v
+}
+
+// sorted are values as texts, in order.
+func sorted(values []any) []string {
+	texts := make([]string, 0, len(values))
+	for _, v := range values {
+		b, _ := json.Marshal(v)
+		texts = append(texts, string(b))
+	}
+	slices.Sort(texts)
+	return texts
 }

@@ -53,7 +53,7 @@ var explained = []struct {
 	reason    string
 }{
 	{
-		"gateway", "", regexp.MustCompile(`^POST /v1.41/containers/ID/wait[?]condition=next-exit`),
+		"gateway", "", regexp.MustCompile(`^POST /v1[.]\d+/containers/ID/wait[?]condition=next-exit`),
 		"the client has left: dockerd then writes that the context was canceled, to nobody",
 	},
 }
@@ -67,10 +67,7 @@ func TestOrchestratorsNoticeNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	folder := contextFolder(t)
-	clis := []string{e.CLI()}
-	if newer := "/usr/local/bin/docker"; exists(newer) {
-		clis = append(clis, newer)
-	}
+	clis := commandLines(t, e)
 	ways := map[string]map[string]seen{}
 	walk := func(way, socket string) {
 		ways[way] = map[string]seen{}
@@ -78,7 +75,7 @@ func TestOrchestratorsNoticeNothing(t *testing.T) {
 			s := &session{T: t, e: e, way: way, rec: record(t, socket), folder: folder, cli: cli}
 			s.run(ways[way], fmt.Sprintf("docker %d: ", i), dockerSteps())
 			if i == 0 {
-				s.run(ways[way], "", otherSteps())
+				s.run(ways[way], "", otherSteps(t, e))
 			}
 		}
 	}
@@ -95,6 +92,21 @@ func TestOrchestratorsNoticeNothing(t *testing.T) {
 			compare(t, way, name, want, ways[way][name])
 		}
 	}
+}
+
+// commandLines are the engine's own docker command line and, where that is the distribution's old one, a newer one
+// that this machine has.
+func commandLines(t *testing.T, e *engine.Engine) []string {
+	t.Helper()
+	clis := []string{e.CLI()}
+	own, err := filepath.EvalSymlinks(e.CLI())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if newer := "/usr/local/bin/docker"; own == "/usr/bin/docker" && exists(newer) {
+		clis = append(clis, newer)
+	}
+	return clis
 }
 
 func exists(name string) bool { _, err := os.Stat(name); return err == nil }
@@ -212,6 +224,42 @@ services:
     networks: [front]
 networks: {front: {}}
 volumes: {data: {}}
+`,
+		"compose/password": "p4ssw0rd\n",
+		"compose/two.yaml": `
+name: two
+x-quick: &quick {stop_grace_period: 0s, init: true, logging: {driver: json-file, options: {max-size: 1m}}}
+services:
+  db:
+    <<: *quick
+    image: bb:1
+    command: ["sh", "-c", "cat /run/secrets/password; sleep 1000"]
+    environment: {PASSWORD_FILE: /run/secrets/password}
+    secrets: [password]
+    volumes: [{type: volume, source: db-data, target: /var/lib/db}]
+    networks: {back: {aliases: [database]}}
+    ulimits: {nofile: {soft: 64, hard: 128}}
+    cap_drop: [ALL]
+    security_opt: ["no-new-privileges:true"]
+  web:
+    <<: *quick
+    build: {context: ../context, args: {WHO: two}, labels: {a: b}}
+    image: two-built:1
+    command: ["sh", "-c", "cat /settings /who; sleep 1000"]
+    depends_on: {db: {condition: service_started}}
+    configs: [{source: settings, target: /settings}]
+    ports: ["127.0.0.1:0:80"]
+    deploy: {resources: {limits: {cpus: "0.5", memory: 64M}}}
+    networks: [front, back]
+    extra_hosts: ["h=127.0.0.1"]
+    tmpfs: [/t]
+    read_only: true
+    labels: {traefik.enable: "true"}
+  tool: {image: bb:1, profiles: [tools], command: ["echo", "tool"], network_mode: none}
+secrets: {password: {file: ./password}}
+configs: {settings: {content: "a: b"}}
+networks: {front: {}, back: {internal: true, labels: {a: b}}}
+volumes: {db-data: {labels: {a: b}}}
 `,
 	} {
 		name = filepath.Join(dir, name)

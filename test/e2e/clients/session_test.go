@@ -3,7 +3,12 @@ package clients
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
+	"testing"
+
+	"vitrine/test/engine"
 )
 
 // docker is a step of its command line; FOLDER stands for the session's folder.
@@ -64,21 +69,40 @@ func dockerSteps() (steps []step) {
 	return steps
 }
 
-// otherSteps are those of python3-docker and docker-compose.
-func otherSteps() []step {
-	compose := func(args ...string) step {
-		return step{name: "docker-compose " + strings.Join(args, " "), cmd: func(s *session) *exec.Cmd {
-			cmd := exec.Command("docker-compose", append([]string{"--no-ansi", "--project-name", "proj", "--file", s.folder + "/compose/compose.yaml"}, args...)...)
+// otherSteps are those of python3-docker and docker-compose: the distribution's, or the one that came with the engine.
+func otherSteps(t *testing.T, e *engine.Engine) []step {
+	t.Helper()
+	program, flags := "docker-compose", []string{"--no-ansi"} // 1
+	if own := filepath.Join(e.Dir, "state/docker/cli-plugins/docker-compose"); exists(own) {
+		program, flags = own, []string{"--ansi=never", "--progress=plain"} // 2
+	}
+	compose := func(file string, args ...string) step {
+		return step{name: "docker-compose " + file + " " + strings.Join(args, " "), cmd: func(s *session) *exec.Cmd {
+			cmd := exec.Command(program, append(slices.Concat(flags, []string{"--file", s.folder + "/compose/" + file}), args...)...)
 			cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent", "DOCKER_CONFIG=" + s.folder + "/config", "DOCKER_HOST=unix://" + s.rec.socket, "COMPOSE_PARALLEL_LIMIT=1", "DOCKER_BUILDKIT=0", "COMPOSE_DOCKER_CLI_BUILD=0"}
 			return cmd
 		}}
 	}
-	return []step{
+	one := func(args ...string) step {
+		return compose("compose.yaml", append([]string{"--project-name", "proj"}, args...)...)
+	}
+	two := func(args ...string) step { return compose("two.yaml", args...) }
+	steps := []step{
 		{name: python, cmd: func(s *session) *exec.Cmd {
 			return exec.Command("/usr/bin/python3", "testdata/session.py", s.rec.socket)
 		}},
-		compose("config"), compose("build"), compose("up", "--detach"), compose("ps"), compose("logs", "built"), compose("exec", "-T", "web", "echo", "in"),
-		compose("run", "--rm", "-T", "--name", "onerun", "built", "echo", "ran"), compose("top"), compose("port", "web", "80"), compose("up", "--detach", "--force-recreate", "web"),
-		compose("restart", "--timeout", "0", "web"), compose("pause"), compose("unpause"), compose("kill", "web"), compose("stop"), compose("rm", "--force", "built"), compose("down", "--volumes", "--rmi", "local"),
+		one("config"), one("build"), one("up", "--detach"), one("ps"), one("images"), one("logs", "built"), one("exec", "-T", "web", "echo", "in"),
+		one("run", "--rm", "-T", "--name", "onerun", "built", "echo", "ran"), one("top"), one("port", "web", "80"),
+		one("up", "--detach", "--force-recreate", "web"),
+		one("restart", "--timeout", "0", "web"), one("pause"), one("unpause"), one("kill", "web"), one("stop"), one("rm", "--force", "built"), one("down", "--volumes", "--rmi", "local"),
+		docker("rmi compose-built:1"), // which 2 leaves, as it has a name
 	}
+	if len(flags) == 1 {
+		return steps
+	}
+	return append(steps, // what 1 cannot read
+		two("config"), two("build"), two("up", "--detach"), two("ps", "--all"), two("ls"), two("logs", "db"), two("exec", "-T", "web", "cat", "/settings", "/who"),
+		two("cp", "web:/who", "-"), two("--profile", "tools", "run", "--rm", "-T", "tool"), two("stats", "--no-stream", "--format", "{{.Name}}", "web"), two("volumes"), two("images"),
+		two("up", "--detach", "--scale", "db=2"), two("restart", "--timeout", "0", "db"), two("up", "--detach", "--force-recreate", "--no-deps", "web"), two("events", "--since", "0", "--until", "1"),
+		two("down", "--volumes", "--timeout", "0"), two("ls", "--all"), docker("rmi two-built:1"))
 }

@@ -50,7 +50,7 @@ func TestLockedOut(t *testing.T) {
 			}
 
 			cmd := e.Command("bash", "-s")
-			cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(e.CLI())+":"+os.Getenv("PATH"), "DOCKER_CONFIG="+e.Dir+"/state/docker", "HOME="+t.TempDir())
+			cmd.Env = append(engine.Environ(), "PATH="+filepath.Dir(e.CLI())+":"+os.Getenv("PATH"), "DOCKER_CONFIG="+e.Dir+"/state/docker", "HOME="+t.TempDir())
 			shell := transcript.Start(t, cmd)
 			run := func(heading string) {
 				t.Helper()

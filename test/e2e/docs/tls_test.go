@@ -21,7 +21,7 @@ func TestChapterOnCertificates(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd := e.Command("bash", "-s")
-	cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(e.CLI())+":"+os.Getenv("PATH"), "DOCKER_CONFIG="+e.Dir+"/state/docker")
+	cmd.Env = append(engine.Environ(), "PATH="+filepath.Dir(e.CLI())+":"+os.Getenv("PATH"), "DOCKER_CONFIG="+e.Dir+"/state/docker")
 	shell := transcript.Start(t, cmd)
 	write := func(name string, block transcript.Block) {
 		t.Helper()
