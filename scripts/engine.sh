@@ -10,6 +10,7 @@
 #                                           IMAGE, with these programs and their libraries in it
 #   engine.sh registry DIR [PORT]           a registry on 127.0.0.1:PORT (5000) of the network namespace
 #   engine.sh status DIR                    what runs, of which versions; exit status 0 if dockerd does
+#   engine.sh versions DIR                  which dockerd, API, image store and command line these are
 #   engine.sh stop DIR                      kill all of it and remove what start made; DIR too if nothing else is in it
 #
 # Inside the namespaces DIR/run is /run and DIR/etc is /etc, so every default path holds there, and from outside the
@@ -28,7 +29,7 @@ PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin
 
 die() { printf 'engine: %s\n' "$*" >&2; exit 1; }
 
-usage() { sed -n '5,13s/^# \{0,3\}//p' "$0" >&2; exit 2; }
+usage() { sed -n '5,14s/^# \{0,3\}//p' "$0" >&2; exit 2; }
 
 # patience SECONDS: as many, and more on a busy machine (see test/wait).
 patience() { awk -v s="$1" -v n="$(nproc)" '{m = 1 + $1 / n; print int(s * (m < 10 ? m : 10))}' /proc/loadavg; }
@@ -319,7 +320,13 @@ status() {
 	echo "holder $pid, cgroup /$(cat "$dir/state/cgroup")"
 	pid=$(daemon) || die "dockerd does not run"
 	echo "dockerd $pid, socket $dir/run/docker.sock"
-	client version --format 'engine {{.Server.Version}} (API {{.Server.APIVersion}}), command line {{.Client.Version}}'
+	echo "engine $(versions)"
+}
+
+versions() {
+	local store
+	store=$(client info --format '{{.Driver}}')
+	client version --format "{{.Server.Version}} (API {{.Server.APIVersion}}, $store), command line {{.Client.Version}}"
 }
 
 [ $# -ge 2 ] || usage
@@ -330,7 +337,7 @@ dir=$(cd "$2" && pwd -P)
 script=$(cd "$(dirname "$0")" && pwd -P)/${0##*/}
 shift 2
 case $command in
-start | stop | status) "$command" "$@" ;;
+start | stop | status | versions) "$command" "$@" ;;
 busybox) import_busybox "$@" ;;
 registry) run_registry "$@" ;;
 docker) client "$@" ;;

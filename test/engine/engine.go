@@ -8,7 +8,8 @@
 // policy. PIDs and UIDs are the host's. The network's loopback is the engine's own: use Dial, or Command.
 //
 // What it will not do: pull an image (bb:1, made of busybox-static, is the only one), or hide that something is
-// missing. Without root or dockerd a test is skipped, and where VITRINE_REQUIRE is set it fails instead.
+// missing. Without root or dockerd a test is skipped, and where VITRINE_REQUIRE is set it fails instead; the same holds
+// for an engine that a test names, and VITRINE_REQUIRE_ENGINES.
 //
 // The caller closes an engine from Open; one from Start closes itself with its test. An engine starts and stops in
 // about a second together: prefer one a test, and one a package only where tests do not configure it.
@@ -27,8 +28,10 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -37,6 +40,7 @@ import (
 
 // Options says how an engine starts.
 type Options struct {
+	Name       string         // 26, 28 or 28c, as VITRINE_ENGINE has it; "" is what VITRINE_ENGINE says
 	DaemonJSON map[string]any // contents of daemon.json
 	Flags      []string       // further flags of dockerd
 	TLS        *CA            // listen on TLSAddress too, with client certificates of this authority (--tlsverify)
@@ -49,6 +53,7 @@ const TLSAddress = "127.0.0.1:2376"
 type Engine struct {
 	Dir    string // its folder
 	Socket string // dockerd's own socket, as seen from outside the namespaces
+	name   string // Options.Name
 	script string
 	flags  []string
 	tb     testing.TB // nil right after Open
@@ -65,18 +70,37 @@ func Require(tb testing.TB) {
 	}
 }
 
+// requireNamed skips the test, or fails it where VITRINE_REQUIRE_ENGINES is set, unless the engine of that name is there.
+func requireNamed(tb testing.TB, name string) {
+	tb.Helper()
+	if err := laidOut(name); err != nil {
+		if os.Getenv("VITRINE_REQUIRE_ENGINES") != "" {
+			tb.Fatalf("VITRINE_REQUIRE_ENGINES is set: %v", err)
+		}
+		tb.Skip(err)
+	}
+}
+
+// laidOut asks scripts/engines.sh whether the engine of that name is there.
+func laidOut(name string) error {
+	script, err := findScript()
+	if err != nil {
+		return err
+	}
+	if exec.Command(filepath.Join(filepath.Dir(script), "engines.sh"), "path", name).Run() != nil {
+		return fmt.Errorf("the engine %s is not there; scripts/engines.sh fetches it", name)
+	}
+	return nil
+}
+
 func usable() error {
 	if os.Geteuid() != 0 {
 		return errors.New("not root")
 	}
 	// Asked by the test's own process, so that the go command does not take one engine's result for another's.
 	if name := os.Getenv("VITRINE_ENGINE"); name != "" && name != "20" {
-		script, err := findScript()
-		if err != nil {
+		if err := laidOut(name); err != nil {
 			return err
-		}
-		if err := exec.Command(filepath.Join(filepath.Dir(script), "engines.sh"), "path", name).Run(); err != nil {
-			return fmt.Errorf("the engine %s is not there; scripts/engines.sh fetches it", name)
 		}
 	}
 	for _, name := range []string{"dockerd", "nsenter", "busybox"} {
@@ -92,6 +116,9 @@ func usable() error {
 func Start(tb testing.TB, o Options) *Engine {
 	tb.Helper()
 	Require(tb)
+	if o.Name != "" {
+		requireNamed(tb, o.Name)
+	}
 	e, err := Open(o)
 	if err != nil {
 		tb.Fatal(err)
@@ -122,14 +149,34 @@ func Open(o Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{Dir: dir, Socket: filepath.Join(dir, "run/docker.sock"), script: script, flags: o.Flags}
+	e := &Engine{Dir: dir, Socket: filepath.Join(dir, "run/docker.sock"), name: o.Name, script: script, flags: o.Flags}
 	if err := e.configure(o); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	if err := e.run("start", e.flags...); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
+	e.introduce()
 	return e, nil
+}
+
+var introduced sync.Map // by which name an engine was asked for
+
+// introduce prints once a test process which engine and which command line it has.
+func (e *Engine) introduce() {
+	name := e.name
+	if name == "" {
+		name = os.Getenv("VITRINE_ENGINE")
+	}
+	if _, done := introduced.LoadOrStore(name, true); done {
+		return
+	}
+	out, err := exec.Command(e.script, "versions", e.Dir).Output()
+	if err != nil { // it does not answer everybody
+		introduced.Delete(name)
+		return
+	}
+	fmt.Printf("engine: %s", out)
 }
 
 // noticeSources looks at every source of the module. The go command takes a test's
@@ -277,7 +324,17 @@ func SocketClient(path string) *http.Client {
 // Command returns a command that runs inside the engine's mount and network namespaces; its process is the command
 // itself. Whatever of it still runs is killed when the engine closes.
 func (e *Engine) Command(name string, arg ...string) *exec.Cmd {
-	return exec.Command(e.script, append([]string{"exec", e.Dir, name}, arg...)...)
+	cmd := exec.Command(e.script, append([]string{"exec", e.Dir, name}, arg...)...)
+	cmd.Env = Environ()
+	return cmd
+}
+
+// Environ is os.Environ without the variables that are for tests alone: our programs object to settings that they do
+// not know and that look like theirs.
+func Environ() []string {
+	return slices.DeleteFunc(os.Environ(), func(v string) bool {
+		return strings.HasPrefix(v, "VITRINE_REQUIRE") || strings.HasPrefix(v, "VITRINE_ENGINE")
+	})
 }
 
 // DockerCommand returns the engine's own docker command line, asking the given socket (an outside path), without the user's
@@ -331,6 +388,9 @@ func (e *Engine) RunRegistry(port int) (string, error) {
 func (e *Engine) run(command string, arg ...string) error {
 	cmd := exec.Command(e.script, append([]string{command, e.Dir}, arg...)...)
 	cmd.Env = append(os.Environ(), "ENGINE_OWNER="+strconv.Itoa(os.Getpid())) // a test that panics or times out
+	if e.name != "" {
+		cmd.Env = append(cmd.Env, "VITRINE_ENGINE="+e.name)
+	}
 	if _, err := output(cmd); err != nil {
 		return fmt.Errorf("engine %s: %w", command, err)
 	}

@@ -7,7 +7,9 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -156,5 +158,33 @@ func TestOpenReportsWhyDockerdDidNotStart(t *testing.T) {
 	_, err := Open(Options{Flags: []string{"--no-such-flag"}})
 	if err == nil || !strings.Contains(err.Error(), "no-such-flag") {
 		t.Errorf("error = %v, want one that names the flag", err)
+	}
+}
+
+// TestNamedEngineMissingClosed: without an engine that it names a test says so and is skipped, and fails where
+// engines are required.
+func TestNamedEngineMissingClosed(t *testing.T) {
+	if os.Getenv("VITRINE_TEST_NAMED") != "" {
+		requireNamed(t, "28")
+		return
+	}
+	for required, want := range map[string]string{"": "--- SKIP", "1": "--- FAIL"} {
+		cmd := exec.Command(os.Args[0], "-test.run=^TestNamedEngineMissingClosed$", "-test.v")
+		cmd.Env = append(os.Environ(), "VITRINE_TEST_NAMED=1", "VITRINE_ENGINES="+t.TempDir(), "VITRINE_REQUIRE_ENGINES="+required)
+		out, err := cmd.CombinedOutput()
+		if (err != nil) != (required != "") || !strings.Contains(string(out), want) || !strings.Contains(string(out), "the engine 28 is not there; scripts/engines.sh fetches it") {
+			t.Errorf("VITRINE_REQUIRE_ENGINES=%q: %v\n%s", required, err, out)
+		}
+	}
+}
+
+// TestCommandsSeeNoTestVariables: our programs would take them for misspelt settings.
+func TestCommandsSeeNoTestVariables(t *testing.T) {
+	t.Setenv("VITRINE_REQUIRE_ENGINES", "1")
+	t.Setenv("VITRINE_MODE", "audit")
+	e := Engine{script: "env"}
+	got := e.Command("x").Env
+	if slices.Contains(got, "VITRINE_REQUIRE_ENGINES=1") || !slices.Contains(got, "VITRINE_MODE=audit") {
+		t.Errorf("%q", got)
 	}
 }
