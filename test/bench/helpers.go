@@ -13,10 +13,10 @@ import (
 )
 
 // helpers are what this program runs of itself as processes of their own: the
-// floors, who misbehaves and who burns; and the one table that is apart.
+// floors, who misbehaves and who burns; and the tables that are apart.
 func helpers() map[string]func([]string) error {
 	return map[string]func([]string) error{
-		"yes-plugin": yesPlugin, "proxy": proxy, "misbehave": misbehave, "burn": burn, "fairness": fairness,
+		"yes-plugin": yesPlugin, "proxy": proxy, "misbehave": misbehave, "burn": burn, "fairness": fairness, "build": build,
 	}
 }
 
