@@ -4,10 +4,12 @@ SHELL       := /bin/bash
 BIN         := build
 VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS     := -s -w -X vitrine/internal/version.number=$(VERSION)
+# The suites of test/e2e that CI runs on every engine: docs/engines.md says how long they take.
+FAST        := callers,docs,hostpaths,plans,secrets
 TOOL        := go tool -modfile=scripts/tools.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test e2e test-engines unit check generate mutate fuzz plugin demo bench clean
+.PHONY: help setup build test e2e test-engines test-fast unit check generate mutate fuzz plugin demo bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,12 +25,14 @@ test: setup ## Run every test, on real engines too (as root; about 20 minutes on
 	cd test/oracle && VITRINE_REQUIRE=1 go test -race ./...
 
 e2e: setup ## Run suites on one engine: SUITE=bypass (default all), ENGINE=20, 26, 28 or 28c (default the installed one)
-	@echo "engine: $(or $(ENGINE),the installed one)"
-	VITRINE_REQUIRE=1 VITRINE_ENGINE=$(ENGINE) go test -race -count=1 -p 1 -timeout 30m ./test/e2e/$(or $(SUITE),...)
+	go run ./test/matrix run $(if $(KEEP),-keep) -engines "$(ENGINE)" $(if $(SUITE),-suites $(SUITE))
 
-test-engines: setup ## Run every suite on every engine (as root; more than an hour)
-	@for engine in 20 26 28 28c; do $(MAKE) --no-print-directory e2e ENGINE=$$engine || failed="$$failed $$engine"; done; \
-		[ -z "$${failed:-}" ] || { echo "failed on:$$failed" >&2; exit 1; }
+test-engines: setup ## Run every suite on every engine, and keep the results for docs/engines.md (as root; about two hours)
+	go run ./test/matrix run -keep -engines 20,26,28,28c
+	go generate ./test/matrix
+
+test-fast: setup ## Run the suites that take half a minute or so on the engines that are not installed
+	go run ./test/matrix run -engines 26,28,28c -suites $(FAST)
 
 unit: ## Run the tests that need neither root nor an engine
 	go test -race ./cmd/... ./internal/... ./rego/...
