@@ -7,7 +7,7 @@ import (
 	"sync"
 
 	"vitrine/internal/engine/docker"
-	"vitrine/internal/kernel/cgroup"
+	"vitrine/internal/kernel/cgroupname"
 	"vitrine/internal/kernel/procfs"
 )
 
@@ -117,7 +117,7 @@ func (a *Attestor) lookAtInit(pid int) (procfs.Process, error) {
 func rootCgroups(id string, lines []procfs.Cgroup) map[string]string {
 	out := map[string]string{}
 	for _, l := range lines {
-		if root, named := cgroup.ContainerPath(l.Path, id); named {
+		if root, named := cgroupname.ContainerPath(l.Path, id); named {
 			out[l.Hierarchy] = root
 		}
 	}
@@ -179,7 +179,7 @@ func (a *Attestor) judge(facts procfs.Process, absent map[string]bool) (id strin
 func (x *index) surrounding(lines []procfs.Cgroup, absent map[string]bool) (confirmed, error) {
 	var c confirmed
 	for _, l := range lines {
-		if !cgroup.Speaks(l.Path) {
+		if !cgroupname.Speaks(l.Path) {
 			continue
 		}
 		k, err := x.innermost(l)
@@ -194,7 +194,7 @@ func (x *index) surrounding(lines []procfs.Cgroup, absent map[string]bool) (conf
 		}
 	}
 	for _, l := range lines {
-		if !cgroup.Speaks(l.Path) {
+		if !cgroupname.Speaks(l.Path) {
 			continue
 		}
 		root, rooted := c.roots[l.Hierarchy]
@@ -214,9 +214,9 @@ func (x *index) surrounding(lines []procfs.Cgroup, absent map[string]bool) (conf
 // the inventory does not hold yet: the Engine knows.
 func unknownContainer(path string, inside bool, absent map[string]bool) error {
 	for s := range strings.SplitSeq(path, "/") {
-		id, says := cgroup.ReadName(s)
+		id, says := cgroupname.Read(s)
 		switch {
-		case says == cgroup.Plain || inside && absent[id]:
+		case says == cgroupname.Plain || inside && absent[id]:
 		case id != "":
 			return &askError{id: id, inside: inside}
 		case !inside:

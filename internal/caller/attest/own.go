@@ -5,7 +5,7 @@ import (
 	"path"
 	"strconv"
 
-	"vitrine/internal/kernel/cgroup"
+	"vitrine/internal/kernel/cgroupname"
 	"vitrine/internal/kernel/peercred"
 )
 
@@ -80,7 +80,7 @@ func (a *Attestor) hostnameContainer(self int, blind error) (id string, err erro
 		return "", noHelp(err)
 	}
 	id = path.Base(path.Dir(root))
-	if found, _ := cgroup.ReadName(id); found != id || id == "" {
+	if found, _ := cgroupname.Read(id); found != id || id == "" {
 		return "", noHelp(fmt.Errorf("%w, and there is no mount of Docker's on /etc/hostname that would name our container: run it with pid: host", blind))
 	}
 	if !a.inv.Has(id) {
@@ -112,7 +112,7 @@ func (a *Attestor) Group(p *peercred.Peer) string {
 	a.known.mu.RLock()
 	defer a.known.mu.RUnlock()
 	for _, l := range lines {
-		if c, err := a.known.innermost(l); err == nil && c.id != "" && cgroup.Speaks(l.Path) {
+		if c, err := a.known.innermost(l); err == nil && c.id != "" && cgroupname.Speaks(l.Path) {
 			return "container:" + c.id
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"vitrine/internal/engine/imagename"
 	"vitrine/internal/engine/principal"
+	"vitrine/internal/kernel/cgroupname"
 )
 
 func (o *Operation) judgeContainer(_ map[string]any, value any) {
@@ -209,7 +210,7 @@ func (o *Operation) judgeSecurityOpt(_ map[string]any, value any) {
 }
 
 // judgeCgroupParent notes the container under whose cgroup the parent lies, if
-// any part of it looks like one: 64 hex digits, or <prefix>-<them>.scope.
+// any part of it looks like one.
 func (o *Operation) judgeCgroupParent(_ map[string]any, value any) {
 	parent, _ := value.(string)
 	if parent == "" {
@@ -217,10 +218,8 @@ func (o *Operation) judgeCgroupParent(_ map[string]any, value any) {
 	}
 	o.hazard(HazardCgroupParent)
 	for part := range strings.SplitSeq(parent, "/") {
-		part = strings.TrimSuffix(strings.TrimSuffix(part, ".scope"), ".slice")
-		part = part[strings.LastIndexByte(part, '-')+1:]
-		if len(part) >= 12 && isHex(part) {
-			o.enter(part)
+		if id := cgroupname.Ref(part); id != "" {
+			o.enter(id)
 		}
 	}
 }

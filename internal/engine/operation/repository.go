@@ -27,7 +27,3 @@ func spellings(repository string) []string {
 	}
 	return names
 }
-
-func isHex(s string) bool {
-	return s != "" && strings.Trim(s, "0123456789abcdef") == ""
-}

@@ -31,6 +31,7 @@ import (
 	"strconv"
 	"strings"
 
+	"vitrine/internal/kernel/cgroupname"
 	"vitrine/internal/kernel/procfs"
 )
 
@@ -182,7 +183,7 @@ func (h *Host) folder(mount, own, member, id string) (dir string, named bool, er
 	if root != "" {
 		full = path.Join(root, member)
 	}
-	full, named = ContainerPath(full, id)
+	full, named = cgroupname.ContainerPath(full, id)
 	if full == "/" {
 		return "", false, errRoot
 	}
@@ -197,7 +198,7 @@ func (h *Host) folder(mount, own, member, id string) (dir string, named bool, er
 // sees it: from a cgroup namespace of our own, our own container's path is "/".
 func (h *Host) Bears(id string, m Membership) bool {
 	for hierarchy, member := range m {
-		if _, named := ContainerPath(member, id); named {
+		if _, named := cgroupname.ContainerPath(member, id); named {
 			return true
 		}
 		first, _, _ := strings.Cut(hierarchy, ",")
@@ -212,21 +213,6 @@ func (h *Host) Bears(id string, m Membership) bool {
 		}
 	}
 	return false
-}
-
-// ContainerPath is a container's own cgroup, given that of its init, which may
-// have made cgroups inside: the shortest prefix whose last segment names the
-// container as its own; without one, init's own path.
-func ContainerPath(init, id string) (p string, named bool) {
-	end := 0
-	for segment := range strings.SplitSeq(init, "/") {
-		end += len(segment)
-		if named, says := ReadName(segment); says == Own && named == id {
-			return init[:end], true
-		}
-		end++ // the slash
-	}
-	return path.Clean(init), false
 }
 
 // namespaceRoot is the path of our cgroup namespace's root: "/" in the host's.

@@ -160,27 +160,6 @@ func dump(s *Stats) string {
 	return b.String()
 }
 
-// TestContainerPath has the paths that TestPlaces has not: odd ones.
-func TestContainerPath(t *testing.T) {
-	tests := []struct {
-		name, init, want string
-		named            bool
-	}{
-		{"inner folder of its own name", "/docker/" + id + "/docker/" + id, "/docker/" + id, true},
-		{"no id", "/machine.slice/x", "/machine.slice/x", false},
-		{"id is only part of a segment", "/docker/x" + id, "/docker/x" + id, false},
-		{"scope without a prefix", "/" + id + ".scope", "/" + id + ".scope", false},
-		{"root", "/", "/", false},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			if got, named := ContainerPath(tt.init, id); got != tt.want || named != tt.named {
-				t.Errorf("ContainerPath = %q, %v; want %q, %v", got, named, tt.want, tt.named)
-			}
-		})
-	}
-}
-
 // TestOutsideOfWhatIsMounted: a reader that sees only its own cgroup says what to do.
 func TestOutsideOfWhatIsMounted(t *testing.T) {
 	root := t.TempDir()

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"vitrine/internal/engine/docker"
-	"vitrine/internal/kernel/cgroup"
+	"vitrine/internal/kernel/cgroupname"
 	"vitrine/internal/kernel/procfs"
 )
 
@@ -84,7 +84,7 @@ func (t *table) observe(c docker.Container, roots map[string]string) {
 		if id, ok := inode(mount, root); ok {
 			t.owns[place{hierarchy, id}] = &ownCgroup{container: c}
 		}
-		if bears, _ := cgroup.Bearing(root); hierarchy == "" && bears == c.ID && len(t.slices) < slicesMost {
+		if bears, _ := cgroupname.Bearing(root); hierarchy == "" && bears == c.ID && len(t.slices) < slicesMost {
 			t.slices[path.Dir(root)] = true
 		}
 	}
@@ -160,7 +160,7 @@ func (t *table) notice(lines []procfs.Cgroup) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, l := range lines {
-		if l.Hierarchy != "" || !cgroup.Speaks(l.Path) {
+		if l.Hierarchy != "" || !cgroupname.Speaks(l.Path) {
 			continue
 		}
 		if id, ok := inode(mount, l.Path); ok {
@@ -174,7 +174,7 @@ func (t *table) name(mount fs.FS, folder string, id uint64) {
 	if _, known := t.names[id]; known {
 		return
 	}
-	container, root := cgroup.Bearing(folder)
+	container, root := cgroupname.Bearing(folder)
 	if container == "" {
 		return
 	}
@@ -238,10 +238,10 @@ func (w *walk) below(folder string, in *ownCgroup) {
 			continue
 		}
 		within, own := in, w.owns[place{"", id}]
-		switch _, says := cgroup.ReadName(e.Name()); {
+		switch _, says := cgroupname.Read(e.Name()); {
 		case own != nil && own.ended.IsZero():
 			within = own
-		case own != nil || says != cgroup.Plain:
+		case own != nil || says != cgroupname.Plain:
 			within = nil
 		}
 		if id == w.cgroup && within != nil {

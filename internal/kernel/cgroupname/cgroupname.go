@@ -1,6 +1,13 @@
-package cgroup
+// Package cgroupname reads which container the path of a cgroup means, from the names in it
+// alone. It is the one place that knows how runtimes call the cgroups of their containers.
+//
+// A name proves nothing: users own subtrees of cgroups, and call what they make there as
+// they like. What a name is worth is for the caller to say: package attest believes it
+// only of a cgroup in which a container's init was found.
+package cgroupname
 
 import (
+	"path"
 	"regexp"
 	"strings"
 )
@@ -19,10 +26,10 @@ const (
 // 64 digits with whatever around, ECS's, Garden's, Kubernetes' pods, LXC's, BuildKit's.
 var runtimes = regexp.MustCompile(`([0-9a-f]{64})|^[0-9a-f]{32}-[0-9]+$|^[0-9a-f]{8}(-[0-9a-f]{4}){4}$|^kubepods|^lxc($|[.])|^buildkit$`)
 
-// ReadName is the one reading of a cgroup's name, which is one segment of a path. It is broad in what it takes for a
+// Read is the one reading of a cgroup's name, which is one segment of a path. It is broad in what it takes for a
 // runtime's, since who imitates one must not pass for the host; a name is anybody's to give, and so proves nothing.
 // The id is the 64 digits in the name, "" without any.
-func ReadName(segment string) (id string, says Naming) {
+func Read(segment string) (id string, says Naming) {
 	m := runtimes.FindStringSubmatch(segment)
 	if m == nil {
 		return "", Plain
@@ -42,19 +49,34 @@ func ReadName(segment string) (id string, says Naming) {
 	return id, Foreign
 }
 
+// ContainerPath is a container's own cgroup, given that of its init, which may
+// have made cgroups inside: the shortest prefix whose last segment names the
+// container as its own; without one, init's own path.
+func ContainerPath(init, id string) (p string, named bool) {
+	end := 0
+	for segment := range strings.SplitSeq(init, "/") {
+		end += len(segment)
+		if named, says := Read(segment); says == Own && named == id {
+			return init[:end], true
+		}
+		end++ // the slash
+	}
+	return path.Clean(init), false
+}
+
 // Bearing finds the cgroup that is a container's own in a path that is that cgroup's or
 // leads through it; "" if there is none. Nothing above may be a runtime's: another
 // container may make cgroups there as it likes. Nothing below may either.
-func Bearing(path string) (id, root string) {
+func Bearing(p string) (id, root string) {
 	end := 0
-	for segment := range strings.SplitSeq(path, "/") {
+	for segment := range strings.SplitSeq(p, "/") {
 		end += len(segment)
-		switch named, says := ReadName(segment); {
+		switch named, says := Read(segment); {
 		case says == Plain:
 		case says != Own || id != "":
 			return "", ""
 		default:
-			id, root = named, path[:end]
+			id, root = named, p[:end]
 		}
 		end++ // the slash
 	}
@@ -63,11 +85,23 @@ func Bearing(path string) (id, root string) {
 
 // Speaks says that a path tells anything about who is in it. "/" does not, and
 // from within a cgroup namespace neither do "/.." and "/../..".
-func Speaks(path string) bool {
-	for s := range strings.SplitSeq(path, "/") {
+func Speaks(p string) bool {
+	for s := range strings.SplitSeq(p, "/") {
 		if s != "" && s != ".." {
 			return true
 		}
 	}
 	return false
+}
+
+// ref is at the end of a name: what may be an id, or the beginning of one.
+var ref = regexp.MustCompile(`(?:^|-)([0-9a-f]{12,})(?:\.slice)?(?:\.scope)?$`)
+
+// Ref gives what may be a container's id, or the beginning of one of 12 digits or more, in
+// a cgroup's name that somebody typed; "" if there is none.
+func Ref(segment string) string {
+	if m := ref.FindStringSubmatch(segment); m != nil {
+		return m[1]
+	}
+	return ""
 }

@@ -1,9 +1,11 @@
-package cgroup
+package cgroupname
 
 import (
 	"strings"
 	"testing"
 )
+
+const id = "c0ffee0000000000000000000000000000000000000000000000000000000007"
 
 // TestOneReadingOfNames: what a name says, for everybody who asks. No name that bears an id is plain.
 func TestOneReadingOfNames(t *testing.T) {
@@ -35,7 +37,7 @@ func TestOneReadingOfNames(t *testing.T) {
 		strings.ToUpper("a" + id[1:]):          Plain,
 		"":                                     Plain,
 	} {
-		got, says := ReadName(name)
+		got, says := Read(name)
 		bears := strings.Contains(name, id)
 		if says != want || bears != (got == id) {
 			t.Errorf("%q is read as %v of %q, want %v", name, says, got, want)
@@ -69,6 +71,38 @@ func TestSpeaks(t *testing.T) {
 	for path, want := range map[string]bool{"/": false, "/..": false, "/../..": false, "": false, "/../x": true, "/docker": true, "/...": true} {
 		if Speaks(path) != want {
 			t.Errorf("Speaks(%q) = %v", path, !want)
+		}
+	}
+}
+
+// TestContainerPath has the paths that TestPlaces of package cgroup has not: odd ones.
+func TestContainerPath(t *testing.T) {
+	tests := []struct {
+		name, init, want string
+		named            bool
+	}{
+		{"inner folder of its own name", "/docker/" + id + "/docker/" + id, "/docker/" + id, true},
+		{"no id", "/machine.slice/x", "/machine.slice/x", false},
+		{"id is only part of a segment", "/docker/x" + id, "/docker/x" + id, false},
+		{"scope without a prefix", "/" + id + ".scope", "/" + id + ".scope", false},
+		{"root", "/", "/", false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got, named := ContainerPath(tt.init, id); got != tt.want || named != tt.named {
+				t.Errorf("ContainerPath = %q, %v; want %q, %v", got, named, tt.want, tt.named)
+			}
+		})
+	}
+}
+
+func TestRef(t *testing.T) {
+	for segment, want := range map[string]string{
+		id: id, "docker-" + id + ".scope": id, id[:12]: id[:12], "x-" + id[:12] + ".slice.scope": id[:12], id + ".slice": id,
+		id[:11]: "", "x" + id: "", "x-": "", "": "", "docker": "", id + ".scope.slice": "", strings.ToUpper("a" + id): "",
+	} {
+		if got := Ref(segment); got != want {
+			t.Errorf("Ref(%s) = %q, want %q", segment, got, want)
 		}
 	}
 }
