@@ -216,7 +216,10 @@ func (c *changer) statements(list []ast.Stmt) {
 	}
 }
 
-var logMethods = []string{"Debug", "Info", "Warn", "Error", "Log", "LogAttrs"}
+var (
+	logMethods = []string{"Debug", "Info", "Warn", "Error", "Log", "LogAttrs"}
+	logNames   = map[string]bool{"log": true, "logger": true}
+)
 
 func logs(call *ast.CallExpr) bool {
 	f, ok := call.Fun.(*ast.SelectorExpr)
@@ -225,9 +228,9 @@ func logs(call *ast.CallExpr) bool {
 	}
 	switch x := f.X.(type) {
 	case *ast.Ident:
-		return strings.EqualFold(x.Name, "log")
+		return logNames[strings.ToLower(x.Name)]
 	case *ast.SelectorExpr:
-		return strings.EqualFold(x.Sel.Name, "log")
+		return logNames[strings.ToLower(x.Sel.Name)]
 	}
 	return false
 }

@@ -29,7 +29,6 @@ package plugin
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -113,9 +112,7 @@ func (d *Door) Serve(ctx context.Context, l net.Listener) error {
 	defer cancel()
 	_ = srv.Shutdown(drain)
 	_ = srv.Close()
-	if err := <-done; !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
+	<-done // http.ErrServerClosed
 	return nil
 }
 
