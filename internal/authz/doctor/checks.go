@@ -53,7 +53,7 @@ var checks = []check{
 	},
 	{
 		name: "socket-mounted", cis: "5.32", look: socketMounted,
-		means: "the container has the Engine's own socket, read-only or not: it is not the gateway's caller but `local`, which is admin by default",
+		means: "the container has the Engine's own socket, read-only or not: it is not the gateway's caller but `local`, which is admin by default; or containerd's, whose containers nobody judges at all",
 		do:    "mount the gateway's folder in its place (/run/vitrine/docker, read-only) and bind the container's role",
 	},
 	{
@@ -292,9 +292,10 @@ func socketMounted(f *Facts) []seen {
 		return nil // socket-open tells
 	}
 	var out []seen
+	sockets := append([]string{f.Socket.Is.Path}, containerdSockets...)
 	for _, c := range f.Containers.Is {
 		for _, m := range c.Mounts {
-			if !c.Ours && holds(m.Source, f.Socket.Is.Path) {
+			if !c.Ours && slices.ContainsFunc(sockets, func(s string) bool { return holds(m.Source, s) }) {
 				out = append(out, found(High, "container %s has %s", c.Name, m.Source))
 				break
 			}
@@ -302,6 +303,9 @@ func socketMounted(f *Facts) []seen {
 	}
 	return out
 }
+
+// containerdSockets are the host's containerd's, and that of the one that dockerd starts itself.
+var containerdSockets = []string{"/run/containerd/containerd.sock", "/run/docker/containerd/containerd.sock"}
 
 // holds says that a path is what is mounted, or lies in it. /var/run is /run.
 func holds(source, file string) bool {

@@ -72,9 +72,10 @@ func TestEachWeaknessIsFoundAlone(t *testing.T) {
 		"NRI in a file":                  {func(f *Facts) { f.NRI.Is = "/etc/docker/daemon.json" }, "nri-on medium", "daemon.json"},
 		"a swarm":                        {func(f *Facts) { f.Engine.Is.SwarmNode = true }, "swarm medium", ""},
 		"the socket in a container":      {with(Container{Name: "ci", Mounts: []Mount{{Source: "/var/run/docker.sock"}}}), "socket-mounted high", "ci has /var/run/docker.sock"},
+		"containerd's socket in one":     {with(Container{Name: "ci", Mounts: []Mount{{Source: "/run/containerd"}}}), "socket-mounted high", "ci has /run/containerd"},
 		"its folder in a container":      {with(Container{Name: "ci", Mounts: []Mount{{Source: "/run"}}}), "socket-mounted high", "/run"},
 		"the host in a container":        {with(Container{Name: "ci", Mounts: []Mount{{Source: "/"}}}), "socket-mounted high", ""},
-		"a folder that only begins so":   {with(Container{Name: "ci", Mounts: []Mount{{Source: "/run/docker"}, {Source: "/ru"}}}), "", ""},
+		"a folder that only begins so":   {with(Container{Name: "ci", Mounts: []Mount{{Source: "/run/dock"}, {Source: "/ru"}}}), "", ""},
 		"Vitrine's own container":        {with(Container{Name: "vitrine", Ours: true, HostPID: true, Mounts: []Mount{{Source: "/run"}}}), "", ""},
 		"privileged with the host's PIDs": {
 			with(Container{Name: "node", HostPID: true, Privileged: true}), "host-in-all-but-name high", "privileged",

@@ -42,8 +42,12 @@ func Gather(ctx context.Context, cfg Config) *Facts {
 	f.Probe.Is, f.Probe.Err = g.probe(ctx)
 	f.HTTP2.Is, f.HTTP2.Err = g.http2(ctx)
 	f.Engine.Is, f.Engine.Err = g.engineFacts(ctx)
-	f.Daemon.Is, f.Daemon.Err = g.daemon(ctx)
-	f.TCP.Is, f.TCP.Err = g.tcp(ctx, f.Daemon.Is.PID, f.Daemon.Err)
+	if pid, args, err := g.process(ctx); err != nil {
+		f.Daemon.Err, f.TCP.Err = err, err
+	} else {
+		f.Daemon.Is, f.Daemon.Err = g.daemon(pid, args)
+		f.TCP.Is, f.TCP.Err = g.tcp(ctx, pid)
+	}
 	f.NRI.Is, f.NRI.Err = g.nri(f.Daemon.Is.FilePath)
 	var own int
 	f.Vitrine.Is, own, f.Vitrine.Err = g.vitrine(ctx)
@@ -202,19 +206,28 @@ func (g *gatherer) args(pid int) ([]string, error) {
 	return strings.Split(strings.TrimRight(string(b), "\x00"), "\x00"), err
 }
 
-func (g *gatherer) daemon(ctx context.Context) (Daemon, error) {
-	pid, err := listenerOf(ctx, g.cfg.Socket)
-	if err != nil {
-		return Daemon{}, err
+// process is the Engine's: who listens at its socket, or, where systemd does so in its place, who has written the pid file.
+func (g *gatherer) process(ctx context.Context) (pid int, args []string, err error) {
+	const pidFile = "/run/docker.pid"
+	if pid, err = listenerOf(ctx, g.cfg.Socket); err != nil {
+		return 0, nil, err
 	}
-	args, err := g.args(pid)
-	if err != nil {
-		return Daemon{}, err
-	}
-	if filepath.Base(args[0]) != "dockerd" { // systemd made the socket
-		if pid, args, err = g.fromPidFile(args[0]); err != nil {
-			return Daemon{}, err
+	if pid == 1 {
+		text, err := os.ReadFile(pidFile)
+		if err != nil {
+			return 0, nil, fmt.Errorf("process 1 listens at %s, and the Engine was not found: %w", g.cfg.Socket, err)
 		}
+		if pid, err = strconv.Atoi(strings.TrimSpace(string(text))); err != nil {
+			return 0, nil, fmt.Errorf("read %s: %w", pidFile, err)
+		}
+	}
+	args, err = g.args(pid)
+	return pid, args, err
+}
+
+func (g *gatherer) daemon(pid int, args []string) (Daemon, error) {
+	if filepath.Base(args[0]) != "dockerd" {
+		return Daemon{}, fmt.Errorf("%s (pid %d) listens at %s, which is no dockerd", args[0], pid, g.cfg.Socket)
 	}
 	d := Daemon{PID: pid, FilePath: "/etc/docker/daemon.json"}
 	for i, a := range args {
@@ -245,22 +258,6 @@ func (g *gatherer) daemon(ctx context.Context) (Daemon, error) {
 	}
 	d.FilePlugins = file.Plugins
 	return d, nil
-}
-
-func (g *gatherer) fromPidFile(holder string) (int, []string, error) {
-	text, err := os.ReadFile("/run/docker.pid")
-	if err != nil {
-		return 0, nil, fmt.Errorf("%s listens at %s, and dockerd was not found: %w", holder, g.cfg.Socket, err)
-	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil {
-		return 0, nil, fmt.Errorf("read /run/docker.pid: %w", err)
-	}
-	args, err := g.args(pid)
-	if err == nil && filepath.Base(args[0]) != "dockerd" {
-		err = fmt.Errorf("%s listens at %s, and process %d of /run/docker.pid is no dockerd", holder, g.cfg.Socket, pid)
-	}
-	return pid, args, err
 }
 
 // nri looks into the files that switch it on.

@@ -58,11 +58,8 @@ func (g *gatherer) group(gid string) (name string, members []string, err error) 
 	return name, slices.Compact(members), nil
 }
 
-// tcp finds where dockerd listens, and asks there without TLS.
-func (g *gatherer) tcp(ctx context.Context, pid int, noPID error) ([]TCP, error) {
-	if noPID != nil {
-		return nil, noPID
-	}
+// tcp finds where the Engine listens, and asks there without TLS.
+func (g *gatherer) tcp(ctx context.Context, pid int) ([]TCP, error) {
 	self, err := g.proc.Self()
 	if err != nil {
 		return nil, err
@@ -73,7 +70,7 @@ func (g *gatherer) tcp(ctx context.Context, pid int, noPID error) ([]TCP, error)
 		return nil, err
 	}
 	if here != there {
-		return nil, fmt.Errorf("dockerd (pid %d) is in a network namespace of its own", pid)
+		return nil, fmt.Errorf("the Engine (pid %d) is in a network namespace of its own", pid)
 	}
 	sockets, err := g.socketsOf(pid)
 	if err != nil {

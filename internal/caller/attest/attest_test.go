@@ -76,6 +76,11 @@ func TestWho(t *testing.T) {
 			w.container(mon, 41, "/machine.slice/libpod-"+mon+".scope/container", containerNS(1))
 			w.process(42, "/machine.slice/libpod-"+mon+".scope/container", containerNS(1))
 		}, mon},
+		"a rootless engine's, in a slice that systemd delegates": {func(w *world) {
+			at := "0::/user.slice/user-1000.slice/user@1000.service/user.slice/docker-" + mon + ".scope\n"
+			w.container(mon, 41, at, "user:[8] pid:[101] mnt:[201]")
+			w.process(42, at, "user:[8] pid:[101] mnt:[201]")
+		}, mon},
 		"Podman in a pod": {func(w *world) {
 			w.container(mon, 41, "/libpod_parent/"+web+"/libpod-"+mon, containerNS(1))
 			w.process(42, "/libpod_parent/"+web+"/libpod-"+mon, containerNS(1))
@@ -233,6 +238,10 @@ func TestWhoClosed(t *testing.T) {
 			w.container(mon, 41, "/machine/monitor", "user:[1] pid:[2] mnt:[201]")
 			w.process(42, "/machine/monitor/x", "user:[1] pid:[2] mnt:[201]")
 		}, "mount namespace of container"},
+		"a rootless engine's, without a cgroup of its own": {func(w *world) {
+			w.container(mon, 41, "/user.slice/user-1000.slice/x.scope", "user:[8] pid:[101] mnt:[201]")
+			w.process(42, "/user.slice/user-1000.slice/x.scope", "user:[8] pid:[101] mnt:[201]")
+		}, "user namespace"},
 		"the monitor beside Podman's container": {func(w *world) {
 			w.container(mon, 41, "/machine.slice/libpod-"+mon+".scope/container", containerNS(1))
 			w.process(42, "/machine.slice/libpod-conmon-"+mon+".scope", hostNS)

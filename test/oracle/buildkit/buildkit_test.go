@@ -169,6 +169,7 @@ func refused(t *testing.T, e *engine.Engine, p *vitrine.Process) {
 	if err == nil {
 		t.Errorf("it was built:\n%s", out)
 	}
+	t.Logf("the command line says: %s", out)
 	if got := e.For(t).Docker("images", "--quiet", "evil"); got != "" {
 		t.Errorf("the image was built: %s", got)
 	}
