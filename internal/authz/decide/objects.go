@@ -41,7 +41,7 @@ func (s *Steps) objects(ctx context.Context, v *Verdict) *named {
 // pin has the daemon given the ids of what the decision was made on, in place of names: what
 // was judged is what is done. A container that the request enters, or that might be our
 // own, is such in any case, wherever it is named; other objects are if the policy read
-// them. It says why that is not possible. Ids stand for names of containers, and of networks in
+// them. why says that an id cannot be put in place of its name. Ids stand for names of containers, and of networks in
 // paths; of an image, which is untagged by its name and removed by its id, the name is part
 // of what is asked. What an admin asks is forwarded as it is written, unless the policy
 // looked at what it means.

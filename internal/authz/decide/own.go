@@ -56,8 +56,8 @@ func (s *Steps) ownContainer(ctx context.Context, v *Verdict, in *policy.Input) 
 
 // ownService guards the swarm service whose task we are: who changes it ends us. The
 // swarm labels the container with the service's id and name, and takes both, and the
-// beginning of the id, for the service; a name that another service has comes before that,
-// which is not looked at here.
+// beginning of the id, for the service. A name of another service comes before the beginning of our id; whether there
+// is one is not looked at here: then too much is denied.
 func (s *Steps) ownService(ctx context.Context, own, target string) string {
 	const reached = "it reaches the service whose container Vitrine runs in"
 	principals, err := s.Identifier.ContainerPrincipals(ctx, own)

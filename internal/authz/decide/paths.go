@@ -18,10 +18,10 @@ type HostPaths interface {
 	Resolve(ctx context.Context, caller, path string) (string, error)
 }
 
-// onHost decides once more what was decided about paths as they are written, on what
-// they are on the host. in is then about that, and so is what a caller
-// who is not admin has done. A caller that could not have what it wrote is
-// told no more than that: what lies on the host is not its business.
+// onHost decides once more, on what the paths of a request are on the host, what was decided on
+// the paths as they are written (typed). in is then about the former, and the former are what is
+// forwarded, but for an admin. A caller who is denied the paths as they are written is told no
+// more than that: what lies on the host is not its business.
 func (s *Steps) onHost(ctx context.Context, in *policy.Input, typed policy.Decision) (policy.Decision, error) {
 	if s.HostPaths == nil || typed.Admin || typed.Failed || !in.Operation.NamesHostPaths() {
 		return typed, nil
@@ -65,7 +65,7 @@ func (s *Steps) onHost(ctx context.Context, in *policy.Input, typed policy.Decis
 	return d, nil
 }
 
-// denyPath denies what depends on a path that nobody can tell the meaning of.
+// denyPath denies a request with a path of which nobody can tell what it is on the host.
 func (v *Verdict) denyPath(err error) {
 	if errors.Is(err, hostpath.ErrBusy) {
 		v.deny(http.StatusServiceUnavailable, "busy", err.Error())

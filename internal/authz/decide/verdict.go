@@ -86,8 +86,8 @@ func (v *Verdict) Finish(status int, redacted bool) {
 	})
 }
 
-// Lend says that from now on the Engine works for the request, and answers
-// without waiting for anything: the caller's turn goes on until then.
+// Lend says that from now on the Engine works for the request, and answers without waiting for
+// anything: the caller keeps its turn until the answer.
 func (v *Verdict) Lend() { v.turn.Lend() }
 
 // Release gives the caller's turn back before Finish does, where the door or the

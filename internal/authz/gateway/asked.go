@@ -11,9 +11,9 @@ import (
 	"vitrine/internal/authz/ticket"
 )
 
-// asked is what we know of dockerd asking its plugin. Any request can prove
-// that it does not; that it does is proven by our own pings only, because they
-// are short: a request that was asked about an hour ago says nothing of now.
+// asked is what we know of whether dockerd asks its plugin. Any request can prove that dockerd
+// does not ask. That dockerd asks is proven by our own pings only, because a ping is short: a
+// request about which dockerd asked an hour ago says nothing of now.
 type asked struct {
 	log     *slog.Logger
 	changed func(bool)

@@ -131,8 +131,8 @@ func (cs *connections) forget(c *conn) {
 	cs.leave(c)
 }
 
-// belongs notes whose connection it is.
-func (cs *connections) belongs(c *conn, caller *identity.Identity) {
+// attribute notes in which container a connection's caller is, for closeContainer.
+func (cs *connections) attribute(c *conn, caller *identity.Identity) {
 	id := ""
 	if caller.Kind == identity.Container && caller.Container != nil {
 		id = caller.Container.ID

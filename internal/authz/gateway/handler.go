@@ -59,7 +59,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// send looks to net/http like one that has gone.
 	t.v = s.cfg.Authorizer.Authorize(context.WithoutCancel(r.Context()), who, req)
 	defer t.v.Finish(0, false) // does nothing if the answer's head has recorded it
-	s.conns.belongs(c, t.v.Caller)
+	s.conns.attribute(c, t.v.Caller)
 	t.run() //nolint:contextcheck // see whileConnected
 }
 
@@ -148,8 +148,8 @@ func (t *task) whileConnected() (context.Context, context.CancelFunc) {
 	return ctx, func() { stop(); cancel() }
 }
 
-// obligations denies what the decision demands and this door cannot do, and
-// what the parser leaves to the door: it is the one place for both.
+// obligations denies a request whose decision demands what this door cannot do, and one whose
+// body the parser left to the door.
 func (t *task) obligations() {
 	op, d := t.v.Operation, &t.v.Decision
 	plan, unmet := obligation.Meet(obligation.Gateway, op, d.Demand())

@@ -12,13 +12,14 @@ import (
 )
 
 // net/http answers by itself what it cannot read as a request: 400, 431, 501, 417. Nobody
-// should be able to try at a socket without a record, so a connection knows whether
-// what has begun to arrive on it has reached ServeHTTP. Whatever is written before that is
-// net/http's own answer, and is recorded while it is still known who is there.
+// should be able to try at a socket without a record, so a connection knows whether the
+// request whose bytes have begun to arrive has reached ServeHTTP. Whatever is written before is
+// net/http's own answer, and is recorded while the connection is open and its peer known.
 
-// connState is http.Server's hook. It is told of no beginning of a request that came
-// along with the one before it, so from the end of a request on nothing of ours is written
-// either; a TLS connection says goodbye then, and is looked at from its beginning only.
+// connState is http.Server's hook. net/http calls it for no request that came along with the
+// one before, so a connection is unread from the end of each request on, and nothing of ours is
+// written from then on either. A TLS connection writes its goodbye at that time, so it is unread
+// only before its first request.
 func connState(c net.Conn, state http.ConnState) {
 	t, secure := c.(*tls.Conn)
 	if secure {

@@ -16,14 +16,14 @@ type tasks struct {
 	changes uint64 // how often they were reconsidered
 }
 
-// asOf is what a task notes before its decision is made.
+// asOf is the number of changes so far: a task notes it before its decision is made.
 func (x *tasks) asOf() uint64 {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return x.changes
 }
 
-// add says whether the task was decided as of the latest change.
+// add counts a task among the open ones. current is false if the policy has changed since the task noted asOf.
 func (x *tasks) add(t *task) (current bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -40,7 +40,7 @@ func (x *tasks) remove(t *task) {
 	delete(x.open, t)
 }
 
-// change begins a new time, and returns the tasks of the one before.
+// change counts a change of the policy, and returns the tasks that were open before it.
 func (x *tasks) change() []*task {
 	x.mu.Lock()
 	defer x.mu.Unlock()

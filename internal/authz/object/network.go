@@ -14,7 +14,7 @@ import (
 const maxNetworks = 64
 
 // HostNetworks gives the fields of a request that name the host's own network, to join
-// it. The error says of which that could not be told; they count as naming it.
+// it. The error says of which fields that could not be told: these are given too.
 func (r *Resolver) HostNetworks(ctx context.Context, op *operation.Operation) (fields []string, err error) {
 	names := op.JoinedNetworks()
 	if len(names) > maxNetworks {

@@ -9,9 +9,9 @@ import (
 	"vitrine/internal/engine/operation"
 )
 
-// compatFields are the input of policies written for opa-docker-authz: what
-// they read, from the Operation that we judge. They are built only for a policy
-// that refers to them. Two differ on purpose: Path is the canonical request
+// compatFields are the input of policies written for opa-docker-authz, made from the
+// Operation that we judge. A field is built only for a policy that refers to it. Two
+// fields differ from opa-docker-authz's on purpose: Path is the canonical request
 // target, not the bytes of the request line, and a key of a Body is spelled as
 // Docker spells it.
 func compatFields() []field {

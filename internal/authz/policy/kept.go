@@ -19,7 +19,7 @@ import (
 // keeper keeps the sources of the last good policy on disk, for a start at which the
 // files of the policy are broken or gone. Whoever can write there can write the
 // policy that decides then. So the folder must be ours, and nobody else may write to it;
-// the same goes for the file. We do not make the folder: who sets us up says by it
+// the same goes for the file. We do not make the folder: by making it, who sets us up says
 // that there is a place which lasts. The zero keeper keeps nothing.
 type keeper struct {
 	dir   string

@@ -90,9 +90,9 @@ func probes() []probe {
 	}
 }
 
-// selfTest asks the policy what any policy must have an answer to. It may allow
-// what it likes, except for an empty input: who allows that, allows whatever he
-// forgot to think of.
+// selfTest asks the policy what any policy must have an answer to. The answer may
+// allow, except for an empty input: a policy that allows that allows whatever its
+// author forgot to think of.
 func selfTest(ctx context.Context, g *generation, allowByDefault bool) ([]Problem, error) {
 	var errs []error
 	var warnings []Problem

@@ -82,10 +82,9 @@ func meant(err error) string {
 }
 
 // resolveRedaction makes the roles' redact what the built-in policy compares: for
-// each operation the pointers of all roles are brought into one vocabulary, so
-// that what several roles cover in common are the pointers that stand in each. It
-// also says, under the key blanks, which secrets of an answer a role leaves
-// nothing of.
+// each operation the pointers of all roles are brought into one vocabulary: then
+// what several roles cover in common are the pointers that stand in each role.
+// Under the key blanks each role gets the secrets of an answer that it blanks whole.
 func resolveRedaction(data map[string]any) error {
 	roles, _ := data["roles"].(map[string]any)
 	names := slices.Sorted(maps.Keys(roles))

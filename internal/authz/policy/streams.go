@@ -13,8 +13,8 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
-// checkStreams says what a role is denied because it blanks something in an answer
-// that no door can blank.
+// checkStreams reports operations that a role grants in vain: the role blanks something in
+// their answers, and no door can blank those.
 func checkStreams(data map[string]any, report func(key, message string)) {
 	parameter := regexp.MustCompile(`{[^}]*}`)
 	roles, _ := data["roles"].(map[string]any)

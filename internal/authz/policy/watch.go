@@ -85,9 +85,9 @@ func (e *Engine) watchFolders(w *fsnotify.Watcher) {
 	}
 }
 
-// foldersOf adds the folders whose changes can change what path holds: those
-// that it names or leads through by links, those below it, and the folder that
-// it is in. Of a path that does not exist it is the nearest folder that does.
+// foldersOf adds the folders whose changes can change what path holds: the folders
+// that path names or leads through by links, those below path, and the one that
+// path is in. If path does not exist, the nearest folder above that does is added.
 func foldersOf(path string, dirs map[string]bool) {
 	path, err := filepath.Abs(path)
 	if err != nil {

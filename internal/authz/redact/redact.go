@@ -109,7 +109,7 @@ func (w *walker) start() (active set) {
 }
 
 // value reads one value. active are the pointers that lead to it or below it,
-// of which depth segments have been used; env says that it is under a key Env.
+// of which depth segments have been used; env says that the value is under a key Env.
 func (w *walker) value(active set, depth int, env bool) {
 	w.space()
 	c := w.in[w.at]
