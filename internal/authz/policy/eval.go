@@ -158,6 +158,14 @@ var (
 	errLate      = errors.New("the policy gave no answer in time")
 )
 
+// limited has a deadline, DefaultTimeout if who asks has given none.
+func limited(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, has := ctx.Deadline(); has {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, DefaultTimeout)
+}
+
 // ended says why a decision is not waited for any longer.
 func ended(ctx context.Context) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
@@ -174,6 +182,8 @@ func (g *generation) bounded(ctx context.Context, evaluate func(topdown.Cancel) 
 		Decision
 		error
 	}
+	ctx, stop := limited(ctx)
+	defer stop()
 	cancel := topdown.NewCancel()
 	done := make(chan outcome, 1)
 	go func() {

@@ -101,9 +101,7 @@ func selfTest(ctx context.Context, g *generation, allowByDefault bool) ([]Proble
 		if err != nil {
 			return nil, fmt.Errorf("self-test with %s: %w", p.name, err)
 		}
-		limited, cancel := context.WithTimeout(ctx, DefaultTimeout)
-		d, err := g.bounded(limited, func(cancel topdown.Cancel) (Decision, error) { return g.evaluate(ctx, input, cancel) })
-		cancel()
+		d, err := g.bounded(ctx, func(cancel topdown.Cancel) (Decision, error) { return g.evaluate(ctx, input, cancel) })
 		switch {
 		case errors.Is(err, errUndefined): // it denies, each time anew: what is undefined is not remembered
 			warnings = append(warnings, Problem{Message: "allow is undefined for " + p.name + ", which denies; say so: add `default allow := false`", Warning: true})

@@ -250,11 +250,6 @@ func (e *Engine) Status() Status {
 // ended it waits for that first, so that a restart refuses nobody. The
 // slices and maps of the Decision are shared: do not change them.
 func (e *Engine) Decide(ctx context.Context, in *Input) Decision {
-	if _, has := ctx.Deadline(); !has {
-		limited, cancel := context.WithTimeout(ctx, DefaultTimeout)
-		defer cancel()
-		ctx = limited
-	}
 	gen := e.current.Load()
 	if gen == nil {
 		e.awaitFirst(ctx)
@@ -278,6 +273,8 @@ func (e *Engine) ReadsObjects() bool {
 // awaitFirst waits until the first attempt to load a policy has ended.
 func (e *Engine) awaitFirst(ctx context.Context) {
 	defer fair.Rest(ctx)()
+	ctx, cancel := limited(ctx)
+	defer cancel()
 	select {
 	case <-e.first:
 	case <-ctx.Done():
