@@ -82,6 +82,7 @@ func TestContainerPath(t *testing.T) {
 		named            bool
 	}{
 		{"inner folder of its own name", "/docker/" + id + "/docker/" + id, "/docker/" + id, true},
+		{"in another container", "/docker/" + strings.Repeat("f", 64) + "/docker/" + id + "/x", "/docker/" + strings.Repeat("f", 64) + "/docker/" + id, true},
 		{"no id", "/machine.slice/x", "/machine.slice/x", false},
 		{"id is only part of a segment", "/docker/x" + id, "/docker/x" + id, false},
 		{"scope without a prefix", "/" + id + ".scope", "/" + id + ".scope", false},
