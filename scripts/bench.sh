@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # make bench: Go benchmarks with allocations, other readers of cgroups on real
 # files, then whole requests on real Engines against floors, REQUESTS of each
-# (default 20000), an honest caller beside misbehaving ones, DogStatsD against a peer and the bare socket, then what 200
+# (default 20000), an honest caller beside misbehaving ones, builds, DogStatsD against a peer and the bare socket, then what 200
 # callers leave behind after a minute.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -13,5 +13,6 @@ make build
 go build -o build/bench ./test/bench
 build/bench -n "${REQUESTS:-20000}" -binary build/authz-plugin
 build/bench fairness -binary build/authz-plugin
+build/bench build -binary build/authz-plugin
 go run ./test/bench/dogstatsd
 VITRINE_REQUIRE=1 VITRINE_LONG=1 go test -count=1 -v -run TwoHundredCallers ./test/e2e/hostile | grep -E '^(---|FAIL|ok)|_test.go'
