@@ -49,20 +49,20 @@ func (w world) references() {
 			},
 			{
 				"/v1.41/containers/create?name=evil", `{"Image":"bb:1","HostConfig":{"NetworkMode":"R","Privileged":true}}`,
-				[]string{"host", host.ID, host.ID[:12]},
-				[]string{"front", front.ID, front.ID[:12], host.ID[:9], "bridge", "nothing-here"},
+				[]string{"host", host.ID, host.ID[:12], host.ID[:9]}, // a name can be gone when the daemon looks for it
+				[]string{"front", front.ID, front.ID[:12], "bridge", "nothing-here"},
 			},
 			{
 				"/v1.41/containers/create?name=evil", `{"Image":"bb:1","HostConfig":{"Privileged":true},"NetworkingConfig":{"EndpointsConfig":{"R":{}}}}`,
-				[]string{"host", host.ID, host.ID[:12]},
-				[]string{"front", front.ID, host.ID[:9]},
+				[]string{"host", host.ID, host.ID[:12], host.ID[:9]},
+				[]string{"front", front.ID},
 			},
 			{
 				"/v1.41/containers/create?name=evil", `{"Image":"bb:1","HostConfig":{"NetworkMode":"front","Privileged":true},"NetworkingConfig":{"EndpointsConfig":{"front":{"NetworkID":"R"}}}}`,
 				[]string{host.ID, host.ID[:12]},
 				[]string{front.ID},
 			},
-			{"/v1.41/networks/R/connect", `{"Container":"mine"}`, []string{"host", host.ID, host.ID[:12]}, []string{"front", front.ID, host.ID[:9]}},
+			{"/v1.41/networks/R/connect", `{"Container":"mine"}`, []string{"host", host.ID, host.ID[:12], host.ID[:9]}, []string{"front", front.ID}},
 			{"/v1.41/networks/front/connect", `{"Container":"mine","EndpointConfig":{"NetworkID":"R"}}`, []string{host.ID, host.ID[:12]}, []string{front.ID}},
 			{"/v1.41/networks/R/disconnect", `{"Container":"mine"}`, []string{"host", host.ID, host.ID[:12]}, []string{"front", front.ID}},
 		} {

@@ -71,6 +71,7 @@ func testClients(t *testing.T, alone bool) {
 		{"execer/its own exec Closed", (*world).ownExec},
 		{"pingless/is told what it lacks", (*world).pingless},
 		{"recreator/from inspect", (*world).recreate},
+		{"operator/containers by name", (*world).named},
 		{"admin/run with input", (*world).runWithInput},
 		{"admin/exec on a terminal", (*world).execOnATerminal},
 		{"admin/attach", (*world).attach},
