@@ -439,6 +439,50 @@ func (i identifying) ContainerPrincipals(_ context.Context, ref string) ([]strin
 	return nil, docker.ErrNotFound
 }
 
+// joinedTo is an Identifier whose containers are joined to others; "?" cannot be told.
+type joinedTo struct {
+	*world
+	to map[string][]string
+}
+
+func (j joinedTo) Joined(_ context.Context, ref string) ([]string, error) {
+	if ref == "?" {
+		return nil, errors.New("no answer")
+	}
+	return j.to[ref], nil
+}
+
+// TestContainerThatIsJoinedToAnotherIsEnteredTooClosed: whoever gets into a container that shares another's
+// processes or volumes is in that one as well, however many lie between.
+func TestContainerThatIsJoinedToAnotherIsEnteredTooClosed(t *testing.T) {
+	many := map[string][]string{}
+	for i := range 100 {
+		many[fmt.Sprint("c", i)] = []string{fmt.Sprint("c", i+1)}
+	}
+	for name, tc := range map[string]struct {
+		to   map[string][]string
+		want string
+	}{
+		"alone":                    {nil, "container-id:" + own + " container:debug"},
+		"a sidecar":                {map[string][]string{own: {"monitor"}}, "container-id:" + own + " container:debug container:monitor"},
+		"a sidecar's sidecar":      {map[string][]string{own: {"web"}, "web": {"monitor"}}, "container-id:" + own + " container:debug container:monitor container:web"},
+		"each other's":             {map[string][]string{own: {"web"}, "web": {own}}, "container-id:" + own + " container:debug container:web"},
+		"of one that is gone":      {map[string][]string{own: {"gone"}}, "container-id:" + own + " container:debug"},
+		"of one that nobody knows": {map[string][]string{own: {"?"}}, "*"},
+		"a chain without end":      {func() map[string][]string { many[own] = []string{"c0"}; return many }(), "*"},
+	} {
+		w := &world{decision: policy.Decision{Allow: true}, containers: map[string][]string{
+			"debug": {"container:debug", "container-id:" + own}, "web": {"container:web"}, "monitor": {"container:monitor"},
+		}}
+		o := w.options()
+		o.Identifier = joinedTo{w, tc.to}
+		v := w.ask(t, o, "POST", "/containers/debug/exec", `{"Cmd":["sh"]}`)
+		if got := strings.Join(v.Enters, " "); got != tc.want {
+			t.Errorf("%s: enters %q, want %q", name, got, tc.want)
+		}
+	}
+}
+
 // TestExecThatAnotherHasMadeIsAnybodysClosed: as which user it acts, its maker has chosen.
 func TestExecThatAnotherHasMadeIsAnybodysClosed(t *testing.T) {
 	uid := uint32(1000)

@@ -220,12 +220,7 @@ func containerPrincipals(c docker.Container, labels bool) []string {
 // image is not known, each label may be the container's own, and too many labels
 // are label:*, any.
 func (i *Identifier) ContainerPrincipals(ctx context.Context, ref string) (principals []string, err error) {
-	var c docker.Container
-	if exec, isExec := strings.CutPrefix(ref, "exec:"); isExec {
-		c, err = i.containers.ExecContainer(ctx, exec)
-	} else {
-		c, err = i.containers.Find(ctx, ref)
-	}
+	c, err := i.container(ctx, ref)
 	if err != nil {
 		return nil, err
 	}
@@ -249,6 +244,29 @@ func WhyNot(err error) string {
 		return "we may not ask Docker"
 	}
 	return "Docker does not say which one is meant"
+}
+
+// Joined are references to the containers whose namespaces or volumes a container has: who
+// gets into it sees their processes or files. An error says that it cannot be told.
+func (i *Identifier) Joined(ctx context.Context, ref string) ([]string, error) {
+	c, err := i.container(ctx, ref)
+	switch {
+	case errors.Is(err, docker.ErrNotFound): // there is nothing of it left to see
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case c.Detail == nil:
+		return nil, errors.New("it was not looked at")
+	}
+	return c.Detail.Joined, nil
+}
+
+// container is the one that an operation names.
+func (i *Identifier) container(ctx context.Context, ref string) (docker.Container, error) {
+	if exec, isExec := strings.CutPrefix(ref, "exec:"); isExec {
+		return i.containers.ExecContainer(ctx, exec)
+	}
+	return i.containers.Find(ctx, ref)
 }
 
 // tooMany: they name nobody then.

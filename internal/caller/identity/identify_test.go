@@ -476,3 +476,19 @@ func BenchmarkIdentify(b *testing.B) {
 		})
 	}
 }
+
+// TestJoinedClosed: what cannot be told is an error; one that is gone has nothing to see.
+func TestJoinedClosed(t *testing.T) {
+	c := monitor()
+	f := inContainer(c)
+	if joined, err := New(f, f, nil).Joined(t.Context(), monitorID); err == nil {
+		t.Errorf("it was not looked at, and is joined to %v", joined)
+	}
+	c.Detail = &docker.Detail{Joined: []string{"web"}}
+	f = inContainer(c)
+	for ref, want := range map[string][]string{monitorID: {"web"}, "gone": nil} {
+		if joined, err := New(f, f, nil).Joined(t.Context(), ref); err != nil || !slices.Equal(joined, want) {
+			t.Errorf("%s: %v, %v", ref, joined, err)
+		}
+	}
+}

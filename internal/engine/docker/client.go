@@ -117,8 +117,9 @@ type inspected struct {
 	Created      string
 	RestartCount int
 	HostConfig   struct {
-		NetworkMode string
-		CPUShares   int64 `json:"CpuShares"`
+		NetworkMode, IpcMode string
+		VolumesFrom          []string
+		CPUShares            int64 `json:"CpuShares"`
 		Rights
 	}
 	Mounts          []Mount

@@ -24,6 +24,8 @@ type Detail struct {
 	Networks    []Network // by name
 	Rights      Rights
 	Mounts      []Mount
+	// Joined are references to the containers whose namespaces or volumes it was created with.
+	Joined []string
 }
 
 // Rights are what a container may beyond others, as asked for at create.
@@ -53,6 +55,17 @@ func (in *inspected) detail() *Detail {
 		CreatedAt: in.Created, FinishedAt: in.State.FinishedAt, Env: in.Config.Env,
 		CPUShares: in.HostConfig.CPUShares, NetworkMode: in.HostConfig.NetworkMode, Rights: in.HostConfig.Rights, Mounts: in.Mounts,
 	}
+	for _, mode := range []string{in.HostConfig.NetworkMode, in.HostConfig.PidMode, in.HostConfig.IpcMode} {
+		if ref, is := strings.CutPrefix(mode, "container:"); is {
+			d.Joined = append(d.Joined, ref)
+		}
+	}
+	for _, spec := range in.HostConfig.VolumesFrom {
+		ref, _, _ := strings.Cut(spec, ":")
+		d.Joined = append(d.Joined, strings.TrimLeft(ref, "/"))
+	}
+	slices.Sort(d.Joined)
+	d.Joined = slices.Compact(d.Joined)
 	if in.State.Health != nil && in.State.Health.Status != "none" {
 		d.Health = in.State.Health.Status
 	}
