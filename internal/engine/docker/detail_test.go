@@ -20,8 +20,10 @@ func TestDetail(t *testing.T) {
 		"Health": map[string]any{"Status": "unhealthy"}, "FinishedAt": "0001-01-01T00:00:00Z",
 	}
 	e.containers[id(1)]["RestartCount"] = 3
-	e.containers[id(1)]["HostConfig"] = map[string]any{"NetworkMode": "front", "CpuShares": 512, "Privileged": true, "PidMode": "host",
-		"IpcMode": "container:" + id(3), "VolumesFrom": []string{"/data:ro", "data", id(2)}}
+	e.containers[id(1)]["HostConfig"] = map[string]any{
+		"NetworkMode": "front", "CpuShares": 512, "Privileged": true, "PidMode": "host",
+		"IpcMode": "container:" + id(3), "VolumesFrom": []string{"/data:ro", "data", id(2)},
+	}
 	e.containers[id(1)]["Mounts"] = []any{map[string]any{"Type": "bind", "Source": "/run", "RW": true}}
 	e.containers[id(1)]["NetworkSettings"] = map[string]any{"Networks": map[string]any{
 		"front": map[string]any{"IPAddress": "172.18.0.2", "GlobalIPv6Address": ""},
