@@ -58,9 +58,6 @@ const (
 	Survived
 )
 
-// String is the state's name, as in the package's table.
-func (s State) String() string { return [...]string{"quiet", "reported", "counted", "survived"}[s] }
-
 // Container is one container's kills.
 type Container struct {
 	host   *Host

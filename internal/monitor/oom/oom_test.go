@@ -13,6 +13,9 @@ import (
 	"vitrine/internal/kernel/kmsg"
 )
 
+// String is the state's name, as in the package's table.
+func (s State) String() string { return [...]string{"quiet", "reported", "counted", "survived"}[s] }
+
 // life is a container's, of which the test tells.
 type life struct {
 	*Container
