@@ -196,7 +196,7 @@ func TestGroup(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := uint32(gid) //nolint:gosec // small, or not used
+		want := uint32(gid)
 		if gid < 0 {
 			want = other
 		}
