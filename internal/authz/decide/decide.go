@@ -212,11 +212,11 @@ func (s *Steps) decide(ctx context.Context, v *Verdict) {
 	limited := withDeadline(ctx, s.Timeout)
 	defer limited.stop()
 	ctx = limited //nolint:contextcheck // limited inherits ctx
-	unresolved := s.joinsHost(ctx, v)
+	networks := s.joinsHost(ctx, v)
 
 	objects := s.objects(ctx, v)
 	in := &policy.Input{Caller: v.Caller, Operation: v.Operation}
-	in.Enters, v.untold = s.enters(ctx, v)
+	in.Enters, v.unresolved = s.enters(ctx, v)
 	if in.Operation.Resource == "exec" {
 		in.OwnExec = s.execs.has(ownerOf(v.Caller), in.Operation.Target)
 		if in.Operation.ID == "ExecStart" && !in.OwnExec && !slices.Contains(in.Enters, "*") { // as whom, whoever made it has said
@@ -234,7 +234,7 @@ func (s *Steps) decide(ctx context.Context, v *Verdict) {
 	}
 	if !d.Admin {
 		if rail := s.rail(ctx, v, in); rail != "" {
-			v.deny(http.StatusForbidden, "rail", append([]string{rail}, s.blind(ctx, v, in)...)...)
+			v.deny(http.StatusForbidden, "rail", append([]string{rail}, s.sayUnresolved(ctx, v, in)...)...)
 			return
 		}
 		if err != nil {
@@ -252,7 +252,7 @@ func (s *Steps) decide(ctx context.Context, v *Verdict) {
 		v.Allow, v.Status, v.lifted = true, 0, true
 	default:
 		v.Operation = in.Operation
-		v.deny(http.StatusForbidden, "policy", slices.Concat(unresolved, d.Reasons, s.blind(ctx, v, in))...)
+		v.deny(http.StatusForbidden, "policy", slices.Concat(networks, d.Reasons, s.sayUnresolved(ctx, v, in))...)
 	}
 	if v.Allow {
 		if why := v.pin(objects); why != "" {
@@ -263,7 +263,7 @@ func (s *Steps) decide(ctx context.Context, v *Verdict) {
 
 // joinsHost adds the hazard of the host's network namespace where a reference means the
 // host's network, or cannot be resolved: the reason then says so.
-func (s *Steps) joinsHost(ctx context.Context, v *Verdict) (unresolved []string) {
+func (s *Steps) joinsHost(ctx context.Context, v *Verdict) (reasons []string) {
 	if s.Objects == nil || slices.Contains(v.Operation.Hazards, operation.HazardHostNamespace) {
 		return nil
 	}

@@ -30,7 +30,7 @@ const own = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 type world struct {
 	who        *identity.Identity
 	containers map[string][]string
-	untold     error // of other containers; docker.ErrNotFound if nil
+	unresolved error // of other containers; docker.ErrNotFound if nil
 	decision   policy.Decision
 	decide     func(*policy.Input) policy.Decision // instead of decision, if it is not nil
 	input      *policy.Input
@@ -50,7 +50,7 @@ func (w *world) ContainerPrincipals(_ context.Context, ref string) ([]string, er
 	if p, ok := w.containers[ref]; ok {
 		return p, nil
 	}
-	return nil, cmp.Or(w.untold, docker.ErrNotFound)
+	return nil, cmp.Or(w.unresolved, docker.ErrNotFound)
 }
 
 func (w *world) Decide(ctx context.Context, in *policy.Input) policy.Decision {
@@ -608,9 +608,9 @@ func TestEntersAreResolvedAndUnknownOnesAreEverybodyClosed(t *testing.T) {
 	}
 }
 
-// TestUntoldContainerIsSaidClosed: why a container counts as any is in the record, and is said to the caller in words
+// TestUnresolvedContainerIsSaidClosed: why a container counts as any is in the record, and is said to the caller in words
 // that name the cause, if nothing else stands in its way.
-func TestUntoldContainerIsSaidClosed(t *testing.T) {
+func TestUnresolvedContainerIsSaidClosed(t *testing.T) {
 	for says, err := range map[string]error{
 		"there is none of that name":               docker.ErrNotFound,
 		"Docker does not answer about it in time":  fmt.Errorf("inspect: %w", context.DeadlineExceeded),
@@ -619,7 +619,7 @@ func TestUntoldContainerIsSaidClosed(t *testing.T) {
 		"Docker does not say which one is meant":   errors.New("400: multiple IDs found"),
 	} {
 		for _, mayEnterOthers := range []bool{true, false} {
-			w := &world{untold: err, decide: func(in *policy.Input) policy.Decision {
+			w := &world{unresolved: err, decide: func(in *policy.Input) policy.Decision {
 				return policy.Decision{Allow: mayEnterOthers && len(in.Enters) == 0, Diagnostics: policy.Diagnostics{Reasons: []string{"no"}}}
 			}}
 			v := w.ask(t, w.options(), "POST", "/containers/web/exec", `{"Cmd":["sh"]}`)

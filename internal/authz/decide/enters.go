@@ -12,23 +12,23 @@ import (
 )
 
 // enters resolves the containers that an operation reaches into to their
-// principals. One that cannot be resolved is "*", everybody's; untold says why.
-func (s *Steps) enters(ctx context.Context, v *Verdict) (out []string, untold error) {
-	var entered []string
+// principals. One that cannot be resolved is "*", everybody's, with the reason.
+func (s *Steps) enters(ctx context.Context, v *Verdict) ([]string, *unresolved) {
+	var out, entered []string
 	for _, ref := range v.Operation.Enters {
 		if ref == "*" {
 			return []string{"*"}, nil
 		}
 		principals, err := s.principalsOf(ctx, v, ref)
 		if err != nil {
-			return []string{"*"}, &untoldError{ref, err}
+			return []string{"*"}, &unresolved{ref, err}
 		}
 		out = append(out, principals...)
 		entered = append(entered, cmp.Or(v.containers.ids[ref], ref))
 	}
-	behind, err := s.behind(ctx, entered)
-	if err != nil {
-		return []string{"*"}, err
+	behind, why := s.behind(ctx, entered)
+	if why != nil {
+		return []string{"*"}, why
 	}
 	out = append(out, behind...)
 	slices.Sort(out)
@@ -42,7 +42,7 @@ type joiner interface {
 
 // behind gives the principals of the containers that entered ones are joined to: whoever gets
 // into one sees the processes of a PID namespace that it shares, and the files of volumes.
-func (s *Steps) behind(ctx context.Context, entered []string) (out []string, untold error) {
+func (s *Steps) behind(ctx context.Context, entered []string) (out []string, why *unresolved) {
 	const most = 32 // bounds the questions that one request can cause
 	j, is := s.Identifier.(joiner)
 	seen, limit := map[string]bool{}, len(entered)+most
@@ -52,11 +52,11 @@ func (s *Steps) behind(ctx context.Context, entered []string) (out []string, unt
 			continue
 		}
 		if seen[ref] = true; len(seen) > limit {
-			return nil, &untoldError{ref, errors.New("too many containers are joined to one another")}
+			return nil, &unresolved{ref, errors.New("too many containers are joined to one another")}
 		}
 		joined, err := j.Joined(ctx, ref)
 		if err != nil {
-			return nil, &untoldError{ref, err}
+			return nil, &unresolved{ref, err}
 		}
 		for _, other := range joined {
 			of, err := s.Identifier.ContainerPrincipals(ctx, other)
@@ -69,24 +69,21 @@ func (s *Steps) behind(ctx context.Context, entered []string) (out []string, unt
 	return out, nil
 }
 
-// untoldError is why it cannot be told which container a request enters.
-type untoldError struct {
+// unresolved is why it cannot be told which container a request enters.
+type unresolved struct {
 	ref string
 	err error
 }
 
-// Error is for the record.
-func (e *untoldError) Error() string { return e.because(e.err.Error()) }
-
-func (e *untoldError) because(why string) string {
-	return fmt.Sprintf("%s counts as any container, because it cannot be told which it is: %s", e.ref, why)
+// because is the reason with the cause in it: the error itself for the record, fewer words for the caller.
+func (u *unresolved) because(why string) string {
+	return fmt.Sprintf("%s counts as any container, because it cannot be told which it is: %s", u.ref, why)
 }
 
-// blind says why it cannot be told which container the request enters, to a caller who is denied for that
-// alone: to others it would say which containers there are.
-func (s *Steps) blind(ctx context.Context, v *Verdict, in *policy.Input) []string {
-	untold, is := errors.AsType[*untoldError](v.untold)
-	if !is {
+// sayUnresolved is the reason for a caller who is denied for that alone. To others it would say which
+// containers there are.
+func (s *Steps) sayUnresolved(ctx context.Context, v *Verdict, in *policy.Input) []string {
+	if v.unresolved == nil {
 		return nil
 	}
 	seeing := *in
@@ -94,5 +91,5 @@ func (s *Steps) blind(ctx context.Context, v *Verdict, in *policy.Input) []strin
 	if d := s.Policy.Decide(ctx, &seeing); !d.Allows() {
 		return nil
 	}
-	return []string{untold.because(identity.WhyNot(untold.err))}
+	return []string{v.unresolved.because(identity.WhyNot(v.unresolved.err))}
 }

@@ -42,7 +42,7 @@ type Verdict struct {
 	waited     time.Duration // for the turn, and for the body
 	decided    time.Duration
 	reasons    []string
-	untold     error         // why it could not be told what the request enters
+	unresolved *unresolved   // why it could not be told what the request enters
 	lifted     bool          // denied by the policy, let through by audit mode
 	instead    func() string // what would be allowed instead, "" for nothing; nil if there is nothing like it
 	finished   sync.Once
@@ -72,8 +72,8 @@ func (v *Verdict) Finish(status int, redacted bool) {
 		r := audit.New(v.id, v.start, v.Caller, v.request.Method, v.request.URI, v.Operation, v.Decision)
 		r.Status, r.Allow, r.Redacted = status, v.Allow, redacted
 		r.Duration, r.DurationUsec = v.decided, v.decided.Microseconds()
-		if r.Reasons = v.Reasons(); !v.Allow && v.untold != nil {
-			r.Reasons = append(slices.Clip(r.Reasons), v.untold.Error())
+		if r.Reasons = v.Reasons(); !v.Allow && v.unresolved != nil {
+			r.Reasons = append(slices.Clip(r.Reasons), v.unresolved.because(v.unresolved.err.Error()))
 		}
 		if v.Allow {
 			r.SetResolved(v.Operation.Resolved)
