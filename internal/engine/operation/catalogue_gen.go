@@ -1072,7 +1072,7 @@ var propTable = [...]prop{
 	{name: "IPv6Address", fold: "ipv6address", node: 2, class: onNetworkAddress},
 	{name: "LinkLocalIPs", fold: "linklocalips", node: 3, class: onNetworkAddress},
 	{name: "Aliases", fold: "aliases", node: 3, class: onNamedNetwork},
-	{name: "DNSNames", fold: "dnsnames", node: 3, class: harmless},
+	{name: "DNSNames", fold: "dnsnames", node: 3, class: onNamedNetwork},
 	{name: "DriverOpts", fold: "driveropts", node: 7, class: onNetworkDriver},
 	{name: "EndpointID", fold: "endpointid", node: 2, class: harmless},
 	{name: "Gateway", fold: "gateway", node: 2, class: harmless},

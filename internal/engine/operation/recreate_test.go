@@ -152,6 +152,9 @@ func TestNetworksOfOthersClosed(t *testing.T) {
 		{"/containers/create", `{"NetworkingConfig":{"EndpointsConfig":{"bridge":{"EndpointID":"0f","IPAMConfig":{"IPv4Address":"172.17.0.3"}}}}}`, "network-address"},
 		{"/networks/create", `{"Name":"n","IPAM":{"Config":[{"Subnet":"8.8.8.0/24"}]}}`, "network-address"},
 		{"/networks/create", `{"Name":"n","IPAM":{"Driver":"default","Config":[{}],"Options":{}},"Options":{},"Scope":"local","EnableIPv4":true}`, ""},
+		{"/containers/create", `{"NetworkingConfig":{"EndpointsConfig":{"bridge":{"DNSNames":["db"]}}}}`, "named-network"},
+		{"/networks/bridge/connect", `{"Container":"x","EndpointConfig":{"dnsnames":["db"]}}`, "named-network"},
+		{"/containers/create", `{"NetworkingConfig":{"EndpointsConfig":{"bridge":{"DNSNames":null,"Aliases":[]}}}}`, ""},
 		{"/networks/x/disconnect", `{"Container":"x"}`, ""},
 	} {
 		if got := hazards(mustParse(t, request("POST", c.uri, c.body))); got != c.want {

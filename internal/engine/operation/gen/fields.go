@@ -98,11 +98,13 @@ var table = []fields{
 	{"Mount.VolumeOptions.DriverConfig", "volumeOptions()", "Options"},
 
 	{"NetworkingConfig", "endpoints()", "EndpointsConfig"},
-	{"EndpointSettings", harmless, `DNSNames EndpointID Gateway GlobalIPv6Address GlobalIPv6PrefixLen GwPriority
+	{"EndpointSettings", harmless, `EndpointID Gateway GlobalIPv6Address GlobalIPv6PrefixLen GwPriority
 		IPAddress IPAMConfig IPPrefixLen IPv6Gateway`}, // what inspect shows; the daemon forgets it
 	{"EndpointSettings", "links()", "Links"},
 	{"EndpointSettings", "macAddress()", "MacAddress"},
-	{"EndpointSettings", "named-network", "Aliases"},
+	// In a network of one's own the daemon forgets DNSNames. In the default bridge, where it refuses
+	// aliases, containers that are in another network too find the endpoint by them.
+	{"EndpointSettings", "named-network", "Aliases DNSNames"},
 	{"EndpointSettings", "network-driver", "DriverOpts"},
 	{"EndpointSettings", "networkID()", "NetworkID"},
 	{"EndpointIPAMConfig", "network-address", "IPv4Address IPv6Address LinkLocalIPs"},
