@@ -1,6 +1,7 @@
 package attest
 
 import (
+	"fmt"
 	"context"
 	"errors"
 	"io/fs"
@@ -531,7 +532,7 @@ func BenchmarkAttestContainer(b *testing.B) {
 	w.container(mon, 41, "/docker/"+mon, containerNS(1))
 	w.process(42, "/docker/"+mon, containerNS(1))
 	for i := range 100 {
-		id := strings.Repeat("0123456789abcdef"[i%16:][:1], 32) + strings.Repeat("fedcba9876543210"[i/16:][:1], 32)
+		id := fmt.Sprintf("%064x", 1+i)
 		w.container(id, 1000+i, "/docker/"+id, containerNS(10+i))
 	}
 	a, p := w.begin(Options{}), w.peer(42)
