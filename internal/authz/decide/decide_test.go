@@ -631,11 +631,17 @@ func TestUnresolvedContainerIsSaidClosed(t *testing.T) {
 			}
 		}
 	}
-	w := &world{decision: policy.Decision{Allow: true}}
-	o := w.options()
-	o.OwnContainer = func() (string, error) { return own, nil }
-	if v := w.ask(t, o, "POST", "/containers/web/stop", ""); !strings.Contains(v.Message, "which container it reaches: there is none of that name") {
-		t.Error(v.Message)
+	for _, allowed := range []bool{true, false} {
+		w := &world{unresolved: fmt.Errorf("dial: %w", syscall.EMFILE), decision: policy.Decision{Allow: allowed}}
+		o := w.options()
+		o.OwnContainer = func() (string, error) { return own, nil }
+		v := w.ask(t, o, "POST", "/containers/web/stop", "")
+		if v.Finish(v.Status, false); v.Allow || strings.Contains(v.Message, "no descriptor is left") != allowed {
+			t.Errorf("the container is perhaps our own, and the policy allows %t: %s", allowed, v.Message)
+		}
+		if said := strings.Join(w.records[0].Reasons, "; "); !strings.Contains(said, syscall.EMFILE.Error()) {
+			t.Errorf("the cause is not in the record: %s", said)
+		}
 	}
 }
 

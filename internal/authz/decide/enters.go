@@ -69,7 +69,7 @@ func (s *Steps) behind(ctx context.Context, entered []string) (out []string, why
 	return out, nil
 }
 
-// unresolved is why it cannot be told which container a request enters.
+// unresolved is why it cannot be told which container a request enters, or changes.
 type unresolved struct {
 	ref string
 	err error

@@ -47,7 +47,8 @@ func (s *Steps) ownContainer(ctx context.Context, v *Verdict, in *policy.Input) 
 	target, err := s.principalsOf(ctx, v, op.Target)
 	switch {
 	case err != nil:
-		return "it cannot be told which container it reaches: " + identity.WhyNot(err)
+		v.unresolved = &unresolved{op.Target, err}
+		return "it cannot be told which container it reaches: there is none of that name, or Docker does not answer"
 	case slices.Contains(target, ours):
 		return reached
 	}

@@ -42,7 +42,7 @@ type Verdict struct {
 	waited     time.Duration // for the turn, and for the body
 	decided    time.Duration
 	reasons    []string
-	unresolved *unresolved   // why it could not be told what the request enters
+	unresolved *unresolved   // why it could not be told which container the request enters or changes
 	lifted     bool          // denied by the policy, let through by audit mode
 	instead    func() string // what would be allowed instead, "" for nothing; nil if there is nothing like it
 	finished   sync.Once
