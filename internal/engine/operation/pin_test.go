@@ -87,3 +87,55 @@ func TestClosedEveryContainerIsGivenByTheIDThatWasJudged(t *testing.T) {
 		}
 	}
 }
+
+// TestClosedEveryFieldThatEntersIsPinned: a new field that names a container has its line in
+// containerRefs, or its reason here.
+func TestClosedEveryFieldThatEntersIsPinned(t *testing.T) {
+	naming := func(c class) bool {
+		switch c {
+		case byContainer, byLinks, byVolumesFrom, byNamespace, byIpc, byNetworkMode:
+			return true
+		}
+		return false
+	}
+	without := map[string]string{
+		"ServiceCreate": "tasks cannot join a container's namespace", "ServiceUpdate": "tasks cannot join a container's namespace",
+	}
+	pinned := func(id, at string) bool {
+		return slices.ContainsFunc(containerRefs[id], func(r containerRef) bool { return strings.TrimSuffix(r.at, "/*") == at })
+	}
+	fields := 0
+	for i := range catalogue {
+		e := &catalogue[i]
+		found := func(at string) {
+			if fields++; !pinned(e.id, at) && without[e.id] == "" {
+				t.Errorf("%s: %s names a container, and is forwarded as it is typed", e.id, at)
+			}
+		}
+		for p := e.params.lo; p < e.params.hi; p++ {
+			if naming(paramTable[p].class) {
+				found("?" + paramTable[p].name)
+			}
+		}
+		var walk func(node uint16, at string, depth int)
+		walk = func(node uint16, at string, depth int) {
+			n := &nodeTable[node]
+			if depth > 8 {
+				return
+			}
+			if n.kind == kindArray || n.kind == kindMap {
+				walk(n.elem, at+"/*", depth+1)
+			}
+			for p := n.props.lo; p < n.props.hi; p++ {
+				if naming(propTable[p].class) {
+					found(at + "/" + propTable[p].name)
+				}
+				walk(propTable[p].node, at+"/"+propTable[p].name, depth+1)
+			}
+		}
+		walk(e.schema, "", 0)
+	}
+	if fields < 12 {
+		t.Errorf("only %d fields", fields)
+	}
+}
