@@ -211,7 +211,7 @@ func TestEvalRefusesTheSameClosed(t *testing.T) {
 	dir := t.TempDir()
 	check(t, os.WriteFile(filepath.Join(dir, "data.yaml"), []byte(policyData), 0o600))
 	binary := vitrine.Binary(t)
-	ids := strings.NewReplacer("{web}", hex64("a"), "{monitor}", "monitor", "{moni}", "monitor", "{exec}", hex64("c"))
+	ids := strings.NewReplacer("{web}", hex64("a"), "{monitor}", "monitor", "{moni}", "monitor", "{debug}", "monitor", "{exec}", hex64("c"))
 	for _, r := range requests() {
 		if !r.evaluable() {
 			continue

@@ -142,6 +142,7 @@ var createRequests = []request{
 	create("P7", "processes by a namespace's file", `{"Image":"bb:1","HostConfig":{"PidMode":"ns:/proc/1/ns/pid"}}`, "hazards host-namespace"),
 	create("P7", "a network by a namespace's file", `{"Image":"bb:1","HostConfig":{"NetworkMode":"ns:/proc/1/ns/net"}}`, "hazards named-network"),
 	create("P7", "a sysctl by an endpoint's options", `{"Image":"bb:1","NetworkingConfig":{"EndpointsConfig":{"bridge":{"DriverOpts":{"com.docker.network.endpoint.sysctls":"net.ipv4.ip_forward=1"}}}}}`, "hazards network-driver"),
+	create("P7", "a name in the default bridge", `{"Image":"bb:1","NetworkingConfig":{"EndpointsConfig":{"bridge":{"DNSNames":["db"]}}}}`, "hazards named-network (NetworkingConfig.EndpointsConfig.*.DNSNames)"),
 	create("P7", "shared, in a tmpfs option's value", `{"Image":"bb:1","HostConfig":{"Mounts":[{"Type":"tmpfs","Target":"/x","TmpfsOptions":{"Options":[["size","1m,rshared"]]}}]}}`, "hazards propagation (HostConfig.Mounts[].TmpfsOptions.Options)"),
 	create("P7", "a bind in capitals", `{"Image":"bb:1","HostConfig":{"Mounts":[{"Type":"BIND","Source":"/","Target":"/x"}]}}`, "host-path"),
 	create("P7", "a path as a volume", `{"Image":"bb:1","HostConfig":{"Mounts":[{"Type":"volume","Source":"/","Target":"/x"}]}}`, "host-path"),

@@ -115,6 +115,7 @@ func (w world) fill() {
 	w.web = w.e.Docker("run", "--detach", "--interactive", "--name", "web", "--env", "TOKEN="+secret,
 		"bb:1", "sh", "-c", `echo "$TOKEN"; echo "$TOKEN" >/etc/token; exec cat >/in`)
 	monitor := w.e.Docker("run", "--detach", "--name", "monitor", "bb:1", "sleep", "1000")
+	w.e.Docker("create", "--name", "debug", "--pid", "container:monitor", "bb:1", "true")
 	w.e.Docker("create", "--name", "old", "bb:1", "touch", "/evil")
 	fat := []string{"create", "--name", "fat", "--env", "TOKEN=" + secret}
 	for i := range 40 {
@@ -126,7 +127,7 @@ func (w world) fill() {
 	w.stdin(secret, "config", "create", "conf", "-")
 	w.e.Docker("service", "create", "--detach", "--no-resolve-image", "--replicas", "0", "--name", "svc", "--env", "TOKEN="+secret, "bb:1")
 	w.eventually("the swarm to be made", w.swarmIsMade)
-	w.names = strings.NewReplacer("{web}", w.web, "{monitor}", monitor, "{moni}", monitor[:12], "{exec}", w.exec())
+	w.names = strings.NewReplacer("{web}", w.web, "{monitor}", monitor, "{moni}", monitor[:12], "{debug}", "debug", "{exec}", w.exec())
 }
 
 // swarmIsMade: a swarm goes on making things of its own for some time.
