@@ -180,8 +180,8 @@ func older(version string, since []string) bool {
 	return true
 }
 
-// release reads a version such as 20.10.24+dfsg1. It is not ok without three numbers, or
-// before 1, as builds between releases are.
+// release reads a version such as 20.10.24+dfsg1. It is not ok without three numbers, nor if
+// it is none of the Engine's of the last years: builds between releases are 0.0.0, Podman has a 5.
 func release(version string) (numbers [3]int, ok bool) {
 	version, _, _ = strings.Cut(version, "+")
 	version, _, _ = strings.Cut(version, "-")
@@ -196,7 +196,7 @@ func release(version string) (numbers [3]int, ok bool) {
 		}
 		numbers[i] = int(n)
 	}
-	return numbers, numbers[0] > 0
+	return numbers, numbers[0] >= 17
 }
 
 func (o *Operation) judgeSecurityOpt(_ map[string]any, value any) {

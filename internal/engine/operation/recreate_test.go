@@ -122,7 +122,7 @@ func TestOlderListOfMaskedPathsClosed(t *testing.T) {
 		"19.03.15": of2019, "20.10.24+dfsg1": of2019, "20.10.26": of2019, "20.10.27": of2023, "20.10.27+dfsg1": of2023, "22.6.0": of2019, "23.0.7": of2019,
 		"23.0.8": of2023, "24.0.6": of2019, "24.0.7": of2023, "25.0.0": of2023, "26.1.5+dfsg1": of2023, "28.0.1": of2023, "28.0.2": of2025,
 		"28.5.2": of2025, "29.0.0-rc.1": of2025, "30.1.0": of2025,
-		"": of2025, "dev": of2025, "library-import": of2025, "20.10": of2025, "20.10.x": of2025, "-1.2.3": of2025, "0.0.0-20260101000000-abcdef": of2025,
+		"": of2025, "dev": of2025, "library-import": of2025, "20.10": of2025, "20.10.x": of2025, "-1.2.3": of2025, "5.4.2": of2025, "1.13.1": of2025, "0.0.0-20260101000000-abcdef": of2025,
 	} {
 		for _, list := range [][]string{of2019, of2023, of2025} {
 			req := request("POST", "/containers/create", `{"HostConfig":{"MaskedPaths":["`+strings.Join(list, `","`)+`"]}}`)
