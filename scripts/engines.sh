@@ -107,7 +107,7 @@ download_docker() {
 lay_out_podman() {
 	local new=$1 final=$2 file interpreter
 	mkdir -p "$new/bin" "$new/lib" "$new/etc"
-	for file in podman crun runc conmon catatonit netavark rootlessport rootlesskit slirp4netns newuidmap newgidmap fuse-overlayfs; do
+	for file in podman crun runc conmon catatonit netavark rootlessport rootlesskit rootlesskit-docker-proxy slirp4netns newuidmap newgidmap fuse-overlayfs; do
 		cp -p "$(find tree/usr -type f -perm /111 -name "$file" | head -n 1)" "$new/bin/" # newuidmap is set-user-ID
 	done
 	find tree -path '*x86_64-linux-gnu/*.so*' -exec cp -pd {} "$new/lib/" \; -o -name 'ld-linux-*.so.?' -exec cp -p {} "$new/lib/" \;

@@ -24,6 +24,7 @@ func engine(t *testing.T, handle http.HandlerFunc) string {
 		t.Fatal(err)
 	}
 	s := httptest.NewUnstartedServer(handle)
+	_ = s.Listener.Close() // a TCP port, at which nobody would answer
 	s.Listener = l
 	s.Start()
 	t.Cleanup(s.Close)

@@ -175,6 +175,9 @@ func TestPlanCWithoutHostPIDs(t *testing.T) {
   write: ["peer-uid:65531"]
   monitor: ["container:agent", "label:vitrine.role=look", "uid:65530", "container-uid:65530"]
 `)
+	if out, err := p.e.DockerCommand(p.e.Socket, "logs", "gateway").CombinedOutput(); err != nil || !strings.Contains(string(out), "callers are known by user id alone") {
+		t.Errorf("the gateway does not say what it cannot see: %v\n%s", err, out)
+	}
 	p.agent("agent", "--env=TOKEN="+secret)
 	p.looksOnly("agent")
 	r := p.ask("agent", expected{method: "GET", path: list, status: 200, says: "/agent"})
