@@ -59,6 +59,7 @@ granting contains role if {
 		takes_path(data.roles[role], path)
 	}
 	takes_unresolved(data.roles[role])
+	knows_owner(role)
 }
 
 # METADATA
@@ -296,6 +297,10 @@ refusal(role) := sprintf("role %s does not take the hazards %s", [role, concat("
 	count(paths) > 0
 } else := sprintf("role %s does not take host paths that cannot be looked up (it lacks unresolved: true): %s", [role, concat(", ", input.operation.unresolved)]) if {
 	includes(data.roles[role])
+	not takes_unresolved(data.roles[role])
+} else := sprintf("role %s gives each %s its own things, and the caller is none", [role, data.roles[role].own]) if {
+	includes(data.roles[role])
+	not knows_owner(role)
 } else := lacks(role)
 
 # Why a role does not include the operation.
@@ -382,12 +387,97 @@ where[label] := value if {
 	not unlimited
 }
 
+where[owner_label] := value if {
+	some role in granting
+	data.roles[role].own
+	value := owner(role)
+	not unlimited
+}
+
 unlimited if admin
 
 unlimited if {
 	some role in granting
 	not data.roles[role].where
+	not data.roles[role].own
 }
+
+# METADATA
+# title: What is everybody's
+# description: By kind, names that each limited role shares with its holders, to look at and to use.
+shared[kind] contains name if {
+	some role in granting
+	some kind, names in data.roles[role].shared
+	some name in names
+	not unlimited
+	every other in granting {
+		name in data.roles[other].shared[kind]
+	}
+}
+
+# METADATA
+# title: Labels on what the request makes
+# description: |
+#   A role without any gives none. Of several stamps all are given; two that contradict
+#   each other are an error, which denies.
+stamp[label] := value if {
+	some role in granting
+	some label, value in data.roles[role].stamp
+	not unstamped
+}
+
+stamp[owner_label] := value if {
+	some role in granting
+	data.roles[role].own
+	value := owner(role)
+	not unstamped
+}
+
+unstamped if admin
+
+unstamped if {
+	some role in granting
+	not data.roles[role].stamp
+	not data.roles[role].own
+}
+
+# METADATA
+# title: Whose things a role is about
+# description: |
+#   own: true is for whoever shares the binding by which the caller holds the role, so its
+#   name is that binding's, a list's principals joined in their order. own: container and
+#   own: user make it each one's own.
+owner_label := "vitrine.owner"
+
+owner(role) := concat("+", flat(data.bindings[role][first])) if {
+	data.roles[role].own == true
+	first := min([i | some i; held(data.bindings[role][i])])
+}
+
+owner(role) := own_name(data.roles[role].own)
+
+own_name("container") := only("container:")
+
+own_name("user") := only("unix:")
+
+only(prefix) := names[0] if {
+	names := [name | some name in input.caller.principals; startswith(name, prefix)]
+	count(names) == 1
+}
+
+held(one) if one in input.caller.principals
+
+held(several) if {
+	is_array(several)
+	count(several) > 0
+	every principal in several {
+		principal in input.caller.principals
+	}
+}
+
+knows_owner(role) if not data.roles[role].own
+
+knows_owner(role) if owner(role)
 
 # METADATA
 # title: May go through the plugin door, where no answer can be redacted

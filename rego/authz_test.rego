@@ -445,3 +445,73 @@ test_not_refused_at_first_look if {
 		refused(given) == set()
 	}
 }
+
+# Views and ownership
+
+tenants := {
+	"blue": {"operations": ["ContainerList", "ContainerCreate"], "where": {"team": "blue"}, "stamp": {"team": "blue"}, "shared": {"images": ["alpine", "golang"], "networks": ["front"]}},
+	"ci": {"operations": ["ContainerList", "ContainerCreate"], "own": true, "shared": {"images": ["alpine"]}},
+	"each": {"operations": ["ContainerList"], "own": "container"},
+	"home": {"operations": ["ContainerList"], "own": "user"},
+	"free": {"operations": ["ContainerList"]},
+}
+
+tenancies := {
+	"blue": ["container:blue"],
+	"ci": ["tls:nobody", ["container:runner", "label:pool=a"], "container:other"],
+	"each": ["image:job"],
+	"home": ["gid:100"],
+	"free": ["container:free"],
+}
+
+limits(principals) := answer if {
+	answer := {"allow": authz.allow, "where": authz.where, "stamp": authz.stamp, "shared": authz.shared} with input as by(principals, operation)
+		with data.roles as tenants
+		with data.bindings as tenancies
+}
+
+test_view_and_stamp_of_a_team if {
+	limits(["container:blue"]) == {
+		"allow": true, "where": {"team": "blue"}, "stamp": {"team": "blue"},
+		"shared": {"images": {"alpine", "golang"}, "networks": {"front"}},
+	}
+}
+
+test_owner_is_the_binding if {
+	owned := {"vitrine.owner": "container:runner+label:pool=a"}
+	limits(["label:pool=a", "container:runner"]) == {"allow": true, "where": owned, "stamp": owned, "shared": {"images": {"alpine"}}}
+	other := {"vitrine.owner": "container:other"}
+	limits(["container:other"]).where == other
+}
+
+test_each_containers_own if {
+	limits(["container:a", "image:job"]).where == {"vitrine.owner": "container:a"}
+	limits(["unix:alice", "gid:100"]).where == {"vitrine.owner": "unix:alice"}
+}
+
+# Whoever has no name of that kind, or several, owns nothing, and so may nothing.
+test_own_without_an_owner_closed if {
+	every principals in [["image:job"], ["image:job", "container:a", "container:b"], ["gid:100"]] {
+		limits(principals) == {"allow": false, "where": {}, "stamp": {}, "shared": {}}
+	}
+	told := authz.reasons with input as by(["image:job"], operation) with data.roles as tenants with data.bindings as tenancies
+	told == {"role each gives each container its own things, and the caller is none"}
+}
+
+# Of several limits all hold, and what one of them shares is not what all do.
+test_several_views_closed if {
+	limits(["container:blue", "container:other"]) == {
+		"allow": true,
+		"where": {"team": "blue", "vitrine.owner": "container:other"},
+		"stamp": {"team": "blue", "vitrine.owner": "container:other"},
+		"shared": {"images": {"alpine"}},
+	}
+}
+
+test_a_role_without_limits_has_none if {
+	limits(["container:free", "container:blue"]) == {"allow": true, "where": {}, "stamp": {}, "shared": {}}
+	admin := {"where": authz.where, "stamp": authz.stamp, "shared": authz.shared} with input as by(["unix:root"], operation)
+		with data.roles as object.union(tenants, {"admin": {"operations": ["*"]}})
+		with data.bindings as {"admin": ["unix:root"], "blue": ["unix:root"]}
+	admin == {"where": {}, "stamp": {}, "shared": {}}
+}

@@ -73,17 +73,20 @@ policy that reads input.objects only as far as --object says it.`,
 
 // answer is what eval prints.
 type answer struct {
-	Allow   bool              `json:"allow"`
-	Message string            `json:"message,omitempty"` // what a denied caller is told
-	Code    string            `json:"code,omitempty"`
-	Status  int               `json:"status,omitempty"`
-	Admin   bool              `json:"admin"`
-	Reasons []string          `json:"reasons"`
-	Rules   []policy.Rule     `json:"rules,omitempty"` // where they come from
-	Redact  []string          `json:"redact,omitempty"`
-	KeepEnv []string          `json:"keep_env,omitempty"`
-	Where   map[string]string `json:"where,omitempty"`
-	Door    string            `json:"door"`
+	Allow   bool                `json:"allow"`
+	Message string              `json:"message,omitempty"` // what a denied caller is told
+	Code    string              `json:"code,omitempty"`
+	Status  int                 `json:"status,omitempty"`
+	Admin   bool                `json:"admin"`
+	Reasons []string            `json:"reasons"`
+	Rules   []policy.Rule       `json:"rules,omitempty"` // where they come from
+	Redact  []string            `json:"redact,omitempty"`
+	KeepEnv []string            `json:"keep_env,omitempty"`
+	Where   map[string]string   `json:"where,omitempty"`
+	Shared  map[string][]string `json:"shared,omitempty"`
+	// Changed is what the gateway would forward otherwise than it was asked.
+	Changed []audit.Change `json:"changed,omitempty"`
+	Door    string         `json:"door"`
 	// Obligation is the rule of an allowing policy that the door cannot meet.
 	Obligation string             `json:"obligation,omitempty"`
 	Operation  string             `json:"operation,omitempty"`
@@ -162,7 +165,7 @@ func printAnswer(ctx context.Context, w io.Writer, v *decide.Verdict, unmet stri
 	d := v.Decision
 	a := answer{
 		Allow: v.Allow, Message: v.Message, Code: v.Code, Status: v.Status, Admin: d.Admin, Reasons: v.Reasons(), Rules: d.Rules,
-		Redact: d.Redact, KeepEnv: d.KeepEnv, Where: d.Where, Caller: v.Caller, Revision: d.Revision,
+		Redact: d.Redact, KeepEnv: d.KeepEnv, Where: d.Where, Shared: d.Shared, Caller: v.Caller, Revision: d.Revision,
 		Door: v.Caller.Door, Obligation: unmet, Enters: v.Enters,
 	}
 	if a.Reasons == nil {
@@ -171,6 +174,9 @@ func printAnswer(ctx context.Context, w io.Writer, v *decide.Verdict, unmet stri
 	if op := v.Operation; op != nil {
 		a.Operation, a.Access, a.Hazards, a.HazardFields = op.ID, op.Access, op.Hazards, op.HazardFields
 		a.HostPaths, a.Resolved = op.HostPath, op.Resolved
+		if v.Allow {
+			a.Changed = v.Changes()
+		}
 		if op.NamesHostPaths() && !f.host {
 			a.Note = "paths of the host were taken as they are written; serve follows their links, and so does --host on the host"
 		}

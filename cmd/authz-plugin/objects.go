@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -74,7 +75,7 @@ func (f fixedObjects) Objects(_ context.Context, op *operation.Operation) []obje
 	for _, n := range op.Objects() {
 		o, ok := f.find(n.Kind, n.Ref)
 		if !ok {
-			o.Kind, o.Why = n.Kind, "there is no Engine to ask: give --object"
+			o.Kind, o.Why = n.Kind, errNoEngine.Error()
 		}
 		o.Role, o.Ref = n.Role, n.Ref
 		out = append(out, o)
@@ -91,3 +92,17 @@ func (f fixedObjects) HostNetworks(_ context.Context, op *operation.Operation) (
 	}
 	return fields, nil
 }
+
+// GivenLabels are those of a container that --object tells of.
+func (f fixedObjects) GivenLabels(_ context.Context, id string) (map[string]string, error) {
+	o, ok := f.find(operation.KindContainer, id)
+	if !ok {
+		return nil, errNoEngine
+	}
+	return o.Labels, nil
+}
+
+// AnyBorrowed: labels of --object are those that a container was given.
+func (fixedObjects) AnyBorrowed(func(map[string]string) bool) (string, error) { return "", nil }
+
+var errNoEngine = errors.New("there is no Engine to ask: give --object")

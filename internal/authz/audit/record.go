@@ -56,25 +56,22 @@ type Record struct {
 
 // Change is one thing that was forwarded otherwise than it was asked.
 type Change struct {
-	What string `json:"what"` // "host_path", "container"
-	From string `json:"from"`
-	To   string `json:"to"`
+	What string `json:"what"` // "host_path", "container", "id", "label", "filter", "hidden"
+	From string `json:"from,omitempty"`
+	To   string `json:"to,omitempty"`
 }
 
-// SetResolved notes paths of the host that were forwarded as what they are; the
-// first of them, where they are many.
-func (r *Record) SetResolved(paths []operation.ResolvedPath) {
+// Changes are paths of the host that were forwarded as what they are, and names in whose place the ids
+// of containers were; the first of them, where they are many.
+func Changes(paths []operation.ResolvedPath, containers map[string]string) (list []Change) {
 	for _, p := range paths[:min(len(paths), mostChanges)] {
-		r.Changed = append(r.Changed, Change{What: "host_path", From: short(p.Typed, mostChangeBytes), To: short(p.Path, mostChangeBytes)})
+		list = append(list, Change{What: "host_path", From: short(p.Typed, mostChangeBytes), To: short(p.Path, mostChangeBytes)})
 	}
-}
-
-// SetContainers notes the names in whose place the ids of what was judged were forwarded.
-func (r *Record) SetContainers(ids map[string]string) {
-	names := slices.Sorted(maps.Keys(ids))
+	names := slices.Sorted(maps.Keys(containers))
 	for _, name := range names[:min(len(names), mostChanges)] {
-		r.Changed = append(r.Changed, Change{What: "container", From: short(name, mostChangeBytes), To: ids[name]})
+		list = append(list, Change{What: "container", From: short(name, mostChangeBytes), To: containers[name]})
 	}
+	return list
 }
 
 const mostChanges, mostChangeBytes = 16, 512 // of each kind

@@ -41,7 +41,7 @@ func (s *Steps) StillAllowed(ctx context.Context, conn *identity.Connection, v *
 // meets says that an answer which keeps to one decision keeps to another one too.
 func meets(was, is *policy.Decision) bool {
 	blanked := len(is.Redact) == 0 || covers(was.Redact, is.Redact) && within(was.KeepEnv, is.KeepEnv)
-	return blanked && (len(is.Where) == 0 || maps.Equal(was.Where, is.Where))
+	return blanked && (len(is.Where) == 0 || maps.Equal(was.Where, is.Where) && maps.EqualFunc(was.Shared, is.Shared, slices.Equal))
 }
 
 // covers says that where some pointers are blanked, nothing is left of what others

@@ -17,6 +17,7 @@
 package decide
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +30,7 @@ import (
 	"vitrine/internal/authz/audit"
 	"vitrine/internal/authz/object"
 	"vitrine/internal/authz/policy"
+	"vitrine/internal/authz/view"
 	"vitrine/internal/caller/identity"
 	"vitrine/internal/engine/operation"
 	"vitrine/internal/engine/principal"
@@ -61,6 +63,7 @@ type Objects interface {
 	HostNetworks(ctx context.Context, op *operation.Operation) (fields []string, err error)
 	// Objects are what the request names.
 	Objects(ctx context.Context, op *operation.Operation) []object.Object
+	view.Containers
 }
 
 // Policy answers an input. Its zero decision denies.
@@ -223,17 +226,21 @@ func (s *Steps) decide(ctx context.Context, v *Verdict) {
 			in.Enters = slices.Concat(in.Enters, []string{principal.ContainerGID.Any(), principal.ContainerUID.Any()})
 		}
 	}
-	if objects != nil {
+	if p, ok := s.Policy.(objectReader); objects != nil && ok && p.ReadsObjects() {
 		in.Objects = objects.get
 	}
 	v.Enters = in.Enters
 	d, err := s.onHost(ctx, in, s.Policy.Decide(ctx, in))
+	typed := in.Operation
+	if err == nil {
+		d, err = s.stamped(ctx, in, d)
+	}
 	v.Decision = d
 	if in.Operation.ID == "ContainerStats" && in.Operation.Access == operation.Stream {
 		v.instead = func() string { return s.stats(context.WithoutCancel(ctx), *in) }
 	}
 	if !d.Admin {
-		if rail := s.rail(ctx, v, in); rail != "" {
+		if rail := cmp.Or(s.rail(ctx, v, in), reserved(typed, d.Stamp)); rail != "" {
 			v.deny(http.StatusForbidden, "rail", append([]string{rail}, s.sayUnresolved(ctx, v, in)...)...)
 			return
 		}
@@ -253,6 +260,9 @@ func (s *Steps) decide(ctx context.Context, v *Verdict) {
 	default:
 		v.Operation = in.Operation
 		v.deny(http.StatusForbidden, "policy", slices.Concat(networks, d.Reasons, s.sayUnresolved(ctx, v, in))...)
+	}
+	if v.Allow {
+		s.see(v, objects)
 	}
 	if v.Allow {
 		if why := v.pin(objects); why != "" {

@@ -17,6 +17,7 @@ import (
 	"vitrine/internal/authz/decide"
 	"vitrine/internal/authz/object"
 	"vitrine/internal/authz/policy"
+	"vitrine/internal/authz/view"
 	"vitrine/internal/caller/attest"
 	"vitrine/internal/caller/identity"
 	"vitrine/internal/engine/docker"
@@ -312,6 +313,7 @@ func TestOwnContainerThatIsNotKnownYetClosed(t *testing.T) {
 
 // joining is an Objects.
 type joining struct {
+	view.Containers
 	joins bool
 	err   error
 	list  []object.Object

@@ -14,6 +14,7 @@ import (
 	"vitrine/internal/authz/decide"
 	"vitrine/internal/authz/object"
 	"vitrine/internal/authz/policy"
+	"vitrine/internal/authz/view"
 	"vitrine/internal/caller/attest"
 	"vitrine/internal/caller/identity"
 	"vitrine/internal/engine/operation"
@@ -171,7 +172,10 @@ func TestOurOwnCallsSayWhyNot(t *testing.T) {
 }
 
 // counting is an Objects that counts questions.
-type counting struct{ networks, objects int }
+type counting struct {
+	view.Containers
+	networks, objects int
+}
 
 func (c *counting) HostNetworks(context.Context, *operation.Operation) ([]string, error) {
 	c.networks++

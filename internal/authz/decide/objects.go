@@ -29,9 +29,9 @@ func (n *named) get() []object.Object {
 	return n.list
 }
 
-// objects is nil if the policy does not read what the request names.
+// objects is nil if nobody can say what the request names.
 func (s *Steps) objects(ctx context.Context, v *Verdict) *named {
-	if p, ok := s.Policy.(objectReader); s.Objects == nil || !ok || !p.ReadsObjects() {
+	if s.Objects == nil {
 		return nil
 	}
 	op := v.Operation
@@ -46,19 +46,31 @@ func (s *Steps) objects(ctx context.Context, v *Verdict) *named {
 // of what is asked. What an admin asks is forwarded as it is written, unless the policy
 // looked at what it means.
 func (v *Verdict) pin(objects *named) (why string) {
-	const cannot = "the id of what it names cannot be put in its place"
-	carried := v.Operation
+	const (
+		cannot = "the id of what it names cannot be put in its place"
+		other  = "what it names has just become another container; try again"
+	)
+	carried, ids := v.Carried(), v.containers.ids
+	if v.View != nil {
+		if v.View.Hidden != "" {
+			return "" // what is forwarded names nothing that there is
+		}
+		var ok bool
+		if ids, ok = objects.containers(ids); !ok {
+			return other
+		}
+	}
 	if !v.Decision.Admin {
 		var ok bool
-		if carried, ok = carried.WithContainers(v.containers.ids); !ok {
+		if carried, ok = carried.WithContainers(ids); !ok {
 			return cannot
 		}
 	}
 	if target := objects.target(); target.ID != "" {
-		id, also := v.containers.ids[v.Operation.Target]
+		id, also := ids[v.Operation.Target]
 		switch {
 		case target.Kind == operation.KindContainer && also && id != target.ID:
-			return "what it names has just become another container; try again"
+			return other
 		case target.Kind == operation.KindContainer && also && !v.Decision.Admin: // stands there
 		default:
 			var ok bool
@@ -70,11 +82,32 @@ func (v *Verdict) pin(objects *named) (why string) {
 	if carried != v.Operation {
 		v.carried = carried
 		if !v.Decision.Admin {
-			v.pinned = maps.Clone(v.containers.ids)
+			v.pinned = maps.Clone(ids)
 			maps.DeleteFunc(v.pinned, func(ref, id string) bool { return ref == id })
+			for ref, id := range v.pinned {
+				v.View.Pinned(id, ref)
+			}
 		}
 	}
 	return ""
+}
+
+// containers adds to the ids of containers those that were read. It is not ok if one is another by now.
+func (n *named) containers(ids map[string]string) (all map[string]string, ok bool) {
+	all = maps.Clone(ids)
+	for _, o := range n.get() {
+		if o.Kind != operation.KindContainer || o.ID == "" {
+			continue
+		}
+		if id, has := all[o.Ref]; has && id != o.ID {
+			return nil, false
+		}
+		if all == nil {
+			all = map[string]string{}
+		}
+		all[o.Ref] = o.ID
+	}
+	return all, true
 }
 
 // target is the container or network that the request is about, the zero Object if there is

@@ -71,5 +71,9 @@ func (v *Verdict) denyPath(err error) {
 		v.deny(http.StatusServiceUnavailable, "busy", err.Error())
 		return
 	}
+	if errors.Is(err, errStamp) {
+		v.deny(http.StatusForbidden, "stamp", err.Error())
+		return
+	}
 	v.deny(http.StatusForbidden, "host-path", err.Error())
 }

@@ -12,6 +12,7 @@ import (
 
 	"vitrine/internal/authz/audit"
 	"vitrine/internal/authz/policy"
+	"vitrine/internal/authz/view"
 	"vitrine/internal/caller/identity"
 	"vitrine/internal/engine/operation"
 	"vitrine/internal/fair"
@@ -29,6 +30,9 @@ type Verdict struct {
 	Operation *operation.Operation // nil when the parser refused the request
 	Enters    []string             // principals of the containers that it enters, as the policy saw them
 	Decision  policy.Decision
+	// View is how the answer is limited to what the caller may see, nil if it is not. Only
+	// the gateway can do that.
+	View *view.Plan
 
 	carried    *operation.Operation
 	containers containers
@@ -76,8 +80,7 @@ func (v *Verdict) Finish(status int, redacted bool) {
 			r.Reasons = append(slices.Clip(r.Reasons), v.unresolved.because(v.unresolved.err.Error()))
 		}
 		if v.Allow {
-			r.SetResolved(v.Operation.Resolved)
-			r.SetContainers(v.pinned)
+			r.Changed = v.Changes()
 		}
 		if v.lifted {
 			r.Mode = string(Audit)

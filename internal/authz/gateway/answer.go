@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,10 +24,10 @@ func (t *task) answer(ex exchange) {
 	case t.withholds(ex.base().res):
 		t.failure(ex)
 		return
-	case redacted && t.v.Operation.Has(operation.AnswersEvents):
+	case (redacted || t.v.View.Streams()) && t.v.Operation.Has(operation.AnswersEvents):
 		t.events(ex)
 		return
-	case redacted, t.tooNew(ex):
+	case redacted, t.v.View.Filters(), t.tooNew(ex):
 		t.held(ex)
 		return
 	}
@@ -121,6 +122,12 @@ func (t *task) held(ex exchange) {
 		t.fail(http.StatusServiceUnavailable, "vitrine: "+tooManyBig)
 		return
 	}
+	if why == "" && t.v.View.Filters() {
+		var err error
+		if doc, err = t.v.View.Apply(t.r.Context(), doc); err != nil {
+			why = err.Error()
+		}
+	}
 	if why == "" && t.plan != nil && len(doc) > 0 {
 		var err error
 		if doc, err = t.plan.Apply(doc); err != nil {
@@ -168,7 +175,9 @@ func (t *task) events(ex exchange) {
 	}
 	ex.base().res.Header.Del("Content-Length")
 	t.head(ex.base().res, true)
-	err := copyEvents(t.w, t.plan.Events(ex, t.s.limits.RedactBytes))
+	plan := cmp.Or(t.plan, &redact.Plan{})
+	shown := func(event []byte) bool { return !t.v.View.Streams() || t.v.View.Event(t.r.Context(), event) }
+	err := copyEvents(t.w, plan.Events(ex, t.s.limits.RedactBytes), shown)
 	if err == nil {
 		return
 	}
@@ -178,7 +187,7 @@ func (t *task) events(ex exchange) {
 	panic(http.ErrAbortHandler)
 }
 
-func copyEvents(w http.ResponseWriter, stream *redact.Events) error {
+func copyEvents(w http.ResponseWriter, stream *redact.Events, shown func(event []byte) bool) error {
 	rc := http.NewResponseController(w)
 	for {
 		if err := rc.Flush(); err != nil { // first the head: events may be long in coming
@@ -190,6 +199,9 @@ func copyEvents(w http.ResponseWriter, stream *redact.Events) error {
 		}
 		if err != nil {
 			return err
+		}
+		if !shown(event) {
+			continue
 		}
 		if _, err := w.Write(append(event, '\n')); err != nil {
 			return err

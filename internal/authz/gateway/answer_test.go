@@ -107,11 +107,10 @@ func TestObligationThatCannotBeMetClosed(t *testing.T) {
 		method, uri string
 		decision    policy.Decision
 	}{
-		"where":            {"GET", "/containers/json", policy.Decision{Allow: true, Where: map[string]string{"team": "a"}}},
-		"where and redact": {"GET", "/containers/json", policy.Decision{Allow: true, Where: map[string]string{"team": "a"}, Redact: []string{"/a"}}},
-		"no pointer":       {"GET", "/containers/json", policy.Decision{Allow: true, Redact: []string{"Config"}}},
-		"redacted attach":  {"POST", "/containers/x/attach", policy.Decision{Allow: true, Redact: []string{"/a"}}},
-		"redacted stats":   {"GET", "/containers/x/stats", policy.Decision{Allow: true, Admin: true, Redact: []string{"/a"}}},
+		"where":           {"GET", "/system/df", policy.Decision{Allow: true, Where: map[string]string{"team": "a"}}},
+		"no pointer":      {"GET", "/containers/json", policy.Decision{Allow: true, Redact: []string{"Config"}}},
+		"redacted attach": {"POST", "/containers/x/attach", policy.Decision{Allow: true, Redact: []string{"/a"}}},
+		"redacted stats":  {"GET", "/containers/x/stats", policy.Decision{Allow: true, Admin: true, Redact: []string{"/a"}}},
 	} {
 		g.set(func() { g.decision = tc.decision })
 		if status, body := g.do(tc.method, tc.uri, "", ""); status != 403 {

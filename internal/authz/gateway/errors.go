@@ -37,7 +37,7 @@ func (t *task) errorText(ex exchange) (doc []byte, withheld bool) {
 		body, err := io.ReadAll(io.LimitReader(ex, maxErrorText))
 		var said struct{ Message string }
 		if err == nil && json.Unmarshal(body, &said) == nil && tellsNothing(t.v.Operation.Resource, said.Message) {
-			return errorBody(said.Message), false
+			return errorBody(t.v.View.Answer(said.Message)), false
 		}
 	}
 	where := "the text is in the Engine's log"

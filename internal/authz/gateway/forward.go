@@ -18,7 +18,7 @@ func (t *task) plain(ctx context.Context) {
 		return
 	}
 	defer ex.Close()
-	t.answer(ex)
+	t.answer(ex) //nolint:contextcheck // who is looked up for an answer is for as long as the request is
 }
 
 // noticeTime is how long an upload that the daemon has answered already may go on.
@@ -62,7 +62,7 @@ func (t *task) upload(ctx context.Context) {
 	if !up.ended() {
 		t.w.Header().Set("Connection", "close")
 	}
-	t.answer(ex)
+	t.answer(ex) //nolint:contextcheck // who is looked up for an answer is for as long as the request is
 }
 
 // uploading copies an opaque body to the daemon beside the reading of its answer.

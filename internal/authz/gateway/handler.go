@@ -160,7 +160,7 @@ func (t *task) obligations() {
 		op.BodyState == operation.BodyJSON && op.Canonical == nil:
 		t.badRequest("the body could not be judged, so it cannot be forwarded")
 	default:
-		t.plan, t.quiet = plan, len(d.Redact) > 0
+		t.plan, t.quiet = plan, len(d.Redact) > 0 || t.v.View != nil
 	}
 }
 
@@ -179,7 +179,7 @@ func (t *task) outgoing() *outgoing {
 		header: operation.ForwardHeader(op, t.r.Header),
 		entry:  ticket.Entry{Method: op.Method, URI: op.URI, Caller: t.v.Caller.String()},
 	}
-	if t.plan != nil {
+	if t.plan != nil || t.v.View.Filters() || t.v.View.Streams() {
 		out.header.Del("Accept") // the daemon's own choice is JSON, which is what can be redacted
 	}
 	switch op.BodyState {

@@ -8,11 +8,12 @@ import (
 	"vitrine/internal/authz/decide"
 	"vitrine/internal/authz/object"
 	"vitrine/internal/authz/policy"
+	"vitrine/internal/authz/view"
 	"vitrine/internal/engine/operation"
 )
 
 // byObjects is a policy that allows containers by what they are.
-type byObjects struct{}
+type byObjects struct{ view.Containers }
 
 func (byObjects) ReadsObjects() bool { return true }
 

@@ -73,6 +73,15 @@ func (e *engine) Service(_ context.Context, ref string) (docker.Named, error) {
 	return look(e, e.others, ref)
 }
 
+func (e *engine) Append(list []docker.Container) []docker.Container {
+	for _, c := range e.containers {
+		list = append(list, c)
+	}
+	return list
+}
+
+func (e *engine) Ready() bool { return e.err == nil }
+
 func parse(t *testing.T, uri, body string) *operation.Operation {
 	t.Helper()
 	op, err := operation.Parse(&operation.Request{

@@ -49,6 +49,8 @@ type Inventory interface {
 	Volume(ctx context.Context, name string) (docker.Named, error)
 	Image(ctx context.Context, ref string) (docker.Named, error)
 	Service(ctx context.Context, ref string) (docker.Named, error)
+	Append(list []docker.Container) []docker.Container
+	Ready() bool
 }
 
 // Resolver resolves references.
@@ -146,4 +148,33 @@ func (o *Object) named(n docker.Named, err error) {
 		name = n.Names[0]
 	}
 	o.found(n.ID, name, n.Names, n.Labels, n.Image)
+}
+
+// GivenLabels are the labels that a container was given when it was made: all but its image's.
+// The error says why they cannot be told.
+func (r *Resolver) GivenLabels(ctx context.Context, id string) (map[string]string, error) {
+	var o Object
+	o.container(r.inv.Find(ctx, id))
+	switch {
+	case o.Known == nil:
+		return nil, errors.New(o.Why)
+	case !*o.Known:
+		return nil, docker.ErrNotFound
+	}
+	return o.Labels, nil
+}
+
+// AnyBorrowed gives the image of a container that has such labels by its image, and not
+// of its own; "" if there is none.
+func (r *Resolver) AnyBorrowed(such func(labels map[string]string) bool) (image string, err error) {
+	if !r.inv.Ready() {
+		return "", errors.New("the containers are not all known yet")
+	}
+	for _, c := range r.inv.Append(nil) {
+		var o Object
+		if o.container(c, nil); such(c.Labels) && (o.Known == nil || !such(o.Labels)) {
+			return c.Image, nil
+		}
+	}
+	return "", nil
 }

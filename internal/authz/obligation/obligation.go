@@ -18,6 +18,7 @@ import (
 
 	"vitrine/internal/authz/answer"
 	"vitrine/internal/authz/redact"
+	"vitrine/internal/authz/view"
 	"vitrine/internal/engine/operation"
 )
 
@@ -35,6 +36,7 @@ type Demand struct {
 	Redact           []string          // JSON Pointers
 	KeepEnv          []string          // environment names whose values are shown all the same
 	Where            map[string]string // only objects with these labels
+	Stamp            map[string]string // labels on what the request makes
 	WithoutRedaction bool              // Redact does not hold where nothing can be blanked
 }
 
@@ -48,11 +50,21 @@ type Unmet struct {
 // Meet gives what is to be blanked in the answer, nil for nothing; or it says why
 // the door cannot meet the demand, and the request must be denied.
 func Meet(door Door, op *operation.Operation, d Demand) (*redact.Plan, *Unmet) {
-	if len(d.Where) > 0 {
-		return nil, &Unmet{Rule: "where", Reason: "it may only see objects with certain labels, and no door can filter by label yet"}
+	limited := len(d.Where) > 0
+	if limited && !view.Can(op.ID) {
+		return nil, &Unmet{Rule: "where", Reason: view.Unlimited(op)}
 	}
 	if door == Gateway {
+		if limited {
+			d.Redact = append(slices.Clone(d.Redact), view.Redact(op.ID)...)
+		}
 		return blank(op, d)
+	}
+	switch {
+	case limited:
+		return nil, &Unmet{Rule: "where", Reason: "it may only see some objects, and only the gateway can leave out the others", Gateway: true}
+	case len(d.Stamp) > 0 && op.MakesLabelled():
+		return nil, &Unmet{Rule: "stamp", Reason: "what it makes is given labels, which only the gateway can do", Gateway: true}
 	}
 	if len(d.Redact) > 0 && (!d.WithoutRedaction || door != Plugin) {
 		if _, unmet := blank(op, d); unmet != nil {

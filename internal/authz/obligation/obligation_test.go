@@ -68,9 +68,14 @@ func TestUnmetClosed(t *testing.T) {
 		"a stream, or unseen":       {"GET", "/containers/x/logs?stdout=1", "", Demand{Redact: []string{"/x"}, WithoutRedaction: true}, "redact", ""},
 		"no pointer":                {"GET", "/containers/x/json", "", Demand{Redact: []string{"x"}}, "redact", "redact"},
 		"too many pointers":         {"GET", "/containers/x/json", "", Demand{Redact: strings.Split(strings.Repeat("/x ", 65), " ")[:65]}, "redact", "redact"},
-		"some objects":              {"GET", "/containers/json", "", Demand{Where: label}, "where", "where"},
-		"some objects, or unseen":   {"GET", "/containers/json", "", Demand{Where: label, WithoutRedaction: true}, "where", "where"},
-		"some objects, and blanked": {"GET", "/containers/x/json", "", Demand{Where: label, Redact: env}, "where", "where"},
+		"some objects":              {"GET", "/containers/json", "", Demand{Where: label}, "", "where!"},
+		"some objects, or unseen":   {"GET", "/containers/json", "", Demand{Where: label, WithoutRedaction: true}, "", "where!"},
+		"some objects, and blanked": {"GET", "/containers/x/json", "", Demand{Where: label, Redact: env}, "plan", "where!"},
+		"some objects, counted":     {"GET", "/info", "", Demand{Where: label}, "plan", "where!"},
+		"what nobody can limit":     {"GET", "/system/df", "", Demand{Where: label}, "where", "where"},
+		"labels on what it makes":   {"POST", "/containers/create", `{"Image":"a"}`, Demand{Stamp: label}, "", "stamp!"},
+		"labels on a build":         {"POST", "/build", "", Demand{Stamp: label}, "", "stamp!"},
+		"labels on nothing":         {"GET", "/containers/json", "", Demand{Stamp: label}, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			op := parse(t, tc.method, tc.uri, tc.body)

@@ -53,6 +53,7 @@ func checkData(src *sources, opts Options) []Problem {
 	}
 	checkBindings(src, data, opts.Never, report)
 	checkStreams(data, report)
+	checkViews(data, report)
 	return found
 }
 

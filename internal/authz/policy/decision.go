@@ -30,11 +30,13 @@ type Input struct {
 
 // Decision is the policy's answer. The zero value denies.
 type Decision struct {
-	Allow   bool     // holds only if the policy could answer: see Allows
-	Admin   bool     // passes the rails
-	Redact  []string // JSON pointers, "*" for any key or index; none that another covers
-	KeepEnv []string // environment names whose values survive a redacted Env
-	Where   map[string]string
+	Allow   bool                // holds only if the policy could answer: see Allows
+	Admin   bool                // passes the rails
+	Redact  []string            // JSON pointers, "*" for any key or index; none that another covers
+	KeepEnv []string            // environment names whose values survive a redacted Env
+	Where   map[string]string   // only objects with these labels are there for the caller
+	Shared  map[string][]string // those that are there all the same, by kind ("images"): names, "NAME*" for all that begin so
+	Stamp   map[string]string   // labels that are put on what the request makes
 	// WithoutRedaction: the role may go through the plugin door, where an answer
 	// cannot be redacted.
 	WithoutRedaction bool
@@ -58,5 +60,5 @@ func (d *Decision) Allows() bool { return d.Allow && !d.Failed }
 // Demand is what an allowing decision demands of the answer; a door that cannot meet it must
 // deny.
 func (d *Decision) Demand() obligation.Demand {
-	return obligation.Demand{Redact: d.Redact, KeepEnv: d.KeepEnv, Where: d.Where, WithoutRedaction: d.WithoutRedaction}
+	return obligation.Demand{Redact: d.Redact, KeepEnv: d.KeepEnv, Where: d.Where, Stamp: d.Stamp, WithoutRedaction: d.WithoutRedaction}
 }

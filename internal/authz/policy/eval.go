@@ -24,7 +24,7 @@ const (
 
 // rules are what the engine reads from package docker.authz.
 func rules() []string {
-	return []string{"allow", "reasons", "admin", "redact", "keep_env", "where", "without_redaction"}
+	return []string{"allow", "reasons", "admin", "redact", "keep_env", "where", "shared", "stamp", "without_redaction"}
 }
 
 // generation is one policy, ready to decide. It never changes.
@@ -247,6 +247,8 @@ func readDecision(answer ast.Object) (Decision, error) {
 		Redact:           r.strings("redact"),
 		KeepEnv:          r.strings("keep_env"),
 		Where:            r.labels("where"),
+		Shared:           r.lists("shared"),
+		Stamp:            r.labels("stamp"),
 		Diagnostics:      Diagnostics{Reasons: r.strings("reasons")},
 	}
 	if r.err != nil {
@@ -344,6 +346,51 @@ func (r *answerReader) labels(rule string) map[string]string {
 		out[string(label)] = string(text)
 	})
 	return out
+}
+
+// lists is an object of sets or arrays of strings.
+func (r *answerReader) lists(rule string) map[string][]string {
+	v := r.value(rule)
+	if v == nil {
+		return nil
+	}
+	object, ok := v.(ast.Object)
+	if !ok {
+		r.fail(rule, "is "+ast.ValueName(v)+", not an object of lists of names")
+		return nil
+	}
+	if object.Len() == 0 {
+		return nil
+	}
+	out := make(map[string][]string, object.Len())
+	object.Foreach(func(k, v *ast.Term) {
+		kind, ok := k.Value.(ast.String)
+		names, ok2 := texts(v.Value)
+		if !ok || !ok2 {
+			r.fail(rule, "maps kinds to more than lists of names")
+			return
+		}
+		out[string(kind)] = names
+	})
+	return out
+}
+
+// texts are the strings of a set or an array; it is not ok if there is anything else in it.
+func texts(v ast.Value) (out []string, ok bool) {
+	ok = true
+	add := func(t *ast.Term) {
+		s, is := t.Value.(ast.String)
+		ok, out = ok && is, append(out, string(s))
+	}
+	switch v := v.(type) {
+	case ast.Set:
+		v.Foreach(add)
+	case *ast.Array:
+		v.Foreach(add)
+	default:
+		return nil, false
+	}
+	return out, ok
 }
 
 // presentable bounds the reasons, which may quote what a caller sent, and makes

@@ -46,7 +46,7 @@ func build(ctx context.Context, src *sources, opts Options) (*generation, []Prob
 	}
 	if !src.builtin {
 		found = append(found, lockedOut(ctx, g, data)...)
-		found = append(append(found, views(c)...), checkRedaction(data)...)
+		found = append(found, checkRedaction(data)...)
 	}
 	if !src.tested {
 		if err := vetTests(ctx, src); err != nil {

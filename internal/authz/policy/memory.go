@@ -78,8 +78,16 @@ func weight(d Decision) int {
 			n += 16 + len(s)
 		}
 	}
-	for k, v := range d.Where {
-		n += 64 + len(k) + len(v)
+	for _, labels := range []map[string]string{d.Where, d.Stamp} {
+		for k, v := range labels {
+			n += 64 + len(k) + len(v)
+		}
+	}
+	for k, names := range d.Shared {
+		n += 64 + len(k)
+		for _, name := range names {
+			n += 16 + len(name)
+		}
 	}
 	return n
 }

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"vitrine/internal/authz/view"
 	"vitrine/internal/engine/operation"
 	"vitrine/internal/engine/principal"
 	"vitrine/internal/spelling"
@@ -121,7 +122,10 @@ func (c *roleChecker) role(key string, v any) {
 		"host_paths":        c.list(c.hostPath),
 		"redact":            c.redact,
 		"keep_env":          c.list(func(string, string) {}),
-		"where":             c.notYet("only objects with certain labels (views)"),
+		"where":             c.labels,
+		"stamp":             c.labels,
+		"own":               c.own,
+		"shared":            c.shared,
 		"without_redaction": c.boolean,
 		"unresolved":        c.boolean,
 	})
@@ -162,12 +166,49 @@ func (c *roleChecker) hostPath(key, s string) {
 	}
 }
 
-// notYet refuses a key that the decision knows and no door can meet: a role with it
-// would be denied whatever it asks for.
-func (c *roleChecker) notYet(what string) check {
-	return func(key string, _ any) {
-		c.problem(key, "%s: that is not built yet; leave it out, and limit the role by operations and resources", what)
+// labels checks an object of labels.
+func (c *roleChecker) labels(key string, v any) {
+	labels, ok := v.(map[string]any)
+	if !ok || len(labels) == 0 {
+		c.problem(key, "must be a mapping of labels to their values, not %s", kindOf(v))
+		return
 	}
+	for _, label := range slices.Sorted(maps.Keys(labels)) {
+		at := join(key, label)
+		switch value, is := labels[label].(string); {
+		case !is:
+			c.problem(at, "must be a string, not %s: quote it", kindOf(labels[label]))
+		case label == "" || strings.ContainsAny(label, "=\x00"):
+			c.problem(at, "%q is no label that the daemon can be asked for", label)
+		case label == ownerLabel:
+			c.problem(at, "%s is what own gives: write own", label)
+		case strings.ContainsRune(value, 0):
+			c.problem(at, "%q is no value of a label", value)
+		}
+	}
+}
+
+// ownerLabel is the label by which an object is somebody's own.
+const ownerLabel = operation.OwnerLabel
+
+func (c *roleChecker) own(key string, v any) {
+	if v != true && v != "container" && v != "user" {
+		c.problem(key, "must be true (what the holders of one binding make is theirs), container or user (each one's own), not %v", v)
+	}
+}
+
+// shared checks what is everybody's: kinds of objects to names.
+func (c *roleChecker) shared(key string, v any) {
+	names := c.list(func(key, name string) {
+		if open := strings.IndexByte(name, '*'); name == "" || open >= 0 && open < len(name)-1 {
+			c.problem(key, "%q must be a name, or the beginning of names with one * at its end", name)
+		}
+	})
+	members := map[string]check{}
+	for kind := range view.Kinds() {
+		members[kind] = names
+	}
+	c.object(key, v, members)
 }
 
 func (c *roleChecker) boolean(key string, v any) {

@@ -9,8 +9,6 @@ import (
 
 	"vitrine/internal/authz/obligation"
 	"vitrine/internal/engine/operation"
-
-	"github.com/open-policy-agent/opa/v1/ast"
 )
 
 // checkStreams reports operations that a role grants in vain: the role blanks something in
@@ -36,17 +34,4 @@ func checkStreams(data map[string]any, report func(key, message string)) {
 			}
 		}
 	}
-}
-
-// views warns of rules that demand what no door can do: what they say something to is
-// denied.
-func views(c *ast.Compiler) []Problem {
-	var found []Problem
-	for _, r := range c.GetRulesWithPrefix(ast.MustParseRef("data.docker.authz.where")) {
-		found = append(found, Problem{
-			File: r.Location.File, Line: r.Location.Row, Key: "where", Warning: true,
-			Message: "only objects with certain labels (views): that is not built yet, and what this rule says something to is denied",
-		})
-	}
-	return found
 }

@@ -93,6 +93,7 @@ var namings = map[string][]naming{
 	"ImageGetAll":   {{KindImage, "?names", nil}},
 	"ImageBuild":    {{KindNetwork, "?networkmode", userNetwork}},
 	"NetworkCreate": {{KindNetwork, "/ConfigFrom/Network", nil}},
+	"VolumeCreate":  {{KindVolume, "/Name", nil}}, // one that is there already is given as it is
 	"NetworkConnect": {
 		{KindNetwork, "/EndpointConfig/NetworkID", nil}, // counts more than the path
 	},
@@ -352,15 +353,20 @@ func (o *Operation) WithTarget(id string) (with *Operation, ok bool) {
 	if targets[o.Resource] == KindNetwork && userNetwork(o.Target, nil) == "" {
 		return o, true
 	}
-	e, name := find(o.Method, o.Path)
+	return o.WithTargetName(id)
+}
+
+// WithTargetName is WithTarget for whatever the path names.
+func (o *Operation) WithTargetName(name string) (with *Operation, ok bool) {
+	e, typed := find(o.Method, o.Path)
 	at := 2 + strings.IndexByte(o.Path[1:], '/') // behind the resource
 	rest, is := strings.CutPrefix(o.Path[at:], o.Target)
-	if e == nil || name != o.Target || !is {
+	if e == nil || typed != o.Target || !is {
 		return nil, false
 	}
 	r := *o
-	r.Path = o.Path[:at] + id + rest
-	if again, named := find(r.Method, r.Path); again != e || named != id {
+	r.Path = o.Path[:at] + name + rest
+	if again, named := find(r.Method, r.Path); again != e || named != name {
 		return nil, false
 	}
 	r.URI = (&target{path: r.Path, version: o.Version}).canonicalURI(o.Query)

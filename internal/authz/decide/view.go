@@ -1,0 +1,98 @@
+package decide
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+
+	"vitrine/internal/authz/audit"
+	"vitrine/internal/authz/object"
+	"vitrine/internal/authz/obligation"
+	"vitrine/internal/authz/policy"
+	"vitrine/internal/authz/view"
+	"vitrine/internal/engine/operation"
+)
+
+// errStamp is a request that cannot be given the labels which the policy wants on what it makes.
+var errStamp = errors.New("what it makes cannot be labelled")
+
+// stamped puts the policy's labels on what the request makes, and decides once more on
+// that: so a label that somebody's role is bound to is guarded, whoever gives it. in is then
+// about the request with its labels.
+func (s *Steps) stamped(ctx context.Context, in *policy.Input, d policy.Decision) (policy.Decision, error) {
+	if !d.Allows() || d.Admin || len(d.Stamp) == 0 || in.Caller.Door != string(obligation.Gateway) || !in.Operation.MakesLabelled() {
+		return d, nil
+	}
+	op, err := in.Operation.WithLabels(d.Stamp)
+	if err != nil {
+		return d, fmt.Errorf("%w: %w", errStamp, err)
+	}
+	in.Operation = op
+	again := s.Policy.Decide(ctx, in)
+	if again.Allows() && !maps.Equal(again.Stamp, d.Stamp) {
+		return d, fmt.Errorf("%w: the policy wants other labels on a request that has them", errStamp)
+	}
+	return again, nil
+}
+
+// reserved says why a request may not give a label that is the gateway's to give, "" if it
+// does not, or gives what the gateway would.
+func reserved(op *operation.Operation, stamp map[string]string) string {
+	for _, given := range op.GivenLabel(operation.OwnerLabel) {
+		if want, stamps := stamp[operation.OwnerLabel]; !stamps || want != given {
+			return "the label " + operation.OwnerLabel + " says whose something is: only the gateway gives it"
+		}
+	}
+	return ""
+}
+
+// see limits an allowed request to what its caller may see. The plugin's door
+// cannot, and denies by the decision's demand.
+func (s *Steps) see(v *Verdict, objects *named) {
+	d := &v.Decision
+	if v.lifted || d.Admin || len(d.Where) == 0 || v.Caller.Door != string(obligation.Gateway) {
+		return
+	}
+	if objects == nil && view.Can(v.Operation.ID) {
+		v.deny(http.StatusServiceUnavailable, "object", "it may only see some objects, and nobody can say which those are")
+		return
+	}
+	var named []object.Object
+	if objects != nil {
+		named = objects.get()
+	}
+	plan, denial := view.New(d.Where, d.Shared).Limit(v.Operation, named, s.Objects)
+	if denial != nil {
+		v.deny(denial.Status, denial.Code, denial.Reason)
+		return
+	}
+	v.View, v.carried = plan, plan.Operation
+}
+
+// Changes are what the gateway forwards otherwise than it was asked.
+func (v *Verdict) Changes() []audit.Change {
+	if v.Caller.Door != string(obligation.Gateway) {
+		return nil
+	}
+	list := audit.Changes(v.Operation.Resolved, v.pinned)
+	if v.Operation.MakesLabelled() && !v.Decision.Admin {
+		for _, label := range slices.Sorted(maps.Keys(v.Decision.Stamp)) {
+			list = append(list, audit.Change{What: "label", To: label + "=" + v.Decision.Stamp[label]})
+		}
+	}
+	switch {
+	case v.View != nil && v.View.Hidden != "":
+		list = append(list, audit.Change{What: "hidden", From: v.View.Hidden})
+	case v.View != nil && v.View.Filtered():
+		for _, label := range slices.Sorted(maps.Keys(v.Decision.Where)) {
+			list = append(list, audit.Change{What: "filter", To: label + "=" + v.Decision.Where[label]})
+		}
+	}
+	if to := v.Carried(); v.pinned[v.Operation.Target] == "" && v.View != nil && v.View.Hidden == "" && to.Path != v.Operation.Path {
+		list = append(list, audit.Change{What: "id", From: v.Operation.Path, To: to.Path})
+	}
+	return list
+}

@@ -1,0 +1,48 @@
+package policy
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"vitrine/internal/authz/view"
+)
+
+// checkViews warns of roles that see some objects only, and cannot be what their author
+// means by them.
+func checkViews(data map[string]any, report func(key, message string)) {
+	roles, _ := data["roles"].(map[string]any)
+	bindings, _ := data["bindings"].(map[string]any)
+	for _, name := range slices.Sorted(maps.Keys(roles)) {
+		role, _ := roles[name].(map[string]any)
+		if name == adminRole || role["where"] == nil && role["own"] == nil {
+			continue
+		}
+		key := "roles." + name
+		for i, op := range stringsOf(role["operations"]) {
+			if op != "*" && !view.Can(op) {
+				report(fmt.Sprintf("%s.operations.%d", key, i), op+" cannot be limited to some objects, and is denied to who sees only some")
+			}
+		}
+		checkStamp(key, role, report)
+		list, _ := bindings[name].([]any)
+		for i, bound := range list {
+			if bound == "local" {
+				report(fmt.Sprintf("bindings.%s.%d", name, i), "local comes by dockerd's own socket, where nothing can be left out of an answer: it is denied nearly everything that this role grants")
+			}
+		}
+	}
+}
+
+// checkStamp warns of a role that would not see what it makes.
+func checkStamp(key string, role map[string]any, report func(key, message string)) {
+	makes := slices.DeleteFunc([]string{"ContainerCreate", "NetworkCreate", "VolumeCreate"}, func(op string) bool { return !grants(role, op) })
+	where, _ := role["where"].(map[string]any)
+	stamp, _ := role["stamp"].(map[string]any)
+	for _, label := range slices.Sorted(maps.Keys(where)) {
+		if len(makes) > 0 && stamp[label] != where[label] {
+			report(key+".where", fmt.Sprintf("grants %s, and what it makes is not one of the objects that it sees: write stamp: {%s: %v} too", strings.Join(makes, " and "), label, where[label]))
+		}
+	}
+}

@@ -1,0 +1,77 @@
+package view
+
+import "vitrine/internal/engine/operation"
+
+type what uint8
+
+const (
+	refused what = iota // nobody has said how
+	plain               // its answer is about what it names, and nothing else
+	list                // a list of objects: at the top, or under the key
+	network             // objects that name containers: a network, or a list of them
+	image               // one that may have names of others
+	history             // a list of steps, with names
+	events              // a stream
+	counts              // it counts objects; see Redact
+	pruned              // it removes what the filter lets it
+)
+
+// how an operation is limited to a view.
+type how struct {
+	what what
+	kind operation.Kind
+	key  string // of the list
+	// filtered: the daemon takes a label filter.
+	filtered bool
+	// looks: it changes nothing, so what its filters name and is hidden can be asked for as something that is not there.
+	looks bool
+	// changes: it changes its target.
+	changes bool
+}
+
+var (
+	reads   = how{what: plain, looks: true}
+	uses    = how{what: plain}
+	changes = how{what: plain, changes: true}
+)
+
+// table says how operations are limited, by their ids. One that is missing is refused.
+var table = map[string]how{
+	"SystemPing": reads, "SystemPingHead": reads, "SystemVersion": reads, "SystemAuth": uses,
+	"SystemInfo":   {what: counts, looks: true},
+	"SystemEvents": {what: events, kind: operation.KindContainer, filtered: true, looks: true},
+
+	"ContainerList":  {what: list, kind: operation.KindContainer, filtered: true, looks: true},
+	"ContainerPrune": {what: pruned, kind: operation.KindContainer, filtered: true},
+	"ContainerTop":   reads, "ContainerStats": reads, "ContainerInspect": reads,
+	"ContainerLogs": changes, "ContainerChanges": changes, "ContainerExport": changes, "ContainerArchive": changes, "ContainerArchiveInfo": changes, // of one's own
+	"ContainerAttach": changes, "ContainerAttachWebsocket": changes, "ContainerExec": changes, "ContainerResize": changes,
+	"ExecInspect": changes, "ExecResize": changes, "ExecStart": changes,
+	"ContainerCreate": uses, "ContainerStart": changes, "ContainerStop": changes, "ContainerRestart": changes, "ContainerKill": changes,
+	"ContainerUpdate": changes, "ContainerRename": changes, "ContainerPause": changes, "ContainerUnpause": changes, "ContainerWait": changes,
+	"ContainerDelete": changes, "PutContainerArchive": changes,
+
+	"ImageList":    {what: list, kind: operation.KindImage, filtered: true, looks: true},
+	"ImageInspect": {what: image, looks: true}, "ImageHistory": {what: history, looks: true}, "ImageGet": reads, "ImageGetAll": uses,
+	"ImagePush": uses, "ImageDelete": changes, "ImageCreate": uses, "ImagePrune": {what: pruned, kind: operation.KindImage, filtered: true},
+
+	"NetworkList":      {what: network, kind: operation.KindNetwork, filtered: true, looks: true},
+	"NetworkListSlash": {what: network, kind: operation.KindNetwork, filtered: true, looks: true},
+	"NetworkInspect":   {what: network, kind: operation.KindNetwork, looks: true},
+	"NetworkPrune":     {what: pruned, kind: operation.KindNetwork, filtered: true},
+	"NetworkCreate":    uses, "NetworkDelete": changes, "NetworkConnect": uses, "NetworkDisconnect": uses,
+
+	"VolumeList":    {what: list, kind: operation.KindVolume, key: "Volumes", filtered: true, looks: true},
+	"VolumeInspect": reads, "VolumeCreate": uses, "VolumeDelete": changes,
+	"VolumePrune": {what: pruned, kind: operation.KindVolume, filtered: true},
+}
+
+// Redact are the pointers of what an answer says of objects that are not named: how many there are.
+func Redact(id string) []string {
+	if table[id].what != counts {
+		return nil
+	}
+	return []string{
+		"/Containers", "/ContainersRunning", "/ContainersPaused", "/ContainersStopped", "/Images", "/NFd", "/NGoroutines", "/NEventsListener", "/Swarm/Nodes", "/Swarm/Managers",
+	}
+}

@@ -1,0 +1,293 @@
+// Package view limits a request to the objects that its caller may see. What is
+// outside a view does not exist for who has it: lists and events leave it out, and where a request names it the
+// answer is the daemon's own to something that is not there.
+//
+// An object is in a view if it has all of the view's labels, or if the view shares it. What is shared may be looked
+// at and used, and not changed. A container's labels are those that it was given when it was made: those of its image
+// are its publisher's word, though the daemon counts them.
+//
+// The daemon is asked to leave out what it can by a label filter; what it cannot tell apart is left out of its answer.
+// An operation of which the table does not say how it can be limited is refused, and so is one that names an object
+// of which it cannot be told whether it is in the view.
+//
+// Who controls what is read here: labels are given by whoever makes an object, so a view is worth as much as the
+// rule that says who may give its labels (a role's stamp, and the gateway's refusal of keys that are its own). Names, ids and
+// answers are the daemon's.
+package view
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha512"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"vitrine/internal/authz/object"
+	"vitrine/internal/engine/imagename"
+	"vitrine/internal/engine/operation"
+)
+
+// View is what a caller may see. The zero value is of no labels, and so of everything.
+type View struct {
+	Labels map[string]string
+	// Shared are names of objects that are everybody's, by kind. One that ends in "*" stands for all that begin so.
+	Shared map[operation.Kind][]string
+}
+
+// Kinds are the kinds that can be shared, as policies call them.
+func Kinds() map[string]operation.Kind {
+	return map[string]operation.Kind{
+		"containers": operation.KindContainer, "images": operation.KindImage, "networks": operation.KindNetwork, "volumes": operation.KindVolume,
+	}
+}
+
+// New makes a view of what a policy says; kinds that are not known share nothing.
+func New(labels map[string]string, shared map[string][]string) *View {
+	v := &View{Labels: labels, Shared: map[operation.Kind][]string{}}
+	for kind, names := range shared {
+		if k, known := Kinds()[kind]; known {
+			v.Shared[k] = names
+		}
+	}
+	return v
+}
+
+// Owns says whether an object has the labels.
+func (v *View) Owns(labels map[string]string) bool {
+	for key, value := range v.Labels {
+		if has, ok := labels[key]; !ok || has != value {
+			return false
+		}
+	}
+	return true
+}
+
+// Shares says whether an object of a kind is everybody's by one of its names.
+func (v *View) Shares(kind operation.Kind, names ...string) bool {
+	for _, pattern := range v.Shared[kind] {
+		prefix, open := strings.CutSuffix(pattern, "*")
+		for _, name := range names {
+			switch {
+			case name == "":
+			case open && strings.HasPrefix(name, prefix), name == pattern:
+				return true
+			case kind == operation.KindImage && ofRepository(name, pattern):
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func ofRepository(name, repository string) bool {
+	of, _, _ := imagename.Split(name)
+	return of == repository
+}
+
+// pulls says whether an image is pulled that is shared. An import moves whatever name it gives.
+func (v *View) pulls(op *operation.Operation) bool {
+	name, tag := op.Query.Get("fromImage"), op.Query.Get("tag")
+	for _, registry := range []string{"docker.io/", "index.docker.io/", "library/"} {
+		name = strings.TrimPrefix(name, registry)
+	}
+	if tag != "" && !strings.Contains(tag, ":") {
+		name += ":" + tag
+	}
+	return name != "" && op.Query.Get("fromSrc") == "" && op.Query.Get("repo") == "" && v.Shares(operation.KindImage, name)
+}
+
+// Denial is why a request cannot be limited.
+type Denial struct {
+	Status int
+	Code   string // "view", or "object" for what passes
+	Reason string
+}
+
+func denied(status int, format string, args ...any) *Denial {
+	return &Denial{Status: status, Code: "view", Reason: fmt.Sprintf(format, args...)}
+}
+
+// Containers says which labels a container was given.
+type Containers interface {
+	// GivenLabels are those of the container with a full id, without those of its image. The error says why they cannot be told.
+	GivenLabels(ctx context.Context, id string) (map[string]string, error)
+	// AnyBorrowed gives the image of a container that has such labels by its image, and not of its own; "" if there is none.
+	AnyBorrowed(such func(labels map[string]string) bool) (image string, err error)
+}
+
+// Plan is how one request is carried within a view.
+type Plan struct {
+	// Operation is what is forwarded.
+	Operation *operation.Operation
+	// Hidden is an object outside the view that the request names. In its place something is forwarded that does not exist, so that the
+	// daemon's answer is the one for what is not there, once Answer has put the name back. "" if nothing is hidden.
+	Hidden string
+
+	asked    *operation.Operation
+	filtered bool     // the daemon is asked to filter
+	back     []string // decoy and name, in turn
+	view     *View
+	how      how
+	of       Containers
+	seen     map[string]bool // containers of a stream of events
+}
+
+// Limit plans how a request is carried within a view, given what it names.
+func (v *View) Limit(op *operation.Operation, named []object.Object, of Containers) (*Plan, *Denial) {
+	how := table[op.ID]
+	if how.what == refused {
+		return nil, &Denial{Status: http.StatusForbidden, Code: "obligation", Reason: Unlimited(op)}
+	}
+	if op.ID == "ImageCreate" && !v.pulls(op) {
+		return nil, denied(http.StatusForbidden, "it may pull only images that are shared with it: others it could not use, and their names may be others'")
+	}
+	p := &Plan{Operation: op, asked: op, view: v, how: how, of: of}
+	for _, o := range named {
+		if o.Role == operation.RoleEnters && isTarget(named, o) {
+			continue // it is entered by way of the path
+		}
+		if denial := p.look(o); denial != nil {
+			return nil, denial
+		}
+	}
+	if how.what == pruned && how.kind == operation.KindContainer {
+		if denial := p.prunes(); denial != nil {
+			return nil, denial
+		}
+	}
+	if how.filtered && (how.what == pruned || len(v.Shared[how.kind]) == 0) {
+		limited, err := p.Operation.WithLabelFilter(v.Labels)
+		if err != nil {
+			return nil, denied(http.StatusForbidden, "its list cannot be limited: %v", err)
+		}
+		p.Operation, p.filtered = limited, true
+	}
+	return p, nil
+}
+
+// Filtered says whether the daemon is asked for the view's objects alone.
+func (p *Plan) Filtered() bool { return p.filtered }
+
+// Unlimited says why an operation cannot be limited to a view.
+func Unlimited(op *operation.Operation) string {
+	return fmt.Sprintf("it may only see some objects, and %s cannot be limited to them", op.ID)
+}
+
+// Can says whether the table knows how to limit an operation.
+func Can(id string) bool { return table[id].what != refused }
+
+// look holds one object that the request names against the view.
+func (p *Plan) look(o object.Object) *Denial {
+	switch {
+	case o.Known == nil:
+		return &Denial{Status: http.StatusServiceUnavailable, Code: "object", Reason: fmt.Sprintf(
+			"it may only see some objects, and it cannot be told now whether %s %q is one (%s); try again", o.Kind, o.Ref, o.Why)}
+	case !*o.Known:
+		if o.Role == operation.RoleTarget || p.how.looks || p.makes(o.Kind) {
+			return nil // the daemon says so
+		}
+		return absent(o)
+	case p.view.Owns(o.Labels):
+		return nil
+	case p.view.Shares(o.Kind, append(slices.Clone(o.Names), o.Name)...):
+		if o.Role == operation.RoleEnters || o.Role == operation.RoleTarget && p.how.changes {
+			return denied(http.StatusForbidden, "%s %q is shared with it: to look at and to use, and not to change or enter", o.Kind, o.Ref)
+		}
+		return nil
+	}
+	if p.Operation.ID == "VolumeCreate" {
+		return denied(http.StatusConflict, "the name %q is taken", o.Ref)
+	}
+	return p.hide(o)
+}
+
+func isTarget(named []object.Object, entered object.Object) bool {
+	return slices.ContainsFunc(named, func(o object.Object) bool {
+		return o.Role == operation.RoleTarget && o.Kind == entered.Kind && o.Ref == entered.Ref
+	})
+}
+
+// prunes denies the removal of containers where the daemon would remove those of others: it takes an image's labels for its
+// containers'.
+func (p *Plan) prunes() *Denial {
+	borrowed, err := p.of.AnyBorrowed(p.view.Owns)
+	switch {
+	case err != nil:
+		return &Denial{Status: http.StatusServiceUnavailable, Code: "object", Reason: fmt.Sprintf("it cannot be told now which containers would be removed (%v); try again", err)}
+	case borrowed != "":
+		return denied(http.StatusForbidden, "it cannot remove all at once: images give their containers the labels by which its own are told (%s); remove them by name", borrowed)
+	}
+	return nil
+}
+
+// makes: what is not there yet is made by the request itself, or the daemon's refusal is one that clients go by.
+func (p *Plan) makes(kind operation.Kind) bool {
+	return p.Operation.ID == "VolumeCreate" || p.Operation.ID == "ContainerCreate" && (kind == operation.KindVolume || kind == operation.KindImage)
+}
+
+// hide has the daemon asked for something that does not exist, in place of an object outside the view.
+func (p *Plan) hide(o object.Object) *Denial {
+	target := o.Role == operation.RoleTarget && o.Ref == p.Operation.Target
+	if p.Hidden != "" && p.Hidden != o.Ref || !target && !p.how.looks {
+		return absent(o)
+	}
+	ref, back := decoy(o.Kind, o.Ref)
+	var limited *operation.Operation
+	var ok bool
+	if target {
+		limited, ok = p.Operation.WithTargetName(ref)
+	} else {
+		limited, ok = p.Operation.WithoutNaming(o.Kind, o.Ref, ref)
+	}
+	if !ok {
+		return absent(o)
+	}
+	p.Operation, p.Hidden, p.back = limited, o.Ref, back
+	return nil
+}
+
+// absent is the answer to a request that would use or enter something that is not there, and the same to one that would use something
+// that the caller may not see.
+func absent(o object.Object) *Denial {
+	return denied(http.StatusNotFound, "there is no %s %q that it may use", o.Kind, o.Ref)
+}
+
+// decoy is a reference of the same form that nothing has, and what of it stands for what, for [Plan.Answer].
+func decoy(kind operation.Kind, ref string) (as string, back []string) {
+	prefix, name, suffix := "", ref, ""
+	if kind == operation.KindImage {
+		if algorithm, digest, is := strings.Cut(ref, "sha256:"); is {
+			prefix, name = algorithm+"sha256:", digest
+		} else {
+			prefix, name = ref[:strings.LastIndexByte(ref, '/')+1], ref[strings.LastIndexByte(ref, '/')+1:]
+			name, suffix = cutTag(name)
+		}
+	}
+	other := "vitrine-" + strings.ToLower(rand.Text())
+	if len(name) >= shortID && isHex(name) {
+		sum := sha512.Sum512([]byte(other))
+		other = hex.EncodeToString(sum[:])[:min(len(name), 2*len(sum))]
+	}
+	return prefix + other + suffix, []string{other, name}
+}
+
+// shortID is the length of an id as command lines print it.
+const shortID = 12
+
+func cutTag(name string) (bare, tag string) {
+	if at := strings.IndexByte(name, ':'); at >= 0 {
+		return name[:at], name[at:]
+	}
+	return name, ""
+}
+
+func isHex(s string) bool {
+	return strings.Trim(s, "0123456789abcdef") == ""
+}
+
+// errUnlike is an answer that is not of the shape that the table says.
+var errUnlike = errors.New("the answer is not what this operation's is")

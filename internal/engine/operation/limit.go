@@ -1,0 +1,201 @@
+package operation
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// OwnerLabel is the label by which an object is somebody's own. The gateway alone gives it.
+const OwnerLabel = "vitrine.owner"
+
+// WithLabelFilter is the operation with a filter more: the daemon shows, or removes, only
+// objects that have all of these labels. The client's own filters hold, too. The
+// operation itself is not changed.
+func (o *Operation) WithLabelFilter(labels map[string]string) (*Operation, error) {
+	filters, _ := clone(o.Params["filters"]).(map[string]any)
+	if filters == nil {
+		filters = map[string]any{}
+	}
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		want := key + "=" + labels[key]
+		switch values := filters["label"].(type) {
+		case nil:
+			if asLists(filters) {
+				filters["label"] = []any{want}
+			} else {
+				filters["label"] = map[string]any{want: true}
+			}
+		case []any:
+			filters["label"] = append(values, want)
+		case map[string]any:
+			values[want] = true
+		default:
+			return nil, fmt.Errorf("the filter label is neither a list nor an object")
+		}
+	}
+	return o.withFilters(filters)
+}
+
+// asLists says that filters are written as old clients do, {"label": ["a=b"]}. The daemon
+// takes either form, and not both in one.
+func asLists(filters map[string]any) bool {
+	for _, values := range filters {
+		_, list := values.([]any)
+		return list
+	}
+	return false
+}
+
+// WithoutNaming is the operation with another reference in place of one in its filters. It is not ok where the
+// request names the object in another place. The operation itself is not changed.
+func (o *Operation) WithoutNaming(kind Kind, ref, other string) (with *Operation, ok bool) {
+	filters, _ := clone(o.Params["filters"]).(map[string]any)
+	for _, n := range namings[o.ID] {
+		name, filter := strings.CutPrefix(n.at, "?filters/")
+		if n.kind != kind {
+			continue
+		}
+		if !filter {
+			return nil, false
+		}
+		switch values := filters[name].(type) {
+		case []any:
+			for i, v := range values {
+				if v == ref {
+					values[i], ok = other, true
+				}
+			}
+		case map[string]any:
+			if set, has := values[ref]; has {
+				delete(values, ref)
+				values[other], ok = set, true
+			}
+		}
+	}
+	if !ok {
+		return nil, false
+	}
+	r, err := o.withFilters(filters)
+	return r, err == nil
+}
+
+func (o *Operation) withFilters(filters map[string]any) (*Operation, error) {
+	text, err := json.Marshal(filters)
+	if err != nil {
+		return nil, fmt.Errorf("write the filters: %w", err)
+	}
+	r := *o
+	r.Query, r.Params = maps.Clone(o.Query), maps.Clone(o.Params)
+	if r.Query == nil {
+		r.Query = map[string][]string{}
+	}
+	if r.Params == nil {
+		r.Params = map[string]any{}
+	}
+	r.Query["filters"], r.Params["filters"] = []string{string(text)}, filters
+	r.URI = (&target{path: r.Path, version: o.Version}).canonicalURI(r.Query)
+	return &r, nil
+}
+
+// labelled are the objects of a body that hold the labels of what an operation makes, by
+// operation.
+func (o *Operation) labelled() []map[string]any {
+	body := o.body()
+	switch o.ID {
+	case "ContainerCreate", "NetworkCreate", "VolumeCreate", "SecretCreate", "ConfigCreate":
+		return []map[string]any{body}
+	case "ServiceCreate", "ServiceUpdate":
+		return []map[string]any{body, object(object(body, "TaskTemplate"), "ContainerSpec")}
+	}
+	return nil
+}
+
+// GivenLabel is the values that the request itself gives a label of what it makes.
+func (o *Operation) GivenLabel(key string) (values []string) {
+	give := func(labels map[string]any) {
+		if v, has := labels[key]; has {
+			value, _ := v.(string)
+			values = append(values, value)
+		}
+	}
+	for _, of := range o.labelled() {
+		give(object(of, "Labels"))
+	}
+	if o.ID == "ImageBuild" {
+		give(object(o.Params, "labels"))
+	}
+	return values
+}
+
+// MakesLabelled says whether the operation makes something that has labels.
+func (o *Operation) MakesLabelled() bool { return o.ID == "ImageBuild" || len(o.labelled()) > 0 }
+
+// WithLabels is the operation with labels more on what it makes; one that makes nothing
+// with labels is returned as it is. What the request gives otherwise is an error. The
+// operation itself is not changed: the new one is judged anew.
+func (o *Operation) WithLabels(labels map[string]string) (*Operation, error) {
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		for _, given := range o.GivenLabel(key) {
+			if given != labels[key] {
+				return nil, fmt.Errorf("it gives the label %s the value %q, and what this caller makes has %q: leave the label out", key, given, labels[key])
+			}
+		}
+	}
+	r := *o
+	if o.ID == "ImageBuild" {
+		return r.buildWithLabels(labels)
+	}
+	if o.BodyState != BodyJSON || len(o.labelled()) == 0 {
+		return o, nil
+	}
+	r.Body = clone(o.Body)
+	for _, of := range r.labelled() {
+		if of == nil {
+			continue
+		}
+		all := object(of, "Labels")
+		if all == nil {
+			all = map[string]any{}
+			of["Labels"] = all
+		}
+		for key, value := range labels {
+			all[key] = value
+		}
+	}
+	var err error
+	if r.Canonical, err = encode(r.Body); err != nil {
+		return nil, fmt.Errorf("write the request with labels: %w", err)
+	}
+	r.Unknown = slices.Clone(o.Unknown) // judge sorts it
+	r.judge()
+	return &r, nil
+}
+
+func (o *Operation) buildWithLabels(labels map[string]string) (*Operation, error) {
+	all, _ := clone(o.Params["labels"]).(map[string]any)
+	if all == nil {
+		all = map[string]any{}
+	}
+	for key, value := range labels {
+		all[key] = value
+	}
+	text, err := json.Marshal(all)
+	if err != nil {
+		return nil, fmt.Errorf("write the labels: %w", err)
+	}
+	o.Query, o.Params = maps.Clone(o.Query), maps.Clone(o.Params)
+	if o.Query == nil {
+		o.Query = map[string][]string{}
+	}
+	if o.Params == nil {
+		o.Params = map[string]any{}
+	}
+	o.Query["labels"], o.Params["labels"] = []string{string(text)}, all
+	o.URI = (&target{path: o.Path, version: o.Version}).canonicalURI(o.Query)
+	o.Unknown = slices.Clone(o.Unknown)
+	o.judge()
+	return o, nil
+}
