@@ -41,8 +41,8 @@ func (t *task) errorText(ex exchange) (doc []byte, withheld bool) {
 		}
 	}
 	where := "the text is in the Engine's log"
-	if ex.base().res.StatusCode < http.StatusInternalServerError { // it logs no others
-		where = "the Engine logs no text of such an error, and shows it to an admin who asks the same"
+	if ex.base().res.StatusCode < http.StatusInternalServerError { // it logs others where it asks plugins
+		where = "an admin who asks the same is shown it, and the Engine's log has the text if a plugin is asked"
 	}
 	return errorBody("vitrine: the Docker Engine answered with an error whose text may quote what this caller is not shown; " +
 		where + " (request " + t.v.ID() + ")"), true
