@@ -63,7 +63,7 @@ func (s *suite) trace(ctx context.Context, workers int) error {
 	if err != nil {
 		return fmt.Errorf("list the tests of %s: %w", s.dir, err)
 	}
-	for _, name := range strings.Fields(string(list)) {
+	for name := range strings.FieldsSeq(string(list)) {
 		if !strings.HasPrefix(name, "Benchmark") {
 			s.tests = append(s.tests, name)
 		}
@@ -100,7 +100,9 @@ func (s *suite) traceOne(ctx context.Context, test string) (came []int, took tim
 	cmd := s.command(ctx, "-test.run", "^"+test+"$", "-test.timeout", "5m")
 	cmd.Env = append(os.Environ(), "MUTATE_TRACE="+trace)
 	begin := time.Now()
-	if out, err := cmd.CombinedOutput(); err != nil {
+	out, err := cmd.CombinedOutput()
+	killGroup(cmd)
+	if err != nil {
 		return nil, 0, fmt.Errorf("%s: %s fails without a change: %w\n%s", s.dir, test, err, out)
 	}
 	took = time.Since(begin)
@@ -108,7 +110,7 @@ func (s *suite) traceOne(ctx context.Context, test string) (came []int, took tim
 	if err != nil && !os.IsNotExist(err) {
 		return nil, 0, err
 	}
-	for _, line := range bytes.Fields(ids) {
+	for line := range bytes.FieldsSeq(ids) {
 		if id, err := strconv.Atoi(string(line)); err == nil && !slices.Contains(came, id) {
 			came = append(came, id)
 		}
@@ -160,7 +162,16 @@ func (s *suite) notice(ctx context.Context, c change, tests []string) bool {
 	defer cancel()
 	cmd := s.command(ctx, "-test.failfast", "-test.timeout", patience.String(), "-test.run", "^("+strings.Join(tests, "|")+")$")
 	cmd.Env = append(os.Environ(), "MUTATE_ON="+strconv.Itoa(c.id))
-	return cmd.Run() != nil
+	err := cmd.Run()
+	killGroup(cmd)
+	return err != nil
+}
+
+// killGroup ends what a test has started and left behind, as it may under a change.
+func killGroup(cmd *exec.Cmd) {
+	if cmd.Process != nil {
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+	}
 }
 
 // command runs the test binary where go test would. What a change makes it start ends with it, and what a change makes it
@@ -169,7 +180,7 @@ func (s *suite) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "sh", append([]string{"-c", `ulimit -v 8000000; exec "$@"`, "sh", s.binary}, args...)...)
 	cmd.Dir = s.dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.Cancel = func() error { killGroup(cmd); return nil }
 	cmd.WaitDelay = time.Second
 	return cmd
 }

@@ -29,6 +29,7 @@ package plugin
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -112,7 +113,9 @@ func (d *Door) Serve(ctx context.Context, l net.Listener) error {
 	defer cancel()
 	_ = srv.Shutdown(drain)
 	_ = srv.Close()
-	<-done // http.ErrServerClosed
+	if err := <-done; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
 	return nil
 }
 

@@ -130,7 +130,7 @@ var digits = regexp.MustCompile(`^(0|[1-9][0-9]{0,9})$`)
 // Parse reads a principal as somebody binds it to a role. The error says what is wrong with
 // one that nobody can have.
 func Parse(s string) (Principal, error) {
-	kind, value, found := strings.Cut(s, ":")
+	kind, value, _ := strings.Cut(s, ":")
 	p := Principal{Kind(kind), value}
 	facts := p.Kind.Facts()
 	switch {
@@ -142,7 +142,7 @@ func Parse(s string) (Principal, error) {
 			all[i] = string(f.Kind)
 		}
 		return p, fmt.Errorf("%q: there is no kind of principal %q%s (there are %s)", s, kind, spelling.Hint(kind, all), strings.Join(all, ", "))
-	case !found || value == "":
+	case value == "":
 		return p, fmt.Errorf("%q names nobody: write e.g. %s", s, facts.Example)
 	case strings.Contains(value, "*"):
 		return p, fmt.Errorf("%q: a principal is taken as it is written, * stands for nothing", s)

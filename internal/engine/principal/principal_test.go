@@ -47,6 +47,13 @@ func TestParseClosed(t *testing.T) {
 	}
 }
 
+// TestOnlyContainersLackTheirSlash: it is part of other values.
+func TestOnlyContainersLackTheirSlash(t *testing.T) {
+	if p, err := Parse("tls:/web"); err != nil || p != (Principal{TLS, "/web"}) {
+		t.Errorf("%+v, %v", p, err)
+	}
+}
+
 func FuzzSplit(f *testing.F) {
 	for _, k := range Kinds() {
 		f.Add(k.Example)

@@ -97,6 +97,17 @@ func TestContainerPath(t *testing.T) {
 	}
 }
 
+// TestContainerPathIsThatContainers: below another's it is not that one's.
+func TestContainerPathIsThatContainers(t *testing.T) {
+	other := strings.Repeat("b2", 32)
+	if p, named := ContainerPath("/docker/"+other+"/"+id+"/x", id); p != "/docker/"+other+"/"+id || !named {
+		t.Errorf("%s, %v", p, named)
+	}
+	if p, named := ContainerPath("/docker/"+other, id); p != "/docker/"+other || named {
+		t.Errorf("%s, %v", p, named)
+	}
+}
+
 func TestRef(t *testing.T) {
 	for segment, want := range map[string]string{
 		id: id, "docker-" + id + ".scope": id, id[:12]: id[:12], "x-" + id[:12] + ".slice.scope": id[:12], id + ".slice": id,
