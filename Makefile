@@ -43,8 +43,8 @@ check: setup ## Lint, vet, formatting, dead code, generated files, policies, scr
 generate: ## Make the generated files again (the catalogue of operations, docs/)
 	go generate ./...
 
-mutate: ## Change the decision path in one place at a time, and list what its tests do not notice (hours; SAMPLE=50: a few)
-	go run ./test/mutate -sample $(or $(SAMPLE),0)
+mutate: ## Change the decision path in one place at a time, and list what its tests do not notice (PACKAGES=internal/fair SAMPLE=50: some)
+	go run ./test/mutate $(if $(PACKAGES),-packages $(PACKAGES)) $(if $(SAMPLE),-sample $(SAMPLE))
 
 fuzz: ## Fuzz every target for FUZZTIME each (default 20s)
 	@scripts/fuzz.sh
