@@ -92,11 +92,7 @@ func TestClosedEveryContainerIsGivenByTheIDThatWasJudged(t *testing.T) {
 // containerRefs, or its reason here.
 func TestClosedEveryFieldThatEntersIsPinned(t *testing.T) {
 	naming := func(c class) bool {
-		switch c {
-		case byContainer, byLinks, byVolumesFrom, byNamespace, byIpc, byNetworkMode:
-			return true
-		}
-		return false
+		return slices.Contains([]class{byContainer, byLinks, byVolumesFrom, byNamespace, byIpc, byNetworkMode}, c)
 	}
 	without := map[string]string{
 		"ServiceCreate": "tasks cannot join a container's namespace", "ServiceUpdate": "tasks cannot join a container's namespace",
