@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 
@@ -126,5 +127,55 @@ func TestEveryKindIsResolvedOrSaid(t *testing.T) {
 				t.Errorf("%s: %+v", uri, o)
 			}
 		}
+	}
+}
+
+// TestLabelsThatAreTheImagesAreNotGivenClosed: they are their publisher's word, and where it cannot be told whose
+// they are, none is given.
+func TestLabelsThatAreTheImagesAreNotGivenClosed(t *testing.T) {
+	of := func(own, image map[string]string, known bool) docker.Container {
+		all := maps.Clone(image)
+		if all == nil {
+			all = map[string]string{}
+		}
+		maps.Copy(all, own)
+		return docker.Container{ID: "id", Image: "app:1", Labels: all, ImageLabels: image, ImageKnown: known}
+	}
+	team := map[string]string{"team": "blue"}
+	such := func(labels map[string]string) bool { return labels["team"] == "blue" }
+	for name, tc := range map[string]struct {
+		container docker.Container
+		given     bool // the label
+		told      bool
+		borrowed  string
+	}{
+		"its own":                              {of(team, map[string]string{"vendor": "acme"}, true), true, true, ""},
+		"its image's":                          {of(nil, team, true), false, true, "app:1"},
+		"nobody knows whose":                   {of(team, nil, false), false, false, "app:1"},
+		"other labels":                         {of(map[string]string{"team": "red"}, nil, true), false, true, ""},
+		"nobody knows whose, and other labels": {of(map[string]string{"team": "red"}, nil, false), false, false, ""},
+	} {
+		r := object.NewResolver(&engine{containers: map[string]docker.Container{"id": tc.container}})
+		labels, err := r.GivenLabels(t.Context(), "id")
+		if (err == nil) != tc.told || such(labels) != tc.given {
+			t.Errorf("%s: given %v, %v", name, labels, err)
+		}
+		if image, err := r.AnyBorrowed(such); image != tc.borrowed || err != nil {
+			t.Errorf("%s: borrowed from %q, %v", name, image, err)
+		}
+	}
+	unknown := object.NewResolver(&engine{containers: map[string]docker.Container{"id": of(team, nil, false)}})
+	if image, err := unknown.AnyBorrowed(func(map[string]string) bool { return true }); image != "app:1" || err != nil {
+		t.Errorf("of a view that any labels are in: %q, %v", image, err)
+	}
+	if labels, err := object.NewResolver(&engine{}).GivenLabels(t.Context(), "id"); !errors.Is(err, docker.ErrNotFound) || labels != nil {
+		t.Errorf("there is none: %v, %v", labels, err)
+	}
+	gone := object.NewResolver(&engine{err: errors.New("the daemon does not answer")})
+	if labels, err := gone.GivenLabels(t.Context(), "id"); err == nil || errors.Is(err, docker.ErrNotFound) || labels != nil {
+		t.Errorf("no answer: %v, %v", labels, err)
+	}
+	if image, err := gone.AnyBorrowed(such); err == nil || image != "" {
+		t.Errorf("before all are known: %q, %v", image, err)
 	}
 }
