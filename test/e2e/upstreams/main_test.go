@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -111,7 +112,9 @@ func (w *world) serve(uid int, env []string, command ...string) {
 		as := strconv.Itoa(uid)
 		env = append([]string{"setpriv", "--reuid=" + as, "--regid=" + as, "--clear-groups"}, env...)
 	}
-	all := append(env, command...)
+	// In the engine's cgroup: what a rootless engine leaves running is in namespaces of its own, and must end with the test.
+	enter := []string{"sh", "-c", `for f in /sys/fs/cgroup/*"$0"/daemon/cgroup.procs /sys/fs/cgroup"$0"/daemon/cgroup.procs; do [ ! -e "$f" ] || echo 0 >"$f"; done; exec "$@"`, path.Dir(w.cgroup)}
+	all := slices.Concat(enter, env, command)
 	cmd := w.e.Command(all[0], all[1:]...)
 	var log wait.Buffer
 	cmd.Stdout, cmd.Stderr = &log, &log
