@@ -180,9 +180,17 @@ denials contains reason if {
 	some one in flat(data.bindings[role][i])
 	some principal in standing_for(one)
 	opens(data.bindings[role][i], one)
-	not role in roles
+	not holds(role, i)
 	reason := sprintf("%s is bound to role %s, which the caller does not hold", [principal, role])
 }
+
+# Of a role with things of one's own each entry of the binding is another owner.
+holds(role, _) if {
+	role in roles
+	not data.roles[role].own
+}
+
+holds(role, i) if held(data.bindings[role][i])
 
 reached contains principal if some principal in input.operation.mints
 

@@ -489,6 +489,15 @@ test_each_containers_own if {
 	limits(["unix:alice", "gid:100"]).where == {"vitrine.owner": "unix:alice"}
 }
 
+# Each entry of a binding is another owner, whom the other holders must not make.
+test_mint_of_another_owner_closed if {
+	making := changed(create, {"mints": ["container:other"]})
+	told := authz.reasons with input as by(["container:runner", "label:pool=a"], making) with data.roles as tenants with data.bindings as tenancies
+	told == {"container:other is bound to role ci, which the caller does not hold"}
+	authz.allow with input as by(["container:other"], making) with data.roles as tenants with data.bindings as tenancies
+	authz.allow with input as by(["container:blue"], changed(create, {"mints": ["container:blue"]})) with data.roles as tenants with data.bindings as tenancies
+}
+
 # Whoever has no name of that kind, or several, owns nothing, and so may nothing.
 test_own_without_an_owner_closed if {
 	every principals in [["image:job"], ["image:job", "container:a", "container:b"], ["gid:100"]] {

@@ -102,6 +102,9 @@ func (f fixedObjects) GivenLabels(_ context.Context, id string) (map[string]stri
 	return o.Labels, nil
 }
 
+// JoinedBy: what --object tells of a container says nothing of its networks.
+func (fixedObjects) JoinedBy(context.Context, string) ([]object.Object, error) { return nil, nil }
+
 // AnyBorrowed: labels of --object are those that a container was given.
 func (fixedObjects) AnyBorrowed(func(map[string]string) bool) (string, error) { return "", nil }
 

@@ -262,7 +262,7 @@ func (s *Steps) decide(ctx context.Context, v *Verdict) {
 		v.deny(http.StatusForbidden, "policy", slices.Concat(networks, d.Reasons, s.sayUnresolved(ctx, v, in))...)
 	}
 	if v.Allow {
-		s.see(v, objects)
+		s.see(ctx, v, objects)
 	}
 	if v.Allow {
 		if why := v.pin(objects); why != "" {

@@ -52,7 +52,7 @@ func (v *Verdict) pin(objects *named) (why string) {
 	)
 	carried, ids := v.Carried(), v.containers.ids
 	if v.View != nil {
-		if v.View.Hidden != "" {
+		if v.View.Nothing {
 			return "" // what is forwarded names nothing that there is
 		}
 		var ok bool

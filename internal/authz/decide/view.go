@@ -51,7 +51,7 @@ func reserved(op *operation.Operation, stamp map[string]string) string {
 
 // see limits an allowed request to what its caller may see. The plugin's door
 // cannot, and denies by the decision's demand.
-func (s *Steps) see(v *Verdict, objects *named) {
+func (s *Steps) see(ctx context.Context, v *Verdict, objects *named) {
 	d := &v.Decision
 	if v.lifted || d.Admin || len(d.Where) == 0 || v.Caller.Door != string(obligation.Gateway) {
 		return
@@ -64,7 +64,7 @@ func (s *Steps) see(v *Verdict, objects *named) {
 	if objects != nil {
 		named = objects.get()
 	}
-	plan, denial := view.New(d.Where, d.Shared).Limit(v.Operation, named, s.Objects)
+	plan, denial := view.New(d.Where, d.Shared).Limit(ctx, v.Operation, named, s.Objects)
 	if denial != nil {
 		v.deny(denial.Status, denial.Code, denial.Reason)
 		return
@@ -84,14 +84,16 @@ func (v *Verdict) Changes() []audit.Change {
 		}
 	}
 	switch {
-	case v.View != nil && v.View.Hidden != "":
-		list = append(list, audit.Change{What: "hidden", From: v.View.Hidden})
+	case v.View != nil && v.View.Nothing:
+		for _, name := range v.View.Hidden {
+			list = append(list, audit.Change{What: "hidden", From: name})
+		}
 	case v.View != nil && v.View.Filtered():
 		for _, label := range slices.Sorted(maps.Keys(v.Decision.Where)) {
 			list = append(list, audit.Change{What: "filter", To: label + "=" + v.Decision.Where[label]})
 		}
 	}
-	if to := v.Carried(); v.pinned[v.Operation.Target] == "" && v.View != nil && v.View.Hidden == "" && to.Path != v.Operation.Path {
+	if to := v.Carried(); v.pinned[v.Operation.Target] == "" && v.View != nil && !v.View.Nothing && to.Path != v.Operation.Path {
 		list = append(list, audit.Change{What: "id", From: v.Operation.Path, To: to.Path})
 	}
 	return list

@@ -80,6 +80,8 @@ func (e *engine) Append(list []docker.Container) []docker.Container {
 	return list
 }
 
+func (e *engine) NetworksOf(context.Context, string) ([]string, error) { return nil, e.err }
+
 func (e *engine) Ready() bool { return e.err == nil }
 
 func parse(t *testing.T, uri, body string) *operation.Operation {

@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 
 	"vitrine/internal/engine/docker"
 	"vitrine/internal/engine/operation"
@@ -30,7 +31,9 @@ type Object struct {
 	// told: Why then says why. All below is empty unless it is true.
 	Known *bool  `json:"known"`
 	Why   string `json:"why"`
-	ID    string `json:"id"`
+	// Several: it cannot be told because more than one object may be meant. Then the daemon takes none.
+	Several bool   `json:"-"`
+	ID      string `json:"id"`
 	// Name is its name; an image's first. An exec has its container's, and its labels.
 	Name  string   `json:"name"`
 	Names []string `json:"names"` // all of them: an image may have several
@@ -49,6 +52,7 @@ type Inventory interface {
 	Volume(ctx context.Context, name string) (docker.Named, error)
 	Image(ctx context.Context, ref string) (docker.Named, error)
 	Service(ctx context.Context, ref string) (docker.Named, error)
+	NetworksOf(ctx context.Context, id string) (refs []string, err error)
 	Append(list []docker.Container) []docker.Container
 	Ready() bool
 }
@@ -81,7 +85,7 @@ func (r *Resolver) Objects(ctx context.Context, op *operation.Operation) []Objec
 func (r *Resolver) resolve(ctx context.Context, n operation.Object, o *Object) {
 	switch n.Kind {
 	case operation.KindContainer:
-		c, err := r.inv.Find(ctx, n.Ref)
+		c, err := r.inv.Find(ctx, strings.TrimPrefix(n.Ref, "/"))
 		o.container(c, err)
 	case operation.KindExec:
 		c, err := r.inv.ExecContainer(ctx, n.Ref)
@@ -106,7 +110,7 @@ func (o *Object) unknown(err error) {
 		o.Known = new(bool)
 		return
 	}
-	o.Why = err.Error()
+	o.Why, o.Several = err.Error(), errors.Is(err, docker.ErrSeveral)
 }
 
 func (o *Object) found(id, name string, names []string, labels map[string]string, image string) {
@@ -129,7 +133,7 @@ func (o *Object) container(c docker.Container, err error) {
 
 func (o *Object) network(found []docker.NetworkInfo, err error) {
 	if err == nil && len(found) != 1 {
-		err = fmt.Errorf("%d networks may be meant", len(found))
+		err = fmt.Errorf("%d networks may be meant: %w", len(found), docker.ErrSeveral)
 	}
 	if err != nil {
 		o.unknown(err)
@@ -162,6 +166,17 @@ func (r *Resolver) GivenLabels(ctx context.Context, id string) (map[string]strin
 		return nil, docker.ErrNotFound
 	}
 	return o.Labels, nil
+}
+
+// JoinedBy are the networks that a container joins when it starts.
+func (r *Resolver) JoinedBy(ctx context.Context, id string) (list []Object, err error) {
+	refs, err := r.inv.NetworksOf(ctx, id)
+	for _, ref := range refs {
+		o := Object{Role: operation.RoleUses, Kind: operation.KindNetwork, Ref: ref}
+		o.network(r.inv.Networks(ctx, ref))
+		list = append(list, o)
+	}
+	return list, err
 }
 
 // AnyBorrowed gives the image of a container that has such labels by its image, and not

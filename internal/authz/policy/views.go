@@ -42,7 +42,7 @@ func checkStamp(key string, role map[string]any, report func(key, message string
 	stamp, _ := role["stamp"].(map[string]any)
 	for _, label := range slices.Sorted(maps.Keys(where)) {
 		if len(makes) > 0 && stamp[label] != where[label] {
-			report(key+".where", fmt.Sprintf("grants %s, and what it makes is not one of the objects that it sees: write stamp: {%s: %v} too", strings.Join(makes, " and "), label, where[label]))
+			report(key+".where", fmt.Sprintf("grants %s, and what it makes is not one of the objects that it sees, or is given labels of its choice: write stamp: {%s: %v} too", strings.Join(makes, " and "), label, where[label]))
 		}
 	}
 }

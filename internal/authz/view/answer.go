@@ -98,7 +98,7 @@ func (p *Plan) item(ctx context.Context, item json.RawMessage) (json.RawMessage,
 		return p.image(item, nil)
 	}
 	kind := p.how.kind
-	shown := p.view.Owns(o.Labels) || p.view.Shares(kind, append(o.RepoTags, o.Name)...)
+	shown := p.view.Owns(kind, o.Labels) || p.view.Shares(kind, append(o.RepoTags, o.Name)...)
 	if kind == operation.KindContainer {
 		shown = p.container(ctx, o.ID, o.Names)
 	}
@@ -121,7 +121,7 @@ func (p *Plan) container(ctx context.Context, id string, names []string) bool {
 		}
 	}
 	labels, err := p.of.GivenLabels(ctx, id)
-	return err == nil && p.view.Owns(labels)
+	return err == nil && p.view.Owns(operation.KindContainer, labels)
 }
 
 // network leaves out who else is in a network.
@@ -160,7 +160,7 @@ func (p *Plan) image(doc json.RawMessage, labels map[string]string) (json.RawMes
 	delete(all, "Manifests")
 	for _, key := range []string{"RepoTags", "RepoDigests", "Tags"} {
 		var names []string
-		if p.view.Owns(labels) || all[key] == nil {
+		if p.view.Owns(operation.KindImage, labels) || all[key] == nil {
 			continue
 		}
 		if err := json.Unmarshal(all[key], &names); err != nil {
@@ -200,7 +200,7 @@ func (p *Plan) Event(ctx context.Context, event []byte) bool {
 		}
 		return shown
 	case "image":
-		return p.view.Owns(e.Actor.Attributes) || p.view.Shares(operation.KindImage, e.Actor.Attributes["name"], e.Actor.ID)
+		return p.view.Owns(operation.KindImage, e.Actor.Attributes) || p.view.Shares(operation.KindImage, e.Actor.Attributes["name"], e.Actor.ID)
 	}
 	return false
 }

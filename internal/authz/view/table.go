@@ -27,12 +27,21 @@ type how struct {
 	looks bool
 	// changes: it changes its target.
 	changes bool
+	// starts: a container joins its networks.
+	starts bool
+	// joins: the daemon may keep the name of what is not there.
+	joins bool
+	// whole: a name of an image without a tag means all tags.
+	whole bool
 }
 
 var (
 	reads   = how{what: plain, looks: true}
 	uses    = how{what: plain}
 	changes = how{what: plain, changes: true}
+	starts  = how{what: plain, changes: true, starts: true}
+	joins   = how{what: plain, joins: true}
+	saves   = how{what: plain, looks: true, whole: true}
 )
 
 // table says how operations are limited, by their ids. One that is missing is refused.
@@ -47,19 +56,19 @@ var table = map[string]how{
 	"ContainerLogs": changes, "ContainerChanges": changes, "ContainerExport": changes, "ContainerArchive": changes, "ContainerArchiveInfo": changes, // of one's own
 	"ContainerAttach": changes, "ContainerAttachWebsocket": changes, "ContainerExec": changes, "ContainerResize": changes,
 	"ExecInspect": changes, "ExecResize": changes, "ExecStart": changes,
-	"ContainerCreate": uses, "ContainerStart": changes, "ContainerStop": changes, "ContainerRestart": changes, "ContainerKill": changes,
+	"ContainerCreate": uses, "ContainerStart": starts, "ContainerStop": changes, "ContainerRestart": starts, "ContainerKill": changes,
 	"ContainerUpdate": changes, "ContainerRename": changes, "ContainerPause": changes, "ContainerUnpause": changes, "ContainerWait": changes,
 	"ContainerDelete": changes, "PutContainerArchive": changes,
 
 	"ImageList":    {what: list, kind: operation.KindImage, filtered: true, looks: true},
-	"ImageInspect": {what: image, looks: true}, "ImageHistory": {what: history, looks: true}, "ImageGet": reads, "ImageGetAll": uses,
-	"ImagePush": uses, "ImageDelete": changes, "ImageCreate": uses, "ImagePrune": {what: pruned, kind: operation.KindImage, filtered: true},
+	"ImageInspect": {what: image, looks: true}, "ImageHistory": {what: history, looks: true}, "ImageGet": saves, "ImageGetAll": saves,
+	"ImageDelete": changes, "ImageCreate": uses,
 
 	"NetworkList":      {what: network, kind: operation.KindNetwork, filtered: true, looks: true},
 	"NetworkListSlash": {what: network, kind: operation.KindNetwork, filtered: true, looks: true},
 	"NetworkInspect":   {what: network, kind: operation.KindNetwork, looks: true},
 	"NetworkPrune":     {what: pruned, kind: operation.KindNetwork, filtered: true},
-	"NetworkCreate":    uses, "NetworkDelete": changes, "NetworkConnect": uses, "NetworkDisconnect": uses,
+	"NetworkCreate":    uses, "NetworkDelete": changes, "NetworkConnect": joins, "NetworkDisconnect": joins,
 
 	"VolumeList":    {what: list, kind: operation.KindVolume, key: "Volumes", filtered: true, looks: true},
 	"VolumeInspect": reads, "VolumeCreate": uses, "VolumeDelete": changes,

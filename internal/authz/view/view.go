@@ -56,8 +56,12 @@ func New(labels map[string]string, shared map[string][]string) *View {
 	return v
 }
 
-// Owns says whether an object has the labels.
-func (v *View) Owns(labels map[string]string) bool {
+// Owns says whether an object has the labels. An image is nobody's own by the label that the gateway gives: whoever
+// publishes one can label it so, and what is built is not labelled where views are.
+func (v *View) Owns(kind operation.Kind, labels map[string]string) bool {
+	if _, own := v.Labels[operation.OwnerLabel]; own && kind == operation.KindImage {
+		return false
+	}
 	for key, value := range v.Labels {
 		if has, ok := labels[key]; !ok || has != value {
 			return false
@@ -91,8 +95,11 @@ func ofRepository(name, repository string) bool {
 // pulls says whether an image is pulled that is shared. An import moves whatever name it gives.
 func (v *View) pulls(op *operation.Operation) bool {
 	name, tag := op.Query.Get("fromImage"), op.Query.Get("tag")
-	for _, registry := range []string{"docker.io/", "index.docker.io/", "library/"} {
-		name = strings.TrimPrefix(name, registry)
+	for _, registry := range []string{"docker.io/", "index.docker.io/"} {
+		if rest, of := strings.CutPrefix(name, registry); of {
+			name = strings.TrimPrefix(rest, "library/")
+			break
+		}
 	}
 	if tag != "" && !strings.Contains(tag, ":") {
 		name += ":" + tag
@@ -115,6 +122,8 @@ func denied(status int, format string, args ...any) *Denial {
 type Containers interface {
 	// GivenLabels are those of the container with a full id, without those of its image. The error says why they cannot be told.
 	GivenLabels(ctx context.Context, id string) (map[string]string, error)
+	// JoinedBy are the networks that a container joins when it starts: those that mean others by now have their names.
+	JoinedBy(ctx context.Context, id string) ([]object.Object, error)
 	// AnyBorrowed gives the image of a container that has such labels by its image, and not of its own; "" if there is none.
 	AnyBorrowed(such func(labels map[string]string) bool) (image string, err error)
 }
@@ -123,9 +132,11 @@ type Containers interface {
 type Plan struct {
 	// Operation is what is forwarded.
 	Operation *operation.Operation
-	// Hidden is an object outside the view that the request names. In its place something is forwarded that does not exist, so that the
-	// daemon's answer is the one for what is not there, once Answer has put the name back. "" if nothing is hidden.
-	Hidden string
+	// Hidden are objects outside the view that the request names.
+	Hidden []string
+	// Nothing says that what is forwarded names something that does not exist, in place of objects that are outside the view, or are not there: so the
+	// daemon's answer is the one for what is not there, once Answer has put the names back.
+	Nothing bool
 
 	asked    *operation.Operation
 	filtered bool     // the daemon is asked to filter
@@ -137,7 +148,7 @@ type Plan struct {
 }
 
 // Limit plans how a request is carried within a view, given what it names.
-func (v *View) Limit(op *operation.Operation, named []object.Object, of Containers) (*Plan, *Denial) {
+func (v *View) Limit(ctx context.Context, op *operation.Operation, named []object.Object, of Containers) (*Plan, *Denial) {
 	how := table[op.ID]
 	if how.what == refused {
 		return nil, &Denial{Status: http.StatusForbidden, Code: "obligation", Reason: Unlimited(op)}
@@ -151,6 +162,11 @@ func (v *View) Limit(op *operation.Operation, named []object.Object, of Containe
 			continue // it is entered by way of the path
 		}
 		if denial := p.look(o); denial != nil {
+			return nil, denial
+		}
+	}
+	if how.starts {
+		if denial := p.starts(ctx, named); denial != nil {
 			return nil, denial
 		}
 	}
@@ -182,16 +198,27 @@ func Can(id string) bool { return table[id].what != refused }
 
 // look holds one object that the request names against the view.
 func (p *Plan) look(o object.Object) *Denial {
+	named := p.names(o)
 	switch {
+	case named && (o.Known == nil && o.Several || o.Known != nil && *o.Known && !p.view.Owns(o.Kind, o.Labels)):
+		return denied(http.StatusConflict, "the name %q is taken", o.Ref)
+	case o.Known == nil && o.Several: // so it means none, and how many there are is not the caller's business
+		return p.hide(o)
 	case o.Known == nil:
 		return &Denial{Status: http.StatusServiceUnavailable, Code: "object", Reason: fmt.Sprintf(
-			"it may only see some objects, and it cannot be told now whether %s %q is one (%s); try again", o.Kind, o.Ref, o.Why)}
-	case !*o.Known:
-		if o.Role == operation.RoleTarget || p.how.looks || p.makes(o.Kind) {
-			return nil // the daemon says so
+			"it may only see some objects, and it cannot be told now whether %s %q is one; try again", o.Kind, o.Ref)}
+	case !*o.Known && (named || p.makes(o.Kind)):
+		return nil
+	case !*o.Known: // the name is not forwarded: it may mean something when the daemon looks
+		return p.hide(o)
+	case o.Kind == operation.KindImage && p.how.whole && !p.view.Shares(o.Kind, o.Ref) && bare(o.Ref):
+		return denied(http.StatusForbidden, "image %q would be all that have that name: say which tag", o.Ref)
+	case o.Kind == operation.KindImage && p.view.Shares(o.Kind, append(slices.Clone(o.Names), o.Name)...):
+		if p.how.changes {
+			return denied(http.StatusForbidden, "image %q is shared with it: to look at and to use, and not to change", o.Ref)
 		}
-		return absent(o)
-	case p.view.Owns(o.Labels):
+		return nil
+	case p.view.Owns(o.Kind, o.Labels):
 		return nil
 	case p.view.Shares(o.Kind, append(slices.Clone(o.Names), o.Name)...):
 		if o.Role == operation.RoleEnters || o.Role == operation.RoleTarget && p.how.changes {
@@ -199,10 +226,44 @@ func (p *Plan) look(o object.Object) *Denial {
 		}
 		return nil
 	}
-	if p.Operation.ID == "VolumeCreate" {
-		return denied(http.StatusConflict, "the name %q is taken", o.Ref)
-	}
+	p.Hidden = append(p.Hidden, o.Ref)
 	return p.hide(o)
+}
+
+// names says whether an object is named as what the request makes: the daemon gives what is there already, or makes a second one of that name.
+func (p *Plan) names(o object.Object) bool {
+	body, _ := p.asked.Body.(map[string]any)
+	return o.Role == operation.RoleUses && (p.asked.ID == "VolumeCreate" || p.asked.ID == "NetworkCreate" && o.Ref == body["Name"])
+}
+
+// bare says that a reference of an image is a name alone.
+func bare(ref string) bool {
+	name, tag, digest := imagename.Split(ref)
+	return name != "" && tag == "" && digest == ""
+}
+
+// starts holds the networks of a container that is to start against the view. The daemon keeps their names, and looks them up
+// at each start: a name may mean another's by now.
+func (p *Plan) starts(ctx context.Context, named []object.Object) *Denial {
+	if p.Nothing {
+		return nil
+	}
+	for _, o := range named {
+		if o.Role != operation.RoleTarget || o.ID == "" {
+			continue
+		}
+		joined, err := p.of.JoinedBy(ctx, o.ID)
+		if err != nil {
+			return &Denial{Status: http.StatusServiceUnavailable, Code: "object", Reason: "it cannot be told now which networks it would join; try again"}
+		}
+		for _, n := range joined {
+			known := n.Known != nil && *n.Known
+			if !known || !p.view.Owns(n.Kind, n.Labels) && !p.view.Shares(n.Kind, n.Name) {
+				return absent(n)
+			}
+		}
+	}
+	return nil
 }
 
 func isTarget(named []object.Object, entered object.Object) bool {
@@ -214,25 +275,25 @@ func isTarget(named []object.Object, entered object.Object) bool {
 // prunes denies the removal of containers where the daemon would remove those of others: it takes an image's labels for its
 // containers'.
 func (p *Plan) prunes() *Denial {
-	borrowed, err := p.of.AnyBorrowed(p.view.Owns)
+	borrowed, err := p.of.AnyBorrowed(func(labels map[string]string) bool { return p.view.Owns(operation.KindContainer, labels) })
 	switch {
 	case err != nil:
-		return &Denial{Status: http.StatusServiceUnavailable, Code: "object", Reason: fmt.Sprintf("it cannot be told now which containers would be removed (%v); try again", err)}
+		return &Denial{Status: http.StatusServiceUnavailable, Code: "object", Reason: "it cannot be told now which containers would be removed; try again"}
 	case borrowed != "":
 		return denied(http.StatusForbidden, "it cannot remove all at once: images give their containers the labels by which its own are told (%s); remove them by name", borrowed)
 	}
 	return nil
 }
 
-// makes: what is not there yet is made by the request itself, or the daemon's refusal is one that clients go by.
+// makes: what is not there yet is made by the request itself.
 func (p *Plan) makes(kind operation.Kind) bool {
-	return p.Operation.ID == "VolumeCreate" || p.Operation.ID == "ContainerCreate" && (kind == operation.KindVolume || kind == operation.KindImage)
+	return p.asked.ID == "ContainerCreate" && kind == operation.KindVolume
 }
 
-// hide has the daemon asked for something that does not exist, in place of an object outside the view.
+// hide has the daemon asked for something that does not exist, in place of what is outside the view or is not there.
 func (p *Plan) hide(o object.Object) *Denial {
 	target := o.Role == operation.RoleTarget && o.Ref == p.Operation.Target
-	if p.Hidden != "" && p.Hidden != o.Ref || !target && !p.how.looks {
+	if !target && !p.how.looks || p.how.joins {
 		return absent(o)
 	}
 	ref, back := decoy(o.Kind, o.Ref)
@@ -246,7 +307,7 @@ func (p *Plan) hide(o object.Object) *Denial {
 	if !ok {
 		return absent(o)
 	}
-	p.Operation, p.Hidden, p.back = limited, o.Ref, back
+	p.Operation, p.Nothing, p.back = limited, true, append(p.back, back...)
 	return nil
 }
 

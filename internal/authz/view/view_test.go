@@ -38,6 +38,13 @@ func (g given) GivenLabels(_ context.Context, id string) (map[string]string, err
 	return labels, nil
 }
 
+func (g given) JoinedBy(_ context.Context, id string) ([]object.Object, error) {
+	if id != "id-of-waits" {
+		return nil, nil
+	}
+	return []object.Object{{Kind: operation.KindNetwork, Ref: "later", Known: &yes, Name: "later", Labels: map[string]string{"team": "red"}}}, nil
+}
+
 func (g given) AnyBorrowed(such func(map[string]string) bool) (string, error) {
 	if such(g["borrowed"]) {
 		return "bb:lies", nil
@@ -58,6 +65,8 @@ func about(op *operation.Operation, labels map[string]map[string]string) (list [
 		switch l, ok := labels[n.Ref]; {
 		case strings.HasPrefix(n.Ref, "untold"):
 			o.Known, o.Why = nil, "the daemon does not answer"
+		case n.Ref == "several":
+			o.Known, o.Why, o.Several = nil, "2 may be meant", true
 		case ok:
 			o.Known, o.ID, o.Name, o.Names, o.Labels = &yes, "id-of-"+n.Ref, n.Ref, []string{n.Ref}, l
 		}
@@ -67,7 +76,7 @@ func about(op *operation.Operation, labels map[string]map[string]string) (list [
 }
 
 var world = map[string]map[string]string{
-	"mine": blue, "theirs": {"team": "red"}, "bare": {}, "front": {}, "alpine:3": {}, "shadow": {"Team": "blue", "team": "blue "},
+	"mine": blue, "waits": blue, "mineimage": blue, "mineimage:1": blue, "alpine": {}, "theirs": {"team": "red"}, "bare": {}, "front": {}, "alpine:3": {}, "shadow": {"Team": "blue", "team": "blue "},
 	"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef": {"team": "red"}, "reg:5000/a/theirs:1": {"team": "red"},
 	"sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef": {"team": "red"},
 }
@@ -83,7 +92,26 @@ func TestClosedOutsideTheView(t *testing.T) {
 		{"GET", "/containers/theirs/json", "", "hidden"},
 		{"GET", "/containers/bare/json", "", "hidden"},
 		{"GET", "/containers/shadow/json", "", "hidden"},
-		{"GET", "/containers/missing/json", "", "as asked"},
+		{"GET", "/containers/missing/json", "", "missing"},
+		{"GET", "/containers/several/json", "", "missing"},
+		{"POST", "/containers/mine/start", "", "as asked"},
+		{"POST", "/containers/waits/start", "", "404"},
+		{"POST", "/containers/waits/restart", "", "404"},
+		{"POST", "/containers/waits/stop", "", "as asked"},
+		{"POST", "/networks/missing/connect", `{"Container":"mine"}`, "404"},
+		{"POST", "/networks/theirs/connect", `{"Container":"mine"}`, "404"},
+		{"POST", "/networks/theirs/disconnect", `{"Container":"mine"}`, "404"},
+		{"POST", "/networks/create", `{"Name":"missing"}`, "as asked"},
+		{"POST", "/networks/create", `{"Name":"mine"}`, "as asked"},
+		{"POST", "/networks/create", `{"Name":"theirs"}`, "409"},
+		{"POST", "/networks/create", `{"Name":"front"}`, "409"},
+		{"POST", "/networks/create", `{"Name":"several"}`, "409"},
+		{"GET", "/images/alpine/get", "", "as asked"},
+		{"GET", "/images/mineimage/get", "", "403"},
+		{"GET", "/images/mineimage:1/get", "", "as asked"},
+		{"GET", "/images/missing/get", "", "missing"},
+		{"POST", "/images/alpine:3/push", "", "403"},
+		{"POST", "/images/create?fromImage=docker.io/index.docker.io/alpine", "", "403"},
 		{"GET", "/containers/untold/json", "", "503"},
 		{"GET", "/containers/front/json", "", "as asked"},
 		{"POST", "/containers/front/stop", "", "403"},
@@ -102,7 +130,7 @@ func TestClosedOutsideTheView(t *testing.T) {
 		{"GET", "/images/theirs/json", "", "hidden"},
 		{"GET", "/images/reg:5000/a/theirs:1/json", "", "hidden"},
 		{"POST", "/containers/create", `{"Image":"theirs"}`, "404"},
-		{"POST", "/containers/create", `{"Image":"missing"}`, "as asked"},
+		{"POST", "/containers/create", `{"Image":"missing"}`, "404"},
 		{"POST", "/containers/create", `{"Image":"alpine:3","HostConfig":{"NetworkMode":"missing"}}`, "404"},
 		{"POST", "/containers/create", `{"Image":"alpine:3","HostConfig":{"NetworkMode":"theirs"}}`, "404"},
 		{"POST", "/containers/create", `{"Image":"alpine:3","HostConfig":{"Binds":["missing:/x"]}}`, "as asked"},
@@ -112,7 +140,7 @@ func TestClosedOutsideTheView(t *testing.T) {
 		{"POST", "/volumes/create", `{"Name":"theirs"}`, "409"},
 		{"POST", "/volumes/create", `{"Name":"missing"}`, "as asked"},
 		{"GET", `/containers/json?filters={"since":["theirs"]}`, "", "hidden"},
-		{"GET", `/containers/json?filters={"since":["theirs"],"before":["bare"]}`, "", "404"},
+		{"GET", `/containers/json?filters={"since":["theirs"],"before":["bare"]}`, "", "hidden"},
 		{"GET", "/system/df", "", "403"},
 		{"POST", "/containers/prune", "", "as asked"},
 		{"POST", "/images/create?fromImage=alpine&tag=3", "", "as asked"},
@@ -122,7 +150,7 @@ func TestClosedOutsideTheView(t *testing.T) {
 		{"POST", "/images/create?fromImage=alpine&repo=theirs", "", "403"},
 	} {
 		op := parse(t, tc.method, strings.NewReplacer(`{"`, "%7B%22", `"`, "%22", `[`, "%5B", `]`, "%5D", `}`, "%7D").Replace(tc.uri), tc.body)
-		plan, denial := v.Limit(op, about(op, world), given{})
+		plan, denial := v.Limit(t.Context(), op, about(op, world), given{})
 		got := "as asked"
 		switch {
 		case denial != nil && plan != nil:
@@ -130,10 +158,14 @@ func TestClosedOutsideTheView(t *testing.T) {
 		case denial != nil:
 			got = http.StatusText(denial.Status)
 			got = map[string]string{"Not Found": "404", "Forbidden": "403", "Conflict": "409", "Service Unavailable": "503"}[got]
-		case plan.Hidden != "":
-			got = "hidden"
-			if strings.Contains(plan.Operation.URI, plan.Hidden) {
-				t.Errorf("%s %s is forwarded as %s", tc.method, tc.uri, plan.Operation.URI)
+		case plan.Nothing:
+			if got = "hidden"; len(plan.Hidden) == 0 {
+				got = "missing"
+			}
+			for _, name := range []string{"theirs", "bare", "shadow", "missing", "several"} {
+				if strings.Contains(plan.Operation.URI, name) {
+					t.Errorf("%s %s is forwarded as %s", tc.method, tc.uri, plan.Operation.URI)
+				}
 			}
 		}
 		if got != tc.want {
@@ -160,8 +192,8 @@ func TestClosedEveryOperation(t *testing.T) {
 		t.Errorf("%d operations of the table exist, of %d", limited, len(table))
 	}
 	for _, path := range []string{"/containers/theirs/json", "/containers/theirs/logs?stdout=1", "/containers/theirs/archive?path=/x", "/containers/theirs/export", "/containers/theirs/stats", "/containers/theirs/top"} {
-		plan, denial := v.Limit(parse(t, http.MethodGet, path, ""), about(parse(t, http.MethodGet, path, ""), world), given{})
-		if denial != nil || plan.Hidden != "theirs" {
+		plan, denial := v.Limit(t.Context(), parse(t, http.MethodGet, path, ""), about(parse(t, http.MethodGet, path, ""), world), given{})
+		if denial != nil || !slices.Equal(plan.Hidden, []string{"theirs"}) {
 			t.Errorf("%s: %v", path, denial)
 		}
 	}
@@ -199,19 +231,19 @@ func TestAnswerLeavesOutOtherIDs(t *testing.T) {
 	id := strings.Repeat("ab12", 16)
 	v := New(blue, nil)
 	op := parse(t, http.MethodPost, "/containers/theirs/stop", "")
-	plan, _ := v.Limit(op, about(op, world), given{})
+	plan, _ := v.Limit(t.Context(), op, about(op, world), given{})
 	if got := plan.Answer("No such container: " + plan.Operation.Path[len("/containers/"):len(plan.Operation.Path)-len("/stop")]); got != "No such container: theirs" {
 		t.Error(got)
 	}
 	op = parse(t, http.MethodPost, "/containers/mine/rename?name=x", "")
-	plan, _ = v.Limit(op, about(op, world), given{})
+	plan, _ = v.Limit(t.Context(), op, about(op, world), given{})
 	plan.Pinned(strings.Repeat("cd34", 16), "mine")
 	text := `Conflict. The container name "/x" is already in use by container "` + id + `". ` + strings.Repeat("cd34", 16) + ` is running`
 	if got := plan.Answer(text); got != `Conflict. The container name "/x" is already in use by container "…". mine is running` {
 		t.Error(got)
 	}
 	op = parse(t, http.MethodGet, "/containers/"+id+"/json", "")
-	plan, _ = v.Limit(op, about(op, world), given{})
+	plan, _ = v.Limit(t.Context(), op, about(op, world), given{})
 	if got := plan.Answer("No such container: " + id); got != "No such container: "+id {
 		t.Error(got)
 	}
@@ -239,7 +271,7 @@ func TestClosedListsAndNetworks(t *testing.T) {
 		{"/networks/bridge", `{"Name":"bridge","Containers":{"2":{"Name":"b"},"3":{}},"Services":{"s":{}}}`, `{"Containers":{},"Name":"bridge"}`},
 	} {
 		op := parse(t, http.MethodGet, tc.uri, "")
-		plan, denial := v.Limit(op, nil, of)
+		plan, denial := v.Limit(t.Context(), op, nil, of)
 		if denial != nil || !plan.Filters() {
 			t.Fatal(denial)
 		}
@@ -249,7 +281,7 @@ func TestClosedListsAndNetworks(t *testing.T) {
 		}
 	}
 	op := parse(t, http.MethodGet, "/containers/json", "")
-	plan, _ := v.Limit(op, nil, of)
+	plan, _ := v.Limit(t.Context(), op, nil, of)
 	for _, odd := range []string{`{}`, `[1]`, `[{"Id":1}]`, `"x"`, `[`, `[{"Id":"1"}`} {
 		if got, err := plan.Apply(t.Context(), []byte(odd)); err == nil {
 			t.Errorf("%s: %s", odd, got)
@@ -260,7 +292,7 @@ func TestClosedListsAndNetworks(t *testing.T) {
 // TestClosedEvents: only containers and images in the view have events.
 func TestClosedEvents(t *testing.T) {
 	of := given{"1": blue, "2": {"team": "red"}}
-	plan, denial := New(blue, map[string][]string{"containers": {"proxy"}}).Limit(parse(t, http.MethodGet, "/events", ""), nil, of)
+	plan, denial := New(blue, map[string][]string{"containers": {"proxy"}}).Limit(t.Context(), parse(t, http.MethodGet, "/events", ""), nil, of)
 	if denial != nil || !plan.Streams() {
 		t.Fatal(denial)
 	}
@@ -290,12 +322,12 @@ func TestClosedEvents(t *testing.T) {
 // TestClosedPrune: the daemon takes an image's labels for its containers'.
 func TestClosedPrune(t *testing.T) {
 	op := parse(t, http.MethodPost, "/containers/prune", "")
-	if _, denial := New(blue, nil).Limit(op, nil, given{"borrowed": blue}); denial == nil || !strings.Contains(denial.Reason, "bb:lies") {
+	if _, denial := New(blue, nil).Limit(t.Context(), op, nil, given{"borrowed": blue}); denial == nil || !strings.Contains(denial.Reason, "bb:lies") {
 		t.Errorf("%v", denial)
 	}
 	shares := map[string][]string{"containers": {"x"}, "volumes": {"x"}, "networks": {"x"}, "images": {"x"}}
-	for _, uri := range []string{"/containers/prune", "/volumes/prune", "/networks/prune", "/images/prune"} {
-		plan, denial := New(blue, shares).Limit(parse(t, http.MethodPost, uri, ""), nil, given{})
+	for _, uri := range []string{"/containers/prune", "/volumes/prune", "/networks/prune"} {
+		plan, denial := New(blue, shares).Limit(t.Context(), parse(t, http.MethodPost, uri, ""), nil, given{})
 		if denial != nil {
 			t.Fatal(denial)
 		}
@@ -314,7 +346,7 @@ func TestFilterKeepsTheClientsOwn(t *testing.T) {
 		`%7B%22name%22%3A%5B%22a%22%5D%7D`:  `{"label":["team=blue"],"name":["a"]}`,
 		`%7B%22label%22%3A%7B%22team%3Dblue%22%3Afalse%2C%22b%22%3Atrue%7D%7D`: `{"label":{"b":true,"team=blue":true}}`,
 	} {
-		plan, denial := New(blue, nil).Limit(parse(t, http.MethodGet, "/containers/json?filters="+filters, ""), nil, given{})
+		plan, denial := New(blue, nil).Limit(t.Context(), parse(t, http.MethodGet, "/containers/json?filters="+filters, ""), nil, given{})
 		if denial != nil {
 			t.Fatal(denial)
 		}

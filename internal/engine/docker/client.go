@@ -30,6 +30,9 @@ func NewClient(rt http.RoundTripper) *Client {
 	}}
 }
 
+// ErrSeveral says that a reference may mean several objects, of which the engine takes none.
+var ErrSeveral = errors.New("the reference is ambiguous")
+
 // ErrNotFound says that the engine knows no such object.
 var ErrNotFound = errors.New("no such object")
 
@@ -256,7 +259,11 @@ func (c *Client) get(ctx context.Context, path string, query url.Values) (*http.
 	if resp.StatusCode == http.StatusNotFound {
 		return nil, fmt.Errorf("GET %s: %w", path, ErrNotFound)
 	}
-	return nil, fmt.Errorf("GET %s: %s: %s", path, resp.Status, strings.TrimSpace(string(msg)))
+	said := strings.TrimSpace(string(msg))
+	if strings.Contains(said, "Multiple IDs found") || strings.Contains(said, "is ambiguous") {
+		return nil, fmt.Errorf("GET %s: %s: %w", path, said, ErrSeveral)
+	}
+	return nil, fmt.Errorf("GET %s: %s: %s", path, resp.Status, said)
 }
 
 // isID says that s is a container's full id.

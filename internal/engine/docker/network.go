@@ -1,9 +1,12 @@
 package docker
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"strings"
 
 	"vitrine/internal/fair"
@@ -38,7 +41,7 @@ func (c *Client) networkList(ctx context.Context) ([]NetworkInfo, error) {
 // away again before the daemon looks.
 //
 // The list is asked for when it is first needed, and again when an event has told of
-// a network since.
+// a network since; one that is not in it is asked for by itself.
 func (inv *Inventory) Networks(ctx context.Context, ref string) ([]NetworkInfo, error) {
 	all, err := inv.listNetworks(ctx)
 	if err != nil {
@@ -47,7 +50,12 @@ func (inv *Inventory) Networks(ctx context.Context, ref string) ([]NetworkInfo, 
 	if found := matchNetworks(all, ref); len(found) > 0 {
 		return found, nil
 	}
-	return nil, fmt.Errorf("find network %q: %w", ref, ErrNotFound)
+	var made NetworkInfo // a moment ago, and its event is on its way
+	err = inv.lookUp(ctx, "/networks/"+url.PathEscape(ref), &made)
+	if err = given(err, made.ID); err == nil {
+		return []NetworkInfo{made}, nil
+	}
+	return nil, fmt.Errorf("find network %q: %w", ref, err)
 }
 
 func matchNetworks(all []NetworkInfo, ref string) []NetworkInfo {
@@ -84,6 +92,32 @@ func (inv *Inventory) ServiceNetwork(ctx context.Context, ref string) (NetworkIn
 	var out NetworkInfo
 	err := inv.lookUp(ctx, "/networks/"+url.PathEscape(ref), &out)
 	return out, given(err, out.ID)
+}
+
+// NetworksOf are the networks of one's own making that a container is in, or joins at its next
+// start: by their ids where the daemon has noted those, else by the names that it keeps.
+func (inv *Inventory) NetworksOf(ctx context.Context, id string) (refs []string, err error) {
+	var out struct {
+		HostConfig      struct{ NetworkMode string }
+		NetworkSettings struct {
+			Networks map[string]struct{ NetworkID string }
+		}
+	}
+	if err := inv.lookUp(ctx, "/containers/"+url.PathEscape(id)+"/json", &out); err != nil {
+		return nil, err
+	}
+	own := func(name string) bool {
+		return !slices.Contains([]string{"", "default", "bridge", "none", "host"}, name) && !strings.HasPrefix(name, "container:")
+	}
+	for _, name := range slices.Sorted(maps.Keys(out.NetworkSettings.Networks)) {
+		if own(name) {
+			refs = append(refs, cmp.Or(out.NetworkSettings.Networks[name].NetworkID, name))
+		}
+	}
+	if mode := out.HostConfig.NetworkMode; own(mode) && len(refs) == 0 {
+		refs = append(refs, mode)
+	}
+	return refs, nil
 }
 
 // networks are those of the last list.

@@ -101,16 +101,38 @@ func (o *Operation) withFilters(filters map[string]any) (*Operation, error) {
 }
 
 // labelled are the objects of a body that hold the labels of what an operation makes, by
-// operation.
-func (o *Operation) labelled() []map[string]any {
+// operation: a container's mounts make volumes. create has those made that are not there.
+func (o *Operation) labelled(create bool) []map[string]any {
 	body := o.body()
 	switch o.ID {
-	case "ContainerCreate", "NetworkCreate", "VolumeCreate", "SecretCreate", "ConfigCreate":
+	case "NetworkCreate", "VolumeCreate", "SecretCreate", "ConfigCreate":
 		return []map[string]any{body}
+	case "ContainerCreate":
+		return append(volumeOptions(object(body, "HostConfig"), create), body)
 	case "ServiceCreate", "ServiceUpdate":
-		return []map[string]any{body, object(object(body, "TaskTemplate"), "ContainerSpec")}
+		spec := object(object(body, "TaskTemplate"), "ContainerSpec")
+		return append(volumeOptions(spec, create), body, spec)
 	}
 	return nil
+}
+
+// volumeOptions are those of mounts that may make a volume.
+func volumeOptions(in map[string]any, create bool) (all []map[string]any) {
+	for _, m := range list(in, "Mounts") {
+		mount, _ := m.(map[string]any)
+		if kind := text(mount, "Type"); mount == nil || kind != "" && kind != "volume" && kind != "cluster" {
+			continue
+		}
+		options := object(mount, "VolumeOptions")
+		if options == nil && create {
+			options = map[string]any{}
+			mount["VolumeOptions"] = options
+		}
+		if options != nil {
+			all = append(all, options)
+		}
+	}
+	return all
 }
 
 // GivenLabel is the values that the request itself gives a label of what it makes.
@@ -121,7 +143,7 @@ func (o *Operation) GivenLabel(key string) (values []string) {
 			values = append(values, value)
 		}
 	}
-	for _, of := range o.labelled() {
+	for _, of := range o.labelled(false) {
 		give(object(of, "Labels"))
 	}
 	if o.ID == "ImageBuild" {
@@ -131,7 +153,7 @@ func (o *Operation) GivenLabel(key string) (values []string) {
 }
 
 // MakesLabelled says whether the operation makes something that has labels.
-func (o *Operation) MakesLabelled() bool { return o.ID == "ImageBuild" || len(o.labelled()) > 0 }
+func (o *Operation) MakesLabelled() bool { return o.ID == "ImageBuild" || len(o.labelled(false)) > 0 }
 
 // WithLabels is the operation with labels more on what it makes; one that makes nothing
 // with labels is returned as it is. What the request gives otherwise is an error. The
@@ -148,11 +170,11 @@ func (o *Operation) WithLabels(labels map[string]string) (*Operation, error) {
 	if o.ID == "ImageBuild" {
 		return r.buildWithLabels(labels)
 	}
-	if o.BodyState != BodyJSON || len(o.labelled()) == 0 {
+	if o.BodyState != BodyJSON || len(o.labelled(false)) == 0 {
 		return o, nil
 	}
 	r.Body = clone(o.Body)
-	for _, of := range r.labelled() {
+	for _, of := range r.labelled(true) {
 		if of == nil {
 			continue
 		}

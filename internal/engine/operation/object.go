@@ -92,8 +92,8 @@ var namings = map[string][]naming{
 	"ImageList":     {{KindImage, "?filters/before", nil}, {KindImage, "?filters/since", nil}},
 	"ImageGetAll":   {{KindImage, "?names", nil}},
 	"ImageBuild":    {{KindNetwork, "?networkmode", userNetwork}},
-	"NetworkCreate": {{KindNetwork, "/ConfigFrom/Network", nil}},
-	"VolumeCreate":  {{KindVolume, "/Name", nil}}, // one that is there already is given as it is
+	"NetworkCreate": {{KindNetwork, "/ConfigFrom/Network", nil}, {KindNetwork, "/Name", nil}}, // there may be one of that name already
+	"VolumeCreate":  {{KindVolume, "/Name", nil}},                                             // one that is there already is given as it is
 	"NetworkConnect": {
 		{KindNetwork, "/EndpointConfig/NetworkID", nil}, // counts more than the path
 	},

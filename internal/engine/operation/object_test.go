@@ -62,7 +62,7 @@ func TestObjects(t *testing.T) {
 		{post("/networks/bridge/connect", `{"Container":"web","EndpointConfig":{"NetworkID":"0f"}}`), "enters container web, target network bridge, uses network 0f"},
 		{post("/networks/front/connect", `{"Container":"web","EndpointConfig":{"NetworkID":""}}`), "enters container web, target network front"},
 		{post("/networks/front/disconnect", `{"Container":"web"}`), "enters container web, target network front"},
-		{post("/networks/create", `{"Name":"x","ConfigFrom":{"Network":"base"}}`), "uses network base"},
+		{post("/networks/create", `{"Name":"x","ConfigFrom":{"Network":"base"}}`), "uses network base, uses network x"},
 		{
 			post("/services/create", `{"Name":"s","Networks":[{"Target":"old"}],"TaskTemplate":{"Networks":[{"Target":"new"}],"ContainerSpec":{"Image":"app",
 			"Mounts":[{"Type":"volume","Source":"v"}],"Secrets":[{"SecretID":"s1","SecretName":"x"}],"Configs":[{"ConfigID":"c1"}]}}}`),

@@ -136,7 +136,9 @@ func TestTwoTenants(t *testing.T) {
 	t.Run("filters", func(t *testing.T) { w.on(t).filters(its) })
 	t.Run("bodies", func(t *testing.T) { w.on(t).bodies(its) })
 	t.Run("stamps", func(t *testing.T) { w.on(t).stamps(its) })
-	t.Run("the plugin's door", func(t *testing.T) { w.on(t).refused("GET", "/system/df", "", http.StatusForbidden) })
+	t.Run("names that mean something else later", func(t *testing.T) { w.on(t).later() })
+	t.Run("all tags of a name", func(t *testing.T) { w.on(t).tags(its) })
+	t.Run("what cannot be limited", func(t *testing.T) { w.on(t).refused("GET", "/system/df", "", http.StatusForbidden) })
 
 	if after := w.whole(its, "planted"); after != before {
 		t.Errorf("what b has is not what it was:\n%s\nand now\n%s", before, after)
@@ -263,7 +265,7 @@ var request = regexp.MustCompile(`\(request [^)]*\)`)
 func (w *world) filters(its own) {
 	for path, refs := range map[string]map[string][]string{
 		"/containers/json?all=1&": {
-			"before": {"plantedbox", its.container}, "since": {"plantedbox", its.container}, "network": {"plantednet", its.network},
+			"before": {"plantedbox", "/plantedbox", its.container}, "since": {"plantedbox", its.container}, "network": {"plantednet", its.network},
 			"volume": {"plantedvol"}, "id": {its.container}, "name": {"plantedbox"},
 		},
 		"/networks?":               {"name": {"plantednet"}, "id": {its.network}},
@@ -347,6 +349,10 @@ func (w *world) stamps(its own) {
 	if owner := strings.TrimSpace(w.e.Docker("inspect", "--format", `{{index .Config.Labels "vitrine.owner"}}`, "stamped")); owner != "uid:4301" {
 		w.Errorf("stamped with %q", owner)
 	}
+	w.made(a, "/containers/create?name=mounts", `{"Image":"bb:1","HostConfig":{"Mounts":[{"Type":"volume","Source":"minemount","Target":"/x"}]}}`)
+	if owner := strings.TrimSpace(w.e.Docker("volume", "inspect", "--format", `{{index .Labels "vitrine.owner"}}`, "minemount")); owner != "uid:4301" {
+		w.Errorf("a volume that a mount makes is stamped with %q", owner)
+	}
 	// b's container from an image that says it is a's is b's all the same.
 	w.e.Docker("commit", "--change", "LABEL vitrine.owner=uid:4301", its.container, "bb:lies")
 	lied := w.made(b, "/containers/create?name=plantedlie", `{"Image":"bb:lies"}`)
@@ -361,5 +367,47 @@ func (w *world) stamps(its own) {
 	w.refused("POST", "/containers/prune", "", 403)
 	if !slices.Contains(strings.Fields(w.e.Docker("ps", "--all", "--format", "{{.Names}}")), "plantedroot") {
 		w.Error("another's container has been removed")
+	}
+}
+
+// later: the daemon keeps names, and looks them up when a container starts. Whoever has the name by then is another.
+func (w *world) later() {
+	w.made(a, "/containers/create?name=waiter", `{"Image":"bb:1","Cmd":["sleep","1000"]}`)
+	for _, name := range []string{"plantednet", "missingnet"} {
+		w.refused("POST", "/networks/"+name+"/connect", `{"Container":"waiter"}`, http.StatusNotFound)
+	}
+	if networks := w.e.Docker("inspect", "--format", "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}", "waiter"); strings.TrimSpace(networks) != "bridge" {
+		w.Errorf("a stopped container has the networks %s", networks)
+	}
+	camp := w.made(a, "/networks/create", `{"Name":"camp"}`)
+	w.made(a, "/containers/create?name=camper", `{"Image":"bb:1","Cmd":["sleep","1000"],"HostConfig":{"NetworkMode":"camp"}}`)
+	w.refused("DELETE", "/networks/"+camp, "", http.StatusNoContent)
+	w.made(b, "/networks/create", `{"Name":"camp"}`)
+	for _, path := range []string{"/containers/camper/start", "/containers/camper/restart"} {
+		w.refused("POST", path, "", http.StatusNotFound)
+	}
+	w.refused("POST", "/containers/waiter/start", "", http.StatusNoContent)
+	// Nor does a second one of a name make the first one's ambiguous.
+	w.refused("POST", "/networks/create", `{"Name":"plantednet"}`, http.StatusConflict)
+	if answer := w.ask(b, http.MethodGet, "/networks/plantednet", ""); answer.Status != http.StatusOK {
+		w.Errorf("b's network, to b: %s", answer)
+	}
+	for range 20 { // one's own is there as soon as it is made
+		id := w.made(a, "/networks/create", `{"Name":"soon"}`)
+		w.refused("GET", "/networks/soon", "", http.StatusOK)
+		w.refused("DELETE", "/networks/"+id, "", http.StatusNoContent)
+	}
+}
+
+// tags: to save an image by its bare name is to save all that have it.
+func (w *world) tags(its own) {
+	w.e.Docker("commit", its.container, "plantedimg:v1")
+	for _, ref := range []string{"plantedimg", "plantedimg:v1"} {
+		w.refused("GET", "/images/"+ref+"/get", "", http.StatusNotFound)
+		w.refused("GET", "/images/get?names="+ref, "", http.StatusNotFound)
+		w.refused("GET", "/images/"+ref+"/json", "", http.StatusNotFound)
+	}
+	if answer := w.ask(a, http.MethodGet, "/images/bb:1/json", ""); answer.Status != http.StatusOK {
+		w.Errorf("a shared image: %s", answer)
 	}
 }
