@@ -39,7 +39,7 @@ var decisionPath = []string{
 	"internal/authz/ticket", "internal/authz/obligation", "internal/authz/object", "internal/authz/redact",
 	"internal/authz/answer", "internal/engine/principal", "internal/kernel/cgroupname", "internal/fair", "internal/kernel/unixsocket", "internal/kernel/peercred",
 	"internal/kernel/procfs", "internal/kernel/hostpath", "internal/caller/identity", "internal/caller/attest",
-	"internal/authz/audit", "internal/authz/plugin", "internal/authz/decide", "internal/authz/gateway",
+	"internal/authz/view", "internal/authz/audit", "internal/authz/plugin", "internal/authz/decide", "internal/authz/gateway",
 	"internal/authz/policy", "internal/engine/operation",
 }
 

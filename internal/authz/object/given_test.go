@@ -1,0 +1,54 @@
+package object_test
+
+import (
+	"errors"
+	"maps"
+	"testing"
+
+	"vitrine/internal/authz/object"
+	"vitrine/internal/engine/docker"
+)
+
+// TestClosedLabelsOfAnImageAreNotGiven: what an image sets is not its container's own, and what cannot be told is no label.
+func TestClosedLabelsOfAnImageAreNotGiven(t *testing.T) {
+	labels := map[string]string{"team": "blue", "own": "me"}
+	e := &engine{containers: map[string]docker.Container{
+		"1": {ID: "1", Image: "app", Labels: labels, ImageLabels: map[string]string{"own": "me"}, ImageKnown: true},
+		"2": {ID: "2", Image: "gone", Labels: map[string]string{"team": "blue"}},
+	}}
+	r := object.NewResolver(e)
+	if got, err := r.GivenLabels(t.Context(), "1"); err != nil || !maps.Equal(got, map[string]string{"team": "blue"}) {
+		t.Errorf("%v, %v", got, err)
+	}
+	if got, err := r.GivenLabels(t.Context(), "2"); err == nil {
+		t.Errorf("of an image that is not known: %v", got)
+	}
+	if got, err := r.GivenLabels(t.Context(), "3"); !errors.Is(err, docker.ErrNotFound) {
+		t.Errorf("of none: %v, %v", got, err)
+	}
+	with := func(key string) func(map[string]string) bool {
+		return func(labels map[string]string) bool { _, has := labels[key]; return has }
+	}
+	for key, want := range map[string]string{"own": "app", "team": "gone", "else": ""} {
+		if image, err := r.AnyBorrowed(with(key)); err != nil || image != want {
+			t.Errorf("%s is borrowed of %q (%v), want %q", key, image, err, want)
+		}
+	}
+	e.err = errors.New("not ready")
+	if image, err := r.AnyBorrowed(with("else")); err == nil {
+		t.Errorf("before all are known: %q", image)
+	}
+}
+
+// TestJoinedByIsWhatTheNamesMeanNow: the networks that a container keeps the names of.
+func TestJoinedByIsWhatTheNamesMeanNow(t *testing.T) {
+	e := &engine{joins: []string{"front", "gone"}, local: map[string]docker.NetworkInfo{"front": {ID: "0f", Name: "front", Labels: map[string]string{"a": "b"}}}}
+	list, err := object.NewResolver(e).JoinedBy(t.Context(), "1")
+	if err != nil || len(list) != 2 || list[0].ID != "0f" || list[0].Labels["a"] != "b" || list[1].Known == nil || *list[1].Known {
+		t.Errorf("%+v, %v", list, err)
+	}
+	e.err = errors.New("the Engine does not answer")
+	if _, err := object.NewResolver(e).JoinedBy(t.Context(), "1"); err == nil {
+		t.Error("no error")
+	}
+}
