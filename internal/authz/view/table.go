@@ -23,8 +23,6 @@ type how struct {
 	key  string // of the list
 	// filtered: the daemon takes a label filter.
 	filtered bool
-	// looks: it changes nothing, so what its filters name and is hidden can be asked for as something that is not there.
-	looks bool
 	// changes: it changes its target.
 	changes bool
 	// starts: a container joins its networks.
@@ -36,23 +34,22 @@ type how struct {
 }
 
 var (
-	reads   = how{what: plain, looks: true}
 	uses    = how{what: plain}
 	changes = how{what: plain, changes: true}
 	starts  = how{what: plain, changes: true, starts: true}
 	joins   = how{what: plain, joins: true}
-	saves   = how{what: plain, looks: true, whole: true}
+	saves   = how{what: plain, whole: true}
 )
 
 // table says how operations are limited, by their ids. One that is missing is refused.
 var table = map[string]how{
-	"SystemPing": reads, "SystemPingHead": reads, "SystemVersion": reads, "SystemAuth": uses,
-	"SystemInfo":   {what: counts, looks: true},
-	"SystemEvents": {what: events, kind: operation.KindContainer, filtered: true, looks: true},
+	"SystemPing": uses, "SystemPingHead": uses, "SystemVersion": uses, "SystemAuth": uses,
+	"SystemInfo":   {what: counts},
+	"SystemEvents": {what: events, kind: operation.KindContainer, filtered: true},
 
-	"ContainerList":  {what: list, kind: operation.KindContainer, filtered: true, looks: true},
+	"ContainerList":  {what: list, kind: operation.KindContainer, filtered: true},
 	"ContainerPrune": {what: pruned, kind: operation.KindContainer, filtered: true},
-	"ContainerTop":   reads, "ContainerStats": reads, "ContainerInspect": reads,
+	"ContainerTop":   uses, "ContainerStats": uses, "ContainerInspect": uses,
 	"ContainerLogs": changes, "ContainerChanges": changes, "ContainerExport": changes, "ContainerArchive": changes, "ContainerArchiveInfo": changes, // of one's own
 	"ContainerAttach": changes, "ContainerAttachWebsocket": changes, "ContainerExec": changes, "ContainerResize": changes,
 	"ExecInspect": changes, "ExecResize": changes, "ExecStart": changes,
@@ -60,18 +57,18 @@ var table = map[string]how{
 	"ContainerUpdate": changes, "ContainerRename": changes, "ContainerPause": changes, "ContainerUnpause": changes, "ContainerWait": changes,
 	"ContainerDelete": changes, "PutContainerArchive": changes,
 
-	"ImageList":    {what: list, kind: operation.KindImage, filtered: true, looks: true},
-	"ImageInspect": {what: image, looks: true}, "ImageHistory": {what: history, looks: true}, "ImageGet": saves, "ImageGetAll": saves,
+	"ImageList":    {what: list, kind: operation.KindImage, filtered: true},
+	"ImageInspect": {what: image}, "ImageHistory": {what: history}, "ImageGet": saves, "ImageGetAll": saves,
 	"ImageDelete": changes, "ImageCreate": uses,
 
-	"NetworkList":      {what: network, kind: operation.KindNetwork, filtered: true, looks: true},
-	"NetworkListSlash": {what: network, kind: operation.KindNetwork, filtered: true, looks: true},
-	"NetworkInspect":   {what: network, kind: operation.KindNetwork, looks: true},
+	"NetworkList":      {what: network, kind: operation.KindNetwork, filtered: true},
+	"NetworkListSlash": {what: network, kind: operation.KindNetwork, filtered: true},
+	"NetworkInspect":   {what: network, kind: operation.KindNetwork},
 	"NetworkPrune":     {what: pruned, kind: operation.KindNetwork, filtered: true},
 	"NetworkCreate":    uses, "NetworkDelete": changes, "NetworkConnect": joins, "NetworkDisconnect": joins,
 
-	"VolumeList":    {what: list, kind: operation.KindVolume, key: "Volumes", filtered: true, looks: true},
-	"VolumeInspect": reads, "VolumeCreate": uses, "VolumeDelete": changes,
+	"VolumeList":    {what: list, kind: operation.KindVolume, key: "Volumes", filtered: true},
+	"VolumeInspect": uses, "VolumeCreate": uses, "VolumeDelete": changes,
 	"VolumePrune": {what: pruned, kind: operation.KindVolume, filtered: true},
 }
 

@@ -198,11 +198,12 @@ func Can(id string) bool { return table[id].what != refused }
 
 // look holds one object that the request names against the view.
 func (p *Plan) look(o object.Object) *Denial {
-	named := p.names(o)
+	named, owned := p.names(o), p.view.Owns(o.Kind, o.Labels)
+	shared := p.view.Shares(o.Kind, append(slices.Clone(o.Names), o.Name)...)
 	switch {
-	case named && (o.Known == nil && o.Several || o.Known != nil && *o.Known && !p.view.Owns(o.Kind, o.Labels)):
+	case named && (o.Several || o.Known != nil && *o.Known && !owned):
 		return denied(http.StatusConflict, "the name %q is taken", o.Ref)
-	case o.Known == nil && o.Several: // so it means none, and how many there are is not the caller's business
+	case o.Several: // so it means none, and how many there are is not the caller's business
 		return p.hide(o)
 	case o.Known == nil:
 		return &Denial{Status: http.StatusServiceUnavailable, Code: "object", Reason: fmt.Sprintf(
@@ -211,19 +212,14 @@ func (p *Plan) look(o object.Object) *Denial {
 		return nil
 	case !*o.Known: // the name is not forwarded: it may mean something when the daemon looks
 		return p.hide(o)
-	case o.Kind == operation.KindImage && p.how.whole && !p.view.Shares(o.Kind, o.Ref) && bare(o.Ref):
+	case (owned || shared) && p.how.whole && !p.view.Shares(o.Kind, o.Ref) && bare(o.Ref):
 		return denied(http.StatusForbidden, "image %q would be all that have that name: say which tag", o.Ref)
-	case o.Kind == operation.KindImage && p.view.Shares(o.Kind, append(slices.Clone(o.Names), o.Name)...):
-		if p.how.changes {
-			return denied(http.StatusForbidden, "image %q is shared with it: to look at and to use, and not to change", o.Ref)
-		}
-		return nil
-	case p.view.Owns(o.Kind, o.Labels):
-		return nil
-	case p.view.Shares(o.Kind, append(slices.Clone(o.Names), o.Name)...):
-		if o.Role == operation.RoleEnters || o.Role == operation.RoleTarget && p.how.changes {
+	case shared && (!owned || o.Kind == operation.KindImage): // an image's labels are its publisher's
+		if o.Role == operation.RoleEnters || p.how.changes {
 			return denied(http.StatusForbidden, "%s %q is shared with it: to look at and to use, and not to change or enter", o.Kind, o.Ref)
 		}
+		return nil
+	case owned:
 		return nil
 	}
 	p.Hidden = append(p.Hidden, o.Ref)
@@ -233,7 +229,7 @@ func (p *Plan) look(o object.Object) *Denial {
 // names says whether an object is named as what the request makes: the daemon gives what is there already, or makes a second one of that name.
 func (p *Plan) names(o object.Object) bool {
 	body, _ := p.asked.Body.(map[string]any)
-	return o.Role == operation.RoleUses && (p.asked.ID == "VolumeCreate" || p.asked.ID == "NetworkCreate" && o.Ref == body["Name"])
+	return p.asked.ID == "VolumeCreate" || p.asked.ID == "NetworkCreate" && o.Ref == body["Name"]
 }
 
 // bare says that a reference of an image is a name alone.
@@ -248,10 +244,7 @@ func (p *Plan) starts(ctx context.Context, named []object.Object) *Denial {
 	if p.Nothing {
 		return nil
 	}
-	for _, o := range named {
-		if o.Role != operation.RoleTarget || o.ID == "" {
-			continue
-		}
+	for _, o := range named { // the container
 		joined, err := p.of.JoinedBy(ctx, o.ID)
 		if err != nil {
 			return &Denial{Status: http.StatusServiceUnavailable, Code: "object", Reason: "it cannot be told now which networks it would join; try again"}
@@ -292,14 +285,13 @@ func (p *Plan) makes(kind operation.Kind) bool {
 
 // hide has the daemon asked for something that does not exist, in place of what is outside the view or is not there.
 func (p *Plan) hide(o object.Object) *Denial {
-	target := o.Role == operation.RoleTarget && o.Ref == p.Operation.Target
-	if !target && !p.how.looks || p.how.joins {
+	if p.how.joins {
 		return absent(o)
 	}
 	ref, back := decoy(o.Kind, o.Ref)
 	var limited *operation.Operation
 	var ok bool
-	if target {
+	if o.Role == operation.RoleTarget {
 		limited, ok = p.Operation.WithTargetName(ref)
 	} else {
 		limited, ok = p.Operation.WithoutNaming(o.Kind, o.Ref, ref)
