@@ -230,6 +230,9 @@ func (s *Steps) decide(ctx context.Context, v *Verdict) {
 		in.Objects = objects.get
 	}
 	v.Enters = in.Enters
+	if s.outside(ctx, v, in, objects) {
+		return
+	}
 	d, err := s.onHost(ctx, in, s.Policy.Decide(ctx, in))
 	typed := in.Operation
 	if err == nil {

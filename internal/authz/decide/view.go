@@ -60,16 +60,48 @@ func (s *Steps) see(ctx context.Context, v *Verdict, objects *named) {
 		v.deny(http.StatusServiceUnavailable, "object", "it may only see some objects, and nobody can say which those are")
 		return
 	}
-	var named []object.Object
+	v.limit(s.limited(ctx, v.Operation, d, objects))
+}
+
+func (s *Steps) limited(ctx context.Context, op *operation.Operation, d *policy.Decision, objects *named) (*view.Plan, *view.Denial) {
+	var list []object.Object
 	if objects != nil {
-		named = objects.get()
+		list = objects.get()
 	}
-	plan, denial := view.New(d.Where, d.Shared).Limit(ctx, v.Operation, named, s.Objects)
+	return view.New(d.Where, d.Shared).Limit(ctx, op, list, s.Objects)
+}
+
+// limit has the gateway carry a request by its plan, or denies it.
+func (v *Verdict) limit(plan *view.Plan, denial *view.Denial) {
 	if denial != nil {
 		v.deny(denial.Status, denial.Code, denial.Reason)
 		return
 	}
 	v.View, v.carried = plan, plan.Operation
+}
+
+// outside settles a request that names a container outside its caller's view, or one that is not there: what is
+// asked is not about any container then, and no rule that asks whose container is entered is to say which ones there are. in
+// is what the policy would be asked.
+func (s *Steps) outside(ctx context.Context, v *Verdict, in *policy.Input, objects *named) (settled bool) {
+	op := v.Operation
+	if v.Caller.Door != string(obligation.Gateway) || objects == nil || op.Rail != "" || !view.Can(op.ID) || op.Target == "" && len(op.Enters) == 0 ||
+		op.BodyState == operation.BodyInvalid || op.BodyState == operation.BodyWithheld {
+		return false
+	}
+	entering := *in
+	entering.Enters = nil
+	d := s.Policy.Decide(ctx, &entering)
+	if !d.Allows() || d.Admin || len(d.Where) == 0 {
+		return false
+	}
+	plan, denial := s.limited(ctx, op, &d, objects)
+	if denial == nil && !plan.Nothing {
+		return false
+	}
+	v.Decision, v.Allow, v.Status = d, true, 0
+	v.limit(plan, denial)
+	return true
 }
 
 // Changes are what the gateway forwards otherwise than it was asked.

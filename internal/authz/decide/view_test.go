@@ -1,0 +1,212 @@
+package decide_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"vitrine/internal/authz/audit"
+	"vitrine/internal/authz/decide"
+	"vitrine/internal/authz/object"
+	"vitrine/internal/authz/policy"
+	"vitrine/internal/caller/identity"
+	"vitrine/internal/engine/operation"
+)
+
+// tenancy has the objects of one who sees team blue's.
+type tenancy struct {
+	labels map[string]map[string]string // by name; of a name that is missing there is no object
+	err    error
+}
+
+func (y tenancy) HostNetworks(context.Context, *operation.Operation) ([]string, error) {
+	return nil, nil
+}
+
+func (y tenancy) Objects(_ context.Context, op *operation.Operation) (list []object.Object) {
+	for _, n := range op.Objects() {
+		o := object.Object{Role: n.Role, Kind: n.Kind, Ref: n.Ref, Known: new(bool)}
+		labels, known := y.labels[n.Ref]
+		switch {
+		case y.err != nil:
+			o.Known, o.Why = nil, y.err.Error()
+		case known:
+			*o.Known, o.ID, o.Name, o.Names, o.Labels = true, idOf(n.Ref), n.Ref, []string{n.Ref}, labels
+		}
+		list = append(list, o)
+	}
+	return list
+}
+
+func idOf(name string) string {
+	return (strings.Repeat("0", 64) + "abc" + hexOf(name))[len(hexOf(name))+3:]
+}
+
+func hexOf(name string) (out string) {
+	for _, c := range []byte(name) {
+		out += string("0123456789abcdef"[c>>4]) + string("0123456789abcdef"[c&15])
+	}
+	return out
+}
+
+func (y tenancy) GivenLabels(context.Context, string) (map[string]string, error) { return nil, y.err }
+
+func (y tenancy) JoinedBy(context.Context, string) ([]object.Object, error) { return nil, y.err }
+
+func (y tenancy) AnyBorrowed(func(map[string]string) bool) (string, error) { return "", y.err }
+
+var (
+	blueOnly = map[string]string{"team": "blue"}
+	objects  = tenancy{labels: map[string]map[string]string{"mine": blueOnly, "theirs": {"team": "red"}}}
+)
+
+// sees is a policy that shows team blue's things, and guards containers as the built-in one does: whoever is told of that
+// learns which there are.
+func sees(in *policy.Input) policy.Decision {
+	if len(in.Enters) > 0 && !slices.Equal(in.Enters, []string{"container:mine"}) {
+		return policy.Decision{Diagnostics: policy.Diagnostics{Reasons: []string{"somebody is bound to a role by " + strings.Join(in.Enters, " and ")}}}
+	}
+	return policy.Decision{Allow: true, Where: blueOnly}
+}
+
+// TestClosedWhatIsOutsideIsAsWhatIsNotThere: no rule and no rail says of a container outside the view more than of one that is not there.
+func TestClosedWhatIsOutsideIsAsWhatIsNotThere(t *testing.T) {
+	for _, tc := range []struct {
+		method, uri, body string
+		allow             bool
+	}{
+		{"GET", "/containers/REF/json", "", true},
+		{"POST", "/containers/REF/stop", "", true},
+		{"POST", "/containers/REF/exec", `{"Cmd":["sh"]}`, true},
+		{"GET", "/containers/REF/archive?path=/etc", "", true},
+		{"POST", "/containers/create", `{"Image":"x","HostConfig":{"VolumesFrom":["REF"]}}`, false},
+		{"POST", "/networks/mine/connect", `{"Container":"REF"}`, false},
+	} {
+		var said []string
+		for _, ref := range []string{"theirs", "missing"} {
+			w := &world{decide: sees, containers: map[string][]string{"theirs": {"container:theirs"}, "mine": {"container:mine"}}}
+			o := w.options()
+			o.Objects, o.OwnContainer = objects, func() (string, error) { return own, nil }
+			v := w.ask(t, o, tc.method, strings.ReplaceAll(tc.uri, "REF", ref), strings.ReplaceAll(tc.body, "REF", ref))
+			if v.Allow != tc.allow || tc.allow != (v.View != nil && v.View.Nothing) || strings.Contains(v.Carried().URI, ref) && tc.allow {
+				t.Errorf("%s %s with %s: allow %v (%s), carried as %s", tc.method, tc.uri, ref, v.Allow, v.Message, v.Carried().URI)
+			}
+			said = append(said, strings.ReplaceAll(v.Message, ref, "REF"))
+			hidden := []audit.Change{{What: "hidden", From: ref}}
+			if got := w.records[0].Changed; tc.allow && slices.Equal(got, hidden) != (ref == "theirs") {
+				t.Errorf("%s %s with %s: changed %v", tc.method, tc.uri, ref, got)
+			}
+		}
+		if said[0] != said[1] {
+			t.Errorf("%s %s: %q, of what is not there %q", tc.method, tc.uri, said[0], said[1])
+		}
+	}
+}
+
+// TestClosedViewThatCannotBeKept: without objects nothing is shown, and an answer that does not come is no yes.
+func TestClosedViewThatCannotBeKept(t *testing.T) {
+	for name, y := range map[string]decide.Objects{"nobody can say": nil, "the Engine does not answer": tenancy{err: errors.New("no answer")}} {
+		for _, uri := range []string{"/containers/mine/json", "/containers/json?filters=%7B%22since%22%3A%5B%22mine%22%5D%7D"} {
+			w := &world{decide: sees}
+			o := w.options()
+			o.Objects = y
+			if v := w.ask(t, o, "GET", uri, ""); v.Allow || v.Status != http.StatusServiceUnavailable {
+				t.Errorf("%s: %s: %v %d %s", name, uri, v.Allow, v.Status, v.Message)
+			}
+		}
+	}
+}
+
+// TestWhoHasNoViewIsNotLimited: admins, audit mode and the plugin's door, which denies by the decision's demand.
+func TestWhoHasNoViewIsNotLimited(t *testing.T) {
+	for name, change := range map[string]func(w *world, o *decide.Options){
+		"admin": func(w *world, _ *decide.Options) {
+			w.decide, w.decision = nil, policy.Decision{Allow: true, Admin: true, Where: blueOnly}
+		},
+		"nowhere": func(w *world, _ *decide.Options) { w.decide, w.decision = nil, policy.Decision{Allow: true} },
+		"plugin": func(w *world, _ *decide.Options) {
+			w.who = &identity.Identity{Kind: identity.TLS, Principals: []string{"tls:x"}, Door: "plugin"}
+			w.decide, w.decision = nil, policy.Decision{Allow: true, Where: blueOnly}
+		},
+		"audit": func(w *world, o *decide.Options) {
+			w.decide, w.decision, o.Mode = nil, policy.Decision{Where: blueOnly}, decide.Audit
+		},
+	} {
+		w := &world{decide: sees}
+		o := w.options()
+		o.Objects = objects
+		change(w, &o)
+		if v := w.ask(t, o, "GET", "/containers/theirs/json", ""); !v.Allow || v.View != nil || !strings.Contains(v.Carried().URI, "theirs") {
+			t.Errorf("%s: %v %v %s", name, v.Allow, v.View, v.Carried().URI)
+		}
+	}
+}
+
+// TestClosedStamp: what is made carries the policy's labels, is decided on with them, and nobody gives the gateway's own.
+func TestClosedStamp(t *testing.T) {
+	stamp := map[string]string{"team": "blue", operation.OwnerLabel: "container:web"}
+	for name, tc := range map[string]struct {
+		body   string
+		decide func(*policy.Input) policy.Decision
+		code   string
+		gives  string
+	}{
+		"labelled":           {`{"Image":"x"}`, func(*policy.Input) policy.Decision { return policy.Decision{Allow: true, Stamp: stamp} }, "", `"team":"blue"`},
+		"the same by itself": {`{"Image":"x","Labels":{"vitrine.owner":"container:web"}}`, func(*policy.Input) policy.Decision { return policy.Decision{Allow: true, Stamp: stamp} }, "", `"vitrine.owner":"container:web"`},
+		"another by itself":  {`{"Image":"x","Labels":{"vitrine.owner":"other"}}`, func(*policy.Input) policy.Decision { return policy.Decision{Allow: true, Stamp: stamp} }, "rail", ""},
+		"another team":       {`{"Image":"x","Labels":{"team":"red"}}`, func(*policy.Input) policy.Decision { return policy.Decision{Allow: true, Stamp: stamp} }, "stamp", ""},
+		"no stamp, an owner": {`{"Image":"x","Labels":{"vitrine.owner":"x"}}`, func(*policy.Input) policy.Decision { return policy.Decision{Allow: true} }, "rail", ""},
+		"an owner of a volume": {
+			`{"Image":"x","HostConfig":{"Mounts":[{"Type":"volume","Source":"v","Target":"/x","VolumeOptions":{"Labels":{"vitrine.owner":"x"}}}]}}`,
+			func(*policy.Input) policy.Decision { return policy.Decision{Allow: true} }, "rail", "",
+		},
+		"admin": {`{"Image":"x","Labels":{"vitrine.owner":"x"}}`, func(*policy.Input) policy.Decision { return policy.Decision{Allow: true, Admin: true} }, "", `"vitrine.owner":"x"`},
+		"a label that somebody's role is bound to": {`{"Image":"x"}`, func(in *policy.Input) policy.Decision {
+			return policy.Decision{Allow: !slices.Contains(in.Operation.Mints, "label:team=blue"), Stamp: stamp}
+		}, "policy", ""},
+		"another stamp on what is stamped": {`{"Image":"x"}`, func(in *policy.Input) policy.Decision {
+			if slices.Contains(in.Operation.Mints, "label:team=blue") {
+				return policy.Decision{Allow: true}
+			}
+			return policy.Decision{Allow: true, Stamp: stamp}
+		}, "stamp", ""},
+	} {
+		w := &world{decide: tc.decide}
+		o := w.options()
+		o.Objects = objects
+		v := w.ask(t, o, "POST", "/containers/create", tc.body)
+		if v.Code != tc.code || v.Allow != (tc.code == "") || v.Allow && !strings.Contains(string(v.Carried().Canonical), tc.gives) {
+			t.Errorf("%s: %q (%s), %s", name, v.Code, v.Message, v.Carried().Canonical)
+		}
+		if name == "labelled" && !slices.Equal(w.records[0].Changed, []audit.Change{{What: "label", To: "team=blue"}, {What: "label", To: "vitrine.owner=container:web"}}) {
+			t.Errorf("changed: %v", w.records[0].Changed)
+		}
+	}
+}
+
+// TestWhatIsInTheViewIsCarriedByItsID: and lists with a filter, of which the record tells.
+func TestWhatIsInTheViewIsCarriedByItsID(t *testing.T) {
+	w := &world{decide: sees, containers: map[string][]string{"mine": {"container:mine", "container-id:" + idOf("mine")}}}
+	o := w.options()
+	o.Objects = objects
+	v := w.ask(t, o, "POST", "/containers/mine/stop", "")
+	if !v.Allow || v.Carried().Path != "/containers/"+idOf("mine")+"/stop" || !slices.Equal(w.records[0].Changed, []audit.Change{{What: "container", From: "mine", To: idOf("mine")}}) {
+		t.Errorf("%v %s %s %v", v.Allow, v.Message, v.Carried().Path, w.records[0].Changed)
+	}
+	w = &world{decide: sees}
+	o = w.options()
+	o.Objects = objects
+	v = w.ask(t, o, "GET", "/networks/mine", "")
+	if !v.Allow || v.Carried().Path != "/networks/"+idOf("mine") || !slices.Equal(w.records[0].Changed, []audit.Change{{What: "id", From: "/networks/mine", To: "/networks/" + idOf("mine")}}) {
+		t.Errorf("%v %s %s %v", v.Allow, v.Message, v.Carried().Path, w.records[0].Changed)
+	}
+	w = &world{decide: sees}
+	o = w.options()
+	o.Objects = objects
+	if v = w.ask(t, o, "GET", "/containers/json", ""); !v.Allow || !strings.Contains(v.Carried().URI, "team%3Dblue") || !slices.Equal(w.records[0].Changed, []audit.Change{{What: "filter", To: "team=blue"}}) {
+		t.Errorf("%v %s %v", v.Allow, v.Carried().URI, w.records[0].Changed)
+	}
+}
