@@ -92,6 +92,7 @@ func TestOnlyTheFirstFailureIsLogged(t *testing.T) {
 			}
 			log.Add(of(fmt.Sprint(i), "a"))
 			time.Sleep(time.Second)
+			synctest.Wait()
 		}
 		if n := strings.Count(said.String(), "\n"); n != 2 || log.Lost() != 3 {
 			t.Errorf("%d lines, %d records lost:\n%s", n, log.Lost(), &said)
@@ -109,6 +110,7 @@ func TestRecordThatCannotBeWrittenIsLostAlone(t *testing.T) {
 			log.Add(r)
 		}
 		time.Sleep(time.Second)
+		synctest.Wait()
 		if got := w.lines.String(); log.Lost() != 1 || strings.Count(got, "\n") != 2 || !strings.Contains(got, "a<b>") {
 			t.Errorf("%d are lost of %s", log.Lost(), got)
 		}
@@ -123,6 +125,7 @@ func TestWritesAreBounded(t *testing.T) {
 			log.Add(of("x", strings.Repeat("x", 2000)))
 		}
 		time.Sleep(time.Second)
+		synctest.Wait()
 		for _, n := range w.sizes {
 			if n > 70<<10 {
 				t.Errorf("%d bytes in one call", n)
@@ -148,8 +151,10 @@ func TestRecordThatWaitedIsKeptOnce(t *testing.T) {
 		go log.Add(of("waits", "a"))
 		synctest.Wait()
 		time.Sleep(time.Second)
+		synctest.Wait()
 		close(block)
 		time.Sleep(time.Second)
+		synctest.Wait()
 		kept := log.Recent(2 * queued)
 		times := 0
 		for _, r := range kept {
