@@ -163,6 +163,13 @@ func TestClosedStamp(t *testing.T) {
 			`{"Image":"x","HostConfig":{"Mounts":[{"Type":"volume","Source":"v","Target":"/x","VolumeOptions":{"Labels":{"vitrine.owner":"x"}}}]}}`,
 			func(*policy.Input) policy.Decision { return policy.Decision{Allow: true} }, "rail", "",
 		},
+		"an owner without a name": {`{"Image":"x","Labels":{"vitrine.owner":""}}`, func(*policy.Input) policy.Decision { return policy.Decision{Allow: true} }, "rail", ""},
+		"an admin's stamp": {`{"Image":"x"}`, func(in *policy.Input) policy.Decision {
+			return policy.Decision{Allow: !slices.Contains(in.Operation.Mints, "label:team=blue"), Admin: true, Stamp: stamp}
+		}, "", `"Image":"x"`},
+		"a denial's stamp": {`{"Image":"x"}`, func(in *policy.Input) policy.Decision {
+			return policy.Decision{Allow: slices.Contains(in.Operation.Mints, "label:team=blue"), Stamp: stamp}
+		}, "policy", ""},
 		"admin": {`{"Image":"x","Labels":{"vitrine.owner":"x"}}`, func(*policy.Input) policy.Decision { return policy.Decision{Allow: true, Admin: true} }, "", `"vitrine.owner":"x"`},
 		"a label that somebody's role is bound to": {`{"Image":"x"}`, func(in *policy.Input) policy.Decision {
 			return policy.Decision{Allow: !slices.Contains(in.Operation.Mints, "label:team=blue"), Stamp: stamp}
@@ -208,5 +215,58 @@ func TestWhatIsInTheViewIsCarriedByItsID(t *testing.T) {
 	o.Objects = objects
 	if v = w.ask(t, o, "GET", "/containers/json", ""); !v.Allow || !strings.Contains(v.Carried().URI, "team%3Dblue") || !slices.Equal(w.records[0].Changed, []audit.Change{{What: "filter", To: "team=blue"}}) {
 		t.Errorf("%v %s %v", v.Allow, v.Carried().URI, w.records[0].Changed)
+	}
+}
+
+// TestStampIsForTheGatewayAndWhatHasLabels.
+func TestStampIsForTheGatewayAndWhatHasLabels(t *testing.T) {
+	stamp := policy.Decision{Allow: true, Stamp: blueOnly}
+	w := &world{decision: stamp, who: &identity.Identity{Kind: identity.TLS, Principals: []string{"tls:x"}, Door: "plugin"}}
+	if v := w.ask(t, w.options(), "POST", "/containers/create", `{"Image":"x"}`); !v.Allow || strings.Contains(string(v.Carried().Canonical), "blue") || w.records[0].Changed != nil {
+		t.Errorf("at the plugin's door: %s, %v", v.Carried().Canonical, w.records[0].Changed)
+	}
+	w = &world{decision: stamp}
+	if v := w.ask(t, w.options(), "POST", "/containers/web/stop", ""); !v.Allow || w.records[0].Changed != nil {
+		t.Errorf("of what makes nothing: %v", w.records[0].Changed)
+	}
+}
+
+// TestClosedAnotherContainerMeanwhile: what was entered and what is in the view must be one container.
+func TestClosedAnotherContainerMeanwhile(t *testing.T) {
+	for id, allow := range map[string]bool{idOf("mine"): true, own: false} {
+		w := &world{decide: sees, containers: map[string][]string{"mine": {"container:mine", "container-id:" + id}}}
+		w.decide = func(*policy.Input) policy.Decision { return policy.Decision{Allow: true, Where: blueOnly} }
+		o := w.options()
+		o.Objects = objects
+		if v := w.ask(t, o, "POST", "/networks/mine/connect", `{"Container":"mine"}`); v.Allow != allow || !allow && v.Code != "object" {
+			t.Errorf("%s: %v %s", id, v.Allow, v.Message)
+		}
+	}
+}
+
+// TestClosedStreamThatSharesLess ends, as one of another view does.
+func TestClosedStreamThatSharesLess(t *testing.T) {
+	shared := map[string][]string{"containers": {"proxy"}}
+	for name, tc := range map[string]struct {
+		now  policy.Decision
+		ends bool
+	}{
+		"the same":      {policy.Decision{Allow: true, Where: blueOnly, Shared: shared}, false},
+		"shares less":   {policy.Decision{Allow: true, Where: blueOnly}, true},
+		"another view":  {policy.Decision{Allow: true, Where: map[string]string{"team": "red"}, Shared: shared}, true},
+		"without limit": {policy.Decision{Allow: true}, false},
+	} {
+		w := &world{decision: policy.Decision{Allow: true, Where: blueOnly, Shared: shared}}
+		o := w.options()
+		o.Objects = objects
+		s := decide.New(o)
+		v := s.Authorize(t.Context(), identity.NewLocal(), &operation.Request{Method: "GET", URI: "/events", Proto: "HTTP/1.1", Header: http.Header{}})
+		if !v.Allow {
+			t.Fatal(v.Message)
+		}
+		w.decision = tc.now
+		if err := s.StillAllowed(t.Context(), identity.NewLocal(), v); (err != nil) != tc.ends {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
