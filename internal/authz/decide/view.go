@@ -85,8 +85,7 @@ func (v *Verdict) limit(plan *view.Plan, denial *view.Denial) {
 // is what the policy would be asked.
 func (s *Steps) outside(ctx context.Context, v *Verdict, in *policy.Input, objects *named) (settled bool) {
 	op := v.Operation
-	if v.Caller.Door != string(obligation.Gateway) || objects == nil || op.Rail != "" || !view.Can(op.ID) || op.Target == "" && len(op.Enters) == 0 ||
-		op.BodyState == operation.BodyInvalid || op.BodyState == operation.BodyWithheld {
+	if v.Caller.Door != string(obligation.Gateway) || op.Target == "" && len(op.Enters) == 0 {
 		return false
 	}
 	entering := *in

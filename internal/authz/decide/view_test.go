@@ -188,6 +188,9 @@ func TestClosedStamp(t *testing.T) {
 		if v.Code != tc.code || v.Allow != (tc.code == "") || v.Allow && !strings.Contains(string(v.Carried().Canonical), tc.gives) {
 			t.Errorf("%s: %q (%s), %s", name, v.Code, v.Message, v.Carried().Canonical)
 		}
+		if name == "an admin's stamp" && w.records[0].Changed != nil {
+			t.Errorf("an admin's request is changed: %v", w.records[0].Changed)
+		}
 		if name == "labelled" && !slices.Equal(w.records[0].Changed, []audit.Change{{What: "label", To: "team=blue"}, {What: "label", To: "vitrine.owner=container:web"}}) {
 			t.Errorf("changed: %v", w.records[0].Changed)
 		}
@@ -202,6 +205,9 @@ func TestWhatIsInTheViewIsCarriedByItsID(t *testing.T) {
 	v := w.ask(t, o, "POST", "/containers/mine/stop", "")
 	if !v.Allow || v.Carried().Path != "/containers/"+idOf("mine")+"/stop" || !slices.Equal(w.records[0].Changed, []audit.Change{{What: "container", From: "mine", To: idOf("mine")}}) {
 		t.Errorf("%v %s %s %v", v.Allow, v.Message, v.Carried().Path, w.records[0].Changed)
+	}
+	if got := v.View.Answer("Container " + idOf("mine") + " is not running"); got != "Container mine is not running" {
+		t.Error(got)
 	}
 	w = &world{decide: sees}
 	o = w.options()
