@@ -40,7 +40,7 @@ unit: ## Run the tests that need neither root nor an engine
 check: setup ## Lint, vet, formatting, dead code, generated files, policies, scripts
 	@scripts/check.sh
 
-generate: ## Make the generated files again (the catalogue of operations, docs/)
+generate: ## Make the generated files again (the catalogue of operations, the table of docs/engines.md)
 	go generate ./...
 
 mutate: ## Change the decision path in one place at a time, and list what its tests do not notice (PACKAGES=internal/fair SAMPLE=50: some)

@@ -181,8 +181,12 @@ denials contains reason if {
 	some principal in standing_for(one)
 	opens(data.bindings[role][i], one)
 	not holds(role, i)
-	reason := sprintf("%s is bound to role %s, which the caller does not hold", [principal, role])
+	reason := sprintf("%s is bound to role %s, %s", [principal, role, unheld(role)])
 }
+
+unheld(role) := "which the caller does not hold" if not role in roles
+
+unheld(role) := "by an entry that is another owner's" if role in roles
 
 # Of a role with things of one's own each entry of the binding is another owner.
 holds(role, _) if {

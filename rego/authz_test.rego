@@ -493,7 +493,7 @@ test_each_containers_own if {
 test_mint_of_another_owner_closed if {
 	making := changed(create, {"mints": ["container:other"]})
 	told := authz.reasons with input as by(["container:runner", "label:pool=a"], making) with data.roles as tenants with data.bindings as tenancies
-	told == {"container:other is bound to role ci, which the caller does not hold"}
+	told == {"container:other is bound to role ci, by an entry that is another owner's"}
 	authz.allow with input as by(["container:other"], making) with data.roles as tenants with data.bindings as tenancies
 	authz.allow with input as by(["container:blue"], changed(create, {"mints": ["container:blue"]})) with data.roles as tenants with data.bindings as tenancies
 }

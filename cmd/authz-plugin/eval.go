@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -49,7 +50,8 @@ exec's id says nothing about its container here, which counts as any container.
 The Engine's defaults (runtime, log driver, cgroup namespace) are Docker's own.
 Paths of the host are taken as they are written; with --host, on the host, their
 links are followed as serve would follow them. What the request names is known to a
-policy that reads input.objects only as far as --object says it.`,
+policy that reads input.objects, and to roles with own or where, only as far as --object
+says it; what such a role does not see is denied here, as the 404 that its caller is told.`,
 		Example: `  authz-plugin eval --as label:vitrine.role=look GET /v1.41/containers/json
   authz-plugin eval --as unix:jenkins --policy ./policy POST '/containers/create?name=x' --body create.json`,
 		Args: cobra.ExactArgs(2),
@@ -63,7 +65,7 @@ policy that reads input.objects only as far as --object says it.`,
 	flags.StringArrayVar(&f.policy, "policy", nil, "`PATH` of a policy, as for serve; default /etc/docker/vitrine if it holds one, else the built-in policy")
 	flags.BoolVar(&f.byDefault, "allow-by-default", false, "accept a policy that allows an empty input")
 	flags.StringArrayVar(&f.headers, "header", nil, "request `HEADER`, such as 'Content-Type: application/json'")
-	flags.StringArrayVar(&f.objects, "object", nil, "`OBJECT` that there is: KIND:NAME[,id=ID][,label=KEY=VALUE][,image=NAME]; may be given several times")
+	flags.StringArrayVar(&f.objects, "object", nil, "`OBJECT` that there is: KIND:NAME[,id=ID][,label=KEY=VALUE][,image=NAME], or KIND:NAME,none of what there is not; may be given several times")
 	flags.StringVar(&f.body, "body", "", "request body from `FILE`; - is standard input")
 	flags.BoolVar(&f.host, "host", false, "look up paths of the host on this machine")
 	flags.StringVar(&f.door, "door", "", "`DOOR` at which it is asked: gateway (the default), or plugin, which is dockerd's own socket and sees no answers")
@@ -135,10 +137,15 @@ func eval(ctx context.Context, f evalFlags, method, uri string, std command.Stre
 	switch {
 	case v.Decision.Failed:
 		return command.ExitError{Code: command.Usage, Err: errors.New("the policy could not tell")}
-	case !v.Allow:
+	case !v.Allow, hidden(v):
 		return command.ExitError{Code: command.Failed}
 	}
 	return nil
+}
+
+// hidden: the request is about something that is not there for the caller.
+func hidden(v *decide.Verdict) bool {
+	return v.Allow && v.View != nil && slices.Contains(v.View.Hidden, v.Operation.Target)
 }
 
 // asDoor decides as the caller's door would. rule is what an allowing policy demands and that
@@ -170,6 +177,12 @@ func printAnswer(ctx context.Context, w io.Writer, v *decide.Verdict, unmet stri
 	}
 	if a.Reasons == nil {
 		a.Reasons = []string{}
+	}
+	switch {
+	case hidden(v):
+		a.Allow, a.Status, a.Message = false, http.StatusNotFound, "what the daemon says of what is not there: "+v.Operation.Target+" is not one of the objects that this caller sees"
+	case v.Code == "object":
+		a.Note = errNoEngine.Error() + " for each thing that the request names, such as --object container:web,label=team=blue, or --object volume:data,none"
 	}
 	if op := v.Operation; op != nil {
 		a.Operation, a.Access, a.Hazards, a.HazardFields = op.ID, op.Access, op.Hazards, op.HazardFields

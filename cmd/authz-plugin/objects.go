@@ -33,7 +33,10 @@ func parseObject(text string) (object.Object, error) {
 	if !ok || name == "" {
 		return object.Object{}, fmt.Errorf("it has no kind or no name")
 	}
-	known := true
+	known := rest != "none" // there is none of that name
+	if !known {
+		rest, more = "", false
+	}
 	o := object.Object{Kind: operation.Kind(kind), Known: &known, ID: name, Name: name, Names: []string{name}, Labels: map[string]string{}}
 	if !slices.Contains(operation.Kinds(), o.Kind) {
 		return object.Object{}, fmt.Errorf("there is no kind %q (there are %v)", kind, operation.Kinds())
@@ -49,7 +52,7 @@ func parseObject(text string) (object.Object, error) {
 		case key == "label" && isLabel:
 			o.Labels[label] = labelled
 		default:
-			return object.Object{}, fmt.Errorf("%q is none of id=ID, image=NAME and label=KEY=VALUE", part)
+			return object.Object{}, fmt.Errorf("%q is none of id=ID, image=NAME and label=KEY=VALUE, or none alone for what there is not", part)
 		}
 	}
 	return o, nil
@@ -74,8 +77,11 @@ func (f fixedObjects) Objects(_ context.Context, op *operation.Operation) []obje
 	out := []object.Object{}
 	for _, n := range op.Objects() {
 		o, ok := f.find(n.Kind, n.Ref)
-		if !ok {
+		switch {
+		case !ok:
 			o.Kind, o.Why = n.Kind, errNoEngine.Error()
+		case !*o.Known:
+			o = object.Object{Kind: n.Kind, Known: o.Known}
 		}
 		o.Role, o.Ref = n.Role, n.Ref
 		out = append(out, o)

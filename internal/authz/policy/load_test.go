@@ -295,7 +295,7 @@ func TestDataProblems(t *testing.T) {
 		"no boolean":           {"roles: {r: {access: [list], without_redaction: 'yes'}}", "must be true or false, not a string"},
 		"no pointer":           {"roles: {r: {access: [list], redact: {ContainerInspect: [Config.Env]}}}", "no JSON pointer"},
 		"redact what":          {"roles: {r: {access: [list], redact: {ContainrInspect: [/Config/Env]}}}", `no operation "ContainrInspect"; is it ContainerInspect?`},
-		"a view of all":        {"roles: {r: {access: [list], where: {}}}", "roles.r.where: must be a mapping of labels to their values"},
+		"a view of all":        {"roles: {r: {access: [list], where: {}}}", "roles.r.where: is empty, and so limits nothing: leave it out"},
 		"no label's value":     {"roles: {r: {access: [list], stamp: {team: 1}}}", "roles.r.stamp.team: must be a string, not a number"},
 		"no label":             {"roles: {r: {access: [list], where: {a=b: c}}}", `"a=b" is no label`},
 		"owner by hand":        {"roles: {r: {access: [list], stamp: {vitrine.owner: me}}}", "vitrine.owner is what own gives: write own"},

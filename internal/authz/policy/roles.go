@@ -169,9 +169,11 @@ func (c *roleChecker) hostPath(key, s string) {
 // labels checks an object of labels.
 func (c *roleChecker) labels(key string, v any) {
 	labels, ok := v.(map[string]any)
-	if !ok || len(labels) == 0 {
+	switch {
+	case !ok:
 		c.problem(key, "must be a mapping of labels to their values, not %s", kindOf(v))
-		return
+	case len(labels) == 0:
+		c.problem(key, "is empty, and so limits nothing: leave it out")
 	}
 	for _, label := range slices.Sorted(maps.Keys(labels)) {
 		at := join(key, label)
@@ -193,7 +195,7 @@ const ownerLabel = operation.OwnerLabel
 
 func (c *roleChecker) own(key string, v any) {
 	if v != true && v != "container" && v != "user" {
-		c.problem(key, "must be true (what the holders of one binding make is theirs), container or user (each one's own), not %v", v)
+		c.problem(key, "must be true (what the holders of one binding make is theirs), container or user (each one's own), not %v: leave it out where nothing is", v)
 	}
 }
 

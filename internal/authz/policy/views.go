@@ -16,10 +16,19 @@ func checkViews(data map[string]any, report func(key, message string)) {
 	bindings, _ := data["bindings"].(map[string]any)
 	for _, name := range slices.Sorted(maps.Keys(roles)) {
 		role, _ := roles[name].(map[string]any)
+		key := "roles." + name
 		if name == adminRole || role["where"] == nil && role["own"] == nil {
+			if name != adminRole && role["shared"] != nil {
+				report(key+".shared", "is for roles with own or where: this one sees everything")
+			}
 			continue
 		}
-		key := "roles." + name
+		if taken := slices.DeleteFunc(stringsOf(role["hazards"]), func(h string) bool { return !slices.Contains(gettingRound, h) }); len(taken) > 0 && role["host_paths"] == nil {
+			report(key+".hazards", "with "+strings.Join(taken, ", ")+" it has everybody's things, whatever it sees")
+		}
+		if shared, _ := role["shared"].(map[string]any); role["own"] != nil && shared["images"] == nil && grants(role, "ContainerCreate") {
+			report(key+".own", "no image is anybody's own, and it shares none: it can start no container (shared: {images: [...]})")
+		}
 		for i, op := range stringsOf(role["operations"]) {
 			if op != "*" && !view.Can(op) {
 				report(fmt.Sprintf("%s.operations.%d", key, i), op+" cannot be limited to some objects, and is denied to who sees only some")
@@ -35,13 +44,16 @@ func checkViews(data map[string]any, report func(key, message string)) {
 	}
 }
 
+// gettingRound are the hazards with which a container reaches what belongs to others.
+var gettingRound = []string{"*", "privileged", "host-path", "host-namespace", "devices", "engine-socket", "vitrine-files", "volume-driver", "security-opt"}
+
 // checkStamp warns of a role that would not see what it makes.
 func checkStamp(key string, role map[string]any, report func(key, message string)) {
 	makes := slices.DeleteFunc([]string{"ContainerCreate", "NetworkCreate", "VolumeCreate"}, func(op string) bool { return !grants(role, op) })
 	where, _ := role["where"].(map[string]any)
 	stamp, _ := role["stamp"].(map[string]any)
 	for _, label := range slices.Sorted(maps.Keys(where)) {
-		if len(makes) > 0 && stamp[label] != where[label] {
+		if value, is := where[label].(string); is && label != ownerLabel && len(makes) > 0 && stamp[label] != value {
 			report(key+".where", fmt.Sprintf("grants %s, and what it makes is not one of the objects that it sees, or is given labels of its choice: write stamp: {%s: %v} too", strings.Join(makes, " and "), label, where[label]))
 		}
 	}
