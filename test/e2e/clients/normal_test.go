@@ -42,6 +42,7 @@ var gap = regexp.MustCompile(`[ \t]+`)
 
 // normalOutput is for what a command line prints: columns are as wide as what is in them.
 func normalOutput(s string) string {
+	s = cancelled.ReplaceAllString(s, "")
 	s = numbers.ReplaceAllString(gap.ReplaceAllString(normal(s), " "), "N")
 	s = pid.ReplaceAllString(s, "${1}N") // of one digit in a PID namespace that is young
 	s = runtimes.ReplaceAllString(s, "Runtimes")
@@ -49,10 +50,12 @@ func normalOutput(s string) string {
 }
 
 var (
-	numbers  = regexp.MustCompile(`\b\d{4,}\b`)
-	pid      = regexp.MustCompile(`("Pid": )\d+`)
-	runtimes = regexp.MustCompile(`Runtimes: .*`)                // in any order
-	process  = regexp.MustCompile(`\b(N|\d+) (N|\d+) \d+ CLOCK`) // its PID, its parent's, and its load
+	// Of a container that does not start, the command line gives its wait up, and ends: at times it says the former before the latter.
+	cancelled = regexp.MustCompile(`(?m)^time="[^"]*" level=error msg="error waiting for container: context canceled" ?\n?`)
+	numbers   = regexp.MustCompile(`\b\d{4,}\b`)
+	pid       = regexp.MustCompile(`("Pid": )\d+`)
+	runtimes  = regexp.MustCompile(`Runtimes: .*`)                // in any order
+	process   = regexp.MustCompile(`\b(N|\d+) (N|\d+) \d+ CLOCK`) // its PID, its parent's, and its load
 )
 
 // numbersThatChange are keys of answers.
