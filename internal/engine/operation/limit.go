@@ -83,9 +83,14 @@ func (o *Operation) WithoutNaming(kind Kind, ref, other string) (with *Operation
 }
 
 func (o *Operation) withFilters(filters map[string]any) (*Operation, error) {
-	text, err := json.Marshal(filters)
+	return o.withParam("filters", filters)
+}
+
+// withParam is the operation with another object in a parameter that is JSON.
+func (o *Operation) withParam(name string, value map[string]any) (*Operation, error) {
+	text, err := json.Marshal(value)
 	if err != nil {
-		return nil, fmt.Errorf("write the filters: %w", err)
+		return nil, fmt.Errorf("write the parameter %s: %w", name, err)
 	}
 	r := *o
 	r.Query, r.Params = maps.Clone(o.Query), maps.Clone(o.Params)
@@ -95,7 +100,7 @@ func (o *Operation) withFilters(filters map[string]any) (*Operation, error) {
 	if r.Params == nil {
 		r.Params = map[string]any{}
 	}
-	r.Query["filters"], r.Params["filters"] = []string{string(text)}, filters
+	r.Query[name], r.Params[name] = []string{string(text)}, value
 	r.URI = (&target{path: r.Path, version: o.Version}).canonicalURI(r.Query)
 	return &r, nil
 }
@@ -166,13 +171,13 @@ func (o *Operation) WithLabels(labels map[string]string) (*Operation, error) {
 			}
 		}
 	}
-	r := *o
 	if o.ID == "ImageBuild" {
-		return r.buildWithLabels(labels)
+		return o.buildWithLabels(labels)
 	}
 	if o.BodyState != BodyJSON || len(o.labelled(false)) == 0 {
 		return o, nil
 	}
+	r := *o
 	r.Body = clone(o.Body)
 	for _, of := range r.labelled(true) {
 		if of == nil {
@@ -204,20 +209,11 @@ func (o *Operation) buildWithLabels(labels map[string]string) (*Operation, error
 	for key, value := range labels {
 		all[key] = value
 	}
-	text, err := json.Marshal(all)
+	r, err := o.withParam("labels", all)
 	if err != nil {
-		return nil, fmt.Errorf("write the labels: %w", err)
+		return nil, err
 	}
-	o.Query, o.Params = maps.Clone(o.Query), maps.Clone(o.Params)
-	if o.Query == nil {
-		o.Query = map[string][]string{}
-	}
-	if o.Params == nil {
-		o.Params = map[string]any{}
-	}
-	o.Query["labels"], o.Params["labels"] = []string{string(text)}, all
-	o.URI = (&target{path: o.Path, version: o.Version}).canonicalURI(o.Query)
-	o.Unknown = slices.Clone(o.Unknown)
-	o.judge()
-	return o, nil
+	r.Unknown = slices.Clone(o.Unknown) // judge sorts it
+	r.judge()
+	return r, nil
 }

@@ -1,0 +1,64 @@
+package operation
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestClosedLabelsOfWhatIsMade: each place in which a request gives labels is found, and is given those of the policy; what the
+// request gives otherwise is an error, and the operation itself stays as it is.
+func TestClosedLabelsOfWhatIsMade(t *testing.T) {
+	mount := func(of string) string {
+		return `"Mounts":[{"Type":"volume","Target":"/x"` + of + `},{"Type":"bind","Source":"/s","Target":"/y"}]`
+	}
+	for _, tc := range []struct {
+		req  *Request
+		gave []string // of the label a
+		want int      // places that are labelled
+	}{
+		{post("/containers/create", `{"Image":"x"}`), nil, 1},
+		{post("/containers/create", `{"Image":"x","Labels":{"a":"b"}}`), []string{"b"}, 1},
+		{post("/containers/create", `{"Image":"x","HostConfig":{`+mount("")+`}}`), nil, 2},
+		{post("/containers/create", `{"Image":"x","HostConfig":{`+mount(`,"VolumeOptions":{"Labels":{"a":"c"}}`)+`}}`), []string{"c"}, 2},
+		{post("/networks/create", `{"Name":"n","Labels":{"a":""}}`), []string{""}, 1},
+		{post("/volumes/create", `{"Name":"v"}`), nil, 1},
+		{post("/services/create", `{"Name":"s","TaskTemplate":{"ContainerSpec":{"Image":"x","Labels":{"a":"d"},`+mount("")+`}}}`), []string{"d"}, 3},
+		{post("/build?labels=%7B%22a%22%3A%22b%22%7D", ""), []string{"b"}, 1},
+		{post("/containers/web/stop", ""), nil, 0},
+	} {
+		op := mustParse(t, tc.req)
+		before, uri := string(op.Canonical), op.URI
+		if got := op.GivenLabel("a"); !slices.Equal(got, tc.gave) {
+			t.Errorf("%s %s gives %q, want %q", op.ID, before, got, tc.gave)
+		}
+		with, err := op.WithLabels(map[string]string{"team": "blue"})
+		if err != nil {
+			t.Fatalf("%s: %v", op.ID, err)
+		}
+		if got := with.GivenLabel("team"); len(got) != tc.want || slices.ContainsFunc(got, func(v string) bool { return v != "blue" }) || op.MakesLabelled() != (tc.want > 0) {
+			t.Errorf("%s %s has the label at %q", op.ID, with.Canonical, got)
+		}
+		if tc.want > 0 && !strings.Contains(string(with.Canonical)+with.URI, "blue") {
+			t.Errorf("%s: what is forwarded has no label: %s %s", op.ID, with.URI, with.Canonical)
+		}
+		if got := with.GivenLabel("a"); !slices.Equal(got, tc.gave) {
+			t.Errorf("%s: of its own %q is left", op.ID, got)
+		}
+		if string(op.Canonical) != before || op.URI != uri {
+			t.Errorf("%s has been changed", op.ID)
+		}
+		_, err = op.WithLabels(map[string]string{"a": "other"})
+		if (err != nil) != (len(tc.gave) > 0) {
+			t.Errorf("%s gives %q: %v", op.ID, tc.gave, err)
+		}
+	}
+}
+
+// TestLabelsOfThePolicyAreMinted, as if the request had given them.
+func TestLabelsOfThePolicyAreMinted(t *testing.T) {
+	with, err := mustParse(t, post("/containers/create", `{"Image":"x"}`)).WithLabels(map[string]string{"team": "blue"})
+	if err != nil || !slices.Contains(with.Mints, "label:team=blue") {
+		t.Errorf("%v, %v", with.Mints, err)
+	}
+}
