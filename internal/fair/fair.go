@@ -242,8 +242,7 @@ func (t *Turn) Lend() {
 	c := q.touch(t.key)
 	q.pay(c, request+c.seen.Sub(t.since))
 	c.without(t)
-	c.count(t, lent)
-	q.watch(c)
+	c.count(t, lent) // due later than before: no clock needs to be set
 }
 
 // Pay adds what a caller's requests cost outside of their turns.

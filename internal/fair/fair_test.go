@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"vitrine/test/long"
 )
 
 func queue(processors int) *Queue {
@@ -140,7 +142,7 @@ func (s *situation) work(key string, turn *Turn, r *rand.Rand) {
 // patience that ends, and panics, one that asks one thing at a time has its turn
 // at once, every request of the loud ones ends too, and nothing is left behind.
 func TestGeneratedCallers(t *testing.T) {
-	for seed := range uint64(60) {
+	for seed := range uint64(long.Of(20, 60)) {
 		synctest.Test(t, func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 1))
 			s := &situation{t: t, q: queue(1 + r.IntN(8)), working: map[string]int{}}
@@ -346,10 +348,19 @@ func TestRest(t *testing.T) {
 		if err := turn.Take(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		Rest(With(t.Context(), &turn))()
+		resume := Rest(With(t.Context(), &turn))
 		if n := len(hold(t, q, "a")); n != 0 {
 			t.Errorf("%d turns beside one that is kept, as others rest", n)
 		}
+		next := q.Of("a")
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { _ = next.Take(ctx) }()
+		synctest.Wait()
+		if resume(); turn.state != held {
+			t.Error("a turn that was kept was passed on when it was resumed")
+		}
+		cancel()
+		synctest.Wait()
 		go func() {
 			for _, resume := range resumes {
 				resume()
@@ -373,6 +384,7 @@ func TestNobodysTurn(t *testing.T) {
 		t.Error(err)
 	}
 	turn.Lend()
+	turn.Pay(time.Second)
 	Rest(With(t.Context(), &turn))()
 	Rest(t.Context())()
 	turn.Give()
