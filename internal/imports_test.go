@@ -72,7 +72,7 @@ var allowed = map[string][]string{
 	"monitor/export":    {"monitor/collect", "monitor/dogstatsd", "monitor/messages", "monitor/series", "monitor/tag"},
 
 	"rego":             {},
-	"cmd/authz-plugin": {"command", "version", "kernel/hostpath", "kernel/peercred", "kernel/procfs", "kernel/unixsocket", "engine/docker", "engine/principal", "engine/operation", "caller/attest", "caller/identity", "authz/admin", "authz/audit", "authz/decide", "authz/doctor", "authz/gateway", "authz/object", "authz/obligation", "authz/plugin", "authz/policy", "authz/policy/tool", "authz/ticket"},
+	"cmd/authz-plugin": {"command", "rego", "spelling", "version", "kernel/hostpath", "kernel/peercred", "kernel/procfs", "kernel/unixsocket", "engine/docker", "engine/principal", "engine/operation", "caller/attest", "caller/identity", "authz/admin", "authz/audit", "authz/decide", "authz/doctor", "authz/gateway", "authz/object", "authz/obligation", "authz/plugin", "authz/policy", "authz/policy/tool", "authz/ticket"},
 	"cmd/monitor":      {"command", "version", "kernel/cgroup", "engine/docker", "caller/attest", "monitor/collect", "monitor/dogstatsd", "monitor/export", "monitor/messages", "monitor/sender", "monitor/series", "monitor/tag"},
 }
 

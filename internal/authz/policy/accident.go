@@ -20,6 +20,9 @@ const acceptFile = "accept"
 // readAccepted gives the revisions that are accepted for a path. One that cannot be
 // read accepts nothing.
 func readAccepted(path string) []string {
+	if _, is := presetOf(path); is {
+		return nil
+	}
 	f, err := readLimited(os.DirFS(acceptFolder(path)), acceptFile)
 	if err != nil {
 		return nil
@@ -48,7 +51,8 @@ func (s *sources) accident(last *sources, paths []string) error {
 	if len(errs) == 0 {
 		return nil
 	}
-	folder := acceptFolder(paths[0])
+	// A preset has no accidents, so one of the paths is another.
+	folder := acceptFolder(paths[slices.IndexFunc(paths, func(p string) bool { _, is := presetOf(p); return !is })])
 	mkdir := ""
 	if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
 		mkdir = "mkdir -p " + folder + " && "
@@ -66,8 +70,9 @@ func (s *sources) lost(last *sources) []error {
 	var errs []error
 	for _, was := range last.own() {
 		is, there := now[was.name]
+		_, ours := presetOf(was.name) // it changes with this program alone
 		switch {
-		case was.bundled:
+		case was.bundled, ours:
 		case !there:
 			errs = append(errs, Problem{File: was.name, Message: "is gone, and is part of the policy in force"})
 		case cut(is.raw, was.raw):

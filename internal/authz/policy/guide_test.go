@@ -21,17 +21,17 @@ func TestGuide(t *testing.T) {
 	}
 	block := regexp.MustCompile("(?s)<!-- (example|ask): (\\S+) ?(\\S*) -->\n```\\w*\n(.*?)```\n")
 	base := t.TempDir()
-	asked := map[string]string{}
+	lines := map[string]string{}
 	for _, m := range block.FindAllStringSubmatch(string(guide), -1) {
 		if m[1] == "example" {
 			write(t, filepath.Join(base, m[2]), m[3], m[4])
 		} else {
-			asked[m[2]] = m[4]
+			lines[m[2]] = m[4]
 		}
 	}
 	entries, err := os.ReadDir(base)
-	if err != nil || len(entries) != len(asked) || len(asked) == 0 {
-		t.Fatalf("%d examples, %d of them asked: %v", len(entries), len(asked), err)
+	if err != nil || len(entries) != len(lines) || len(lines) == 0 {
+		t.Fatalf("%d examples, %d of them asked: %v", len(entries), len(lines), err)
 	}
 	for _, entry := range entries {
 		t.Run(entry.Name(), func(t *testing.T) {
@@ -48,17 +48,18 @@ func TestGuide(t *testing.T) {
 				}
 				wantContains(t, out.String(), "coverage: 100.0 %")
 			}
-			askAll(t, loaded(t, Options{Paths: paths}), asked[entry.Name()])
+			askAll(t, loaded(t, Options{Paths: paths}), lines[entry.Name()])
 		})
 	}
 }
 
+var asked = regexp.MustCompile(`^(allow|deny)\s+(\S+)\s+(\S+)\s+(\S+)\s*(.*)$`)
+
 // askAll asks lines of "allow|deny PRINCIPAL,… METHOD URI [BODY]".
 func askAll(t *testing.T, e *Engine, lines string) {
 	t.Helper()
-	split := regexp.MustCompile(`^(allow|deny)\s+(\S+)\s+(\S+)\s+(\S+)\s*(.*)$`)
 	for line := range strings.Lines(lines) {
-		m := split.FindStringSubmatch(strings.TrimSpace(line))
+		m := asked.FindStringSubmatch(strings.TrimSpace(line))
 		if m == nil {
 			t.Fatalf("line %q", line)
 		}

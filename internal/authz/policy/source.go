@@ -18,6 +18,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/bundle"
 
+	"vitrine/internal/spelling"
 	"vitrine/rego"
 )
 
@@ -92,6 +93,9 @@ func (s *sources) complete() error {
 var errNoPolicy = errors.New("holds no policy: no .rego file and no data.yaml or data.json")
 
 func (s *sources) readPath(p string) error {
+	if name, is := presetOf(p); is {
+		return s.readPreset(p, name)
+	}
 	info, err := os.Stat(p)
 	if err != nil {
 		return fmt.Errorf("policy %w", err) // os names operation and path
@@ -120,6 +124,23 @@ func (s *sources) readPath(p string) error {
 	s.modules = append(s.modules, group.modules...)
 	s.tests = append(s.tests, group.tests...)
 	s.data = append(s.data, group.data)
+	return nil
+}
+
+// presetOf gives the name of a preset that is written as a path: preset:NAME.
+func presetOf(p string) (name string, is bool) { return strings.CutPrefix(p, "preset:") }
+
+// readPreset adds the roles of a preset. Who holds them the operator's own files say: its bindings are examples.
+func (s *sources) readPreset(p, name string) error {
+	if !slices.Contains(rego.Presets(), name) {
+		return fmt.Errorf("policy %s: there is no preset %q%s: `authz-plugin preset` lists them", p, name, spelling.Hint(name, rego.Presets()))
+	}
+	raw, _, err := rego.Preset(name)
+	if err != nil {
+		return fmt.Errorf("policy %s: %w", p, err)
+	}
+	roles, _, _ := bytes.Cut(raw, []byte("\nbindings:"))
+	s.data = append(s.data, []file{{name: p, raw: roles}})
 	return nil
 }
 

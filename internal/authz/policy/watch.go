@@ -70,7 +70,9 @@ func (e *Engine) Watch(ctx context.Context) error {
 func (e *Engine) watchFolders(w *fsnotify.Watcher) {
 	wanted := map[string]bool{}
 	for _, p := range e.opts.Paths {
-		foldersOf(p, wanted)
+		if _, is := presetOf(p); !is { // it does not change
+			foldersOf(p, wanted)
+		}
 	}
 	for _, dir := range w.WatchList() {
 		if !wanted[dir] {
