@@ -148,13 +148,14 @@ takes_unresolved(role) if {
 
 # METADATA
 # title: A body that cannot be judged
-denials contains "the body cannot be judged: only admin may send it" if {
+# description: A denial has a reason code beside its sentence; docs/reasons.md says what each means.
+denials contains {"code": "body-unjudged", "reason": "the body cannot be judged: only admin may send it"} if {
 	not input.request.body_state in {"none", "json", "opaque"}
 }
 
 # METADATA
 # title: A request that was not understood
-denials contains "it is not known what the request would do" if not understood
+denials contains {"code": "not-understood", "reason": "it is not known what the request would do"} if not understood
 
 understood if {
 	is_array(input.operation.unknown)
@@ -164,7 +165,7 @@ understood if {
 
 # METADATA
 # title: Unknown keys and parameters
-denials contains reason if {
+denials contains {"code": "unknown-input", "reason": reason} if {
 	some key in input.operation.unknown
 	reason := sprintf("unknown input %s: only admin may send it", [key])
 }
@@ -174,7 +175,7 @@ denials contains reason if {
 # description: |
 #   Whoever makes, or gets into, something that a role is bound to could act with
 #   that role, so the caller must hold it too.
-denials contains reason if {
+denials contains {"code": "mint", "reason": reason} if {
 	understood
 	some role, i
 	some one in flat(data.bindings[role][i])
@@ -273,47 +274,59 @@ reasons contains concat(" ", ["role", role]) if {
 	some role in granting
 }
 
-reasons contains reason if {
+reasons contains refusal.reason if {
 	not allow
-	some reason in refusals
+	some refusal in refusals
+}
+
+codes contains refusal.code if {
+	not allow
+	some refusal in refusals
 }
 
 refusals contains nobody if count(roles) == 0
 
-nobody := "no role is bound to the caller"
+nobody := {"code": "no-role", "reason": "no role is bound to the caller"}
 
-refusals contains reason if {
+refusals contains denial if {
 	count(granting) > 0
-	some reason in denials
+	some denial in denials
 }
 
-refusals contains reason if {
+refusals contains refused_by(role) if {
 	count(granting) == 0
 	some role in roles
-	reason := refusal(role)
 }
 
-refusal(role) := sprintf("role %s does not take the hazards %s", [role, concat(", ", hazards)]) if {
+refused_by(role) := {"code": hazard_code, "reason": reason} if {
 	includes(data.roles[role])
 	hazards := [named(hazard) |
 		some hazard in input.operation.hazards
 		not takes_hazard(data.roles[role], hazard)
 	]
 	count(hazards) > 0
-} else := sprintf("role %s does not take the host paths %s", [role, concat(", ", paths)]) if {
+	reason := sprintf("role %s does not take the hazards %s", [role, concat(", ", hazards)])
+} else := {"code": "host-path", "reason": reason} if {
 	includes(data.roles[role])
 	paths := [path |
 		some path in input.operation.host_paths
 		not takes_path(data.roles[role], path)
 	]
 	count(paths) > 0
-} else := sprintf("role %s does not take host paths that cannot be looked up (it lacks unresolved: true): %s", [role, concat(", ", input.operation.unresolved)]) if {
+	reason := sprintf("role %s does not take the host paths %s", [role, concat(", ", paths)])
+} else := {"code": "host-path-unresolved", "reason": reason} if {
 	includes(data.roles[role])
 	not takes_unresolved(data.roles[role])
-} else := sprintf("role %s gives each %s its own things, and the caller is none", [role, data.roles[role].own]) if {
+	reason := sprintf("role %s does not take host paths that cannot be looked up (it lacks unresolved: true): %s", [role, concat(", ", input.operation.unresolved)])
+} else := {"code": "no-owner", "reason": reason} if {
 	includes(data.roles[role])
 	not knows_owner(role)
-} else := lacks(role)
+	reason := sprintf("role %s gives each %s its own things, and the caller is none", [role, data.roles[role].own])
+} else := {"code": "not-granted", "reason": lacks(role)}
+
+hazard_code := "unknown-input" if "unknown-input" in input.operation.hazards
+
+else := "hazard"
 
 # Why a role does not include the operation.
 lacks(role) := sprintf("%s; role %s excepts it", [class, role]) if {
@@ -354,16 +367,16 @@ short(operations) := [sprintf("%d operations", [count(operations)])] if count(op
 # description: |
 #   The reasons where no role of the caller includes the operation, whatever else is
 #   in the request. It is asked first, and remembered for each kind of request: so
-#   it must read nothing of which a caller can send ever new values, and say what reasons says.
+#   it must read nothing of which a caller can send ever new values, and say what reasons and codes say.
 refused contains nobody if count(roles) == 0
 
-refused contains reason if {
+refused contains refusal if {
 	not admin
 	every role in roles {
 		not includes(data.roles[role])
 	}
 	some role in roles
-	reason := lacks(role)
+	refusal := {"code": "not-granted", "reason": lacks(role)}
 }
 
 # METADATA

@@ -420,6 +420,10 @@ refused(input_) := told if {
 	told := authz.refused with input as input_ with data.roles as roles with data.bindings as bindings
 }
 
+codes(input_) := told if {
+	told := authz.codes with input as input_ with data.roles as roles with data.bindings as bindings
+}
+
 test_refused_at_first_look_is_denied_for_the_same_reasons if {
 	every given in [
 		by([], create),
@@ -431,7 +435,8 @@ test_refused_at_first_look_is_denied_for_the_same_reasons if {
 	] {
 		denied(given)
 		count(refused(given)) > 0
-		refused(given) == reasons(given)
+		{r.reason | some r in refused(given)} == reasons(given)
+		{r.code | some r in refused(given)} == codes(given)
 	}
 }
 
@@ -444,6 +449,17 @@ test_not_refused_at_first_look if {
 	] {
 		refused(given) == set()
 	}
+}
+
+# Codes
+
+test_codes if {
+	codes(by([], create)) == {"no-role"}
+	codes(by(looker, create)) == {"not-granted"}
+	codes(by(looker, operation)) == set()
+	codes(by(ci, changed(create, {"hazards": ["unknown-input"]}))) == {"unknown-input"}
+	codes(by(ci, changed(create, {"hazards": ["privileged"]}))) == {"hazard"}
+	codes(by(array.concat(ci, looker), changed(create, {"hazards": ["privileged"]}))) == {"hazard", "not-granted"}
 }
 
 # Views and ownership

@@ -153,6 +153,9 @@ func hidden(v *decide.Verdict) bool {
 func asDoor(ctx context.Context, o decide.Options, caller *identity.Identity, req *operation.Request) (v *decide.Verdict, rule string) {
 	o.Identifier, o.Mode, o.Record, o.Timeout = fixedCaller{caller}, decide.Enforce, func(audit.Record) {}, policy.DefaultTimeout
 	v = decide.New(o).Authorize(ctx, identity.NewLocal(), req)
+	if !v.Allow && v.Code == "obligation" { // the gateway's view has said so
+		return v, "where"
+	}
 	if v.Allow {
 		if _, unmet := obligation.Meet(obligation.Door(caller.Door), v.Operation, v.Decision.Demand()); unmet != nil {
 			v.Deny(http.StatusForbidden, "obligation", unmet.Reason)

@@ -40,6 +40,7 @@ type Record struct {
 	URI            string    `json:"uri"`
 	Status         int       `json:"status,omitempty"` // 0: dockerd answers, not we (plugin door, allowed)
 	Allow          bool      `json:"allow"`
+	Code           string    `json:"code,omitempty"` // of a denial: the kind of reason, see docs/reasons.md
 	Reasons        []string  `json:"reasons,omitempty"`
 	PolicyRevision string    `json:"policy_revision,omitempty"`
 	DurationUsec   int64     `json:"duration_us"` // of the decision, not of the answer

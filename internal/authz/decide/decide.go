@@ -17,7 +17,6 @@
 package decide
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -243,8 +242,8 @@ func (s *Steps) decide(ctx context.Context, v *Verdict) {
 		v.instead = func() string { return s.stats(context.WithoutCancel(ctx), *in) }
 	}
 	if !d.Admin {
-		if rail := cmp.Or(s.rail(ctx, v, in), reserved(typed, d.Stamp)); rail != "" {
-			v.deny(http.StatusForbidden, "rail", append([]string{rail}, s.sayUnresolved(ctx, v, in)...)...)
+		if code, rail := s.rail(ctx, v, in, typed); rail != "" {
+			v.deny(http.StatusForbidden, code, append([]string{rail}, s.sayUnresolved(ctx, v, in)...)...)
 			return
 		}
 		if err != nil {
@@ -262,7 +261,7 @@ func (s *Steps) decide(ctx context.Context, v *Verdict) {
 		v.Allow, v.Status, v.lifted = true, 0, true
 	default:
 		v.Operation = in.Operation
-		v.deny(http.StatusForbidden, "policy", slices.Concat(networks, d.Reasons, s.sayUnresolved(ctx, v, in))...)
+		v.deny(http.StatusForbidden, v.policyCode(), slices.Concat(networks, d.Reasons, s.sayUnresolved(ctx, v, in))...)
 	}
 	if v.Allow {
 		s.see(ctx, v, objects)
@@ -290,18 +289,31 @@ func (s *Steps) joinsHost(ctx context.Context, v *Verdict) (reasons []string) {
 	return nil
 }
 
-// rail says why only an admin may do this, "" if no rail stands before it.
-func (s *Steps) rail(ctx context.Context, v *Verdict, in *policy.Input) string {
+// rail says why only an admin may do this, "" if no rail stands before it. typed is the request without the
+// policy's labels.
+func (s *Steps) rail(ctx context.Context, v *Verdict, in *policy.Input, typed *operation.Operation) (code, why string) {
 	op := in.Operation
 	switch {
 	case op.Rail != "":
-		return op.Rail
+		return "rail-operation", op.Rail
 	case op.BodyState == operation.BodyWithheld:
-		return "the daemon did not show the request's body (over 1 MiB, or not JSON); send it to the gateway's socket"
+		return "rail-body", "the daemon did not show the request's body (over 1 MiB, or not JSON); send it to the gateway's socket"
 	case op.BodyState == operation.BodyInvalid:
-		return "the request's body cannot be judged"
+		return "rail-body", "the request's body cannot be judged"
 	}
-	return s.ownContainer(ctx, v, in)
+	if why = s.ownContainer(ctx, v, in); why != "" {
+		return "rail-own-container", why
+	}
+	return "rail-owner-label", reserved(typed, v.Decision.Stamp)
+}
+
+// policyCode is the code of the policy's no. Of a caller whom nobody can tell, that is what stands in the way.
+func (v *Verdict) policyCode() string {
+	code := v.Decision.Code()
+	if v.Caller.Kind == identity.Unknown && (code == "no-role" || code == "policy") {
+		return "unknown-caller"
+	}
+	return code
 }
 
 // deny makes the verdict a denial.
@@ -310,7 +322,7 @@ func (v *Verdict) deny(status int, code string, reasons ...string) {
 		status = http.StatusForbidden
 	}
 	v.Allow, v.Status, v.Code = false, status, code
-	if v.instead != nil && (code == "policy" || code == "obligation") {
+	if v.instead != nil && (code == v.policyCode() || code == "obligation") {
 		if hint := v.instead(); hint != "" {
 			reasons = append(slices.Clip(reasons), hint)
 		}
@@ -328,7 +340,7 @@ func (v *Verdict) deny(status int, code string, reasons ...string) {
 	if why == "" {
 		why = "the policy gives no reason"
 	}
-	v.Message = fmt.Sprintf("vitrine: %s may not %s: %s", who, what, why)
+	v.Message = fmt.Sprintf("vitrine: %s may not %s: %s [%s]", who, what, why, code)
 }
 
 // idSource numbers requests: unique in this process, and with a random prefix

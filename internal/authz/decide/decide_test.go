@@ -122,10 +122,10 @@ func TestEveryDoubtClosed(t *testing.T) {
 		"a panic":                          {yes, errors.New("boom"), "GET", "/_ping", "", 403, "internal-error", "boom"},
 		"an unknown route":                 {yes, nil, "GET", "/nope", "", 403, "unknown-route", ""},
 		"a path that is not canonical":     {yes, nil, "GET", "/v1.41/../containers/json", "", 400, "", ""},
-		"a rail":                           {yes, nil, "POST", "/plugins/vitrine/disable", "", 403, "rail", ""},
-		"a session":                        {yes, nil, "POST", "/session", "", 403, "rail", ""},
-		"an API older than 1.24":           {yes, nil, "GET", "/v1.23/containers/json", "", 403, "rail", ""},
-		"a body on start":                  {yes, nil, "POST", "/v1.41/containers/x/start", `{"Privileged":true}`, 403, "rail", ""},
+		"a rail":                           {yes, nil, "POST", "/plugins/vitrine/disable", "", 403, "rail-operation", ""},
+		"a session":                        {yes, nil, "POST", "/session", "", 403, "rail-operation", ""},
+		"an API older than 1.24":           {yes, nil, "GET", "/v1.23/containers/json", "", 403, "rail-operation", ""},
+		"a body on start":                  {yes, nil, "POST", "/v1.41/containers/x/start", `{"Privileged":true}`, 403, "rail-operation", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, mode := range []decide.Mode{decide.Enforce, decide.Audit} {
@@ -138,10 +138,13 @@ func TestEveryDoubtClosed(t *testing.T) {
 					t.Fatalf("mode %s: allow = %v (%s)", mode, v.Allow, v.Message)
 				}
 				if lifted {
-					if w.records[0].Mode != "audit" {
+					if w.records[0].Mode != "audit" || w.records[0].Code == "" {
 						t.Errorf("a lifted denial is not marked: %+v", w.records[0])
 					}
 					continue
+				}
+				if !strings.HasSuffix(v.Message, " ["+v.Code+"]") || w.records[0].Code != v.Code {
+					t.Errorf("code %q, recorded as %q, message %q", v.Code, w.records[0].Code, v.Message)
 				}
 				if v.Status != tc.status || (tc.code != "" && v.Code != tc.code) || !strings.Contains(v.Message, tc.reason) {
 					t.Errorf("status %d code %q message %q", v.Status, v.Code, v.Message)
@@ -205,7 +208,7 @@ func TestBodyThatNobodySawIsForAdminsClosed(t *testing.T) {
 		w := &world{decision: policy.Decision{Allow: true, Admin: admin}}
 		req := &operation.Request{Method: "POST", URI: "/containers/create", Header: http.Header{}, ContentLength: 2 << 20, Withheld: true}
 		v := decide.New(w.options()).Authorize(t.Context(), identity.NewLocal(), req)
-		if v.Allow != admin || !admin && (v.Code != "rail" || !strings.Contains(v.Message, "send it to the gateway's socket")) {
+		if v.Allow != admin || !admin && (v.Code != "rail-body" || !strings.Contains(v.Message, "send it to the gateway's socket")) {
 			t.Errorf("admin %v: allow %v, %s: %s", admin, v.Allow, v.Code, v.Message)
 		}
 	}
@@ -662,9 +665,9 @@ func TestOutOfDescriptorsIsTryAgainClosed(t *testing.T) {
 		"in front of a rail":         {emfile, policy.Decision{Allow: true}, "/debug/vars", "exhausted", 503},
 		"what is not understood":     {emfile, policy.Decision{Allow: true}, "/nope", "unknown-route", 403},
 		"what anybody may":           {emfile, policy.Decision{Allow: true}, "/_ping", "", 0},
-		"another cause":              {procfs.ErrDead, policy.Decision{}, "/info", "policy", 403},
-		"no permission to look":      {syscall.EACCES, policy.Decision{}, "/info", "policy", 403},
-		"a caller that is not known": {nil, policy.Decision{}, "/info", "policy", 403},
+		"another cause":              {procfs.ErrDead, policy.Decision{}, "/info", "unknown-caller", 403},
+		"no permission to look":      {syscall.EACCES, policy.Decision{}, "/info", "unknown-caller", 403},
+		"a caller that is not known": {nil, policy.Decision{}, "/info", "unknown-caller", 403},
 	} {
 		w := &world{who: &identity.Identity{Kind: identity.Unknown, Door: "gateway", Err: tc.cause}, decision: tc.decision}
 		v := w.ask(t, w.options(), "GET", tc.uri, "")

@@ -137,7 +137,7 @@ func TestServiceOfTooManyLabelsIsOursClosed(t *testing.T) {
 	w := &world{containers: map[string][]string{own: {"container-id:" + own, "label:*"}}, decision: yes}
 	o := w.options()
 	o.OwnContainer = func() (string, error) { return own, nil }
-	if v := w.ask(t, o, "DELETE", "/services/web", ""); v.Allow || v.Code != "rail" {
+	if v := w.ask(t, o, "DELETE", "/services/web", ""); v.Allow || v.Code != "rail-own-container" {
 		t.Errorf("%v, %s: %s", v.Allow, v.Code, v.Message)
 	}
 }
@@ -153,7 +153,7 @@ func TestOwnContainerIsAskedForOnce(t *testing.T) {
 			o.Changed = func() <-chan struct{} { return nil }
 		}
 		v := w.ask(t, o, "POST", "/containers/web/stop", "")
-		if asked != 1 || v.Allow != (err == nil) || !v.Allow && (v.Code != "rail" || !strings.Contains(v.Message, "try again")) {
+		if asked != 1 || v.Allow != (err == nil) || !v.Allow && (v.Code != "rail-own-container" || !strings.Contains(v.Message, "try again")) {
 			t.Errorf("%s: asked %d times, %s: %s", name, asked, v.Code, v.Message)
 		}
 	}

@@ -75,5 +75,5 @@ func (v *Verdict) denyPath(err error) {
 		v.deny(http.StatusForbidden, "stamp", err.Error())
 		return
 	}
-	v.deny(http.StatusForbidden, "host-path", err.Error())
+	v.deny(http.StatusForbidden, "host-path-unresolved", err.Error())
 }

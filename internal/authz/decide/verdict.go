@@ -23,8 +23,8 @@ import (
 type Verdict struct {
 	Allow   bool
 	Status  int    // HTTP status of the denial: 400, 403, 413, 431, 503; 0 when allowed
-	Code    string // short and stable: "policy", "rail", "busy", or a refusal's code
-	Message string // for the caller: "vitrine: container:web may not …"
+	Code    string // why, in a stable word that docs/reasons.md explains: "hazard", "rail-body", "busy", or a refusal's code
+	Message string // for the caller: "vitrine: container:web may not …: … [hazard]"
 
 	Caller    *identity.Identity   // never nil
 	Operation *operation.Operation // nil when the parser refused the request
@@ -76,6 +76,12 @@ func (v *Verdict) Finish(status int, redacted bool) {
 		r := audit.New(v.id, v.start, v.Caller, v.request.Method, v.request.URI, v.Operation, v.Decision)
 		r.Status, r.Allow, r.Redacted = status, v.Allow, redacted
 		r.Duration, r.DurationUsec = v.decided, v.decided.Microseconds()
+		switch {
+		case v.lifted:
+			r.Code = v.policyCode()
+		case !v.Allow:
+			r.Code = v.Code
+		}
 		if r.Reasons = v.Reasons(); !v.Allow && v.unresolved != nil {
 			r.Reasons = append(slices.Clip(r.Reasons), v.unresolved.because(v.unresolved.err.Error()))
 		}
@@ -105,7 +111,7 @@ func (v *Verdict) MadeExec(id string) { v.execs.add(ownerOf(v.Caller), id) }
 // request. It is denied, in audit mode too.
 func (s *Steps) Differential(caller *identity.Identity, method, uri, why string) {
 	r := audit.New(s.ids.next(), time.Now(), caller, method, uri, nil, policy.Decision{})
-	r.Status, r.Differential, r.Reasons = http.StatusForbidden, why, []string{why}
+	r.Status, r.Code, r.Differential, r.Reasons = http.StatusForbidden, "differential", why, []string{why}
 	s.Record(r)
 }
 

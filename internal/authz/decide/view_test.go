@@ -156,14 +156,14 @@ func TestClosedStamp(t *testing.T) {
 	}{
 		"labelled":           {`{"Image":"x"}`, func(*policy.Input) policy.Decision { return policy.Decision{Allow: true, Stamp: stamp} }, "", `"team":"blue"`},
 		"the same by itself": {`{"Image":"x","Labels":{"vitrine.owner":"container:web"}}`, func(*policy.Input) policy.Decision { return policy.Decision{Allow: true, Stamp: stamp} }, "", `"vitrine.owner":"container:web"`},
-		"another by itself":  {`{"Image":"x","Labels":{"vitrine.owner":"other"}}`, func(*policy.Input) policy.Decision { return policy.Decision{Allow: true, Stamp: stamp} }, "rail", ""},
+		"another by itself":  {`{"Image":"x","Labels":{"vitrine.owner":"other"}}`, func(*policy.Input) policy.Decision { return policy.Decision{Allow: true, Stamp: stamp} }, "rail-owner-label", ""},
 		"another team":       {`{"Image":"x","Labels":{"team":"red"}}`, func(*policy.Input) policy.Decision { return policy.Decision{Allow: true, Stamp: stamp} }, "stamp", ""},
-		"no stamp, an owner": {`{"Image":"x","Labels":{"vitrine.owner":"x"}}`, func(*policy.Input) policy.Decision { return policy.Decision{Allow: true} }, "rail", ""},
+		"no stamp, an owner": {`{"Image":"x","Labels":{"vitrine.owner":"x"}}`, func(*policy.Input) policy.Decision { return policy.Decision{Allow: true} }, "rail-owner-label", ""},
 		"an owner of a volume": {
 			`{"Image":"x","HostConfig":{"Mounts":[{"Type":"volume","Source":"v","Target":"/x","VolumeOptions":{"Labels":{"vitrine.owner":"x"}}}]}}`,
-			func(*policy.Input) policy.Decision { return policy.Decision{Allow: true} }, "rail", "",
+			func(*policy.Input) policy.Decision { return policy.Decision{Allow: true} }, "rail-owner-label", "",
 		},
-		"an owner without a name": {`{"Image":"x","Labels":{"vitrine.owner":""}}`, func(*policy.Input) policy.Decision { return policy.Decision{Allow: true} }, "rail", ""},
+		"an owner without a name": {`{"Image":"x","Labels":{"vitrine.owner":""}}`, func(*policy.Input) policy.Decision { return policy.Decision{Allow: true} }, "rail-owner-label", ""},
 		"an admin's stamp": {`{"Image":"x"}`, func(in *policy.Input) policy.Decision {
 			return policy.Decision{Allow: !slices.Contains(in.Operation.Mints, "label:team=blue"), Admin: true, Stamp: stamp}
 		}, "", `"Image":"x"`},

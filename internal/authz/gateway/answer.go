@@ -119,7 +119,7 @@ func (t *task) held(ex exchange) {
 		defer t.s.bigAnswer.remove(t.who.Account)
 	} else if why == tooManyBig {
 		t.w.Header().Set("Retry-After", "1")
-		t.fail(http.StatusServiceUnavailable, "vitrine: "+tooManyBig)
+		t.fail(http.StatusServiceUnavailable, "vitrine: "+tooManyBig+" [busy]")
 		return
 	}
 	if why == "" && t.v.View.Filters() {
@@ -212,7 +212,7 @@ func copyEvents(w http.ResponseWriter, stream *redact.Events, shown func(event [
 // unreadable answers that the daemon's answer cannot be redacted.
 func (t *task) unreadable(why string) {
 	t.s.log.Warn("answer cannot be redacted", "operation", t.v.Operation.ID, "reason", why)
-	t.fail(http.StatusBadGateway, "vitrine: the answer has parts that must be blanked, and cannot be read: "+why)
+	t.fail(http.StatusBadGateway, "vitrine: the answer has parts that must be blanked, and cannot be read: "+why+" [obligation]")
 }
 
 // opaque says why an answer cannot be looked into, "" if it can.

@@ -13,7 +13,7 @@ import (
 
 // tooMany is what a connection over the limit is told before it is closed.
 const tooMany = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n" +
-	`{"message":"vitrine: too many connections; try again"}` + "\n"
+	`{"message":"vitrine: too many connections; try again [limit]"}` + "\n"
 
 type connKey struct{}
 

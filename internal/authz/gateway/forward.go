@@ -52,7 +52,7 @@ func (t *task) upload(ctx context.Context) {
 	}()
 	if err != nil {
 		if up.clientBroke() {
-			t.fail(http.StatusBadRequest, "vitrine: the request's body broke off")
+			t.fail(http.StatusBadRequest, "vitrine: the request's body broke off [body-broken]")
 			return
 		}
 		t.upstreamFailed(ctx, err)

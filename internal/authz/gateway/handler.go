@@ -38,7 +38,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer s.requests.Done()
 	c, _ := r.Context().Value(connKey{}).(*conn)
 	if c == nil || s.identityOf(c) == nil {
-		refuse(w, http.StatusForbidden, "vitrine: nothing is known about this connection's other end")
+		refuse(w, http.StatusForbidden, "vitrine: nothing is known about this connection's other end [unknown-caller]")
 		return
 	}
 	c.unread.Store(false)
@@ -66,11 +66,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // closed says why no request can be carried now, "" if it can.
 func (s *Server) closed() string {
 	if !s.up.ready.Load() {
-		return "vitrine: the Docker Engine at " + s.up.name + " has not answered yet; try again"
+		return "vitrine: the Docker Engine at " + s.up.name + " has not answered yet; try again [no-engine]"
 	}
 	if now, _ := s.up.asked.get(); s.cfg.RequirePlugin && !now {
 		return "vitrine: dockerd does not ask the authorization plugin, and require_plugin is set: " +
-			"name the plugin in authorization-plugins of daemon.json and send dockerd a SIGHUP"
+			"name the plugin in authorization-plugins of daemon.json and send dockerd a SIGHUP [plugin-not-asked]"
 	}
 	return ""
 }
@@ -211,10 +211,10 @@ func (t *task) upstreamFailed(ctx context.Context, err error) {
 	t.s.log.Warn("request not answered by the daemon", "operation", t.v.Operation.ID, "error", err)
 	if errors.Is(err, errDial) {
 		t.w.Header().Set("Retry-After", "1")
-		t.fail(http.StatusServiceUnavailable, "vitrine: the Docker Engine does not answer at "+t.s.up.name+": is it running?")
+		t.fail(http.StatusServiceUnavailable, "vitrine: the Docker Engine does not answer at "+t.s.up.name+": is it running? [no-engine]")
 		return
 	}
-	t.fail(http.StatusBadGateway, "vitrine: the Docker Engine at "+t.s.up.name+" broke off before it answered: look at its log")
+	t.fail(http.StatusBadGateway, "vitrine: the Docker Engine at "+t.s.up.name+" broke off before it answered: look at its log [engine-broke-off]")
 }
 
 // refuse answers in the Engine's own error shape.

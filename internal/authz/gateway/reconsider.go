@@ -92,6 +92,6 @@ func (t *task) enter() {
 		return
 	}
 	if err := t.stillAllowed(context.WithoutCancel(t.r.Context())); err != nil {
-		t.v.Deny(http.StatusForbidden, "policy", "the policy has just changed: "+err.Error())
+		t.v.Deny(http.StatusForbidden, "policy-changed", "the policy has just changed: "+err.Error())
 	}
 }

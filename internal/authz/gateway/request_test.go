@@ -117,7 +117,7 @@ func TestDenialIsDockersErrorShapeClosed(t *testing.T) {
 		g.decision = policy.Decision{Diagnostics: policy.Diagnostics{Reasons: []string{"role look allows ping"}}}
 	})
 	status, body := g.do("POST", "/containers/create", "application/json", `{"Image":"x"}`)
-	if want := `{"message":"vitrine: container:web may not ContainerCreate (POST /containers/create): role look allows ping"}` + "\n"; status != 403 || body != want {
+	if want := `{"message":"vitrine: container:web may not ContainerCreate (POST /containers/create): role look allows ping [policy]"}` + "\n"; status != 403 || body != want {
 		t.Errorf("%d %s", status, body)
 	}
 	if rec := g.recorded(1)[0]; rec.Allow || rec.Status != 403 {

@@ -123,7 +123,7 @@ func TestPlacesAreTakenAndFullClosed(t *testing.T) {
 func TestOneAnswer(t *testing.T) {
 	w := httptest.NewRecorder()
 	a := &once{w: w}
-	if !a.answer(deny("late")) || a.answer(authorization.Response{Allow: true}) {
+	if !a.answer(deny("deadline", "late")) || a.answer(authorization.Response{Allow: true}) {
 		t.Error("the first answer is the only one")
 	}
 	if got := w.Body.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "vitrine: late") || !w.Flushed {

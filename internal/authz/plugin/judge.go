@@ -23,11 +23,11 @@ func (d *Door) judge(ctx context.Context, req *authorization.Request) (res autho
 	defer func() {
 		if p := recover(); p != nil {
 			d.cfg.Logger.Error("decision panicked", "panic", p)
-			res = deny("the decision failed")
+			res = deny("internal-error", "the decision failed")
 		}
 	}()
 	if req.RequestMethod == "" || req.RequestURI == "" {
-		return deny("the daemon asked about an empty request")
+		return deny("bad-question", "the daemon asked about an empty request")
 	}
 	tickets, header := headers(req.RequestHeaders)
 	if len(tickets) > 0 {
@@ -35,7 +35,7 @@ func (d *Door) judge(ctx context.Context, req *authorization.Request) (res autho
 	}
 	conn, why := caller(req)
 	if conn == nil {
-		return deny(why)
+		return deny("unknown-caller", why)
 	}
 	return d.authorize(ctx, conn, req, header)
 }
@@ -61,7 +61,7 @@ func (d *Door) ticketed(ctx context.Context, req *authorization.Request, tickets
 	}
 	entry, ok := d.cfg.Tickets.Take(tickets[0])
 	if !ok && d.cfg.Tickets.Abandoned(tickets[0]) {
-		return deny("the gateway has given this request up: its client has gone")
+		return deny("given-up", "the gateway has given this request up: its client has gone")
 	}
 	if !ok {
 		return d.differential(req, "the ticket is unknown or has been used")
@@ -82,7 +82,7 @@ func (d *Door) differential(req *authorization.Request, why string) authorizatio
 		who := &identity.Identity{Kind: identity.Unknown, Door: "plugin", Err: errors.New(why)}
 		d.cfg.Differential(who, req.RequestMethod, req.RequestURI, why)
 	}
-	return deny("differential: this is not a request that the gateway judged: " + why)
+	return deny("differential", "differential: this is not a request that the gateway judged: "+why)
 }
 
 // caller says who a request without a ticket comes from. dockerd shows a
@@ -105,7 +105,7 @@ func caller(req *authorization.Request) (conn *identity.Connection, why string) 
 func (d *Door) authorize(ctx context.Context, conn *identity.Connection, req *authorization.Request, header http.Header) authorization.Response {
 	op, err := toOperation(req, header)
 	if err != nil {
-		return deny(err.Error())
+		return deny("bad-question", err.Error())
 	}
 	v := d.cfg.Authorizer.Authorize(ctx, conn, op)
 	if v.Allow {

@@ -143,21 +143,21 @@ func (d *Door) ask(w http.ResponseWriter, r *http.Request) {
 	a := &once{w: w}
 	if r.ContentLength < 0 || r.ContentLength > bigRequest {
 		if !d.acquire(r.Context(), d.big) {
-			a.answer(deny("too many large requests at once; try again"))
+			a.answer(deny("busy", "too many large requests at once; try again"))
 			return
 		}
 		defer func() { <-d.big }()
 	}
-	req, why := d.read(w, r)
-	if req == nil {
-		a.answer(deny(why))
+	req, refused := d.read(w, r)
+	if refused != nil {
+		a.answer(*refused)
 		return
 	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	late := time.AfterFunc(d.cfg.Timeout, func() {
 		cancel() // what comes later is a denial in its record too
-		if a.answer(deny("the decision took too long")) {
+		if a.answer(deny("deadline", "the decision took too long")) {
 			d.cfg.Logger.Error("decision took too long", "method", req.RequestMethod, "timeout", d.cfg.Timeout)
 		}
 	})
@@ -166,17 +166,21 @@ func (d *Door) ask(w http.ResponseWriter, r *http.Request) {
 }
 
 // read reads the question, or says why it cannot.
-func (d *Door) read(w http.ResponseWriter, r *http.Request) (req *authorization.Request, why string) {
+func (d *Door) read(w http.ResponseWriter, r *http.Request) (*authorization.Request, *authorization.Response) {
+	no := func(code, why string) (*authorization.Request, *authorization.Response) {
+		res := deny(code, why)
+		return nil, &res
+	}
 	if !d.acquire(r.Context(), d.reading) {
-		return nil, "too many requests at once; try again"
+		return no("busy", "too many requests at once; try again")
 	}
 	defer func() { <-d.reading }()
 	req, err := decode(w, r)
 	if err != nil {
 		d.cfg.Logger.Warn("request of dockerd not understood", "error", err)
-		return nil, "the daemon's question was not understood"
+		return no("bad-question", "the daemon's question was not understood")
 	}
-	return req, ""
+	return req, nil
 }
 
 // acquire takes a place, or reports that there was none in time.

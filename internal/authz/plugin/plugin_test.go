@@ -193,7 +193,7 @@ func TestLocalRequestIsDecided(t *testing.T) {
 	g.decide = func(*policy.Input) policy.Decision {
 		return policy.Decision{Diagnostics: policy.Diagnostics{Reasons: []string{"because"}}}
 	}
-	if res := g.ask(get("/v1.41/containers/json")); res.Allow || res.Msg != "vitrine: local may not ContainerList (GET /containers/json): because" {
+	if res := g.ask(get("/v1.41/containers/json")); res.Allow || res.Msg != "vitrine: local may not ContainerList (GET /containers/json): because [policy]" {
 		t.Errorf("%+v", res)
 	}
 	if len(g.records) != 2 || !g.records[0].Allow || g.records[1].Allow || g.records[1].Status != 403 {

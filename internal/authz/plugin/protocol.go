@@ -44,8 +44,9 @@ func answer(w http.ResponseWriter, res authorization.Response) {
 	_, _ = w.Write(append(body, '\n')) // if dockerd has gone it needs no answer
 }
 
-func deny(msg string) authorization.Response {
-	return authorization.Response{Msg: "vitrine: " + msg}
+// deny denies with a code of docs/reasons.md.
+func deny(code, msg string) authorization.Response {
+	return authorization.Response{Msg: "vitrine: " + msg + " [" + code + "]"}
 }
 
 // once gives one answer, whoever comes first with it, and has it sent.

@@ -46,12 +46,15 @@ type Decision struct {
 // Diagnostics say how a policy came to its decision. They decide nothing, but for Failed.
 type Diagnostics struct {
 	Reasons  []string // sorted; for the caller and the audit record
+	Codes    []string // sorted; what kind of reasons they are, as the policy says: see Code
 	Revision string   // of the policy that decided
 	// Failed says that the policy could not answer (undefined, an error, a deadline, no policy loaded);
 	// Reasons hold why.
 	Failed bool
 	// Rules are where the reasons come from, of an Engine with Options.Positions.
 	Rules []Rule
+
+	code string // of a policy that could not answer
 }
 
 // Allows is the whole decision: to allow is nothing beside a failure.

@@ -24,7 +24,7 @@ const (
 
 // rules are what the engine reads from package docker.authz.
 func rules() []string {
-	return []string{"allow", "reasons", "admin", "redact", "keep_env", "where", "shared", "stamp", "without_redaction"}
+	return []string{"allow", "reasons", "codes", "admin", "redact", "keep_env", "where", "shared", "stamp", "without_redaction"}
 }
 
 // generation is one policy, ready to decide. It never changes.
@@ -81,7 +81,11 @@ func (g *generation) lookFirst(ctx context.Context) error {
 		reads: project(reached(g.compiler, refused)),
 	}
 	g.first = first
-	return first.prepare(ctx, ast.MustParseBody(`decision = {"allow": [false], "reasons": [`+refused+`]}`))
+	return first.prepare(ctx, ast.MustParseBody(`decision = {
+		"allow": [false],
+		"reasons": [{r.reason | some r in `+refused+`}],
+		"codes": [{r.code | some r in `+refused+`}],
+	}`))
 }
 
 // query asks for all the rules that the policy has, in one evaluation. Each that
@@ -249,10 +253,13 @@ func readDecision(answer ast.Object) (Decision, error) {
 		Where:            r.labels("where"),
 		Shared:           r.lists("shared"),
 		Stamp:            r.labels("stamp"),
-		Diagnostics:      Diagnostics{Reasons: r.strings("reasons")},
+		Diagnostics:      Diagnostics{Reasons: r.strings("reasons"), Codes: r.strings("codes")},
 	}
 	if r.err != nil {
 		return Decision{}, r.err
+	}
+	if err := checkCodes(d.Codes); err != nil {
+		return Decision{}, err
 	}
 	d.Reasons = presentable(d.Reasons)
 	return d, nil

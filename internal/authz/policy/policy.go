@@ -7,7 +7,7 @@
 // accident: what is empty, gone, cut off or still being written must not let in what the
 // policy in force keeps out. The last good policy outlives the process in
 // Options.StateDir. Without one the engine denies everything. It evaluates package docker.authz and reads
-// allow, reasons, admin, redact, keep_env, where and without_redaction from it.
+// allow, reasons, codes, admin, redact, keep_env, where and without_redaction from it.
 //
 // Unknown means no. Only `allow == true` allows. Undefined, a value of another
 // type, an error in a builtin, a panic and a deadline deny with Failed set, and a
@@ -256,7 +256,9 @@ func (e *Engine) Decide(ctx context.Context, in *Input) Decision {
 		gen = e.current.Load()
 	}
 	if gen == nil {
-		return failed("", "no policy is loaded: "+e.whyNone())
+		d := failed("", "no policy is loaded: "+e.whyNone())
+		d.code = codeNone
+		return d
 	}
 	if in == nil || in.Operation == nil {
 		return failed(gen.revision, "there is no operation to decide on")
@@ -290,5 +292,5 @@ func (e *Engine) whyNone() string {
 
 // failed is the denial for a policy that could not answer.
 func failed(revision, why string) Decision {
-	return Decision{Diagnostics: Diagnostics{Failed: true, Reasons: []string{why}, Revision: revision}}
+	return Decision{Diagnostics: Diagnostics{Failed: true, Reasons: []string{why}, Revision: revision, code: codeFailed}}
 }

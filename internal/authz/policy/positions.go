@@ -40,6 +40,11 @@ func (t *tracer) TraceEvent(e topdown.Event) {
 	if name, isVar := v.(ast.Var); isVar && e.Locals != nil {
 		v = e.Locals.Get(name)
 	}
+	if o, isObject := v.(ast.Object); isObject { // a denial with its code
+		if reason := o.Get(ast.StringTerm("reason")); reason != nil {
+			v = reason.Value
+		}
+	}
 	text, isText := v.(ast.String)
 	if !isText {
 		return

@@ -25,7 +25,7 @@ func TestReasonsHaveTheirLines(t *testing.T) {
 		{[]string{"label:vitrine.role=look"}, "GET /containers/json", "reasons", `reasons contains concat`},
 		{[]string{"label:vitrine.role=look"}, "POST /containers/web/stop", "lacks", `} else := sprintf("role %s allows`},
 		{[]string{"label:vitrine.role=look"}, "GET /plugins", "lacks", `of %s; role %s allows that`},
-		{[]string{"label:vitrine.role=look"}, "GET /containers/json?unheard=1", "refusal", `does not take the hazards`},
+		{[]string{"label:vitrine.role=look"}, "GET /containers/json?unheard=1", "refused_by", `refused_by(role) :=`},
 		{[]string{"container:web"}, "GET /containers/json", "nobody", `nobody :=`},
 	} {
 		method, uri, _ := strings.Cut(tt.request, " ")

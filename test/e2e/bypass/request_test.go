@@ -23,7 +23,7 @@ type request struct {
 	// by the gateway and eval. look's is not compared where others try too.
 	want outcome
 	why  string
-	code string // of eval; "policy" if empty
+	code string // of eval, or what it begins with; one of the policy's if empty
 	// daemon is the status with which dockerd refuses it without asking anybody.
 	daemon int
 }
