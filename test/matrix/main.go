@@ -71,12 +71,12 @@ func run(args []string) error {
 				}
 			}
 			if len(result.Failed) > 0 {
-				failed = append(failed, engine+"/"+suite)
+				failed = append(failed, strings.Join(append([]string{engine + "/" + suite}, result.said...), "\n\t"))
 			}
 		}
 	}
 	if len(failed) > 0 {
-		return fmt.Errorf("failed: %s", strings.Join(failed, " "))
+		return fmt.Errorf("failed:\n%s", strings.Join(failed, "\n")) // again, at the end, where one looks first
 	}
 	return nil
 }

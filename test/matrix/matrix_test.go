@@ -88,6 +88,20 @@ func TestReadClosed(t *testing.T) {
 	}
 }
 
+// TestReadKeepsWhatFailedTestsSaid, so that it can stand at the end of a long run's output too.
+func TestReadKeepsWhatFailedTestsSaid(t *testing.T) {
+	lines := `{"Action":"output","Test":"TestA","Output":"    a_test.go:9: got 403\n"}
+{"Action":"output","Test":"TestA","Output":"        and more\n"}
+{"Action":"fail","Test":"TestA"}
+{"Action":"output","Test":"TestB","Output":"    b_test.go:9: fine\n"}
+{"Action":"pass","Test":"TestB"}
+`
+	r, err := read(strings.NewReader(lines), &strings.Builder{})
+	if want := []string{"TestA: a_test.go:9: got 403"}; err != nil || !slices.Equal(r.said, want) {
+		t.Errorf("%q, %v, want %q", r.said, err, want)
+	}
+}
+
 // TestKeepResultReplaces: of each suite and engine there is one result, the last.
 func TestKeepResultReplaces(t *testing.T) {
 	root := t.TempDir()

@@ -27,6 +27,8 @@ type Result struct {
 	Failed  []string          `json:"failed"`  // their names; "the package" where it did not even start
 	Skipped map[string]string `json:"skipped"` // name → reason
 	Seconds int               `json:"seconds"`
+
+	said []string // the messages of those that failed, a line each
 }
 
 // event is a line of what `go test -json` prints.
@@ -116,6 +118,11 @@ func read(from io.Reader, show io.Writer) (Result, error) {
 			}
 			if name != "" {
 				r.Failed = append(r.Failed, name)
+			}
+			for _, line := range printed[e.Test] {
+				if reason.MatchString(line) {
+					r.said = append(r.said, fmt.Sprintf("%s: %.400s", name, strings.TrimSpace(line)))
+				}
 			}
 			fmt.Fprintln(show, strings.Join(printed[e.Test], "\n"))
 		}
