@@ -53,7 +53,8 @@ func subject(cns ...string) pkix.Name {
 
 func TestCertificate(t *testing.T) {
 	uri, _ := url.Parse("spiffe://example.org/agent")
-	i := New(&fake{}, &fake{}, nil)
+	f := &fake{}
+	i := New(f, f, nil)
 	for name, tt := range map[string]struct {
 		template x509.Certificate
 		want     []string
@@ -82,6 +83,9 @@ func TestCertificate(t *testing.T) {
 				}
 			}
 		})
+	}
+	if f.asked != 0 {
+		t.Errorf("where there is no peer, one was attested %d times", f.asked)
 	}
 }
 

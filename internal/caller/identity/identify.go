@@ -73,10 +73,8 @@ func (i *Identifier) Identify(ctx context.Context, c *Connection) *Identity {
 func (i *Identifier) peer(ctx context.Context, c *Connection) (*Identity, attest.Attestation) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.attested.Kind != attest.Unknown && !i.holds(c) {
+	if !i.holds(c) {
 		c.remember(attest.Attestation{})
-	}
-	if c.attested.Kind == attest.Unknown {
 		a := i.attestor.Attest(ctx, c.peer)
 		if a.Kind == attest.Unknown {
 			id := unknown(c, a.Err)
@@ -103,8 +101,8 @@ func (i *Identifier) holds(c *Connection) bool {
 	case attest.Host:
 		return c.peer.Alive() == nil
 	case attest.Container:
-		now, ok := i.containers.Lookup(a.Container.ID)
-		if !ok || !now.Running || now.Pid != a.Container.Pid || now.StartedAt != a.Container.StartedAt {
+		now, _ := i.containers.Lookup(a.Container.ID) // one that is not there does not run
+		if !now.Running || now.Pid != a.Container.Pid || now.StartedAt != a.Container.StartedAt {
 			return false
 		}
 		a.Container = now

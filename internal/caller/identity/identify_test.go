@@ -233,6 +233,13 @@ func TestPeer(t *testing.T) {
 	if id.User != "" {
 		t.Errorf("a peer has the name %q", id.User)
 	}
+	c := NewUnix("a", &peercred.Peer{})
+	for range 2 {
+		wantPrincipals(t, New(f, f, nil).Identify(t.Context(), c), Peer, "peer-uid:0", "peer-gid:0")
+	}
+	if f.asked != 2 {
+		t.Errorf("of two connections, peers were attested %d times", f.asked)
+	}
 }
 
 func TestOtherKinds(t *testing.T) {
@@ -240,8 +247,33 @@ func TestOtherKinds(t *testing.T) {
 	wantPrincipals(t, i.Identify(t.Context(), NewLocal()), Local, "local")
 	wantPrincipals(t, i.Identify(t.Context(), NewSelf("gateway")), Self)
 	wantPrincipals(t, i.Identify(t.Context(), nil), Unknown)
-	wantPrincipals(t, i.Identify(t.Context(), &Connection{kind: "root"}), Unknown)
 	wantPrincipals(t, i.Identify(t.Context(), NewTLS("x", nil, nil)), Unknown)
+}
+
+// TestConnectionOfNoKindClosed: though the attestor says yes, to a peer or to none.
+func TestConnectionOfNoKindClosed(t *testing.T) {
+	host := &fake{attested: attest.Attestation{Kind: attest.Host, UID: new(uint32(0))}}
+	wantPrincipals(t, New(host, host, nil).Identify(t.Context(), &Connection{kind: "root", peer: self(t)}), Unknown)
+	nobody := &fake{attested: attest.Attestation{Err: peercred.ErrNoCredentials}}
+	wantPrincipals(t, New(nobody, nobody, nil).Identify(t.Context(), NewUnix("a", nil)), Unknown)
+}
+
+func TestWhoIsNamed(t *testing.T) {
+	for want, id := range map[string]*Identity{
+		"unknown":   nil,
+		"host":      {Kind: Host},
+		"unix:root": {Kind: Host, Principals: []string{"unix:root", "uid:0"}},
+	} {
+		if got := id.String(); got != want {
+			t.Errorf("%+v is called %q, want %q", id, got, want)
+		}
+	}
+	if got := new(Identity).String(); got != "unknown" {
+		t.Errorf("of no kind: %q", got)
+	}
+	if got := new(Identity).Why(); got != "" {
+		t.Errorf("known, because of %q", got)
+	}
 }
 
 func TestUnknownIsNotRememberedClosed(t *testing.T) {
@@ -288,9 +320,19 @@ func TestWhatWasAttestedEndsClosed(t *testing.T) {
 		"the container stops": func(f *fake, _ *peercred.Peer) {
 			f.containers[monitorID] = docker.Container{ID: monitorID, Rev: 2}
 		},
+		"the container stops, and is told with its last process": func(f *fake, _ *peercred.Peer) {
+			c := monitor()
+			c.Running, c.Rev = false, 2
+			f.containers[monitorID] = c
+		},
 		"the container restarts": func(f *fake, _ *peercred.Peer) {
 			c := monitor()
 			c.Pid, c.Rev = 99, 2
+			f.containers[monitorID] = c
+		},
+		"the container restarts, and its init has the number of the one before": func(f *fake, _ *peercred.Peer) {
+			c := monitor()
+			c.StartedAt, c.Rev = "twice", 2
 			f.containers[monitorID] = c
 		},
 	} {
@@ -382,18 +424,23 @@ func TestWhyNotSaysTheCause(t *testing.T) {
 }
 
 func TestJSONHasEveryKey(t *testing.T) {
-	i := New(&fake{}, &fake{}, nil)
-	b, err := json.Marshal(i.Identify(t.Context(), NewLocal()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got map[string]any
-	if err := json.Unmarshal(b, &got); err != nil {
-		t.Fatal(err)
-	}
-	want := []string{"certificate", "container", "door", "gid", "groups", "kind", "listener", "pid", "principals", "uid", "user"}
-	if keys := slices.Sorted(maps.Keys(got)); !slices.Equal(keys, want) || got["groups"] == nil || got["principals"] == nil {
-		t.Errorf("%s", b)
+	bare := &fake{attested: attest.Attestation{Kind: attest.Container}}
+	for _, c := range []*Connection{NewLocal(), NewSelf("gateway"), nil, NewUnix("a", self(t))} {
+		b, err := json.Marshal(New(bare, bare, nil).Identify(t.Context(), c))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got map[string]any
+		if err := json.Unmarshal(b, &got); err != nil {
+			t.Fatal(err)
+		}
+		want := []string{"certificate", "container", "door", "gid", "groups", "kind", "listener", "pid", "principals", "uid", "user"}
+		if keys := slices.Sorted(maps.Keys(got)); !slices.Equal(keys, want) || got["groups"] == nil || got["principals"] == nil {
+			t.Errorf("%s", b)
+		}
+		if in, ok := got["container"].(map[string]any); ok && in["labels"] == nil {
+			t.Errorf("%s", b)
+		}
 	}
 }
 
@@ -483,6 +530,9 @@ func TestJoinedClosed(t *testing.T) {
 	f := inContainer(c)
 	if joined, err := New(f, f, nil).Joined(t.Context(), monitorID); err == nil {
 		t.Errorf("it was not looked at, and is joined to %v", joined)
+	}
+	if joined, err := New(f, f, nil).Joined(t.Context(), "exec:e2"); err == nil || err.Error() != "deadline" {
+		t.Errorf("the Engine did not answer, and it is joined to %v: %v", joined, err)
 	}
 	c.Detail = &docker.Detail{Joined: []string{"web"}}
 	f = inContainer(c)

@@ -3,7 +3,6 @@ package identity
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -57,12 +56,9 @@ func (n *names) name(uid uint32) string {
 }
 
 func (u *Users) current() *names {
-	if u.path == "" {
-		return nil
-	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if now := time.Now(); now.Sub(u.checked) >= time.Second || u.checked.IsZero() {
+	if now := time.Now(); now.Sub(u.checked) >= time.Second {
 		u.checked = now
 		u.check()
 	}
@@ -86,8 +82,8 @@ func (u *Users) Never(of string) string {
 		return "there is no user of that name in " + u.path + ", or none that has it alone"
 	}
 	if p.Kind == principal.UID {
-		uid, err := strconv.ParseUint(p.Value, 10, 32)
-		if err == nil && uid != 0 && !n.uids[uint32(uid)] {
+		uid, _ := strconv.ParseUint(p.Value, 10, 32) // what is no number is 0, and what is too large the largest
+		if uid != 0 && !n.uids[uint32(uid)] {
 			return "there is no user of that number in " + u.path
 		}
 	}
@@ -101,7 +97,7 @@ func (u *Users) check() {
 	}
 	var n *names
 	if err == nil {
-		n, err = readNames(u.path)
+		n, err = readNames(u.path, info.Size())
 	}
 	if err != nil {
 		u.read, u.names = nil, nil
@@ -119,19 +115,16 @@ func unchanged(a, b os.FileInfo) bool {
 	return a != nil && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size() && os.SameFile(a, b)
 }
 
-func readNames(path string) (*names, error) {
-	f, err := os.Open(path)
+// mostUsers is the size in bytes of the largest passwd file that is read.
+const mostUsers = 16 << 20
+
+func readNames(path string, size int64) (*names, error) {
+	if size > mostUsers {
+		return nil, fmt.Errorf("read user names: %s is larger than %d bytes", path, mostUsers)
+	}
+	b, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read user names: %w", err)
-	}
-	defer f.Close()
-	const limit = 16 << 20
-	b, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, fmt.Errorf("read user names: %w", err)
-	}
-	if len(b) > limit {
-		return nil, fmt.Errorf("read user names: %s is larger than %d bytes", path, limit)
 	}
 	byUID, uids := parsePasswd(string(b))
 	return &names{byUID, uids}, nil
@@ -152,8 +145,8 @@ func parsePasswd(text string) (byUID map[uint32]string, all map[uint32]bool) {
 		if len(f) != 7 {
 			continue
 		}
-		n, err := strconv.ParseUint(f[2], 10, 32)
-		if err != nil || f[2] != strconv.FormatUint(n, 10) {
+		n, _ := strconv.ParseUint(f[2], 10, 32)
+		if f[2] != strconv.FormatUint(n, 10) { // nor is what could not be parsed
 			continue
 		}
 		uid := uint32(n)
