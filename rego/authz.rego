@@ -35,16 +35,30 @@ admin if "admin" in roles
 # title: The roles that the caller holds
 # description: One principal of a binding is enough; of a list inside the binding all must hold.
 roles contains role if {
-	some role
-	data.bindings[role][_] in input.caller.principals
+	some role, i
+	data.bindings[role][i]
+	held(role, i)
 }
 
-roles contains role if {
-	some role, i
-	data.bindings[role][i][0] # only a list has one
-	every principal in data.bindings[role][i] {
-		principal in input.caller.principals
-	}
+# METADATA
+# title: What somebody has made holds no more than he does
+# description: |
+#   An entry with owner:P counts only while P itself, in the same words, is an
+#   entry of the same binding, and never for admin.
+vouched(_, entry) if count(owners(entry)) == 0
+
+vouched(role, entry) if {
+	role != "admin"
+	count(owners(entry)) == 1
+	some owner in owners(entry)
+	some other in data.bindings[role]
+	count(owners(other)) == 0
+	concat("+", flat(other)) == owner
+}
+
+owners(entry) := {trim_prefix(principal, "owner:") |
+	some principal in flat(entry)
+	startswith(principal, "owner:")
 }
 
 # METADATA
@@ -181,6 +195,7 @@ denials contains {"code": "mint", "reason": reason} if {
 	some one in flat(data.bindings[role][i])
 	some principal in standing_for(one)
 	opens(data.bindings[role][i], one)
+	vouched(role, data.bindings[role][i]) # nobody can hold another
 	not holds(role, i)
 	reason := sprintf("%s is bound to role %s, %s", [principal, role, unheld(role)])
 }
@@ -195,7 +210,13 @@ holds(role, _) if {
 	not data.roles[role].own
 }
 
-holds(role, i) if held(data.bindings[role][i])
+holds(role, i) if held(role, i)
+
+# What the caller makes, and what the caller's owner has made besides.
+holds(role, i) if {
+	role in roles
+	owner(role) in owners(data.bindings[role][i])
+}
 
 reached contains principal if some principal in input.operation.mints
 
@@ -471,15 +492,18 @@ unstamped if {
 # description: |
 #   own: true is for whoever shares the binding by which the caller holds the role, so its
 #   name is that binding's, a list's principals joined in their order. own: container and
-#   own: user make it each one's own.
+#   own: user make it each one's own. For what somebody has made, it is about his things.
 owner_label := "vitrine.owner"
 
-owner(role) := concat("+", flat(data.bindings[role][first])) if {
-	data.roles[role].own == true
-	first := min([i | some i; held(data.bindings[role][i])])
-}
+owner(role) := whose(data.bindings[role][first_held(role)], data.roles[role].own)
 
-owner(role) := own_name(data.roles[role].own)
+first_held(role) := min([i | some i, _ in data.bindings[role]; held(role, i)])
+
+whose(entry, _) := name if some name in owners(entry)
+
+whose(entry, true) := concat("+", flat(entry)) if count(owners(entry)) == 0
+
+whose(entry, own) := own_name(own) if count(owners(entry)) == 0
 
 own_name("container") := only("container:")
 
@@ -490,14 +514,19 @@ only(prefix) := names[0] if {
 	count(names) == 1
 }
 
-held(one) if one in input.caller.principals
+held(role, i) if {
+	data.bindings[role][i] in input.caller.principals
+	vouched(role, data.bindings[role][i])
+}
 
-held(several) if {
+held(role, i) if {
+	several := data.bindings[role][i]
 	is_array(several)
 	count(several) > 0
 	every principal in several {
 		principal in input.caller.principals
 	}
+	vouched(role, several)
 }
 
 knows_owner(role) if not data.roles[role].own

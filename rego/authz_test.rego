@@ -540,3 +540,84 @@ test_a_role_without_limits_has_none if {
 		with data.bindings as {"admin": ["unix:root"], "blue": ["unix:root"]}
 	admin == {"where": {}, "stamp": {}, "shared": {}}
 }
+
+# Children: what somebody has made
+
+families := {
+	"ci": ["container:runner", "owner:container:runner", ["container:pair", "label:pool=a"], ["owner:container:pair+label:pool=a", "image:job"]],
+	"each": ["container:a", "owner:container:a", "owner:container:b"],
+	"free": ["container:runner", "owner:container:runner"],
+	"home": ["container:runner"],
+	"blue": ["owner:container:runner"],
+	"admin": ["unix:root", "container:boss", "owner:container:boss", "owner:unix:root"],
+}
+
+bound_to(principals) := held_roles if {
+	held_roles := authz.roles with input as by(principals, operation)
+		with data.roles as object.union(tenants, {"admin": {"operations": ["*"]}})
+		with data.bindings as families
+}
+
+child_limits(principals) := answer if {
+	answer := {"allow": authz.allow, "where": authz.where, "stamp": authz.stamp} with input as by(principals, operation)
+		with data.roles as tenants
+		with data.bindings as object.union(families, {"free": []})
+}
+
+# It sees what its owner sees, and what it makes is its owner's.
+test_child_is_its_owners if {
+	every principals in [["container:runner"], ["container:job", "owner:container:runner"]] {
+		owned := {"vitrine.owner": "container:runner"}
+		child_limits(principals) == {"allow": true, "where": owned, "stamp": owned}
+	}
+	child_limits(["container:job", "owner:container:a"]).where == {"vitrine.owner": "container:a"}
+	child_limits(["container:a"]).where == {"vitrine.owner": "container:a"}
+	pair := {"vitrine.owner": "container:pair+label:pool=a"}
+	child_limits(["container:x", "image:job", "owner:container:pair+label:pool=a"]).stamp == pair
+}
+
+# No role that the owner's own entry does not hold, and never admin.
+test_child_holds_no_more_than_its_owner_closed if {
+	bound_to(["container:job", "owner:container:runner"]) == {"ci", "free"}
+	bound_to(["container:runner"]) == {"ci", "free", "home"}
+	bound_to(["container:job", "owner:container:b"]) == set()
+	bound_to(["container:job", "owner:container:boss"]) == set()
+	bound_to(["container:job", "owner:unix:root"]) == set()
+	bound_to(["container:x", "owner:container:pair+label:pool=a"]) == set()
+	bound_to(["container:x", "owner:label:pool=a+container:pair", "image:job"]) == set()
+}
+
+# What two owners are said to have, and what an owner's child is said to own, nobody holds.
+test_child_of_several_closed if {
+	several := {"ci": ["container:a", "container:b", ["owner:container:a", "owner:container:b"], "owner:container:a", "owner:owner:container:a"]}
+	every principals in [["owner:owner:container:a"], ["owner:container:x"]] {
+		held_roles := authz.roles with input as by(principals, operation) with data.roles as tenants with data.bindings as several
+		held_roles == set()
+	}
+	held_roles := authz.roles with input as by(["owner:container:a", "owner:container:b"], operation)
+		with data.roles as tenants
+		with data.bindings as {"ci": ["container:a", "container:b", ["owner:container:a", "owner:container:b"]]}
+	held_roles == set()
+}
+
+mint_told(principals, minted) := told if {
+	told := authz.reasons with input as by(principals, changed(create, {"mints": minted}))
+		with data.roles as tenants
+		with data.bindings as families
+}
+
+# An owner and its children make children of theirs, and of nobody else; what nobody can hold guards nothing.
+test_mint_of_children if {
+	every principals in [["container:runner"], ["container:job", "owner:container:runner"]] {
+		mint_told(principals, ["container:x", "owner:container:runner"]) == {"role ci"}
+		mint_told(principals, ["owner:container:b"]) == {"role ci"}
+	}
+}
+
+test_mint_of_others_children_closed if {
+	of_another := "owner:container:pair+label:pool=a is bound to role ci, by an entry that is another owner's"
+	of_another in mint_told(["container:runner"], ["owner:container:pair+label:pool=a", "image:job"])
+	"container:runner is bound to role home, which the caller does not hold" in mint_told(["container:job", "owner:container:runner"], ["container:runner"])
+	"container:runner is bound to role ci, by an entry that is another owner's" in mint_told(["container:job", "owner:container:runner"], ["container:runner"])
+	"owner:* is bound to role ci, by an entry that is another owner's" in mint_told(["container:runner"], ["owner:*"])
+}

@@ -54,6 +54,7 @@ func checkData(src *sources, opts Options) []Problem {
 	checkBindings(src, data, opts.Never, report)
 	checkStreams(data, report)
 	checkViews(data, report)
+	checkOwners(data, report)
 	return found
 }
 

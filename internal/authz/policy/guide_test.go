@@ -11,13 +11,21 @@ import (
 	"vitrine/internal/caller/identity"
 )
 
-// TestGuide runs the examples of the policy guide: files are vetted, tests run,
+// TestGuide runs the examples of the policy guide and the other pages: files are vetted, tests run,
 // and each line of "allow" and "deny" is asked.
 func TestGuide(t *testing.T) {
 	t.Parallel()
-	guide, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "policy-guide.md"))
+	pages, err := filepath.Glob(filepath.Join("..", "..", "..", "docs", "*.md"))
 	if err != nil {
 		t.Fatal(err)
+	}
+	var guide []byte
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		guide = append(guide, text...)
 	}
 	block := regexp.MustCompile("(?s)<!-- (example|ask): (\\S+) ?(\\S*) -->\n```\\w*\n(.*?)```\n")
 	base := t.TempDir()

@@ -229,6 +229,7 @@ func (c *roleChecker) bindings(key string, v any) {
 		}
 		for i, e := range list {
 			at := join(key, strconv.Itoa(i))
+			c.owners(key, at, e)
 			switch e := e.(type) {
 			case string:
 				c.principal(at, e)
@@ -242,6 +243,27 @@ func (c *roleChecker) bindings(key string, v any) {
 			}
 		}
 	})
+}
+
+// owners looks at whose containers an entry of a binding is about.
+func (c *roleChecker) owners(binding, key string, entry any) {
+	switch n := len(ownersIn(entry)); {
+	case n > 0 && binding == "bindings."+adminRole:
+		c.problem(key, "what somebody has made is never admin: bind it to unix:, tls: and local only")
+	case n > 1:
+		c.problem(key, "nothing has two owners, so nobody can hold this")
+	}
+}
+
+// ownersIn are the owners that an entry of a binding names.
+func ownersIn(entry any) (owners []string) {
+	one, _ := entry.(string)
+	for _, s := range append(stringsOf(entry), one) {
+		if p := principal.Split(s); p.Kind == principal.Owner {
+			owners = append(owners, p.Value)
+		}
+	}
+	return owners
 }
 
 func (c *roleChecker) principal(key, s string) {

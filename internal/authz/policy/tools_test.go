@@ -222,6 +222,33 @@ roles:
 	}
 }
 
+// TestCheckOwners: what is bound to somebody's things and can be held by nobody.
+func TestCheckOwners(t *testing.T) {
+	t.Parallel()
+	dir := policyDir(t, "data.yaml", `bindings:
+  admin: [local]
+  ci: ["container:a", ["container:b", "label:c=d"],
+    "owner:container:a", "owner:container:b+label:c=d", ["image:x", "owner:container:a"],
+    "owner:container:b",
+    "owner:label:c=d+container:b", ["owner:container:z", "image:x"]]
+roles:
+  ci: {access: [list]}
+`)
+	var said []string
+	for _, p := range Check(t.Context(), Options{Paths: []string{dir}}) {
+		said = append(said, strings.TrimPrefix(p.Error(), dir+"/"))
+	}
+	const because = "nobody holds this: what somebody has made holds no more than he does, and "
+	want := []string{
+		"data.yaml:5: bindings.ci.5: warning: " + because + "container:b is no entry of this binding itself",
+		"data.yaml:6: bindings.ci.6: warning: " + because + "label:c=d and container:b is no entry of this binding itself",
+		"data.yaml:6: bindings.ci.7: warning: " + because + "container:z is no entry of this binding itself",
+	}
+	if strings.Join(said, "\n") != strings.Join(want, "\n") {
+		t.Errorf("got\n%s", strings.Join(said, "\n"))
+	}
+}
+
 func TestSummary(t *testing.T) {
 	t.Parallel()
 	for want, files := range map[string][]string{

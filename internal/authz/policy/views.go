@@ -44,6 +44,31 @@ func checkViews(data map[string]any, report func(key, message string)) {
 	}
 }
 
+// checkOwners warns of entries about what somebody has made which nobody can hold, as he does not hold the role himself in
+// the same words.
+func checkOwners(data map[string]any, report func(key, message string)) {
+	bindings, _ := data["bindings"].(map[string]any)
+	for _, role := range slices.Sorted(maps.Keys(bindings)) {
+		list, _ := bindings[role].([]any)
+		held := map[string]bool{}
+		for _, entry := range list {
+			one, is := entry.(string)
+			if !is {
+				one = strings.Join(stringsOf(entry), "+")
+			}
+			held[one] = len(ownersIn(entry)) == 0
+		}
+		for i, entry := range list {
+			for _, owner := range ownersIn(entry) {
+				if !held[owner] {
+					report(fmt.Sprintf("bindings.%s.%d", role, i), fmt.Sprintf(
+						"nobody holds this: what somebody has made holds no more than he does, and %s is no entry of this binding itself", strings.ReplaceAll(owner, "+", " and ")))
+				}
+			}
+		}
+	}
+}
+
 // gettingRound are the hazards with which a container reaches what belongs to others.
 var gettingRound = []string{"*", "privileged", "host-path", "host-namespace", "devices", "engine-socket", "vitrine-files", "volume-driver", "security-opt"}
 

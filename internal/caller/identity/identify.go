@@ -151,7 +151,7 @@ func describe(c *Connection, a attest.Attestation, users *names) *Identity {
 	case attest.Container:
 		id.Kind = Container
 		id.Container = containerInfo(a.Container)
-		id.Principals = containerPrincipals(a.Container, a.Container.ImageKnown && !tooMany(a.Container.Labels))
+		id.Principals = containerPrincipals(a.Container, a.Container.ImageKnown)
 		id.addNumbers(principal.ContainerUID, principal.ContainerGID, a.Groups)
 	case attest.Peer:
 		id.Kind = Peer
@@ -194,17 +194,27 @@ func containerInfo(c docker.Container) *ContainerInfo {
 // image sets is its publisher's word, whoever made the container, so it gives
 // none, even where the creator repeated it: the Engine does not say which.
 // labels is false where no label may count, because the image is not known.
+//
+// Whose the container is stands in such a label too, which the gateway puts on what a caller makes, and
+// which nobody but an admin can give by himself. A container whose image has it is nobody's.
 func containerPrincipals(c docker.Container, labels bool) []string {
 	id := Identity{Principals: make([]string, 0, 6+len(c.Labels))}
 	id.add(principal.Container, c.Name)
 	id.add(principal.ContainerID, c.ID)
 	id.add(principal.Image, imagename.Repository(c.Image))
 	id.add(principal.ImageID, c.ImageID)
-	if labels {
-		for _, key := range slices.Sorted(maps.Keys(c.Labels)) {
-			if _, image := c.ImageLabels[key]; !image && key != "" && !strings.Contains(key, "=") {
-				id.add(principal.Label, key+"="+c.Labels[key])
-			}
+	if !labels {
+		return id.Principals
+	}
+	keys := slices.Sorted(maps.Keys(c.Labels))
+	if tooMany(c.Labels) {
+		keys = []string{principal.OwnerLabel}
+	}
+	for _, key := range keys {
+		_, image := c.ImageLabels[key]
+		if value, has := c.Labels[key]; has && !image && key != "" && !strings.Contains(key, "=") {
+			p := principal.OfLabel(key, value)
+			id.add(p.Kind, p.Value)
 		}
 	}
 	return id.Principals
@@ -222,10 +232,11 @@ func (i *Identifier) ContainerPrincipals(ctx context.Context, ref string) (princ
 	if err != nil {
 		return nil, err
 	}
+	principals = containerPrincipals(c, true)
 	if tooMany(c.Labels) {
-		return append(containerPrincipals(c, false), principal.Label.Any()), nil
+		principals = append(principals, principal.Label.Any())
 	}
-	return containerPrincipals(c, true), nil
+	return principals, nil
 }
 
 // WhyNot says to a caller why [Identifier.ContainerPrincipals] could not tell. The error itself is for the record:

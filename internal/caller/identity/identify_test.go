@@ -165,6 +165,48 @@ func TestLabelsOfAnUnknownImageNameNobodyClosed(t *testing.T) {
 	}
 }
 
+// TestOwnerClosed: whose a container is, its own label says, which nobody can have chosen but the gateway or an admin.
+func TestOwnerClosed(t *testing.T) {
+	many := map[string]string{"vitrine.owner": "container:runner"}
+	for i := range 2000 {
+		many[strconv.Itoa(i)] = ""
+	}
+	for name, tt := range map[string]struct {
+		edit        func(c *docker.Container)
+		is, guarded string
+	}{
+		"its own":                {func(*docker.Container) {}, "owner:container:runner", "owner:container:runner"},
+		"an admin's word":        {func(c *docker.Container) { c.Labels["vitrine.owner"] = "a b" }, "owner:a b", "owner:a b"},
+		"the image sets it":      {func(c *docker.Container) { c.ImageLabels = map[string]string{"vitrine.owner": "container:runner"} }, "", ""},
+		"the image sets another": {func(c *docker.Container) { c.ImageLabels = map[string]string{"vitrine.owner": "x"} }, "", ""},
+		"the image is not known": {func(c *docker.Container) { c.ImageKnown = false }, "", "owner:container:runner"},
+		"another case":           {func(c *docker.Container) { c.Labels = map[string]string{"Vitrine.owner": "container:runner"} }, "", ""},
+		"nobody":                 {func(c *docker.Container) { c.Labels["vitrine.owner"] = "" }, "", ""},
+		"a line end":             {func(c *docker.Container) { c.Labels["vitrine.owner"] = "container:runner\n" }, "", ""},
+		"many labels":            {func(c *docker.Container) { c.Labels = many }, "owner:container:runner", "owner:container:runner"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := docker.Container{ID: monitorID, Name: "job", Labels: map[string]string{"vitrine.owner": "container:runner"}, ImageKnown: true, Running: true}
+			tt.edit(&c)
+			f := inContainer(c)
+			i := New(f, f, nil)
+			guard, err := i.ContainerPrincipals(t.Context(), monitorID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, got := range []struct {
+				all  []string
+				want string
+			}{{i.Identify(t.Context(), NewUnix("a", self(t))).Principals, tt.is}, {guard, tt.guarded}} {
+				owners := slices.DeleteFunc(got.all, func(p string) bool { return !strings.HasPrefix(p, "owner:") && !strings.Contains(p, "vitrine.owner") })
+				if strings.Join(owners, ",") != got.want {
+					t.Errorf("%q, want %q", owners, got.want)
+				}
+			}
+		})
+	}
+}
+
 // A container with 100000 labels must cost nobody a decision's time.
 func TestTooManyLabelsNameNobodyClosed(t *testing.T) {
 	long := map[string]string{"a": strings.Repeat("x", 4096)}

@@ -33,15 +33,19 @@ func (o *Operation) judgeImage(_ map[string]any, value any) {
 }
 
 // judgeLabels notes a container's labels; more of them than anybody is named by are
-// label:*, any.
+// label:*, any. Whose it is is told however many there are.
 func (o *Operation) judgeLabels(_ map[string]any, value any) {
 	labels, _ := value.(map[string]any)
 	var minted []string
 	n := 0
 	for key, v := range labels {
 		value, _ := v.(string) // null is "" to the daemon
-		if n += len(key) + len(value); !strings.Contains(key, "=") {
-			minted = append(minted, principal.Label.With(key+"="+value))
+		n += len(key) + len(value)
+		switch {
+		case key == OwnerLabel:
+			o.mint(principal.OfLabel(key, value).String())
+		case !strings.Contains(key, "="):
+			minted = append(minted, principal.OfLabel(key, value).String())
 		}
 	}
 	if principal.TooManyLabels(len(labels), n) {

@@ -6,10 +6,12 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"vitrine/internal/engine/principal"
 )
 
-// OwnerLabel is the label by which an object is somebody's own. The gateway alone gives it.
-const OwnerLabel = "vitrine.owner"
+// OwnerLabel is the label by which an object is somebody's own.
+const OwnerLabel = principal.OwnerLabel
 
 // WithLabelFilter is the operation with a filter more: the daemon shows, or removes, only
 // objects that have all of these labels. The client's own filters hold, too. The

@@ -11,7 +11,7 @@ import (
 func TestEveryMintableKindIsMinted(t *testing.T) {
 	minted := map[principal.Kind]bool{}
 	for _, r := range []struct{ method, uri, body string }{
-		{"POST", "/containers/create?name=web", `{"Image":"alpine","Labels":{"a":"b"}}`},
+		{"POST", "/containers/create?name=web", `{"Image":"alpine","Labels":{"a":"b","vitrine.owner":"container:x"}}`},
 		{"POST", "/containers/x/exec", `{"User":"1000"}`},
 	} {
 		for _, m := range mustParse(t, request(r.method, r.uri, r.body)).Mints {

@@ -35,6 +35,7 @@ const (
 	ImageID      Kind = "image-id"
 	Label        Kind = "label" // KEY=VALUE of a container's own
 	Local        Kind = "local" // whoever reaches dockerd's own socket; it has no value
+	Owner        Kind = "owner" // whose a container is, as the gateway's label says: another principal, or several joined by +
 	PeerGID      Kind = "peer-gid"
 	PeerUID      Kind = "peer-uid" // the user of a process that cannot be seen
 	TLS          Kind = "tls"      // a certificate's only common name
@@ -71,6 +72,7 @@ var kinds = []Facts{
 	{Kind: Image, Of: "container", Example: "image:vitrine/monitor", Mintable: true},
 	{Kind: ImageID, Of: "container", Example: "image-id:sha256:<64 hex digits>", Mintable: true, Beside: true},
 	{Kind: Label, Of: "container", Example: "label:team=sre", Mintable: true},
+	{Kind: Owner, Of: "container", Example: "owner:container:runner", Mintable: true},
 	{Kind: PeerGID, Of: "peer", Example: "peer-gid:1000", Numeric: true, Mintable: true},
 	{Kind: PeerUID, Of: "peer", Example: "peer-uid:1000", Numeric: true, Mintable: true},
 	{Kind: TLS, Of: "tls", Example: "tls:ci", ForAdmin: true},
@@ -98,6 +100,18 @@ func (k Kind) With(value string) string { return Principal{k, value}.String() }
 
 // Any stands for every principal of the kind: the request does not say which it makes.
 func (k Kind) Any() string { return k.With("*") }
+
+// OwnerLabel is the label by which an object is somebody's own. The gateway alone gives it, so that a container's
+// says who made it.
+const OwnerLabel = "vitrine.owner"
+
+// OfLabel is what a container is named by for a label of its own; that of its owner is no label like others.
+func OfLabel(key, value string) Principal {
+	if key == OwnerLabel {
+		return Principal{Owner, value}
+	}
+	return Principal{Label, key + "=" + value}
+}
 
 // Principal is one of a kind. Of text that is no principal, the kind is "" and the value all of it.
 type Principal struct {
@@ -150,6 +164,10 @@ func Parse(s string) (Principal, error) {
 		return p, fmt.Errorf("%q: %s takes a number, e.g. %s", s, kind, facts.Example)
 	case p.Kind == Label && !strings.Contains(value, "="):
 		return p, fmt.Errorf("%q has no value: write e.g. %s", s, facts.Example)
+	case p.Kind == Label && strings.HasPrefix(value, OwnerLabel+"="):
+		return p, fmt.Errorf("%q: that label says whose a container is: write %s", s, Owner.With(strings.TrimPrefix(value, OwnerLabel+"=")))
+	case p.Kind == Owner && (Split(value).Kind.Facts().Kind == "" || Split(value).Kind == Owner):
+		return p, fmt.Errorf("%q: whose it is is said by a principal, e.g. %s", s, facts.Example)
 	case p.Kind == Container && strings.HasPrefix(value, "/"):
 		return p, fmt.Errorf("%q: names of containers have no slash here, write %s", s, Container.With(strings.TrimPrefix(value, "/")))
 	}

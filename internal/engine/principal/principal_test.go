@@ -40,10 +40,30 @@ func TestParseClosed(t *testing.T) {
 		"container-uid:99999999999": `takes a number`,
 		"label:team":                `"label:team" has no value: write e.g. label:team=sre`,
 		"container:/web":            `write container:web`,
+		"label:vitrine.owner=tls:a": `that label says whose a container is: write owner:tls:a`,
+		"label:vitrine.owner=":      `that label says whose a container is`,
+		"owner:":                    `names nobody`,
+		"owner:web":                 `whose it is is said by a principal, e.g. owner:container:runner`,
+		"owner:owner:container:web": `whose it is is said by a principal`,
 	} {
 		if _, err := Parse(s); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%q: %v, want %s", s, err, says)
 		}
+	}
+}
+
+// TestOwners: a principal, or several as a binding's list is joined.
+func TestOwners(t *testing.T) {
+	for _, s := range []string{"owner:container:a", "owner:unix:alice", "owner:local", "owner:container:a+label:pool=b"} {
+		if p, err := Parse(s); err != nil || p.Kind != Owner {
+			t.Errorf("%s: %+v, %v", s, p, err)
+		}
+	}
+	if p := OfLabel(OwnerLabel, "tls:a"); p.String() != "owner:tls:a" {
+		t.Error(p)
+	}
+	if p := OfLabel("Vitrine.Owner", "tls:a"); p.String() != "label:Vitrine.Owner=tls:a" {
+		t.Error(p)
 	}
 }
 
