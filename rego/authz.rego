@@ -185,6 +185,28 @@ denials contains {"code": "unknown-input", "reason": reason} if {
 }
 
 # METADATA
+# title: What the operator denies
+# description: Rules of package docker.authz.extra add to these ones; see extra.rego.
+denials contains {"code": "extra-rule", "reason": reason} if some reason in data.docker.authz.extra.deny
+
+# METADATA
+# title: Labels that contradict each other
+# description: A label has one value, in a view and on what is made. Which of two is meant nobody can tell.
+denials contains {"code": "contradiction", "reason": reason} if {
+	some label, values in wanted
+	count(values) > 1
+	reason := sprintf("what it may see is limited to %s, which nothing has: bind it to one of the roles", [both(label, values)])
+}
+
+denials contains {"code": "contradiction", "reason": reason} if {
+	some label, values in given
+	count(values) > 1
+	reason := sprintf("what it makes would be labelled %s, of which one is possible: bind it to one of the roles", [both(label, values)])
+}
+
+both(label, values) := concat(" and ", sort([one | some value in values; one := sprintf("%v=%v", [label, value])]))
+
+# METADATA
 # title: The mint is guarded
 # description: |
 #   Whoever makes, or gets into, something that a role is bound to could act with
@@ -425,20 +447,29 @@ keep_env contains name if {
 # METADATA
 # title: Only objects with these labels
 # description: |
-#   A role without limit sees everything; of several limits all hold. Two that
-#   contradict each other are an error, which denies.
+#   A role without limit sees everything; of several limits all hold, and those of package
+#   docker.authz.extra in any case. Of an admin none does.
 where[label] := value if {
+	not admin # first, so that no rule of the operator's fails for one
+	some label, values in wanted
+	some value in values
+	value == min(values) # others are denied: see denials
+}
+
+wanted[label] contains value if {
 	some role in granting
 	some label, value in data.roles[role].where
 	not unlimited
 }
 
-where[owner_label] := value if {
+wanted[owner_label] contains value if {
 	some role in granting
 	data.roles[role].own
 	value := owner(role)
 	not unlimited
 }
+
+wanted[label] contains value if some label, value in data.docker.authz.extra.where
 
 unlimited if admin
 
@@ -464,22 +495,29 @@ shared[kind] contains name if {
 # METADATA
 # title: Labels on what the request makes
 # description: |
-#   A role without any gives none. Of several stamps all are given; two that contradict
-#   each other are an error, which denies.
+#   A role without any gives none. Of several stamps all are given, and those of package
+#   docker.authz.extra in any case, but to an admin.
 stamp[label] := value if {
+	not admin # first, so that no rule of the operator's fails for one
+	some label, values in given
+	some value in values
+	value == min(values) # others are denied: see denials
+}
+
+given[label] contains value if {
 	some role in granting
 	some label, value in data.roles[role].stamp
 	not unstamped
 }
 
-stamp[owner_label] := value if {
+given[owner_label] contains value if {
 	some role in granting
 	data.roles[role].own
 	value := owner(role)
 	not unstamped
 }
 
-unstamped if admin
+given[label] contains value if some label, value in data.docker.authz.extra.stamp
 
 unstamped if {
 	some role in granting

@@ -621,3 +621,52 @@ test_mint_of_others_children_closed if {
 	"container:runner is bound to role ci, by an entry that is another owner's" in mint_told(["container:job", "owner:container:runner"], ["container:runner"])
 	"owner:* is bound to role ci, by an entry that is another owner's" in mint_told(["container:runner"], ["owner:*"])
 }
+
+# Rules of the operator's
+
+test_extra_denies if {
+	request := by(ci, create)
+	answer := {"allow": authz.allow, "reasons": authz.reasons} with data.docker.authz.extra.deny as {"not on Fridays"}
+		with input as request with data.roles as roles with data.bindings as bindings
+	answer == {"allow": false, "reasons": {"not on Fridays"}}
+	allowed(request)
+}
+
+test_extra_denies_no_admin if {
+	authz.allow with data.docker.authz.extra.deny as {"not on Fridays"}
+		with input as by(["unix:root"], create) with data.roles as roles with data.bindings as bindings
+}
+
+test_extra_limits if {
+	labels := {"team": "blue"}
+	answer := {"where": authz.where, "stamp": authz.stamp} with data.docker.authz.extra as {"deny": set(), "where": labels, "stamp": labels}
+		with input as by(ci, create) with data.roles as roles with data.bindings as bindings
+	answer == {"where": labels, "stamp": labels}
+}
+
+test_extra_limits_no_admin if {
+	labels := {"team": "blue"}
+	answer := {"where": authz.where, "stamp": authz.stamp} with data.docker.authz.extra as {"deny": set(), "where": labels, "stamp": labels}
+		with input as by(["unix:root"], create) with data.roles as roles with data.bindings as bindings
+	answer == {"where": {}, "stamp": {}}
+}
+
+# Where the operator has written no rules there are none.
+test_no_extra if {
+	data.docker.authz.extra == {"deny": set(), "where": {}, "stamp": {}}
+	declared := data.docker.authz.extra with data.docker.nothing as {"a": "b"}
+	declared == {"deny": {"b"}, "where": {"a": "b"}, "stamp": {"a": "b"}}
+}
+
+test_contradictions_closed if {
+	red := {"team": "red"}
+	answer := {"allow": authz.allow, "reasons": authz.reasons} with data.docker.authz.extra as {"deny": set(), "where": red, "stamp": red}
+		with input as by(["container:blue"], operation) with data.roles as tenants with data.bindings as tenancies
+	answer == {
+		"allow": false,
+		"reasons": {
+			"what it may see is limited to team=blue and team=red, which nothing has: bind it to one of the roles",
+			"what it makes would be labelled team=blue and team=red, of which one is possible: bind it to one of the roles",
+		},
+	}
+}

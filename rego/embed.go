@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-//go:embed authz.rego authz_test.rego data.yaml
+//go:embed authz.rego authz_test.rego extra.rego data.yaml
 var files embed.FS
 
 //go:embed schemas/input.json

@@ -15,10 +15,10 @@ import (
 
 func policyCommand(std command.Streams) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "policy", Short: "Test, check and format policies",
-		Long: `Test, check and format policies. Without a PATH the built-in policy is meant.`,
+		Use: "policy", Short: "Test, check, show and format policies",
+		Long: `Test, check, show and format policies. Without a PATH the built-in policy is meant.`,
 	}
-	cmd.AddCommand(policyTestCommand(std), policyCheckCommand(std), policyFmtCommand(std))
+	cmd.AddCommand(policyTestCommand(std), policyCheckCommand(std), policyShowCommand(std), policyFmtCommand(std))
 	return cmd
 }
 
@@ -89,6 +89,31 @@ Exit 0: in order, warnings aside, 1: serve would refuse it.`,
 	}
 	cmd.Flags().BoolVar(&byDefault, "allow-by-default", false, "accept a policy that allows an empty input")
 	cmd.Flags().BoolVar(&host, "host", false, "look at the host_paths of roles, and at users, on this machine")
+	return cmd
+}
+
+func policyShowCommand(std command.Streams) *cobra.Command {
+	var rules bool
+	cmd := &cobra.Command{
+		Use: "show [PATH]...", Short: "Print what a policy comes to: its data merged, and where each role and binding is from",
+		Long: `Print what a policy comes to, if serve would take it: the roles and bindings of all
+its files in one, each with its file and line, and the names of the files that hold
+rules. What it prints is a data file again: in a folder with the same .rego files
+it is the same policy. With --rules, print the rules instead. Without a PATH that is
+/etc/docker/vitrine if it holds a policy, else the built-in one.`,
+		RunE: func(cmd *cobra.Command, paths []string) error {
+			var opts settings
+			err := setPolicy(&opts, paths)
+			if err == nil {
+				err = policy.Show(cmd.Context(), policy.Options{Paths: opts.policy, BuiltinIfAbsent: opts.builtinIfAbsent}, rules, std.Out)
+			}
+			if err != nil {
+				return command.ExitError{Code: command.Usage, Err: err}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&rules, "rules", false, "print the rules, file by file")
 	return cmd
 }
 

@@ -92,7 +92,7 @@ func cut(is, was []byte) bool {
 // own are the files that came from the paths, without tests.
 func (s *sources) own() []file {
 	if s.builtin {
-		return slices.Concat(s.data[1:]...)
+		return slices.Concat(s.extra, slices.Concat(s.data[1:]...))
 	}
 	return slices.Concat(s.modules, slices.Concat(s.data...))
 }

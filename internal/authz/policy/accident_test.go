@@ -157,6 +157,8 @@ func TestClosedPolicyNeverWidens(t *testing.T) {
 	data := []string{"data.yaml", strictData}
 	own := []string{"authz.rego", allowCI, "denied.rego", exceptCI, "data.yaml", "excepted: [ContainerTop]\n"}
 	forOwn := []string{"authz.rego", allowCI + strings.TrimPrefix(exceptCI, "package docker.authz\n"), "data.yaml", "bindings: {admin: [local]}\n"}
+	extra := []string{"data.yaml", strings.ReplaceAll(strictData, "except: [ContainerTop], ", ""), "extra.rego", extraTop +
+		"\ndeny contains \"no\" if false\n\ndeny contains \"no top\" if input.operation.id == \"ContainerTop\"\n"}
 	configMap := []string{"..1/data.yaml", strictData, "..2/README", "nothing yet"}
 	put := func(content string) func(*inForce) {
 		return func(w *inForce) { write(w, w.dir, "data.yaml", content) }
@@ -203,6 +205,10 @@ func TestClosedPolicyNeverWidens(t *testing.T) {
 		"a denial is removed":            {own, gone("denied.rego"), "denied.rego: is gone"},
 		"rules are emptied":              {own, func(w *inForce) { write(w, w.dir, "denied.rego", "") }, "denied.rego"},
 		"rules are cut off":              {own, func(w *inForce) { write(w, w.dir, "denied.rego", "package docker.authz\n") }, "denied.rego: is cut off"},
+		"an extra rule is removed":       {extra, gone("extra.rego"), "extra.rego: is gone"},
+		"an extra rule is emptied":       {extra, func(w *inForce) { write(w, w.dir, "extra.rego", "") }, "extra.rego"},
+		"an extra rule is cut off":       {extra, func(w *inForce) { write(w, w.dir, "extra.rego", extraTop+"\ndeny contains \"no\" if false\n") }, "extra.rego: is cut off"},
+		"the data of an extra rule":      {extra, gone("data.yaml"), "data.yaml: is gone"},
 		"their data is removed":          {own, gone("data.yaml"), "data.yaml: is gone"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -20,10 +20,11 @@ func Check(ctx context.Context, opts Options) []Problem {
 	}
 	_, found, err := build(ctx, src, opts)
 	found = append(found, problems(err, false)...)
+	own := src.modules
 	if src.builtin {
-		return append(found, checkData(src, opts)...)
+		own, found = src.extra, append(found, checkData(src, opts)...)
 	}
-	if p, err := parse(src.modules, capabilities()); err == nil {
+	if p, err := parse(own, capabilities()); err == nil {
 		found = append(append(found, checkConstants(p.modules)...), checkTargets(p.modules)...)
 	}
 	return found

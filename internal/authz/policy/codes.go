@@ -18,7 +18,7 @@ const (
 // roles, the one that lacks least is what is worth telling.
 func nearest() []string {
 	return []string{
-		"mint", "not-understood", "unknown-input", "body-unjudged",
+		"mint", "extra-rule", "contradiction", "not-understood", "unknown-input", "body-unjudged",
 		"no-owner", "host-path-unresolved", "host-path", "hazard", "not-granted", "no-role",
 	}
 }

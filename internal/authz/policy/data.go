@@ -28,6 +28,22 @@ type position struct {
 // for the built-in policy must be what that understands: see checkRoles. For another
 // one, too, it is said what roles blank.
 func readData(src *sources) (map[string]any, error) {
+	merged, where, err := mergeData(src)
+	if err != nil {
+		return nil, err
+	}
+	if !src.builtin {
+		_ = adoptRedaction(merged) // see checkRedaction
+		return merged, nil
+	}
+	if err := checkRoles(merged, where); err != nil {
+		return nil, err
+	}
+	return merged, resolveRedaction(merged)
+}
+
+// mergeData is the data as it is written, and where.
+func mergeData(src *sources) (map[string]any, map[string]position, error) {
 	where := map[string]position{}
 	merged := map[string]any{}
 	own := false // bindings of the user's own were seen
@@ -44,17 +60,7 @@ func readData(src *sources) (map[string]any, error) {
 		}
 		override(merged, data)
 	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
-	}
-	if !src.builtin {
-		_ = adoptRedaction(merged) // see checkRedaction
-		return merged, nil
-	}
-	if err := checkRoles(merged, where); err != nil {
-		return nil, err
-	}
-	return merged, resolveRedaction(merged)
+	return merged, where, errors.Join(errs...)
 }
 
 // readGroup merges the data files of one path.

@@ -8,11 +8,12 @@ import (
 	"strings"
 	"testing"
 
+	"vitrine/internal/authz/object"
 	"vitrine/internal/caller/identity"
 )
 
 // TestGuide runs the examples of the policy guide and the other pages: files are vetted, tests run,
-// and each line of "allow" and "deny" is asked.
+// and each line of "allow" and "deny" is asked. Whatever a request names is there.
 func TestGuide(t *testing.T) {
 	t.Parallel()
 	pages, err := filepath.Glob(filepath.Join("..", "..", "..", "docs", "*.md"))
@@ -74,6 +75,13 @@ func askAll(t *testing.T, e *Engine, lines string) {
 		in := ask(t, strings.Split(m[2], ","), m[3], m[4], m[5])
 		if cn, ok := strings.CutPrefix(m[2], "tls:"); ok {
 			in.Caller.Kind, in.Caller.Certificate = identity.TLS, &identity.Certificate{CommonName: cn}
+		}
+		in.Objects = func() (all []object.Object) {
+			for _, o := range in.Operation.Objects() {
+				known := true
+				all = append(all, object.Object{Role: o.Role, Kind: o.Kind, Ref: o.Ref, Known: &known, ID: o.Ref, Name: o.Ref})
+			}
+			return all
 		}
 		if d := e.Decide(t.Context(), in); d.Allow != (m[1] == "allow") || d.Failed {
 			t.Errorf("%s: %+v", strings.TrimSpace(line), d)

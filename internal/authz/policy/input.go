@@ -247,9 +247,9 @@ func allRules(c *ast.Compiler) (all []*ast.Rule) {
 	return all
 }
 
-// reached are the rules that one depends on, and itself.
+// reached are the rules of a name, those below it (where.team := "blue"), and those that they depend on.
 func reached(c *ast.Compiler, ref string) []*ast.Rule {
-	all := c.GetRulesExact(ast.MustParseRef(ref))
+	all := c.GetRulesWithPrefix(ast.MustParseRef(ref))
 	for i := 0; i < len(all); i++ {
 		for next := range c.Graph.Dependencies(all[i]) {
 			if r, ok := next.(*ast.Rule); ok && !slices.Contains(all, r) {

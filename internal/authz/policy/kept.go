@@ -30,7 +30,7 @@ type keeper struct {
 type keptSources struct {
 	Paths   []string     `json:"paths"`
 	Kept    time.Time    `json:"kept"`
-	Builtin bool         `json:"builtin"` // the built-in rules, with Data
+	Builtin bool         `json:"builtin"` // the built-in rules, with Modules and Data
 	Modules []keptFile   `json:"modules"`
 	Tests   []keptFile   `json:"tests"`
 	Data    [][]keptFile `json:"data"`
@@ -174,12 +174,11 @@ func keep(src *sources, paths []string) keptSources {
 		return out
 	}
 	kept := keptSources{Paths: paths, Kept: time.Now().UTC(), Builtin: src.builtin}
-	groups := src.data
+	modules, groups := src.modules, src.data
 	if src.builtin {
-		groups = groups[1:]
-	} else {
-		kept.Modules = files(src.modules)
+		modules, groups = src.extra, groups[1:]
 	}
+	kept.Modules = files(modules)
 	if !src.tested {
 		kept.Tests = files(src.tests)
 	}
@@ -201,8 +200,11 @@ func (k keptSources) sources() (*sources, error) {
 	for _, group := range k.Data {
 		src.data = append(src.data, files(group))
 	}
-	if k.Builtin != (len(src.modules) == 0) {
+	if err := src.complete(); err != nil {
+		return nil, err
+	}
+	if k.Builtin != src.builtin {
 		return nil, errors.New("read the policy that was kept: its modules are missing")
 	}
-	return src, src.complete()
+	return src, nil
 }

@@ -44,6 +44,11 @@ func build(ctx context.Context, src *sources, opts Options) (*generation, []Prob
 	if err != nil {
 		return nil, nil, err
 	}
+	extra, err := vetExtra(ctx, g, src)
+	if err != nil {
+		return nil, nil, err
+	}
+	found = append(found, extra...)
 	if !src.builtin {
 		found = append(found, lockedOut(ctx, g, data)...)
 		found = append(found, checkRedaction(data)...)

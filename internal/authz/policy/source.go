@@ -42,7 +42,8 @@ type file struct {
 type sources struct {
 	label     string
 	fromPaths bool     // something was read from a configured path
-	builtin   bool     // modules are the built-in ones
+	builtin   bool     // the built-in rules decide, with those of extra
+	extra     []file   // of the modules, those that add to the built-in ones
 	modules   []file   // the policy
 	tests     []file   // *_test.rego
 	tested    bool     // tests need not run when the policy is loaded
@@ -80,7 +81,7 @@ func readSources(paths []string, standIn bool) (*sources, error) {
 
 // complete adds what the paths leave to us.
 func (s *sources) complete() error {
-	if len(s.modules) == 0 {
+	if len(s.modules) == 0 || isExtra(s.modules) {
 		if err := s.useBuiltin(); err != nil {
 			return err
 		}
@@ -145,14 +146,14 @@ func (s *sources) readPreset(p, name string) error {
 }
 
 // useBuiltin makes the built-in modules the policy. What was read of data then
-// amends the built-in data.
+// amends the built-in data, and what was read of rules adds to the built-in ones.
 func (s *sources) useBuiltin() error {
 	var group group
 	if err := group.readDir(rego.Files(), builtinLabel, ".", 0); err != nil {
 		return fmt.Errorf("read the built-in policy: %w", err)
 	}
-	s.builtin = true
-	s.modules = group.modules
+	s.builtin, s.extra = true, s.modules
+	s.modules = slices.Concat(group.modules, s.extra)
 	if len(s.tests) == 0 {
 		s.tests, s.tested = group.tests, true // before they were compiled in
 	}

@@ -18,10 +18,7 @@ func Summary(opts Options) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	names := make([]string, 0, len(src.modules))
-	for _, f := range src.own() {
-		names = append(names, filepath.Base(f.name))
-	}
+	names := namesOf(src.own())
 	var parts []string
 	if src.builtin {
 		rules := "the built-in rules"
@@ -43,6 +40,14 @@ func Summary(opts Options) (string, error) {
 		parts = append(parts, "its own tests pass")
 	}
 	return fmt.Sprintf("%s; revision %s", strings.Join(parts, "; "), src.revision), nil
+}
+
+func namesOf(files []file) []string {
+	names := make([]string, 0, len(files))
+	for _, f := range files {
+		names = append(names, filepath.Base(f.name))
+	}
+	return names
 }
 
 // checkBindings says which roles nobody holds, and which bindings nobody can have. never says
