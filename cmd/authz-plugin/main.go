@@ -19,12 +19,11 @@ func main() { command.Main(run) }
 func run(ctx context.Context, args []string, std command.Streams) int {
 	root := &cobra.Command{Use: "authz-plugin", Short: "A Docker authorization plugin and gateway that know who is calling"}
 	//nolint:contextcheck // the commands take it from cobra
-	root.AddCommand(serveCommand(std), evalCommand(std), policyCommand(std), operationsCommand(std), presetCommand(std), doctorCommand(std),
-		command.Version("Print the version and the newest Engine API that it knows", versionText(), std))
+	root.AddCommand(serveCommand(std), evalCommand(std), policyCommand(std), operationsCommand(std), presetCommand(std), doctorCommand(std))
+	command.AddVersion(root, "Print the version and the newest Engine API that it knows", versionText(), std)
 	return command.Run(ctx, root, args, std)
 }
 
 func versionText() string {
-	v, goVersion := version.Get()
-	return fmt.Sprintf("authz-plugin %s (Engine API 1.24 to %s, %s)", v, newestAPI(), goVersion)
+	return fmt.Sprintf("authz-plugin %s, Engine API 1.24 to %s", version.Text(), newestAPI())
 }

@@ -5,7 +5,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -19,11 +18,7 @@ func main() { command.Main(run) }
 func run(ctx context.Context, args []string, std command.Streams) int {
 	root := &cobra.Command{Use: "monitor", Short: "See containers and their host without the right to touch them"}
 	//nolint:contextcheck // the commands take it from cobra
-	root.AddCommand(runCommand(std), onceCommand(std), command.Version("Print the version", versionText(), std))
+	root.AddCommand(runCommand(std), onceCommand(std))
+	command.AddVersion(root, "Print the version", "monitor "+version.Text(), std)
 	return command.Run(ctx, root, args, std)
-}
-
-func versionText() string {
-	v, goVersion := version.Get()
-	return fmt.Sprintf("monitor %s (%s)", v, goVersion)
 }

@@ -108,7 +108,7 @@ func runForEver(ctx context.Context, s *settings, log *slog.Logger) error {
 	}
 	group.Go(func() error { return p.inventory.Run(ctx) })
 	group.Go(func() error { return p.collector.Run(ctx, s.interval, p.series.Update) })
-	log.Info("monitoring", "version", versionText(), "docker", s.docker, "interval", s.interval)
+	log.Info("monitoring", "version", "monitor "+version.Text(), "docker", s.docker, "interval", s.interval)
 	if err := group.Wait(); !errors.Is(err, context.Canceled) {
 		return err
 	}

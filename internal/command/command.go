@@ -59,7 +59,7 @@ func Main(run func(ctx context.Context, args []string, std Streams) int) {
 // no [ExitError] is one of the command line.
 func Run(ctx context.Context, root *cobra.Command, args []string, std Streams) int {
 	root.SilenceUsage, root.SilenceErrors = true, true
-	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetVersionTemplate("{{.Version}}\n")
 	refuseUnknown(root)
 	root.SetIn(std.In)
 	root.SetOut(std.Out)
@@ -103,10 +103,11 @@ func refuseUnknown(cmd *cobra.Command) {
 	}
 }
 
-// Version is the command that prints one line.
-func Version(short, line string, std Streams) *cobra.Command {
-	return &cobra.Command{
+// AddVersion gives root the command version, and the flag, which print one line.
+func AddVersion(root *cobra.Command, short, line string, std Streams) {
+	root.Version = line
+	root.AddCommand(&cobra.Command{
 		Use: "version", Short: short, Args: cobra.NoArgs,
 		Run: func(*cobra.Command, []string) { fmt.Fprintln(std.Out, line) },
-	}
+	})
 }

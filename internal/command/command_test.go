@@ -144,6 +144,7 @@ func TestRun(t *testing.T) {
 		{"a command below", []string{"group", "check"}, nil, OK, ""},
 		{"a group alone", []string{"group"}, nil, OK, "Use \"x group [command] --help\" for more information about a command.\n"},
 		{"version", []string{"version"}, nil, OK, "x 1\n"},
+		{"its flag", []string{"--version"}, nil, OK, "x 1\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var out bytes.Buffer
@@ -151,7 +152,8 @@ func TestRun(t *testing.T) {
 			root := &cobra.Command{Use: "x"}
 			group := &cobra.Command{Use: "group", Short: "things"}
 			group.AddCommand(&cobra.Command{Use: "check", RunE: func(*cobra.Command, []string) error { return nil }})
-			root.AddCommand(group, &cobra.Command{Use: "do", RunE: func(*cobra.Command, []string) error { return tt.err }}, Version("v", "x 1", std))
+			root.AddCommand(group, &cobra.Command{Use: "do", RunE: func(*cobra.Command, []string) error { return tt.err }})
+			AddVersion(root, "v", "x 1", std)
 			if code := Run(t.Context(), root, tt.args, std); code != tt.code || !strings.HasSuffix(out.String(), tt.says) || (tt.says == "") != (out.Len() == 0) {
 				t.Errorf("exit code %d, said %q", code, &out)
 			}
