@@ -57,6 +57,7 @@ var allowed = map[string][]string{
 	"authz/policy/tool": {"authz/policy"},
 	"authz/audit":       {"engine/operation", "caller/identity", "authz/policy"},
 	"authz/decide":      {"fair", "kernel/hostpath", "engine/principal", "engine/operation", "caller/attest", "caller/identity", "authz/object", "authz/obligation", "authz/policy", "authz/audit", "authz/redact", "authz/view"},
+	"authz/explain":     {"engine/principal", "engine/operation", "caller/identity", "authz/obligation", "authz/policy", "authz/audit", "authz/decide"},
 	"authz/gateway":     {"kernel/peercred", "engine/operation", "caller/identity", "authz/decide", "authz/obligation", "authz/ticket", "authz/redact", "authz/view"},
 	"authz/plugin":      {"engine/operation", "caller/identity", "authz/decide", "authz/obligation", "authz/ticket"},
 	"authz/doctor":      {"kernel/procfs", "kernel/peercred", "authz/policy"},
@@ -72,7 +73,7 @@ var allowed = map[string][]string{
 	"monitor/export":    {"monitor/collect", "monitor/dogstatsd", "monitor/messages", "monitor/series", "monitor/tag"},
 
 	"rego":             {},
-	"cmd/authz-plugin": {"command", "rego", "spelling", "version", "kernel/hostpath", "kernel/peercred", "kernel/procfs", "kernel/unixsocket", "engine/docker", "engine/principal", "engine/operation", "caller/attest", "caller/identity", "authz/admin", "authz/audit", "authz/decide", "authz/doctor", "authz/gateway", "authz/object", "authz/obligation", "authz/plugin", "authz/policy", "authz/policy/tool", "authz/ticket"},
+	"cmd/authz-plugin": {"command", "rego", "spelling", "version", "kernel/hostpath", "kernel/peercred", "kernel/procfs", "kernel/unixsocket", "engine/docker", "engine/principal", "engine/operation", "caller/attest", "caller/identity", "authz/admin", "authz/audit", "authz/decide", "authz/doctor", "authz/explain", "authz/gateway", "authz/object", "authz/obligation", "authz/plugin", "authz/policy", "authz/policy/tool", "authz/ticket"},
 	"cmd/monitor":      {"command", "version", "kernel/cgroup", "engine/docker", "caller/attest", "monitor/collect", "monitor/dogstatsd", "monitor/export", "monitor/messages", "monitor/sender", "monitor/series", "monitor/tag"},
 }
 

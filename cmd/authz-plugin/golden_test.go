@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"vitrine/internal/authz/decide"
+	"vitrine/internal/authz/explain"
 	"vitrine/internal/authz/policy"
 	"vitrine/internal/engine/operation"
 )
@@ -112,7 +113,7 @@ func TestGoldenTable(t *testing.T) {
 				req.Header.Set("Content-Type", "application/json")
 				req.ContentLength, req.ReadBody = int64(len(body)), func() ([]byte, error) { return body, nil }
 			}
-			answer := goldenAnswer(asDoor(t.Context(), options, caller, req))
+			answer := goldenAnswer(explain.Ask(t.Context(), options, caller, req))
 			if who[answer] == nil {
 				answers = append(answers, answer)
 			}

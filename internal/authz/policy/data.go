@@ -36,6 +36,9 @@ func readData(src *sources) (map[string]any, error) {
 		_ = adoptRedaction(merged) // see checkRedaction
 		return merged, nil
 	}
+	if src.amend != nil {
+		src.amend(merged)
+	}
 	if err := checkRoles(merged, where); err != nil {
 		return nil, err
 	}

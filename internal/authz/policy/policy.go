@@ -66,6 +66,9 @@ type Options struct {
 	// Never says, for Check, why nobody on this host has a principal, "" if somebody
 	// may. nil asks nobody.
 	Never func(principal string) string
+	// Amend changes the data of the built-in rules after it was read, for who asks what a change of it would allow. It is
+	// not seen in the revision: an Engine with it is for no door.
+	Amend func(data map[string]any)
 	// OnLoad is called when a policy has been swapped in. It must not block. It may be nil.
 	OnLoad func()
 	// Logger may be nil.
@@ -119,6 +122,9 @@ func (e *Engine) Load(ctx context.Context) error {
 	defer e.loading.Unlock()
 	defer e.firstOnce.Do(func() { close(e.first) })
 	src, err := readSources(e.opts.Paths, e.opts.BuiltinIfAbsent)
+	if err == nil {
+		src.amend = e.opts.Amend
+	}
 	return e.adopt(ctx, src, err)
 }
 

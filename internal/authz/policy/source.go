@@ -48,6 +48,7 @@ type sources struct {
 	tests     []file   // *_test.rego
 	tested    bool     // tests need not run when the policy is loaded
 	data      [][]file // a group a path, later ones override earlier ones
+	amend     func(data map[string]any)
 	accepted  []string // revisions that the operator means, however odd they look
 	revision  string
 }

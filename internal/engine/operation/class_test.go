@@ -1,55 +1,16 @@
 package operation
 
 import (
-	"encoding/json"
 	"maps"
-	"net/url"
 	"slices"
 	"strings"
 	"testing"
 )
 
-// keyed is one key of a body, or a parameter, with its class.
-type keyed struct {
-	e     *entry
-	path  []string // keys, "[]" and "*" to it; of a parameter first its name
-	node  uint16
-	class class
-}
-
-func (k keyed) isParam() bool { return k.path[0][0] == '?' }
-
-func (k keyed) field() string { return (&Operation{at: k.path}).field() }
-
 // everyKey gives all keys of all bodies and all parameters.
-func everyKey() []keyed {
-	var all []keyed
+func everyKey() (all []keyed) {
 	for i := range catalogue {
-		e := &catalogue[i]
-		var walk func(typ uint16, path []string)
-		walk = func(typ uint16, path []string) {
-			n := &nodeTable[typ]
-			switch n.kind {
-			case kindArray:
-				walk(n.elem, append(slices.Clone(path), "[]"))
-			case kindMap:
-				walk(n.elem, append(slices.Clone(path), "*"))
-			case kindObject:
-				for _, p := range propTable[n.props.lo:n.props.hi] {
-					at := append(slices.Clone(path), p.name)
-					all = append(all, keyed{e: e, path: at, node: p.node, class: p.class})
-					walk(p.node, at)
-				}
-			case kindAny, kindBool, kindString, kindNumber, kindStrings:
-			}
-		}
-		if e.body != bodyNone {
-			walk(e.schema, nil)
-		}
-		for _, p := range paramTable[e.params.lo:e.params.hi] {
-			all = append(all, keyed{e: e, path: []string{"?" + p.name}, node: p.json, class: p.class})
-			walk(p.json, []string{"?" + p.name})
-		}
+		all = append(all, catalogue[i].keys()...)
 	}
 	return all
 }
@@ -58,72 +19,15 @@ func everyKey() []keyed {
 // it is "".
 func (k keyed) with(t *testing.T, value string) *Operation {
 	t.Helper()
-	uri := strings.NewReplacer("{id}", "x", "{name}", "x", "{checkpoint}", "x").Replace(k.e.path)
-	body, path := "", k.path
-	if k.e.body == bodyRequired || k.e.body == bodyOptional {
+	uri, body := k.written(value)
+	if k.isParam() && k.e.body == bodyOptional {
 		body = bodyFor(k.e)
 	}
-	if k.isParam() {
-		path = path[1:]
-	}
-	if value == "" && (len(path) > 0 || !k.isParam()) {
-		value = "null"
-	}
-	for _, key := range slices.Backward(path) {
-		switch key {
-		case "[]":
-			value = "[" + value + "]"
-		case "*": // a network's name, the only one that is judged
-			value = `{"bridge":` + value + "}"
-		default:
-			value = `{"` + key + `":` + value + "}"
-		}
-	}
-	switch {
-	case !k.isParam():
-		body = value
-	case value != "":
-		uri += "?" + k.query(value).Encode()
-	}
-	op := mustParse(t, request(k.e.method, uri, body))
+	op := mustParse(t, ExampleRequest(k.e.method, uri, body))
 	if len(op.Unknown) > 0 {
 		t.Errorf("%s %s: unknown %v", k.e.id, k.field(), op.Unknown)
 	}
 	return op
-}
-
-func (k keyed) query(value string) url.Values {
-	name := k.path[0][1:]
-	var decoded any
-	if k.e.param(name).json != 0 || json.Unmarshal([]byte(value), &decoded) != nil {
-		return url.Values{name: {value}}
-	}
-	return url.Values{name: texts(decoded)}
-}
-
-// values are some value of the key's type, and its type's zero.
-func (k keyed) values() (set, zero string) {
-	switch n := &nodeTable[k.node]; n.kind {
-	case kindBool:
-		return "true", "false"
-	case kindString:
-		return `"x"`, `""`
-	case kindNumber:
-		return "1", "0"
-	case kindStrings:
-		return `["x"]`, "[]"
-	case kindArray:
-		elem, _ := keyed{node: n.elem}.values()
-		return "[" + elem + "]", "[]"
-	case kindObject:
-		p := propTable[n.props.lo]
-		first, _ := keyed{node: p.node}.values()
-		return `{"` + p.name + `":` + first + `}`, "null"
-	case kindMap:
-		return `{"x":null}`, "{}"
-	case kindAny:
-	}
-	return `"x"`, `""` // a parameter
 }
 
 // fits says that a value is of the key's type.
@@ -183,9 +87,9 @@ func TestEveryKeyIsWhatTheTableSaysClosed(t *testing.T) {
 				k.tells(t, zero, "")
 			}
 		default:
-			of := examples[classNames[k.class]+" "+k.e.id]
+			of := functionExamples[classNames[k.class]+" "+k.e.id]
 			if of == nil {
-				of = examples[classNames[k.class]]
+				of = functionExamples[classNames[k.class]]
 			}
 			for value, want := range of {
 				if k.fits(value) {
@@ -213,7 +117,7 @@ func TestEveryFunctionHasExamples(t *testing.T) {
 		}
 		told := map[Hazard]bool{}
 		harmless := false
-		for of, values := range examples {
+		for of, values := range functionExamples {
 			for _, want := range values {
 				if function, _, _ := strings.Cut(of, " "); function == name {
 					harmless = harmless || want == ""
@@ -230,7 +134,7 @@ func TestEveryFunctionHasExamples(t *testing.T) {
 			t.Errorf("%s: the examples tell %v, the function %v", name, got, want)
 		}
 	}
-	for of := range examples {
+	for of := range functionExamples {
 		if name, _, _ := strings.Cut(of, " "); !slices.Contains(classNames[:], name) {
 			t.Errorf("there is no function %s", name)
 		}
@@ -240,7 +144,7 @@ func TestEveryFunctionHasExamples(t *testing.T) {
 const allMasked = `"/proc/asound","/proc/acpi","/proc/kcore","/proc/keys","/proc/latency_stats","/proc/timer_list","/proc/timer_stats","/proc/sched_debug","/proc/scsi","/sys/firmware","/sys/devices/virtual/powercap","/proc/interrupts"`
 
 // examples are values by function, and the hazards that they are.
-var examples = map[string]map[string]string{
+var functionExamples = map[string]map[string]string{
 	"binds()": {
 		`["/srv:/x"]`: "host-path", `["/run/docker.sock:/x"]`: "engine-socket host-path", `["/etc:/x:ro"]`: "host-path vitrine-files",
 		`["v:/x"]`: "named-volume", `["/srv:/x:rshared"]`: "host-path propagation", `["/x"]`: "", `[]`: "",

@@ -96,7 +96,7 @@ func (r *request) evaluable() bool { return r.method != "" }
 
 // evalArgs are the arguments of eval; the body goes to its standard input.
 func (r *request) evalArgs(as role) []string {
-	args := []string{"eval", "--as", "unix:" + string(as), r.method, r.uri}
+	args := []string{"eval", "--json", "--as", "unix:" + string(as), r.method, r.uri}
 	for _, h := range r.headers() {
 		args = append(args, "--header", h)
 	}

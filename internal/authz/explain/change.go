@@ -1,0 +1,240 @@
+package explain
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"vitrine/internal/authz/decide"
+	"vitrine/internal/authz/policy"
+	"vitrine/internal/caller/identity"
+	"vitrine/internal/engine/operation"
+)
+
+// Change is a change of data that would allow a request, decided under it.
+type Change struct {
+	Edits []string `json:"edits"` // one a line of data.yaml
+	// Opens is what else the caller could do then: operations of the catalogue, with the hazards that they could carry.
+	Opens []Opened `json:"opens"`
+}
+
+// Opened is an operation that a change would allow.
+type Opened struct {
+	Operation string             `json:"operation"`
+	Hazards   []operation.Hazard `json:"hazards,omitempty"`
+}
+
+func (o Opened) String() string {
+	if len(o.Hazards) == 0 {
+		return o.Operation
+	}
+	words := make([]string, len(o.Hazards))
+	for i, h := range o.Hazards {
+		words[i] = string(h)
+	}
+	return o.Operation + " with " + strings.Join(words, ", ")
+}
+
+// edit is one change of data.
+type edit struct {
+	say   string
+	apply func(data map[string]any)
+}
+
+const adminRole = "admin"
+
+// change looks for the fewest edits that allow the request; of as many, for those that open least. why says why there are none.
+func (q *Question) change(ctx context.Context, now *policy.Engine, m *policy.Model, v *decide.Verdict) (c *Change, why string) {
+	op := v.Operation
+	best, under := q.best(ctx, now, q.candidates(m, op))
+	if best == nil {
+		best, under = q.best(ctx, now, q.more(m, op))
+	}
+	if best == nil {
+		return nil, "no change of roles was found that would allow it (" + strings.Join(v.Reasons(), "; ") + ")"
+	}
+	c = &Change{Opens: []Opened{}}
+	for _, e := range best {
+		c.Edits = append(c.Edits, e.say)
+	}
+	for _, o := range opens(ctx, q.Caller, now, under) {
+		if o.Operation != op.ID || !slices.Equal(o.Hazards, op.Hazards) {
+			c.Opens = append(c.Opens, o)
+		}
+	}
+	return c, ""
+}
+
+// best is the shortest of candidates that allows the request, without the edits that it does not need; nil if none does.
+func (q *Question) best(ctx context.Context, now *policy.Engine, candidates [][]edit) (best []edit, engine *policy.Engine) {
+	for _, candidate := range candidates {
+		under, ok := q.allowedUnder(ctx, candidate)
+		if !ok {
+			continue
+		}
+		for i := 0; i < len(candidate); {
+			without := slices.Delete(slices.Clone(candidate), i, i+1)
+			if then, still := q.allowedUnder(ctx, without); still {
+				candidate, under = without, then
+			} else {
+				i++
+			}
+		}
+		shorter := best == nil || len(candidate) < len(best)
+		if shorter || len(candidate) == len(best) && len(opens(ctx, q.Caller, now, under)) < len(opens(ctx, q.Caller, now, engine)) {
+			best, engine = candidate, under
+		}
+	}
+	return best, engine
+}
+
+// allowedUnder decides the request under some edits.
+func (q *Question) allowedUnder(ctx context.Context, edits []edit) (*policy.Engine, bool) {
+	opts := q.Policy
+	opts.Positions = false
+	opts.Amend = func(data map[string]any) {
+		for _, e := range edits {
+			e.apply(data)
+		}
+	}
+	engine := policy.New(opts)
+	if err := engine.Load(ctx); err != nil {
+		return nil, false
+	}
+	options := q.Options
+	options.Policy = engine
+	v, _ := Ask(ctx, options, q.Caller, q.Request())
+	return engine, v.Allow && !Hidden(v)
+}
+
+// candidates are lists of edits that may allow an operation: for each role that the caller holds what that lacks, each
+// other role by itself, and a new one.
+func (q *Question) candidates(m *policy.Model, op *operation.Operation) (all [][]edit) {
+	who := q.Caller.String()
+	held := map[string]bool{}
+	for _, h := range m.Held(q.Caller.Principals) {
+		held[h.Role] = true
+	}
+	for _, role := range m.Roles() {
+		switch {
+		case role == adminRole: // that is nothing to advise
+		case held[role]:
+			all = append(all, lacking(m, role, op))
+		case len(q.Caller.Principals) > 0:
+			all = append(all, []edit{bind(role, who)})
+		}
+	}
+	if len(held) == 0 && len(q.Caller.Principals) > 0 {
+		role := "new"
+		for slices.Contains(m.Roles(), role) {
+			role += "1"
+		}
+		all = append(all, append([]edit{bind(role, who)}, lacking(m, role, op)...))
+	}
+	return all
+}
+
+// more are what a role of the caller lacks, and every other role beside it: one that the request would lend it may
+// be among them.
+func (q *Question) more(m *policy.Model, op *operation.Operation) (all [][]edit) {
+	held := map[string]bool{adminRole: true}
+	for _, h := range m.Held(q.Caller.Principals) {
+		held[h.Role] = true
+	}
+	var others []edit
+	for _, role := range m.Roles() {
+		if !held[role] {
+			others = append(others, bind(role, q.Caller.String()))
+		}
+	}
+	for _, role := range m.Roles() {
+		if held[role] && role != adminRole {
+			all = append(all, append(lacking(m, role, op), others...))
+		}
+	}
+	return all
+}
+
+// lacking is what a role may lack for an operation.
+func lacking(m *policy.Model, role string, op *operation.Operation) []edit {
+	edits := []edit{add(m, role, "operations", op.ID)}
+	for _, h := range op.Hazards {
+		edits = append(edits, add(m, role, "hazards", string(h)))
+	}
+	if _, _, limited := m.Has(role, "host_paths"); limited {
+		for _, p := range op.HostPath {
+			edits = append(edits, add(m, role, "host_paths", p))
+		}
+	}
+	_, at, _ := m.Has(role, "unresolved")
+	return append(edits, edit{"set unresolved: true in role " + role + place(at), func(data map[string]any) {
+		roleOf(data, role)["unresolved"] = true
+	}}, edit{"set without_redaction: true in role " + role + place(at) + ", which shows its holders every secret at dockerd's own socket", func(data map[string]any) {
+		roleOf(data, role)["without_redaction"] = true
+	}})
+}
+
+func add(m *policy.Model, role, key, word string) edit {
+	_, at, _ := m.Has(role, key)
+	return edit{fmt.Sprintf("add %s to %s of role %s%s", word, key, role, place(at)), func(data map[string]any) {
+		of := roleOf(data, role)
+		list, _ := of[key].([]any)
+		of[key] = append(slices.Clip(list), word)
+	}}
+}
+
+func bind(role, who string) edit {
+	return edit{fmt.Sprintf("bind role %s to %s: add it to bindings.%s", role, who, role), func(data map[string]any) {
+		bindings, _ := data["bindings"].(map[string]any)
+		if bindings == nil {
+			bindings = map[string]any{}
+			data["bindings"] = bindings
+		}
+		list, _ := bindings[role].([]any)
+		bindings[role] = append(slices.Clip(list), who)
+	}}
+}
+
+// roleOf is a role of data, made if it is not there.
+func roleOf(data map[string]any, name string) map[string]any {
+	roles, _ := data["roles"].(map[string]any)
+	if roles == nil {
+		roles = map[string]any{}
+		data["roles"] = roles
+	}
+	role, _ := roles[name].(map[string]any)
+	if role == nil {
+		role = map[string]any{}
+		roles[name] = role
+	}
+	return role
+}
+
+// place says where, and what to do first if that is in the program.
+func place(at string) string {
+	switch {
+	case at == "":
+		return ""
+	case strings.HasPrefix(at, "built-in/"), strings.HasPrefix(at, "preset:"):
+		return " (" + at + ": copy the role to your data.yaml, and change it there)"
+	}
+	return " (" + at + ")"
+}
+
+// opens are the kinds of requests that one policy allows a caller, and another one does not.
+func opens(ctx context.Context, caller *identity.Identity, before, after *policy.Engine) (list []Opened) {
+	allows := func(e *policy.Engine, op *operation.Operation) bool {
+		_, code := e.Would(ctx, &policy.Input{Caller: caller, Operation: op})
+		return code == ""
+	}
+	for _, info := range operation.Operations() {
+		for _, example := range operation.Examples()[info.ID] {
+			op := example.Operation
+			if allows(after, op) && !allows(before, op) {
+				list = append(list, Opened{op.ID, op.Hazards})
+			}
+		}
+	}
+	return list
+}

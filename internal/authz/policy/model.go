@@ -1,0 +1,106 @@
+package policy
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"vitrine/internal/engine/operation"
+)
+
+// Model is what data says of roles and bindings to the built-in rules, and where that is written. It is
+// for telling and for looking for proofs: what is allowed only the rules say.
+type Model struct {
+	data  map[string]any
+	where map[string]position
+}
+
+// ReadModel reads the data of the policy in paths. It is nil, without an error, if the rules are the operator's own.
+func ReadModel(opts Options) (*Model, error) {
+	src, err := readSources(opts.Paths, opts.BuiltinIfAbsent)
+	if err != nil || !src.builtin {
+		return nil, err
+	}
+	return src.model()
+}
+
+func (s *sources) model() (*Model, error) {
+	data, where, err := mergeData(s)
+	if err == nil {
+		err = checkRoles(data, where) // which has the operations' names of today
+	}
+	return &Model{data, where}, err
+}
+
+// Holding is an entry of a binding: whoever has all its principals holds the role.
+type Holding struct {
+	Role       string   `json:"role"`
+	Principals []string `json:"principals"`
+	At         string   `json:"at"` // "data.yaml:12"
+}
+
+// Roles are the names of all roles, sorted.
+func (m *Model) Roles() []string {
+	roles, _ := m.data["roles"].(map[string]any)
+	return slices.Sorted(maps.Keys(roles))
+}
+
+// Holdings are all entries of all bindings, by role, in the order in which they are written.
+func (m *Model) Holdings() (all []Holding) {
+	bindings, _ := m.data["bindings"].(map[string]any)
+	for _, role := range slices.Sorted(maps.Keys(bindings)) {
+		list, _ := bindings[role].([]any)
+		for i, entry := range list {
+			principals := stringsOf(entry)
+			if len(principals) == 0 {
+				principals = stringsOf([]any{entry})
+			}
+			all = append(all, Holding{role, principals, m.at(fmt.Sprintf("bindings.%s.%d", role, i))})
+		}
+	}
+	return all
+}
+
+// Held are the entries by which a caller holds a role.
+func (m *Model) Held(principals []string) []Holding {
+	return slices.DeleteFunc(m.Holdings(), func(h Holding) bool {
+		return slices.ContainsFunc(h.Principals, func(p string) bool { return !slices.Contains(principals, p) })
+	})
+}
+
+// Line is where a role says of an operation that it grants it; where the role begins, if it does not say so.
+func (m *Model) Line(role string, op *operation.Operation) string {
+	data := m.role(role)
+	for key, words := range map[string][]string{"operations": {op.ID, "*"}, "access": {string(op.Access)}} {
+		for i, word := range stringsOf(data[key]) {
+			if slices.Contains(words, word) {
+				return m.at(fmt.Sprintf("roles.%s.%s.%d", role, key, i))
+			}
+		}
+	}
+	return m.at("roles." + role)
+}
+
+// Has says which strings stand under a role's key, and where the key is, the role if it is not there. given: the
+// key is there.
+func (m *Model) Has(role, key string) (words []string, at string, given bool) {
+	data := m.role(role)
+	if _, given = data[key]; given {
+		return stringsOf(data[key]), m.at("roles." + role + "." + key), true
+	}
+	return nil, m.at("roles." + role), false
+}
+
+func (m *Model) role(name string) map[string]any {
+	roles, _ := m.data["roles"].(map[string]any)
+	role, _ := roles[name].(map[string]any)
+	return role
+}
+
+func (m *Model) at(key string) string {
+	p, known := m.where[key]
+	if !known {
+		return ""
+	}
+	return Problem{File: p.file, Line: p.line}.At()
+}
