@@ -60,6 +60,7 @@ var allowed = map[string][]string{
 	"authz/explain":     {"engine/principal", "engine/operation", "caller/identity", "authz/obligation", "authz/policy", "authz/audit", "authz/decide"},
 	"authz/gateway":     {"kernel/peercred", "engine/operation", "caller/identity", "authz/decide", "authz/obligation", "authz/ticket", "authz/redact", "authz/view"},
 	"authz/plugin":      {"engine/operation", "caller/identity", "authz/decide", "authz/obligation", "authz/ticket"},
+	"authz/importer":    {"engine/imagename", "engine/principal", "engine/operation"},
 	"authz/doctor":      {"kernel/procfs", "kernel/peercred", "authz/policy"},
 	"authz/admin":       {"version", "kernel/peercred", "caller/identity", "authz/audit", "authz/policy"},
 
@@ -73,7 +74,7 @@ var allowed = map[string][]string{
 	"monitor/export":    {"monitor/collect", "monitor/dogstatsd", "monitor/messages", "monitor/series", "monitor/tag"},
 
 	"rego":             {},
-	"cmd/authz-plugin": {"command", "rego", "spelling", "version", "kernel/hostpath", "kernel/peercred", "kernel/procfs", "kernel/unixsocket", "engine/docker", "engine/principal", "engine/operation", "caller/attest", "caller/identity", "authz/admin", "authz/audit", "authz/decide", "authz/doctor", "authz/explain", "authz/gateway", "authz/object", "authz/obligation", "authz/plugin", "authz/policy", "authz/policy/tool", "authz/ticket"},
+	"cmd/authz-plugin": {"command", "rego", "spelling", "version", "kernel/hostpath", "kernel/peercred", "kernel/procfs", "kernel/unixsocket", "engine/docker", "engine/principal", "engine/operation", "caller/attest", "caller/identity", "authz/admin", "authz/audit", "authz/decide", "authz/doctor", "authz/explain", "authz/gateway", "authz/importer", "authz/object", "authz/obligation", "authz/plugin", "authz/policy", "authz/policy/tool", "authz/ticket"},
 	"cmd/monitor":      {"command", "version", "kernel/cgroup", "engine/docker", "caller/attest", "monitor/collect", "monitor/dogstatsd", "monitor/export", "monitor/messages", "monitor/sender", "monitor/series", "monitor/tag"},
 }
 
