@@ -141,13 +141,39 @@ takes_hazard(role, "env") if {
 
 # METADATA
 # title: Whether a role takes a host path
-# description: A role with host_paths takes those and what is below them, others any that their hazards take.
+# description: |
+#   A role with host_paths takes those and what is below them, others any that their hazards take.
+#   $mounts stands for what the caller's own container has mounted, and $user for the
+#   caller's name; for nothing if there is none, or if there are several.
 takes_path(role, _) if not role.host_paths
 
 takes_path(role, path) if {
 	not ".." in split(path, "/")
-	some allowed in role.host_paths
-	startswith(concat("", [path, "/"]), concat("", [trim_right(allowed, "/"), "/"]))
+	some written in role.host_paths
+	some allowed in meant(written)
+	below(path, allowed)
+}
+
+below(path, allowed) if startswith(concat("", [path, "/"]), concat("", [trim_right(allowed, "/"), "/"]))
+
+below(path, allowed) if {
+	startswith(allowed, "volume:")
+	endswith(allowed, "*")
+	startswith(path, trim_suffix(allowed, "*"))
+}
+
+meant(written) := {written} if {
+	not "$user" in split(written, "/")
+	written != "$mounts"
+}
+
+meant("$mounts") := {path | some path in input.caller.container.mounts}
+
+meant(written) := {replace(written, "$user", name)} if {
+	"$user" in split(written, "/")
+	name := trim_prefix(own_name("user"), "unix:")
+	not contains(name, "/")
+	not name in {"", ".", ".."}
 }
 
 # METADATA

@@ -233,6 +233,64 @@ test_host_paths if {
 	reasons(by(ci, changed(create, {"hazards": ["host-path"], "host_paths": ["/etc"]}))) == {"role ci does not take the host paths /etc"}
 }
 
+placed(host_paths, caller, path) if {
+	request := {
+		"caller": object.union({"kind": "container", "principals": ["container:ci"]}, caller),
+		"operation": changed(create, {"host_paths": [path]}),
+		"request": {"body_state": "none"},
+	}
+	authz.allow with input as request
+		with data.roles as {"ci": {"access": ["write"], "host_paths": host_paths}}
+		with data.bindings as {"ci": ["container:ci", "unix:ann"]}
+}
+
+test_volumes_that_begin_so if {
+	every path in ["volume:runner-1", "volume:runner-"] {
+		placed(["volume:runner-*"], {}, path)
+	}
+	every path in ["volume:runner", "volume:other", "runner-1", "/runner-1", "volume:Runner-1", "volume:runner-/../x"] {
+		not placed(["volume:runner-*", "/srv*"], {}, path)
+	}
+	not placed(["/srv*"], {}, "/srv1")
+}
+
+test_mounts_of_the_caller if {
+	caller := {"container": {"mounts": ["/srv/job", "/opt/tool.conf"]}}
+	every path in ["/srv/job", "/srv/job/a", "/opt/tool.conf"] {
+		placed(["$mounts"], caller, path)
+	}
+	every path in ["/srv", "/srv/jobs", "/opt", "/", "$mounts", "$mounts/a", "volume:x"] {
+		not placed(["$mounts"], caller, path)
+	}
+	placed(["$mounts", "/a"], caller, "/a/b")
+}
+
+# Who is no proven container has mounted nothing.
+test_mounts_of_nobody_closed if {
+	every caller in [{}, {"container": null}, {"container": {}}, {"container": {"mounts": []}}, {"container": {"mounts": null}}] {
+		not placed(["$mounts"], caller, "/srv/job")
+		not placed(["$mounts"], caller, "$mounts")
+	}
+}
+
+test_home_of_the_caller if {
+	ann := {"kind": "host", "principals": ["unix:ann", "uid:7"]}
+	placed(["/home/$user"], ann, "/home/ann/src")
+	placed(["/data/$user/work"], ann, "/data/ann/work")
+	every path in ["/home", "/home/anna", "/home/bob", "/home/$user", "/data/ann"] {
+		not placed(["/home/$user", "/data/$user/work"], ann, path)
+	}
+}
+
+# A name that is none, is not one, or leads elsewhere.
+test_home_of_nobody_closed if {
+	every names in [[], ["unix:"], ["unix:.."], ["unix:."], ["unix:a/b"], ["unix:ann", "unix:bob"], ["container-uid:7"], ["tls:ann"]] {
+		every path in ["/home", "/home/ann", "/home/a/b", "/home/$user", "/x"] {
+			not placed(["/home/$user"], {"principals": array.concat(["container:ci"], names)}, path)
+		}
+	}
+}
+
 # What no role but admin may do
 
 test_body_that_cannot_be_judged_closed if {

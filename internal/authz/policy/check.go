@@ -66,7 +66,7 @@ func checkHostPaths(data map[string]any, survey func(string) []string, report fu
 	for _, name := range slices.Sorted(maps.Keys(roles)) {
 		role, _ := roles[name].(map[string]any)
 		for i, p := range stringsOf(role["host_paths"]) {
-			if !strings.HasPrefix(p, "/") {
+			if !strings.HasPrefix(p, "/") || strings.ContainsRune(p, '$') {
 				continue
 			}
 			for _, message := range survey(p) {

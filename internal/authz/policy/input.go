@@ -57,7 +57,7 @@ func containerTree(c *identity.ContainerInfo) any {
 	}
 	return map[string]any{
 		"id": c.ID, "name": c.Name, "image": c.Image, "image_id": c.ImageID,
-		"labels": orEmpty(c.Labels),
+		"labels": orEmpty(c.Labels), "mounts": nonNil(c.Mounts),
 	}
 }
 

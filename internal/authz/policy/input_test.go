@@ -22,7 +22,7 @@ func full() *Input {
 		Caller: &identity.Identity{
 			Kind: identity.TLS, Principals: []string{"tls:ci"}, UID: &uid, GID: &gid, Groups: []uint32{100, 4294967295},
 			PID: 42, User: "ci", Door: "gateway", Listener: "agents",
-			Container:   &identity.ContainerInfo{ID: "c", Name: "web", Image: "nginx", ImageID: "sha256:0", Labels: map[string]string{"a": "b"}},
+			Container:   &identity.ContainerInfo{ID: "c", Name: "web", Image: "nginx", ImageID: "sha256:0", Labels: map[string]string{"a": "b"}, Mounts: []string{"/srv"}},
 			Certificate: &identity.Certificate{CommonName: "ci", Organization: []string{"o"}, OrgUnit: []string{"u"}, SANs: []string{"s"}, SHA256: "f", Serial: "1"},
 		},
 		Operation: &operation.Operation{
@@ -58,7 +58,7 @@ func TestInputJSON(t *testing.T) {
 	}
 	const want = `{"caller":{
 "certificate":{"cn":"ci","o":["o"],"ou":["u"],"sans":["s"],"serial":"1","sha256":"f"},
-"container":{"id":"c","image":"nginx","image_id":"sha256:0","labels":{"a":"b"},"name":"web"},
+"container":{"id":"c","image":"nginx","image_id":"sha256:0","labels":{"a":"b"},"mounts":["/srv"],"name":"web"},
 "door":"gateway","gid":100,"groups":[100,4294967295],"kind":"tls","listener":"agents","pid":42,"principals":["tls:ci"],"uid":1000,"user":"ci"},
 "objects":[{"id":"sha256:0","image":"","kind":"image","known":true,"labels":{"a":"b"},"name":"nginx:1","names":["nginx:1"],"ref":"nginx","role":"uses","why":""},
 {"id":"","image":"","kind":"volume","known":null,"labels":{},"name":"","names":[],"ref":"vol","role":"uses","why":"no answer"}],

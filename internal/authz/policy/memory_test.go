@@ -120,7 +120,7 @@ func randomInput(r *rand.Rand) *Input {
 		Caller: &identity.Identity{
 			Kind: identity.Kind(pick("host", "container", "tls")), UID: &uid, PID: r.IntN(1000), User: pick("", "ci"),
 			Principals: some("unix:root", "label:vitrine.role=look", "container:monitor", "tls:ci"),
-			Container:  &identity.ContainerInfo{Name: pick("a", "b"), Labels: map[string]string{"team": pick("x", "y"), "n": pick("1", "2")}},
+			Container:  &identity.ContainerInfo{Name: pick("a", "b"), Labels: map[string]string{"team": pick("x", "y"), "n": pick("1", "2")}, Mounts: []string{"/srv"}},
 		},
 		Operation: &op,
 		Enters:    some("container:monitor", "container:other"),

@@ -157,7 +157,19 @@ func (c *roleChecker) hazard(key, s string) {
 
 func (c *roleChecker) hostPath(key, s string) {
 	if volume, ok := strings.CutPrefix(s, "volume:"); ok && volume != "" {
+		if star := strings.IndexByte(volume, '*'); star >= 0 && star < len(volume)-1 {
+			c.problem(key, "%q must be a volume's name, or the beginning of names with one * at its end", volume)
+		}
 		return
+	}
+	if s == "$mounts" {
+		return
+	}
+	for part := range strings.SplitSeq(s, "/") {
+		if part != "$user" && strings.ContainsRune(part, '$') {
+			c.problem(key, "%q: $user stands for the caller's name, as a whole part of a path (/home/$user), and $mounts alone for what its container has mounted", part)
+			return
+		}
 	}
 	if !strings.HasPrefix(s, "/") || slices.Contains(strings.Split(s, "/"), "..") {
 		c.problem(key, "must be an absolute path without .., or volume:NAME")

@@ -42,7 +42,7 @@ func TestDataSchema(t *testing.T) {
 			"resources":  list(enum(resources()...)),
 			"except":     list(enum(operations...)),
 			"hazards":    list(enum(hazards...)),
-			"host_paths": list(schemaObject{"type": "string", "pattern": "^(/|volume:.)"}),
+			"host_paths": list(schemaObject{"type": "string", "pattern": "^(/|volume:.|\\$mounts$)"}),
 			"redact": schemaObject{
 				"type": "object", "propertyNames": enum(append([]string{"*"}, operations...)...),
 				"additionalProperties": list(schemaObject{"anyOf": []any{enum(append([]string{"*"}, answer.Names()...)...), schemaObject{"type": "string", "pattern": "^(/|$)"}}}),

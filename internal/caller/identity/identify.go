@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -185,7 +186,23 @@ func containerInfo(c docker.Container) *ContainerInfo {
 	if labels == nil {
 		labels = map[string]string{}
 	}
-	return &ContainerInfo{ID: c.ID, Name: c.Name, Image: c.Image, ImageID: c.ImageID, Labels: labels}
+	return &ContainerInfo{ID: c.ID, Name: c.Name, Image: c.Image, ImageID: c.ImageID, Labels: labels, Mounts: hostMounts(c.Detail)}
+}
+
+// hostMounts are the folders and files of the host that a container may write to. Of one that it can only read nobody who is
+// in it may make more than that, so it is not among them; nor are volumes, which have names.
+func hostMounts(d *docker.Detail) []string {
+	paths := []string{}
+	if d == nil { // nothing is known of them
+		return paths
+	}
+	for _, m := range d.Mounts {
+		if m.Type == "bind" && m.RW && path.IsAbs(m.Source) && path.Clean(m.Source) == m.Source {
+			paths = append(paths, m.Source)
+		}
+	}
+	slices.Sort(paths)
+	return slices.Compact(paths)
 }
 
 // containerPrincipals are those that everything in a container has.

@@ -61,6 +61,9 @@ type ContainerInfo struct {
 	Image   string            `json:"image"`    // as typed at create
 	ImageID string            `json:"image_id"` // what runs
 	Labels  map[string]string `json:"labels"`   // all of the container's, its image's too
+	// Mounts are the paths of the host that it has mounted and may write to, canonical, sorted: as they were asked
+	// for when it was made, by whoever made it, with no link followed.
+	Mounts []string `json:"mounts"`
 }
 
 // Certificate is what a policy sees of a client certificate.

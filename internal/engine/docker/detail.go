@@ -39,7 +39,8 @@ type Rights struct {
 
 // Mount is a folder of the host's that a container has.
 type Mount struct {
-	Source string
+	Type   string // "bind", "volume", "tmpfs", …
+	Source string // on the host, as it was asked for
 	RW     bool
 }
 

@@ -38,7 +38,7 @@ func TestDetail(t *testing.T) {
 	}
 	want := &Detail{
 		State: "running", Health: "unhealthy", OOMKilled: true, Restarts: 3, FinishedAt: "0001-01-01T00:00:00Z",
-		Rights: Rights{Privileged: true, PidMode: "host"}, Mounts: []Mount{{"/run", true}},
+		Rights: Rights{Privileged: true, PidMode: "host"}, Mounts: []Mount{{"bind", "/run", true}},
 		CPUShares: 512, NetworkMode: "front", Networks: []Network{{Name: "back", IPv6: "fd00::2"}, {Name: "front", IPv4: "172.18.0.2"}},
 		Joined: []string{id(2), id(3), "data"},
 	}
