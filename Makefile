@@ -9,7 +9,7 @@ FAST        := callers,docs,hostpaths,plans,secrets
 TOOL        := go tool -modfile=scripts/tools.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test e2e test-engines test-fast unit check generate mutate fuzz plugin demo bench clean
+.PHONY: help setup build test e2e test-engines test-fast unit check generate web mutate fuzz plugin demo bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ check: setup ## Lint, vet, formatting, dead code, generated files, policies, scr
 
 generate: ## Make the generated files again (the catalogue of operations, the table of docs/engines.md)
 	go generate ./...
+
+web: ## Build the monitor's page from web/ into internal/monitor/page/dist (needs Node)
+	@scripts/web.sh build
 
 mutate: ## Change the decision path in one place at a time, and list what its tests do not notice (PACKAGES=internal/fair SAMPLE=50: some)
 	go run ./test/mutate $(if $(PACKAGES),-packages $(PACKAGES)) $(if $(SAMPLE),-sample $(SAMPLE))

@@ -71,11 +71,14 @@ var allowed = map[string][]string{
 	"monitor/dogstatsd": {"kernel/peercred", "kernel/unixsocket", "caller/attest", "monitor/tag", "monitor/sender"},
 	"monitor/messages":  {"monitor/dogstatsd", "monitor/tag"},
 	"monitor/series":    {"kernel/cgroup", "engine/docker", "monitor/collect", "monitor/dogstatsd", "monitor/messages", "monitor/tag"},
+	"monitor/status":    {"monitor/collect", "monitor/dogstatsd", "monitor/messages", "monitor/series", "monitor/tag"},
+	"monitor/asks":      {"engine/operation"},
+	"monitor/page":      {"monitor/asks", "monitor/messages", "monitor/status", "monitor/tag"},
 	"monitor/export":    {"monitor/collect", "monitor/dogstatsd", "monitor/messages", "monitor/series", "monitor/tag"},
 
 	"rego":             {},
 	"cmd/authz-plugin": {"command", "rego", "spelling", "version", "kernel/hostpath", "kernel/peercred", "kernel/procfs", "kernel/unixsocket", "engine/docker", "engine/principal", "engine/operation", "caller/attest", "caller/identity", "authz/admin", "authz/audit", "authz/decide", "authz/doctor", "authz/explain", "authz/gateway", "authz/importer", "authz/object", "authz/obligation", "authz/plugin", "authz/policy", "authz/policy/tool", "authz/ticket"},
-	"cmd/monitor":      {"command", "version", "kernel/cgroup", "engine/docker", "caller/attest", "monitor/collect", "monitor/dogstatsd", "monitor/export", "monitor/messages", "monitor/sender", "monitor/series", "monitor/tag"},
+	"cmd/monitor":      {"command", "version", "kernel/cgroup", "engine/docker", "kernel/unixsocket", "caller/attest", "monitor/asks", "monitor/collect", "monitor/dogstatsd", "monitor/export", "monitor/messages", "monitor/page", "monitor/sender", "monitor/series", "monitor/status", "monitor/tag"},
 }
 
 // onlyIn are the libraries that belong to one package, or to a few.

@@ -31,6 +31,13 @@ if [ "$before" != "$after" ]; then
 	exit 1
 fi
 
+step "the page is what make web makes"
+if [ -e web/node_modules ]; then
+	scripts/web.sh check
+else
+	echo "skipped: no web/node_modules (scripts/setup.sh fetches it)"
+fi
+
 step "the policy: format, check, tests with full coverage"
 go run ./cmd/authz-plugin policy fmt --diff rego
 go run ./cmd/authz-plugin policy check rego

@@ -26,6 +26,9 @@ python3-docker      python3-docker                     all    a real client
 python3-prometheus-client python3-prometheus-client    all    a strict reader of OpenMetrics
 docker-compose      docker-compose                     all    starts the examples of deploy/compose
 patchelf            patchelf                           all    gives runc of another suite its own C library
+nodejs              node                               all    builds the page of the monitor, and opens it in a test
+npm                 npm                                all    fetches what that needs, see scripts/web.sh
+chromium            chromium                           all    the browser of that test
 qemu-system-x86     qemu-system-x86_64                 all    boots the kernel that scripts/kernel.sh fetches
 '
 set -euo pipefail
@@ -126,6 +129,12 @@ fetch_engines() {
 	"$(dirname "$0")/engines.sh" || say "going on without newer engines"
 }
 
+# fetch_web: what web/ is built with.
+fetch_web() {
+	[ "$scope" = all ] || return 0
+	"$(dirname "$0")/web.sh" fetch || say "going on without web/node_modules: the page's files are committed"
+}
+
 [ "$scope" = all ] || [ "$scope" = demo ] || die "usage: scripts/setup.sh [all|demo]"
 command -v apt-get >/dev/null || die "this script knows Debian and Ubuntu only; install the packages listed in $0 yourself"
 
@@ -135,6 +144,7 @@ go_is_enough || need_go=yes
 if [ ${#want[@]} -eq 0 ] && [ -z "$need_go" ]; then
 	fetch_kernel
 	fetch_engines
+	fetch_web
 	say "everything is there"
 	exit 0
 fi
@@ -169,4 +179,5 @@ mapfile -t want < <(missing_packages)
 go_is_enough || die "installed $package, but 'go version' still says $(go version 2>&1 | head -n 1)"
 fetch_kernel
 fetch_engines
+fetch_web
 say "done"

@@ -323,7 +323,7 @@ func TestPrecedence(t *testing.T) {
 		}
 		return s
 	}
-	if s := read(nil, nil); s.interval != 30*time.Second || s.http != "" || s.docker != "/run/vitrine/docker/docker.sock" || !slices.Equal(s.okExits, []int{0, 143}) {
+	if s := read(nil, nil); s.interval != 30*time.Second || len(s.http) != 0 || s.docker != "/run/vitrine/docker/docker.sock" || !slices.Equal(s.okExits, []int{0, 143}) {
 		t.Errorf("file and defaults: %+v", s)
 	}
 	env := map[string]string{"VITRINE_INTERVAL": "20s", "VITRINE_LABELS_AS_TAGS": `{"a":"b"}`, "DD_CONTAINER_LABELS_AS_TAGS": `{"c":"d","e":"f"}`}
@@ -339,6 +339,46 @@ func TestPrecedence(t *testing.T) {
 	}
 	if s := read([]string{"--interval", "5s", "--ok-exit-codes", "0, 2"}, env); s.interval != 5*time.Second || !slices.Equal(s.okExits, []int{0, 2}) {
 		t.Errorf("flag: %+v", s)
+	}
+}
+
+// TestPageSettings: addresses of both kinds, several of them, and a token that is one.
+func TestPageSettings(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name, content string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	good := file("good", "0123456789abcdefghij\n")
+	for _, tt := range []struct {
+		args []string
+		want string // a part of the error; "" for none
+	}{
+		{[]string{"--http", "127.0.0.1:9780", "--http", "unix:///run/x/page.sock", "--page-token-file", good, "--admin-socket", "/a"}, ""},
+		{[]string{"--http", ""}, ""},
+		{[]string{"--http", "unix://relative"}, "is no address"},
+		{[]string{"--http", "9780"}, "is no address"},
+		{[]string{"--page-token-file", file("short", "0123456789abcdefghi\n")}, "holds no token"},
+		{[]string{"--page-token-file", file("two", "0123456789abcdefghij\n0123456789abcdefghij\n")}, "holds no token"},
+		{[]string{"--page-token-file", filepath.Join(dir, "none")}, "no such file"},
+		{[]string{"--admin-socket", "relative"}, "is no absolute path"},
+	} {
+		cmd := runCommand(command.Streams{Out: io.Discard, Err: io.Discard})
+		if err := cmd.ParseFlags(append([]string{"--config", ""}, tt.args...)); err != nil {
+			t.Fatal(err)
+		}
+		s, err := readSettings(cmd.Flags(), nil)
+		switch {
+		case tt.want == "" && err != nil, tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)):
+			t.Errorf("%v: %v, want %q", tt.args, err, tt.want)
+		case len(tt.args) == 8 && (len(s.http) != 2 || s.token != "0123456789abcdefghij" || s.admin != "/a"):
+			t.Errorf("%+v", s)
+		case len(tt.args) == 2 && tt.args[1] == "" && len(s.http) != 0:
+			t.Errorf("none: %q", s.http)
+		}
 	}
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,17 +9,17 @@ import (
 	"net/http"
 	"os"
 	"runtime/debug"
+	"strings"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
 	"vitrine/internal/command"
 	"vitrine/internal/engine/docker"
+	"vitrine/internal/kernel/unixsocket"
 	"vitrine/internal/monitor/collect"
-	"vitrine/internal/monitor/export"
+	"vitrine/internal/monitor/page"
 	"vitrine/internal/monitor/series"
 	"vitrine/internal/monitor/tag"
 	"vitrine/internal/version"
@@ -29,8 +28,9 @@ import (
 func runCommand(std command.Streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run",
-		Short: "Collect for ever, and answer on /metrics",
-		Long: `Collect for ever, and answer on /metrics, until SIGTERM or SIGINT.
+		Short: "Collect for ever, and answer with a page and /metrics",
+		Long: `Collect for ever, and answer with a page at / and on /metrics, until SIGTERM or
+SIGINT. docs/page.md says who may look at the page.
 
 Each setting is a flag, an environment variable (in parentheses) and a key of
 the YAML file (the flag's name with "_"). The flag wins over the variable, the
@@ -90,7 +90,7 @@ func runForEver(ctx context.Context, s *settings, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	page, err := s.listenHTTP(ctx)
+	listeners, err := s.listenHTTP(ctx)
 	if err != nil {
 		return err
 	}
@@ -99,15 +99,25 @@ func runForEver(ctx context.Context, s *settings, log *slog.Logger) error {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	if page != nil {
-		log.Info("answering", "address", page.Addr().String())
-		group.Go(func() error { return serve(ctx, page, p.pages(s, received.page(), log)) })
+	update := p.series.Update
+	if len(listeners) > 0 {
+		f, err := p.face(s, received)
+		if err != nil {
+			return err
+		}
+		update = f.update
+		group.Go(func() error { return f.asks.Run(ctx) })
+		for _, l := range listeners {
+			door := page.DoorOf(l.Addr(), s.token)
+			log.Info("answering", "address", l.Addr().String(), "page", door.String())
+			group.Go(func() error { return serve(ctx, l, f.server(door, log)) })
+		}
 	}
 	if received != nil {
 		group.Go(func() error { return received.run(ctx) })
 	}
 	group.Go(func() error { return p.inventory.Run(ctx) })
-	group.Go(func() error { return p.collector.Run(ctx, s.interval, p.series.Update) })
+	group.Go(func() error { return p.collector.Run(ctx, s.interval, update) })
 	log.Info("monitoring", "version", "monitor "+version.Text(), "docker", s.docker, "interval", s.interval)
 	if err := group.Wait(); !errors.Is(err, context.Canceled) {
 		return err
@@ -116,16 +126,26 @@ func runForEver(ctx context.Context, s *settings, log *slog.Logger) error {
 	return nil
 }
 
-// listenHTTP opens the listener for /metrics; nil if there is to be none.
-func (s *settings) listenHTTP(ctx context.Context) (net.Listener, error) {
-	if s.http == "" {
-		return nil, nil //nolint:nilnil // nobody asked for one
+// listenHTTP opens the listeners for the page and /metrics.
+func (s *settings) listenHTTP(ctx context.Context) ([]net.Listener, error) {
+	var out []net.Listener
+	for _, at := range s.http {
+		var l net.Listener
+		var err error
+		if path, unix := strings.CutPrefix(at, "unix://"); unix {
+			l, err = unixsocket.Listen(unixsocket.File{Path: path, Mode: 0o600, GID: -1})
+		} else {
+			l, err = (&net.ListenConfig{}).Listen(ctx, "tcp", at)
+		}
+		if err != nil {
+			for _, open := range out {
+				_ = open.Close()
+			}
+			return nil, fmt.Errorf("listen for the page and /metrics: %w", err)
+		}
+		out = append(out, l)
 	}
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.http)
-	if err != nil {
-		return nil, fmt.Errorf("listen for /metrics: %w", err)
-	}
-	return l, nil
+	return out, nil
 }
 
 // serve answers on l until ctx ends.
@@ -136,44 +156,4 @@ func serve(ctx context.Context, l net.Listener, s *http.Server) error {
 		return fmt.Errorf("answer on %s: %w", l.Addr(), err)
 	}
 	return ctx.Err()
-}
-
-func (p *parts) pages(s *settings, d *export.DogStatsD, log *slog.Logger) *http.Server {
-	self := prometheus.NewRegistry()
-	program, goVersion := version.Get()
-	self.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "monitor_build_info", Help: "Version of the monitor and of Go; always 1.",
-		ConstLabels: prometheus.Labels{"version": program, "goversion": goVersion},
-	}, func() float64 { return 1 }))
-	self.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", export.Metrics(p.series, d, self))
-	if d != nil {
-		mux.Handle("GET /dogstatsd", export.Senders(p.series, d))
-	}
-	mux.HandleFunc("GET /healthz", p.health(s.interval))
-	return &http.Server{
-		Handler: mux, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
-		MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-	}
-}
-
-// health is 503 when collections have stopped. That the Engine is gone is said,
-// but starting the monitor again would not bring it back.
-func (p *parts) health(interval time.Duration) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		answer := struct {
-			Status   string    `json:"status"`
-			EngineUp bool      `json:"engine_up"`
-			Last     time.Time `json:"last_collection"`
-		}{Status: "ok"}
-		p.series.Look(func(v *series.View) { answer.EngineUp, answer.Last = v.Up, v.Time })
-		code := http.StatusOK
-		if time.Since(answer.Last) > 3*interval {
-			answer.Status, code = "no collection", http.StatusServiceUnavailable
-		}
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(code)
-		_ = json.NewEncoder(w).Encode(answer) // the reader left
-	}
 }

@@ -27,7 +27,9 @@ type settings struct {
 	cgroup   string
 	kmsg     string // "" for none
 	interval time.Duration
-	http     string // "" for none
+	http     []string // each HOST:PORT or unix://PATH
+	token    string   // that the page wants; "" for none
+	admin    string   // authz-plugin's admin socket; "" for none
 	tags     tag.Config
 	okExits  []int
 	logLevel slog.Level
@@ -47,7 +49,9 @@ var table = command.Settings[settings]{File: "/etc/vitrine/monitor.yaml", Option
 	{Key: "cgroup", Default: []string{"/sys/fs/cgroup"}, Help: "`DIR` with the host's cgroups", Set: command.One(setFolder(func(s *settings) *string { return &s.cgroup }))},
 	{Key: "kmsg", Default: []string{"/dev/kmsg"}, Help: "`PATH` of the kernel's log, which names the victims of the OOM killer where it may be read; \"\" for none", Set: command.One(setKmsg)},
 	{Key: "interval", Default: []string{"10s"}, Help: "collect every `DURATION`, 1s to 1h", Set: command.One(setDuration(func(s *settings) *time.Duration { return &s.interval }))},
-	{Key: "http", Default: []string{"127.0.0.1:9780"}, Help: "/metrics, /dogstatsd and /healthz on `HOST:PORT`; \"\" for none", Set: command.One(setHTTP)},
+	{Key: "http", List: true, Default: []string{"127.0.0.1:9780"}, Help: "the page, /metrics, /dogstatsd and /healthz on `ADDR`: HOST:PORT or unix:///PATH; \"\" for none. The page is shown on loopback, on Unix sockets, and elsewhere with a token", Set: setHTTP},
+	{Key: "page_token_file", Help: "`FILE` with a token of 20 characters or more, which the page then wants on every HOST:PORT; \"\" for none", Set: command.One(setToken)},
+	{Key: "admin_socket", Default: []string{"/run/vitrine-admin/admin.sock"}, Help: "authz-plugin's admin socket at `PATH`, for who asks Docker on the page, where the monitor may read it; \"\" for none", Set: command.One(setSocket(func(s *settings) *string { return &s.admin }))},
 	{Key: "labels_as_tags", Help: "labels that become tags, as `JSON` such as {\"com.example.team\":\"team\"}", Also: "DD_CONTAINER_LABELS_AS_TAGS", Set: command.One(setMappings(func(s *settings) *[]tag.Mapping { return &s.tags.Labels }))},
 	{Key: "env_as_tags", Help: "environment variables that become tags, as `JSON` such as {\"SHARD\":\"shard\"}", Also: "DD_CONTAINER_ENV_AS_TAGS", Set: command.One(setMappings(func(s *settings) *[]tag.Mapping { return &s.tags.Env }))},
 	{Key: "ok_exit_codes", Default: []string{"0,143"}, Help: "`LIST` of exit codes that the service check docker.exit takes for success; SIGTERM gives 143", Set: command.One(setExitCodes)},
@@ -112,11 +116,38 @@ func setDuration(field func(*settings) *time.Duration) func(*settings, string) e
 	}
 }
 
-func setHTTP(s *settings, v string) error {
-	if _, _, err := net.SplitHostPort(v); v != "" && err != nil {
-		return fmt.Errorf("%q is no address such as 127.0.0.1:9780", v)
+func setHTTP(s *settings, values []string) error {
+	s.http = nil
+	for _, v := range values {
+		path, unix := strings.CutPrefix(v, "unix://")
+		_, _, err := net.SplitHostPort(v)
+		switch {
+		case v == "":
+			continue
+		case unix && filepath.IsAbs(path):
+		case unix || err != nil:
+			return fmt.Errorf("%q is no address such as 127.0.0.1:9780 or unix:///run/vitrine-page/page.sock", v)
+		}
+		s.http = append(s.http, v)
 	}
-	s.http = v
+	return nil
+}
+
+// tokenLeast is the least length of a token that nobody guesses.
+const tokenLeast = 20
+
+func setToken(s *settings, v string) error {
+	if v == "" {
+		return nil
+	}
+	b, err := os.ReadFile(v)
+	if err != nil {
+		return err
+	}
+	s.token = strings.TrimSpace(string(b))
+	if len(s.token) < tokenLeast || strings.ContainsAny(s.token, " \t\r\n") {
+		return fmt.Errorf("%s holds no token: one line of %d characters or more, for example from: openssl rand -hex 20", v, tokenLeast)
+	}
 	return nil
 }
 

@@ -67,6 +67,9 @@ type Collector struct {
 	lost    atomic.Uint64                 // events for which there was no room
 	victims func() ([]kmsg.Victim, error) // of the OOM killer since it was last asked; nil: nobody says
 
+	watchers atomic.Int64
+	watched  chan struct{} // somebody has begun to watch
+
 	mu      sync.Mutex
 	round   uint64 // collections so far
 	known   map[string]*tracked
@@ -106,7 +109,7 @@ func New(cfg Config) (*Collector, error) {
 	}
 	c := &Collector{
 		cfg: cfg, host: oom.NewHost(time.Now()), proc: proc, cgroups: cgroups, hostNet: procfs.NetDev(cfg.Proc, 1), hostKey: hostMode,
-		events: make(chan docker.Event, 4096), known: map[string]*tracked{}, owners: map[string]*tracked{}, said: map[string]bool{},
+		events: make(chan docker.Event, 4096), watched: make(chan struct{}, 1), known: map[string]*tracked{}, owners: map[string]*tracked{}, said: map[string]bool{},
 	}
 	if link, err := proc.Namespace(1, "net"); err == nil {
 		c.hostKey = link
@@ -125,34 +128,77 @@ func New(cfg Config) (*Collector, error) {
 // Run collects as soon as the Engine has told its containers (but does not wait
 // long for it), and then every interval until ctx ends, and hands each snapshot to use.
 // Between them it follows events, so that a kill is counted before its cgroup is gone.
+// While somebody watches it collects more often; see [Collector.Watch].
 func (c *Collector) Run(ctx context.Context, interval time.Duration, use func(*Snapshot)) error {
 	var counting sync.WaitGroup
 	defer counting.Wait()
 	counting.Go(func() { c.keepCounts(ctx) })
 	c.awaitEngine(ctx)
-	tick := time.NewTicker(interval)
-	defer tick.Stop()
+	next := time.NewTimer(0)
+	defer next.Stop()
 	var soon <-chan time.Time // when kills are to be decided
-	for collect := true; ; {
-		if collect {
-			use(c.Collect(time.Now()))
-		}
+	for due := time.Now(); ; {
 		if soon == nil && c.waiting() {
 			soon = time.After(2 * oom.SettleAfter)
 		}
-		collect = false
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-tick.C:
-			collect = true
+		case <-next.C:
+			began := time.Now()
+			use(c.Collect(began))
+			for !due.After(began) { // those that were missed are left out
+				due = due.Add(interval)
+			}
+			c.plan(next, began, due)
+			continue
+		case <-c.watched:
 		case e := <-c.events:
 			c.locked(func() { c.follow(e, time.Now()) })
 		case <-soon:
 			soon = nil
 			c.locked(func() { c.settleNow(time.Now()) })
 		}
+		c.plan(next, c.lastAt(), due)
 	}
+}
+
+// How often somebody who watches is shown something new: at least, and at most, if there is something to tell.
+const (
+	watchEvery = 2 * time.Second
+	watchLeast = 500 * time.Millisecond
+)
+
+// Watch makes Run collect every two seconds at least, and soon after something has happened that is an
+// [Event], until stop is called.
+func (c *Collector) Watch() (stop func()) {
+	c.watchers.Add(1)
+	select {
+	case c.watched <- struct{}{}:
+	default:
+	}
+	return sync.OnceFunc(func() { c.watchers.Add(-1) })
+}
+
+// plan sets the time of the next collection: when it is due, or earlier if somebody watches.
+func (c *Collector) plan(next *time.Timer, last, due time.Time) {
+	if c.watchers.Load() > 0 {
+		every := watchEvery
+		c.locked(func() {
+			if len(c.queue) > 0 {
+				every = watchLeast
+			}
+		})
+		if early := last.Add(every); early.Before(due) {
+			due = early
+		}
+	}
+	next.Reset(time.Until(due))
+}
+
+func (c *Collector) lastAt() (at time.Time) {
+	c.locked(func() { at = c.snap.Time })
+	return at
 }
 
 func (c *Collector) locked(f func()) {

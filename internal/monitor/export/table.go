@@ -6,7 +6,6 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"vitrine/internal/monitor/collect"
@@ -80,7 +79,7 @@ func columns() []column {
 		return func(_ *series.Container, v values) string { return v.as(metric, format) }
 	}
 	return []column{
-		{"CONTAINER", func(c *series.Container, _ values) string { return printable(c.Name) }},
+		{"CONTAINER", func(c *series.Container, _ values) string { return collect.Printable(c.Name) }},
 		{"STATE", state},
 		{"OOM KILLS", kills},
 		{"CPU", converted("docker_cpu_usage_seconds_total", percent)},
@@ -192,28 +191,13 @@ func unseenFiles(containers []*series.Container, all []values) int {
 	return n
 }
 
-// Sentence says what happened, for people.
+// Sentence says what happened, and when.
 func Sentence(e collect.Event) string {
-	at := e.Time.Format(time.TimeOnly)
-	name := printable(e.ContainerName)
-	switch {
-	case e.Name == collect.EventExit:
-		return fmt.Sprintf("%s %s ended with exit code %d", at, name, e.ExitCode)
-	case e.PID1Alive:
-		return fmt.Sprintf("%s %s: the OOM killer killed %d inside%s, and PID 1 lives on: the container may be stuck", at, name, e.Kills, victims(e))
+	name := collect.Printable(e.ContainerName)
+	if e.PID1Alive {
+		name += ":"
 	}
-	return fmt.Sprintf("%s %s died of the OOM killer%s", at, name, victims(e))
-}
-
-func victims(e collect.Event) string {
-	var names []string
-	for _, v := range e.Victims {
-		names = append(names, printable(v.String()))
-	}
-	if len(names) == 0 {
-		return ""
-	}
-	return " (" + strings.Join(names, ", ") + ")"
+	return e.Time.Format(time.TimeOnly) + " " + name + " " + e.Sentence()
 }
 
 // state says that a container died of the OOM killer if we have seen that. The Engine alone says
@@ -257,16 +241,6 @@ func kills(c *series.Container, v values) string {
 		return unknown
 	}
 	return strings.Join(out, "; ")
-}
-
-// printable keeps names from moving a terminal's cursor.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) { // C1 controls and marks of direction too
-			return '?'
-		}
-		return r
-	}, s)
 }
 
 func percent(v float64) string  { return fmt.Sprintf("%.1f%%", v) }

@@ -1,0 +1,269 @@
+package page
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"vitrine/internal/engine/docker"
+	"vitrine/internal/kernel/cgroup"
+	"vitrine/internal/monitor/asks"
+	"vitrine/internal/monitor/collect"
+	"vitrine/internal/monitor/dogstatsd"
+	"vitrine/internal/monitor/messages"
+	"vitrine/internal/monitor/series"
+	"vitrine/internal/monitor/status"
+	"vitrine/internal/monitor/tag"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const (
+	token   = "0123456789abcdefghij"
+	hostile = `"><script>alert(1)</script>`
+)
+
+var id = strings.Repeat("ab", 32)
+
+// world is a page with one container whose name is hostile.
+func world(t *testing.T) (*Page, func()) {
+	t.Helper()
+	a := series.New(tag.New(tag.Config{}), nil)
+	k := status.NewKeeper(a, nil)
+	at := time.Date(2026, 11, 27, 14, 0, 0, 0, time.UTC)
+	collected := func() {
+		at = at.Add(time.Second)
+		a.Update(&collect.Snapshot{Time: at, Engine: collect.Engine{Up: true}, Containers: []*collect.Container{{
+			Container: docker.Container{ID: id, Name: hostile, Running: true, Detail: &docker.Detail{State: "running", Env: []string{"PASSWORD=hunter2"}}},
+			Read:      at, Throttled: -1, Stats: cgroup.Stats{Memory: cgroup.Memory{WorkingSet: cgroup.Value{N: 4096, Set: true}}},
+		}}})
+		k.Update(nil)
+	}
+	collected()
+	nothing := func() func() { return func() {} }
+	sent := &messages.Snapshot{Series: []messages.Series{
+		{Name: "its", Type: dogstatsd.Count, Tags: []tag.Tag{{Key: "a", Value: "1"}, {Key: "env", Value: "x"}}, Given: 1, Value: 3, Total: 9},
+		{Name: "another's", Type: dogstatsd.Gauge, Tags: []tag.Tag{{Key: "env", Value: "y"}}, Given: 1},
+		{Name: "nobody's", Type: dogstatsd.Gauge, Tags: []tag.Tag{{Key: "env", Value: "x"}}},
+	}}
+	p, err := New(Options{
+		Status: k, Asks: asks.New("", func() {}), Watch: nothing, Token: token, Sent: func() *messages.Snapshot { return sent },
+		Tags: func(string, tag.Cardinality) ([]tag.Tag, bool) { return []tag.Tag{{Key: "env", Value: "x"}}, true },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p, func() { collected(); p.Collected() }
+}
+
+func ask(p *Page, door Door, path string, header ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(http.MethodGet, path, nil)
+	r.Host = "localhost:9780"
+	for i := 0; i+1 < len(header); i += 2 {
+		if header[i] == "Host" {
+			r.Host = header[i+1]
+		}
+		r.Header.Set(header[i], header[i+1])
+	}
+	w := httptest.NewRecorder()
+	p.Handler(door).ServeHTTP(w, r)
+	return w
+}
+
+// TestWhoMayLookClosed: each door, and each way to come in by a name, a site or a token that is not ours.
+func TestWhoMayLookClosed(t *testing.T) {
+	p, _ := world(t)
+	bearer := "Bearer " + token
+	for name, tt := range map[string]struct {
+		door   Door
+		path   string
+		header []string
+		want   int
+	}{
+		"loopback":                         {Local, "/api/state", nil, 200},
+		"loopback by number":               {Local, "/api/state", []string{"Host", "127.0.0.1:9780"}, 200},
+		"loopback by number 6":             {Local, "/api/state", []string{"Host", "[::1]:9780"}, 200},
+		"a name that was rebound":          {Local, "/api/state", []string{"Host", "evil.example:9780"}, 421},
+		"one that begins like ours":        {Local, "/api/state", []string{"Host", "localhost.evil.example"}, 421},
+		"one that ends like ours":          {Local, "/api/state", []string{"Host", "evil-localhost"}, 421},
+		"no name":                          {Local, "/api/state", []string{"Host", ""}, 421},
+		"the address of another":           {Local, "/", []string{"Host", "10.0.0.1"}, 421},
+		"another site's script":            {Local, "/api/state", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "cors"}, 403},
+		"another site's picture":           {Local, "/app.js", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "no-cors"}, 403},
+		"another port's script":            {Local, "/api/state", []string{"Sec-Fetch-Site", "same-site", "Sec-Fetch-Mode", "cors"}, 403},
+		"another site's origin":            {Local, "/api/state", []string{"Origin", "https://evil.example"}, 403},
+		"a sandbox's origin":               {Local, "/api/state", []string{"Origin", "null"}, 403},
+		"another port's origin":            {Local, "/api/state", []string{"Origin", "http://localhost:1"}, 403},
+		"a link from another site":         {Local, "/", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate"}, 200},
+		"such a link to the API":           {Local, "/api/state", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate"}, 403},
+		"our own page":                     {Local, "/api/state", []string{"Origin", "http://localhost:9780", "Sec-Fetch-Site", "same-origin"}, 200},
+		"another address, no token":        {Closed, "/", nil, 403},
+		"the API there":                    {Closed, "/api/state", []string{"Authorization", bearer}, 403},
+		"with a token":                     {Token, "/api/state", []string{"Authorization", bearer, "Host", "monitor.example"}, 200},
+		"the files, before there is one":   {Token, "/", []string{"Host", "monitor.example"}, 200},
+		"without the token":                {Token, "/api/state", nil, 401},
+		"the stream without it":            {Token, "/api/live", nil, 401},
+		"a wrong token":                    {Token, "/api/state", []string{"Authorization", bearer + "x"}, 401},
+		"a part of it":                     {Token, "/api/state", []string{"Authorization", bearer[:len(bearer)-1]}, 401},
+		"without the scheme":               {Token, "/api/state", []string{"Authorization", token}, 401},
+		"as a parameter":                   {Token, "/api/state?token=" + token, nil, 401},
+		"with a token, from another site":  {Token, "/api/state", []string{"Authorization", bearer, "Origin", "https://evil.example"}, 403},
+		"another path by way of the files": {Token, "/x/../api/state", nil, 404},
+	} {
+		if w := ask(p, tt.door, tt.path, tt.header...); w.Code != tt.want {
+			t.Errorf("%s: %d, want %d: %s", name, w.Code, tt.want, w.Body)
+		}
+	}
+	p.o.Token = ""
+	if w := ask(p, Token, "/api/state", "Authorization", "Bearer "); w.Code != 401 {
+		t.Errorf("no token is not an empty one: %d", w.Code)
+	}
+	r := httptest.NewRequest(http.MethodPost, "/", nil)
+	r.Host = "localhost"
+	w := httptest.NewRecorder()
+	if p.Handler(Local).ServeHTTP(w, r); w.Code != 405 {
+		t.Errorf("POST: %d", w.Code)
+	}
+}
+
+func TestDoorsClosed(t *testing.T) {
+	for _, tt := range []struct {
+		at    net.Addr
+		token string
+		want  Door
+	}{
+		{&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}, "", Local},
+		{&net.TCPAddr{IP: net.IPv6loopback}, "", Local},
+		{&net.TCPAddr{IP: net.IPv4zero}, "", Closed},
+		{&net.TCPAddr{IP: net.IPv6zero}, "", Closed},
+		{&net.TCPAddr{IP: net.IPv4(192, 168, 0, 1)}, "", Closed},
+		{&net.TCPAddr{IP: net.IPv4(192, 168, 0, 1)}, token, Token},
+		{&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}, token, Token},
+		{&net.UnixAddr{Name: "/x", Net: "unix"}, "", Local},
+		{&net.UnixAddr{Name: "/x", Net: "unix"}, token, Local},
+	} {
+		if got := DoorOf(tt.at, tt.token); got != tt.want {
+			t.Errorf("%v with token %q: %v, want %v", tt.at, tt.token, got, tt.want)
+		}
+	}
+}
+
+// TestHeadersClosed: of every answer, those that are no too.
+func TestHeadersClosed(t *testing.T) {
+	p, _ := world(t)
+	for _, path := range []string{"/", "/api/state", "/nothing", "/api/nothing", "/api/containers/" + id} {
+		for _, door := range []Door{Local, Token, Closed} {
+			h := ask(p, door, path).Header()
+			csp := h.Get("Content-Security-Policy")
+			if !strings.Contains(csp, "default-src 'self'") || !strings.Contains(csp, "frame-ancestors 'none'") || strings.Contains(csp, "unsafe") ||
+				h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Access-Control-Allow-Origin") != "" || h.Get("X-Frame-Options") != "DENY" {
+				t.Errorf("%s: %v", path, h)
+			}
+		}
+	}
+}
+
+// TestHostileNames: a name is JSON, in which no tag begins, and no environment is in it.
+func TestHostileNames(t *testing.T) {
+	p, _ := world(t)
+	for _, path := range []string{"/api/state", "/api/containers/" + id} {
+		w := ask(p, Local, path)
+		if strings.Contains(w.Body.String(), "<") || !strings.HasPrefix(w.Header().Get("Content-Type"), "application/json") || strings.Contains(w.Body.String(), "hunter2") {
+			t.Errorf("%s: %s %s", path, w.Header(), w.Body)
+		}
+	}
+	var d struct {
+		Name string
+		Sent []sentSeries
+	}
+	if err := json.Unmarshal(ask(p, Local, "/api/containers/"+id).Body.Bytes(), &d); err != nil || d.Name != hostile {
+		t.Errorf("%q, %v", d.Name, err)
+	}
+	if len(d.Sent) != 1 || d.Sent[0].Name != "its" || len(d.Sent[0].Tags) != 1 || *d.Sent[0].Value != 3 {
+		t.Errorf("its metrics: %+v", d.Sent)
+	}
+}
+
+func TestAnswers(t *testing.T) {
+	p, _ := world(t)
+	for path, want := range map[string]int{
+		"/": 200, "/api/sparks": 200, "/api/board": 200, "/api/containers/" + id + "/history?span=hour": 200, "/api/containers/" + id + "/history?span=day": 200,
+		"/api/containers/" + id + "/history": 400, "/api/containers/nobody": 404, "/api/containers/nobody/history?span=hour": 404,
+		"/api/board/cell?caller=x&class=y": 404, "/api/dogstatsd": 404, "/index.html": 404,
+	} {
+		if w := ask(p, Local, path); w.Code != want {
+			t.Errorf("%s: %d, want %d: %s", path, w.Code, want, w.Body)
+		}
+	}
+	first := ask(p, Local, "/")
+	if w := ask(p, Local, "/", "If-None-Match", first.Header().Get("ETag")); w.Code != 304 {
+		t.Errorf("the same again: %d", w.Code)
+	}
+}
+
+// TestLive: the first line comes at once, the next with the next collection; and there are no more streams than the limit.
+func TestLive(t *testing.T) {
+	p, collected := world(t)
+	srv := httptest.NewServer(p.Handler(Local))
+	defer srv.Close()
+	client := srv.Client()
+	defer client.CloseIdleConnections()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	open := func() *http.Response {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, srv.URL+"/api/live", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp
+	}
+	resp := open()
+	defer resp.Body.Close()
+	lines := bufio.NewReader(resp.Body)
+	var times []time.Time
+	boards := 0
+	for len(times) < 2 {
+		b, err := lines.ReadBytes('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		var f struct {
+			State *status.State
+			Board *asks.Board
+		}
+		if err := json.Unmarshal(b, &f); err != nil {
+			t.Fatal(err)
+		}
+		if f.Board != nil {
+			boards++
+			collected()
+		}
+		if f.State != nil {
+			times = append(times, f.State.Time)
+		}
+	}
+	if !times[1].After(times[0]) || boards != 1 {
+		t.Errorf("%v, %d boards", times, boards)
+	}
+	for range streamsMost - 1 {
+		defer open().Body.Close()
+	}
+	more := open()
+	defer more.Body.Close()
+	if b, _ := io.ReadAll(more.Body); more.StatusCode != 503 {
+		t.Errorf("one too many: %d %s", more.StatusCode, b)
+	}
+}
