@@ -25,7 +25,9 @@ export function dogstatsdView(): View {
 
   async function load(): Promise<void> {
     try {
-      draw(await get<DogStatsD>("api/dogstatsd", aborter.signal));
+      const d = await get<DogStatsD | null>("api/dogstatsd", aborter.signal);
+      if (d) draw(d);
+      else write(says, "The monitor receives none: see --dogstatsd-socket.");
     } catch (e) {
       if (closed) return;
       write(says, e instanceof Error ? e.message : String(e));

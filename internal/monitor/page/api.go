@@ -66,7 +66,7 @@ func (p *Page) cell(w http.ResponseWriter, r *http.Request) {
 
 func (p *Page) dogstatsd(w http.ResponseWriter, r *http.Request) {
 	if p.o.DogStatsD == nil {
-		http.Error(w, "vitrine: no DogStatsD is received; see --dogstatsd-socket", http.StatusNotFound)
+		answer(w, nil)
 		return
 	}
 	p.o.DogStatsD.ServeHTTP(w, r)
