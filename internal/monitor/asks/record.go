@@ -149,8 +149,8 @@ func (c *cell) take(rec *record, name string, verdict Verdict) {
 func (c *cell) keep(req Request) {
 	if len(c.requests) == requestsMost {
 		drop, alike := 0, 0
-		for i := len(c.requests) - 1; i >= 0; i-- {
-			if (c.requests[i].Verdict == Allowed) == (req.Verdict == Allowed) {
+		for i, old := range slices.Backward(c.requests) {
+			if (old.Verdict == Allowed) == (req.Verdict == Allowed) {
 				drop, alike = i, alike+1
 			}
 		}

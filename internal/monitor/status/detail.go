@@ -2,6 +2,7 @@ package status
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"vitrine/internal/monitor/messages"
@@ -95,13 +96,7 @@ func (d *Detail) fill(c *series.Container, row Container) {
 		d.ExitCode = &c.Detail.ExitCode
 	}
 	for _, n := range c.Detail.Networks {
-		text := n.Name
-		for _, ip := range []string{n.IPv4, n.IPv6} {
-			if ip != "" {
-				text += " " + ip
-			}
-		}
-		d.Networks = append(d.Networks, text)
+		d.Networks = append(d.Networks, strings.Join(strings.Fields(n.Name+" "+n.IPv4+" "+n.IPv6), " "))
 	}
 }
 
