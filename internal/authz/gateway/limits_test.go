@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -299,44 +298,6 @@ func TestBigAnswersAtOneTimeAreLimited(t *testing.T) {
 	wait.Until(t, "the big answers to end", func() bool { return g.srv.bigAnswer.len() == 0 })
 	if status, _ := g.do("GET", "/containers/big/json", "", ""); status != 200 {
 		t.Errorf("afterwards: %d", status)
-	}
-}
-
-// An answer that is held is held for as long as its client takes some of it, and no longer.
-func TestHeldAnswerThatNobodyTakesIsGivenUpClosed(t *testing.T) {
-	const patience = 100 * time.Millisecond
-	big := `{"Config":{"Env":["A=b"],"Labels":{"a":"` + strings.Repeat("x", 8<<20) + `"}}}`
-	g := startHTTP(t, func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = io.WriteString(w, big)
-	}, limits(Limits{BodyTimeout: patience}))
-	redacting()(g)
-	const ask = "GET /containers/big/json HTTP/1.1\r\nHost: d\r\n\r\n"
-	still := g.dial()
-	_, _ = io.WriteString(still, ask)
-	wait.Until(t, "the answer to be held", func() bool { return g.srv.bigAnswer.len() == 1 })
-	wait.Until(t, "the answer to be given up", func() bool { return g.srv.bigAnswer.len() == 0 })
-
-	slow := g.dial()
-	_, _ = io.WriteString(slow, ask)
-	for range 2 { // the deadline is not left behind for the next request
-		r := bufio.NewReaderSize(slow, bigAnswer)
-		res, err := http.ReadResponse(r, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		n := int64(0)
-		for err == nil {
-			var m int64
-			m, err = io.CopyN(io.Discard, res.Body, 2*bigAnswer)
-			n += m
-			time.Sleep(patience / 10)
-		}
-		if !errors.Is(err, io.EOF) || n < 8<<20 {
-			t.Fatalf("%d bytes, %v", n, err)
-		}
-		time.Sleep(2 * patience)
-		_, _ = io.WriteString(slow, ask)
 	}
 }
 

@@ -278,7 +278,7 @@ func (g *rig) dial() *net.UnixConn {
 		g.t.Fatal(err)
 	}
 	g.t.Cleanup(func() { _ = c.Close() })
-	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(wait.Patience(10 * time.Second)))
 	return c.(*net.UnixConn)
 }
 
@@ -304,7 +304,7 @@ func (g *rig) client() *http.Client {
 		return d.DialContext(ctx, "unix", g.sock)
 	}}
 	g.t.Cleanup(tr.CloseIdleConnections)
-	return &http.Client{Transport: tr, Timeout: 20 * time.Second}
+	return &http.Client{Transport: tr, Timeout: wait.Patience(20 * time.Second)}
 }
 
 func (g *rig) do(method, uri, contentType, body string) (int, string) {

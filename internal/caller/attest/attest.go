@@ -140,11 +140,14 @@ func (a *Attestor) Attest(ctx context.Context, p *peercred.Peer) Attestation {
 	return out
 }
 
-// exiting says that a process which is still alive has given its namespaces
-// back, and perhaps its cgroups: then no fact that was read of the process means anything.
-func (a *Attestor) exiting(p *peercred.Peer) bool {
-	s, err := a.proc.Stat(p.PID)
-	return err == nil && !s.Running() && p.Alive() == nil
+// exiting gives ErrDead for a process that has given its namespaces back, and perhaps its cgroups, though it may
+// still count as alive: then no fact that was read of the process means anything.
+func (a *Attestor) exiting(pid int) error {
+	s, err := a.proc.Stat(pid)
+	if !s.Running() { // what cannot be read is not said to exit
+		err = procfs.ErrDead
+	}
+	return err
 }
 
 // ids takes the overflow ids out. They stand for every id that our user
@@ -177,12 +180,14 @@ func (a *Attestor) locate(ctx context.Context, p *peercred.Peer) (docker.Contain
 	if err != nil {
 		return docker.Container{}, Unknown, err
 	}
-	if facts.NamespacesErr != nil && !a.cgroupsAlone {
-		return docker.Container{}, Unknown, needsPtrace(facts.NamespacesErr)
-	}
-	// One that exits has given them back, and can stay so for long: what is left proves nothing.
-	if facts.NamespacesErr != nil && a.exiting(p) {
-		return docker.Container{}, Unknown, procfs.ErrDead
+	if facts.NamespacesErr != nil {
+		if !a.cgroupsAlone {
+			return docker.Container{}, Unknown, needsPtrace(facts.NamespacesErr)
+		}
+		// One that exits has given them back, and can stay so for long: what is left proves nothing.
+		if err := a.exiting(p.PID); err != nil {
+			return docker.Container{}, Unknown, err
+		}
 	}
 	refreshed := map[string]bool{} // ids; true: the Engine says that there is no such container
 	for range 4 {
@@ -204,8 +209,8 @@ func (a *Attestor) locate(ctx context.Context, p *peercred.Peer) (docker.Contain
 		if kind == Host {
 			return docker.Container{}, Host, nil
 		}
-		c, ok := a.inv.Lookup(id)
-		if !ok || !c.Running {
+		c, _ := a.inv.Lookup(id) // one that is not there does not run
+		if !c.Running {
 			return docker.Container{}, Unknown, fmt.Errorf("container %s has stopped, or Docker does not answer about it", id)
 		}
 		return c, Container, nil

@@ -22,6 +22,26 @@ func TestWho(t *testing.T) {
 		build func(w *world)
 		want  string
 	}{
+		"a shell of the host, before the containers are known": {func(w *world) {
+			w.ready = false
+			w.process(42, "/user.slice", hostNS)
+		}, "host"},
+		"before Linux 4.6, without cgroup namespaces": {func(w *world) {
+			delete(w.proc, "500/ns/cgroup")
+			w.process(42, "/user.slice", hostNS)
+		}, "host"},
+		"kthreadd stands for the host where PID 1 cannot be read": {func(w *world) {
+			delete(w.proc, "1/ns/mnt")
+			w.process(42, "/user.slice", hostNS)
+		}, "host"},
+		"before Linux 4.1, which numbers nobody in its own namespace": {func(w *world) {
+			w.file("500/status", "Uid:\t0\t0\t0\t0\n")
+			w.process(42, "/user.slice", hostNS)
+		}, "host"},
+		"a path that tells nothing contradicts nothing": {func(w *world) {
+			w.container(mon, 41, "/docker/"+mon, containerNS(1))
+			w.process(42, "4:memory:/docker/"+mon+"\n3:cpu,cpuacct:/\n0::/\n", containerNS(1))
+		}, mon},
 		"a shell of the host": {func(w *world) {
 			w.process(42, "/user.slice/user-1000.slice/session-2.scope", hostNS)
 		}, "host"},
@@ -164,6 +184,24 @@ func TestWhoClosed(t *testing.T) {
 		"an imitated container folder": {func(w *world) {
 			w.process(42, "/user.slice/"+mon, hostNS)
 		}, "no such object"},
+		"an unknown container's cgroup, and one of that name below a known one's": {func(w *world) {
+			w.container(web, 41, "4:memory:/docker/"+web+"\n0::/\n", containerNS(1))
+			w.process(42, "4:memory:/docker/"+web+"/"+evil+"\n0::/docker/"+evil+"\n", containerNS(1))
+		}, "does not confirm"},
+		"the host's root moved into a container's cgroup": {func(w *world) {
+			w.container(mon, 41, "/docker/"+mon, containerNS(1))
+			w.process(42, "/docker/"+mon, hostNS)
+		}, "with the mount namespace of the host"},
+		"the Engine answers about another": {func(w *world) {
+			w.container(web, 41, "/docker/"+web, containerNS(1))
+			w.process(42, "/docker/"+mon, containerNS(1))
+			w.engine[mon] = w.engine[web]
+		}, "container " + mon + " is not confirmed"},
+		"whether we are in a cgroup namespace cannot be read": {func(w *world) {
+			delete(w.proc, "1/ns/cgroup")
+			delete(w.proc, "2/ns/cgroup")
+			w.process(42, "/user.slice", hostNS)
+		}, "our own container"},
 		"an imitated folder of a container that runs": {func(w *world) {
 			w.container(mon, 41, "/docker/"+mon, containerNS(1))
 			w.process(42, "/user.slice/docker/"+mon, hostNS)
@@ -343,8 +381,18 @@ func TestWhoClosed(t *testing.T) {
 	}
 }
 
-func TestOwnPIDNamespace(t *testing.T) {
+func TestOwnPIDNamespaceClosed(t *testing.T) {
+	older := func(w *world) { w.file("500/status", "Uid:\t0\t0\t0\t0\n") } // before Linux 4.1
 	for name, build := range map[string]func(w *world){
+		"our status cannot be read": func(w *world) { delete(w.proc, "500/status") },
+		"who we are cannot be read": func(w *world) { delete(w.proc, "self") },
+		"older, in another":         func(w *world) { w.process(500, "/", "user:[1] pid:[7] mnt:[3]"); older(w) },
+		"older, and nothing can be read": func(w *world) {
+			older(w)
+			for _, pid := range []string{"1", "2", "500"} {
+				delete(w.proc, pid+"/ns/pid")
+			}
+		},
 		"process 2 is a user's": func(w *world) { w.stat(2, "S", 0) },
 		"process 2 is not":      func(w *world) { delete(w.proc, "2/stat") },
 		"/proc is the host's": func(w *world) {
@@ -367,7 +415,80 @@ func TestOwnPIDNamespace(t *testing.T) {
 func TestPeerOfAnotherPIDNamespace(t *testing.T) {
 	w := newWorld(t)
 	a := w.begin(Options{})
-	w.is(a.Attest(t.Context(), &peercred.Peer{UID: 1000, GID: 1000}), "peer")
+	for gid, mapped := range map[uint32]bool{1000: true, 65534: false} {
+		got := a.Attest(t.Context(), &peercred.Peer{UID: 1000, GID: gid})
+		w.is(got, "peer")
+		if (got.GID != nil) != mapped || mapped && *got.GID != gid {
+			t.Errorf("group %v of %d", got.GID, gid)
+		}
+	}
+}
+
+// TestWhyNobodyIsTheHosts: each by its cause, as an operator reads it.
+func TestWhyNobodyIsTheHosts(t *testing.T) {
+	for name, s := range map[string]struct {
+		build func(w *world)
+		why   string
+	}{
+		"who we are cannot be read":         {func(w *world) { delete(w.proc, "self") }, "read own pid: "},
+		"our own namespaces cannot be read": {func(w *world) { delete(w.proc, "500/ns/mnt") }, "of pid 500"},
+		"our PID namespace is another": {func(w *world) {
+			w.process(500, "/", "user:[1] pid:[7] mnt:[3]")
+		}, "not in the host's PID namespace"},
+	} {
+		w := newWorld(t)
+		s.build(w)
+		if err := w.begin(Options{}).HostProvable(); err == nil || !strings.Contains(err.Error(), s.why) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestDeadPeerAsksNobodyClosed: the number is another process's by now, whose container is none of the peer's.
+func TestDeadPeerAsksNobodyClosed(t *testing.T) {
+	w := newWorld(t)
+	w.process(42, "/user.slice", hostNS)
+	p := w.peer(42)
+	w.container(mon, 42, "/docker/"+mon, containerNS(1))
+	w.late(mon)
+	w.file("42/stat", strings.Replace(string(w.proc["42/stat"].Data), " 420 ", " 999 ", 1))
+	if got := w.begin(Options{}).Attest(t.Context(), p); got.Kind != Unknown || len(w.asked) > 0 {
+		t.Errorf("%+v; asked about %v", got, w.asked)
+	}
+}
+
+// TestSeenBeforeTheEngineIsAsked: and only then.
+func TestSeenBeforeTheEngineIsAsked(t *testing.T) {
+	w := newWorld(t)
+	w.container(mon, 41, "/docker/"+mon, containerNS(1))
+	w.process(42, "/docker/"+mon, containerNS(1))
+	w.late(mon)
+	var seen []procfs.Cgroup
+	w.onAsk = func() {
+		if len(seen) != 3 || seen[0].Path != "/docker/"+mon {
+			t.Errorf("before it is asked: %v", seen)
+		}
+		seen = nil
+	}
+	a := w.begin(Options{Seen: func(lines []procfs.Cgroup) { seen = lines }})
+	for range 2 {
+		w.is(a.Attest(t.Context(), w.peer(42)), mon)
+	}
+	if seen != nil || len(w.asked) != 1 {
+		t.Errorf("of a container that is known: %v; asked about %v", seen, w.asked)
+	}
+}
+
+// TestOnlySilenceIsNotYet: what the Engine does not know it will not know in a moment either.
+func TestOnlySilenceIsNotYet(t *testing.T) {
+	for _, silent := range []bool{true, false} {
+		w := newWorld(t)
+		w.process(42, "/docker/"+mon, containerNS(1))
+		w.down = silent
+		if got := w.begin(Options{}).Attest(t.Context(), w.peer(42)); got.Kind != Unknown || errors.Is(got.Err, ErrNotYet) != silent {
+			t.Errorf("silent %v: %v", silent, got.Err)
+		}
+	}
 }
 
 func TestOverflowIDsClosed(t *testing.T) {
@@ -403,6 +524,25 @@ func TestExitingWithoutNamespacesClosed(t *testing.T) {
 	w.is(a.Attest(t.Context(), w.peer(4242)), web) // as without CAP_SYS_PTRACE
 	w.stat(4242, "D", procfs.FlagExiting)
 	w.is(a.Attest(t.Context(), w.peer(4242)), "has exited")
+	w.process(4242, "/docker/"+web, containerNS(1))
+	w.stat(4242, "D", procfs.FlagExiting)
+	w.is(a.Attest(t.Context(), w.peer(4242)), web) // whoever asks and exits at once was seen with all of them
+}
+
+// TestWhetherItExitsCannotBeTold: is why it is unknown, and no sign that it has.
+func TestWhetherItExitsCannotBeToldClosed(t *testing.T) {
+	w := newWorld(t)
+	w.process(42, "/user.slice", "")
+	b := &broken{ReadLinkFS: w.proc, err: syscall.EMFILE}
+	proc := procfs.New(b)
+	a := w.begin(Options{CgroupsAlone: true, Proc: &proc})
+	if err := a.exiting(42); err != nil {
+		t.Error(err)
+	}
+	b.name = "42/stat"
+	if err := a.exiting(42); !errors.Is(err, syscall.EMFILE) || errors.Is(err, procfs.ErrDead) {
+		t.Error(err)
+	}
 }
 
 // broken is a /proc of which one file cannot be opened.
@@ -458,6 +598,9 @@ func TestCauseReachesTheCallerClosed(t *testing.T) {
 			if got.Kind != Unknown || !errors.Is(got.Err, cause) || !b.hit {
 				t.Errorf("%s is %v: kind %v, because %v", name, cause, got.Kind, got.Err)
 			}
+			if blamed := strings.Contains(fmt.Sprint(got.Err), "CAP_SYS_PTRACE"); blamed && procfs.Exhausted(cause) {
+				t.Errorf("%s is %v, and a capability is blamed: %v", name, cause, got.Err)
+			}
 			if !late && len(w.asked) > 0 {
 				t.Errorf("%s is %v: the Engine was asked, which cannot know", name, cause)
 			}
@@ -486,7 +629,12 @@ func TestCgroupsAlone(t *testing.T) {
 	w.process(43, "/user.slice", "")
 	a := w.begin(Options{CgroupsAlone: true})
 	w.is(a.Attest(t.Context(), w.peer(42)), mon)
-	w.is(a.Attest(t.Context(), w.peer(43)), "namespace")
+	w.is(a.Attest(t.Context(), w.peer(43)), "read ") // what could not be read is why
+
+	delete(w.proc, "1/ns/mnt") // nor can the host's
+	delete(w.proc, "2/ns/mnt")
+	a = w.begin(Options{CgroupsAlone: true})
+	w.is(a.Attest(t.Context(), w.peer(42)), mon)
 }
 
 func TestOwnHost(t *testing.T) {

@@ -66,8 +66,12 @@ func TestInitIsLookedAtAgainClosed(t *testing.T) {
 		"another start time": {func(w *world) {
 			w.proc["41/stat"].Data = []byte(strings.Replace(string(w.proc["41/stat"].Data), " 410 ", " 411 ", 1))
 		}, true},
-		"it has exited":              {func(w *world) { w.stat(41, "Z", 0) }, true},
-		"it is gone":                 {func(w *world) { delete(w.proc, "41/stat") }, true},
+		"it has exited": {func(w *world) { w.stat(41, "Z", 0) }, true},
+		"it is gone":    {func(w *world) { delete(w.proc, "41/stat") }, true},
+		"another number, of one that began at the same time": {func(w *world) {
+			w.file("43/stat", strings.Replace(string(w.proc["41/stat"].Data), "41 (x)", "43 (x)", 1))
+			w.engine[mon] = docker.Container{ID: mon, Running: true, Pid: 43, StartedAt: "once"}
+		}, true},
 		"another number":             {func(w *world) { w.engine[mon] = docker.Container{ID: mon, Running: true, Pid: 43, StartedAt: "once"} }, true},
 		"started again, same number": {func(w *world) { w.engine[mon] = docker.Container{ID: mon, Running: true, Pid: 41, StartedAt: "twice"} }, true},
 	} {
@@ -137,6 +141,9 @@ func TestTwoContainersClaimOneCgroupClosed(t *testing.T) {
 		}
 		if k, err := x.innermost(procfs.Cgroup{Hierarchy: "cpu", Path: "/a/b"}); err != nil || k.id != "" {
 			t.Fatalf("in another hierarchy: %s, %v", k.id, err)
+		}
+		if k, err := x.surrounding([]procfs.Cgroup{{Hierarchy: "memory", Path: "/a/b/c"}}, nil); err == nil {
+			t.Fatalf("around it is %s", k.id)
 		}
 		x.containers["innermost"] = root("innermost", "/a/b/c")
 		if k, err := x.innermost(procfs.Cgroup{Hierarchy: "memory", Path: "/a/b/c/d"}); err != nil || k.id != "innermost" {
@@ -216,5 +223,69 @@ func TestOwnContainerMustRunClosed(t *testing.T) {
 		if id, err := w.begin(Options{Own: s.own}).OwnContainer(); err == nil || id != "" {
 			t.Errorf("%s, before the containers are known: %q", name, id)
 		}
+	}
+}
+
+// TestMountsOfItsOwnClosed: what the kernel does not say of PID namespaces and of root directories is why, and no yes.
+func TestMountsOfItsOwnClosed(t *testing.T) {
+	cannot := errors.New("the kernel does not say")
+	c := confirmed{id: mon, pids: "pid:[101]"}
+	inside := procfs.Process{Namespaces: procfs.Namespaces{PID: "pid:[190]"}}
+	for name, s := range map[string]struct {
+		within bool
+		err    error
+		why    string
+	}{
+		"made within": {true, nil, ""}, "made elsewhere": {false, nil, "from elsewhere"}, "not to be told": {false, cannot, "does not say"},
+	} {
+		a := newWorld(t).begin(Options{})
+		a.withinPIDs = func(int, string) (bool, error) { return s.within, s.err }
+		if err := a.ownMounts(inside, c); (err == nil) != (s.why == "") || err != nil && !strings.Contains(err.Error(), s.why) {
+			t.Errorf("a PID namespace %s: %v", name, err)
+		}
+	}
+	a := newWorld(t).begin(Options{})
+	a.withinPIDs = func(int, string) (bool, error) { return false, cannot }
+	if err := a.ownMounts(procfs.Process{Namespaces: procfs.Namespaces{PID: c.pids}}, c); err != nil {
+		t.Errorf("in the container's own PID namespace, of which nothing is to be asked: %v", err)
+	}
+
+	type told struct {
+		same bool
+		err  error
+	}
+	for name, s := range map[string]struct {
+		of1, of2 told
+		why      string
+	}{
+		"PID 1's":                              {told{true, nil}, told{false, cannot}, ""},
+		"another one":                          {told{false, nil}, told{true, nil}, "not the host's"},
+		"kthreadd's, where PID 1 is not shown": {told{false, cannot}, told{true, nil}, ""},
+		"not kthreadd's either":                {told{false, cannot}, told{false, nil}, "not the host's"},
+		"not to be told":                       {told{false, cannot}, told{false, cannot}, "does not say"},
+	} {
+		a.sameRoot = func(_, other int) (bool, error) {
+			if other == 1 {
+				return s.of1.same, s.of1.err
+			}
+			return s.of2.same, s.of2.err
+		}
+		if err := a.hostRoot(42); (err == nil) != (s.why == "") || err != nil && !strings.Contains(err.Error(), s.why) {
+			t.Errorf("a root directory that is %s: %v", name, err)
+		}
+	}
+}
+
+// TestRoots: of who is confirmed, and nobody else; and the index can be changed afterwards.
+func TestRoots(t *testing.T) {
+	w := newWorld(t)
+	w.container(mon, 41, "/docker/"+mon+"/init.scope", containerNS(1))
+	a := w.begin(Options{})
+	if got := a.Roots(mon); len(got) != 3 || got["memory"] != "/docker/"+mon {
+		t.Error(got)
+	}
+	w.hook(docker.Container{ID: mon})
+	if got := a.Roots(mon); got != nil {
+		t.Errorf("of one that has stopped: %v", got)
 	}
 }

@@ -26,8 +26,8 @@ func lookAround(proc procfs.FS) here {
 	if err != nil {
 		return here{err: err}
 	}
-	kthreadd, err := proc.Stat(2)
-	if err != nil || kthreadd.Flags&procfs.FlagKernelThread == 0 {
+	kthreadd, _ := proc.Stat(2) // what cannot be seen has no flags
+	if kthreadd.Flags&procfs.FlagKernelThread == 0 {
 		return here{err: errors.New("we are not in the host's PID namespace: its processes cannot be seen")}
 	}
 	// /proc may be the host's while we are elsewhere; the kernel then gives
@@ -38,7 +38,7 @@ func lookAround(proc procfs.FS) here {
 	}
 	own, ownErr := proc.Namespaces(self)
 	ref, refErr := reference(proc)
-	same := ownErr == nil && refErr == nil && own.PID == ref.PID
+	same := own.PID == ref.PID && ref.PID != "" // it is "" where it cannot be read
 	if len(status.NSpid) != 1 && (status.NSpid != nil || !same) {
 		return here{err: errors.New("/proc is of another PID namespace than our own")}
 	}

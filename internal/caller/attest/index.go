@@ -64,13 +64,13 @@ func (a *Attestor) observe(c docker.Container) {
 		delete(x.containers, c.ID)
 		return
 	}
-	if k, ok := x.containers[c.ID]; ok && k.pid == c.Pid && k.startedAt == c.StartedAt {
+	if k := x.containers[c.ID]; k.pid == c.Pid && k.startedAt == c.StartedAt {
 		if s, err := a.proc.Stat(c.Pid); err == nil && s.Start == k.start && !s.Dead() {
 			return // a container's root cgroup does not change while its init lives
 		}
 	}
 	delete(x.containers, c.ID)
-	init, err := a.lookAtInit(c.Pid)
+	init, err := a.proc.Process(c.Pid)
 	if err != nil {
 		if x.unread == nil {
 			x.unread = map[string]error{}
@@ -94,19 +94,6 @@ func (a *Attestor) Roots(id string) map[string]string {
 	a.known.mu.RLock()
 	defer a.known.mu.RUnlock()
 	return a.known.containers[id].roots
-}
-
-// lookAtInit reads the facts of what the Engine calls a container's init.
-func (a *Attestor) lookAtInit(pid int) (procfs.Process, error) {
-	before, err := a.proc.Stat(pid)
-	if err != nil {
-		return procfs.Process{}, err
-	}
-	init, err := a.proc.Process(pid)
-	if err == nil && init.Start != before.Start {
-		err = procfs.ErrChanged
-	}
-	return init, err
 }
 
 // rootCgroups finds a container's own cgroup in each hierarchy from where its
@@ -138,7 +125,7 @@ func (x *index) innermost(l procfs.Cgroup) (best confirmed, err error) {
 		if !ok || !within(l.Path, root) || len(root) < length {
 			continue
 		}
-		if len(root) == length && length > 0 {
+		if len(root) == length {
 			err = fmt.Errorf("containers %s and %s claim the same cgroup", best.id, k.id)
 			continue
 		}
@@ -179,9 +166,6 @@ func (a *Attestor) judge(facts procfs.Process, absent map[string]bool) (id strin
 func (x *index) surrounding(lines []procfs.Cgroup, absent map[string]bool) (confirmed, error) {
 	var c confirmed
 	for _, l := range lines {
-		if !cgroupname.Speaks(l.Path) {
-			continue
-		}
 		k, err := x.innermost(l)
 		if err != nil {
 			return confirmed{}, err
@@ -198,7 +182,7 @@ func (x *index) surrounding(lines []procfs.Cgroup, absent map[string]bool) (conf
 			continue
 		}
 		root, rooted := c.roots[l.Hierarchy]
-		if rooted && !within(l.Path, root) {
+		if !within(l.Path, root) { // every path is within ""
 			return confirmed{}, fmt.Errorf("in container %s, but not in hierarchy %q", c.id, l.Hierarchy)
 		}
 		if err := unknownContainer(l.Path[len(root):], rooted, absent); err != nil {

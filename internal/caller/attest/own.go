@@ -33,7 +33,7 @@ func (a *Attestor) OwnContainer() (id string, err error) {
 	if err != nil {
 		return "", noHelp(err)
 	}
-	if own.Mount == a.here.ref.Mount && own.Mount != "" {
+	if own.Mount == a.here.ref.Mount {
 		return "", nil
 	}
 	if !a.inv.Ready() {
@@ -61,11 +61,11 @@ func (a *Attestor) namedContainer() (string, error) {
 	if id := a.ownNamed.Load(); id != nil {
 		return *id, nil
 	}
-	c, ok := a.inv.Lookup(a.own)
+	c, _ := a.inv.Lookup(a.own) // one that is not there does not run
 	switch {
 	case !a.inv.Ready():
 		return "", fmt.Errorf("the Engine's containers are %w", ErrNotYet)
-	case !ok || !c.Running:
+	case !c.Running:
 		return "", fmt.Errorf("own_container is %q, and the Engine tells of no container of that name or id that runs: %w", a.own, ErrNotYet)
 	}
 	a.ownNamed.Store(&c.ID)
@@ -80,13 +80,13 @@ func (a *Attestor) hostnameContainer(self int, blind error) (id string, err erro
 		return "", noHelp(err)
 	}
 	id = path.Base(path.Dir(root))
-	if found, _ := cgroupname.Read(id); found != id || id == "" {
+	if found, _ := cgroupname.Read(id); found != id {
 		return "", noHelp(fmt.Errorf("%w, and there is no mount of Docker's on /etc/hostname that would name our container: run it with pid: host", blind))
 	}
 	if !a.inv.Has(id) {
 		return "", noHelp(fmt.Errorf("%w, and the Engine has no container %s, whose hostname file is ours", blind, id))
 	}
-	if c, ok := a.inv.Lookup(id); !ok || c.ID != id || !c.Running {
+	if c, _ := a.inv.Lookup(id); c.ID != id || !c.Running {
 		return "", fmt.Errorf("the state of container %s, in which we seem to run, is %w", id, ErrNotYet)
 	}
 	// One that joins the network namespace of another has that one's file.
@@ -105,14 +105,11 @@ func (a *Attestor) hostnameContainer(self int, blind error) (id string, err erro
 // taken when a connection is accepted and proven by nothing; never decide by it.
 func (a *Attestor) Group(p *peercred.Peer) string {
 	user := "uid:" + strconv.FormatUint(uint64(p.UID), 10)
-	lines, err := a.proc.Cgroups(p.PID)
-	if err != nil {
-		return user
-	}
+	lines, _ := a.proc.Cgroups(p.PID) // without any, the user is left
 	a.known.mu.RLock()
 	defer a.known.mu.RUnlock()
 	for _, l := range lines {
-		if c, err := a.known.innermost(l); err == nil && c.id != "" && cgroupname.Speaks(l.Path) {
+		if c, err := a.known.innermost(l); err == nil && c.id != "" {
 			return "container:" + c.id
 		}
 	}

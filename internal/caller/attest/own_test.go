@@ -20,7 +20,29 @@ func TestOwnContainer(t *testing.T) {
 		why   string // it cannot be told
 		later bool   // it may be told later
 	}{
-		"a service of the host": {build: func(*world) {}},
+		"a service of the host":                                  {build: func(*world) {}},
+		"a service of the host, before the containers are known": {build: func(w *world) { w.ready = false }},
+		"who we are cannot be read":                              {build: func(w *world) { delete(w.proc, "self") }, why: "read own pid: ", later: never},
+		"in a container, beside one that cannot be read": {build: func(w *world) {
+			w.container(mon, 41, "/docker/"+mon, "user:[1] pid:[2] mnt:[201]")
+			w.process(500, "/docker/"+mon, "user:[1] pid:[2] mnt:[201]")
+			w.container(web, 42, "/docker/"+web, "")
+		}, id: mon},
+		"without the host's PIDs, and our mounts cannot be read": {build: func(w *world) {
+			w.container(web, 42, "/docker/"+web, containerNS(2))
+			delete(w.proc, "2/stat")
+			w.process(500, "/", containerNS(1))
+		}, why: "read mounts of pid 500", later: never},
+		"beside a container with a network of its own, without the host's PIDs": {build: func(w *world) {
+			w.container(web, 42, "/docker/"+web, containerNS(2))
+			w.container(mon, 41, "/docker/"+mon, containerNS(1))
+			c := w.held[mon]
+			c.Detail = &docker.Detail{NetworkMode: "bridge"}
+			w.held[mon] = c
+			delete(w.proc, "2/stat")
+			w.process(500, "/", containerNS(1))
+			hostname(w, web)
+		}, id: web},
 		"in a container": {build: func(w *world) {
 			w.container(mon, 41, "/docker/"+mon, "user:[1] pid:[2] mnt:[201]")
 			w.process(500, "/docker/"+mon, "user:[1] pid:[2] mnt:[201]")
@@ -94,6 +116,7 @@ func TestOwnContainer(t *testing.T) {
 			w := newWorld(t)
 			s.build(w)
 			id, err := w.begin(Options{Own: s.own}).OwnContainer()
+			w.hook(docker.Container{ID: evil}) // it must leave the index free
 			switch {
 			case s.why == "" && (err != nil || id != s.id):
 				t.Errorf("own container = %q, %v; want %q", id, err, s.id)
@@ -126,7 +149,11 @@ func TestGroup(t *testing.T) {
 	w.process(43, "/user.slice", hostNS)
 	w.process(44, "/docker/"+web, containerNS(2)) // has just begun
 	a := w.begin(Options{})
-	for pid, want := range map[int]string{41: "container:" + mon, 42: "container:" + mon, 43: "uid:0", 0: "uid:0", 44: "container-uid:0"} {
+	claim := map[string]string{"memory": "/docker/" + evil} // of two, so that it is neither's
+	a.known.containers["one"], a.known.containers["other"] = confirmed{id: "one", roots: claim}, confirmed{id: "other", roots: claim}
+	w.process(45, "4:memory:/docker/"+evil+"\n", containerNS(3))
+	defer w.hook(docker.Container{ID: mon}) // the index is left free
+	for pid, want := range map[int]string{41: "container:" + mon, 42: "container:" + mon, 43: "uid:0", 0: "uid:0", 44: "container-uid:0", 45: "container-uid:0"} {
 		if got := a.Group(w.peer(pid)); got != want {
 			t.Errorf("group of process %d = %q, want %q", pid, got, want)
 		}
