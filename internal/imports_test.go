@@ -38,6 +38,7 @@ var allowed = map[string][]string{
 	"kernel/cgroup":     {"kernel/cgroupname", "kernel/procfs"},
 	"kernel/kmsg":       {},
 	"kernel/unixsocket": {},
+	"kernel/ownfile":    {},
 
 	"engine/imagename": {},
 	"engine/principal": {"spelling"},
@@ -53,9 +54,10 @@ var allowed = map[string][]string{
 	"authz/object":      {"engine/docker", "engine/operation"},
 	"authz/view":        {"engine/imagename", "engine/operation", "authz/object"},
 	"authz/obligation":  {"engine/operation", "authz/answer", "authz/redact", "authz/view"},
-	"authz/policy":      {"fair", "spelling", "engine/principal", "engine/operation", "caller/identity", "authz/object", "authz/answer", "authz/redact", "authz/obligation", "authz/view", "rego"},
+	"authz/policy":      {"authz/grant", "fair", "spelling", "kernel/ownfile", "engine/principal", "engine/operation", "caller/identity", "authz/object", "authz/answer", "authz/redact", "authz/obligation", "authz/view", "rego"},
+	"authz/grant":       {"engine/principal", "kernel/ownfile"},
 	"authz/policy/tool": {"authz/policy"},
-	"authz/audit":       {"engine/operation", "caller/identity", "authz/policy"},
+	"authz/audit":       {"authz/grant", "engine/operation", "caller/identity", "authz/policy"},
 	"authz/decide":      {"fair", "kernel/hostpath", "engine/principal", "engine/operation", "caller/attest", "caller/identity", "authz/object", "authz/obligation", "authz/policy", "authz/audit", "authz/redact", "authz/view"},
 	"authz/explain":     {"engine/principal", "engine/operation", "caller/identity", "authz/obligation", "authz/policy", "authz/audit", "authz/decide"},
 	"authz/gateway":     {"kernel/peercred", "engine/operation", "caller/identity", "authz/decide", "authz/obligation", "authz/ticket", "authz/redact", "authz/view"},
@@ -77,7 +79,7 @@ var allowed = map[string][]string{
 	"monitor/export":    {"monitor/collect", "monitor/dogstatsd", "monitor/messages", "monitor/series", "monitor/tag"},
 
 	"rego":             {},
-	"cmd/authz-plugin": {"command", "rego", "spelling", "version", "kernel/hostpath", "kernel/peercred", "kernel/procfs", "kernel/unixsocket", "engine/docker", "engine/principal", "engine/operation", "caller/attest", "caller/identity", "authz/admin", "authz/audit", "authz/decide", "authz/doctor", "authz/explain", "authz/gateway", "authz/importer", "authz/object", "authz/obligation", "authz/plugin", "authz/policy", "authz/policy/tool", "authz/ticket"},
+	"cmd/authz-plugin": {"command", "rego", "spelling", "version", "kernel/hostpath", "kernel/peercred", "kernel/procfs", "kernel/unixsocket", "engine/docker", "engine/principal", "engine/operation", "caller/attest", "caller/identity", "authz/admin", "authz/audit", "authz/decide", "authz/doctor", "authz/explain", "authz/gateway", "authz/grant", "authz/importer", "authz/object", "authz/obligation", "authz/plugin", "authz/policy", "authz/policy/tool", "authz/ticket"},
 	"cmd/monitor":      {"command", "version", "kernel/cgroup", "engine/docker", "kernel/unixsocket", "caller/attest", "monitor/asks", "monitor/collect", "monitor/dogstatsd", "monitor/export", "monitor/messages", "monitor/page", "monitor/sender", "monitor/series", "monitor/status", "monitor/tag"},
 }
 

@@ -71,6 +71,7 @@ func (p *parts) checks() []admin.Check {
 			return nil
 		}},
 		{Name: "audit", Run: p.records.Health},
+		{Name: "grants", Run: p.grants.Health},
 		{Name: "upstream", Run: func() error {
 			if !p.gateway.Ready() {
 				return fmt.Errorf("%s has not answered yet", p.settings.upstream)

@@ -20,6 +20,7 @@ import (
 	"vitrine/internal/authz/audit"
 	"vitrine/internal/authz/decide"
 	"vitrine/internal/authz/gateway"
+	"vitrine/internal/authz/grant"
 	"vitrine/internal/authz/object"
 	"vitrine/internal/authz/plugin"
 	"vitrine/internal/authz/policy"
@@ -94,6 +95,7 @@ type parts struct {
 	log       *slog.Logger
 	tickets   *ticket.Store // nil for a gateway alone
 	engine    *policy.Engine
+	grants    *grant.Keeper
 	records   *audit.Log
 	inventory *docker.Inventory
 	ids       *identity.Identifier
@@ -124,10 +126,10 @@ func build(ctx context.Context, s *settings, log *slog.Logger, std command.Strea
 	if s.pluginSocket != "" {
 		p.tickets = ticket.NewStore()
 	}
-	p.buildPolicy()
 	if err := p.buildAudit(std); err != nil {
 		return nil, err
 	}
+	p.buildPolicy(ctx)
 	if err := p.buildDoors(ctx); err != nil {
 		return nil, err
 	}
@@ -136,10 +138,16 @@ func build(ctx context.Context, s *settings, log *slog.Logger, std command.Strea
 
 // buildPolicy loads the policy beside everything else: until it is loaded, the
 // answer is no.
-func (p *parts) buildPolicy() {
+func (p *parts) buildPolicy(ctx context.Context) {
 	s := p.settings
+	p.grants = grant.NewKeeper(grant.Options{
+		File: s.grants, StateDir: s.stateDir, Clock: grant.NewClock(nil), Logger: p.log,
+		Lend:   func(ctx context.Context, list []grant.Grant) { p.engine.Lend(ctx, list) },
+		Record: func(e grant.Event) { p.records.Add(audit.OfGrant(&e, p.engine.Status().Revision)) },
+	})
 	p.engine = policy.New(policy.Options{
 		Paths: s.policy, BuiltinIfAbsent: s.builtinIfAbsent, StateDir: s.stateDir, AllowByDefault: s.allowByDefault, Logger: p.log,
+		Now: p.grants.Now, Holds: p.grants.Holds,
 		OnLoad: func() {
 			select {
 			case p.loaded <- struct{}{}:
@@ -150,7 +158,8 @@ func (p *parts) buildPolicy() {
 	p.run = append(p.run, func(ctx context.Context) error {
 		_ = p.engine.Load(ctx) // the engine has logged why, and denies until the files are mended
 		return p.engine.Watch(ctx)
-	})
+	}, p.engine.Expire, p.grants.Run)
+	p.grants.Look(ctx) // before the policy is loaded: what holds from before the start goes on
 }
 
 func (p *parts) buildAudit(std command.Streams) error {

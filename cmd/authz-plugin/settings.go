@@ -30,6 +30,7 @@ type settings struct {
 	// builtinIfAbsent: the built-in policy stands in while policy does not exist.
 	builtinIfAbsent bool
 	stateDir        string // "" for none
+	grants          string // "" for none
 	allowByDefault  bool
 	mode            decide.Mode
 	audit           string // "stderr", "stdout" or a file
@@ -64,7 +65,8 @@ var table = command.Settings[settings]{File: defaultConfig, Options: []command.O
 	{Key: "listen", List: true, Default: []string{"agents=unix:///run/vitrine/docker/docker.sock,mode=0666"}, Help: "`SPEC` of a gateway listener: NAME=unix:///PATH[,mode=0666][,group=G] or NAME=tcp://HOST:PORT, either with ,cert=FILE,key=FILE,ca=FILE for mutual TLS; \"\" for none", Set: setListen},
 	{Key: "upstream", Default: []string{"unix:///run/docker.sock"}, Help: "`ADDR` of dockerd's own socket", Set: command.One(setUpstream)},
 	{Key: "policy", List: true, Help: "`PATH` of a policy: a folder, a .rego or data file, a bundle (.tar.gz), or preset:NAME; default /etc/docker/vitrine if it holds one, else the built-in policy", Set: setPolicy},
-	{Key: "state_dir", Default: []string{"/var/lib/vitrine"}, Help: "keep the last good policy in `DIR`, for a start at which its files are broken or gone; the folder must be there, and be ours alone; \"\" for none", Set: setPath(func(s *settings) *string { return &s.stateDir }, true)},
+	{Key: "state_dir", Default: []string{"/var/lib/vitrine"}, Help: "keep the last good policy in `DIR`, for a start at which its files are broken or gone, and which rights have ended; the folder must be there, and be ours alone; \"\" for none", Set: setPath(func(s *settings) *string { return &s.stateDir }, true)},
+	{Key: "grants", Default: []string{"/etc/docker/vitrine/grants.yaml"}, Help: "`FILE` of the rights that are lent, which grant and revoke write; it must be ours alone, as its folder must; \"\" for none", Set: setPath(func(s *settings) *string { return &s.grants }, true)},
 	{Key: "allow_by_default", Default: []string{"false"}, Help: "`BOOL`: accept a policy that allows an empty input", Set: command.Bool(func(s *settings) *bool { return &s.allowByDefault })},
 	{Key: "mode", Default: []string{"enforce"}, Help: "`MODE`: enforce, or audit, in which the policy's denials are recorded and lifted", Set: command.One(setMode)},
 	{Key: "audit", Default: []string{"stderr"}, Help: "append records of decisions to `FILE`, or to stderr or stdout", Set: setPath(func(s *settings) *string { return &s.audit }, false)},

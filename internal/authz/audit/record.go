@@ -22,6 +22,7 @@ import (
 	"strings"
 	"time"
 
+	"vitrine/internal/authz/grant"
 	"vitrine/internal/authz/policy"
 	"vitrine/internal/caller/identity"
 	"vitrine/internal/engine/operation"
@@ -50,6 +51,9 @@ type Record struct {
 	Redacted     bool   `json:"redacted,omitempty"`
 	// Changed is what was forwarded otherwise than it was asked.
 	Changed []Change `json:"changed,omitempty"`
+	// Event is what the record is of, if it is of no decision; see OfGrant.
+	Event string       `json:"event,omitempty"`
+	Grant *grant.Grant `json:"grant,omitempty"`
 
 	// Duration is the same with full precision, for histograms.
 	Duration time.Duration `json:"-"`
@@ -110,6 +114,18 @@ func (c *Caller) account() string {
 		return strconv.FormatUint(uint64(*c.UID), 10)
 	}
 	return ""
+}
+
+// OfGrant records the beginning or the end of a right that ends: no decision, and so nothing that was denied.
+func OfGrant(e *grant.Event, revision string) Record {
+	r := Record{
+		Time: e.At.UTC(), ID: e.Grant.ID, Caller: Caller{Principals: []string{}},
+		Allow: true, PolicyRevision: revision, Event: "grant-begin", Grant: &e.Grant,
+	}
+	if e.Ended {
+		r.Event, r.Reasons = "grant-end", []string{e.Why}
+	}
+	return r
 }
 
 // New fills the facts that every record has.

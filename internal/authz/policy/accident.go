@@ -137,5 +137,6 @@ func (s *sources) ownData() map[string]any {
 			override(data, read)
 		}
 	}
+	_ = takeEnds(data, nil)
 	return data
 }

@@ -41,10 +41,16 @@ func checkData(src *sources, opts Options) []Problem {
 		}
 		override(data, read)
 	}
+	terms := takeEnds(data, where)
 	var found []Problem
 	report := func(key, message string) {
 		at := where[key]
 		found = append(found, Problem{File: at.file, Line: at.line, Key: key, Message: message, Warning: true})
+	}
+	for _, t := range terms {
+		if t.Over(opts.now()) {
+			report(fmt.Sprintf("bindings.%s.%d", t.role, t.index), "has ended: take it out")
+		}
 	}
 	checkAdmin(data, report)
 	checkPartly(data, report)

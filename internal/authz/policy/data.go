@@ -28,21 +28,28 @@ type position struct {
 // for the built-in policy must be what that understands: see checkRoles. For another
 // one, too, it is said what roles blank.
 func readData(src *sources) (map[string]any, error) {
+	data, _, err := readTerms(src)
+	return data, err
+}
+
+// readTerms gives the ends of bindings beside the data, which has them without their ends.
+func readTerms(src *sources) (map[string]any, []term, error) {
 	merged, where, err := mergeData(src)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if !src.builtin {
 		_ = adoptRedaction(merged) // see checkRedaction
-		return merged, nil
+		return merged, nil, nil
 	}
 	if src.amend != nil {
 		src.amend(merged)
 	}
 	if err := checkRoles(merged, where); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return merged, resolveRedaction(merged)
+	terms := takeEnds(merged, where)
+	return merged, terms, resolveRedaction(merged)
 }
 
 // mergeData is the data as it is written, and where.

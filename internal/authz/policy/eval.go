@@ -37,6 +37,8 @@ type generation struct {
 	reads     projection
 	memory    *memory
 	positions bool
+	vetted    *vetted     // what it was made of
+	moment    moment      // and when
 	first     *generation // answers first, if it denies; nil: there is none
 
 	// evaluate is generation.eval, except in tests of what may go wrong in it.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -41,18 +40,4 @@ func change(info fs.FileInfo) string {
 		return "" // compiled in
 	}
 	return fmt.Sprint(st.Dev, st.Ino, st.Size, st.Mtim, st.Ctim)
-}
-
-// onlyOurs objects to what others than we could have written.
-func onlyOurs(info fs.FileInfo) error {
-	st, ok := info.Sys().(*syscall.Stat_t)
-	switch {
-	case !ok:
-		return errors.New("it cannot be told whose it is")
-	case int(st.Uid) != os.Geteuid():
-		return fmt.Errorf("it belongs to uid %d, not to %d, which we run as", st.Uid, os.Geteuid())
-	case info.Mode().Perm()&0o022 != 0:
-		return fmt.Errorf("others may write to it (mode %04o)", info.Mode().Perm())
-	}
-	return nil
 }

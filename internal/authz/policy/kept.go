@@ -7,20 +7,22 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+
+	"vitrine/internal/kernel/ownfile"
 )
+
+// maxKept bounds what is read of a kept policy: as many bytes as base64 makes of more files than anybody has.
+const maxKept = 256 << 20
 
 // keeper keeps the sources of the last good policy on disk, for a start at which the
 // files of the policy are broken or gone. Whoever can write there can write the
-// policy that decides then. So the folder must be ours, and nobody else may write to it;
-// the same goes for the file. We do not make the folder: by making it, who sets us up says
-// that there is a place which lasts. The zero keeper keeps nothing.
+// policy that decides then: see package ownfile. The zero keeper keeps nothing.
 type keeper struct {
 	dir   string
 	paths []string
@@ -56,7 +58,7 @@ func (k keeper) load() (*sources, error) {
 	if k.dir == "" {
 		return nil, nil
 	}
-	dir, err := k.open()
+	dir, err := ownfile.OpenFolder(k.dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -64,31 +66,19 @@ func (k keeper) load() (*sources, error) {
 		return nil, err
 	}
 	defer dir.Close()
-	f, err := dir.Open(k.file())
+	raw, err := ownfile.Read(dir, k.file(), maxKept)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, fmt.Errorf("read the policy that was kept: %w", err)
-	}
-	defer f.Close()
-	name := filepath.Join(k.dir, k.file())
-	info, err := f.Stat()
-	if err == nil {
-		err = onlyOurs(info)
-	}
-	if err == nil && !info.Mode().IsRegular() {
-		err = errors.New("it is no regular file")
-	}
 	var kept keptSources
 	if err == nil {
-		err = json.NewDecoder(f).Decode(&kept)
+		err = json.Unmarshal(raw, &kept)
 	}
 	if err == nil && !slices.Equal(kept.Paths, k.paths) {
 		err = errors.New("it is of other paths")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read the policy that was kept in %s: %w", name, err)
+		return nil, fmt.Errorf("read the policy that was kept in %s: %w", filepath.Join(k.dir, k.file()), err)
 	}
 	return kept.sources()
 }
@@ -98,7 +88,7 @@ func (k keeper) save(src *sources) error {
 	if k.dir == "" {
 		return nil
 	}
-	dir, err := k.open()
+	dir, err := ownfile.OpenFolder(k.dir)
 	if errors.Is(err, fs.ErrNotExist) && !src.fromPaths {
 		return nil
 	}
@@ -114,55 +104,12 @@ func (k keeper) save(src *sources) error {
 	}
 	raw, err := json.Marshal(keep(src, k.paths))
 	if err == nil {
-		err = replace(dir, k.file(), raw)
+		err = ownfile.Replace(dir, k.file(), raw)
 	}
 	if err != nil {
 		return fmt.Errorf("keep the policy in %s: %w", k.dir, err)
 	}
 	return nil
-}
-
-// open opens the folder, if it is ours alone. The file is then opened in it, whatever
-// the path means by then.
-func (k keeper) open() (*os.Root, error) {
-	dir, err := os.OpenRoot(k.dir)
-	if err != nil {
-		return nil, err
-	}
-	info, err := dir.Stat(".")
-	if err == nil {
-		err = onlyOurs(info)
-	}
-	if err != nil {
-		_ = dir.Close()
-		return nil, fmt.Errorf("%s: %w", k.dir, err)
-	}
-	return dir, nil
-}
-
-// replace writes a file so that it is the old one or the new one at each moment.
-func replace(dir *os.Root, name string, raw []byte) error {
-	beside := name + ".new"
-	if err := dir.Remove(beside); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	f, err := dir.OpenFile(beside, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(raw)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err != nil {
-		return err
-	}
-	if err := dir.Rename(beside, name); err != nil {
-		return err
-	}
-	folder, err := dir.Open(".")
-	if err != nil {
-		return err
-	}
-	return errors.Join(folder.Sync(), folder.Close())
 }
 
 func keep(src *sources, paths []string) keptSources {

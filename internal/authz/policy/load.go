@@ -16,7 +16,7 @@ import (
 func build(ctx context.Context, src *sources, opts Options) (*generation, []Problem, error) {
 	caps := capabilities()
 	p, errParse := parse(src.modules, caps)
-	data, errData := readData(src)
+	data, terms, errData := readTerms(src)
 	if err := errors.Join(errParse, errData); err != nil {
 		return nil, nil, err
 	}
@@ -27,15 +27,10 @@ func build(ctx context.Context, src *sources, opts Options) (*generation, []Prob
 	if len(c.GetRulesExact(ast.MustParseRef(allowRule))) == 0 {
 		return nil, nil, fmt.Errorf("%s: %s", src.label, noAllow(p.modules))
 	}
-	g, err := newGeneration(ctx, c, data)
+	v := &vetted{compiler: c, data: data, terms: terms, builtin: src.builtin, revision: src.revision, positions: opts.Positions}
+	g, err := v.generation(ctx, v.momentAt(opts.now(), nil))
 	if err != nil {
 		return nil, nil, err
-	}
-	g.revision, g.positions = src.revision, opts.Positions
-	if src.builtin && !g.positions { // the first look knows only the last of several rules
-		if err := g.lookFirst(ctx); err != nil {
-			return nil, nil, err
-		}
 	}
 	if err := dataConflicts(ctx, g); err != nil {
 		return nil, nil, err

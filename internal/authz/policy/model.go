@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"vitrine/internal/engine/operation"
 )
@@ -28,6 +29,11 @@ func (s *sources) model() (*Model, error) {
 	data, where, err := mergeData(s)
 	if err == nil {
 		err = checkRoles(data, where) // which has the operations' names of today
+	}
+	for _, t := range takeEnds(data, where) {
+		if list, _ := data["bindings"].(map[string]any)[t.role].([]any); t.Over(time.Now()) {
+			list[t.index] = nil
+		}
 	}
 	return &Model{data, where}, err
 }
@@ -54,6 +60,9 @@ func (m *Model) Holdings() (all []Holding) {
 			principals := stringsOf(entry)
 			if len(principals) == 0 {
 				principals = stringsOf([]any{entry})
+			}
+			if len(principals) == 0 { // it has ended
+				continue
 			}
 			all = append(all, Holding{role, principals, m.at(fmt.Sprintf("bindings.%s.%d", role, i))})
 		}

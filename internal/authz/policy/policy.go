@@ -36,6 +36,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"vitrine/internal/authz/grant"
 	"vitrine/internal/fair"
 )
 
@@ -69,8 +70,13 @@ type Options struct {
 	// Amend changes the data of the built-in rules after it was read, for who asks what a change of it would allow. It is
 	// not seen in the revision: an Engine with it is for no door.
 	Amend func(data map[string]any)
-	// OnLoad is called when a policy has been swapped in. It must not block. It may be nil.
+	// OnLoad is called when another policy, or other bindings, have begun to decide. It must not block. It may be nil.
 	OnLoad func()
+	// Now is the time by which bindings end. It must not go back. nil: the host's clock.
+	Now func() time.Time
+	// Holds is told which bindings with an end hold, and which grants the policy does not lend, at each
+	// look. It must not ask the engine. It may be nil.
+	Holds func(held []grant.Grant, refused []grant.Refused)
 	// Logger may be nil.
 	Logger *slog.Logger
 }
@@ -103,6 +109,10 @@ type Engine struct {
 	attempted string   // state of the sources of the latest attempt, or why they could not be read
 	seen      string   // the same of the latest look at them
 
+	holding sync.Mutex // held while current changes; guards lent
+	lent    []grant.Grant
+	moved   chan struct{} // what holds may have changed
+
 	mu     sync.Mutex // guards what follows
 	status Status
 }
@@ -112,7 +122,7 @@ func New(opts Options) *Engine {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Engine{opts: opts, log: opts.Logger, first: make(chan struct{}), keeper: keeper{opts.StateDir, opts.Paths}}
+	return &Engine{opts: opts, log: opts.Logger, first: make(chan struct{}), moved: make(chan struct{}, 1), keeper: keeper{opts.StateDir, opts.Paths}}
 }
 
 // Load reads, vets and swaps in the policy. On error the last good policy stays;
@@ -177,11 +187,14 @@ func (e *Engine) adopt(ctx context.Context, src *sources, err error) error {
 	for _, w := range warnings {
 		e.log.Warn("policy warning", w.attributes()...)
 	}
+	if err := e.swap(ctx, gen, Status{Revision: gen.revision, Source: src.label, LoadedAt: time.Now()}); err != nil {
+		e.refuse(ctx, err)
+		return err
+	}
 	e.inForce = src
 	if err := e.keeper.save(src); err != nil {
 		e.log.Warn("the last good policy will not outlive a restart", "error", err)
 	}
-	e.swap(gen, Status{Revision: gen.revision, Source: src.label, LoadedAt: time.Now()})
 	return nil
 }
 
@@ -211,12 +224,13 @@ func (e *Engine) refuse(ctx context.Context, why error) {
 	if e.current.Load() == nil && e.inForce != nil {
 		e.inForce.tested = true // they passed when it was kept
 		gen, _, err := build(ctx, e.inForce, e.opts)
+		if err == nil {
+			err = e.swap(ctx, gen, Status{Revision: gen.revision, Source: e.inForce.label, LoadedAt: time.Now(), Kept: true})
+		}
 		if err != nil {
 			e.log.Error("the last good policy cannot be had", "error", err)
-		} else {
-			status = Status{Revision: gen.revision, Source: e.inForce.label, LoadedAt: time.Now(), Kept: true}
-			e.swap(gen, status)
 		}
+		status = e.Status()
 	}
 	status.LastError, status.LastErrorAt = why.Error(), time.Now()
 	e.mu.Lock()
@@ -232,13 +246,29 @@ func (e *Engine) refuse(ctx context.Context, why error) {
 	}
 }
 
-// swap puts a policy in force.
-func (e *Engine) swap(gen *generation, status Status) {
+// swap puts a policy in force, with what is lent.
+func (e *Engine) swap(ctx context.Context, gen *generation, status Status) error {
+	e.holding.Lock()
+	defer e.holding.Unlock()
+	if m := gen.vetted.momentAt(e.now(), e.lent); !m.like(&gen.moment) {
+		var err error
+		if gen, err = gen.vetted.generation(ctx, m); err != nil {
+			return err
+		}
+	} else {
+		gen.moment = m
+	}
 	e.current.Store(gen)
 	e.mu.Lock()
 	e.status = status
 	e.mu.Unlock()
 	e.log.Info("policy loaded", "revision", status.Revision, "source", status.Source, "kept", status.Kept)
+	e.tell(gen.moment)
+	e.loaded()
+	return nil
+}
+
+func (e *Engine) loaded() {
 	if e.opts.OnLoad != nil {
 		e.opts.OnLoad()
 	}
@@ -260,6 +290,9 @@ func (e *Engine) Decide(ctx context.Context, in *Input) Decision {
 	if gen == nil {
 		e.awaitFirst(ctx)
 		gen = e.current.Load()
+	}
+	if gen != nil && gen.moment.over(e.now) {
+		gen = e.renewed(ctx)
 	}
 	if gen == nil {
 		d := failed("", "no policy is loaded: "+e.whyNone())

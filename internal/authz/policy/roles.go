@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"vitrine/internal/authz/view"
 	"vitrine/internal/engine/operation"
@@ -128,6 +129,7 @@ func (c *roleChecker) role(key string, v any) {
 		"shared":            c.shared,
 		"without_redaction": c.boolean,
 		"unresolved":        c.boolean,
+		"grant":             c.lent,
 	})
 	role, _ := v.(map[string]any)
 	if key == "roles."+adminRole {
@@ -241,17 +243,16 @@ func (c *roleChecker) bindings(key string, v any) {
 		}
 		for i, e := range list {
 			at := join(key, strconv.Itoa(i))
-			c.owners(key, at, e)
+			c.owners(key, at, endless(e))
 			switch e := e.(type) {
 			case string:
 				c.principal(at, e)
 			case []any:
-				if len(e) == 0 {
-					c.problem(at, "an empty list is held by nobody")
-				}
-				c.list(c.principal)(at, e)
+				c.all(at, e)
+			case map[string]any:
+				c.ending(at, e)
 			default:
-				c.problem(at, "must be a principal or a list of them, not %s: quote it", kindOf(e))
+				c.problem(at, "must be a principal, a list of them, or {principal: P, until: TIME}, not %s: quote it", kindOf(e))
 			}
 		}
 	})
@@ -276,6 +277,56 @@ func ownersIn(entry any) (owners []string) {
 		}
 	}
 	return owners
+}
+
+// all are principals that must all hold.
+func (c *roleChecker) all(key string, v any) {
+	if list, ok := v.([]any); ok && len(list) == 0 {
+		c.problem(key, "an empty list is held by nobody")
+	}
+	c.list(c.principal)(key, v)
+}
+
+// ending is a binding that ends.
+func (c *roleChecker) ending(key string, e map[string]any) {
+	c.object(key, e, map[string]check{"principal": c.text(c.principal), "all": c.all, "until": c.text(func(key, s string) {
+		if _, err := parseUntil(s); err != nil {
+			c.problem(key, "%s", err)
+		}
+	})})
+	if _, ends := e["until"]; !ends {
+		c.problem(key, "has no until: without an end write the principal, or the list, alone")
+	}
+	_, one := e["principal"]
+	if _, all := e["all"]; one == all {
+		c.problem(key, "must name a principal, or all that must hold together: {principal: P, until: TIME} or {all: [P, Q], until: TIME}")
+	}
+}
+
+// text checks a string.
+func (c *roleChecker) text(of func(key, s string)) check {
+	return func(key string, v any) {
+		if s, ok := v.(string); ok {
+			of(key, s)
+		} else {
+			c.problem(key, "must be a string, not %s: quote it", kindOf(v))
+		}
+	}
+}
+
+// mostLent bounds what a role can say: what is needed for longer is a binding.
+const mostLent = 30 * 24 * time.Hour
+
+// lent is how long a role may be lent.
+func (c *roleChecker) lent(key string, v any) {
+	c.object(key, v, map[string]check{"max": c.text(func(key, s string) {
+		if d, err := time.ParseDuration(s); err != nil || d <= 0 || d > mostLent {
+			c.problem(key, "%q is no duration up to %s, such as 30m or 8h", s, mostLent)
+		}
+	})})
+	if terms, ok := v.(map[string]any); ok && terms["max"] == nil {
+		c.problem(key, "does not say how long the role may be lent: grant: {max: 1h}")
+	}
 }
 
 func (c *roleChecker) principal(key, s string) {

@@ -33,6 +33,9 @@ func TestDataSchema(t *testing.T) {
 		schemaObject{"const": string(principal.Local)},
 		schemaObject{"type": "string", "pattern": "^(" + strings.Join(kinds, "|") + "):[^*]+$"},
 	}}
+	ending := func(key string, of any) schemaObject {
+		return schemaObject{"type": "object", "additionalProperties": false, "required": []string{key, "until"}, "properties": schemaObject{key: of, "until": text}}
+	}
 	operations := operationIDs()
 	role := schemaObject{
 		"type": "object", "additionalProperties": false,
@@ -56,6 +59,7 @@ func TestDataSchema(t *testing.T) {
 			}},
 			"without_redaction": schemaObject{"type": "boolean"},
 			"unresolved":        schemaObject{"type": "boolean"},
+			"grant":             schemaObject{"type": "object", "additionalProperties": false, "required": []string{"max"}, "properties": schemaObject{"max": text}},
 		},
 	}
 	schema := schemaObject{
@@ -65,7 +69,7 @@ func TestDataSchema(t *testing.T) {
 		"additionalProperties": false,
 		"properties": schemaObject{
 			"roles":    schemaObject{"type": "object", "additionalProperties": role},
-			"bindings": schemaObject{"type": "object", "additionalProperties": list(schemaObject{"anyOf": []any{bound, list(bound)}})},
+			"bindings": schemaObject{"type": "object", "additionalProperties": list(schemaObject{"anyOf": []any{bound, list(bound), ending("principal", bound), ending("all", list(bound))}})},
 		},
 	}
 	var got bytes.Buffer
