@@ -83,7 +83,7 @@ func printAnswer(ctx context.Context, std command.Streams, v *decide.Verdict, un
 			a.Input = input
 		}
 	}
-	if !f.asJSON {
+	if !f.asJSON && !f.showInput {
 		return a.print(std)
 	}
 	enc := json.NewEncoder(std.Out)

@@ -72,7 +72,7 @@ says it; what such a role does not see is denied here, as the 404 that its calle
 		},
 	}
 	f.addTo(cmd.Flags())
-	cmd.Flags().BoolVar(&f.showInput, "input", false, "print the policy's input as well, with --json")
+	cmd.Flags().BoolVar(&f.showInput, "input", false, "print the whole decision as JSON, with the policy's input")
 	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print the whole decision as JSON")
 	return cmd
 }

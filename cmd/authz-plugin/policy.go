@@ -26,8 +26,9 @@ func policyTestCommand(std command.Streams) *cobra.Command {
 	var coverage bool
 	cmd := &cobra.Command{
 		Use: "test [PATH]...", Short: "Run a policy's tests, with coverage",
-		Long: `Run the tests of a policy (rules test_… in *_test.rego) and show which lines no
-test reaches. Exit 0: all passed, 1: a test failed, there is none, or a line of
+		Long: `Run the cases (*.cases) and the tests of a policy (rules test_… in *_test.rego), and show
+which lines no test reaches. Of data alone with cases, the built-in rules' own tests do not run.
+Exit 0: all passed, 1: one failed, there is none, or a line of
 the built-in policy is not reached, 2: the policy cannot be loaded.`,
 		RunE: func(cmd *cobra.Command, paths []string) error {
 			ok, err := policy.RunTests(cmd.Context(), paths, std.Out, coverage)

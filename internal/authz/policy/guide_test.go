@@ -7,9 +7,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-
-	"vitrine/internal/authz/object"
-	"vitrine/internal/caller/identity"
 )
 
 // TestGuide runs the examples of the policy guide and the other pages: files are vetted, tests run,
@@ -62,29 +59,16 @@ func TestGuide(t *testing.T) {
 	}
 }
 
-var asked = regexp.MustCompile(`^(allow|deny)\s+(\S+)\s+(\S+)\s+(\S+)\s*(.*)$`)
-
-// askAll asks lines of "allow|deny PRINCIPAL,… METHOD URI [BODY]".
+// askAll asks the lines of a file of cases.
 func askAll(t *testing.T, e *Engine, lines string) {
 	t.Helper()
-	for line := range strings.Lines(lines) {
-		m := asked.FindStringSubmatch(strings.TrimSpace(line))
-		if m == nil {
-			t.Fatalf("line %q", line)
-		}
-		in := ask(t, strings.Split(m[2], ","), m[3], m[4], m[5])
-		if cn, ok := strings.CutPrefix(m[2], "tls:"); ok {
-			in.Caller.Kind, in.Caller.Certificate = identity.TLS, &identity.Certificate{CommonName: cn}
-		}
-		in.Objects = func() (all []object.Object) {
-			for _, o := range in.Operation.Objects() {
-				known := true
-				all = append(all, object.Object{Role: o.Role, Kind: o.Kind, Ref: o.Ref, Known: &known, ID: o.Ref, Name: o.Ref})
-			}
-			return all
-		}
-		if d := e.Decide(t.Context(), in); d.Allow != (m[1] == "allow") || d.Failed {
-			t.Errorf("%s: %+v", strings.TrimSpace(line), d)
+	cases, err := parseCases(file{name: t.Name(), raw: []byte(lines)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range cases {
+		if allowed, why := c.decide(t.Context(), e.current.Load()); allowed != c.allow {
+			t.Error(c.problem(why))
 		}
 	}
 }

@@ -36,6 +36,7 @@ type keptSources struct {
 	Modules []keptFile   `json:"modules"`
 	Tests   []keptFile   `json:"tests"`
 	Data    [][]keptFile `json:"data"`
+	Claims  []keptFile   `json:"claims,omitempty"`
 }
 
 type keptFile struct {
@@ -125,7 +126,7 @@ func keep(src *sources, paths []string) keptSources {
 	if src.builtin {
 		modules, groups = src.extra, groups[1:]
 	}
-	kept.Modules = files(modules)
+	kept.Modules, kept.Claims = files(modules), files(src.claims)
 	if !src.tested {
 		kept.Tests = files(src.tests)
 	}
@@ -143,7 +144,7 @@ func (k keptSources) sources() (*sources, error) {
 		}
 		return out
 	}
-	src := &sources{label: strings.Join(k.Paths, " "), fromPaths: true, modules: files(k.Modules), tests: files(k.Tests)}
+	src := &sources{label: strings.Join(k.Paths, " "), fromPaths: true, modules: files(k.Modules), tests: files(k.Tests), claims: files(k.Claims)}
 	for _, group := range k.Data {
 		src.data = append(src.data, files(group))
 	}

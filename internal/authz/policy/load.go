@@ -53,6 +53,11 @@ func build(ctx context.Context, src *sources, opts Options) (*generation, []Prob
 			return nil, nil, err
 		}
 	}
+	if !src.vetted {
+		if err := vetCases(ctx, g, src); err != nil {
+			return nil, nil, err
+		}
+	}
 	return g, append(warnings, found...), nil
 }
 

@@ -222,7 +222,7 @@ func (e *Engine) plausible(src *sources) error {
 func (e *Engine) refuse(ctx context.Context, why error) {
 	status := e.Status()
 	if e.current.Load() == nil && e.inForce != nil {
-		e.inForce.tested = true // they passed when it was kept
+		e.inForce.tested, e.inForce.vetted = true, true // they passed when it was kept
 		gen, _, err := build(ctx, e.inForce, e.opts)
 		if err == nil {
 			err = e.swap(ctx, gen, Status{Revision: gen.revision, Source: e.inForce.label, LoadedAt: time.Now(), Kept: true})

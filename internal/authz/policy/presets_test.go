@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"vitrine/internal/authz/obligation"
 	"vitrine/rego"
 	"vitrine/test/long"
 )
@@ -51,14 +50,6 @@ func presetsAnswer(t *testing.T, paths []string, cases string) {
 	}
 	e := loaded(t, Options{Paths: paths})
 	askAll(t, e, cases)
-	for line := range strings.Lines(cases) {
-		m := asked.FindStringSubmatch(strings.TrimSpace(line))
-		in := ask(t, strings.Split(m[2], ","), m[3], m[4], m[5])
-		d := e.Decide(t.Context(), in)
-		if _, unmet := obligation.Meet(obligation.Gateway, in.Operation, d.Demand()); d.Allow && unmet != nil {
-			t.Errorf("%s the gateway cannot: %s", line, unmet.Reason)
-		}
-	}
 }
 
 // TestPresetAsPathGivesNoBindingsClosed: a preset gives its role alone, beside the operator's own data; nobody holds a role because of a name in an example.

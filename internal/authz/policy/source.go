@@ -47,6 +47,8 @@ type sources struct {
 	modules   []file   // the policy
 	tests     []file   // *_test.rego
 	tested    bool     // tests need not run when the policy is loaded
+	claims    []file   // what must hold of the policy: *.cases
+	vetted    bool     // they held when the policy was kept
 	data      [][]file // a group a path, later ones override earlier ones
 	amend     func(data map[string]any)
 	accepted  []string // revisions that the operator means, however odd they look
@@ -113,6 +115,7 @@ func (s *sources) readPath(p string) error {
 		if f, err = readLimited(os.DirFS(filepath.Dir(p)), filepath.Base(p)); err == nil {
 			f.name = p
 			group.add(f)
+			err = group.readCasesBeside(p)
 		}
 	default:
 		return fmt.Errorf("policy %s: not a directory, .rego, .yaml, .json or .tar.gz", p)
@@ -125,8 +128,21 @@ func (s *sources) readPath(p string) error {
 	}
 	s.modules = append(s.modules, group.modules...)
 	s.tests = append(s.tests, group.tests...)
+	s.claims = append(s.claims, group.claims...)
 	s.data = append(s.data, group.data)
 	return nil
+}
+
+// readCasesBeside reads NAME.cases beside a file NAME.yaml or NAME.rego.
+func (g *group) readCasesBeside(p string) error {
+	beside := strings.TrimSuffix(p, path.Ext(p)) + casesSuffix
+	f, err := readLimited(os.DirFS(filepath.Dir(beside)), filepath.Base(beside))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	f.name = beside
+	g.add(f)
+	return err
 }
 
 // presetOf gives the name of a preset that is written as a path: preset:NAME.
@@ -165,7 +181,11 @@ func (s *sources) useBuiltin() error {
 // digest is a short hash over names and bytes of all sources.
 func (s *sources) digest() string {
 	h := sha256.New()
-	for _, group := range slices.Concat([][]file{s.modules, s.tests}, s.data) {
+	groups := slices.Concat([][]file{s.modules, s.tests}, s.data)
+	if len(s.claims) > 0 {
+		groups = append(groups, s.claims)
+	}
+	for _, group := range groups {
 		fmt.Fprintf(h, "%d\x00", len(group))
 		for _, f := range group {
 			fmt.Fprintf(h, "%s\x00%d\x00", f.name, len(f.raw))
@@ -178,7 +198,7 @@ func (s *sources) digest() string {
 // state tells two readings apart, also if the bytes happen to be the same.
 func (s *sources) state() string {
 	parts := append([]string{s.revision}, s.accepted...)
-	for _, group := range slices.Concat([][]file{s.modules, s.tests}, s.data) {
+	for _, group := range slices.Concat([][]file{s.modules, s.tests, s.claims}, s.data) {
 		for _, f := range group {
 			parts = append(parts, f.change)
 		}
@@ -188,18 +208,21 @@ func (s *sources) state() string {
 
 // group is what one path holds.
 type group struct {
-	modules, tests, data []file
+	modules, tests, data, claims []file
 }
 
 func (g *group) wants(name string) bool {
 	switch {
 	case strings.HasPrefix(name, "."): // editors' files, ConfigMap's ..data
 		return false
-	case strings.HasSuffix(name, ".rego"):
+	case strings.HasSuffix(name, ".rego"), isClaim(name):
 		return true
 	}
 	return slices.Contains([]string{"data.yaml", "data.yml", "data.json"}, name)
 }
+
+// isClaim says of what must hold of a policy: it stands in the policy's folder itself, not in one below.
+func isClaim(name string) bool { return strings.HasSuffix(name, casesSuffix) }
 
 func isData(name string) bool {
 	return slices.Contains([]string{".yaml", ".yml", ".json"}, path.Ext(name))
@@ -211,6 +234,8 @@ func (g *group) add(f file) {
 		g.tests = append(g.tests, f)
 	case strings.HasSuffix(f.name, ".rego"):
 		g.modules = append(g.modules, f)
+	case isClaim(f.name):
+		g.claims = append(g.claims, f)
 	default:
 		g.data = append(g.data, f)
 	}
@@ -228,7 +253,7 @@ func (g *group) readDir(fsys fs.FS, root, dir string, depth int) error {
 	}
 	for _, entry := range entries {
 		name := path.Join(dir, entry.Name())
-		if strings.HasPrefix(entry.Name(), ".") {
+		if strings.HasPrefix(entry.Name(), ".") || dir != "." && isClaim(name) {
 			continue
 		}
 		info, err := fs.Stat(fsys, name) // follows symbolic links

@@ -32,6 +32,9 @@ func Summary(opts Options) (string, error) {
 		parts = append(parts, "rules of your own: "+strings.Join(names, ", "))
 	}
 	parts = append(parts, fmt.Sprintf("%d inputs of the self-test answered", len(probes())))
+	if n := len(src.cases()); n > 0 {
+		parts = append(parts, fmt.Sprintf("its cases hold (%d files)", n))
+	}
 	switch {
 	case src.tested: // ours, which ran before they were compiled in
 	case len(src.tests) == 0:

@@ -21,7 +21,7 @@ const (
 )
 
 // RunTests runs the tests of the policy in paths, the built-in one if there are
-// none, and writes a line a test to w; with coverage, also which lines no test
+// none, and its files of cases, and writes a line a test to w; with coverage, also which lines no test
 // reaches. It is not ok if a test fails or there is none, and, of the built-in
 // policy, if a line is not reached.
 func RunTests(ctx context.Context, paths []string, w io.Writer, coverage bool) (ok bool, err error) {
@@ -29,8 +29,16 @@ func RunTests(ctx context.Context, paths []string, w io.Writer, coverage bool) (
 	if err != nil {
 		return false, err
 	}
+	cases := len(src.cases()) > 0
+	if cases {
+		right, err := reportCases(ctx, src, w)
+		if err != nil || src.tested || len(src.tests) == 0 { // of data alone: the built-in rules' own tests are no concern of its author's
+			return right, err
+		}
+		defer func() { ok = ok && right }()
+	}
 	if len(src.tests) == 0 {
-		fmt.Fprintf(w, "no tests in %s: there is no _test.rego file\n", src.label)
+		fmt.Fprintf(w, "no tests in %s: there is no _test.rego file, and no file of cases\n", src.label)
 		return false, nil
 	}
 	results, err := runTests(ctx, src, nil)
@@ -62,6 +70,26 @@ func RunTests(ctx context.Context, paths []string, w io.Writer, coverage bool) (
 		ok = ok && (whole || !src.tested)
 	}
 	return ok, nil
+}
+
+// reportCases writes which cases do not hold. A policy that would not load has no answers.
+func reportCases(ctx context.Context, src *sources, w io.Writer) (right bool, err error) {
+	src.vetted = true // they are what is told here
+	g, _, err := build(ctx, src, Options{AllowByDefault: true})
+	if err != nil {
+		return false, err
+	}
+	held, failed := 0, 0
+	err = runCases(ctx, g, src, func(c testCase, right bool, why string) {
+		if right {
+			held++
+			return
+		}
+		failed++
+		fmt.Fprintf(w, "FAIL  %s\n", c.problem(why).Error())
+	})
+	fmt.Fprintf(w, "%d cases, %d failed\n", held+failed, failed)
+	return failed == 0, err
 }
 
 // reportCoverage writes how much of the policy's modules its tests reach.

@@ -1,0 +1,179 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"vitrine/internal/authz/object"
+	"vitrine/internal/authz/obligation"
+	"vitrine/internal/caller/identity"
+	"vitrine/internal/engine/operation"
+	"vitrine/internal/engine/principal"
+)
+
+const casesSuffix = ".cases"
+
+// testCase is one line of a file of cases: who asks what, and whether it is allowed.
+type testCase struct {
+	file      string
+	line      int
+	allow     bool
+	who       []string
+	method    string
+	uri, body string
+}
+
+// parseCases reads lines of `allow|deny WHO METHOD URI [BODY]`, where WHO is principals joined by commas and BODY is
+// JSON; of lines that are empty or begin with # it takes no notice. The error lists each line that is none.
+func parseCases(f file) (cases []testCase, err error) {
+	var errs []error
+	n := 0
+	for line := range strings.Lines(string(f.raw)) {
+		n++
+		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		c, why := parseCase(line)
+		if why != "" {
+			errs = append(errs, Problem{File: f.name, Line: n, Message: why + "; a case is: allow|deny PRINCIPAL[,PRINCIPAL…] METHOD URI [BODY]"})
+			continue
+		}
+		c.file, c.line = f.name, n
+		cases = append(cases, c)
+	}
+	if len(cases)+len(errs) == 0 {
+		errs = append(errs, Problem{File: f.name, Message: "holds no case: write one, or take the file away"})
+	}
+	return cases, errors.Join(errs...)
+}
+
+func parseCase(line string) (c testCase, why string) {
+	var words [4]string
+	for i := range words {
+		word, rest := line, ""
+		if at := strings.IndexAny(line, " \t"); at >= 0 {
+			word, rest = line[:at], strings.TrimLeft(line[at:], " \t")
+		}
+		words[i], line = word, rest
+	}
+	c = testCase{allow: words[0] == "allow", who: strings.Split(words[1], ","), method: words[2], uri: words[3], body: line}
+	switch {
+	case words[0] != "allow" && words[0] != "deny":
+		return c, fmt.Sprintf("%.40q is neither allow nor deny", words[0])
+	case words[3] == "":
+		return c, "a word is missing"
+	case !strings.HasPrefix(c.uri, "/"):
+		return c, fmt.Sprintf("%.40q is no path of a request: it begins with /", c.uri)
+	case c.method != strings.ToUpper(c.method):
+		return c, fmt.Sprintf("%.40q is no method, such as GET or POST", c.method)
+	}
+	for _, p := range c.who {
+		if _, err := principal.Parse(p); err != nil {
+			return c, err.Error()
+		}
+	}
+	return c, ""
+}
+
+// decide asks a policy as the gateway would, without an Engine: what a request names is there, and is what it is called.
+// why says what came of it.
+func (c *testCase) decide(ctx context.Context, g *generation) (allowed bool, why string) {
+	op, err := operation.Parse(operation.ExampleRequest(c.method, c.uri, c.body))
+	if err != nil {
+		return false, err.Error()
+	}
+	in := &Input{Caller: callerNamed(c.who), Operation: op, Enters: entersNamed(op)}
+	in.Objects = func() (all []object.Object) {
+		for _, o := range op.Objects() {
+			known := true
+			all = append(all, object.Object{Role: o.Role, Kind: o.Kind, Ref: o.Ref, Known: &known, ID: o.Ref, Name: o.Ref, Names: []string{o.Ref}})
+		}
+		return all
+	}
+	d := g.decide(ctx, in)
+	code := no(&d, in)
+	why = strings.Join(d.Reasons, "; ")
+	if code != "" {
+		why = strings.TrimSpace(why + " [" + code + "]")
+	}
+	return code == "", why
+}
+
+// callerNamed is a caller at the gateway with these principals.
+func callerNamed(principals []string) *identity.Identity {
+	id := &identity.Identity{Kind: identity.KindOf(principals), Principals: principals, Groups: []uint32{}, Door: string(obligation.Gateway)}
+	for _, s := range principals {
+		if cn, is := strings.CutPrefix(s, principal.TLS.With("")); is {
+			id.Certificate, id.User = &identity.Certificate{CommonName: cn}, cn
+		}
+	}
+	return id
+}
+
+// entersNamed are the principals of the containers that an operation enters, as far as their names say them.
+func entersNamed(op *operation.Operation) (principals []string) {
+	for _, ref := range op.Enters {
+		if ref == "*" || strings.HasPrefix(ref, "exec:") {
+			return []string{"*"}
+		}
+		principals = append(principals, principal.Container.With(ref))
+	}
+	slices.Sort(principals)
+	return principals
+}
+
+// runCases decides the cases of a policy, and calls tell for each. The error is of the files.
+func runCases(ctx context.Context, g *generation, src *sources, tell func(c testCase, right bool, why string)) error {
+	var errs []error
+	for _, f := range src.cases() {
+		cases, err := parseCases(f)
+		errs = append(errs, err)
+		for _, c := range cases {
+			if ctx.Err() != nil {
+				return errors.Join(append(errs, fmt.Errorf("cases: not decided within %s", testsTimeout))...)
+			}
+			allowed, why := c.decide(ctx, g)
+			tell(c, allowed == c.allow, why)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// vetCases refuses a policy whose cases fail.
+func vetCases(ctx context.Context, g *generation, src *sources) error {
+	if len(src.cases()) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, testsTimeout)
+	defer cancel()
+	var errs []error
+	err := runCases(ctx, g, src, func(c testCase, right bool, why string) {
+		if !right {
+			errs = append(errs, c.problem(why))
+		}
+	})
+	return errors.Join(append(errs, err)...)
+}
+
+func (c *testCase) problem(why string) Problem {
+	want, is := "allow", "denied"
+	if !c.allow {
+		want, is = "deny", "allowed"
+	}
+	return Problem{File: c.file, Line: c.line, Message: printable(fmt.Sprintf("%s %s by %s is %s, and the case says %s: %s",
+		c.method, c.uri, strings.Join(c.who, ","), is, want, why))}
+}
+
+// cases are the files of cases among the claims.
+func (s *sources) cases() (files []file) {
+	for _, f := range s.claims {
+		if strings.HasSuffix(f.name, casesSuffix) {
+			files = append(files, f)
+		}
+	}
+	return files
+}
