@@ -12,12 +12,16 @@ type class uint8
 const (
 	unclassified class = iota // nobody has said: unknown input
 	harmless                  //
+	named                     // harmless, and a name, a path or labels: see Shape
+	moment                    // harmless, and another one each time
 	part                      // told with the key that holds it
 	railed                    // only admin may send the operation at all
 )
 
 // quiet says that a key says nothing by itself.
-func (c class) quiet() bool { return c == harmless || c == part || c == railed }
+func (c class) quiet() bool {
+	return c == harmless || c == named || c == moment || c == part || c == railed
+}
 
 // function is a class whose keys count by their values.
 type function struct {

@@ -287,6 +287,7 @@ func FuzzParseBody(f *testing.F) {
 		if op.BodyState == BodyJSON && !json.Valid(op.Canonical) {
 			t.Fatalf("%s: canonical %s", e.id, op.Canonical)
 		}
+		rereads(t, op)
 		if bodyTypes[e.id] != nil && op.BodyState == BodyJSON {
 			checkBody(t, e.id, []byte(body))
 		}

@@ -24,6 +24,7 @@ func (o *Operation) judge() {
 	for h, fields := range o.noted {
 		o.addHazard(h, fields)
 	}
+	o.recall()
 	if len(o.Unknown) > 0 {
 		o.hazard(HazardUnknownInput)
 	}

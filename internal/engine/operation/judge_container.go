@@ -54,10 +54,12 @@ func (o *Operation) judgeLabels(_ map[string]any, value any) {
 	o.mint(minted...)
 }
 
+const defaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 // judgeEnv accepts the PATH that the daemon gives by itself.
 func (o *Operation) judgeEnv(_ map[string]any, value any) {
 	for _, v := range texts(value) {
-		o.hazardIf(HazardEnv, v != "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+		o.hazardIf(HazardEnv, v != defaultPath)
 	}
 }
 

@@ -34,14 +34,16 @@ func (o *Operation) judgeOutputs(_ map[string]any, value any) {
 	}
 }
 
+// harmlessChanges are the instructions of a Dockerfile that set no environment variable.
+var harmlessChanges = []string{"CMD", "ENTRYPOINT", "EXPOSE", "HEALTHCHECK", "LABEL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR"}
+
 // judgeChanges is for lines of a Dockerfile. One may set environment variables
 // unless it is known not to. (One that goes on in the next line begins in its own.)
 func (o *Operation) judgeChanges(_ map[string]any, value any) {
-	others := []string{"CMD", "ENTRYPOINT", "EXPOSE", "HEALTHCHECK", "LABEL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR"}
 	for _, change := range texts(value) {
 		for line := range strings.SplitSeq(change, "\n") {
 			words := strings.Fields(line)
-			o.hazardIf(HazardEnv, len(words) > 0 && !slices.Contains(others, strings.ToUpper(words[0])))
+			o.hazardIf(HazardEnv, len(words) > 0 && !slices.Contains(harmlessChanges, strings.ToUpper(words[0])))
 		}
 	}
 }

@@ -116,6 +116,7 @@ type Operation struct {
 	Typed    *Operation
 	Resolved []ResolvedPath
 
+	lost  *lost               // by Shape.Operation
 	noted map[Hazard][]string // by WithHazard, with their fields: they are not to be found in the request
 
 	Carry Carry

@@ -12,6 +12,8 @@ import (
 // The classes that are not a hazard's name and not a function's, which ends in ().
 const (
 	harmless = "harmless"
+	named    = "named"  // harmless, and kept in the record of shapes
+	moment   = "moment" // harmless, and left out of the record
 	part     = "part"   // told with the key that holds it
 	railed   = "railed" // only admin may send the operation at all
 )
@@ -104,7 +106,7 @@ func (c *classes) walk(s *schema, place, above string, rail bool, problem func(w
 			problem(at, "is not classified: say in fields.go what it does")
 		case p.Class == railed && !rail:
 			problem(at, "is classified as railed, and the operation has no rail")
-		case p.Class == part && above == harmless:
+		case p.Class == part && innocent(above):
 			problem(at, "is classified as told with what holds it, which is harmless")
 		case p.Class == part:
 			holder = above
@@ -121,7 +123,9 @@ func (s *schema) judged() bool {
 	return slices.ContainsFunc(s.Props, func(p prop) bool { return !quiet(p.Class) || p.Schema.judged() })
 }
 
-func quiet(class string) bool { return class == harmless || class == part || class == railed }
+func innocent(class string) bool { return class == harmless || class == named || class == moment }
+
+func quiet(class string) bool { return innocent(class) || class == part || class == railed }
 
 // identifier is the class's name in the sources: onHostPort of "host-port",
 // byMountSource of "mountSource()".

@@ -9,6 +9,8 @@ package main
 // A class is
 //
 //	harmless      whatever the value is, the host and others are as safe as before
+//	named         harmless, and a name, an image, a path or labels: the record of shapes keeps its text
+//	moment        harmless, and another one each time: the record leaves it out
 //	part        told with the key that holds it, which is not harmless
 //	railed        only admin may send the operation at all
 //	a hazard      (see hazard.go) when it has a value other than its type's zero
@@ -21,9 +23,9 @@ type fields struct{ objects, class, keys string }
 
 var table = []fields{
 	// Containers.
-	{"ContainerConfig", harmless, `ArgsEscaped AttachStderr AttachStdin AttachStdout Cmd Domainname Entrypoint
-		ExposedPorts Healthcheck Hostname Image Labels NetworkDisabled OnBuild OpenStdin Shell StdinOnce StopSignal
-		StopTimeout Tty User Volumes WorkingDir`}, // User: a create mints container-uid:* in any case
+	{"ContainerConfig", harmless, `ArgsEscaped AttachStderr AttachStdin AttachStdout Cmd Entrypoint Healthcheck NetworkDisabled OnBuild
+		OpenStdin Shell StdinOnce StopTimeout Tty`},
+	{"ContainerConfig", named, "Domainname ExposedPorts Hostname Image Labels StopSignal User Volumes WorkingDir"}, // User: a create mints container-uid:* in any case
 	{"ContainerConfig", "env()", "Env"},
 	{"ContainerConfig", "network-address", "MacAddress"},
 	{"ContainerCreate", "image()", "Image"},
@@ -33,10 +35,11 @@ var table = []fields{
 	{"ContainerCreate", harmless, "HostConfig NetworkingConfig name"},
 	{"HealthConfig", harmless, "Interval Retries StartInterval StartPeriod Test Timeout"},
 
-	{"HostConfig Resources", harmless, `BlkioDeviceReadBps BlkioDeviceReadIOps BlkioDeviceWriteBps BlkioDeviceWriteIOps
-		BlkioWeight BlkioWeightDevice CpuCount CpuPercent CpuPeriod CpuQuota CpusetCpus CpusetMems CpuShares Init
-		IOMaximumBandwidth IOMaximumIOps KernelMemory KernelMemoryTCP Memory MemoryReservation MemorySwap
-		MemorySwappiness NanoCpus PidsLimit RestartPolicy`},
+	{"HostConfig Resources", harmless, `BlkioDeviceReadBps BlkioDeviceReadIOps BlkioDeviceWriteBps BlkioDeviceWriteIOps BlkioWeight
+		BlkioWeightDevice CpuCount CpuPercent CpuPeriod CpuQuota CpuShares Init IOMaximumBandwidth
+		IOMaximumIOps KernelMemory KernelMemoryTCP Memory MemoryReservation MemorySwap MemorySwappiness
+		NanoCpus PidsLimit RestartPolicy`},
+	{"HostConfig Resources", named, "CpusetCpus CpusetMems"},
 	{"HostConfig Resources", "cgroupParent()", "CgroupParent"},
 	{"HostConfig Resources", "deviceRequests()", "DeviceRequests"},
 	{"HostConfig Resources", "deviceRules()", "DeviceCgroupRules"},
@@ -52,10 +55,11 @@ var table = []fields{
 	{"DeviceMapping", "device()", "PathOnHost"},
 	{"DeviceMapping", part, "CgroupPermissions PathInContainer"},
 	{"DeviceRequest", part, "Capabilities Count DeviceIDs Driver Options"},
-	{"RestartPolicy", harmless, "MaximumRetryCount Name"},
+	{"RestartPolicy", harmless, "MaximumRetryCount"},
+	{"RestartPolicy", named, "Name"},
 
-	{"HostConfig", harmless, `AutoRemove CapDrop ConsoleSize ContainerIDFile LogConfig Mounts ReadonlyRootfs ShmSize
-		Umask`},
+	{"HostConfig", harmless, "AutoRemove ConsoleSize ContainerIDFile LogConfig Mounts ReadonlyRootfs ShmSize Umask"},
+	{"HostConfig", named, "CapDrop"},
 	{"HostConfig", "binds()", "Binds"},
 	{"HostConfig", "cap", "CapAdd Capabilities"}, // the latter is the whole set, to Engine 19.03
 	{"HostConfig", "cgroupns()", "CgroupnsMode"},
@@ -84,16 +88,18 @@ var table = []fields{
 	{"HostConfig.LogConfig", "logDriver()", "Type"},
 	{"HostConfig.LogConfig", "logOptions()", "Config"},
 
-	{"Mount", harmless, "BindOptions Consistency ImageOptions ReadOnly Target TmpfsOptions VolumeOptions"},
+	{"Mount", harmless, "BindOptions Consistency ImageOptions ReadOnly TmpfsOptions VolumeOptions"},
+	{"Mount", named, "Target"},
 	{"Mount", "mountSource()", "Source"},
 	{"Mount", "mountType()", "Type"},
 	{"Mount", "volume-driver", "ClusterOptions"},
 	{"Mount.BindOptions", harmless, "CreateMountpoint NonRecursive ReadOnlyForceRecursive ReadOnlyNonRecursive"},
 	{"Mount.BindOptions", "propagation()", "Propagation"},
-	{"Mount.ImageOptions", harmless, "Subpath"},
+	{"Mount.ImageOptions", named, "Subpath"},
 	{"Mount.TmpfsOptions", harmless, "Mode SizeBytes"},
 	{"Mount.TmpfsOptions", "tmpfs()", "Options"},
-	{"Mount.VolumeOptions", harmless, "DriverConfig Labels NoCopy Subpath"},
+	{"Mount.VolumeOptions", harmless, "DriverConfig NoCopy"},
+	{"Mount.VolumeOptions", named, "Labels Subpath"},
 	{"Mount.VolumeOptions.DriverConfig", "volumeDriver()", "Name"},
 	{"Mount.VolumeOptions.DriverConfig", "volumeOptions()", "Options"},
 
@@ -109,7 +115,8 @@ var table = []fields{
 	{"EndpointSettings", "networkID()", "NetworkID"},
 	{"EndpointIPAMConfig", "network-address", "IPv4Address IPv6Address LinkLocalIPs"},
 
-	{"ContainerExec", harmless, "AttachStderr AttachStdin AttachStdout Cmd ConsoleSize Container Detach DetachKeys Tty WorkingDir"},
+	{"ContainerExec", harmless, "AttachStderr AttachStdin AttachStdout Cmd ConsoleSize Container Detach DetachKeys Tty"},
+	{"ContainerExec", named, "WorkingDir"},
 	{"ContainerExec", "env()", "Env"},
 	{"ContainerExec", "execUser()", "User"},
 	{"ContainerExec", "execPrivileged()", "Privileged"},
@@ -117,7 +124,8 @@ var table = []fields{
 	{"CheckpointCreate", railed, "CheckpointDir CheckpointID Exit"},
 
 	// Networks and volumes.
-	{"NetworkCreate", harmless, "Attachable CheckDuplicate ConfigOnly EnableIPv4 Internal IPAM Labels Name Scope"},
+	{"NetworkCreate", harmless, "Attachable CheckDuplicate ConfigOnly EnableIPv4 Internal IPAM"},
+	{"NetworkCreate", named, "Labels Name Scope"},
 	{"NetworkCreate", "networkDriver()", "Driver"},
 	// EnableIPv6 turns on forwarding for all of the host's interfaces; Ingress
 	// takes over what the swarm publishes.
@@ -130,7 +138,7 @@ var table = []fields{
 	{"NetworkConnectRequest NetworkDisconnectRequest", "container()", "Container"},
 	{"NetworkConnectRequest", harmless, "EndpointConfig"},
 	{"NetworkDisconnectRequest", harmless, "Force"},
-	{"VolumeCreateRequest", harmless, "Labels Name"},
+	{"VolumeCreateRequest", named, "Labels Name"},
 	{"VolumeCreateRequest", "volumeDriver()", "Driver"},
 	{"VolumeCreateRequest", "volumeOptions()", "DriverOpts"},
 	{"VolumeCreateRequest", "volume-driver", "ClusterVolumeSpec"},
@@ -146,7 +154,8 @@ var table = []fields{
 		ClusterVolumeSpec.AccessibilityRequirements.Requisite`, part, "Segments"},
 
 	// Services, whose tasks are containers on any node.
-	{"ServiceSpec", harmless, "EndpointSpec Labels Mode Name Networks RollbackConfig TaskTemplate UpdateConfig"},
+	{"ServiceSpec", harmless, "EndpointSpec Mode Networks RollbackConfig TaskTemplate UpdateConfig"},
+	{"ServiceSpec", named, "Labels Name"},
 	{"ServiceSpec.Mode", harmless, "Global GlobalJob Replicated ReplicatedJob"},
 	{"ServiceSpec.Mode.Replicated", harmless, "Replicas"},
 	{"ServiceSpec.Mode.ReplicatedJob", harmless, "MaxConcurrent TotalCompletions"},
@@ -164,10 +173,11 @@ var table = []fields{
 	{"PluginPrivilege TaskSpec.PluginSpec.privileges", part, "Description Name Value"},
 	{"TaskSpec.LogDriver", "logDriver()", "Name"},
 	{"TaskSpec.LogDriver", "logOptions()", "Options"},
-	{"TaskSpec.Placement", harmless, "Constraints MaxReplicas Platforms Preferences"},
+	{"TaskSpec.Placement", harmless, "MaxReplicas Platforms Preferences"},
+	{"TaskSpec.Placement", named, "Constraints"},
 	{"TaskSpec.Placement.Preferences", harmless, "Spread"},
 	{"TaskSpec.Placement.Preferences.Spread", harmless, "SpreadDescriptor"},
-	{"Platform", harmless, "Architecture OS"},
+	{"Platform", named, "Architecture OS"},
 	{"TaskSpec.Resources", harmless, "Limits MemorySwappiness Reservations SwapBytes"},
 	{"Limit ResourceObject", harmless, "GenericResources MemoryBytes NanoCPUs"},
 	{"Limit", harmless, "Pids"},
@@ -175,8 +185,9 @@ var table = []fields{
 	{`Limit.GenericResources.DiscreteResourceSpec Limit.GenericResources.NamedResourceSpec
 		ResourceObject.GenericResources.DiscreteResourceSpec ResourceObject.GenericResources.NamedResourceSpec`, harmless, "Kind Value"},
 	{"TaskSpec.RestartPolicy", harmless, "Condition Delay MaxAttempts Window"},
-	{"TaskSpec.ContainerSpec", harmless, `Args CapabilityDrop Command Dir DNSConfig Healthcheck Hostname Init Labels
-		Mounts OpenStdin Privileges ReadOnly StopGracePeriod StopSignal TTY User`},
+	{"TaskSpec.ContainerSpec", harmless, `Args CapabilityDrop Command DNSConfig Healthcheck Init Mounts OpenStdin Privileges ReadOnly
+		StopGracePeriod TTY`},
+	{"TaskSpec.ContainerSpec", named, "Dir Hostname Labels StopSignal User"},
 	{"TaskSpec.ContainerSpec", "cap", "CapabilityAdd"},
 	{"TaskSpec.ContainerSpec", "env()", "Env"},
 	{"TaskSpec.ContainerSpec", "extra-hosts", "Hosts"},
@@ -197,7 +208,8 @@ var table = []fields{
 	{"TaskSpec.ContainerSpec.Privileges.CredentialSpec", "security-opt", "Config File Registry"},
 	{"TaskSpec.ContainerSpec.Privileges.Seccomp", "security-opt", "Profile"},
 	{"TaskSpec.ContainerSpec.Privileges.SELinuxContext", "security-opt", "Disable Level Role Type User"},
-	{"SecretSpec ConfigSpec", harmless, "Data Labels Name Templating"},
+	{"SecretSpec ConfigSpec", harmless, "Data Templating"},
+	{"SecretSpec ConfigSpec", named, "Labels Name"},
 	{"SecretSpec", "swarm-secret", "Driver"}, // a plugin that makes it
 	{"SecretSpec.Driver", part, "Name Options"},
 	{"SecretSpec.Templating ConfigSpec.Templating", harmless, "Name Options"},
@@ -224,8 +236,9 @@ var table = []fields{
 	{"AuthConfig", "outbound", "serveraddress"},
 
 	// Parameters of queries.
-	{"?ImageBuild", harmless, `buildid cachefrom cpuperiod cpuquota cpusetcpus cpusetmems cpushares dockerfile forcerm id
-		labels memory memswap nocache platform pull q rm session shmsize squash target version`}, // FROM pulls, too
+	{"?ImageBuild", harmless, `buildid cachefrom cpuperiod cpuquota cpusetcpus cpusetmems cpushares forcerm id memory memswap
+		nocache pull q rm session shmsize squash version`},
+	{"?ImageBuild", named, "dockerfile labels platform target"}, // FROM pulls, too
 	{"?ImageBuild", "cgroupParent()", "cgroupparent"},
 	{"?ImageBuild", "env", "buildargs"},
 	{"?ImageBuild", "extra-hosts", "extrahosts"},
@@ -238,19 +251,22 @@ var table = []fields{
 	{"?ImageBuild", "remote()", "remote"},
 	{"?ImageBuild", "securityOpt()", "securityopt"},
 	{"?ImageBuild", "repository()", "t"},
-	{"?ImageCommit", harmless, "author comment pause tag"},
+	{"?ImageCommit", harmless, "author comment pause"},
+	{"?ImageCommit", named, "tag"},
 	{"?ImageCommit", "container()", "container"}, // its files become the image
 	{"?ImageCommit ?ImageCreate", "changes()", "changes"},
 	{"?ImageCommit ?ImageCreate ?ImageTag", "repository()", "repo"},
-	{"?ImageCreate", harmless, "message platform tag"},
+	{"?ImageCreate", harmless, "message"},
+	{"?ImageCreate", named, "platform tag"},
 	{"?ImageCreate", "pull()", "fromImage"},
 	{"?ImageCreate", "importSource()", "fromSrc"},
-	{"?ImageTag", harmless, "tag"},
+	{"?ImageTag", named, "tag"},
 	{"?ImageSearch", "outbound", "term"},
-	{"?ImageSearch", harmless, "filters limit"},
+	{"?ImageSearch", harmless, "limit"},
+	{"?ImageSearch", named, "filters"},
 	{"?GetPluginPrivileges", "outbound", "name remote"},
 	{"?ContainerCreate ?ContainerRename", "containerName()", "name"},
-	{"?ContainerCreate", harmless, "platform"},
+	{"?ContainerCreate", named, "platform"},
 	{"?ContainerStart", "checkpoint()", "checkpoint checkpoint-dir"},
 	{"?ContainerStart", harmless, "detachKeys"},
 	{"?ContainerTop", "psArgs()", "ps_args"}, // ps runs as root on the host
@@ -267,36 +283,43 @@ var table = []fields{
 	{"?NetworkListSlash", railed, "filters"},
 
 	{`?ConfigList ?ContainerList ?ContainerPrune ?ImageList ?ImagePrune ?NetworkList ?NetworkPrune ?NodeList
-		?PluginList ?SecretList ?ServiceList ?SystemEvents ?TaskList ?VolumeList ?VolumePrune ?BuildPrune`, harmless, "filters"},
+		?PluginList ?SecretList ?ServiceList ?SystemEvents ?TaskList ?VolumeList ?VolumePrune ?BuildPrune`, named, "filters"},
 	{"?BuildPrune", harmless, "all keep-storage max-used-space min-free-space reserved-space"},
 	{"?ConfigUpdate ?SecretUpdate ?ServiceUpdate ?VolumeUpdate", harmless, "version"},
-	{"?ContainerArchive ?ContainerArchiveInfo ?PutContainerArchive", harmless, "path"},
+	{"?ContainerArchive ?ContainerArchiveInfo ?PutContainerArchive", named, "path"},
 	{"?ContainerAttach ?ContainerAttachWebsocket", harmless, "detachKeys logs stderr stdin stdout stream"},
 	{"?ContainerDelete", harmless, "force link v"},
 	{"?ContainerInspect", harmless, "size"},
-	{"?ContainerKill ?ContainerRestart ?ContainerStop", harmless, "signal"},
+	{"?ContainerKill ?ContainerRestart ?ContainerStop", named, "signal"},
 	{"?ContainerRestart ?ContainerStop", harmless, "t"},
-	{"?ContainerList", harmless, "all before limit since size trunc_cmd"},
-	{"?ContainerLogs ?ServiceLogs ?TaskLogs", harmless, "details follow since stderr stdout tail timestamps"},
-	{"?ContainerLogs", harmless, "until"},
-	{"?ContainerResize ?ExecResize", harmless, "h w"},
+	{"?ContainerList", harmless, "all limit size trunc_cmd"},
+	{"?ContainerList", named, "before since"},
+	{"?ContainerLogs ?ServiceLogs ?TaskLogs", harmless, "details follow stderr stdout tail timestamps"},
+	{"?ContainerLogs ?ServiceLogs ?TaskLogs", moment, "since"},
+	{"?ContainerLogs", moment, "until"},
+	{"?ContainerResize ?ExecResize", moment, "h w"},
 	{"?ContainerStats", harmless, "one-shot stream"},
-	{"?ContainerWait", harmless, "condition"},
-	{"?ImageAttestations", harmless, "statement type"},
-	{"?ImageDelete", harmless, "force noprune platforms"},
-	{"?ImageGetAll", harmless, "names"},
-	{"?ImageAttestations ?ImageGet ?ImageGetAll ?ImageHistory ?ImageInspect ?ImageLoad ?ImagePush", harmless, "platform"},
-	{"ImagePlatform", harmless, "architecture os os.features os.version variant"},
+	{"?ContainerWait", named, "condition"},
+	{"?ImageAttestations", harmless, "statement"},
+	{"?ImageAttestations", named, "type"},
+	{"?ImageDelete", harmless, "force noprune"},
+	{"?ImageDelete", named, "platforms"},
+	{"?ImageGetAll", named, "names"},
+	{"?ImageAttestations ?ImageGet ?ImageGetAll ?ImageHistory ?ImageInspect ?ImageLoad ?ImagePush", named, "platform"},
+	{"ImagePlatform", named, "architecture os os.features os.version variant"},
 	{"?ImageInspect", harmless, "manifests"},
-	{"?ImageList", harmless, "all digests filter identity manifests only_ids shared-size"},
+	{"?ImageList", harmless, "all digests identity manifests only_ids shared-size"},
+	{"?ImageList", named, "filter"},
 	{"?ImageLoad", harmless, "quiet"},
-	{"?ImagePush", harmless, "tag"},
-	{"?NetworkInspect", harmless, "scope verbose"},
+	{"?ImagePush", named, "tag"},
+	{"?NetworkInspect", harmless, "verbose"},
+	{"?NetworkInspect", named, "scope"},
 	{"?PutContainerArchive", harmless, "copyUIDGID noOverwriteDirNonDir"},
 	{"?ServiceInspect", harmless, "insertDefaults"},
 	{"?ServiceList", harmless, "status"},
-	{"?ServiceUpdate", harmless, "registryAuthFrom rollback"},
-	{"?SystemDataUsage", harmless, "type verbose"},
-	{"?SystemEvents", harmless, "since until"},
+	{"?ServiceUpdate", named, "registryAuthFrom rollback"},
+	{"?SystemDataUsage", harmless, "verbose"},
+	{"?SystemDataUsage", named, "type"},
+	{"?SystemEvents", moment, "since until"},
 	{"?VolumeDelete", harmless, "force"},
 }

@@ -1,0 +1,152 @@
+package operation
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// rereads holds that a shape, read again, does what its operation did, and is its own shape.
+func rereads(t *testing.T, op *Operation) {
+	t.Helper()
+	s := op.Shape()
+	again, err := s.Operation(op.engine)
+	if err != nil {
+		t.Errorf("%s %s %s: %v", op.Method, op.URI, op.Canonical, err)
+		return
+	}
+	is := again.Shape()
+	is.Dropped, s.Dropped = nil, nil
+	if !reflect.DeepEqual(s, is) {
+		t.Errorf("%s %s %s:\nwas %+v\nis  %+v", op.Method, op.URI, op.Canonical, s, is)
+	}
+}
+
+// TestShapeOfEveryKeyRereads: with its value blanked or not, the request is judged as it was.
+func TestShapeOfEveryKeyRereads(t *testing.T) {
+	for _, k := range everyKey() {
+		set, zero := k.values()
+		for _, value := range []string{set, zero} {
+			rereads(t, k.with(t, value))
+		}
+	}
+}
+
+// TestSecretNeverComesOutClosed plants a text at each key of each operation. Only what is classed as
+// a name, or known by its value, keeps it.
+func TestSecretNeverComesOutClosed(t *testing.T) {
+	const secret = "hunter2-hunter2"
+	for _, k := range everyKey() {
+		n := &nodeTable[k.node]
+		value := `"` + secret + `"`
+		switch n.kind {
+		case kindStrings:
+			value = `["a=` + secret + `"]`
+		case kindArray:
+			if nodeTable[n.elem].kind != kindString {
+				continue
+			}
+			value = `["a=` + secret + `"]`
+		case kindMap:
+			if nodeTable[n.elem].kind != kindString {
+				continue
+			}
+			value = `{"a":"` + secret + `"}`
+		case kindString, kindAny:
+		case kindBool, kindNumber, kindObject:
+			continue
+		}
+		op := k.with(t, value)
+		op.Headers = nil
+		s := op.Shape()
+		said := strings.Contains(s.URI, secret) || strings.Contains(string(s.Body), secret)
+		if hidden := len(s.Dropped) > 0; said == hidden && k.e.id != "SystemAuth" /* shows a policy nothing of it */ {
+			t.Errorf("%s %s: said %t, and dropped %v", k.e.id, k.field(), said, s.Dropped)
+		}
+		if may := k.class.kept() || k.class == part || slices.ContainsFunc(namings[k.e.id], func(n naming) bool { return n.field() == k.field() }); said && !may {
+			t.Errorf("%s %s keeps its text: %s %s", k.e.id, k.field(), s.URI, s.Body)
+		}
+	}
+	for _, c := range []struct{ method, uri, body string }{
+		{"POST", "/containers/create", `{"Image":"a","Env":["A=hunter2"],"Cmd":["-p","hunter2"],"Entrypoint":"hunter2","Healthcheck":{"Test":["hunter2"]}}`},
+		{"POST", "/containers/create", `{"Image":"a","Nope":{"x":["hunter2",{"y":"hunter2"}]},"HostConfig":{"LogConfig":{"Type":"splunk","Config":{"splunk-token":"hunter2"}}}}`},
+		{"POST", "/containers/create", `{"HostConfig":{"Mounts":[{"Type":"volume","Source":"v","VolumeOptions":{"DriverConfig":{"Name":"local","Options":{"type":"cifs","o":"password=hunter2"}}}}]}}`},
+		{"POST", "/volumes/create", `{"Name":"v","DriverOpts":{"type":"cifs","device":"//x/hunter2","o":"password=hunter2"}}`},
+		{"POST", "/networks/create", `{"Name":"n","Options":{"token":"hunter2"},"IPAM":{"Options":{"token":"hunter2"}}}`},
+		{"POST", "/networks/n/connect", `{"Container":"x","EndpointConfig":{"DriverOpts":{"token":"hunter2"}}}`},
+		{"POST", "/containers/x/exec", `{"Cmd":["mysql","-phunter2"],"Env":["A=hunter2"]}`},
+		{"POST", "/secrets/create", `{"Name":"s","Data":"hunter2"}`},
+		{"POST", "/configs/create", `{"Name":"s","Data":"hunter2"}`},
+		{"POST", "/services/create", `{"Name":"s","TaskTemplate":{"ContainerSpec":{"Image":"a","Env":["A=hunter2"],"Command":["hunter2"],"Args":["hunter2"]},"LogDriver":{"Name":"x","Options":{"a":"hunter2"}}}}`},
+		{"POST", "/auth", `{"username":"a","password":"hunter2","serveraddress":"https://a:hunter2@x"}`},
+		{"POST", "/swarm/join", `{"JoinToken":"hunter2","RemoteAddrs":["x"]}`},
+		{"POST", "/swarm/unlock", `{"UnlockKey":"hunter2"}`},
+		{"POST", "/plugins/x/set", `["A=hunter2"]`},
+		{"POST", "/build?buildargs=%7B%22A%22%3A%22hunter2%22%7D&remote=https%3A%2F%2Fa%3Ahunter2%40x%2Fy.git", ""},
+		{"POST", "/build?cachefrom=%5B%22hunter2%22%5D&nope=hunter2", ""},
+		{"POST", "/images/create?fromSrc=https%3A%2F%2Fa%3Ahunter2%40x%2Fy.tar", ""},
+		{"POST", "/commit?container=x&changes=ENV+A%3Dhunter2&changes=CMD+hunter2&comment=hunter2", `{"Env":["A=hunter2"]}`},
+		{"GET", "/_ping?a=hunter2", ""},
+	} {
+		req := request(c.method, c.uri, c.body)
+		req.Header.Set("User-Agent", "hunter2")
+		req.Header.Set("X-Registry-Auth", "hunter2")
+		op := mustParse(t, req)
+		s := op.Shape()
+		if strings.Contains(s.URI+string(s.Body), "hunter2") {
+			t.Errorf("%s %s: %s %s", c.method, c.uri, s.URI, s.Body)
+		}
+		rereads(t, op)
+	}
+}
+
+// TestShapeKeepsNames, images, paths and labels, and has one shape for what differs by nothing else.
+func TestShapeKeepsNames(t *testing.T) {
+	for _, c := range []struct{ method, uri, body, wantURI, wantBody, dropped string }{
+		{
+			"POST", "/v1.41/containers/create?name=web", `{"Image":"nginx:1","Labels":{"a":"b"},"Env":["A=1","B=2"],"Cmd":["a","b"],"HostConfig":{"Binds":["/srv:/srv"],"NetworkMode":"blue","CapAdd":["NET_ADMIN"],"Memory":5}}`,
+			"/v1.41/containers/create?name=web", `{"Cmd":["REDACTED"],"Env":["A=REDACTED","B=REDACTED"],"HostConfig":{"Binds":["/srv:/srv"],"CapAdd":["NET_ADMIN"],"Memory":5,"NetworkMode":"blue"},"Image":"nginx:1","Labels":{"a":"b"}}`,
+			"request.body.Cmd request.body.Env",
+		},
+		{"GET", "/containers/web/logs?since=17&tail=10&follow=1", "", "/containers/web/logs?follow=1&tail=10", "", "request.query.since"},
+		{"POST", "/exec/0f3c/start", `{"Tty":true}`, "/exec/any/start", `{"Tty":true}`, "operation.target"},
+		{"POST", "/exec/0f3c/resize?h=1&w=2", "", "/exec/any/resize", "", "operation.target request.query.h request.query.w"},
+		{"GET", "/events?filters=%7B%22label%22%3A%5B%22a%3Db%22%5D%7D&since=5", "", "/events?filters=%7B%22label%22%3A%5B%22a%3Db%22%5D%7D", "", "request.query.since"},
+		{"POST", "/build?t=a&labels=%7B%22a%22%3A%22b%22%7D", "", "/build?labels=%7B%22a%22%3A%22b%22%7D&t=a", "", ""},
+	} {
+		req := request(c.method, c.uri, c.body)
+		req.Header.Del("Content-Type")
+		if c.body != "" {
+			req.Header.Set("Content-Type", "application/json")
+		}
+		s := mustParse(t, req).Shape()
+		dropped := strings.Join(slices.DeleteFunc(s.Dropped, func(d string) bool { return d == "request.headers" }), " ")
+		if s.URI != c.wantURI || string(s.Body) != c.wantBody || dropped != c.dropped {
+			t.Errorf("%s\n%s\n%s (dropped %s)", s.URI, s.Body, c.wantBody, dropped)
+		}
+	}
+}
+
+// TestShapeFromAnywhereClosed: what is no shape is no operation.
+func TestShapeFromAnywhereClosed(t *testing.T) {
+	ping := mustParse(t, request("GET", "/_ping", "")).Shape()
+	create := mustParse(t, request("POST", "/containers/create", `{"Image":"a","HostConfig":{"Privileged":true}}`)).Shape()
+	for why, change := range map[string]func(ping, create *Shape){
+		"other operation":  func(p, _ *Shape) { p.ID = "ContainerList" },
+		"other state":      func(p, _ *Shape) { p.BodyState = BodyInvalid },
+		"no state":         func(p, _ *Shape) { p.BodyState = "x" },
+		"no route":         func(p, _ *Shape) { p.URI = "/nope" },
+		"fewer hazards":    func(_, c *Shape) { c.Hazards = nil },
+		"fewer mints":      func(_, c *Shape) { c.Mints = nil },
+		"body that is cut": func(_, c *Shape) { c.Body = c.Body[:9] },
+	} {
+		p, c := *ping, *create
+		change(&p, &c)
+		_, errP := p.Operation(nil)
+		_, errC := c.Operation(nil)
+		if errP == nil && errC == nil {
+			t.Errorf("%s: read", why)
+		}
+	}
+}
