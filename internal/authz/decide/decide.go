@@ -29,6 +29,7 @@ import (
 	"vitrine/internal/authz/audit"
 	"vitrine/internal/authz/object"
 	"vitrine/internal/authz/policy"
+	"vitrine/internal/authz/record"
 	"vitrine/internal/authz/view"
 	"vitrine/internal/caller/identity"
 	"vitrine/internal/engine/operation"
@@ -85,6 +86,7 @@ type Options struct {
 	// never is.
 	Engine func() *operation.Engine
 	Record func(audit.Record) // called once a verdict, by Finish
+	Shapes Shapes             // is told of each decision on an operation, by Finish; nil: nobody is
 	Mode   Mode
 	// OwnContainer returns the full id of the container that we run in, "" for
 	// none; the error says why that cannot be told, and is an [attest.ErrNotYet] if it
@@ -120,7 +122,7 @@ func New(o Options) *Steps {
 func (s *Steps) Authorize(ctx context.Context, conn *identity.Connection, req *operation.Request) (v *Verdict) {
 	v = &Verdict{
 		Status: http.StatusForbidden, Caller: &identity.Identity{Kind: identity.Unknown},
-		request: req, record: s.Record, execs: &s.execs, id: s.ids.next(), start: time.Now(),
+		request: req, steps: s, id: s.ids.next(), start: time.Now(),
 	}
 	defer func() {
 		if p := recover(); p != nil {
@@ -198,7 +200,7 @@ func (s *Steps) parse(ctx context.Context, v *Verdict) bool {
 	}
 	op, err := operation.Parse(&req)
 	if err == nil {
-		v.Operation = op
+		v.Operation, v.asked, v.engine = op, op, req.Engine
 		return true
 	}
 	refusal, ok := errors.AsType[*operation.Refusal](err)
@@ -217,10 +219,12 @@ func (s *Steps) decide(ctx context.Context, v *Verdict) {
 	networks := s.joinsHost(ctx, v)
 
 	objects := s.objects(ctx, v)
+	v.named = objects
 	in := &policy.Input{Caller: v.Caller, Operation: v.Operation}
 	in.Enters, v.unresolved = s.enters(ctx, v)
 	if in.Operation.Resource == "exec" {
 		in.OwnExec = s.execs.has(ownerOf(v.Caller), in.Operation.Target)
+		v.world.OwnExec = in.OwnExec
 		if in.Operation.ID == "ExecStart" && !in.OwnExec && !slices.Contains(in.Enters, "*") { // as whom, whoever made it has said
 			in.Enters = slices.Concat(in.Enters, []string{principal.ContainerGID.Any(), principal.ContainerUID.Any()})
 		}
@@ -232,7 +236,7 @@ func (s *Steps) decide(ctx context.Context, v *Verdict) {
 	if s.outside(ctx, v, in, objects) {
 		return
 	}
-	d, err := s.onHost(ctx, in, s.Policy.Decide(ctx, in))
+	d, err := s.onHost(ctx, v, in, s.Policy.Decide(ctx, in))
 	typed := in.Operation
 	if err == nil {
 		d, err = s.stamped(ctx, in, d)
@@ -280,6 +284,9 @@ func (s *Steps) joinsHost(ctx context.Context, v *Verdict) (reasons []string) {
 		return nil
 	}
 	fields, err := s.Objects.HostNetworks(ctx, v.Operation)
+	if len(fields) > 0 || err != nil {
+		v.world.Networks = &record.Networks{Fields: fields, Why: textOf(err)}
+	}
 	if len(fields) > 0 || err != nil {
 		v.Operation = v.Operation.WithHazard(operation.HazardHostNamespace, fields...)
 	}

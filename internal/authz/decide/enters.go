@@ -30,6 +30,7 @@ func (s *Steps) enters(ctx context.Context, v *Verdict) ([]string, *unresolved) 
 	if why != nil {
 		return []string{"*"}, why
 	}
+	v.world.Joined = behind
 	out = append(out, behind...)
 	slices.Sort(out)
 	return slices.Compact(out), nil

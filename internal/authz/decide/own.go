@@ -26,6 +26,9 @@ func (s *Steps) ownContainer(ctx context.Context, v *Verdict, in *policy.Input) 
 	}
 	const reached = "it reaches the container that Vitrine runs in"
 	own, err := s.findOwn(ctx)
+	if err == nil {
+		v.world.Own = &own
+	}
 	switch {
 	case errors.Is(err, attest.ErrNotYet):
 		return "it cannot be told yet whether " + reached + ", because " + err.Error() + "; try again"

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"vitrine/internal/authz/policy"
+	"vitrine/internal/authz/record"
 	"vitrine/internal/kernel/hostpath"
 )
 
@@ -22,13 +23,14 @@ type HostPaths interface {
 // the paths as they are written (typed). in is then about the former, and the former are what is
 // forwarded, but for an admin. A caller who is denied the paths as they are written is told no
 // more than that: what lies on the host is not its business.
-func (s *Steps) onHost(ctx context.Context, in *policy.Input, typed policy.Decision) (policy.Decision, error) {
+func (s *Steps) onHost(ctx context.Context, v *Verdict, in *policy.Input, typed policy.Decision) (policy.Decision, error) {
 	if s.HostPaths == nil || typed.Admin || typed.Failed || !in.Operation.NamesHostPaths() {
 		return typed, nil
 	}
 	var unseen error
 	op, err := in.Operation.ResolveHostPaths(func(p string) (string, error) {
 		to, err := s.HostPaths.Resolve(ctx, in.Caller.String(), p)
+		v.world.Paths = append(v.world.Paths, record.Path{From: p, To: to, Why: textOf(err), Unseen: errors.Is(err, hostpath.ErrUnseen)})
 		if errors.Is(err, hostpath.ErrUnseen) {
 			unseen, in.Unresolved = err, append(in.Unresolved, p)
 			return p, nil

@@ -12,6 +12,7 @@ import (
 
 	"vitrine/internal/authz/audit"
 	"vitrine/internal/authz/policy"
+	"vitrine/internal/authz/record"
 	"vitrine/internal/authz/view"
 	"vitrine/internal/caller/identity"
 	"vitrine/internal/engine/operation"
@@ -38,8 +39,11 @@ type Verdict struct {
 	containers containers
 	pinned     map[string]string // names in whose place carried has ids
 	request    *operation.Request
-	record     func(audit.Record)
-	execs      *ownExecs
+	steps      *Steps
+	asked      *operation.Operation // as it was parsed
+	engine     *operation.Engine
+	world      record.World // what was found out
+	named      *named
 	id         string
 	start      time.Time
 	turn       fair.Turn
@@ -91,7 +95,8 @@ func (v *Verdict) Finish(status int, redacted bool) {
 		if v.lifted {
 			r.Mode = string(Audit)
 		}
-		v.record(r)
+		v.steps.Record(r)
+		v.remember(r)
 	})
 }
 
@@ -104,7 +109,7 @@ func (v *Verdict) Lend() { v.turn.Lend() }
 func (v *Verdict) Release() { v.turn.Give() }
 
 // MadeExec tells which exec the request has made: from now on it is the caller's own.
-func (v *Verdict) MadeExec(id string) { v.execs.add(ownerOf(v.Caller), id) }
+func (v *Verdict) MadeExec(id string) { v.steps.execs.add(ownerOf(v.Caller), id) }
 
 // Differential records a request at the plugin door that does not agree with
 // what the gateway judged: a ticket that is unknown, used, or for another

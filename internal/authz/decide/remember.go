@@ -1,0 +1,79 @@
+package decide
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"vitrine/internal/authz/audit"
+	"vitrine/internal/authz/record"
+	"vitrine/internal/caller/identity"
+)
+
+// Shapes is told of decisions; a *record.Store.
+type Shapes interface{ Add(*record.Seen) }
+
+// remember tells of the decision what it was made of. What was not decided, because it was not
+// understood or could not be told just then, has no shape, nor have our own calls.
+func (v *Verdict) remember(r audit.Record) {
+	s := v.steps
+	if s.Shapes == nil || v.asked == nil || v.Caller.Kind == identity.Self || v.Status == http.StatusServiceUnavailable || v.Code == "internal-error" {
+		return
+	}
+	seen := &record.Seen{
+		Time: r.Time, ID: v.id, Caller: v.Caller, Asked: v.asked, Engine: v.engine,
+		World: v.world, Revision: v.Decision.Revision, Verdict: v.outcome(),
+	}
+	seen.World.Containers = v.containers.list()
+	if v.named != nil && v.named.read.Load() {
+		seen.World.Objects, seen.World.Named = v.named.list, true
+	}
+	if seen.World.Own == nil && (v.asked.Target != "" && !harmless(v.asked.Access) || len(v.Enters) > 0) { // of an admin nobody asks
+		seen.World.Own = s.ownNow()
+	}
+	s.Shapes.Add(seen)
+}
+
+// ownNow is the container that we run in, "" for none, nil if that cannot be told just now.
+func (s *Steps) ownNow() *string {
+	if s.OwnContainer == nil {
+		return new(string)
+	}
+	own, err := s.OwnContainer()
+	if err != nil {
+		return nil
+	}
+	return &own
+}
+
+// outcome is the verdict as the record has it.
+func (v *Verdict) outcome() record.Verdict {
+	d := &v.Decision
+	switch {
+	case !v.Allow:
+		return record.Verdict{Answer: record.Deny, Code: v.Code}
+	case v.lifted:
+		return record.Verdict{Answer: record.WouldDeny, Code: "policy"}
+	}
+	out := record.Verdict{Answer: record.Allow, Admin: d.Admin, Redact: d.Redact, KeepEnv: d.KeepEnv, Where: d.Where, Shared: d.Shared, Stamp: d.Stamp}
+	if v.View != nil && v.View.Nothing {
+		out.Answer = record.Hidden
+	}
+	return out
+}
+
+// list gives the containers that were looked up, by their references.
+func (c *containers) list() (all []record.Container) {
+	for ref, is := range c.known {
+		all = append(all, record.Container{Ref: ref, Principals: is.principals, Why: textOf(is.err)})
+	}
+	slices.SortFunc(all, func(a, b record.Container) int { return strings.Compare(a.Ref, b.Ref) })
+	return all
+}
+
+func textOf(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}

@@ -1,0 +1,159 @@
+package decide
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"vitrine/internal/authz/audit"
+	"vitrine/internal/authz/object"
+	"vitrine/internal/authz/obligation"
+	"vitrine/internal/authz/policy"
+	"vitrine/internal/authz/record"
+	"vitrine/internal/caller/identity"
+	"vitrine/internal/engine/operation"
+	"vitrine/internal/engine/principal"
+	"vitrine/internal/kernel/hostpath"
+)
+
+// Replay decides a recorded shape once more, as the caller's door would carry it out, with what was found
+// out for it then. missing says what the policy would have had found out and was not: the verdict may be
+// another one for that. The error says why the shape cannot be decided. How long the policy
+// takes is bounded as for a request.
+func Replay(ctx context.Context, p Policy, shape *record.Shape) (verdict record.Verdict, missing []string, err error) {
+	op, err := shape.Operation.Operation(shape.Engine)
+	if err != nil {
+		return verdict, nil, err
+	}
+	past := &past{world: &shape.World, of: op}
+	steps := New(Options{
+		Identifier: past, Policy: p, Objects: past, HostPaths: past, OwnContainer: past.own,
+		Record: func(audit.Record) {}, Timeout: policy.DefaultTimeout,
+	})
+	v := &Verdict{Caller: shape.Caller, Operation: op, request: &operation.Request{}, steps: steps, start: time.Now()}
+	if shape.World.OwnExec {
+		steps.execs.add(ownerOf(v.Caller), op.Target)
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			verdict, err = record.Verdict{}, fmt.Errorf("the decision panicked: %v", p)
+		}
+	}()
+	steps.decide(ctx, v)
+	if v.Decision.Failed {
+		return verdict, nil, fmt.Errorf("the policy could not tell: %v", v.Decision.Reasons)
+	}
+	if v.Allow {
+		if _, unmet := obligation.Meet(obligation.Door(v.Caller.Door), v.Operation, v.Decision.Demand()); unmet != nil {
+			v.Allow, v.Code = false, "obligation"
+		}
+	}
+	slices.Sort(past.missing)
+	return v.outcome(), slices.Compact(past.missing), nil
+}
+
+// past answers what a decision asks for from what was found out for an earlier one.
+type past struct {
+	world   *record.World
+	of      *operation.Operation
+	missing []string
+}
+
+func (p *past) miss(what string) { p.missing = append(p.missing, what) }
+
+// Identify is not called: the caller stands in the shape.
+func (*past) Identify(context.Context, *identity.Connection) *identity.Identity {
+	return &identity.Identity{Kind: identity.Unknown}
+}
+
+func (p *past) ContainerPrincipals(_ context.Context, ref string) ([]string, error) {
+	if ref == joinedRef {
+		return p.world.Joined, nil
+	}
+	for _, c := range p.world.Containers {
+		if c.Ref == ref {
+			if c.Why != "" {
+				return nil, errors.New(c.Why)
+			}
+			return c.Principals, nil
+		}
+	}
+	p.miss("who container " + ref + " is")
+	return []string{principal.Container.With(ref)}, nil
+}
+
+// joinedRef stands for all the containers that entered ones are joined to.
+const joinedRef = "/joined"
+
+// Joined is what the entered containers are joined to, together.
+func (p *past) Joined(_ context.Context, ref string) ([]string, error) {
+	if ref == joinedRef || len(p.world.Joined) == 0 {
+		return nil, nil
+	}
+	return []string{joinedRef}, nil
+}
+
+func (p *past) HostNetworks(context.Context, *operation.Operation) ([]string, error) {
+	switch n := p.world.Networks; {
+	case n == nil:
+		return nil, nil
+	case n.Why != "":
+		return n.Fields, errors.New(n.Why)
+	default:
+		return n.Fields, nil
+	}
+}
+
+func (p *past) Objects(_ context.Context, op *operation.Operation) []object.Object {
+	if p.world.Named {
+		return p.world.Objects
+	}
+	var list []object.Object
+	for _, n := range op.Objects() {
+		list = append(list, object.Object{Role: n.Role, Kind: n.Kind, Ref: n.Ref, Why: "the record does not say it"})
+	}
+	if len(list) > 0 {
+		p.miss("the labels and ids of what the request names")
+	}
+	return list
+}
+
+func (p *past) Resolve(_ context.Context, _, path string) (string, error) {
+	for _, at := range p.world.Paths {
+		switch {
+		case at.From != path:
+		case at.Unseen:
+			return "", fmt.Errorf("%w: %s", hostpath.ErrUnseen, at.Why)
+		case at.Why != "":
+			return "", errors.New(at.Why)
+		default:
+			return at.To, nil
+		}
+	}
+	p.miss("what " + path + " is on the host")
+	return path, nil
+}
+
+func (p *past) own() (string, error) {
+	if p.world.Own == nil {
+		p.miss("in which container Vitrine ran")
+		return "", nil
+	}
+	return *p.world.Own, nil
+}
+
+func (p *past) GivenLabels(context.Context, string) (map[string]string, error) {
+	return nil, errors.New("the record does not say which labels a container was given")
+}
+
+func (p *past) JoinedBy(context.Context, string) ([]object.Object, error) {
+	p.miss("which networks a container joins when it starts")
+	return nil, nil
+}
+
+func (p *past) AnyBorrowed(func(map[string]string) bool) (string, error) {
+	p.miss("which labels containers have by their images")
+	return "", nil
+}

@@ -1,0 +1,232 @@
+// Package record keeps the shapes of decisions: what each was made of (who asked, for what, and what
+// was found out for it) without secrets, and what it was, each once, with a count. A decision is a
+// pure function of that, so it can be made again: under another policy (package learn).
+//
+// What is left out of a request stands in package operation, by the class of each key. The rest of a
+// shape is what the audit record says too. Of each decision a Seen is handed in; one that was seen
+// before costs a hash and a count.
+//
+// Who controls what is kept: callers do, with every request that differs by a name. So a Store has a
+// bound in bytes, and what is over is put out: the shape that the greediest caller has not
+// sent for longest. A caller with less than its share of the room loses none, whatever others do. How many were
+// put out is counted.
+//
+// A Store can be kept in a file, whose format is docs/record.md. The file may have been cut, or written by
+// anybody: what can be read of it is taken, and the rest is said with its line. It is evidence of what was
+// asked, and no part of any decision.
+package record
+
+import (
+	"container/list"
+	"hash/maphash"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	// DefaultLimit bounds what a Store holds, in bytes.
+	DefaultLimit = 4 << 20
+	// overhead is about what a shape costs beside its text.
+	overhead = 512
+	// maxFast bounds how many hashes of requests are remembered.
+	maxFast = 8 << 10
+)
+
+// Options configure a Store. The zero value keeps DefaultLimit bytes in memory.
+type Options struct {
+	Limit int // in bytes
+	// Path is the file that the shapes are kept in, "" for none.
+	Path string
+	// Reads says whether the policy in force reads one of these parts of its input. nil: it reads none.
+	Reads func(parts []string) bool
+	// Told is called with each decision's shape, once it is kept. It must not block. It may be nil.
+	Told   func(*Kept)
+	Logger *slog.Logger // may be nil
+}
+
+// Store is a bounded record. It is safe for concurrent use.
+type Store struct {
+	o    Options
+	seed maphash.Seed
+
+	mu      sync.Mutex
+	shapes  map[string]*Kept   // by their text
+	fast    map[uint64]*Kept   // by the hash of a request that had it
+	callers map[string]*caller // by name
+	size    int
+	putOut  uint64
+	changed bool // since it was last written
+}
+
+// caller has the shapes of one.
+type caller struct {
+	recent *list.List // of *Kept, the latest first
+	size   int
+}
+
+// Kept is a shape in a Store.
+type Kept struct {
+	text   string // of the shape
+	caller string
+	at     *list.Element // nil once it was put out
+	line   Line          // without the shape
+}
+
+// Text is the JSON of the shape.
+func (k *Kept) Text() string { return k.text }
+
+// New makes a Store.
+func New(o Options) *Store {
+	if o.Limit <= 0 {
+		o.Limit = DefaultLimit
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Store{o: o, seed: maphash.MakeSeed(), shapes: map[string]*Kept{}, fast: map[uint64]*Kept{}, callers: map[string]*caller{}}
+}
+
+// Add counts a decision.
+func (s *Store) Add(seen *Seen) {
+	hash := seen.hash(s.seed)
+	s.mu.Lock()
+	kept := s.fast[hash]
+	if kept != nil && kept.at != nil {
+		s.count(kept, seen)
+		s.mu.Unlock()
+	} else {
+		s.mu.Unlock()
+		if kept = s.first(seen, hash); kept == nil {
+			return
+		}
+	}
+	if s.o.Told != nil {
+		s.o.Told(kept)
+	}
+}
+
+func (s *Store) count(k *Kept, seen *Seen) {
+	k.line.Count++
+	k.line.Last, k.line.Sample, k.line.Revision = seen.Time, seen.ID, seen.Revision
+	s.callers[k.caller].recent.MoveToFront(k.at)
+	s.changed = true
+}
+
+// first takes a decision on a request that was not seen just so.
+func (s *Store) first(seen *Seen, hash uint64) *Kept {
+	shape := seen.shape()
+	lossy := s.o.Reads != nil && s.o.Reads(shape.Operation.Dropped)
+	text, err := shape.encode()
+	if err != nil {
+		s.o.Logger.Debug("a decision has no shape", "error", err)
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	k := s.add(string(text), seen.Caller.String(), Line{First: seen.Time})
+	if k == nil {
+		return nil
+	}
+	k.line.Lossy = lossy
+	s.count(k, seen)
+	if len(s.fast) >= maxFast {
+		clear(s.fast)
+	}
+	s.fast[hash] = k
+	return k
+}
+
+// add gives the shape with a text, a new one if need be; nil if there can be no room for it.
+func (s *Store) add(text, name string, line Line) *Kept {
+	if k := s.shapes[text]; k != nil {
+		return k
+	}
+	cost := len(text) + overhead
+	if cost > s.o.Limit/4 {
+		s.putOut++
+		return nil
+	}
+	k := &Kept{text: text, caller: name, line: line}
+	of := s.callers[name]
+	if of == nil {
+		of = &caller{recent: list.New()}
+		s.callers[name] = of
+	}
+	k.at = of.recent.PushFront(k)
+	of.size += cost
+	s.size += cost
+	s.shapes[text] = k
+	s.changed = true
+	s.makeRoom(k)
+	return k
+}
+
+// makeRoom puts out what is over, and a little more, so that this is seldom done. It spares what has just come.
+func (s *Store) makeRoom(spared *Kept) {
+	if s.size <= s.o.Limit {
+		return
+	}
+	for s.size > s.o.Limit-s.o.Limit/64 {
+		var greediest *caller
+		for _, c := range s.callers {
+			if greediest == nil || c.size > greediest.size {
+				greediest = c
+			}
+		}
+		k := greediest.recent.Back().Value.(*Kept)
+		if k == spared {
+			return
+		}
+		s.forget(k)
+	}
+}
+
+func (s *Store) forget(k *Kept) {
+	cost := len(k.text) + overhead
+	of := s.callers[k.caller]
+	of.recent.Remove(k.at)
+	if of.size -= cost; of.recent.Len() == 0 {
+		delete(s.callers, k.caller)
+	}
+	s.size -= cost
+	delete(s.shapes, k.text)
+	k.at = nil
+	s.putOut++
+}
+
+// PutOut is how many shapes there was no room for.
+func (s *Store) PutOut() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.putOut
+}
+
+// Size is how many shapes there are.
+func (s *Store) Size() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.shapes)
+}
+
+// text is a shape as it is kept, with its counts.
+type text struct {
+	line Line
+	text string
+}
+
+// all gives what there is, the oldest first. It is a copy.
+func (s *Store) all() []text {
+	s.mu.Lock()
+	list := make([]text, 0, len(s.shapes))
+	for _, k := range s.shapes {
+		list = append(list, text{k.line, k.text})
+	}
+	s.mu.Unlock()
+	slices.SortFunc(list, func(a, b text) int { return a.line.First.Compare(b.line.First) })
+	return list
+}
+
+// stamp is a time as a record has it.
+func stamp(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }

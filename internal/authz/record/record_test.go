@@ -1,0 +1,262 @@
+package record_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"vitrine/internal/authz/record"
+	"vitrine/internal/caller/identity"
+	"vitrine/internal/engine/operation"
+)
+
+func parse(t testing.TB, method, uri, body string) *operation.Operation {
+	t.Helper()
+	req := &operation.Request{Method: method, URI: uri, Proto: "HTTP/1.1", Header: http.Header{}}
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+		req.ContentLength = int64(len(body))
+		req.ReadBody = func() ([]byte, error) { return []byte(body), nil }
+	}
+	op, err := operation.Parse(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return op
+}
+
+func seen(t testing.TB, who, method, uri, body string) *record.Seen {
+	t.Helper()
+	return &record.Seen{
+		Time: time.Date(2026, 11, 27, 14, 2, 0, 0, time.UTC), ID: "x-1", Revision: "r1", Asked: parse(t, method, uri, body),
+		Caller:  &identity.Identity{Kind: identity.Container, Principals: []string{who}, Door: "gateway", PID: 7},
+		Verdict: record.Verdict{Answer: record.Allow},
+	}
+}
+
+func lines(t *testing.T, s *record.Store) []*record.Line {
+	t.Helper()
+	var b bytes.Buffer
+	if _, err := s.WriteTo(&b); err != nil {
+		t.Fatal(err)
+	}
+	got, problems, err := record.Read(&b, "test")
+	if err != nil || len(problems) > 0 {
+		t.Fatal(err, problems)
+	}
+	return got
+}
+
+// TestOneShapeWhateverDiffersByNoName: secrets, moments, processes and execs.
+func TestOneShapeWhateverDiffersByNoName(t *testing.T) {
+	s := record.New(record.Options{Reads: func(parts []string) bool { return strings.Contains(strings.Join(parts, " "), "body.Env") }})
+	for i := range 3 {
+		one := seen(t, "container:ci", "POST", "/containers/create?name=a", fmt.Sprintf(`{"Image":"a","Env":["TOKEN=%d"],"Cmd":["%d"]}`, i, i))
+		one.Caller.PID, one.ID = i, fmt.Sprint("x-", i)
+		one.Time = one.Time.Add(time.Duration(i) * time.Hour)
+		s.Add(one)
+		s.Add(seen(t, "container:ci", "POST", fmt.Sprintf("/exec/%d/start", i), `{}`))
+		s.Add(seen(t, "container:ci", "GET", fmt.Sprintf("/containers/a/logs?since=%d", i), ""))
+	}
+	got := lines(t, s)
+	if len(got) != 3 {
+		t.Fatalf("%d shapes", len(got))
+	}
+	for _, l := range got {
+		if l.Count != 3 || l.Lossy != (l.Operation.ID == "ContainerCreate") {
+			t.Errorf("%s: count %d, lossy %t", l.Operation.ID, l.Count, l.Lossy)
+		}
+		if l.Operation.ID == "ContainerCreate" && (l.Sample != "x-2" || l.Last.Sub(l.First) != 2*time.Hour || l.Revision != "r1") {
+			t.Errorf("%+v", l)
+		}
+	}
+	s.Add(seen(t, "container:other", "POST", "/exec/1/start", `{}`))
+	denied := seen(t, "container:ci", "POST", "/exec/1/start", `{}`)
+	denied.Verdict = record.Verdict{Answer: record.Deny, Code: "policy"}
+	s.Add(denied)
+	if s.Size() != 5 {
+		t.Errorf("%d shapes: callers and verdicts tell them apart", s.Size())
+	}
+}
+
+// TestSecretNeverIsInARecordClosed: by no field of what was found out either.
+func TestSecretNeverIsInARecordClosed(t *testing.T) {
+	s := record.New(record.Options{})
+	for _, c := range [][3]string{
+		{"POST", "/containers/create", `{"Image":"a","Env":["A=hunter2"],"Cmd":["hunter2"],"HostConfig":{"LogConfig":{"Config":{"t":"hunter2"}}}}`},
+		{"POST", "/containers/x/exec", `{"Cmd":["hunter2"],"Env":["A=hunter2"]}`},
+		{"POST", "/auth", `{"password":"hunter2"}`},
+		{"POST", "/volumes/create", `{"DriverOpts":{"o":"password=hunter2"}}`},
+		{"POST", "/build?buildargs=%7B%22A%22%3A%22hunter2%22%7D", ""},
+	} {
+		s.Add(seen(t, "container:a", c[0], c[1], c[2]))
+	}
+	var b bytes.Buffer
+	_, _ = s.WriteTo(&b)
+	if s.Size() != 5 || strings.Contains(b.String(), "hunter2") {
+		t.Errorf("%d shapes: %s", s.Size(), &b)
+	}
+}
+
+// TestOneCallerPutsOutOnlyItsOwnClosed: whatever a caller sends, the shapes of others stay.
+func TestOneCallerPutsOutOnlyItsOwnClosed(t *testing.T) {
+	s := record.New(record.Options{Limit: 128 << 10})
+	for i := range 10 {
+		s.Add(seen(t, "container:quiet", "GET", fmt.Sprintf("/containers/q%d/json", i), ""))
+	}
+	for i := range 2000 {
+		s.Add(seen(t, "container:loud", "GET", fmt.Sprintf("/containers/l%d/json", i), ""))
+	}
+	quiet, latest := 0, false
+	for _, l := range lines(t, s) {
+		if l.Caller.String() == "container:quiet" {
+			quiet++
+		}
+		latest = latest || l.Operation.URI == "/containers/l1999/json"
+	}
+	if quiet != 10 || !latest || s.PutOut() == 0 || s.Size()+int(s.PutOut()) != 2010 {
+		t.Errorf("%d of the quiet caller, the latest is there: %t, %d are there, %d put out", quiet, latest, s.Size(), s.PutOut())
+	}
+	var b bytes.Buffer
+	if n, _ := s.WriteTo(&b); n > 128<<10 {
+		t.Errorf("%d bytes", n)
+	}
+	huge := seen(t, "container:huge", "GET", "/containers/"+strings.Repeat("x", 64<<10)+"/json", "")
+	if s.Add(huge); strings.Contains(fmt.Sprint(lines(t, s)), "huge") {
+		t.Error("one shape takes half the room")
+	}
+}
+
+// TestRecordOutlivesARestart: counts go on, and the file is ours alone.
+func TestRecordOutlivesARestart(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "record")
+	for run := range 2 {
+		synctest.Test(t, func(t *testing.T) {
+			s := record.New(record.Options{Path: path})
+			if problems := s.Recall(); len(problems) > 0 {
+				t.Fatal(problems)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			go func() { _ = s.Run(ctx) }()
+			s.Add(seen(t, "container:a", "GET", "/_ping", ""))
+			if time.Sleep(time.Minute); run == 0 { // a crash comes then
+				if got, _, err := record.ReadFile(path); err != nil || len(got) != 1 {
+					t.Error(err, got)
+				}
+			}
+			s.Add(seen(t, "container:a", "GET", "/_ping", ""))
+			cancel()
+			synctest.Wait()
+		})
+	}
+	got, problems, err := record.ReadFile(path)
+	if err != nil || len(problems) > 0 || len(got) != 1 || got[0].Count != 4 {
+		t.Fatal(err, problems, got)
+	}
+	if info, _ := os.Stat(path); info.Mode() != 0o600 {
+		t.Error(info.Mode())
+	}
+	if left, _ := os.ReadDir(filepath.Dir(path)); len(left) != 1 {
+		t.Error(left)
+	}
+}
+
+// TestCutOrHostileFileClosed: what can be read is kept, and the rest is said with its line.
+func TestCutOrHostileFileClosed(t *testing.T) {
+	s := record.New(record.Options{})
+	s.Add(seen(t, "container:a", "GET", "/_ping", ""))
+	s.Add(seen(t, "container:a", "GET", "/info", ""))
+	var b bytes.Buffer
+	_, _ = s.WriteTo(&b)
+	whole := b.String()
+	head, rest, _ := strings.Cut(whole, "\n")
+	first, second, _ := strings.Cut(rest, "\n")
+	for name, c := range map[string]struct {
+		text, want string
+		lines      int
+	}{
+		"cut":             {whole[:len(whole)-20], "f:3: this is no shape", 1},
+		"empty":           {"", "f: it is empty", 0},
+		"other":           {"hello\n" + rest, "f:1: this is no record", 0},
+		"newer":           {strings.Replace(whole, `"vitrine_record":1`, `"vitrine_record":2`, 1), "f:1: its version is 2", 0},
+		"binary":          {head + "\n\x00\xff\n" + second, "f:2: ", 1},
+		"long line":       {head + "\n" + first + "\n" + strings.Repeat("x", 1<<20) + "\n" + second, "f:3: the rest is not read", 1},
+		"never seen":      {head + "\n" + strings.Replace(first, `"count":1`, `"count":0`, 1), "f:2: this is no shape", 0},
+		"negative":        {head + "\n" + strings.Replace(first, `"count":1`, `"count":-1`, 1), "f:2: this is no shape", 0},
+		"nobody":          {head + "\n" + `{"count":1,"operation":{}}`, "f:2: this is no shape", 0},
+		"other answer":    {head + "\n" + strings.Replace(first, `"answer":"allow"`, `"answer":"yes"`, 1), `f:2: there is no answer "yes"`, 0},
+		"other operation": {head + "\n" + strings.Replace(first, `"SystemPing"`, `"ContainerList"`, 1), "f:2: GET /_ping is SystemPing", 0},
+		"no route":        {head + "\n" + strings.Replace(first, `/_ping`, `/_pong`, 1), "f:2: GET /_pong", 0},
+		"deep":            {head + "\n" + `{"count":1,"operation":` + strings.Repeat("[", 20000) + "\n" + second, "f:2: this is no shape", 1},
+		"many wrong":      {head + strings.Repeat("\nx", 100) + "\n" + second, "further lines", 1},
+	} {
+		got, problems, err := record.Read(strings.NewReader(c.text), "f")
+		if said := fmt.Sprint(problems, err); len(got) != c.lines || !strings.Contains(said, c.want) || len(problems) > 9 {
+			t.Errorf("%s: %d lines, %s", name, len(got), said)
+		}
+	}
+	dir := t.TempDir()
+	if _, _, err := record.ReadFile(dir); err == nil {
+		t.Error("a folder is a record")
+	}
+	path := filepath.Join(dir, "r")
+	if err := os.WriteFile(path, []byte(whole[:len(whole)-20]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	back := record.New(record.Options{Path: path})
+	if problems := back.Recall(); len(problems) != 1 || back.Size() != 1 {
+		t.Error(problems, back.Size())
+	}
+}
+
+// FuzzRead reads anything, and what is read can be written and read again.
+func FuzzRead(f *testing.F) {
+	s := record.New(record.Options{})
+	s.Add(seen(f, "container:a", "POST", "/containers/create", `{"Image":"a","HostConfig":{"Binds":["/srv:/srv"]}}`))
+	var b bytes.Buffer
+	_, _ = s.WriteTo(&b)
+	f.Add(b.String())
+	f.Add(b.String()[:200])
+	f.Fuzz(func(t *testing.T, text string) {
+		got, _, err := record.Read(strings.NewReader(text), "f")
+		if err != nil && len(got) > 0 {
+			t.Fatal("lines come with an error")
+		}
+		for _, l := range got {
+			again, err := json.Marshal(l)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, problems, err := record.Read(strings.NewReader("{\"vitrine_record\":1}\n"+string(again)), "f"); err != nil || len(problems) > 0 {
+				t.Fatalf("%s: %v %v", again, problems, err)
+			}
+		}
+	})
+}
+
+func BenchmarkAdd(b *testing.B) {
+	list, create := seen(b, "container:a", "GET", "/containers/json", ""), seen(b, "container:a", "POST", "/containers/create", `{"Image":"a","Env":["A=b"],"Labels":{"a":"b"},"HostConfig":{"Binds":["/srv:/srv"],"NetworkMode":"blue"}}`)
+	for name, one := range map[string]*record.Seen{"list": list, "create": create} {
+		b.Run(name, func(b *testing.B) {
+			s := record.New(record.Options{})
+			b.ReportAllocs()
+			for b.Loop() {
+				s.Add(one)
+			}
+		})
+		b.Run(name+" first", func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				record.New(record.Options{}).Add(one)
+			}
+		})
+	}
+}

@@ -1,0 +1,180 @@
+package record
+
+import (
+	"encoding/json"
+	"hash/maphash"
+	"slices"
+	"time"
+
+	"vitrine/internal/authz/object"
+	"vitrine/internal/caller/identity"
+	"vitrine/internal/engine/operation"
+)
+
+// Shape is what one decision was made of, and what it was.
+type Shape struct {
+	Caller    *identity.Identity `json:"caller"`           // its pid is 0
+	Engine    *operation.Engine  `json:"engine,omitempty"` // what was known of it
+	Operation *operation.Shape   `json:"operation"`
+	World     World              `json:"world"`
+	Verdict   Verdict            `json:"verdict"`
+}
+
+// World is what was found out of the Engine and the host for a decision. What was not asked for
+// is not in it.
+type World struct {
+	Containers []Container `json:"containers,omitempty"` // those that it enters or changes
+	// Joined are the principals of containers that entered ones are joined to.
+	Joined   []string        `json:"joined,omitempty"`
+	Networks *Networks       `json:"networks,omitempty"` // nil: none is the host's
+	Paths    []Path          `json:"paths,omitempty"`    // of the host, each looked up
+	Objects  []object.Object `json:"objects,omitempty"`
+	// Named says that Objects are what the request names: they were asked for.
+	Named bool `json:"named,omitempty"`
+	// Own is the id of the container that Vitrine runs in, "" for none; nil if nobody asked.
+	Own     *string `json:"own,omitempty"`
+	OwnExec bool    `json:"own_exec,omitempty"` // the exec is the caller's own
+}
+
+// Container is a reference to one, with its principals.
+type Container struct {
+	Ref        string   `json:"ref"`
+	Principals []string `json:"principals,omitempty"`
+	Why        string   `json:"why,omitempty"` // they cannot be told
+}
+
+// Networks are the fields of a request that name the host's network.
+type Networks struct {
+	Fields []string `json:"fields,omitempty"`
+	Why    string   `json:"why,omitempty"` // it cannot be told
+}
+
+// Path is a path of the host, and what it is there.
+type Path struct {
+	From   string `json:"from"`
+	To     string `json:"to,omitempty"`
+	Why    string `json:"why,omitempty"` // it cannot be told
+	Unseen bool   `json:"unseen,omitempty"`
+}
+
+// Answer is what came of a request.
+type Answer string
+
+// The answers.
+const (
+	Allow     Answer = "allow"
+	Deny      Answer = "deny"
+	WouldDeny Answer = "would-deny" // denied by the policy, and let through by audit mode
+	Hidden    Answer = "hidden"     // it names what is not there for its caller: the Engine's 404
+)
+
+// Verdict is a decision, as its door carried it out.
+type Verdict struct {
+	Answer  Answer              `json:"answer"`
+	Code    string              `json:"code,omitempty"` // of a denial
+	Admin   bool                `json:"admin,omitempty"`
+	Redact  []string            `json:"redact,omitempty"`
+	KeepEnv []string            `json:"keep_env,omitempty"`
+	Where   map[string]string   `json:"where,omitempty"`
+	Shared  map[string][]string `json:"shared,omitempty"`
+	Stamp   map[string]string   `json:"stamp,omitempty"`
+}
+
+// Seen is one decision, as decide saw it. Nothing of it is changed or kept.
+type Seen struct {
+	Time     time.Time
+	ID       string // of the audit record
+	Caller   *identity.Identity
+	Asked    *operation.Operation // as it was parsed
+	Engine   *operation.Engine
+	World    World
+	Revision string // of the policy
+	Verdict  Verdict
+}
+
+// shape is the decision without secrets.
+func (s *Seen) shape() *Shape {
+	caller := *s.Caller
+	caller.PID = 0
+	op := s.Asked.Shape()
+	op.Dropped = append(op.Dropped, "caller.pid")
+	slices.Sort(op.Dropped)
+	world := s.World
+	if s.Asked.Resource == "exec" { // the id of one exec says nothing
+		world.Containers = slices.Clone(world.Containers)
+		for i := range world.Containers {
+			if len(op.Enters) == 1 && slices.Contains(s.Asked.Enters, world.Containers[i].Ref) {
+				world.Containers[i].Ref = op.Enters[0]
+			}
+		}
+		world.Objects = slices.Clone(world.Objects)
+		for i := range world.Objects {
+			if o := &world.Objects[i]; o.Kind == operation.KindExec {
+				o.Ref, o.ID = "any", "any"
+			}
+		}
+	}
+	return &Shape{Caller: &caller, Engine: s.Engine, Operation: op, World: world, Verdict: s.Verdict}
+}
+
+// hash is the same for the same decision on the same request. Two may have one hash: what is read
+// of it is a count.
+func (s *Seen) hash(seed maphash.Seed) uint64 {
+	var h maphash.Hash
+	h.SetSeed(seed)
+	text := func(parts ...string) {
+		for _, p := range parts {
+			_, _ = h.WriteString(p)
+			_ = h.WriteByte(0)
+		}
+	}
+	text(string(s.Caller.Kind), s.Caller.Door, s.Caller.Listener, s.Caller.User)
+	text(s.Caller.Principals...)
+	text(s.Asked.Method, s.Asked.URI, string(s.Asked.BodyState))
+	_, _ = h.Write(s.Asked.Canonical)
+	text(s.Revision, string(s.Verdict.Answer), s.Verdict.Code)
+	if s.Engine != nil {
+		text(s.Engine.Version)
+	}
+	s.World.hash(text)
+	return h.Sum64()
+}
+
+func (w *World) hash(text func(...string)) {
+	for _, c := range w.Containers {
+		text(c.Ref, c.Why)
+		text(c.Principals...)
+	}
+	text(w.Joined...)
+	if w.Networks != nil {
+		text(w.Networks.Why)
+		text(w.Networks.Fields...)
+	}
+	for _, p := range w.Paths {
+		text(p.From, p.To, p.Why)
+	}
+	for _, o := range w.Objects {
+		text(o.Ref, o.ID)
+	}
+	if w.Own != nil {
+		text(*w.Own)
+	}
+	if w.OwnExec {
+		text("own")
+	}
+}
+
+// Line is a shape with how often it was seen: one line of a record.
+type Line struct {
+	Count    uint64    `json:"count"`
+	First    time.Time `json:"first"`
+	Last     time.Time `json:"last"`
+	Sample   string    `json:"sample,omitempty"` // id of the latest audit record
+	Revision string    `json:"policy_revision,omitempty"`
+	// Lossy says that the policy which decided reads something that is left out here.
+	Lossy bool `json:"lossy,omitempty"`
+	Shape
+}
+
+// encode is the shape's JSON, which is also what tells it from others.
+func (s *Shape) encode() ([]byte, error) { return json.Marshal(s) }
