@@ -13,7 +13,7 @@ import (
 )
 
 func (p *parts) buildAdmin() error {
-	p.metrics = admin.NewMetrics(admin.Sources{Policy: p.engine.Status, Lost: p.records.Lost, Gauges: p.gauges()})
+	p.metrics = admin.NewMetrics(admin.Sources{Policy: p.engine.Status, Lost: p.records.Lost, PutOut: p.shapes.PutOut, Gauges: p.gauges()})
 	if p.settings.adminSocket == "" {
 		return nil
 	}
@@ -27,7 +27,7 @@ func (p *parts) buildAdmin() error {
 	}
 	p.closers = append(p.closers, ln)
 	srv := admin.New(admin.Options{
-		Identifier: p.ids, Allow: p.settings.adminAllow, Log: p.records, Metrics: p.metrics, Checks: p.checks(), Logger: p.log,
+		Identifier: p.ids, Allow: p.settings.adminAllow, Log: p.records, Shapes: p.shapes, Metrics: p.metrics, Checks: p.checks(), Logger: p.log,
 	})
 	p.run = append(p.run, func(ctx context.Context) error { return srv.Serve(ctx, peercred.NewListener(ln, p.log)) })
 	return nil
@@ -42,6 +42,7 @@ func (p *parts) gauges() []admin.Gauge {
 		{Name: "vitrine_inventory_ready", Help: "1 while the inventory of containers is kept by the Engine's events.", Value: func() float64 { return number(p.inventory.Ready()) }},
 		{Name: "vitrine_inventory_unanswered", Help: "Containers about which the Engine does not answer, while it answers about others; the log names them.", Value: func() float64 { return float64(len(p.inventory.Unanswered())) }},
 		{Name: "vitrine_containers", Help: "Running containers in the inventory.", Value: func() float64 { return float64(len(p.inventory.Running())) }},
+		{Name: "vitrine_record_shapes", Help: "Shapes of decisions in the record.", Value: func() float64 { return float64(p.shapes.Size()) }},
 		{Name: "vitrine_gateway_connections", Help: "Open connections of callers.", Value: func() float64 { return float64(p.gateway.Stats().Connections) }},
 		{Name: "vitrine_gateway_streams", Help: "Requests being forwarded, open streams among them.", Value: func() float64 { return float64(p.gateway.Stats().Streams) }},
 	}

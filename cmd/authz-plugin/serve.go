@@ -24,6 +24,7 @@ import (
 	"vitrine/internal/authz/object"
 	"vitrine/internal/authz/plugin"
 	"vitrine/internal/authz/policy"
+	"vitrine/internal/authz/record"
 	"vitrine/internal/authz/ticket"
 	"vitrine/internal/caller/attest"
 	"vitrine/internal/caller/identity"
@@ -97,6 +98,7 @@ type parts struct {
 	engine    *policy.Engine
 	grants    *grant.Keeper
 	records   *audit.Log
+	shapes    *record.Store
 	inventory *docker.Inventory
 	ids       *identity.Identifier
 	metrics   *admin.Metrics
@@ -171,7 +173,11 @@ func (p *parts) buildAudit(std command.Streams) error {
 		p.closers = append(p.closers, c)
 	}
 	p.records = audit.NewLog(w, p.log)
-	p.run = append(p.run, p.records.Run)
+	p.shapes = record.New(record.Options{Path: p.settings.record, Reads: p.engine.Reads, Logger: p.log})
+	for _, problem := range p.shapes.Recall() {
+		p.log.Warn("the record of shapes cannot be read whole; what can be read is kept", "error", problem)
+	}
+	p.run = append(p.run, p.records.Run, p.shapes.Run)
 	return nil
 }
 
@@ -206,10 +212,11 @@ func (p *parts) buildDoors(ctx context.Context) error {
 			"error", err, "hint", "run with the host's PID namespace (pid: host) and CAP_SYS_PTRACE; docs/install.md says what a role can be bound to meanwhile")
 	}
 	p.ids = identity.New(attestor, p.inventory, identity.NewUsers(s.passwd, p.log))
+	p.ids.ShowProcesses(proc)
 	p.inventory.FollowNetworks()
 	p.inventory.FollowDefaults()
 	p.steps = decide.New(decide.Options{
-		Identifier: p.ids, Policy: p.engine, Objects: object.NewResolver(p.inventory), Record: p.record, Mode: s.mode,
+		Identifier: p.ids, Policy: p.engine, Objects: object.NewResolver(p.inventory), Record: p.record, Shapes: p.shapes, Mode: s.mode,
 		HostPaths:    hostpath.New(hostpath.Config{Root: s.hostRoot, Dial: s.dial, Proc: s.proc, Logger: p.log}),
 		Engine:       func() *operation.Engine { return (*operation.Engine)(p.inventory.Defaults()) },
 		OwnContainer: attestor.OwnContainer, Changed: p.inventory.Changed,

@@ -1,4 +1,4 @@
-// Package admin is the admin socket: metrics, health and recent decisions of a
+// Package admin is the admin socket: metrics, health, recent decisions and the record of shapes of a
 // process that has no network.
 //
 // It answers only callers that hold one of the configured principals (by
@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -37,11 +38,12 @@ type Check struct {
 	Run  func() error
 }
 
-// Options are the parts of a Server; all are required.
+// Options are the parts of a Server; all but Shapes are required.
 type Options struct {
 	Identifier Identifier
 	Allow      []string // principals that may read
 	Log        *audit.Log
+	Shapes     io.WriterTo // the record; nil: there is none
 	Metrics    *Metrics
 	Checks     []Check
 	Logger     *slog.Logger
@@ -63,6 +65,7 @@ func New(o Options) *Server {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Metrics.registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", s.health)
 	mux.HandleFunc("GET /decisions", s.decisions)
+	mux.HandleFunc("GET /shapes", s.shapes)
 	s.http = &http.Server{
 		Handler: s.guard(mux), ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 16 << 10,
 		DisableGeneralOptionsHandler: true, // it would answer anybody
@@ -128,6 +131,16 @@ func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false) // what a policy's error says to type is typed
 	_ = enc.Encode(answer)   // the reader is gone: nobody to tell
+}
+
+// shapes answers the record of shapes, one JSON object a line.
+func (s *Server) shapes(w http.ResponseWriter, _ *http.Request) {
+	if s.o.Shapes == nil {
+		http.Error(w, "vitrine: there is no record of shapes", http.StatusNotFound)
+		return
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	_, _ = s.o.Shapes.WriteTo(w) // the reader is gone: nobody to tell
 }
 
 // decisions answers the last ?n= records (100), one JSON object a line, and

@@ -50,7 +50,7 @@ func serve(t *testing.T, principals ...string) *world {
 		Gauges: []admin.Gauge{{Name: "vitrine_containers", Help: "Running containers.", Value: func() float64 { return 3 }}},
 	})
 	srv := admin.New(admin.Options{
-		Identifier: who{principals}, Allow: []string{"unix:root", "container:monitor"}, Log: w.log, Metrics: w.m, Logger: quiet,
+		Identifier: who{principals}, Allow: []string{"unix:root", "container:monitor"}, Log: w.log, Shapes: strings.NewReader("{\"vitrine_record\":1}\n"), Metrics: w.m, Logger: quiet,
 		Checks: []admin.Check{{Name: "policy", Run: func() error { return w.broken }}, {Name: "audit", Run: w.log.Health}},
 	})
 	path := filepath.Join(t.TempDir(), "admin.sock")
@@ -198,4 +198,14 @@ func TestDecisionsFollowLive(t *testing.T) {
 		t.Errorf("next of the stream: %s", r.Operation)
 	}
 	cancel()
+}
+
+// TestShapesAreShownToWhoMayReadClosed.
+func TestShapesAreShownToWhoMayReadClosed(t *testing.T) {
+	if code, body := serve(t, "unix:root").get(t, "/shapes"); code != 200 || body != "{\"vitrine_record\":1}\n" {
+		t.Errorf("%d %s", code, body)
+	}
+	if code, _ := serve(t, "container:web").get(t, "/shapes"); code != 403 {
+		t.Errorf("somebody else is answered with %d", code)
+	}
 }

@@ -22,6 +22,7 @@ type Metrics struct {
 type Sources struct {
 	Policy func() policy.Status
 	Lost   func() uint64 // audit records never written
+	PutOut func() uint64 // shapes that the record had no room for; nil: there is no record
 	// Gauges are further values by metric name, with their help.
 	Gauges []Gauge
 }
@@ -68,6 +69,12 @@ func NewMetrics(src Sources) *Metrics {
 			Help: "Audit records that could not be written.",
 		}, func() float64 { return float64(src.Lost()) }),
 	)
+	if src.PutOut != nil {
+		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "vitrine_record_shapes_put_out_total",
+			Help: "Shapes of decisions that were put out of the record to make room.",
+		}, func() float64 { return float64(src.PutOut()) }))
+	}
 	for _, g := range src.Gauges {
 		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: g.Name, Help: g.Help}, g.Value))
 	}

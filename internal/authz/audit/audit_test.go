@@ -61,7 +61,10 @@ func TestOneLineARecordWhateverANameHolds(t *testing.T) {
 
 func TestSecretsInTheQueryAreCut(t *testing.T) {
 	q := url.Values{"buildargs": {`{"TOKEN":"hunter2"}`}, "remote": {"https://u:hunter2@host/x"}, "t": {"app:1"}}
-	op := &operation.Operation{ID: "ImageBuild", URI: "/v1.41/build?" + q.Encode(), Query: q}
+	op, err := operation.Parse(&operation.Request{Method: "POST", URI: "/v1.41/build?" + q.Encode()})
+	if err != nil {
+		t.Fatal(err)
+	}
 	r := audit.New("x", time.Now(), &identity.Identity{}, "POST", op.URI, op, policy.Decision{})
 	if strings.Contains(r.URI, "hunter2") || !strings.Contains(r.URI, "t=app%3A1") {
 		t.Errorf("audit uri = %q", r.URI)
@@ -276,5 +279,29 @@ func TestRecentKeepsTheLast(t *testing.T) {
 	got := log.Recent(10)
 	if len(got) != 10 || got[9].Status != 1499 || got[0].Status != 1490 {
 		t.Errorf("last ten = %v … %v", got[0].Status, got[9].Status)
+	}
+}
+
+// TestRecordSaysWhatTheRequestWouldDo, and who stands behind a process of the host.
+func TestRecordSaysWhatTheRequestWouldDo(t *testing.T) {
+	body := `{"Image":"a","Env":["A=hunter2"],"HostConfig":{"Binds":["/srv:/srv"],"Privileged":true}}`
+	op, err := operation.Parse(&operation.Request{
+		Method: "POST", URI: "/containers/create", Header: map[string][]string{"Content-Type": {"application/json"}},
+		ContentLength: int64(len(body)), ReadBody: func() ([]byte, error) { return []byte(body), nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	login := uint32(1000)
+	who := &identity.Identity{Kind: identity.Host, Process: &identity.Process{LoginUID: &login, Exe: "/usr/bin/" + strings.Repeat("x", 4096)}}
+	r := audit.New("x", time.Now(), who, "POST", op.URI, op, policy.Decision{})
+	line, _ := json.Marshal(r)
+	for _, want := range []string{`"access":"write"`, `"hazards":["env","host-path","privileged"]`, `"host_paths":["/srv"]`, `"loginuid":1000`, `"exe":"/usr/bin/x`} {
+		if !strings.Contains(string(line), want) {
+			t.Errorf("%s is not in %s", want, line)
+		}
+	}
+	if strings.Contains(string(line), "hunter2") || len(line) > 2048 {
+		t.Errorf("%d bytes: %s", len(line), line)
 	}
 }

@@ -31,20 +31,24 @@ import (
 // Record is one decision. Its JSON form is the audit log's line, documented in
 // docs/audit.md.
 type Record struct {
-	Time           time.Time `json:"time"`
-	ID             string    `json:"id"`
-	Door           string    `json:"door"`
-	Listener       string    `json:"listener,omitempty"`
-	Caller         Caller    `json:"caller"`
-	Operation      string    `json:"operation"` // "" when the request was not understood
-	Method         string    `json:"method"`
-	URI            string    `json:"uri"`
-	Status         int       `json:"status,omitempty"` // 0: dockerd answers, not we (plugin door, allowed)
-	Allow          bool      `json:"allow"`
-	Code           string    `json:"code,omitempty"` // of a denial: the kind of reason, see docs/reasons.md
-	Reasons        []string  `json:"reasons,omitempty"`
-	PolicyRevision string    `json:"policy_revision,omitempty"`
-	DurationUsec   int64     `json:"duration_us"` // of the decision, not of the answer
+	Time      time.Time `json:"time"`
+	ID        string    `json:"id"`
+	Door      string    `json:"door"`
+	Listener  string    `json:"listener,omitempty"`
+	Caller    Caller    `json:"caller"`
+	Operation string    `json:"operation"` // "" when the request was not understood
+	// What the request would do: its class, what of it can hurt, the paths of the host that it asks for.
+	Access         operation.Access   `json:"access,omitempty"`
+	Hazards        []operation.Hazard `json:"hazards,omitempty"`
+	HostPaths      []string           `json:"host_paths,omitempty"`
+	Method         string             `json:"method"`
+	URI            string             `json:"uri"`
+	Status         int                `json:"status,omitempty"` // 0: dockerd answers, not we (plugin door, allowed)
+	Allow          bool               `json:"allow"`
+	Code           string             `json:"code,omitempty"` // of a denial: the kind of reason, see docs/reasons.md
+	Reasons        []string           `json:"reasons,omitempty"`
+	PolicyRevision string             `json:"policy_revision,omitempty"`
+	DurationUsec   int64              `json:"duration_us"` // of the decision, not of the answer
 
 	Mode         string `json:"mode,omitempty"` // "audit": the policy would have denied it
 	Differential string `json:"differential,omitempty"`
@@ -83,12 +87,15 @@ const mostChanges, mostChangeBytes = 16, 512 // of each kind
 
 // Caller is who asked.
 type Caller struct {
-	Kind        identity.Kind `json:"kind"`
-	Principals  []string      `json:"principals"`
-	UID         *uint32       `json:"uid,omitempty"`
-	PID         int           `json:"pid,omitempty"`
-	ContainerID string        `json:"container_id,omitempty"`
-	Why         string        `json:"why,omitempty"` // why it is unknown
+	Kind       identity.Kind `json:"kind"`
+	Principals []string      `json:"principals"`
+	UID        *uint32       `json:"uid,omitempty"`
+	PID        int           `json:"pid,omitempty"`
+	// LoginUID and Exe are of a process of the host: who logged in, whatever it became since, and what it runs.
+	LoginUID    *uint32 `json:"loginuid,omitempty"`
+	Exe         string  `json:"exe,omitempty"`
+	ContainerID string  `json:"container_id,omitempty"`
+	Why         string  `json:"why,omitempty"` // why it is unknown
 }
 
 // CallerOf gives the facts of an identity that a record keeps.
@@ -96,6 +103,9 @@ func CallerOf(id *identity.Identity) Caller {
 	c := Caller{Kind: id.Kind, Principals: id.Principals, UID: id.UID, PID: id.PID, Why: id.Why()}
 	if c.Principals == nil {
 		c.Principals = []string{}
+	}
+	if id.Process != nil {
+		c.LoginUID, c.Exe = id.Process.LoginUID, short(id.Process.Exe, mostChangeBytes)
 	}
 	if id.Container != nil {
 		c.ContainerID = id.Container.ID
@@ -135,17 +145,16 @@ func New(id string, at time.Time, caller *identity.Identity, method, uri string,
 		Method: method, PolicyRevision: d.Revision, Reasons: d.Reasons,
 	}
 	if op != nil {
-		r.Operation = op.ID
+		r.Operation, r.Access, r.Hazards = op.ID, op.Access, op.Hazards
+		for _, p := range op.HostPath[:min(len(op.HostPath), mostChanges)] {
+			r.HostPaths = append(r.HostPaths, short(p, mostChangeBytes))
+		}
 		r.URI = short(SafeURI(op), 2048)
 	} else {
 		r.URI = pathOnly(uri)
 	}
 	return r
 }
-
-// secretQuery are query parameters that can hold secrets: build arguments and
-// the sources of images and builds, which may be URLs with a password in them.
-var secretQuery = []string{"buildargs", "labels", "outputs", "remote", "fromSrc", "changes"}
 
 // SafeURI is the canonical request target with the values of parameters that can
 // carry secrets replaced by "-".
@@ -155,8 +164,8 @@ func SafeURI(op *operation.Operation) string {
 		return op.URI
 	}
 	secret := false
-	for _, name := range secretQuery {
-		secret = secret || op.Query.Has(name)
+	for name := range op.Query {
+		secret = secret || hides(op, name)
 	}
 	if !secret {
 		return op.URI
@@ -165,12 +174,17 @@ func SafeURI(op *operation.Operation) string {
 	if err != nil {
 		return path
 	}
-	for _, name := range secretQuery {
-		if q.Has(name) {
+	for name := range q {
+		if hides(op, name) {
 			q.Set(name, "-")
 		}
 	}
 	return path + "?" + q.Encode()
+}
+
+// hides: labels of a build are taken from its environment, often.
+func hides(op *operation.Operation, name string) bool {
+	return op.HidesParam(name) || name == "labels"
 }
 
 // pathOnly is what is kept of a request target that nobody understood: no

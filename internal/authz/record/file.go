@@ -21,8 +21,8 @@ const (
 	maxLine  = 256 << 10 // bytes of a line that is read
 	maxLines = 1 << 17
 	interval = 10 * time.Second // between two writings of the file
-	// maxProblems are said of one file, and the rest is counted.
-	maxProblems = 8
+	// maxReadErrors are said of one file, and the rest is counted.
+	maxReadErrors = 8
 )
 
 // header is the first line of a record.
@@ -70,45 +70,45 @@ func (c *counting) line(v any, more string) {
 	c.err = errors.Join(c.err, err, errWrite)
 }
 
-// Problem is what cannot be read of a record.
-type Problem struct {
+// ReadError is what cannot be read of a record.
+type ReadError struct {
 	Name string // of the file
 	Line int    // from 1; 0: the record as a whole
 	Err  error
 }
 
 // Error says where it is.
-func (p *Problem) Error() string {
+func (p *ReadError) Error() string {
 	if p.Line == 0 {
 		return fmt.Sprintf("%s: %v", p.Name, p.Err)
 	}
 	return fmt.Sprintf("%s:%d: %v", p.Name, p.Line, p.Err)
 }
 
-// Read reads a record: all lines that can be read, and a Problem for each of those that cannot. What is no
+// Read reads a record: all lines that can be read, and a ReadError for each of those that cannot. What is no
 // record at all is an error, and gives no line.
 func Read(r io.Reader, name string) (lines []*Line, problems []error, err error) {
 	scan := bufio.NewScanner(r)
 	scan.Buffer(make([]byte, 0, 64<<10), maxLine)
 	if !scan.Scan() {
 		if err := scan.Err(); err != nil {
-			return nil, nil, &Problem{name, 1, err}
+			return nil, nil, &ReadError{name, 1, err}
 		}
-		return nil, nil, &Problem{name, 0, errors.New("it is empty: a record begins with a line of its version")}
+		return nil, nil, &ReadError{name, 0, errors.New("it is empty: a record begins with a line of its version")}
 	}
 	var h header
 	switch err := json.Unmarshal(scan.Bytes(), &h); {
 	case err != nil || h.Version < 1:
-		return nil, nil, &Problem{name, 1, errors.New("this is no record: it does not begin with {\"vitrine_record\":1")}
+		return nil, nil, &ReadError{name, 1, errors.New("this is no record: it does not begin with {\"vitrine_record\":1")}
 	case h.Version > Version:
-		return nil, nil, &Problem{name, 1, fmt.Errorf("its version is %d, and this program knows %d: use the authz-plugin that wrote it", h.Version, Version)}
+		return nil, nil, &ReadError{name, 1, fmt.Errorf("its version is %d, and this program knows %d: use the authz-plugin that wrote it", h.Version, Version)}
 	}
 	n := 1
 	wrong := func(err error) {
-		if len(problems) < maxProblems {
-			problems = append(problems, &Problem{name, n, err})
-		} else if len(problems) == maxProblems {
-			problems = append(problems, &Problem{name, 0, errors.New("further lines cannot be read either")})
+		if len(problems) < maxReadErrors {
+			problems = append(problems, &ReadError{name, n, err})
+		} else if len(problems) == maxReadErrors {
+			problems = append(problems, &ReadError{name, 0, errors.New("further lines cannot be read either")})
 		}
 	}
 	for scan.Scan() {
@@ -165,7 +165,7 @@ func ReadFile(path string) (lines []*Line, problems []error, err error) {
 	}
 	defer func() { _ = f.Close() }()
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return nil, nil, &Problem{path, 0, errors.New("it is no file")}
+		return nil, nil, &ReadError{path, 0, errors.New("it is no file")}
 	}
 	return Read(f, path)
 }

@@ -24,6 +24,7 @@ type Connection struct {
 
 	mu       sync.Mutex         // held while the peer is attested, which may take as long as the Engine does
 	attested attest.Attestation // Unknown until established
+	process  *Process           // of attested, if that is the host's
 	built    *Identity          // of attested; made from …
 	rev      uint64             // … this Rev of the container
 	users    *names             // … and these users
@@ -34,7 +35,7 @@ type Connection struct {
 }
 
 func (c *Connection) remember(a attest.Attestation) {
-	c.attested, c.built = a, nil
+	c.attested, c.process, c.built = a, nil, nil
 	c.container.Store(&a.Container.ID)
 }
 

@@ -36,6 +36,7 @@ type Identifier struct {
 	attestor   Attestor
 	containers Containers
 	users      *Users
+	proc       *procfs.FS // nil: nothing is said of processes
 }
 
 // New makes an Identifier. users may be nil: then uid 0 of the host is
@@ -45,6 +46,24 @@ func New(a Attestor, c Containers, users *Users) *Identifier {
 		users = &Users{}
 	}
 	return &Identifier{attestor: a, containers: c, users: users}
+}
+
+// ShowProcesses has identities of the host's processes say what these run, and who logged in. Call it before the first
+// connection.
+func (i *Identifier) ShowProcesses(proc procfs.FS) { i.proc = &proc }
+
+// process is what the peer's process says of itself. It is the peer's if that is alive afterwards: only then
+// has the number meant no other one. What cannot be read is left out.
+func (i *Identifier) process(c *Connection) *Process {
+	if i.proc == nil || c.peer == nil {
+		return nil
+	}
+	exe, errExe := i.proc.Exe(c.peer.PID)
+	login, errLogin := i.proc.LoginUID(c.peer.PID)
+	if errExe != nil && errLogin != nil || c.peer.Alive() != nil {
+		return nil
+	}
+	return &Process{LoginUID: login, Exe: exe}
 }
 
 // Identify says who is on the other end. It is never nil; what could not be
@@ -83,6 +102,9 @@ func (i *Identifier) peer(ctx context.Context, c *Connection) (*Identity, attest
 			return id, a
 		}
 		c.remember(a)
+		if a.Kind == attest.Host {
+			c.process = i.process(c)
+		}
 	}
 	a := &c.attested
 	users := i.users.current()
@@ -142,7 +164,7 @@ func describe(c *Connection, a attest.Attestation, users *names) *Identity {
 	id.addIDs(c, a)
 	switch a.Kind {
 	case attest.Host:
-		id.Kind = Host
+		id.Kind, id.Process = Host, c.process
 		if a.UID != nil {
 			if id.User = users.name(*a.UID); id.User != "" {
 				id.add(principal.Unix, id.User)

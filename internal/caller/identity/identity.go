@@ -38,8 +38,17 @@ type Identity struct {
 	Container   *ContainerInfo `json:"container"`
 	Certificate *Certificate   `json:"certificate"`
 
+	// Process is what the host's process says of itself, nil if that is not known; for the audit record, not for policies.
+	Process *Process `json:"-"`
+
 	// Err says why the caller is Unknown; for messages and audit, not for policies.
 	Err error `json:"-"`
+}
+
+// Process is a process of the host, by its /proc.
+type Process struct {
+	LoginUID *uint32 // who logged in; nil: nobody
+	Exe      string  // the file that it runs; "" where that cannot be seen
 }
 
 // Why is the text of Err, "" for none.

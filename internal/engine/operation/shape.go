@@ -90,23 +90,14 @@ func (o *Operation) HidesParam(name string) bool {
 
 // secret says of a class that counts by its values that these may be secrets.
 func (c class) secret() bool {
-	switch c {
-	case byChanges, byEnv, byImportSource, byLogOptions, byOutputs, byRemote, byVolumeOptions:
-		return true
-	}
-	return false
+	return slices.Contains([]class{byChanges, byEnv, byImportSource, byLogOptions, byOutputs, byRemote, byVolumeOptions}, c)
 }
 
 // kept says that the texts of a class stay: names, and what is judged by its value, but for secrets.
 // A key that is a hazard whatever it holds stays if people know its values by name.
 func (c class) kept() bool {
-	switch c {
-	case unclassified, harmless, moment, part, railed:
-		return false
-	case named, onCap, onDevices, onExtraHosts, onGroupAdd, onHostPort, onLimits, onNamedNetwork, onNetworkAddress, onSysctl, onUserns:
-		return true
-	}
-	return classHazards[c] == "" && !c.secret()
+	known := []class{named, onCap, onDevices, onExtraHosts, onGroupAdd, onHostPort, onLimits, onNamedNetwork, onNetworkAddress, onSysctl, onUserns}
+	return slices.Contains(known, c) || functions[c].judge != nil && !c.secret()
 }
 
 // uri is the request target with the parameters that may stay.
@@ -216,7 +207,7 @@ func (w *shaping) value(typ uint16, c class, v any, in []string, at string) any 
 	case []any:
 		out := make([]any, 0, len(v))
 		for _, e := range v {
-			e = w.value(n.elem, c, e, in[:len(in):len(in)], at+"/*")
+			e = w.value(n.elem, c, e, in, at+"/*")
 			if e == any(Blank) && len(out) > 0 && out[len(out)-1] == any(Blank) {
 				continue // how many there were says nothing
 			}
@@ -229,7 +220,7 @@ func (w *shaping) value(typ uint16, c class, v any, in []string, at string) any 
 			elem, of, inside, place := n.elem, c, in, at+"/*"
 			if n.kind == kindObject {
 				elem, of = nodeAny, unclassified
-				inside, place = append(in[:len(in):len(in)], key), at+"/"+key
+				inside, place = append(slices.Clip(in), key), at+"/"+key
 				if p := n.property(key); p != nil {
 					elem = p.node
 					if of = p.class; of == part {

@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -167,6 +168,33 @@ func (p FS) Self() (int, error) {
 		return 0, fmt.Errorf("read own pid: %w", err)
 	}
 	return pid, nil
+}
+
+// Exe is the file that a process runs, as /proc/PID/exe names it in the process's own mount
+// namespace: proc_pid_exe(5). The process chooses it.
+func (p FS) Exe(pid int) (string, error) {
+	file, err := fs.ReadLink(p.root, strconv.Itoa(pid)+"/exe")
+	if err != nil {
+		return "", fmt.Errorf("read the executable of pid %d: %w", pid, err)
+	}
+	return file, nil
+}
+
+// LoginUID is the user of the login that a process comes from, /proc/PID/loginuid; nil if it comes from
+// none. Without CAP_AUDIT_CONTROL a process cannot change it once it is set.
+func (p FS) LoginUID(pid int) (*uint32, error) {
+	b, err := fs.ReadFile(p.root, strconv.Itoa(pid)+"/loginuid")
+	if err != nil {
+		return nil, fmt.Errorf("read the login of pid %d: %w", pid, err)
+	}
+	n, err := strconv.ParseUint(strings.TrimSpace(string(b)), 10, 32)
+	if err != nil {
+		return nil, fmt.Errorf("read the login of pid %d: %w", pid, err)
+	}
+	if uid := uint32(n); uid != math.MaxUint32 {
+		return &uid, nil
+	}
+	return nil, nil
 }
 
 // OverflowUID and OverflowGID are the ids that the kernel shows for those that
