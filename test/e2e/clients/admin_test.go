@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
+	prng "math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -154,16 +155,14 @@ func (w *world) loadLarge() {
 	w.e.Docker("rmi", "large:1")
 }
 
+// writeLarge writes an image of one file, which cannot be compressed: containerd's image store would.
 func writeLarge(to io.Writer) error {
 	t := tar.NewWriter(to)
 	if err := t.WriteHeader(&tar.Header{Name: "large", Mode: 0o644, Size: large}); err != nil {
 		return err
 	}
-	block := bytes.Repeat([]byte("0123456789abcdef"), 64<<10)
-	for range large / len(block) {
-		if _, err := t.Write(block); err != nil {
-			return err
-		}
+	if _, err := io.CopyN(t, prng.NewChaCha8([32]byte{}), large); err != nil {
+		return err
 	}
 	return t.Close()
 }

@@ -44,7 +44,7 @@ var gap = regexp.MustCompile(`[ \t]+`)
 func normalOutput(s string) string {
 	s = cancelled.ReplaceAllString(s, "")
 	s = numbers.ReplaceAllString(gap.ReplaceAllString(normal(s), " "), "N")
-	s = pid.ReplaceAllString(s, "${1}N") // of one digit in a PID namespace that is young
+	s = counts.ReplaceAllString(s, "${1}N") // a PID may have one digit, and the size of a compressed description varies
 	s = runtimes.ReplaceAllString(s, "Runtimes")
 	return process.ReplaceAllString(s, "N N N CLOCK")
 }
@@ -53,7 +53,7 @@ var (
 	// Of a container that does not start, the command line gives its wait up, and ends: at times it says the former before the latter.
 	cancelled = regexp.MustCompile(`(?m)^time="[^"]*" level=error msg="error waiting for container: context canceled" ?\n?`)
 	numbers   = regexp.MustCompile(`\b\d{4,}\b`)
-	pid       = regexp.MustCompile(`("Pid": )\d+`)
+	counts    = regexp.MustCompile(`("(?:Pid|size)": )\d+`)
 	runtimes  = regexp.MustCompile(`Runtimes: .*`)                // in any order
 	process   = regexp.MustCompile(`\b(N|\d+) (N|\d+) \d+ CLOCK`) // its PID, its parent's, and its load
 )

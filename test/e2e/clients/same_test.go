@@ -71,6 +71,7 @@ func TestOrchestratorsNoticeNothing(t *testing.T) {
 	ways := map[string]map[string]seen{}
 	walk := func(way, socket string) {
 		ways[way] = map[string]seen{}
+		e.Docker("image", "prune", "--force") // containerd's image store keeps what the way before has built and untagged
 		for i, cli := range clis {
 			s := &session{T: t, e: e, way: way, rec: record(t, socket), folder: folder, cli: cli}
 			s.run(ways[way], fmt.Sprintf("docker %d: ", i), dockerSteps())

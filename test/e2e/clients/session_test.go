@@ -72,9 +72,9 @@ func dockerSteps() (steps []step) {
 // otherSteps are those of python3-docker and docker-compose: the distribution's, or the one that came with the engine.
 func otherSteps(t *testing.T, e *engine.Engine) []step {
 	t.Helper()
-	program, flags := "docker-compose", []string{"--no-ansi"} // 1
+	program, flags, built := "docker-compose", []string{"--no-ansi"}, "proj_built_1" // 1
 	if own := filepath.Join(e.Dir, "state/docker/cli-plugins/docker-compose"); exists(own) {
-		program, flags = own, []string{"--ansi=never", "--progress=plain"} // 2
+		program, flags, built = own, []string{"--ansi=never", "--progress=plain"}, "proj-built-1" // 2
 	}
 	compose := func(file string, args ...string) step {
 		return step{name: "docker-compose " + file + " " + strings.Join(args, " "), cmd: func(s *session) *exec.Cmd {
@@ -91,7 +91,7 @@ func otherSteps(t *testing.T, e *engine.Engine) []step {
 		{name: python, cmd: func(s *session) *exec.Cmd {
 			return exec.Command("/usr/bin/python3", "testdata/session.py", s.rec.socket)
 		}},
-		one("config"), one("build"), one("up", "--detach"), one("ps"), one("images"), one("logs", "built"), one("exec", "-T", "web", "echo", "in"),
+		one("config"), one("build"), one("up", "--detach"), docker("wait " + built), one("ps"), one("images"), one("logs", "built"), one("exec", "-T", "web", "echo", "in"),
 		one("run", "--rm", "-T", "--name", "onerun", "built", "echo", "ran"), one("top"), one("port", "web", "80"),
 		one("up", "--detach", "--force-recreate", "web"),
 		one("restart", "--timeout", "0", "web"), one("pause"), one("unpause"), one("kill", "web"), one("stop"), one("rm", "--force", "built"), one("down", "--volumes", "--rmi", "local"),
