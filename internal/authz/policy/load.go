@@ -27,7 +27,7 @@ func build(ctx context.Context, src *sources, opts Options) (*generation, []Prob
 	if len(c.GetRulesExact(ast.MustParseRef(allowRule))) == 0 {
 		return nil, nil, fmt.Errorf("%s: %s", src.label, noAllow(p.modules))
 	}
-	v := &vetted{compiler: c, data: data, terms: terms, builtin: src.builtin, revision: src.revision, positions: opts.Positions}
+	v := &vetted{compiler: c, data: data, terms: terms, builtin: src.builtin, extra: len(src.extra) > 0, revision: src.revision, positions: opts.Positions}
 	g, err := v.generation(ctx, v.momentAt(opts.now(), nil))
 	if err != nil {
 		return nil, nil, err

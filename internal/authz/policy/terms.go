@@ -177,6 +177,7 @@ type vetted struct {
 	data      map[string]any // all bindings, without their ends
 	terms     []term
 	builtin   bool
+	extra     bool // an operator's rules stand beside the built-in ones
 	revision  string
 	positions bool
 }
@@ -188,9 +189,13 @@ func (v *vetted) generation(ctx context.Context, m moment) (g *generation, err e
 			g, err = nil, fmt.Errorf("the policy engine panicked: %v", p)
 		}
 	}()
-	g, err = newGeneration(ctx, v.compiler, v.dataIn(m))
+	data := v.dataIn(m)
+	g, err = newGeneration(ctx, v.compiler, data)
 	if err != nil {
 		return nil, err
+	}
+	if v.builtin && !v.extra {
+		g.reads.showOnlyBound(data)
 	}
 	g.vetted, g.moment = v, m
 	g.revision, g.positions = v.revision, v.positions
