@@ -58,8 +58,11 @@ const (
 
 // Host resolves paths.
 type Host struct {
-	cfg  Config
-	find func(p string) (string, error) // resolve, except in tests of what may go wrong with it
+	cfg Config
+
+	// In tests of what may go wrong these are others.
+	find  func(p string) (string, error)              // resolve
+	whose func(conn net.Conn) (*peercred.Peer, error) // peercred.FromConn
 
 	mu    sync.Mutex // of root
 	root  *root
@@ -85,7 +88,7 @@ func New(cfg Config) *Host {
 	if cfg.Timeout <= 0 {
 		cfg.Timeout = time.Second
 	}
-	h := &Host{cfg: cfg, busy: map[string]int{}}
+	h := &Host{cfg: cfg, whose: peercred.FromConn, busy: map[string]int{}}
 	h.find = h.resolve
 	return h
 }
@@ -159,8 +162,8 @@ func (h *Host) at() (*root, error) {
 }
 
 func (h *Host) open() (*root, error) {
-	r := &root{}
 	if h.cfg.Root != "" {
+		r := &root{}
 		if err := r.open(h.cfg.Root); err != nil {
 			return nil, fmt.Errorf("open the host's root directory: %w", err)
 		}
@@ -173,31 +176,37 @@ func (h *Host) open() (*root, error) {
 		return nil, fmt.Errorf("connect to dockerd, to see whose socket it is: %w", err)
 	}
 	defer conn.Close()
-	peer, err := peercred.FromConn(conn)
+	peer, err := h.whose(conn)
 	if err != nil {
 		return nil, fmt.Errorf("ask the kernel who dockerd is: %w", err)
 	}
-	if peer.PID == 0 {
+	r, err := h.rootOf(peer)
+	if err != nil {
 		peer.Close()
+	}
+	return r, err
+}
+
+// rootOf opens the root directory of a process, which must be the peer from first to last.
+func (h *Host) rootOf(peer *peercred.Peer) (*root, error) {
+	if peer.PID == 0 {
 		return nil, errors.New("dockerd is in a PID namespace that is not visible here: share the host's (pid: host), or name the host's root directory (--host-root)")
 	}
-	r.peer = peer
+	r := &root{peer: peer}
 	if err := r.open(path.Join(h.cfg.Proc, strconv.Itoa(peer.PID), "root")); err != nil {
-		peer.Close()
 		return nil, fmt.Errorf("open the root directory of dockerd (CAP_SYS_PTRACE is needed): %w", err)
 	}
 	if err := peer.Alive(); err != nil { // the number may have been another's by then
-		r.close()
+		_ = r.dir.Close()
 		return nil, fmt.Errorf("dockerd (pid %d) is not the same any more: %w", peer.PID, err)
 	}
 	return r, nil
 }
 
+// close gives up the root directory of a dockerd that has ended. The operator's own is never given up.
 func (r *root) close() {
 	_ = r.dir.Close() // lookups that are still in it keep it open
-	if r.peer != nil {
-		r.peer.Close()
-	}
+	r.peer.Close()
 }
 
 func (h *Host) enter(caller string) bool {

@@ -58,6 +58,7 @@ func TestClosedHostPathIsWhatItResolvesTo(t *testing.T) {
 		"/file":                        "/file",
 		"/odd/l":                       "/odd/a (deleted)",
 		"/odd/m":                       "/odd/n\n:x",
+		strings.Repeat("/x", 32):       strings.Repeat("/x", 32),
 	} {
 		if got, err := h.Resolve(t.Context(), "c", p); got != want || err != nil {
 			t.Errorf("%s is %q, %v; want %q", p, got, err, want)
@@ -78,7 +79,7 @@ func TestClosedPathThatCannotBeResolved(t *testing.T) {
 		"/there/x/y":                           "leads nowhere",
 		"/file/x":                              "not a directory",
 		"/" + strings.Repeat("x", 300):         "name too long",
-		strings.Repeat("/x", 33) + "/y":        "do not exist",
+		strings.Repeat("/x", 33):               "more than 32 folders of it do not exist",
 		"/" + strings.Repeat("xxxxxxx/x", 600): "too long",
 		"/a\x00b":                              "invalid argument",
 		"relative":                             "canonical",
@@ -110,16 +111,16 @@ func TestClosedLinksOfProc(t *testing.T) {
 func TestClosedHostThatCannotBeSeen(t *testing.T) {
 	gone := func(context.Context) (net.Conn, error) { return nil, errors.New("nobody listens") }
 	notUnix := func(context.Context) (net.Conn, error) { a, _ := net.Pipe(); return a, nil }
-	for name, cfg := range map[string]Config{
-		"no such root": {Root: "/nonexistent"},
-		"a file":       {Root: "/proc/self/status"},
-		"no dockerd":   {Dial: gone},
-		"no socket":    {Dial: notUnix},
-		"not visible":  {Dial: listening(t), Proc: t.TempDir()},
+	for why, cfg := range map[string]Config{
+		"open /nonexistent: no such":        {Root: "/nonexistent"},
+		"open /proc/self/status: not a dir": {Root: "/proc/self/status"},
+		"nobody listens":                    {Dial: gone},
+		"ask the kernel who dockerd is":     {Dial: notUnix},
+		"CAP_SYS_PTRACE is needed":          {Dial: listening(t), Proc: t.TempDir()},
 	} {
 		cfg.Logger = slog.New(slog.DiscardHandler)
-		if got, err := New(cfg).Resolve(t.Context(), "c", "/"); got != "" || !errors.Is(err, ErrUnseen) {
-			t.Errorf("%s: %q, %v", name, got, err)
+		if got, err := New(cfg).Resolve(t.Context(), "c", "/"); got != "" || !errors.Is(err, ErrUnseen) || !strings.Contains(err.Error(), why) {
+			t.Errorf("%q, %v, want %s", got, err, why)
 		}
 	}
 }

@@ -55,7 +55,7 @@ func (r *root) resolve(p string) (to string, err error) {
 	}
 	inner := errChanged
 	err = raw.Control(func(fd uintptr) {
-		for i := 0; i < attempts && errors.Is(inner, errChanged); i++ {
+		for left := attempts; left > 0 && errors.Is(inner, errChanged); left-- {
 			to, inner = r.look(int(fd), p)
 		}
 	})
@@ -77,11 +77,9 @@ func (r *root) look(dir int, p string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	found, ok := strings.CutPrefix(whole, r.prefix)
-	if found == "" {
-		found = "/"
-	}
-	if !ok || found[0] != '/' || !sameFile(dir, found, fd) {
+	// What has left the root meanwhile is not found there by the path that it has elsewhere.
+	found := path.Join("/", strings.TrimPrefix(whole, r.prefix))
+	if !sameFile(dir, found, fd) {
 		return "", errChanged
 	}
 	if rest != "" {
@@ -154,12 +152,12 @@ func absent(dir int, name string) error {
 	switch {
 	case errors.Is(err, unix.ENOENT):
 		return nil
-	case err == nil && st.Mode&unix.S_IFMT == unix.S_IFLNK:
+	case err != nil:
+		return err
+	case st.Mode&unix.S_IFMT == unix.S_IFLNK:
 		return errors.New("it is a link that leads nowhere")
-	case err == nil:
-		return errChanged
 	}
-	return err
+	return errChanged
 }
 
 func ofProc(fd int) bool {
@@ -170,13 +168,14 @@ func ofProc(fd int) bool {
 // pathOf is the path of an open file, as the kernel tells it: from the root of
 // the mount namespace in which it was opened.
 func pathOf(fd int) (string, error) {
-	buf := make([]byte, 2*unix.PathMax)
+	buf := make([]byte, unix.PathMax+1) // the kernel gives up on longer ones
 	n, err := unix.Readlink("/proc/self/fd/"+strconv.Itoa(fd), buf)
-	switch {
-	case err != nil:
+	if err != nil {
 		return "", fmt.Errorf("ask the kernel where it lies: %w", err)
-	case n == len(buf) || n == 0 || buf[0] != '/':
-		return "", fmt.Errorf("the kernel tells no path: %q", buf[:n])
 	}
-	return string(buf[:n]), nil
+	p := string(buf[:n])
+	if !path.IsAbs(p) {
+		return "", fmt.Errorf("the kernel tells no path: %q", p)
+	}
+	return p, nil
 }
