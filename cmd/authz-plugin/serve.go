@@ -173,7 +173,9 @@ func (p *parts) buildAudit(std command.Streams) error {
 		p.closers = append(p.closers, c)
 	}
 	p.records = audit.NewLog(w, p.log)
-	p.shapes = record.New(record.Options{Path: p.settings.record, Reads: p.engine.Reads, Logger: p.log})
+	p.shapes = record.New(record.Options{Path: p.settings.record, Logger: p.log,
+		Reads: func(parts []string) bool { return p.engine.Reads(parts) }, // which comes after
+	})
 	for _, problem := range p.shapes.Recall() {
 		p.log.Warn("the record of shapes cannot be read whole; what can be read is kept", "error", problem)
 	}
