@@ -65,7 +65,7 @@ var allowed = map[string][]string{
 	"authz/plugin":      {"engine/operation", "caller/identity", "authz/decide", "authz/obligation", "authz/ticket"},
 	"authz/importer":    {"engine/imagename", "engine/principal", "engine/operation"},
 	"authz/doctor":      {"kernel/procfs", "kernel/peercred", "authz/policy"},
-	"authz/admin":       {"version", "kernel/peercred", "caller/identity", "authz/audit", "authz/policy"},
+	"authz/admin":       {"authz/grant", "version", "kernel/peercred", "caller/identity", "authz/audit", "authz/policy"},
 
 	"monitor/oom":       {"kernel/cgroup", "kernel/kmsg"},
 	"monitor/collect":   {"kernel/procfs", "kernel/cgroup", "kernel/kmsg", "engine/docker", "monitor/oom"},

@@ -27,7 +27,7 @@ func (p *parts) buildAdmin() error {
 	}
 	p.closers = append(p.closers, ln)
 	srv := admin.New(admin.Options{
-		Identifier: p.ids, Allow: p.settings.adminAllow, Log: p.records, Shapes: p.shapes, Metrics: p.metrics, Checks: p.checks(), Logger: p.log,
+		Identifier: p.ids, Allow: p.settings.adminAllow, Log: p.records, Shapes: p.shapes, Metrics: p.metrics, Checks: p.checks(), Status: p.status, Logger: p.log,
 	})
 	p.run = append(p.run, func(ctx context.Context) error { return srv.Serve(ctx, peercred.NewListener(ln, p.log)) })
 	return nil
@@ -53,6 +53,36 @@ func number(b bool) float64 {
 		return 1
 	}
 	return 0
+}
+
+// status is what runs.
+func (p *parts) status() admin.Status {
+	policy, counts := p.engine.Status(), p.engine.Counts()
+	s := admin.Status{
+		Version: versionText(), Time: p.grants.Now(), Mode: string(p.settings.mode), Plugin: admin.Plugin{Socket: p.settings.pluginSocket},
+		Policy: admin.Policy{
+			Revision: policy.Revision, Source: policy.Source, Kept: policy.Kept, Error: policy.LastError,
+			Roles: counts.Roles, Bindings: counts.Bindings,
+		},
+	}
+	if policy.Revision != "" {
+		s.Policy.Since = &policy.LoadedAt
+	}
+	if policy.LastError != "" {
+		s.Policy.ErrorAt = &policy.LastErrorAt
+	}
+	if asked, known := p.gateway.Asked(); known {
+		s.Plugin.Asked = &asked
+	}
+	for _, l := range p.settings.listeners {
+		address := "tcp://" + l.addr
+		if l.path != "" {
+			address = "unix://" + l.path
+		}
+		s.Listeners = append(s.Listeners, admin.Listener{Name: l.name, Address: address, TLS: l.tls != nil})
+	}
+	s.Holding, s.Refused = p.grants.Holding()
+	return s
 }
 
 // checks are the lines of /healthz.

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"slices"
@@ -46,6 +47,7 @@ type Options struct {
 	Shapes     io.WriterTo // the record; nil: there is none
 	Metrics    *Metrics
 	Checks     []Check
+	Status     func() Status // without what the server knows itself: counts and checks
 	Logger     *slog.Logger
 }
 
@@ -66,6 +68,7 @@ func New(o Options) *Server {
 	mux.HandleFunc("GET /healthz", s.health)
 	mux.HandleFunc("GET /decisions", s.decisions)
 	mux.HandleFunc("GET /shapes", s.shapes)
+	mux.HandleFunc("GET /status", s.status)
 	s.http = &http.Server{
 		Handler: s.guard(mux), ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 16 << 10,
 		DisableGeneralOptionsHandler: true, // it would answer anybody
@@ -116,16 +119,13 @@ func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
 	answer := struct {
 		Status string            `json:"status"`
 		Checks map[string]string `json:"checks"`
-	}{"ok", map[string]string{}}
-	for _, c := range s.o.Checks {
-		answer.Checks[c.Name] = "ok"
-		if err := c.Run(); err != nil {
-			answer.Checks[c.Name] = err.Error()
-			answer.Status = "failing"
-		}
+	}{Status: "ok"}
+	ok := false
+	if answer.Checks, ok = s.checks(); !ok {
+		answer.Status = "failing"
 	}
 	w.Header().Set("Content-Type", "application/json")
-	if answer.Status != "ok" {
+	if !ok {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}
 	enc := json.NewEncoder(w)
@@ -143,37 +143,55 @@ func (s *Server) shapes(w http.ResponseWriter, _ *http.Request) {
 	_, _ = s.o.Shapes.WriteTo(w) // the reader is gone: nobody to tell
 }
 
+// checks runs all checks: "ok", or what is wrong.
+func (s *Server) checks() (said map[string]string, ok bool) {
+	said, ok = map[string]string{}, true
+	for _, c := range s.o.Checks {
+		said[c.Name] = "ok"
+		if err := c.Run(); err != nil {
+			said[c.Name], ok = err.Error(), false
+		}
+	}
+	return said, ok
+}
+
 // decisions answers the last ?n= records (100), one JSON object a line, and
-// with ?follow=1 those that come after them until the reader leaves.
+// with ?follow=1 those that come after them until the reader leaves; with ?denied=1 only what was denied or
+// would be, and with ?as=PRINCIPAL, which may be repeated, only of callers that have all of them.
 func (s *Server) decisions(w http.ResponseWriter, r *http.Request) {
+	query := r.URL.Query()
 	n := 100
-	if v := r.URL.Query().Get("n"); v != "" {
+	if v := query.Get("n"); v != "" {
 		var err error
 		if n, err = strconv.Atoi(v); err != nil || n < 0 {
 			http.Error(w, fmt.Sprintf("vitrine: n=%q is not a number of decisions", v), http.StatusBadRequest)
 			return
 		}
 	}
+	unwanted := func(rec audit.Record) bool {
+		return query.Get("denied") != "" && rec.Allow && rec.Mode == "" ||
+			slices.ContainsFunc(query["as"], func(p string) bool { return !slices.Contains(rec.Caller.Principals, p) })
+	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	enc := json.NewEncoder(w)
-	if r.URL.Query().Get("follow") == "" {
-		for _, rec := range s.o.Log.Recent(n) {
-			if enc.Encode(rec) != nil {
-				return
-			}
-		}
-		return
-	}
-	past, live := s.o.Log.Follow(r.Context(), n)
 	flush := http.NewResponseController(w)
-	for _, rec := range past {
+	var live <-chan audit.Record
+	past := s.o.Log.Recent(math.MaxInt)
+	if query.Get("follow") != "" {
+		past, live = s.o.Log.Follow(r.Context(), math.MaxInt)
+	}
+	past = slices.DeleteFunc(past, unwanted)
+	for _, rec := range past[max(0, len(past)-n):] {
 		if enc.Encode(rec) != nil {
 			return
 		}
 	}
+	if live == nil {
+		return
+	}
 	_ = flush.Flush()
 	for rec := range live {
-		if enc.Encode(rec) != nil || flush.Flush() != nil {
+		if !unwanted(rec) && (enc.Encode(rec) != nil || flush.Flush() != nil) {
 			return
 		}
 	}

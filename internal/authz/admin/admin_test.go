@@ -52,6 +52,7 @@ func serve(t *testing.T, principals ...string) *world {
 	srv := admin.New(admin.Options{
 		Identifier: who{principals}, Allow: []string{"unix:root", "container:monitor"}, Log: w.log, Shapes: strings.NewReader("{\"vitrine_record\":1}\n"), Metrics: w.m, Logger: quiet,
 		Checks: []admin.Check{{Name: "policy", Run: func() error { return w.broken }}, {Name: "audit", Run: w.log.Health}},
+		Status: func() admin.Status { return admin.Status{Version: "v1", Policy: admin.Policy{Revision: "abc"}} },
 	})
 	path := filepath.Join(t.TempDir(), "admin.sock")
 	ln, err := net.Listen("unix", path)
@@ -109,7 +110,7 @@ func TestOnlyTheConfiguredPrincipalsMayReadClosed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := serve(t, tc.principals...)
-			for _, path := range []string{"/metrics", "/healthz", "/decisions", "/decisions?follow=1&n=0"} {
+			for _, path := range []string{"/metrics", "/healthz", "/decisions", "/decisions?follow=1&n=0", "/status"} {
 				if tc.status == 200 && strings.Contains(path, "follow") {
 					continue
 				}
@@ -156,6 +157,48 @@ func TestHealthNamesWhatIsWrong(t *testing.T) {
 	w.broken = errors.New("authz.rego:3: no such field")
 	if status, body := w.get(t, "/healthz"); status != 503 || !strings.Contains(body, "no such field") {
 		t.Errorf("broken: %d %s", status, body)
+	}
+}
+
+func TestStatus(t *testing.T) {
+	w := serve(t, "unix:root")
+	w.decide("ContainerList", true, "")
+	w.decide("ContainerExec", false, "")
+	w.decide("ContainerExec", true, "audit")
+	w.broken = errors.New("typo")
+	code, body := w.get(t, "/status")
+	var s admin.Status
+	if err := json.Unmarshal([]byte(body), &s); err != nil || code != 200 {
+		t.Fatal(code, err)
+	}
+	if s.Version != "v1" || s.Policy.Revision != "abc" || s.LastHour != (admin.Tally{Allowed: 1, Denied: 1, WouldDeny: 1}) || s.Checks["policy"] != "typo" || s.Checks["audit"] != "ok" {
+		t.Errorf("got %s", body)
+	}
+}
+
+func TestDecisionsAreFiltered(t *testing.T) {
+	w := serve(t, "unix:root")
+	w.decide("A", false, "")
+	w.decide("B", true, "audit")
+	for range 5 {
+		w.decide("C", true, "")
+	}
+	for uri, want := range map[string]string{
+		"/decisions?n=2": "CC", "/decisions?denied=1": "AB", "/decisions?denied=1&n=1": "B", "/decisions?as=container:web&n=1": "C",
+		"/decisions?as=container:web&as=unix:joe": "", "/decisions?as=container:we": "",
+	} {
+		_, body := w.get(t, uri)
+		got := ""
+		for line := range strings.Lines(body) {
+			var r audit.Record
+			if err := json.Unmarshal([]byte(line), &r); err != nil {
+				t.Fatal(err)
+			}
+			got += r.Operation
+		}
+		if got != want {
+			t.Errorf("%s: %s, want %s", uri, got, want)
+		}
 	}
 }
 

@@ -1,6 +1,8 @@
 package admin
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
@@ -16,6 +18,7 @@ type Metrics struct {
 	differential prometheus.Counter
 	redacted     prometheus.Counter
 	duration     prometheus.Histogram
+	hour         lastHour
 }
 
 // Sources are what the metrics read at each scrape.
@@ -96,6 +99,7 @@ func (m *Metrics) Observe(r audit.Record) {
 	if r.Redacted {
 		m.redacted.Inc()
 	}
+	m.hour.count(&r, time.Now())
 	m.decisions.WithLabelValues(r.Operation, string(r.Caller.Kind), verdict).Inc()
 	m.duration.Observe(r.Duration.Seconds())
 }

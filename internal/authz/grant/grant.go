@@ -66,6 +66,12 @@ type Revocation struct {
 // String is for messages: "deployer to tls:x".
 func (g *Grant) String() string { return g.Role + " to " + strings.Join(g.To, " and ") }
 
+// Refused is a grant that the policy does not lend.
+type Refused struct {
+	Grant Grant  `json:"grant"`
+	Why   string `json:"why"`
+}
+
 // Same reports whether two grants give the same right.
 func (g *Grant) Same(other *Grant) bool {
 	return g.ID == other.ID && g.Role == other.Role && slices.Equal(g.To, other.To) && g.From.Equal(other.From) && g.Until.Equal(other.Until)

@@ -1,6 +1,7 @@
 package grant
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -40,12 +42,6 @@ type Event struct {
 	At    time.Time
 	Grant Grant
 	Why   string // why it ended
-}
-
-// Refused is a grant that the policy does not lend.
-type Refused struct {
-	Grant Grant
-	Why   string
 }
 
 // Keeper follows the file of grants, and says what begins and ends.
@@ -210,6 +206,16 @@ func (k *Keeper) ended(was Grant, now time.Time) Event {
 		k.state.Ended[was.ID] = was.Until
 	}
 	return e
+}
+
+// Holding are the rights with an end that hold, by their ends, and the grants that the policy does not lend.
+func (k *Keeper) Holding() (held []Grant, refused []Refused) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	held = slices.SortedFunc(maps.Values(k.state.Holds), func(a, b Grant) int {
+		return cmp.Or(a.Until.Compare(b.Until), strings.Compare(a.ID, b.ID))
+	})
+	return held, k.refused
 }
 
 // Health is nil if the grants can be had.

@@ -91,6 +91,26 @@ type Status struct {
 	LastErrorAt time.Time
 }
 
+// Counts are how much a policy of the built-in rules binds; zero of another one.
+type Counts struct{ Roles, Bindings int }
+
+// Counts says how many roles there are, and entries of bindings that hold.
+func (e *Engine) Counts() (n Counts) {
+	gen := e.current.Load()
+	if gen == nil || gen.vetted == nil || !gen.vetted.builtin {
+		return n
+	}
+	data := gen.vetted.dataIn(gen.moment)
+	roles, _ := data["roles"].(map[string]any)
+	bindings, _ := data["bindings"].(map[string]any)
+	n.Roles = len(roles)
+	for _, list := range bindings {
+		entries, _ := list.([]any)
+		n.Bindings += len(entries)
+	}
+	return n
+}
+
 // Engine decides. It is safe for concurrent use.
 type Engine struct {
 	opts    Options

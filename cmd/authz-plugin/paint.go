@@ -1,0 +1,43 @@
+package main
+
+import (
+	"io"
+	"os"
+	"strings"
+	"unicode"
+)
+
+// brush colours words for a person's terminal.
+type brush bool
+
+// brushFor paints on a terminal, unless its user wants no colours (https://no-color.org).
+func brushFor(w io.Writer) brush {
+	f, ok := w.(*os.File)
+	if !ok || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
+		return false
+	}
+	info, err := f.Stat()
+	return brush(err == nil && info.Mode()&os.ModeCharDevice != 0)
+}
+
+func (b brush) paint(code, s string) string {
+	if !b {
+		return s
+	}
+	return "\x1b[" + code + "m" + s + "\x1b[0m"
+}
+
+func (b brush) bad(s string) string   { return b.paint("31", s) }
+func (b brush) warn(s string) string  { return b.paint("33", s) }
+func (b brush) good(s string) string  { return b.paint("32", s) }
+func (b brush) faint(s string) string { return b.paint("2", s) }
+
+// harmless is a text that comes from callers, on one line, which does nothing to a terminal.
+func harmless(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, strings.ToValidUTF8(s, "?"))
+}
