@@ -55,8 +55,8 @@ fuzz: ## Fuzz every target for FUZZTIME each (default 20s)
 plugin: ## Build the managed plugin into build/plugin (see scripts/plugin.sh)
 	@scripts/plugin.sh build $(BIN)/plugin
 
-demo: ## Show it all on a private Engine (ENGINE=28: see e2e); ends by itself and leaves nothing running
-	@VITRINE_ENGINE=$(ENGINE) scripts/demo.sh
+demo: ## Show it all on a private Engine (ENGINE=28: see e2e); ends by itself and leaves nothing running; KEEP=1: stays, with the page, until Ctrl-C
+	@VITRINE_ENGINE=$(ENGINE) KEEP=$(KEEP) scripts/demo.sh
 
 bench: setup ## Measure against named peers and floors; prints what docs/performance.md quotes
 	@scripts/bench.sh

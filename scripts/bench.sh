@@ -15,4 +15,5 @@ build/bench -n "${REQUESTS:-20000}" -binary build/authz-plugin
 build/bench fairness -binary build/authz-plugin
 build/bench build -binary build/authz-plugin
 go run ./test/bench/dogstatsd
+go test -run '^$' -bench Page -benchtime 1x ./test/scale | grep ^BenchmarkPage
 VITRINE_REQUIRE=1 VITRINE_LONG=1 go test -count=1 -v -run TwoHundredCallers ./test/e2e/hostile | grep -E '^(---|FAIL|ok)|_test.go'

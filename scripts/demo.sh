@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Shows what Vitrine does, on a real Docker Engine of its own, and checks everything that it shows: exit status 0 means
-# that all of it was so. The machine's own Docker is not touched, and nothing is left running. See "make demo".
+# that all of it was so. The machine's own Docker is not touched, and nothing is left running. See "make demo". With KEEP=1
+# it stays until Ctrl-C, so that the page can be looked at.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 if [ "$(id -u)" -ne 0 ]; then
 	command -v sudo >/dev/null || { echo "demo: needs root; no sudo here" >&2; exit 1; }
-	exec sudo env "PATH=$PATH" "HOME=$HOME" ${BINARY:+"BINARY=$BINARY"} "$0" "$@"
+	exec sudo env "PATH=$PATH" "HOME=$HOME" ${KEEP:+"KEEP=$KEEP"} ${VITRINE_ENGINE:+"VITRINE_ENGINE=$VITRINE_ENGINE"} ${BINARY:+"BINARY=$BINARY"} "$0" "$@"
 fi
 PATH=$PATH:/usr/local/go/bin:/usr/local/sbin:/usr/sbin:/sbin
 "$root/scripts/setup.sh" demo
@@ -30,6 +31,7 @@ leave() {
 		printf '\nThe end of the log of dockerd and the plugin:\n' >&2
 		tail -n 15 "$dir/dockerd.log" >&2
 	fi
+	if [ -n "${page:-}" ]; then kill "$page" 2>/dev/null || true; fi
 	if [ -d "$dir/state" ]; then engine stop || status=1; fi
 	rm -rf --one-file-system "$dir"
 	exit $status
@@ -127,11 +129,12 @@ heading "A private Docker Engine: folders, namespaces and cgroup of its own; not
 mkdir -p "$dir/etc/docker/vitrine"
 cp /etc/passwd "$dir/etc/passwd" # a user for the demo, who exists in the private Engine's /etc alone
 echo 'visitor:x:4711:4711::/nonexistent:/bin/false' >>"$dir/etc/passwd"
+echo 'vitrine-monitor:x:4712:4712::/nonexistent:/bin/false' >>"$dir/etc/passwd"
 cat >"$dir/etc/docker/vitrine/data.yaml" <<-END
 	bindings:
 	  admin: ["unix:root", "local"]
 	  look: ["unix:visitor", "label:vitrine.role=look"]
-	  monitor: ["container:monitor"]
+	  monitor: ["container:monitor", "unix:vitrine-monitor"]
 END
 ENGINE_OWNER=$$ engine start >/dev/null
 engine busybox >/dev/null
@@ -214,6 +217,14 @@ as_root run --detach --name monitor --network none --pid host --read-only --cap-
 	vitrine/monitor run --interval 1s --dogstatsd-interval 1s >/dev/null
 ok "docker run --name monitor --network none --pid host --read-only --cap-drop ALL ... vitrine/monitor"
 
+# The same for the page, as a user of the host, on loopback.
+chmod 0711 "$dir/run/vitrine-admin" # lets others come to the admin socket, which answers only who is in admin_allow
+chmod 0755 "$dir/image"
+setpriv --reuid 4712 --regid 4712 --clear-groups "$dir/image/monitor" run --docker "unix://$dir$gateway" --interval 1s --dogstatsd-socket '' \
+	--admin-socket "$dir/run/vitrine-admin/admin.sock" --http 127.0.0.1:0 2>"$dir/page.log" &
+page=$!
+ok "and monitor run as a user of the host (uid 4712), whose page is on loopback"
+
 heading "Two containers that take more memory than they may: one in PID 1, one in a process beside it"
 # shellcheck disable=SC2016 # expanded in the container
 leak='x=a; while :; do x=$x$x; done'
@@ -263,8 +274,35 @@ for row in 'web +running' 'agent +running' 'other +running' 'monitor +running' '
 	grep -qE "^$row" <<<"$table" || bad "the table has no row $row"
 done
 
+heading "The page: what is wrong on top, and who asks Docker"
+# shows PATH PATTERN: the page's API answers so.
+address=
+shows() {
+	local answer=
+	for _ in $(seq 100); do
+		address=$(sed -n 's/.*msg=answering address=\([^ ]*\).*/\1/p' "$dir/page.log")
+		if [ -n "$address" ] && answer=$(curl -sS "http://$address$1" 2>&1) && grep -qE -- "$2" <<<"$answer"; then
+			ok "http://$address$1"
+			quote "$(grep -oE -- "$2" <<<"$answer" | head -n 1 | sed -E 's/"(image|kind)":.*("problems"|"class")/… \2/')"
+			return
+		fi
+		sleep 0.1
+	done
+	bad "http://$address$1: should have shown $2"
+	quote "$(cut -c 1-400 <<<"$answer")"
+}
+shows / '<title>Vitrine</title>'
+shows /api/state '"name":"memleak-forked"[^}]*"problems":\[\{"code":"killed-inside","severity":"critical","text":"[^"]*"'
+shows /api/board '"name":"container:agent"[^}]*"class":"content","allowed":[0-9]*,"would_deny":0,"denied":[0-9]*'
+
 if [ $failures -gt 0 ]; then
 	printf '\n%s%d of the things above were not as they should be.%s\n' "$red" "$failures" "$plain"
 	exit 1
 fi
-printf '\n%sAll of it was as it should be.%s The Engine is being stopped; nothing is left.\n' "$bold" "$plain"
+printf '\n%sAll of it was as it should be.%s ' "$bold" "$plain"
+if [ -n "${KEEP:-}" ]; then
+	printf 'The page is at %shttp://%s/%s until you press Ctrl-C.\n' "$bold" "$address" "$plain"
+	printf 'From another machine: ssh -L %s:%s HOST. To ask Docker as somebody: docker -H unix://%s\n' "${address##*:}" "$address" "$dir$gateway"
+	wait "$page"
+fi
+printf 'The Engine is being stopped; nothing is left.\nmake demo KEEP=1 leaves it running, and says where the page is; your own monitor shows it at http://127.0.0.1:9780/.\n'

@@ -29,42 +29,59 @@ const scrapes = 20
 
 // TestThousandContainers: all are told, within 64 MiB, also where no more than 1024 files may be open.
 func TestThousandContainers(t *testing.T) {
-	h := newHost(t)
-	binary := filepath.Join(t.TempDir(), "monitor")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "vitrine/cmd/monitor")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	h, binary := newHost(t, containers), build(t)
 	for _, files := range []int{16384, 1024} {
 		t.Run(fmt.Sprintf("RLIMIT_NOFILE %d", files), func(t *testing.T) { h.watch(t, binary, files) })
 	}
 }
 
-func (h *host) watch(t *testing.T, binary string, files int) {
+// build makes the monitor.
+func build(tb testing.TB) (binary string) {
+	tb.Helper()
+	binary = filepath.Join(tb.TempDir(), "monitor")
+	cmd := exec.CommandContext(tb.Context(), "go", "build", "-o", binary, "vitrine/cmd/monitor")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		tb.Fatalf("%v\n%s", err, out)
+	}
+	return binary
+}
+
+// run starts the monitor, which ends with the test, and waits until it answers.
+func (h *host) run(tb testing.TB, binary string, files int, more ...string) (cmd *exec.Cmd, address string) {
+	tb.Helper()
 	log := &wait.Buffer{}
 	ctx, cancel := context.WithCancel(context.Background())
 	// The monitor must be in the tree's root cgroup, by the PID that exec keeps.
-	cmd := exec.CommandContext(ctx, "sh", "-c", `ulimit -n "$1" && echo $$ >"$2/cgroup.procs" && shift 2 && exec "$@"`, "sh",
-		strconv.Itoa(files), h.cgroup,
-		binary, "run", "--docker", "unix://"+h.socket, "--proc", h.proc, "--cgroup", h.cgroup, "--interval", "1s", "--http", "127.0.0.1:0")
+	cmd = exec.CommandContext(ctx, "sh", append([]string{
+		"-c", `ulimit -n "$1" && echo $$ >"$2/cgroup.procs" && shift 2 && exec "$@"`, "sh", strconv.Itoa(files), h.cgroup,
+		binary, "run", "--docker", "unix://" + h.socket, "--proc", h.proc, "--cgroup", h.cgroup, "--http", "127.0.0.1:0",
+	}, more...)...)
 	cmd.Stderr = log
 	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+		cancel()
+		tb.Fatal(err)
 	}
-	defer func() {
+	tb.Cleanup(func() {
 		cancel()
 		_ = cmd.Wait()
-		if t.Failed() {
-			t.Logf("the monitor's log:\n%.4000s", log)
+		if tb.Failed() {
+			tb.Logf("the monitor's log:\n%.4000s", log)
 		}
-	}()
-	var page string
-	scrape := func() {
+	})
+	wait.Until(tb, "the monitor answers", func() bool {
 		if m := regexp.MustCompile(`address=(\S+)`).FindStringSubmatch(log.String()); m != nil {
-			page = get(t, "http://"+m[1]+"/metrics")
+			address = m[1]
 		}
-	}
+		return address != ""
+	})
+	return cmd, address
+}
+
+func (h *host) watch(t *testing.T, binary string, files int) {
+	cmd, address := h.run(t, binary, files, "--interval", "1s")
+	var page string
+	scrape := func() { page = get(t, "http://"+address+"/metrics") }
 	told := func(metric string) int { return strings.Count(page, "\n"+metric+"{") }
 	wait.Until(t, "all containers are told", func() bool {
 		scrape()
@@ -97,7 +114,7 @@ func (h *host) watch(t *testing.T, binary string, files int) {
 	t.Logf("at most %.1f MiB, %d open files", float64(most)/(1<<20), len(open))
 }
 
-func get(t *testing.T, url string) string {
+func get(t testing.TB, url string) string {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 	if err != nil {
@@ -140,7 +157,7 @@ func id(n int) string { return fmt.Sprintf("%064x", n+1) }
 
 func pid(n int) int { return 100000 + n }
 
-func newHost(t *testing.T) *host {
+func newHost(t testing.TB, containers int) *host {
 	t.Helper()
 	dir := t.TempDir()
 	//nolint:usetesting // in memory, where there is such a place: these are 30 000 files
@@ -191,7 +208,7 @@ func newHost(t *testing.T) *host {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := &http.Server{Handler: engine(), ReadHeaderTimeout: time.Minute}
+	server := &http.Server{Handler: engine(containers), ReadHeaderTimeout: time.Minute}
 	go func() { _ = server.Serve(l) }()
 	t.Cleanup(func() { _ = server.Close() })
 	return h
@@ -212,7 +229,7 @@ func counters() map[string]string {
 }
 
 // engine answers what the monitor asks.
-func engine() http.Handler {
+func engine(containers int) http.Handler {
 	answer := func(w http.ResponseWriter, v any) { _ = json.NewEncoder(w).Encode(v) }
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /containers/json", func(w http.ResponseWriter, _ *http.Request) {

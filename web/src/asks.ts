@@ -1,8 +1,8 @@
 // Who asks Docker: caller by class of operation.
 import { h, name, scroller, table, write } from "./dom";
-import { clock, count, quote } from "./format";
+import { clock, count, quote, short } from "./format";
 import { get, live } from "./live";
-import type { Board, Cell, CellDetail, Request, Verdict } from "./types";
+import type { Board, Caller, Cell, CellDetail, Request, Shape, Verdict } from "./types";
 import type { View } from "./view";
 
 const classes: [string, string][] = [
@@ -23,9 +23,9 @@ const tone: Record<Verdict, string> = { allowed: "ok", "would-deny": "warn", den
 const glyph: Record<Verdict, string> = { allowed: "✓", "would-deny": "!", denied: "✕" };
 const word: Record<Verdict, string> = { allowed: "allowed", "would-deny": "would be denied", denied: "denied" };
 
-/** command is what would decide a request again, without asking the Engine. */
-export function command(principals: string[], r: Request): string {
-  return ["authz-plugin eval", ...principals.map((p) => `--as ${quote(p)}`), quote(r.method), quote(r.uri)].join(" ");
+/** explain is the command that decides a request again, without asking the Engine, and says why. */
+function explain(principals: string[], r: Request): string {
+  return ["authz-plugin explain", ...principals.map((p) => `--as ${quote(p)}`), "--", quote(r.method), quote(r.uri)].join(" "); // a method may begin like a flag
 }
 
 export function requestsTable(caption: string, list: Request[], withCaller: boolean): HTMLElement {
@@ -33,8 +33,8 @@ export function requestsTable(caption: string, list: Request[], withCaller: bool
     h("time", { datetime: r.time }, clock(r.time)),
     ...(withCaller ? [h("span", { class: "mono" }, r.caller)] : []),
     h("span", { class: `pill ${tone[r.verdict]}` }, word[r.verdict]),
-    h("span", { class: "mono wrap" }, `${r.method} ${r.uri}`),
-    h("div", { class: "why" }, r.reasons.map((t) => h("p", null, t))),
+    h("span", { class: "mono wrap", title: r.uri }, `${r.method} ${short(r.uri)}`),
+    h("div", { class: "why" }, r.reasons.map((t) => h("p", null, t)), r.code && !r.reasons.some((t) => t.includes(r.code!)) ? h("p", { class: "dim mono" }, r.code) : null),
   ]), "requests");
 }
 
@@ -63,8 +63,9 @@ export function asksView(): View {
     aborter = new AbortController();
     mark();
     try {
-      const d = await get<CellDetail>(`api/board/cell?caller=${encodeURIComponent(caller)}&class=${encodeURIComponent(cls)}`, aborter.signal);
-      drawPanel(d);
+      const cell = `caller=${encodeURIComponent(caller)}&class=${encodeURIComponent(cls)}`;
+      const [d, shapes] = await Promise.all([get<CellDetail>(`api/board/cell?${cell}`, aborter.signal), get<Shape[] | null>(`api/board/shapes?${cell}`, aborter.signal)]);
+      drawPanel(d, shapes ?? []);
       panel.hidden = false;
       if (focus) {
         panel.focus({ preventScroll: true });
@@ -93,7 +94,7 @@ export function asksView(): View {
     if (e.key === "Escape") shut();
   });
 
-  function drawPanel(d: CellDetail): void {
+  function drawPanel(d: CellDetail, shapes: Shape[]): void {
     const who = live.board?.callers.find((c) => c.name === d.caller);
     const first = d.requests.find((r) => r.verdict !== "allowed") ?? d.requests[0];
     const parts: (HTMLElement | null)[] = [
@@ -108,9 +109,14 @@ export function asksView(): View {
     parts.push(h("h3", null, "Operations"), table("Operations", ["Operation", "Allowed", "Would be denied", "Denied"],
       d.operations.map((o) => [o.id || "not understood", count(o.allowed), count(o.would_deny), count(o.denied)]), "narrow"));
     parts.push(h("h3", null, "The last requests"), requestsTable("The last requests", d.requests, false));
-    if (first && who) {
-      parts.push(h("h3", null, "To look closer, on the host"), commandLine("decide it again, and say which rule decides", command(who.principals, first)));
+    if (shapes.length) {
+      parts.push(h("h3", null, "What it asked for, by shape"), table("Shapes", ["Times", "Last", "Answer", "Request", "Hazards", "Paths of the host"], shapes.map((s) => [
+        count(s.count), h("time", { datetime: s.last }, clock(s.last)),
+        h("span", { class: `pill ${s.answer === "allow" ? "ok" : s.answer === "deny" ? "bad" : "warn"}` }, s.answer, s.code ? `, ${s.code}` : ""),
+        h("span", { class: "mono wrap", title: s.uri }, `${s.method} ${short(s.uri)}`), s.hazards.join(", "), h("span", { class: "mono wrap" }, s.host_paths.join(" ")),
+      ]), "requests"));
     }
+    if (first && who) parts.push(h("h3", null, "On the host, as root"), ...commands(who, first));
     panel.replaceChildren(...parts.filter((p) => p !== null));
   }
 
@@ -158,6 +164,13 @@ export function asksView(): View {
   }
 
   return { title: "Who asks Docker", el, draw, close: () => aborter?.abort() };
+}
+
+/** commands are what the page does not do: it changes nothing. */
+function commands(who: Caller, r: Request): HTMLElement[] {
+  const out = [commandLine(r.verdict === "allowed" ? "Say why it is allowed" : "Say why, and what the smallest change is that would allow it", explain(who.principals, r))];
+  if (r.verdict !== "allowed") out.push(commandLine("Lend it a role for half an hour, in place of ROLE one that may be lent", `authz-plugin grant --role ROLE --to ${quote(who.name)} --for 30m --reason TEXT`));
+  return out;
 }
 
 /** commandLine is one to copy: the page itself changes nothing. */

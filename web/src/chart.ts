@@ -43,6 +43,7 @@ export class Chart {
     const n = Math.max(0, ...this.lines.map((l) => hist.values[l.key]?.length ?? 0));
     const times = Array.from({ length: n }, (_, i) => from + i * hist.step);
     this.data = [times, ...this.lines.map((l) => hist.values[l.key] ?? [])] as uPlot.AlignedData;
+    this.el.hidden = !this.lines.some((l) => hist.values[l.key]?.some((v) => v !== null)); // nothing to show, such as throttling without a limit
     const redraw = this.limit !== limit;
     this.limit = limit;
     if (!this.plot || redraw) this.make();

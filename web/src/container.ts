@@ -1,6 +1,6 @@
 // One container.
 import { h, table, write } from "./dom";
-import { bytes, clock, number, part, percent, rate, span } from "./format";
+import { bytes, clock, number, part, percent, plural, rate, span } from "./format";
 import { get } from "./live";
 import { Chart } from "./chart";
 import { requestsTable } from "./asks";
@@ -83,7 +83,7 @@ export function containerView(id: string): View {
       section("Checks", d.checks.length ? table("Service checks", ["Check", "Status", "Message"], d.checks.map((c) => [h("span", { class: "mono" }, c.check), h("span", { class: `pill ${c.status === "ok" ? "ok" : c.status === "critical" ? "bad" : "warn"}` }, c.status), c.message ?? ""])) : h("p", { class: "dim" }, "None.")),
       section("Its DogStatsD metrics", d.sent.length ? table("DogStatsD metrics", ["Metric", "Type", "Now", "p95", "Total", "Tags of its own"], d.sent.map((s) => [h("span", { class: "mono" }, s.name), s.type, number(s.value), number(s.p95), number(s.total), tags(s.tags)])) : h("p", { class: "dim" }, "It has sent none, or none that bears its tags.")),
       section("Tags", tags(d.tags)),
-      section("All its metrics", h("details", { id: "numbers" }, h("summary", null, `${d.numbers.length} values`), table("Metrics", ["Metric", "Value", "Meaning"], d.numbers.map((n) => [
+      section("All its metrics", h("details", { id: "numbers" }, h("summary", null, plural(d.numbers.length, "value")), table("Metrics", ["Metric", "Value", "Meaning"], d.numbers.map((n) => [
         h("span", { class: "mono" }, n.metric + (n.labels ? ` ${Object.values(n.labels).filter(Boolean).join(" ")}` : "")), number(n.value) + (n.rate ? " /s" : ""), n.help])))),
     );
     for (const x of lists.querySelectorAll("details")) if (open.has(x.id)) x.open = true;

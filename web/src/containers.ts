@@ -1,6 +1,6 @@
 // All containers: what is wrong on top.
 import { h, name, scroller, write } from "./dom";
-import { bytes, clock, part, percent, rate, span } from "./format";
+import { bytes, clock, part, percent, plural, rate, span } from "./format";
 import { live } from "./live";
 import { SparkLine } from "./spark";
 import type { Container, Severity } from "./types";
@@ -203,13 +203,13 @@ export function containersView(): View {
       if (row.el === at) at = at.nextElementSibling;
       else body.insertBefore(row.el, at);
     }
-    write(found, list.length === s.containers.length ? `${list.length} containers` : `${list.length} of ${s.containers.length} containers`);
+    write(found, list.length === s.containers.length ? plural(list.length, "container") : `${list.length} of ${plural(s.containers.length, "container")}`);
     empty.hidden = list.length > 0;
     write(empty, s.containers.length === 0 ? (s.engine.up ? "There are no containers." : `No containers are known: ${s.engine.why ?? "the Engine does not answer"}`) : "None fits the filter.");
     drawEvents();
   }
 
-  let toldEvents = "";
+  let toldEvents = "-"; // what no events are not
   function drawEvents(): void {
     const list = (live.state?.events ?? []).slice(0, 12);
     const key = list.map((e) => e.time + e.id + e.kind).join();

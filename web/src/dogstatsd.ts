@@ -1,6 +1,6 @@
 // Who sends metrics, how much of his quota he has used, and what could not be read.
 import { h, table, write } from "./dom";
-import { clock, number } from "./format";
+import { clock, number, plural, span } from "./format";
 import { get } from "./live";
 import { tags } from "./container";
 import type { DogStatsD } from "./types";
@@ -8,7 +8,7 @@ import type { View } from "./view";
 
 function from(x: { origin: string; container_id?: string; container_name?: string }): HTMLElement {
   const text = x.container_name || x.container_id?.slice(0, 12);
-  if (!text) return h("span", { class: "dim" }, x.origin === "none" ? "nobody that is known" : "a process of the host");
+  if (!text) return h("span", { class: "dim" }, "no container that is known");
   return h("span", null, h("a", { href: `#/container/${x.container_id}` }, text), x.origin === "client" ? h("span", { class: "dim" }, " (as it says itself)") : "");
 }
 
@@ -36,7 +36,7 @@ export function dogstatsdView(): View {
   }
 
   function draw(d: DogStatsD): void {
-    write(says, `${d.senders.length} senders in intervals of ${number(d.interval_seconds)} s; each may have ${number(d.quota)} units${d.left_out ? `; ${d.left_out} entries are left out for want of room` : ""}.`);
+    write(says, `${plural(d.senders.length, "sender")}, intervals of ${span(d.interval_seconds)}; each may have ${number(d.quota)} units${d.left_out ? `; ${d.left_out} entries are left out for want of room` : ""}.`);
     const key = JSON.stringify([d.senders, d.events, d.service_checks.map((c) => [c.check, c.status, c.tags]), d.refused_lines]);
     if (key === told || (lists.contains(document.activeElement) && told)) return;
     told = key;

@@ -48,6 +48,12 @@ export function clock(at: string | undefined): string {
   return t.toDateString() === new Date().toDateString() ? time : `${t.toLocaleDateString("sv")} ${time.slice(0, 5)}`;
 }
 
+/** plural is a number of things. */
+export const plural = (n: number, of: string): string => `${number(n)} ${of}${n === 1 ? "" : "s"}`;
+
+/** short leaves out most of the ids in a text. */
+export const short = (s: string): string => s.replace(/[0-9a-f]{64}/g, (id) => `${id.slice(0, 12)}…`);
+
 /** quote is a word of a shell that means the text itself. */
 export function quote(s: string): string {
   if (/^[A-Za-z0-9_@%+=:,./-]+$/.test(s)) return s;

@@ -105,6 +105,19 @@ export interface CellDetail {
   requests: Request[];
 }
 
+export interface Shape {
+  count: number;
+  first: string;
+  last: string;
+  operation: string;
+  method: string;
+  uri: string;
+  hazards: string[];
+  host_paths: string[];
+  answer: string;
+  code?: string;
+}
+
 export interface Sent {
   name: string;
   type: string;

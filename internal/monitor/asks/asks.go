@@ -263,7 +263,7 @@ func (r *Reader) Detail(name, class string) (*Detail, bool) {
 		return nil, false
 	}
 	one := c.cells[class]
-	d := &Detail{Caller: name, Class: class, Operations: []Operation{}, Reasons: slices.Clone(one.reasons), Requests: slices.Clone(one.requests)}
+	d := &Detail{Caller: name, Class: class, Operations: []Operation{}, Reasons: append([]Reason{}, one.reasons...), Requests: slices.Clone(one.requests)}
 	for _, op := range one.operations {
 		d.Operations = append(d.Operations, *op)
 	}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -74,6 +75,9 @@ func TestBoard(t *testing.T) {
 	d, ok := r.Detail("container:ci", "write")
 	if !ok || len(d.Requests) != 2 || d.Requests[0].Verdict != Allowed || len(d.Reasons) != 1 || d.Reasons[0].Text != "hazard privileged" || d.Operations[0].Denied != 1 {
 		t.Errorf("the cell: %+v", d)
+	}
+	if allowed, ok := r.Detail("container:web", "list"); !ok || allowed.Reasons == nil {
+		t.Error("reasons that are none are no list")
 	}
 	if _, ok := r.Detail("container:ci", "list"); ok {
 		t.Error("a cell that is not")
@@ -188,6 +192,31 @@ func TestFollows(t *testing.T) {
 	cancel()
 	if err := <-done; !errors.Is(err, context.Canceled) {
 		t.Error(err)
+	}
+}
+
+// TestShapes: those of the cell alone, the most frequent first; what a newer authz-plugin says besides is left out.
+func TestShapes(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "admin.sock")
+	of := func(who, id, access string, count int) string {
+		return fmt.Sprintf(`{"count":%d,"caller":{"kind":"container","principals":[%q]},"operation":{"id":%q,"access":%q,"method":"POST","uri":"/x","hazards":["privileged"],"host_paths":["/etc",{"new":1}]},"verdict":{"answer":"deny","code":"hazard"}}`+"\n",
+			count, who, id, access)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /shapes", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"vitrine_record":1}`+"\n"+of("container:a", "ContainerStop", "write", 2)+"nonsense\n"+of("container:a", "ContainerCreate", "write", 5)+
+			of("container:b", "ContainerCreate", "write", 9)+of("container:a", "ContainerList", "list", 9))
+	})
+	srv := socket(t, path, mux)
+	defer srv.Close()
+	list, err := New(path, func() {}).Shapes(t.Context(), "container:a", "write")
+	if err != nil || len(list) != 2 || list[0].Operation != "ContainerCreate" || list[0].Code != "hazard" || !slices.Equal(list[0].HostPaths, []string{"/etc", `{"new":1}`}) {
+		t.Errorf("%+v, %v", list, err)
+	}
+	none := socket(t, path+"2", http.NewServeMux())
+	defer none.Close()
+	if _, err := New(path+"2", func() {}).Shapes(t.Context(), "container:a", "write"); !errors.Is(err, ErrNoRecord) {
+		t.Errorf("without a record: %v", err)
 	}
 }
 

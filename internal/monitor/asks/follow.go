@@ -33,12 +33,7 @@ func (r *Reader) Run(ctx context.Context) error {
 		<-ctx.Done()
 		return ctx.Err()
 	}
-	client := &http.Client{Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{Timeout: askWait}).DialContext(ctx, "unix", r.socket)
-		},
-		ResponseHeaderTimeout: askWait,
-	}}
+	client := r.client()
 	defer client.CloseIdleConnections()
 	var asking sync.WaitGroup
 	defer asking.Wait()
@@ -51,6 +46,16 @@ func (r *Reader) Run(ctx context.Context) error {
 		case <-time.After(tryAgain):
 		}
 	}
+}
+
+// client asks on the socket.
+func (r *Reader) client() *http.Client {
+	return &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{Timeout: askWait}).DialContext(ctx, "unix", r.socket)
+		},
+		ResponseHeaderTimeout: askWait,
+	}}
 }
 
 // Watch makes the reader ask more often how authz-plugin is, until stop is called.

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -357,6 +359,41 @@ func TestRun(t *testing.T) {
 	if _, ok := rest["docker_images{}"]; ok || rest["monitor_collection_errors_total{engine}"] != 1 {
 		t.Errorf("%v", rest)
 	}
+}
+
+// TestWatch: whoever watches is shown something every two seconds, and at once what happened; nobody else is.
+func TestWatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.run("web", 100, "bridge")
+		c := w.collector()
+		ctx, cancel := context.WithCancel(t.Context())
+		began := time.Now()
+		var at []string
+		var told []int
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			_ = c.Run(ctx, time.Hour, func(s *Snapshot) {
+				at, told = append(at, time.Since(began).String()), append(told, len(s.Events))
+			})
+		}()
+		time.Sleep(time.Minute)
+		stop, another := c.Watch(), c.Watch()
+		time.Sleep(5 * time.Second)
+		stop()
+		stop() // twice is once
+		w.event("die", "web", 0)
+		time.Sleep(3 * time.Second)
+		another()
+		time.Sleep(time.Hour - 30*time.Second)
+		cancel()
+		<-done
+		want := []string{"0s", "1m0s", "1m2s", "1m4s", "1m5s", "1m7s", "1m9s", "1h0m0s"}
+		if !slices.Equal(at, want) || told[4] != 1 {
+			t.Errorf("collections at %v, events %v; want %v", at, told, want)
+		}
+	})
 }
 
 // TestSteadyStateAllocatesNothing for each container.

@@ -64,6 +64,16 @@ func (p *Page) cell(w http.ResponseWriter, r *http.Request) {
 	answer(w, d)
 }
 
+// shapes are the record's of a cell; null where there is no record, or it cannot be read.
+func (p *Page) shapes(w http.ResponseWriter, r *http.Request) {
+	list, err := p.o.Asks.Shapes(r.Context(), r.URL.Query().Get("caller"), r.URL.Query().Get("class"))
+	if err != nil {
+		answer(w, nil)
+		return
+	}
+	answer(w, list)
+}
+
 func (p *Page) dogstatsd(w http.ResponseWriter, r *http.Request) {
 	if p.o.DogStatsD == nil {
 		answer(w, nil)

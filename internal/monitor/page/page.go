@@ -90,6 +90,7 @@ func New(o Options) (*Page, error) {
 	p.api.HandleFunc("GET /api/containers/{id}/history", p.history)
 	p.api.HandleFunc("GET /api/board", func(w http.ResponseWriter, _ *http.Request) { answer(w, p.board()) })
 	p.api.HandleFunc("GET /api/board/cell", p.cell)
+	p.api.HandleFunc("GET /api/board/shapes", p.shapes)
 	p.api.HandleFunc("GET /api/dogstatsd", p.dogstatsd)
 	return p, nil
 }

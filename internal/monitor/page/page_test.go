@@ -198,7 +198,7 @@ func TestAnswers(t *testing.T) {
 	for path, want := range map[string]int{
 		"/": 200, "/api/sparks": 200, "/api/board": 200, "/api/containers/" + id + "/history?span=hour": 200, "/api/containers/" + id + "/history?span=day": 200,
 		"/api/containers/" + id + "/history": 400, "/api/containers/nobody": 404, "/api/containers/nobody/history?span=hour": 404,
-		"/api/board/cell?caller=x&class=y": 404, "/api/dogstatsd": 200, "/index.html": 404,
+		"/api/board/cell?caller=x&class=y": 404, "/api/dogstatsd": 200, "/api/board/shapes?caller=x&class=y": 200, "/index.html": 404,
 	} {
 		if w := ask(p, Local, path); w.Code != want {
 			t.Errorf("%s: %d, want %d: %s", path, w.Code, want, w.Body)
