@@ -128,10 +128,10 @@ func build(ctx context.Context, s *settings, log *slog.Logger, std command.Strea
 	if s.pluginSocket != "" {
 		p.tickets = ticket.NewStore()
 	}
-	p.buildPolicy(ctx)
-	if err := p.buildAudit(std); err != nil {
+	if err := p.buildAudit(std); err != nil { // before the grants, whose ends are recorded
 		return nil, err
 	}
+	p.buildPolicy(ctx)
 	if err := p.buildDoors(ctx); err != nil {
 		return nil, err
 	}
