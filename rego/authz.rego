@@ -552,6 +552,23 @@ unstamped if {
 }
 
 # METADATA
+# title: How much a container may be given, and how many the caller may have
+# description: A role without ceilings takes them away; of several all hold.
+ceilings[key] := value if {
+	not uncapped
+	some role in granting
+	some key, _ in data.roles[role].ceilings
+	value := min({most | some other in granting; most := data.roles[other].ceilings[key]})
+}
+
+uncapped if admin
+
+uncapped if {
+	some role in granting
+	not data.roles[role].ceilings
+}
+
+# METADATA
 # title: Whose things a role is about
 # description: |
 #   own: true is for whoever shares the binding by which the caller holds the role, so its

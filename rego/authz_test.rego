@@ -680,6 +680,26 @@ test_mint_of_others_children_closed if {
 	"owner:* is bound to role ci, by an entry that is another owner's" in mint_told(["container:runner"], ["owner:*"])
 }
 
+capped(held) := answer if {
+	answer := authz.ceilings with input as by(held, operation)
+		with data.roles as {
+			"admin": {"operations": ["*"]},
+			"small": {"operations": ["ContainerList"], "ceilings": {"memory": 100, "pids": 7}},
+			"large": {"operations": ["ContainerList"], "ceilings": {"memory": 200, "cpus": 0.5}},
+			"other": {"operations": ["ContainerCreate"], "ceilings": {"memory": 1}},
+			"free": {"operations": ["ContainerList"]},
+		}
+		with data.bindings as {"admin": ["local"], "small": ["container:s", "local"], "large": ["container:l"], "other": ["container:s"], "free": ["container:f"]}
+}
+
+test_ceilings if {
+	capped(["container:s"]) == {"memory": 100, "pids": 7}
+	capped(["container:s", "container:l"]) == {"memory": 100, "pids": 7, "cpus": 0.5}
+	capped(["container:s", "container:f"]) == {}
+	capped(["container:f"]) == {}
+	capped(["local"]) == {}
+}
+
 # Rules of the operator's
 
 test_extra_denies if {

@@ -111,6 +111,16 @@ func (f fixedObjects) GivenLabels(_ context.Context, id string) (map[string]stri
 // JoinedBy: what --object tells of a container says nothing of its networks.
 func (fixedObjects) JoinedBy(context.Context, string) ([]object.Object, error) { return nil, nil }
 
+// Owned counts those that --object tells of.
+func (f fixedObjects) Owned(_ context.Context, owner string) (n int, _ error) {
+	for _, o := range f {
+		if o.Kind == operation.KindContainer && *o.Known && o.Labels[operation.OwnerLabel] == owner {
+			n++
+		}
+	}
+	return n, nil
+}
+
 // AnyBorrowed: labels of --object are those that a container was given.
 func (fixedObjects) AnyBorrowed(func(map[string]string) bool) (string, error) { return "", nil }
 

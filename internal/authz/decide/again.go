@@ -25,7 +25,7 @@ func (s *Steps) StillAllowed(ctx context.Context, conn *identity.Connection, v *
 	if v.Caller.Kind == identity.Self {
 		return nil
 	}
-	now := &Verdict{Caller: v.Caller, Operation: v.Operation, request: v.request, steps: s}
+	now := &Verdict{Caller: v.Caller, Operation: v.Operation, request: v.request, steps: s, again: true}
 	now.containers.pinned = v.containers.ids // what it is about, whoever has its name by now
 	s.identify(ctx, conn, now)
 	s.decide(ctx, now)

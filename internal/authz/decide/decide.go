@@ -64,6 +64,8 @@ type Objects interface {
 	// Objects are what the request names.
 	Objects(ctx context.Context, op *operation.Operation) []object.Object
 	view.Containers
+	// Owned is how many containers the daemon has that are labelled as somebody's.
+	Owned(ctx context.Context, owner string) (int, error)
 }
 
 // Policy answers an input. Its zero decision denies.
@@ -102,9 +104,10 @@ type Options struct {
 // Steps is the Authorizer.
 type Steps struct {
 	Options
-	ids   idSource
-	turns *fair.Queue
-	execs ownExecs
+	ids    idSource
+	turns  *fair.Queue
+	execs  ownExecs
+	making making
 }
 
 // New connects the steps. Options.Identifier, Policy and Record are required.
@@ -241,6 +244,9 @@ func (s *Steps) decide(ctx context.Context, v *Verdict) {
 	if err == nil {
 		d, err = s.stamped(ctx, in, d)
 	}
+	if err == nil {
+		d, err = s.within(ctx, in, d)
+	}
 	v.Decision = d
 	if in.Operation.ID == "ContainerStats" && in.Operation.Access == operation.Stream {
 		v.instead = func() string { return s.stats(context.WithoutCancel(ctx), *in) }
@@ -269,6 +275,9 @@ func (s *Steps) decide(ctx context.Context, v *Verdict) {
 	}
 	if v.Allow {
 		s.see(ctx, v, objects)
+	}
+	if v.Allow {
+		s.count(ctx, v)
 	}
 	if v.Allow {
 		if why := v.pin(objects); why != "" {

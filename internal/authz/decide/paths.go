@@ -73,6 +73,10 @@ func (v *Verdict) denyPath(err error) {
 		v.deny(http.StatusServiceUnavailable, "busy", err.Error())
 		return
 	}
+	if errors.Is(err, errCeiling) {
+		v.deny(http.StatusForbidden, "ceiling", err.Error())
+		return
+	}
 	if errors.Is(err, errStamp) {
 		v.deny(http.StatusForbidden, "stamp", err.Error())
 		return

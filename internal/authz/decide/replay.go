@@ -95,6 +95,12 @@ func (p *past) Joined(_ context.Context, ref string) ([]string, error) {
 	return []string{joinedRef}, nil
 }
 
+// Owned is recorded nowhere, and changes with each request.
+func (p *past) Owned(context.Context, string) (int, error) {
+	p.miss("how many containers the caller had")
+	return 0, nil
+}
+
 func (p *past) HostNetworks(context.Context, *operation.Operation) ([]string, error) {
 	switch n := p.world.Networks; {
 	case n == nil:

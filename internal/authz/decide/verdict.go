@@ -53,6 +53,8 @@ type Verdict struct {
 	unresolved *unresolved   // why it could not be told which container the request enters or changes
 	lifted     bool          // denied by the policy, let through by audit mode
 	instead    func() string // what would be allowed instead, "" for nothing; nil if there is nothing like it
+	again      bool          // it was allowed, and is decided once more
+	made       func()        // it is no longer about to make a container; nil: it never was
 	finished   sync.Once
 }
 
@@ -77,6 +79,7 @@ func (v *Verdict) Deny(status int, code, reason string) { v.deny(status, code, r
 func (v *Verdict) Finish(status int, redacted bool) {
 	v.Release()
 	v.finished.Do(func() {
+		v.settle(status)
 		r := audit.New(v.id, v.start, v.Caller, v.request.Method, v.request.URI, v.Operation, v.Decision)
 		r.Status, r.Allow, r.Redacted = status, v.Allow, redacted
 		r.Duration, r.DurationUsec = v.decided, v.decided.Microseconds()

@@ -114,6 +114,11 @@ func (v *Verdict) Changes() []audit.Change {
 			list = append(list, audit.Change{What: "label", To: label + "=" + v.Decision.Stamp[label]})
 		}
 	}
+	if !v.Decision.Admin {
+		for _, f := range v.Operation.Set {
+			list = append(list, audit.Change{What: "ceiling", To: fmt.Sprintf("%s=%d", f.Field, f.Value)})
+		}
+	}
 	switch {
 	case v.View != nil && v.View.Nothing:
 		for _, name := range v.View.Hidden {

@@ -3,6 +3,7 @@ package object_test
 import (
 	"errors"
 	"maps"
+	"slices"
 	"testing"
 
 	"vitrine/internal/authz/object"
@@ -50,5 +51,12 @@ func TestJoinedByIsWhatTheNamesMeanNow(t *testing.T) {
 	e.err = errors.New("the Engine does not answer")
 	if _, err := object.NewResolver(e).JoinedBy(t.Context(), "1"); err == nil {
 		t.Error("no error")
+	}
+}
+
+func TestOwnedAreCountedByTheDaemon(t *testing.T) {
+	e := &engine{}
+	if n, err := object.NewResolver(e).Owned(t.Context(), "container:ci"); n != 3 || err != nil || !slices.Equal(e.labelled, []string{"vitrine.owner=container:ci"}) {
+		t.Errorf("%d, %v, asked for %q", n, err, e.labelled)
 	}
 }

@@ -22,6 +22,7 @@ type engine struct {
 	several      bool // networks of each name
 	joins        []string
 	asked        []string
+	labelled     []string
 }
 
 func (e *engine) Networks(_ context.Context, ref string) ([]docker.NetworkInfo, error) {
@@ -79,6 +80,11 @@ func (e *engine) Append(list []docker.Container) []docker.Container {
 		list = append(list, c)
 	}
 	return list
+}
+
+func (e *engine) Labelled(_ context.Context, label string) (int, error) {
+	e.labelled = append(e.labelled, label)
+	return 3, e.err
 }
 
 func (e *engine) NetworksOf(context.Context, string) ([]string, error) { return e.joins, e.err }

@@ -54,6 +54,7 @@ type Inventory interface {
 	Service(ctx context.Context, ref string) (docker.Named, error)
 	NetworksOf(ctx context.Context, id string) (refs []string, err error)
 	Append(list []docker.Container) []docker.Container
+	Labelled(ctx context.Context, label string) (int, error)
 	Ready() bool
 }
 
@@ -177,6 +178,11 @@ func (r *Resolver) JoinedBy(ctx context.Context, id string) (list []Object, err 
 		list = append(list, o)
 	}
 	return list, err
+}
+
+// Owned is how many containers are labelled as an owner's.
+func (r *Resolver) Owned(ctx context.Context, owner string) (int, error) {
+	return r.inv.Labelled(ctx, operation.OwnerLabel+"="+owner)
 }
 
 // AnyBorrowed gives the image of a container that has such labels by its image, and not

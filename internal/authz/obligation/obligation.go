@@ -37,12 +37,13 @@ type Demand struct {
 	KeepEnv          []string          // environment names whose values are shown all the same
 	Where            map[string]string // only objects with these labels
 	Stamp            map[string]string // labels on what the request makes
-	WithoutRedaction bool              // Redact does not hold where nothing can be blanked
+	Ceilings         operation.Ceilings
+	WithoutRedaction bool // Redact does not hold where nothing can be blanked
 }
 
 // Unmet is a demand that a door cannot meet.
 type Unmet struct {
-	Rule    string // of the policy, which demands it: "where", "redact" or "host_paths"
+	Rule    string // of the policy, which demands it: "where", "stamp", "ceilings", "redact" or "host_paths"
 	Reason  string // for the caller
 	Gateway bool   // the gateway can meet it
 }
@@ -65,6 +66,14 @@ func Meet(door Door, op *operation.Operation, d Demand) (*redact.Plan, *Unmet) {
 		return nil, &Unmet{Rule: "where", Reason: "it may only see some objects, and only the gateway can leave out the others", Gateway: true}
 	case len(d.Stamp) > 0 && op.MakesLabelled():
 		return nil, &Unmet{Rule: "stamp", Reason: "what it makes is given labels, which only the gateway can do", Gateway: true}
+	}
+	if in, err := op.WithCeilings(d.Ceilings); err != nil || len(in.Set) > len(op.Set) {
+		why := "what it makes is given limits, which only the gateway can do"
+		if err == nil {
+			f := in.Set[0]
+			why += fmt.Sprintf("; or give them yourself, such as %s: %d", f.Field, f.Value)
+		}
+		return nil, &Unmet{Rule: "ceilings", Reason: why, Gateway: err == nil}
 	}
 	if len(d.Redact) > 0 && (!d.WithoutRedaction || door != Plugin) {
 		if _, unmet := blank(op, d); unmet != nil {

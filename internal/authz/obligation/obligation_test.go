@@ -44,6 +44,7 @@ func TestResolvedPathClosed(t *testing.T) {
 // demand that is met gives a plan, or there is nothing to do.
 func TestUnmetClosed(t *testing.T) {
 	env, label := []string{"/Config/Env/*"}, map[string]string{"team": "sre"}
+	two := operation.Ceilings{Pids: 2}
 	for name, tc := range map[string]struct {
 		method, uri, body string
 		demand            Demand
@@ -76,6 +77,10 @@ func TestUnmetClosed(t *testing.T) {
 		"labels on what it makes":   {"POST", "/containers/create", `{"Image":"a"}`, Demand{Stamp: label}, "", "stamp!"},
 		"labels on a build":         {"POST", "/build", "", Demand{Stamp: label}, "", "stamp!"},
 		"labels on nothing":         {"GET", "/containers/json", "", Demand{Stamp: label}, "", ""},
+		"limits on what it makes":   {"POST", "/containers/create", `{"Image":"a"}`, Demand{Ceilings: two}, "", "ceilings!"},
+		"limits that it has":        {"POST", "/containers/create", `{"Image":"a","HostConfig":{"PidsLimit":2}}`, Demand{Ceilings: two}, "", ""},
+		"limits on a build":         {"POST", "/build", "", Demand{Ceilings: two}, "", "ceilings"},
+		"limits on nothing":         {"GET", "/containers/json", "", Demand{Ceilings: two}, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			op := parse(t, tc.method, tc.uri, tc.body)

@@ -38,6 +38,7 @@ func readTerms(src *sources) (map[string]any, []term, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	adoptCeilings(merged)
 	if !src.builtin {
 		_ = adoptRedaction(merged) // see checkRedaction
 		return merged, nil, nil

@@ -37,6 +37,8 @@ type Decision struct {
 	Where   map[string]string   // only objects with these labels are there for the caller
 	Shared  map[string][]string // those that are there all the same, by kind ("images"): names, "NAME*" for all that begin so
 	Stamp   map[string]string   // labels that are put on what the request makes
+	// Ceilings are how much what the request makes may have, and how many.
+	Ceilings operation.Ceilings
 	// WithoutRedaction: the role may go through the plugin door, where an answer
 	// cannot be redacted.
 	WithoutRedaction bool
@@ -63,5 +65,5 @@ func (d *Decision) Allows() bool { return d.Allow && !d.Failed }
 // Demand is what an allowing decision demands of the answer; a door that cannot meet it must
 // deny.
 func (d *Decision) Demand() obligation.Demand {
-	return obligation.Demand{Redact: d.Redact, KeepEnv: d.KeepEnv, Where: d.Where, Stamp: d.Stamp, WithoutRedaction: d.WithoutRedaction}
+	return obligation.Demand{Redact: d.Redact, KeepEnv: d.KeepEnv, Where: d.Where, Stamp: d.Stamp, Ceilings: d.Ceilings, WithoutRedaction: d.WithoutRedaction}
 }

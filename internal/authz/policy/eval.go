@@ -24,7 +24,7 @@ const (
 
 // rules are what the engine reads from package docker.authz.
 func rules() []string {
-	return []string{"allow", "reasons", "codes", "admin", "redact", "keep_env", "where", "shared", "stamp", "without_redaction"}
+	return []string{"allow", "reasons", "codes", "admin", "redact", "keep_env", "where", "shared", "stamp", "ceilings", "without_redaction"}
 }
 
 // generation is one policy, ready to decide. It never changes.
@@ -255,6 +255,7 @@ func readDecision(answer ast.Object) (Decision, error) {
 		Where:            r.labels("where"),
 		Shared:           r.lists("shared"),
 		Stamp:            r.labels("stamp"),
+		Ceilings:         r.ceilings("ceilings"),
 		Diagnostics:      Diagnostics{Reasons: r.strings("reasons"), Codes: r.strings("codes")},
 	}
 	if r.err != nil {

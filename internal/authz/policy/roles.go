@@ -126,6 +126,7 @@ func (c *roleChecker) role(key string, v any) {
 		"where":             c.labels,
 		"stamp":             c.labels,
 		"own":               c.own,
+		"ceilings":          c.ceilings,
 		"shared":            c.shared,
 		"without_redaction": c.boolean,
 		"unresolved":        c.boolean,
@@ -140,6 +141,9 @@ func (c *roleChecker) role(key string, v any) {
 	}
 	if len(stringsOf(role["operations"]))+len(stringsOf(role["access"])) == 0 && role != nil {
 		c.problem(key, "grants nothing: it needs operations or access")
+	}
+	if of, _ := role["ceilings"].(map[string]any); of["containers"] != nil && role["own"] == nil {
+		c.problem(key+".ceilings.containers", "counts the holder's own containers, and nothing is the holder's own: write own")
 	}
 	if role["resources"] != nil && role["access"] == nil {
 		c.problem(key+".resources", "limits access, and there is none in this role")

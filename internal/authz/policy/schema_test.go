@@ -53,7 +53,11 @@ func TestDataSchema(t *testing.T) {
 			"keep_env": list(text),
 			"where":    schemaObject{"type": "object", "minProperties": 1, "additionalProperties": text},
 			"stamp":    schemaObject{"type": "object", "minProperties": 1, "additionalProperties": text},
-			"own":      schemaObject{"enum": []any{true, "container", "user"}},
+			"ceilings": schemaObject{"type": "object", "minProperties": 1, "additionalProperties": false, "properties": schemaObject{
+				"memory": schemaObject{"type": []any{"string", "integer"}, "minimum": 1}, "cpus": schemaObject{"type": "number", "minimum": 0.01},
+				"pids": schemaObject{"type": "integer", "minimum": 1}, "containers": schemaObject{"type": "integer", "minimum": 1},
+			}},
+			"own": schemaObject{"enum": []any{true, "container", "user"}},
 			"shared": schemaObject{"type": "object", "additionalProperties": false, "properties": schemaObject{
 				"containers": list(text), "images": list(text), "networks": list(text), "volumes": list(text),
 			}},

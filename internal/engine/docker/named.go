@@ -2,6 +2,7 @@ package docker
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/url"
 
@@ -22,7 +23,7 @@ func (inv *Inventory) Volume(ctx context.Context, name string) (Named, error) {
 		Name   string
 		Labels map[string]string
 	}
-	err := inv.lookUp(ctx, "/volumes/"+url.PathEscape(name), &out)
+	err := inv.lookUp(ctx, "/volumes/"+url.PathEscape(name), nil, &out)
 	return Named{out.Name, []string{out.Name}, out.Labels, ""}, given(err, out.Name)
 }
 
@@ -33,7 +34,7 @@ func (inv *Inventory) Image(ctx context.Context, ref string) (Named, error) {
 		RepoTags []string
 		Config   struct{ Labels map[string]string }
 	}
-	err := inv.lookUp(ctx, "/images/"+(&url.URL{Path: ref}).EscapedPath()+"/json", &out)
+	err := inv.lookUp(ctx, "/images/"+(&url.URL{Path: ref}).EscapedPath()+"/json", nil, &out)
 	return Named{out.ID, out.RepoTags, out.Config.Labels, ""}, given(err, out.ID)
 }
 
@@ -47,12 +48,26 @@ func (inv *Inventory) Service(ctx context.Context, ref string) (Named, error) {
 			TaskTemplate struct{ ContainerSpec struct{ Image string } }
 		}
 	}
-	err := inv.lookUp(ctx, "/services/"+url.PathEscape(ref), &out)
+	err := inv.lookUp(ctx, "/services/"+url.PathEscape(ref), nil, &out)
 	return Named{out.ID, []string{out.Spec.Name}, out.Spec.Labels, out.Spec.TaskTemplate.ContainerSpec.Image}, given(err, out.ID)
 }
 
+// Labelled is how many containers there are that have a label, by GET /containers/json: the daemon's own count, of this moment. Labels of
+// images count too.
+func (inv *Inventory) Labelled(ctx context.Context, label string) (int, error) {
+	filters, err := json.Marshal(map[string][]string{"label": {label}})
+	if err != nil {
+		return 0, err
+	}
+	var all []struct {
+		ID string `json:"Id"`
+	}
+	err = inv.lookUp(ctx, "/containers/json", url.Values{"all": {"1"}, "filters": {string(filters)}}, &all)
+	return len(all), err
+}
+
 // lookUp asks one question of those that misses may ask.
-func (inv *Inventory) lookUp(ctx context.Context, path string, to any) error {
+func (inv *Inventory) lookUp(ctx context.Context, path string, query url.Values, to any) error {
 	defer fair.Rest(ctx)()
 	ctx, cancel := context.WithTimeout(ctx, inv.timeout)
 	defer cancel()
@@ -62,7 +77,7 @@ func (inv *Inventory) lookUp(ctx context.Context, path string, to any) error {
 	case <-ctx.Done():
 		return fmt.Errorf("GET %s: %w", path, ctx.Err())
 	}
-	return inv.client.json(ctx, path, nil, to)
+	return inv.client.json(ctx, path, query, to)
 }
 
 func given(err error, id string) error {

@@ -51,7 +51,7 @@ func (inv *Inventory) Networks(ctx context.Context, ref string) ([]NetworkInfo, 
 		return found, nil
 	}
 	var made NetworkInfo // a moment ago, and its event is on its way
-	err = inv.lookUp(ctx, "/networks/"+url.PathEscape(ref), &made)
+	err = inv.lookUp(ctx, "/networks/"+url.PathEscape(ref), nil, &made)
 	if err = given(err, made.ID); err == nil {
 		return []NetworkInfo{made}, nil
 	}
@@ -90,7 +90,7 @@ func matchNetworks(all []NetworkInfo, ref string) []NetworkInfo {
 // changes without the daemon's knowing.
 func (inv *Inventory) ServiceNetwork(ctx context.Context, ref string) (NetworkInfo, error) {
 	var out NetworkInfo
-	err := inv.lookUp(ctx, "/networks/"+url.PathEscape(ref), &out)
+	err := inv.lookUp(ctx, "/networks/"+url.PathEscape(ref), nil, &out)
 	return out, given(err, out.ID)
 }
 
@@ -103,7 +103,7 @@ func (inv *Inventory) NetworksOf(ctx context.Context, id string) (refs []string,
 			Networks map[string]struct{ NetworkID string }
 		}
 	}
-	if err := inv.lookUp(ctx, "/containers/"+url.PathEscape(id)+"/json", &out); err != nil {
+	if err := inv.lookUp(ctx, "/containers/"+url.PathEscape(id)+"/json", nil, &out); err != nil {
 		return nil, err
 	}
 	own := func(name string) bool {

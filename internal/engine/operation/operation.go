@@ -116,6 +116,9 @@ type Operation struct {
 	Typed    *Operation
 	Resolved []ResolvedPath
 
+	// Set are the fields that WithCeilings has given a value.
+	Set []SetField
+
 	lost  *lost               // by Shape.Operation
 	noted map[Hazard][]string // by WithHazard, with their fields: they are not to be found in the request
 

@@ -52,6 +52,11 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	return worldOf(t, policyData)
+}
+
+func worldOf(t *testing.T, policyData string) *world {
+	t.Helper()
 	engine.Require(t)
 	w := &world{T: t, e: engine.Start(t, engine.Options{})}
 	if err := w.e.ImportBusybox(); err != nil {

@@ -1,0 +1,104 @@
+package decide
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"vitrine/internal/authz/obligation"
+	"vitrine/internal/authz/policy"
+	"vitrine/internal/engine/operation"
+)
+
+// errCeiling is a request that asks for more than its caller may have.
+var errCeiling = errors.New("it asks for more than it may have")
+
+// within holds what a request makes to the policy's ceilings, and decides once more on that. in is then about the request
+// with its limits; at the plugin's door, which cannot change anything, it stays as it is.
+func (s *Steps) within(ctx context.Context, in *policy.Input, d policy.Decision) (policy.Decision, error) {
+	if !d.Allows() || d.Admin {
+		return d, nil
+	}
+	op, err := in.Operation.WithCeilings(d.Ceilings)
+	switch {
+	case err != nil:
+		return d, fmt.Errorf("%w: %w", errCeiling, err)
+	case op == in.Operation || in.Caller.Door != string(obligation.Gateway):
+		return d, nil
+	}
+	in.Operation = op
+	again := s.Policy.Decide(ctx, in)
+	if again.Allows() && again.Ceilings != d.Ceilings {
+		return d, fmt.Errorf("%w: the policy has other limits for a request that has them", errCeiling)
+	}
+	return again, nil
+}
+
+// making counts the containers that are about to be made, by owner: the daemon does not know of them yet, and would let
+// several at once past a maximum.
+type making struct {
+	mu sync.Mutex
+	of map[string]int64
+}
+
+// begin counts one more and says how many there were before; end takes it back.
+func (m *making) begin(owner string) (before int64, end func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.of == nil {
+		m.of = map[string]int64{}
+	}
+	before = m.of[owner]
+	m.of[owner]++
+	return before, sync.OnceFunc(func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if m.of[owner]--; m.of[owner] == 0 {
+			delete(m.of, owner)
+		}
+	})
+}
+
+// unsettled is how long a container that may still be made counts, where the daemon's answer was not waited for.
+const unsettled = time.Minute
+
+// settle ends that a request is about to make a container: when it is denied, or the daemon has answered. status is what the caller saw.
+func (v *Verdict) settle(status int) {
+	switch {
+	case v.made == nil:
+	case v.Allow && (status == 0 || status > http.StatusInternalServerError): // the daemon may be at it
+		time.AfterFunc(unsettled, v.made)
+	default:
+		v.made()
+	}
+}
+
+// count denies a container more than its caller may have. The daemon is asked after the request has been counted among those that are
+// about to make one, and that is over when the daemon has answered it: so each is counted by one of the two at least, and at times by both,
+// which denies too much for a moment.
+func (s *Steps) count(ctx context.Context, v *Verdict) {
+	most := v.Decision.Ceilings.Containers
+	if most == 0 || v.lifted || v.Decision.Admin || v.again || v.Operation.ID != "ContainerCreate" || v.View != nil && v.View.Nothing {
+		return
+	}
+	owner := v.Decision.Stamp[operation.OwnerLabel]
+	if owner == "" || s.Objects == nil {
+		v.deny(http.StatusForbidden, "ceiling", "it may have a number of containers of its own, and it cannot be told which are its own")
+		return
+	}
+	before, end := s.making.begin(owner)
+	has, err := s.Objects.Owned(ctx, owner)
+	switch {
+	case err != nil:
+		v.deny(http.StatusServiceUnavailable, "object", "it cannot be told now how many containers it has; try again")
+	case int64(has)+before >= most:
+		v.deny(http.StatusForbidden, "ceiling", fmt.Sprintf("it has %d containers, and %d are allowed: remove one", int64(has)+before, most))
+	default:
+		v.made = end
+		return
+	}
+	end()
+}

@@ -1,0 +1,179 @@
+package decide_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"vitrine/internal/authz/audit"
+	"vitrine/internal/authz/decide"
+	"vitrine/internal/authz/policy"
+	"vitrine/internal/caller/identity"
+	"vitrine/internal/engine/operation"
+)
+
+func (y tenancy) Owned(context.Context, string) (int, error) { return 0, y.err }
+
+// yard is a daemon with a number of somebody's containers.
+type yard struct {
+	tenancy
+	mu   sync.Mutex
+	has  int
+	asks int
+	err  error
+}
+
+func (y *yard) Owned(_ context.Context, owner string) (int, error) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	y.asks++
+	if owner != "container:ci" {
+		return 0, fmt.Errorf("asked for %q", owner)
+	}
+	return y.has, y.err
+}
+
+var (
+	ofCI  = map[string]string{operation.OwnerLabel: "container:ci"}
+	three = policy.Decision{Allow: true, Where: ofCI, Stamp: ofCI, Shared: map[string][]string{"images": {"x"}}, Ceilings: operation.Ceilings{Memory: 1 << 20, Containers: 3}}
+)
+
+const creates = `{"Image":"x"}`
+
+func ciWorld(d policy.Decision, y decide.Objects) (*world, decide.Options) {
+	w := &world{decision: d, who: &identity.Identity{Kind: identity.Container, Principals: []string{"container:ci"}, Door: "gateway"}}
+	o := w.options()
+	o.Objects = y
+	return w, o
+}
+
+func newYard(has int) *yard {
+	return &yard{tenancy: tenancy{labels: map[string]map[string]string{"x": {}}}, has: has}
+}
+
+func TestCeilingsAreSetAndRecorded(t *testing.T) {
+	w, o := ciWorld(three, newYard(2))
+	v := w.ask(t, o, "POST", "/containers/create", creates)
+	if !v.Allow || !strings.Contains(string(v.Carried().Canonical), `"Memory":1048576`) {
+		t.Fatalf("%s: %s", v.Message, v.Carried().Canonical)
+	}
+	if got := w.records[0].Changed; !slices.Contains(got, audit.Change{What: "ceiling", To: "HostConfig.Memory=1048576"}) {
+		t.Errorf("changed %v", got)
+	}
+}
+
+// TestCeilingsClosed: what is over is denied at each door, and told what would be allowed.
+func TestCeilingsClosed(t *testing.T) {
+	for name, tc := range map[string]struct {
+		d      policy.Decision
+		y      decide.Objects
+		body   string
+		status int
+		says   string
+	}{
+		"memory":              {three, newYard(0), `{"Image":"x","HostConfig":{"Memory":2097152}}`, http.StatusForbidden, "2MiB of memory is asked for, and 1MiB is allowed"},
+		"one too many":        {three, newYard(3), creates, http.StatusForbidden, "it has 3 containers, and 3 are allowed"},
+		"no answer":           {three, &yard{tenancy: newYard(0).tenancy, err: errors.New("no answer")}, creates, http.StatusServiceUnavailable, "cannot be told now"},
+		"nobody's":            {policy.Decision{Allow: true, Ceilings: three.Ceilings}, newYard(0), creates, http.StatusForbidden, "which are its own"},
+		"nobody can say":      {policy.Decision{Allow: true, Stamp: ofCI, Ceilings: three.Ceilings}, nil, creates, http.StatusForbidden, "which are its own"},
+		"other limits for it": {policy.Decision{}, newYard(0), creates, http.StatusForbidden, "other limits"},
+	} {
+		w, o := ciWorld(tc.d, tc.y)
+		if name == "other limits for it" {
+			w.decide = func(in *policy.Input) policy.Decision {
+				d := three
+				d.Ceilings.Memory = int64(1024 * (1 + len(in.Operation.Set)))
+				return d
+			}
+		}
+		if v := w.ask(t, o, "POST", "/containers/create", tc.body); v.Allow || v.Status != tc.status || !strings.Contains(v.Message, tc.says) {
+			t.Errorf("%s: %v %d %s", name, v.Allow, v.Status, v.Message)
+		}
+	}
+	w, o := ciWorld(policy.Decision{Allow: true, Ceilings: three.Ceilings}, newYard(0))
+	w.who.Door = "plugin"
+	if v := w.ask(t, o, "POST", "/containers/create", `{"Image":"x","HostConfig":{"Memory":2097152}}`); v.Allow {
+		t.Error("the plugin's door lets through what is over")
+	}
+}
+
+func TestCeilingsOfWhoHasNone(t *testing.T) {
+	for name, d := range map[string]policy.Decision{
+		"an admin":  {Allow: true, Admin: true, Ceilings: three.Ceilings},
+		"no number": {Allow: true, Ceilings: operation.Ceilings{Memory: 1 << 20}},
+	} {
+		w, o := ciWorld(d, &yard{err: errors.New("nobody is to be asked")})
+		if v := w.ask(t, o, "POST", "/containers/create", creates); !v.Allow || d.Admin && strings.Contains(string(v.Carried().Canonical), "Memory") {
+			t.Errorf("%s: %s", name, v.Message)
+		}
+	}
+	w, o := ciWorld(three, &yard{tenancy: objects, err: errors.New("nobody is to be asked")})
+	if v := w.ask(t, o, "GET", "/containers/json", ""); !v.Allow {
+		t.Error(v.Message)
+	}
+}
+
+func creating() *operation.Request {
+	return &operation.Request{
+		Method: "POST", URI: "/containers/create", Proto: "HTTP/1.1", Header: http.Header{"Content-Type": {"application/json"}},
+		ContentLength: int64(len(creates)), ReadBody: func() ([]byte, error) { return []byte(creates), nil },
+	}
+}
+
+// TestRacedCreatesClosed: those that are about to make a container count, until the daemon has answered, and where that was not
+// waited for, a minute longer.
+func TestRacedCreatesClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		y := newYard(1)
+		_, o := ciWorld(three, y)
+		steps := decide.New(o)
+		ask := func() *decide.Verdict {
+			return steps.Authorize(t.Context(), identity.NewLocal(), creating())
+		}
+		first, second := ask(), ask()
+		if !first.Allow || !second.Allow {
+			t.Fatal(first.Message, second.Message)
+		}
+		if third := ask(); third.Allow || third.Code != "ceiling" {
+			t.Errorf("a third one at once: %s", third.Message)
+		}
+		if err := steps.StillAllowed(t.Context(), identity.NewLocal(), second); err != nil {
+			t.Errorf("what is being carried counts against itself: %v", err)
+		}
+		y.has++ // the daemon has made the first one
+		first.Finish(http.StatusCreated, false)
+		if v := ask(); v.Allow {
+			t.Error("one more than there may be")
+		}
+		second.Finish(http.StatusNotFound, false) // no such image
+		again := ask()
+		if !again.Allow {
+			t.Errorf("a create that failed still counts: %s", again.Message)
+		}
+		again.Finish(0, false) // its client has left, and the daemon may go on
+		if v := ask(); v.Allow {
+			t.Error("what the daemon may be making does not count")
+		}
+		time.Sleep(61 * time.Second)
+		if v := ask(); !v.Allow {
+			t.Errorf("a minute later: %s", v.Message)
+		} else {
+			v.Deny(http.StatusTooManyRequests, "limit", "the door has no room")
+			v.Finish(http.StatusTooManyRequests, false)
+		}
+		if v := ask(); !v.Allow {
+			t.Errorf("after a denial: %s", v.Message)
+		}
+	})
+}
+
+func (joining) Owned(context.Context, string) (int, error) { return 0, nil }
+
+func (*counting) Owned(context.Context, string) (int, error) { return 0, nil }
