@@ -39,6 +39,7 @@ const (
 type world struct {
 	*engine.Engine
 	doors   *vitrine.Process
+	dir     string // with the monitor's program
 	address string
 	metrics string // the DogStatsD socket
 	visitor *vitrine.User
@@ -51,9 +52,10 @@ func TestPage(t *testing.T) {
 	if err := e.ImportBusybox(); err != nil {
 		t.Fatal(err)
 	}
-	w := &world{Engine: e, doors: vitrine.Start(t, vitrine.Options{Engine: e, Data: data, Args: []string{"--admin-allow", "unix:root", "--admin-allow", "uid:65532"}})}
+	w := &world{Engine: e, dir: folder(t), doors: vitrine.Start(t, vitrine.Options{Engine: e, Data: data, Args: []string{"--admin-allow", "unix:root", "--admin-allow", "uid:65532"}})}
 	w.doors.Plug(nil)
-	w.run(t)
+	w.metrics = filepath.Join(w.dir, "dsd", "dsd.sock")
+	w.address = w.run(t, "--dogstatsd-socket", w.metrics)
 	w.visitor = vitrine.As(t, 4711)
 	e.Docker("run", "-d", "--name", "web", "--label", "team="+hostile, "-m", "64m", "--health-cmd", "true", "--health-interval", "1s", "bb:1", "sleep", "600")
 	e.Docker("run", "-d", "--name", "busy", "--cpus", "0.05", "bb:1", "sh", "-c", "while :; do :; done")
@@ -69,6 +71,7 @@ func TestPage(t *testing.T) {
 	t.Run("clicks", func(t *testing.T) { w.on(t).clicks(t) })
 	t.Run("a container", func(t *testing.T) { w.on(t).container(t) })
 	t.Run("DogStatsD", func(t *testing.T) { w.on(t).dogstatsd(t) })
+	t.Run("a token", func(t *testing.T) { w.on(t).token(t) })
 	t.Run("light and dark, wide and narrow", func(t *testing.T) { w.on(t).looks(t) })
 }
 
@@ -79,15 +82,14 @@ func (w *world) on(t *testing.T) *world {
 	return &c
 }
 
-// run starts the monitor as a user without capabilities, with an interval that is longer than what the page must be good for.
-func (w *world) run(t *testing.T) {
-	dir, err := os.MkdirTemp("", "vitrine-page-") //nolint:usetesting // another user must get there
+// folder has the monitor's program, and a folder for its socket. Another user gets there.
+func folder(t *testing.T) string {
+	dir, err := os.MkdirTemp("", "vitrine-page-") //nolint:usetesting // see above
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	binary := filepath.Join(dir, "monitor")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "vitrine/cmd/monitor")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", dir, "vitrine/cmd/monitor")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -98,14 +100,22 @@ func (w *world) run(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	w.metrics = filepath.Join(sockets, "dsd.sock")
+	return dir
+}
+
+// run starts the monitor as a user without capabilities, with an interval that is longer than what the page must be good for. It
+// ends with the test.
+func (w *world) run(t *testing.T, more ...string) (address string) {
 	log := &wait.Buffer{}
 	ctx, cancel := context.WithCancel(context.Background())
-	cmd := exec.CommandContext(ctx, binary, "run", "--docker", "unix://"+w.doors.Socket, "--http", "127.0.0.1:0", "--admin-socket", w.doors.Admin,
-		"--interval", "1m", "--dogstatsd-socket", w.metrics, "--dogstatsd-interval", "1s", "--labels-as-tags", `{"team":"team"}`)
+	cmd := exec.CommandContext(ctx, filepath.Join(w.dir, "monitor"), append([]string{
+		"run", "--docker", "unix://" + w.doors.Socket, "--http", "127.0.0.1:0", "--admin-socket", w.doors.Admin,
+		"--interval", "1m", "--dogstatsd-interval", "1s", "--labels-as-tags", `{"team":"team"}`,
+	}, more...)...)
 	cmd.Stderr = log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: monitorID, Gid: monitorID}}
 	if err := cmd.Start(); err != nil {
+		cancel()
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -117,10 +127,11 @@ func (w *world) run(t *testing.T) {
 	})
 	wait.Until(t, "the monitor answers", func() bool {
 		if m := regexp.MustCompile(`address=(\S+)`).FindStringSubmatch(log.String()); m != nil {
-			w.address = m[1]
+			address = m[1]
 		}
-		return w.address != ""
+		return address != ""
 	})
+	return address
 }
 
 // adminSocket: what to do is said where it cannot be read; done, who asks is seen without anything being started anew.
@@ -311,6 +322,32 @@ func (w *world) dogstatsd(_ *testing.T) {
 	w.b.See("td", hostile)
 	w.b.See("td", "boom")
 	w.b.Clean(w.address)
+}
+
+// token: the page asks for it, and shows nothing before.
+func (w *world) token(t *testing.T) {
+	const token = "correct-horse-battery"
+	file := filepath.Join(w.dir, "token")
+	if err := os.WriteFile(file, []byte(token+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	w.b.Do(nil, "open", browser.Args{"url": "http://" + w.run(t, "--dogstatsd-socket", "", "--page-token-file", file) + "/"})
+	w.b.See("h1", "wants its token")
+	var violations []string
+	if w.b.Do(&violations, "axe", nil); len(violations) > 0 {
+		t.Errorf("axe finds\n%s", strings.Join(violations, "\n"))
+	}
+	w.b.Do(nil, "fill", browser.Args{"label": "Token", "text": "not the token at all"})
+	w.b.Click("button", "Show")
+	w.b.See("[role=alert]", "This is not the token")
+	if rows := w.b.Texts("tbody tr"); len(rows) > 0 {
+		t.Errorf("without the token it shows %q", rows)
+	}
+	w.b.Do(nil, "fill", browser.Args{"label": "Token", "text": token})
+	w.b.Do(nil, "press", browser.Args{"key": "Enter"})
+	w.b.See("tbody a", "forwarder")
+	w.b.Do(nil, "open", browser.Args{"url": "http://" + w.address + "/"}) // before that monitor ends
+	w.b.Do(nil, "told", nil)                                              // a browser says on the console that it was refused
 }
 
 // looks: each view in each look: axe finds nothing, nothing is wider than the screen, and the console is clean. VITRINE_SHOTS
