@@ -3,6 +3,7 @@ module vitrine
 go 1.26.0
 
 require (
+	github.com/coreos/go-systemd/v22 v22.7.0
 	github.com/DataDog/datadog-go/v5 v5.9.1
 	github.com/DataDog/sketches-go v1.4.8
 	github.com/docker/go-plugins-helpers v0.0.0-20240701071450-45e2431495c8

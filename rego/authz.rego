@@ -73,6 +73,7 @@ granting contains role if {
 		takes_path(data.roles[role], path)
 	}
 	takes_unresolved(data.roles[role])
+	takes_socket(data.roles[role])
 	knows_owner(role)
 }
 
@@ -184,6 +185,33 @@ takes_unresolved(_) if input.operation.unresolved == []
 takes_unresolved(role) if {
 	is_array(input.operation.unresolved)
 	role.unresolved == true
+}
+
+# METADATA
+# title: Whether a role has the gateway's socket in place of the engine's
+# description: |
+#   A request that mounts the engine's socket is asked about once more, with the
+#   gateway's in its place: substituted are the fields that have it then.
+takes_socket(_) if input.operation.substituted == []
+
+takes_socket(role) if {
+	is_array(input.operation.substituted)
+	role.engine_socket == "substitute"
+}
+
+# METADATA
+# title: The gateway's socket stands in place of the engine's
+# description: If each role that grants the request says so, and one at least that includes it.
+default substitute := false
+
+substitute if {
+	not admin
+	some role in roles
+	data.roles[role].engine_socket == "substitute"
+	includes(data.roles[role])
+	every granter in granting {
+		data.roles[granter].engine_socket == "substitute"
+	}
 }
 
 # METADATA
@@ -323,7 +351,7 @@ opens(bound, _) if is_string(bound)
 
 opens(bound, one) if {
 	is_array(bound)
-	not split(one, ":")[0] in {"container-uid", "container-gid", "image-id"}
+	not split(one, ":")[0] in {"container-uid", "container-gid", "image-id", "listener"}
 }
 
 opens(bound, _) if {
@@ -387,6 +415,10 @@ refused_by(role) := {"code": hazard_code, "reason": reason} if {
 	includes(data.roles[role])
 	not takes_unresolved(data.roles[role])
 	reason := sprintf("role %s does not take host paths that cannot be looked up (it lacks unresolved: true): %s", [role, concat(", ", input.operation.unresolved)])
+} else := {"code": "engine-socket", "reason": reason} if {
+	includes(data.roles[role])
+	not takes_socket(data.roles[role])
+	reason := sprintf("role %s does not put the gateway's socket in place of the engine's (it lacks engine_socket: substitute)", [role])
 } else := {"code": "no-owner", "reason": reason} if {
 	includes(data.roles[role])
 	not knows_owner(role)

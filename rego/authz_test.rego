@@ -44,7 +44,7 @@ bindings := {
 # What a request is unless a test says otherwise.
 operation := {
 	"id": "ContainerList", "resource": "containers", "target": "", "access": "list",
-	"hazards": [], "hazard_fields": {}, "host_paths": [], "unresolved": [], "mints": [], "enters": [], "unknown": [],
+	"hazards": [], "hazard_fields": {}, "host_paths": [], "unresolved": [], "substituted": [], "mints": [], "enters": [], "unknown": [],
 	"params": {}, "version": "1.41",
 }
 
@@ -430,7 +430,7 @@ test_no_operation_closed if denied(object.remove(by(looker, operation), ["operat
 test_no_request_closed if denied(object.remove(by(looker, operation), ["request"]))
 
 test_any_missing_fact_closed if {
-	every fact in ["hazards", "host_paths", "unresolved", "mints", "enters", "unknown"] {
+	every fact in ["hazards", "host_paths", "unresolved", "substituted", "mints", "enters", "unknown"] {
 		denied(by(looker, object.remove(operation, [fact])))
 		denied(by(["unix:all"], object.remove(operation, [fact])))
 		denied(by(looker, object.union(operation, {fact: null})))
@@ -746,5 +746,56 @@ test_contradictions_closed if {
 			"what it may see is limited to team=blue and team=red, which nothing has: bind it to one of the roles",
 			"what it makes would be labelled team=blue and team=red, of which one is possible: bind it to one of the roles",
 		},
+	}
+}
+
+# The gateway's socket in place of the engine's
+
+socket_roles := {
+	"ci": {"operations": ["ContainerCreate"], "engine_socket": "substitute"},
+	"proud": {"operations": ["ContainerCreate"], "hazards": ["engine-socket", "host-path"]},
+	"both": {"operations": ["ContainerCreate"], "hazards": ["engine-socket", "host-path"], "engine_socket": "substitute"},
+	"looks": {"operations": ["ContainerList"], "engine_socket": "substitute"},
+	"plain": {"operations": ["ContainerCreate"]},
+	"admin": {"operations": ["*"]},
+}
+
+socketed(who, op) := answer if {
+	answer := {"allow": authz.allow, "substitute": authz.substitute, "reasons": authz.reasons} with input as by([sprintf("container:%s", [one]) | some one in who], op)
+		with data.roles as socket_roles
+		with data.bindings as {role: [sprintf("container:%s", [role])] | some role, _ in socket_roles}
+}
+
+test_socket_is_substituted if {
+	typed := changed(create, {"hazards": ["engine-socket", "host-path"], "host_paths": ["/run/docker.sock"]})
+	instead := changed(create, {"substituted": ["HostConfig.Binds"]})
+	every case in [
+		[["ci"], typed, false, true], [["ci"], instead, true, true],
+		[["proud"], typed, true, false], [["proud"], instead, false, false],
+		[["both"], typed, true, true], [["both"], instead, true, true],
+		[["both", "proud"], typed, true, false],
+		[["ci", "plain"], typed, false, true], [["ci", "plain"], instead, true, true],
+		[["ci", "looks"], instead, true, true],
+		[["plain"], typed, false, false], [["plain"], instead, false, false],
+		[["looks"], typed, false, false], [["looks"], instead, false, false],
+		[["admin", "ci"], typed, true, false],
+	] {
+		answer := socketed(case[0], case[1])
+		[answer.allow, answer.substitute] == [case[2], case[3]]
+	}
+	socketed(["plain"], instead).reasons == {"role plain does not put the gateway's socket in place of the engine's (it lacks engine_socket: substitute)"}
+}
+
+# What it would do besides is asked as ever, and only that one word means it.
+test_socket_is_no_more_than_that_closed if {
+	more := changed(create, {"substituted": ["HostConfig.Binds"], "hazards": ["privileged"]})
+	answer := socketed(["ci"], more)
+	not answer.allow
+	answer.reasons == {"role ci does not take the hazards privileged"}
+	every word in [true, "yes", null, ["substitute"]] {
+		allowed := authz.allow with input as by(["container:ci"], changed(create, {"substituted": ["HostConfig.Binds"]}))
+			with data.roles as {"ci": {"operations": ["ContainerCreate"], "engine_socket": word}}
+			with data.bindings as {"ci": ["container:ci"]}
+		not allowed
 	}
 }

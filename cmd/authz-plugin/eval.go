@@ -120,13 +120,22 @@ func (f *evalFlags) question(method, uri string, stdin io.Reader) (*explain.Ques
 	}
 	q := &explain.Question{
 		Policy:  policy.Options{Paths: opts.policy, BuiltinIfAbsent: opts.builtinIfAbsent, AllowByDefault: f.byDefault, Positions: true},
-		Options: decide.Options{Engine: usualEngine, Objects: objects}, Caller: caller,
+		Options: decide.Options{Engine: usualEngine, Objects: objects, Sockets: usualSockets()}, Caller: caller,
 		Request: func() *operation.Request { again := *req; return &again },
 	}
 	if f.host {
 		q.Options.HostPaths = hostpath.New(hostpath.Config{Root: "/", Logger: slog.New(slog.DiscardHandler)})
 	}
 	return q, nil
+}
+
+// usualSockets are those of serve without settings of its own.
+func usualSockets() *operation.Sockets {
+	agents, err := parseListener(defaultListen)
+	if err != nil {
+		return nil // a test reads it
+	}
+	return (&settings{listeners: []listener{agents}, upstream: "/run/docker.sock"}).sockets()
 }
 
 // usualEngine is an Engine on this host without settings of its own.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"os/signal"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"vitrine/internal/command"
+	"vitrine/internal/engine/operation"
 )
 
 func TestMain(m *testing.M) {
@@ -157,6 +159,46 @@ func TestEveryProblemIsNamedWithItsKey(t *testing.T) {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("no %q in:\n%v", want, err)
 		}
+	}
+}
+
+// TestSocketsOfListeners: where the host has them, and only those by which a caller is known.
+func TestSocketsOfListeners(t *testing.T) {
+	s, err := settingsOf(t, "", nil, "--listen", "a=unix:///run/a/a.sock", "--listen", "b=unix:///run/b/b.sock,mode=0600,host=/srv//b.sock", "--upstream", "unix:///srv/docker.sock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &operation.Sockets{
+		Gateway: []operation.Socket{{Listener: "a", Path: "/run/a/a.sock"}, {Listener: "b", Path: "/srv/b.sock"}},
+		Engine:  []string{"/run/docker.sock", "/srv/docker.sock"},
+	}
+	if got := s.sockets(); !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v", got)
+	}
+	for spec, says := range map[string]string{
+		"a=fd://":                           "is none of unix:///PATH, fd://NAME and tcp://HOST:PORT",
+		"a=fd://x/y":                        "is none of",
+		"a=fd://x,mode=0666":                "mode= is set by who listens for us",
+		"a=fd://x,group=0":                  "group= is set by who listens for us",
+		"a=unix:///run/a.sock,host=a.sock":  "host=a.sock is not the path of a Unix socket on the host",
+		"a=unix:///run/a.sock,host=/a:/b":   "host=/a:/b is not the path",
+		"a=tcp://127.0.0.1:1,host=/a.sock":  "host=/a.sock is not the path",
+		"a=unix:///run/a.sock,colour=green": "there are mode, group, host, cert, key and ca",
+	} {
+		if _, err := settingsOf(t, "", nil, "--listen", spec); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v, want %s", spec, err, says)
+		}
+	}
+}
+
+// TestSocketThatNobodyListensOnForUs: it is said which there are, and nothing else is opened in its place.
+func TestSocketThatNobodyListensOnForUsClosed(t *testing.T) {
+	s, err := settingsOf(t, "", nil, "--listen", "a=fd://agents")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.inherit(); err == nil || !strings.Contains(err.Error(), "listener a: nobody listens on a socket agents for us (there are [])") {
+		t.Error(err)
 	}
 }
 

@@ -3,8 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"vitrine/internal/authz/policy"
 	"vitrine/internal/authz/policy/tool"
@@ -57,7 +60,7 @@ others than root can write to them, or put a link in their place) and at users
 that are bound and do not exist.
 Exit 0: in order, warnings aside, 1: serve would refuse it.`,
 		RunE: func(cmd *cobra.Command, paths []string) error {
-			opts := policy.Options{Paths: paths, AllowByDefault: byDefault}
+			opts := policy.Options{Paths: paths, AllowByDefault: byDefault, NoSocket: configuredWithoutSocket(os.Environ())}
 			if host {
 				opts.Survey = func(p string) []string { return hostpath.Survey("/", p) }
 				opts.Never = identity.NewUsers("/etc/passwd", nil).Never
@@ -116,6 +119,14 @@ it is the same policy. With --rules, print the rules instead. Without a PATH tha
 	}
 	cmd.Flags().BoolVar(&rules, "rules", false, "print the rules, file by file")
 	return cmd
+}
+
+// configuredWithoutSocket says that serve's configuration, where there is one, has no socket to give to containers.
+func configuredWithoutSocket(environ []string) bool {
+	var s settings
+	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+	table.AddFlags(flags)
+	return len(table.Read(&s, flags, environ)) == 0 && !slices.ContainsFunc(s.listeners, listener.plain)
 }
 
 func policyFmtCommand(std command.Streams) *cobra.Command {

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -125,6 +127,9 @@ func build(ctx context.Context, s *settings, log *slog.Logger, std command.Strea
 			p.close()
 		}
 	}()
+	if err := s.inherit(); err != nil {
+		return nil, err
+	}
 	if s.pluginSocket != "" {
 		p.tickets = ticket.NewStore()
 	}
@@ -215,10 +220,13 @@ func (p *parts) buildDoors(ctx context.Context) error {
 	}
 	p.ids = identity.New(attestor, p.inventory, identity.NewUsers(s.passwd, p.log))
 	p.ids.ShowProcesses(proc)
+	sockets := s.sockets()
+	p.ids.GuardListeners(sockets.Listeners)
 	p.inventory.FollowNetworks()
 	p.inventory.FollowDefaults()
 	p.steps = decide.New(decide.Options{
 		Identifier: p.ids, Policy: p.engine, Objects: object.NewResolver(p.inventory), Record: p.record, Shapes: p.shapes, Mode: s.mode,
+		Sockets:      sockets,
 		HostPaths:    hostpath.New(hostpath.Config{Root: s.hostRoot, Dial: s.dial, Proc: s.proc, Logger: p.log}),
 		Engine:       func() *operation.Engine { return (*operation.Engine)(p.inventory.Defaults()) },
 		OwnContainer: attestor.OwnContainer, Changed: p.inventory.Changed,
@@ -341,7 +349,32 @@ func (p *parts) reconsider(ctx context.Context) error {
 	}
 }
 
+// inherit takes over the sockets that others listen on for us. Their paths are known from then on.
+func (s *settings) inherit() error {
+	if !slices.ContainsFunc(s.listeners, func(l listener) bool { return l.fd != "" }) {
+		return nil
+	}
+	given, err := unixsocket.Inherited()
+	if err != nil {
+		return err
+	}
+	for i, l := range s.listeners {
+		if l.fd == "" {
+			continue
+		}
+		taken, has := given[l.fd]
+		if !has {
+			return fmt.Errorf("listener %s: nobody listens on a socket %s for us (there are %v): start it by its socket unit", l.name, l.fd, slices.Sorted(maps.Keys(given)))
+		}
+		s.listeners[i].taken, s.listeners[i].path = taken, taken.Addr().String()
+	}
+	return nil
+}
+
 func (l listener) listen(ctx context.Context) (net.Listener, error) {
+	if l.taken != nil {
+		return l.taken, nil
+	}
 	if l.path == "" {
 		var lc net.ListenConfig
 		ln, err := lc.Listen(ctx, "tcp", l.addr)
@@ -377,7 +410,7 @@ func (p *parts) buildPlugin() error {
 // gatewaySocket is where a caller is sent whose answer must be redacted.
 func (p *parts) gatewaySocket() string {
 	for _, l := range p.settings.listeners {
-		if l.path != "" && l.tls == nil {
+		if l.plain() {
 			return l.path
 		}
 	}

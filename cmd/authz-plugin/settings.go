@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 	"vitrine/internal/authz/decide"
 	"vitrine/internal/authz/gateway"
 	"vitrine/internal/command"
+	"vitrine/internal/engine/operation"
 )
 
 // settings is the configuration of serve, checked.
@@ -49,21 +51,27 @@ type settings struct {
 // listener is one of the gateway's.
 type listener struct {
 	name  string
-	path  string // of a Unix socket
-	addr  string // host:port, for TCP
+	path  string       // of a Unix socket
+	host  string       // where the host has it, if not there
+	fd    string       // its name, if another program listens for us …
+	taken net.Listener // … once it was taken over
+	addr  string       // host:port, for TCP
 	mode  os.FileMode
 	gid   int // -1: leave it
 	tls   *tls.Config
 	given string
 }
 
-const defaultConfig = "/etc/docker/vitrine/config.yaml"
+const (
+	defaultConfig = "/etc/docker/vitrine/config.yaml"
+	defaultListen = "agents=unix:///run/vitrine/docker/docker.sock,mode=0666"
+)
 
 // table is the only list of serve's settings; plugin/config.json is compared with
 // it by a test.
 var table = command.Settings[settings]{File: defaultConfig, Options: []command.Option[settings]{
 	{Key: "plugin_socket", Default: []string{"/run/docker/plugins/vitrine.sock"}, Help: "`PATH` of dockerd's plugin socket; \"\" for a gateway alone", Set: setPath(func(s *settings) *string { return &s.pluginSocket }, true)},
-	{Key: "listen", List: true, Default: []string{"agents=unix:///run/vitrine/docker/docker.sock,mode=0666"}, Help: "`SPEC` of a gateway listener: NAME=unix:///PATH[,mode=0666][,group=G] or NAME=tcp://HOST:PORT, either with ,cert=FILE,key=FILE,ca=FILE for mutual TLS; \"\" for none", Set: setListen},
+	{Key: "listen", List: true, Default: []string{defaultListen}, Help: "`SPEC` of a gateway listener: NAME=unix:///PATH[,mode=0666][,group=G], NAME=fd://NAME of a Unix socket that systemd listens on, either with [,host=PATH] if the host has it elsewhere, or NAME=tcp://HOST:PORT, all with ,cert=FILE,key=FILE,ca=FILE for mutual TLS; \"\" for none", Set: setListen},
 	{Key: "upstream", Default: []string{"unix:///run/docker.sock"}, Help: "`ADDR` of dockerd's own socket", Set: command.One(setUpstream)},
 	{Key: "policy", List: true, Help: "`PATH` of a policy: a folder, a .rego or data file, a bundle (.tar.gz), or preset:NAME; default /etc/docker/vitrine if it holds one, else the built-in policy", Set: setPolicy},
 	{Key: "state_dir", Default: []string{"/var/lib/vitrine"}, Help: "keep the last good policy in `DIR`, for a start at which its files are broken or gone, and which rights have ended; the folder must be there, and be ours alone; \"\" for none", Set: setPath(func(s *settings) *string { return &s.stateDir }, true)},
@@ -103,7 +111,7 @@ func (s *settings) check() command.SettingErrors {
 	}
 	seen := map[string]string{}
 	for _, l := range s.listeners {
-		for kind, value := range map[string]string{"name": l.name, "address": l.path + l.addr} {
+		for kind, value := range map[string]string{"name": l.name, "address": l.path + l.addr + l.fd} {
 			if other, ok := seen[kind+value]; ok {
 				wrong = append(wrong, command.SettingError{Where: "listen", Err: fmt.Errorf("%q and %q have the same %s %s", other, l.given, kind, value)})
 			}
@@ -239,8 +247,10 @@ func parseListener(spec string) (listener, error) {
 		l.path = filepath.Clean(u.Path)
 	case u.Scheme == "tcp" && u.Port() != "" && u.Path == "":
 		l.addr = u.Host
+	case u.Scheme == "fd" && u.Host != "" && u.Path == "":
+		l.fd = u.Host
 	default:
-		return l, fmt.Errorf("address %q is neither unix:///PATH nor tcp://HOST:PORT", address)
+		return l, fmt.Errorf("address %q is none of unix:///PATH, fd://NAME and tcp://HOST:PORT", address)
 	}
 	return l, l.options(rest)
 }
@@ -254,22 +264,22 @@ func (l *listener) options(rest string) error {
 		}
 		key, value, _ := strings.Cut(pair, "=")
 		switch key {
-		case "mode":
-			m, err := strconv.ParseUint(value, 8, 32)
-			if err != nil || m > 0o777 || m&0o111 != 0 {
-				return fmt.Errorf("mode=%s is not an octal mode of a socket, such as 0660", value)
+		case "host":
+			if l.addr != "" || !filepath.IsAbs(value) || strings.ContainsAny(value, ":,") {
+				return fmt.Errorf("host=%s is not the path of a Unix socket on the host, such as /run/vitrine/docker/docker.sock", value)
 			}
-			l.mode = os.FileMode(m)
-		case "group":
-			gid, err := command.GroupID(value)
-			if err != nil {
-				return fmt.Errorf("group=%s: %w", value, err)
+			l.host = filepath.Clean(value)
+		case "mode", "group":
+			if l.fd != "" {
+				return fmt.Errorf("%s= is set by who listens for us: SocketMode= and SocketGroup= of systemd's unit", key)
 			}
-			l.gid = gid
+			if err := l.access(key, value); err != nil {
+				return err
+			}
 		case "cert", "key", "ca":
 			files[key] = value
 		default:
-			return fmt.Errorf("%q is no option of a listener; there are mode, group, cert, key and ca", key)
+			return fmt.Errorf("%q is no option of a listener; there are mode, group, host, cert, key and ca", key)
 		}
 	}
 	if l.addr != "" && len(files) == 0 {
@@ -284,6 +294,38 @@ func (l *listener) options(rest string) error {
 	var err error
 	l.tls, err = gateway.LoadTLS(files["cert"], files["key"], files["ca"])
 	return err
+}
+
+// access reads who may connect.
+func (l *listener) access(key, value string) error {
+	if key == "group" {
+		gid, err := command.GroupID(value)
+		if err != nil {
+			return fmt.Errorf("group=%s: %w", value, err)
+		}
+		l.gid = gid
+		return nil
+	}
+	m, err := strconv.ParseUint(value, 8, 32)
+	if err != nil || m > 0o777 || m&0o111 != 0 {
+		return fmt.Errorf("mode=%s is not an octal mode of a socket, such as 0660", value)
+	}
+	l.mode = os.FileMode(m)
+	return nil
+}
+
+// plain says that a caller is known by the socket's file that it opened.
+func (l listener) plain() bool { return l.path+l.fd != "" && l.tls == nil }
+
+// sockets are those that give power over the Engine. Of ours only those count by which a caller is known to have opened them.
+func (s *settings) sockets() *operation.Sockets {
+	out := &operation.Sockets{Engine: []string{"/run/docker.sock", filepath.Clean(s.upstream)}}
+	for _, l := range s.listeners {
+		if l.plain() {
+			out.Gateway = append(out.Gateway, operation.Socket{Listener: l.name, Path: cmp.Or(l.host, l.path)})
+		}
+	}
+	return out
 }
 
 // onlyLoopback tells that this network namespace reaches nobody else.

@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -40,6 +41,9 @@ type Options struct {
 	Data, Rego string
 	// Alone runs a gateway without the plugin's socket.
 	Alone bool
+	// Activated: the gateway's socket is the test's, which listens on it for the process as systemd would, so that it
+	// outlives the process.
+	Activated bool
 	// NotReady: Start does not wait, as the Engine does not run or the policy is no good.
 	NotReady bool
 }
@@ -58,6 +62,8 @@ type Process struct {
 	cmd   *exec.Cmd
 	log   *wait.Buffer
 	ended chan struct{}
+
+	activated *os.File
 }
 
 // Start starts it for one test and waits until the gateway and the policy are ready,
@@ -81,6 +87,9 @@ func Start(tb testing.TB, o Options) *Process {
 		if content != "" {
 			p.WritePolicy(name, content)
 		}
+	}
+	if o.Activated {
+		p.activate()
 	}
 	p.Run()
 	tb.Cleanup(func() {
@@ -114,7 +123,14 @@ func (p *Process) Run() {
 	if p.opts.Alone {
 		args = append(args, "--plugin-socket", "")
 	}
-	p.cmd = p.Engine.Command(Binary(p.tb), append(args, p.opts.Args...)...)
+	args = append([]string{Binary(p.tb)}, append(args, p.opts.Args...)...)
+	if p.activated != nil {
+		args = append([]string{"sh", "-c", `LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=agents exec "$@" --listen agents=fd://agents,host=/run/vitrine/docker/docker.sock`, "sh"}, args...)
+	}
+	p.cmd = p.Engine.Command(args[0], args[1:]...)
+	if p.activated != nil {
+		p.cmd.ExtraFiles = []*os.File{p.activated}
+	}
 	p.log = &wait.Buffer{}
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	p.ended = make(chan struct{})
@@ -123,6 +139,26 @@ func (p *Process) Run() {
 	}
 	cmd, ended := p.cmd, p.ended
 	go func() { _ = cmd.Wait(); close(ended) }()
+}
+
+// activate listens on the gateway's socket.
+func (p *Process) activate() {
+	p.tb.Helper()
+	if err := os.MkdirAll(filepath.Dir(p.Socket), 0o755); err != nil {
+		p.tb.Fatal(err)
+	}
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: p.Socket, Net: "unix"})
+	if err == nil {
+		err = os.Chmod(p.Socket, 0o666)
+	}
+	if err != nil {
+		p.tb.Fatal(err)
+	}
+	p.tb.Cleanup(func() { _ = l.Close() })
+	if p.activated, err = l.File(); err != nil {
+		p.tb.Fatal(err)
+	}
+	p.tb.Cleanup(func() { _ = p.activated.Close() })
 }
 
 // WaitReady waits until the health check finds the Engine answering, the

@@ -72,7 +72,13 @@ type Change struct {
 
 // Changes are paths of the host that were forwarded as what they are, and names in whose place the ids
 // of containers were; the first of them, where they are many.
-func Changes(paths []operation.ResolvedPath, containers map[string]string) (list []Change) {
+func Changes(op *operation.Operation, containers map[string]string) (list []Change) {
+	for _, p := range op.Substituted[:min(len(op.Substituted), mostChanges)] {
+		if p.Typed != p.Path {
+			list = append(list, Change{What: "engine_socket", From: short(p.Typed, mostChangeBytes), To: short(p.Path, mostChangeBytes)})
+		}
+	}
+	paths := op.Resolved
 	for _, p := range paths[:min(len(paths), mostChanges)] {
 		list = append(list, Change{What: "host_path", From: short(p.Typed, mostChangeBytes), To: short(p.Path, mostChangeBytes)})
 	}

@@ -96,9 +96,10 @@ type Options struct {
 	// that could reach it. nil: there is none.
 	OwnContainer func() (id string, err error)
 	Changed      func() <-chan struct{}
-	HostPaths    HostPaths     // nil: paths of the host are judged as they are written, and nothing is said of that
-	Timeout      time.Duration // of identifying and of deciding, each; default 2 s
-	Patience     time.Duration // with which a request waits for its caller's turn; default 8 s
+	Sockets      *operation.Sockets // the gateway's and the Engine's own; nil: nobody says which
+	HostPaths    HostPaths          // nil: paths of the host are judged as they are written, and nothing is said of that
+	Timeout      time.Duration      // of identifying and of deciding, each; default 2 s
+	Patience     time.Duration      // with which a request waits for its caller's turn; default 8 s
 }
 
 // Steps is the Authorizer.
@@ -186,6 +187,7 @@ const perByte = time.Nanosecond
 // decision's, and no turn is held for it.
 func (s *Steps) parse(ctx context.Context, v *Verdict) bool {
 	req := *v.request
+	req.Sockets = s.Sockets
 	if s.Engine != nil {
 		req.Engine = s.Engine()
 	}
@@ -236,7 +238,9 @@ func (s *Steps) decide(ctx context.Context, v *Verdict) {
 		in.Objects = objects.get
 	}
 	v.Enters = in.Enters
-	if s.outside(ctx, v, in, objects) {
+	written := v.Operation
+	unsocketed, settled := s.socketed(ctx, v, in)
+	if settled || s.outside(ctx, v, in, objects) {
 		return
 	}
 	d, err := s.onHost(ctx, v, in, s.Policy.Decide(ctx, in))
@@ -268,10 +272,11 @@ func (s *Steps) decide(ctx context.Context, v *Verdict) {
 			v.Operation = in.Operation
 		}
 	case s.Mode == Audit: // as it is written, too
+		v.Operation = written
 		v.Allow, v.Status, v.lifted = true, 0, true
 	default:
 		v.Operation = in.Operation
-		v.deny(http.StatusForbidden, v.policyCode(), slices.Concat(networks, d.Reasons, s.sayUnresolved(ctx, v, in))...)
+		v.deny(http.StatusForbidden, v.policyCode(), slices.Concat(networks, unsocketed, d.Reasons, s.sayUnresolved(ctx, v, in))...)
 	}
 	if v.Allow {
 		s.see(ctx, v, objects)

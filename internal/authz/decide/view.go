@@ -108,7 +108,7 @@ func (v *Verdict) Changes() []audit.Change {
 	if v.Caller.Door != string(obligation.Gateway) {
 		return nil
 	}
-	list := audit.Changes(v.Operation.Resolved, v.pinned)
+	list := audit.Changes(v.Operation, v.pinned)
 	if v.Operation.MakesLabelled() && !v.Decision.Admin {
 		for _, label := range slices.Sorted(maps.Keys(v.Decision.Stamp)) {
 			list = append(list, audit.Change{What: "label", To: label + "=" + v.Decision.Stamp[label]})

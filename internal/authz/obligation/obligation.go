@@ -43,7 +43,7 @@ type Demand struct {
 
 // Unmet is a demand that a door cannot meet.
 type Unmet struct {
-	Rule    string // of the policy, which demands it: "where", "stamp", "ceilings", "redact" or "host_paths"
+	Rule    string // of the policy, which demands it: "where", "stamp", "ceilings", "redact", "substitute" or "host_paths"
 	Reason  string // for the caller
 	Gateway bool   // the gateway can meet it
 }
@@ -80,6 +80,10 @@ func Meet(door Door, op *operation.Operation, d Demand) (*redact.Plan, *Unmet) {
 			return nil, unmet
 		}
 		return nil, &Unmet{Rule: "redact", Reason: "the answer must be redacted, which only the gateway can do", Gateway: true}
+	}
+	if len(op.Substituted) > 0 {
+		return nil, &Unmet{Rule: "substitute", Gateway: true, Reason: fmt.Sprintf(
+			"%s would be the gateway's own socket in the container, and only the gateway can put that in its place", op.Substituted[0].Typed)}
 	}
 	if len(op.Resolved) > 0 {
 		r := op.Resolved[0]

@@ -62,6 +62,7 @@ func checkData(src *sources, opts Options) []Problem {
 	checkStreams(data, report)
 	checkViews(data, report)
 	checkOwners(data, report)
+	checkSockets(data, opts.NoSocket, report)
 	return found
 }
 

@@ -19,7 +19,7 @@ const (
 func nearest() []string {
 	return []string{
 		"mint", "extra-rule", "contradiction", "not-understood", "unknown-input", "body-unjudged",
-		"no-owner", "host-path-unresolved", "host-path", "hazard", "not-granted", "no-role",
+		"no-owner", "engine-socket", "host-path-unresolved", "host-path", "hazard", "not-granted", "no-role",
 	}
 }
 

@@ -39,6 +39,9 @@ type Decision struct {
 	Stamp   map[string]string   // labels that are put on what the request makes
 	// Ceilings are how much what the request makes may have, and how many.
 	Ceilings operation.Ceilings
+	// Substitute: the gateway's own socket is to stand where a request mounts the Engine's. It says so
+	// also beside a denial, and holds only of a request that was judged with it.
+	Substitute bool
 	// WithoutRedaction: the role may go through the plugin door, where an answer
 	// cannot be redacted.
 	WithoutRedaction bool

@@ -91,6 +91,7 @@ func operationFields() []field {
 		operation("hazard_fields", func(in *Input) value { return tree(hazardFields(in.Operation)) }),
 		operation("host_paths", func(in *Input) value { return strs(in.Operation.HostPath) }),
 		operation("unresolved", func(in *Input) value { return strs(in.Unresolved) }),
+		operation("substituted", func(in *Input) value { return strs(in.Operation.SubstitutedIn) }),
 		operation("mints", func(in *Input) value { return strs(in.Operation.Mints) }),
 		operation("enters", func(in *Input) value { return strs(in.Enters) }),
 		operation("own_exec", func(in *Input) value { return tree(in.OwnExec) }),

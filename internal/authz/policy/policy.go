@@ -67,6 +67,8 @@ type Options struct {
 	// Never says, for Check, why nobody on this host has a principal, "" if somebody
 	// may. nil asks nobody.
 	Never func(principal string) string
+	// NoSocket: the gateway has no socket to put in place of the Engine's, for Check.
+	NoSocket bool
 	// Amend changes the data of the built-in rules after it was read, for who asks what a change of it would allow. It is
 	// not seen in the revision: an Engine with it is for no door.
 	Amend func(data map[string]any)

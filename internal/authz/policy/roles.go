@@ -128,6 +128,7 @@ func (c *roleChecker) role(key string, v any) {
 		"own":               c.own,
 		"ceilings":          c.ceilings,
 		"shared":            c.shared,
+		"engine_socket":     c.engineSocket,
 		"without_redaction": c.boolean,
 		"unresolved":        c.boolean,
 		"grant":             c.lent,
@@ -214,6 +215,12 @@ const ownerLabel = operation.OwnerLabel
 func (c *roleChecker) own(key string, v any) {
 	if v != true && v != "container" && v != "user" {
 		c.problem(key, "must be true (what the holders of one binding make is theirs), container or user (each one's own), not %v: leave it out where nothing is", v)
+	}
+}
+
+func (c *roleChecker) engineSocket(key string, v any) {
+	if v != "substitute" {
+		c.problem(key, "must be substitute (the gateway's own socket stands where a container would have the Engine's), not %v", v)
 	}
 }
 

@@ -61,6 +61,7 @@ func TestDataSchema(t *testing.T) {
 			"shared": schemaObject{"type": "object", "additionalProperties": false, "properties": schemaObject{
 				"containers": list(text), "images": list(text), "networks": list(text), "volumes": list(text),
 			}},
+			"engine_socket":     schemaObject{"enum": []any{"substitute"}},
 			"without_redaction": schemaObject{"type": "boolean"},
 			"unresolved":        schemaObject{"type": "boolean"},
 			"grant":             schemaObject{"type": "object", "additionalProperties": false, "required": []string{"max"}, "properties": schemaObject{"max": text}},

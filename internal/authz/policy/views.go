@@ -44,6 +44,30 @@ func checkViews(data map[string]any, report func(key, message string)) {
 	}
 }
 
+// checkSockets warns of roles that put the gateway's socket in place of the Engine's, where that cannot be or is not what it
+// seems.
+func checkSockets(data map[string]any, noSocket bool, report func(key, message string)) {
+	roles, _ := data["roles"].(map[string]any)
+	bindings, _ := data["bindings"].(map[string]any)
+	for _, name := range slices.Sorted(maps.Keys(roles)) {
+		role, _ := roles[name].(map[string]any)
+		key := "roles." + name + ".engine_socket"
+		switch {
+		case role["engine_socket"] == nil:
+			continue
+		case noSocket:
+			report(key, "the configuration has no listener on a Unix socket, so that there is none to put in: what mounts the engine's is denied (listen)")
+		case !grants(role, "ContainerCreate"):
+			report(key, "is for roles that make containers, which this one does not")
+		case role["own"] == nil:
+			report(key, "without own nobody can tell which containers its holders have made: bind what those may do to their names, or write own")
+		}
+		if list, _ := bindings[name].([]any); slices.Contains(list, any("local")) {
+			report(key, "local comes by dockerd's own socket, where nothing can be put in: what mounts the engine's socket is denied to it")
+		}
+	}
+}
+
 // checkOwners warns of entries about what somebody has made which nobody can hold, as he does not hold the role himself in
 // the same words.
 func checkOwners(data map[string]any, report func(key, message string)) {

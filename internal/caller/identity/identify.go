@@ -37,7 +37,12 @@ type Identifier struct {
 	containers Containers
 	users      *Users
 	proc       *procfs.FS // nil: nothing is said of processes
+	listeners  func(path string) []string
 }
+
+// GuardListeners has ContainerPrincipals tell by which of the gateway's listeners a container can come, as it has a path
+// of the host mounted: of gives the listeners whose socket a path is or holds.
+func (i *Identifier) GuardListeners(of func(path string) []string) { i.listeners = of }
 
 // New makes an Identifier. users may be nil: then uid 0 of the host is
 // unix:root and nobody else has a name.
@@ -99,6 +104,7 @@ func (i *Identifier) peer(ctx context.Context, c *Connection) (*Identity, attest
 		if a.Kind == attest.Unknown {
 			id := unknown(c, a.Err)
 			id.addIDs(c, a)
+			id.addListener(c)
 			return id, a
 		}
 		c.remember(a)
@@ -181,7 +187,17 @@ func describe(c *Connection, a attest.Attestation, users *names) *Identity {
 		id.addNumbers(principal.PeerUID, principal.PeerGID, nil)
 	case attest.Unknown:
 	}
+	id.addListener(c)
 	return id
+}
+
+// addListener: who connected could open the socket's file, whoever it is; the kernel asks for that at connect, and the
+// listener that it was accepted on says which file. A port can be reached by anybody, and behind TLS a certificate says
+// more.
+func (id *Identity) addListener(c *Connection) {
+	if c.kind == "" && c.peer != nil && c.listener != "" {
+		id.add(principal.Listener, c.listener)
+	}
 }
 
 func (id *Identity) addNumbers(uid, gid principal.Kind, groups []uint32) {
@@ -272,6 +288,13 @@ func (i *Identifier) ContainerPrincipals(ctx context.Context, ref string) (princ
 		return nil, err
 	}
 	principals = containerPrincipals(c, true)
+	if i.listeners != nil && c.Detail != nil {
+		for _, m := range c.Detail.Mounts {
+			for _, name := range i.listeners(m.Source) {
+				principals = append(principals, principal.Listener.With(name))
+			}
+		}
+	}
 	if tooMany(c.Labels) {
 		principals = append(principals, principal.Label.Any())
 	}

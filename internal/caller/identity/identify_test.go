@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -96,6 +97,9 @@ func users(t *testing.T, text string) *Users {
 
 func wantPrincipals(t *testing.T, id *Identity, kind Kind, want ...string) {
 	t.Helper()
+	if id.Listener != "" && kind != TLS && (id.PID != 0 || kind == Peer) { // whoever it is, it could open the socket
+		want = append(slices.Clip(want), "listener:"+id.Listener)
+	}
 	if id.Kind != kind || !slices.Equal(id.Principals, want) {
 		t.Errorf("%s with %q, want %s with %q (why: %s)", id.Kind, id.Principals, kind, want, id.Err)
 	}
@@ -421,6 +425,44 @@ func TestContainerIDDoesNotWaitForAnAttestation(t *testing.T) {
 	<-done
 	if id := c.ContainerID(); id != monitorID {
 		t.Errorf("container %q, want %q", id, monitorID)
+	}
+}
+
+// TestListenerIsOfPlainSocketsClosed: a port is anybody's, and behind TLS there is a certificate.
+func TestListenerIsOfPlainSocketsClosed(t *testing.T) {
+	f := inContainer(monitor())
+	i := New(f, f, nil)
+	leaf := issue(t, &x509.Certificate{Subject: subject("ci")})
+	for name, c := range map[string]*Connection{
+		"TLS on a port": NewTLS("ci", leaf, nil), "TLS on a socket": NewTLS("ci", leaf, self(t)),
+		"local": NewLocal(), "ourselves": NewSelf("gateway"), "no peer": NewUnix("ci", nil), "no name": NewUnix("", self(t)),
+	} {
+		for _, p := range i.Identify(t.Context(), c).Principals {
+			if strings.HasPrefix(p, "listener:") {
+				t.Errorf("%s: %s", name, p)
+			}
+		}
+	}
+}
+
+// TestMountedListenerIsGuardedClosed: who gets into a container that has a listener's socket can come by it.
+func TestMountedListenerIsGuardedClosed(t *testing.T) {
+	c := monitor()
+	c.Detail = &docker.Detail{Mounts: []docker.Mount{{Source: "/srv"}, {Source: "/run/ci"}}}
+	f := inContainer(c)
+	i := New(f, f, nil)
+	i.GuardListeners(func(path string) []string {
+		if path == "/run/ci" {
+			return []string{"ci", "other"}
+		}
+		return nil
+	})
+	got, err := i.ContainerPrincipals(t.Context(), monitorID)
+	if err != nil || !slices.Contains(got, "listener:ci") || !slices.Contains(got, "listener:other") {
+		t.Errorf("%q, %v", got, err)
+	}
+	if id := i.Identify(t.Context(), NewUnix("agents", self(t))); slices.Contains(id.Principals, "listener:ci") {
+		t.Error("what it has mounted is not what it came by")
 	}
 }
 

@@ -3,7 +3,7 @@
 //
 // It believes the kernel (through attest), a verified certificate and Docker's
 // inventory, and nothing that the caller says. What cannot be established is
-// Unknown, which has no principals. An identity is typed: a certificate with
+// Unknown, which has no principals but that of the listener whose socket it could open. An identity is typed: a certificate with
 // CN "root" is never uid 0, root in a container is never the host's root.
 package identity
 

@@ -15,6 +15,9 @@ func (o *Operation) judgePlaces() {
 		}
 		o.hostPath(p.path)
 	})
+	if len(o.Substituted) > 0 {
+		o.mintListeners([]string{o.given.Listener})
+	}
 	o.at = o.at[:0]
 }
 
@@ -23,6 +26,7 @@ func (o *Operation) hostPath(p string) {
 	p = canonicalPath(p)
 	o.HostPath = append(o.HostPath, p)
 	o.judgePath(p)
+	o.mintListeners(o.sockets.Listeners(p))
 }
 
 // What follows is for all the ways in which a create asks for files, except for
@@ -69,6 +73,7 @@ func (o *Operation) judgeVolume(source string) {
 	if source != "" && !isAbsolute(source) {
 		o.hazard(HazardNamedVolume)
 		o.HostPath = append(o.HostPath, "volume:"+source)
+		o.mintListeners(o.sockets.ofVolume(source))
 	}
 }
 
@@ -205,9 +210,7 @@ func isBind(options map[string]any) bool {
 // judgePath looks for the engine's sockets and Vitrine's own files, in both
 // directions: /run holds docker.sock, and docker.sock is in /run.
 func (o *Operation) judgePath(p string) {
-	if rest, ok := strings.CutPrefix(p, "/var/run"); ok && (rest == "" || rest[0] == '/') {
-		p = "/run" + rest // a link since the FHS 3.0
-	}
+	p = onRun(p)
 	everything := p == "/" || within(p, "/proc") // /proc/1/root is the host's root
 	name := path.Base(p)
 	socket := strings.HasSuffix(name, ".sock") &&

@@ -11,10 +11,12 @@ import (
 func TestEveryMintableKindIsMinted(t *testing.T) {
 	minted := map[principal.Kind]bool{}
 	for _, r := range []struct{ method, uri, body string }{
-		{"POST", "/containers/create?name=web", `{"Image":"alpine","Labels":{"a":"b","vitrine.owner":"container:x"}}`},
+		{"POST", "/containers/create?name=web", `{"Image":"alpine","Labels":{"a":"b","vitrine.owner":"container:x"},"HostConfig":{"Binds":["/run/ci:/x"]}}`},
 		{"POST", "/containers/x/exec", `{"User":"1000"}`},
 	} {
-		for _, m := range mustParse(t, request(r.method, r.uri, r.body)).Mints {
+		req := request(r.method, r.uri, r.body)
+		req.Sockets = &Sockets{Gateway: []Socket{{"ci", "/run/ci/docker.sock"}}}
+		for _, m := range mustParse(t, req).Mints {
 			minted[principal.Split(m).Kind] = true
 		}
 	}

@@ -118,6 +118,10 @@ type Operation struct {
 
 	// Set are the fields that WithCeilings has given a value.
 	Set []SetField
+	// Substituted are mounts of the Engine's socket in whose place WithSocket put the gateway's, and SubstitutedIn the
+	// fields that have them.
+	Substituted   []ResolvedPath
+	SubstitutedIn []string
 
 	lost  *lost               // by Shape.Operation
 	noted map[Hazard][]string // by WithHazard, with their fields: they are not to be found in the request
@@ -132,6 +136,8 @@ type Operation struct {
 
 	entry   *entry
 	engine  *Engine
+	sockets *Sockets
+	given   Socket   // with Substituted
 	at      []string // the field that is being judged
 	element string   // the key of the free-form object whose value is being judged
 }
@@ -167,6 +173,8 @@ type Request struct {
 	// Engine is the daemon that is asked, nil if nothing is known of it: what is its
 	// default anyway is no hazard.
 	Engine *Engine
+	// Sockets are those that give power over the Engine, nil if nobody says which.
+	Sockets *Sockets
 	// Rebuilt says that the daemon is sent what Parse gives, not what came in: the
 	// body of an operation that takes none is then left out. A gateway sets it.
 	Rebuilt bool

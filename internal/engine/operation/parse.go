@@ -44,7 +44,7 @@ func parse(req *Request) (*Operation, *Refusal) {
 	op := &Operation{
 		ID: e.id, Resource: e.resource, Target: name, Access: e.access, Version: t.version,
 		Method: req.Method, Path: t.path, Headers: hs.visible,
-		Carry: e.carry, Rail: e.rail, Documented: e.since > 0, entry: e, engine: cmp.Or(req.Engine, &unknownEngine),
+		Carry: e.carry, Rail: e.rail, Documented: e.since > 0, entry: e, engine: cmp.Or(req.Engine, &unknownEngine), sockets: req.Sockets,
 	}
 	if e.method == http.MethodOptions {
 		op.Target = "" // the route takes any path

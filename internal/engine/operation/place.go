@@ -11,6 +11,7 @@ type place struct {
 	field string // the key that has it
 	// mount: what is there becomes part of a container's file system.
 	mount bool
+	bind  bool // by a bind, in a place of its own
 	// remote: it is a path of another machine, which is judged like one of ours.
 	remote bool
 	// set writes another path there; nil where several things share one text.
@@ -18,8 +19,14 @@ type place struct {
 }
 
 // places calls visit with each place where the request names a path of the
-// host. It is the only list of them: what is judged is what is resolved.
-func (o *Operation) places(visit func(place)) {
+// host. It is the only list of them: what is judged is what is resolved. The gateway's socket, where it was put
+// in by WithSocket, is none.
+func (o *Operation) places(found func(place)) {
+	visit := func(p place) {
+		if !o.isGiven(p) {
+			found(p)
+		}
+	}
 	switch body := o.body(); o.ID {
 	case "ContainerCreate":
 		host := object(body, "HostConfig")
@@ -52,7 +59,7 @@ func bindPlaces(host map[string]any, visit func(place)) {
 		spec, _ := v.(string)
 		source, rest, ok := strings.Cut(spec, ":")
 		if ok && isAbsolute(source) {
-			visit(place{path: source, field: "HostConfig.Binds", mount: true, set: func(p string) { binds[i] = p + ":" + rest }})
+			visit(place{path: source, field: "HostConfig.Binds", mount: true, bind: true, set: func(p string) { binds[i] = p + ":" + rest }})
 		}
 	}
 }
@@ -65,7 +72,7 @@ func mountPlaces(of map[string]any, under string, visit func(place)) {
 		switch kind := text(m, "Type"); {
 		case kind == "tmpfs", kind == "image":
 		case kind == "bind", isAbsolute(text(m, "Source")):
-			visitKey(m, "Source", place{field: under + "Mounts[].Source", mount: true}, visit)
+			visitKey(m, "Source", place{field: under + "Mounts[].Source", mount: true, bind: kind == "bind"}, visit)
 		}
 		driver := object(object(m, "VolumeOptions"), "DriverConfig")
 		volumePlaces(text(driver, "Name"), object(driver, "Options"), under+"Mounts[].VolumeOptions.DriverConfig.Options", visit)

@@ -33,9 +33,10 @@ const (
 	GID          Kind = "gid"           // a group of a process of the host
 	Image        Kind = "image"         // the repository of a container's image
 	ImageID      Kind = "image-id"
-	Label        Kind = "label" // KEY=VALUE of a container's own
-	Local        Kind = "local" // whoever reaches dockerd's own socket; it has no value
-	Owner        Kind = "owner" // whose a container is, as the gateway's label says: another principal, or several joined by +
+	Label        Kind = "label"    // KEY=VALUE of a container's own
+	Listener     Kind = "listener" // whoever can open the socket of one of the gateway's listeners
+	Local        Kind = "local"    // whoever reaches dockerd's own socket; it has no value
+	Owner        Kind = "owner"    // whose a container is, as the gateway's label says: another principal, or several joined by +
 	PeerGID      Kind = "peer-gid"
 	PeerUID      Kind = "peer-uid" // the user of a process that cannot be seen
 	TLS          Kind = "tls"      // a certificate's only common name
@@ -72,6 +73,7 @@ var kinds = []Facts{
 	{Kind: Image, Of: "container", Example: "image:vitrine/monitor", Mintable: true},
 	{Kind: ImageID, Of: "container", Example: "image-id:sha256:<64 hex digits>", Mintable: true, Beside: true},
 	{Kind: Label, Of: "container", Example: "label:team=sre", Mintable: true},
+	{Kind: Listener, Of: "peer", Example: "listener:ci", Mintable: true, Beside: true},
 	{Kind: Owner, Of: "container", Example: "owner:container:runner", Mintable: true},
 	{Kind: PeerGID, Of: "peer", Example: "peer-gid:1000", Numeric: true, Mintable: true},
 	{Kind: PeerUID, Of: "peer", Example: "peer-uid:1000", Numeric: true, Mintable: true},

@@ -181,7 +181,7 @@ func TestPlanCWithoutHostPIDs(t *testing.T) {
 	p.agent("agent", "--env=TOKEN="+secret)
 	p.looksOnly("agent")
 	r := p.ask("agent", expected{method: "GET", path: list, status: 200, says: "/agent"})
-	if r.Caller.Kind != "peer" || !slices.Equal(r.Caller.Principals, []string{"peer-uid:65532", "peer-gid:65532"}) || r.Caller.ContainerID != "" {
+	if r.Caller.Kind != "peer" || !slices.Equal(r.Caller.Principals, []string{"peer-uid:65532", "peer-gid:65532", "listener:agents"}) || r.Caller.ContainerID != "" {
 		t.Errorf("the agent is recorded as %+v", r)
 	}
 	// Neither root nor what is bound to containers and the host's users means anything here.
