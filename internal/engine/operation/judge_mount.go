@@ -15,7 +15,7 @@ func (o *Operation) judgePlaces() {
 		}
 		o.hostPath(p.path)
 	})
-	if len(o.Substituted) > 0 {
+	if o.given.Listener != "" {
 		o.mintListeners([]string{o.given.Listener})
 	}
 	o.at = o.at[:0]

@@ -23,6 +23,9 @@ type Shape struct {
 	Enters       []string            `json:"enters,omitempty"`
 	Unknown      []string            `json:"unknown,omitempty"`
 	Rail         string              `json:"rail,omitempty"`
+	// Socket is the gateway's own, as it stands in the body in place of the Engine's, in the fields Substituted.
+	Socket      string   `json:"socket,omitempty"`
+	Substituted []string `json:"substituted,omitempty"`
 
 	Method    string          `json:"method"`
 	URI       string          `json:"uri"`
@@ -46,7 +49,7 @@ const maxShapeBody = 16 << 10
 func (o *Operation) Shape() *Shape {
 	s := &Shape{
 		ID: o.ID, Access: o.Access, Hazards: o.Hazards, HazardFields: o.HazardFields, HostPaths: o.HostPath,
-		Mints: o.Mints, Enters: o.Enters, Unknown: o.Unknown, Rail: o.Rail,
+		Mints: o.Mints, Enters: o.Enters, Unknown: o.Unknown, Rail: o.Rail, Socket: o.given.Path, Substituted: o.SubstitutedIn,
 		Method: o.Method, URI: o.URI, BodyState: o.BodyState,
 	}
 	w := shaping{op: o, dropped: map[string]bool{}}
@@ -280,6 +283,11 @@ func (s *Shape) Operation(e *Engine) (*Operation, error) {
 	}
 	if op.ID != s.ID || op.BodyState != s.BodyState {
 		return nil, fmt.Errorf("%s %s is %s, and not %s: %w", s.Method, s.URI, op.ID, s.ID, errReread)
+	}
+	if s.Socket != "" {
+		op.given, op.SubstitutedIn = Socket{Path: s.Socket}, s.Substituted
+		op.Substituted = []ResolvedPath{{s.Socket, s.Socket}} // what the client wrote is not kept
+		op.judge()
 	}
 	op.Access, op.Rail = s.Access, s.Rail
 	op.lost = &lost{

@@ -122,6 +122,34 @@ func TestSocketStandsInPlaceOfTheEngines(t *testing.T) {
 	}
 }
 
+// TestSubstitutedSocketIsRecorded: what was judged is read again from the record.
+func TestSubstitutedSocketIsRecorded(t *testing.T) {
+	with, err := socketed(t, "POST", "/containers/create", `{"Image":"x","HostConfig":{"Binds":["/run/docker.sock:/x","/srv/data:/d"]}}`).WithSocket(sockets.Gateway[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(with.Shape())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var shape Shape
+	if err := json.Unmarshal(text, &shape); err != nil {
+		t.Fatal(err)
+	}
+	again, err := shape.Operation(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, same := range map[string][2]any{
+		"hazards": {with.Hazards, again.Hazards}, "host paths": {with.HostPath, again.HostPath},
+		"mints": {with.Mints, again.Mints}, "fields": {with.SubstitutedIn, again.SubstitutedIn},
+	} {
+		if !reflect.DeepEqual(same[0], same[1]) {
+			t.Errorf("%s: %v, and again %v", what, same[0], same[1])
+		}
+	}
+}
+
 // TestWhatIsNotTheEnginesSocketStaysClosed: its folder, a path that climbs, a link to it, what is not mounted, others' sockets.
 func TestWhatIsNotTheEnginesSocketStaysClosed(t *testing.T) {
 	given := sockets.Gateway[0]

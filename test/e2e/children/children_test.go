@@ -35,9 +35,9 @@ const policyData = `
 roles:
   ci:
     access: [ping, list, inspect, stream, content, interactive, write]
-    hazards: [env, joined-namespace, named-volume, outbound]
+    hazards: [env, joined-namespace, named-network, named-volume, host-port]
     own: true
-    shared: {images: ["caller", "testcontainers/*"]}
+    shared: {images: ["caller", "testcontainers/*"], networks: [bridge]}
     engine_socket: substitute
   df:
     operations: [SystemDataUsage]
