@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"vitrine/test/browser"
+	"vitrine/test/monitor"
 	"vitrine/test/wait"
 )
 
@@ -18,7 +19,7 @@ import (
 // what is sent in a frame; and how long a browser's drawing takes, at the 99th percentile and at most. docs/performance.md quotes it.
 func BenchmarkPage(b *testing.B) {
 	const containers = 500
-	h, binary := newHost(b, containers), build(b)
+	h, binary := newHost(b, containers), monitor.Build(b)
 	cmd, address := h.run(b, binary, 16384)
 	wait.Until(b, "all containers are known", func() bool {
 		return strings.Contains(get(b, "http://"+address+"/api/state"), fmt.Sprintf(`"running":%d`, containers))

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"vitrine/test/monitor"
 	"vitrine/test/wait"
 )
 
@@ -29,52 +30,21 @@ const scrapes = 20
 
 // TestThousandContainers: all are told, within 64 MiB, also where no more than 1024 files may be open.
 func TestThousandContainers(t *testing.T) {
-	h, binary := newHost(t, containers), build(t)
+	h, binary := newHost(t, containers), monitor.Build(t)
 	for _, files := range []int{16384, 1024} {
 		t.Run(fmt.Sprintf("RLIMIT_NOFILE %d", files), func(t *testing.T) { h.watch(t, binary, files) })
 	}
 }
 
-// build makes the monitor.
-func build(tb testing.TB) (binary string) {
-	tb.Helper()
-	binary = filepath.Join(tb.TempDir(), "monitor")
-	cmd := exec.CommandContext(tb.Context(), "go", "build", "-o", binary, "vitrine/cmd/monitor")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		tb.Fatalf("%v\n%s", err, out)
-	}
-	return binary
-}
-
-// run starts the monitor, which ends with the test, and waits until it answers.
+// run starts the monitor, which may have so many files open.
 func (h *host) run(tb testing.TB, binary string, files int, more ...string) (cmd *exec.Cmd, address string) {
 	tb.Helper()
-	log := &wait.Buffer{}
-	ctx, cancel := context.WithCancel(context.Background())
 	// The monitor must be in the tree's root cgroup, by the PID that exec keeps.
-	cmd = exec.CommandContext(ctx, "sh", append([]string{
+	cmd = exec.CommandContext(context.WithoutCancel(tb.Context()), "sh", append([]string{
 		"-c", `ulimit -n "$1" && echo $$ >"$2/cgroup.procs" && shift 2 && exec "$@"`, "sh", strconv.Itoa(files), h.cgroup,
 		binary, "run", "--docker", "unix://" + h.socket, "--proc", h.proc, "--cgroup", h.cgroup, "--http", "127.0.0.1:0",
 	}, more...)...)
-	cmd.Stderr = log
-	if err := cmd.Start(); err != nil {
-		cancel()
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		cancel()
-		_ = cmd.Wait()
-		if tb.Failed() {
-			tb.Logf("the monitor's log:\n%.4000s", log)
-		}
-	})
-	wait.Until(tb, "the monitor answers", func() bool {
-		if m := regexp.MustCompile(`address=(\S+)`).FindStringSubmatch(log.String()); m != nil {
-			address = m[1]
-		}
-		return address != ""
-	})
+	address, _ = monitor.Start(tb, cmd)
 	return cmd, address
 }
 

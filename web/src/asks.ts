@@ -56,6 +56,7 @@ export function asksView(): View {
   let opened = "";
   let aborter: AbortController | undefined;
   const buttons = new Map<string, HTMLButtonElement>();
+  const rows = new Map<string, { tr: HTMLTableRowElement; cells: HTMLTableCellElement[] }>();
 
   async function show(caller: string, cls: string, focus: boolean): Promise<void> {
     open = { caller, class: cls };
@@ -136,6 +137,35 @@ export function asksView(): View {
     return b;
   }
 
+  /** drawRows moves and makes only what is another: somebody may be about to click. */
+  function drawRows(b: Board): void {
+    const there = new Set(b.callers.map((c) => c.name));
+    for (const [caller, row] of rows) {
+      if (there.has(caller)) continue;
+      row.tr.remove();
+      rows.delete(caller);
+      for (const [cls] of classes) buttons.delete(`${caller}\n${cls}`);
+    }
+    let at: Element | null = body.firstElementChild;
+    for (const c of b.callers) {
+      let row = rows.get(c.name);
+      if (!row) {
+        const cells = classes.map(() => h("td", null, h("span", { class: "none", "aria-label": "never" }, "·")));
+        row = { tr: h("tr", null, h("th", { scope: "row", class: "mono", title: c.principals.join("\n") }, c.name), cells), cells };
+        rows.set(c.name, row);
+      }
+      const by = new Map(c.cells.map((cell) => [cell.class, cell]));
+      classes.forEach(([cls], i) => {
+        const cell = by.get(cls);
+        if (!cell) return;
+        const button = drawCell(c.name, cell);
+        if (button.parentElement !== row.cells[i]) row.cells[i]!.replaceChildren(button);
+      });
+      if (row.tr === at) at = at.nextElementSibling;
+      else body.insertBefore(row.tr, at);
+    }
+  }
+
   let drawn = "";
   function draw(): void {
     const b = live.board;
@@ -144,13 +174,7 @@ export function asksView(): View {
     const key = JSON.stringify(b.callers);
     if (key === drawn) return;
     drawn = key;
-    const focused = document.activeElement;
-    body.replaceChildren(...b.callers.map((c) => {
-      const by = new Map(c.cells.map((cell) => [cell.class, cell]));
-      return h("tr", null, h("th", { scope: "row", class: "mono", title: c.principals.join("\n") }, c.name),
-        classes.map(([cls]) => h("td", null, by.has(cls) ? drawCell(c.name, by.get(cls)!) : h("span", { class: "none", "aria-label": "never" }, "·"))));
-    }));
-    if (focused instanceof HTMLElement && focused.isConnected && focused !== document.activeElement) focused.focus();
+    drawRows(b);
     matrix.hidden = b.callers.length === 0;
     write(since, b.callers.length === 0 ? (b.up ? "Nobody has asked yet." : "") : `Counted since ${clock(b.since)}${b.missed ? `; ${b.missed} times decisions came faster than they could be read` : ""}${b.left_out ? `; ${b.left_out} callers are left out for want of room` : ""}.`);
     if (open) {

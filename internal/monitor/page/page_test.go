@@ -164,7 +164,7 @@ func TestHeadersClosed(t *testing.T) {
 		for _, door := range []Door{Local, Token, Closed} {
 			h := ask(p, door, path).Header()
 			csp := h.Get("Content-Security-Policy")
-			if !strings.Contains(csp, "default-src 'self'") || !strings.Contains(csp, "frame-ancestors 'none'") || strings.Contains(csp, "unsafe") ||
+			if !strings.Contains(csp, "default-src 'self'") || !strings.Contains(csp, "frame-ancestors 'none'") || !strings.Contains(csp, "require-trusted-types-for 'script'") || strings.Contains(csp, "unsafe") ||
 				h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Access-Control-Allow-Origin") != "" || h.Get("X-Frame-Options") != "DENY" {
 				t.Errorf("%s: %v", path, h)
 			}

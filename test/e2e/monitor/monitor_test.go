@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"vitrine/test/engine"
+	"vitrine/test/monitor"
 	"vitrine/test/wait"
 )
 
@@ -41,43 +42,13 @@ func start(t *testing.T, e *engine.Engine) *rig {
 
 func startAs(t *testing.T, e *engine.Engine, id uint32) *rig {
 	t.Helper()
-	dir := t.TempDir()
-	binary := filepath.Join(dir, "monitor")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "vitrine/cmd/monitor")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	for d := dir; d != os.TempDir() && d != "/"; d = filepath.Dir(d) {
-		if err := os.Chmod(d, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
 	if err := os.Chmod(e.Socket, 0o666); err != nil {
 		t.Fatal(err)
 	}
-	log := &wait.Buffer{}
-	r := &rig{Engine: e, t: t, client: http.DefaultClient, log: log.String}
-	ctx, cancel := context.WithCancel(context.Background())
-	cmd := exec.CommandContext(ctx, binary, "run", "--docker", "unix://"+e.Socket, "--interval", "1s", "--http", "127.0.0.1:0", "--dogstatsd-socket", "")
-	cmd.Stderr = log
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), monitor.Build(t), "run", "--docker", "unix://"+e.Socket, "--interval", "1s", "--http", "127.0.0.1:0", "--dogstatsd-socket", "")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: id, Gid: id}}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cancel()
-		_ = cmd.Wait()
-		if t.Failed() {
-			t.Logf("the monitor's log:\n%s", log)
-		}
-	})
-	wait.Until(t, "the monitor listens", func() bool {
-		if m := regexp.MustCompile(`address=(\S+)`).FindStringSubmatch(log.String()); m != nil {
-			r.address = m[1]
-		}
-		return r.address != ""
-	})
+	r := &rig{Engine: e, t: t, client: http.DefaultClient}
+	r.address, r.log = monitor.Start(t, cmd)
 	return r
 }
 

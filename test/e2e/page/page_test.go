@@ -5,6 +5,7 @@ package page
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -19,6 +20,7 @@ import (
 
 	"vitrine/test/browser"
 	"vitrine/test/engine"
+	"vitrine/test/monitor"
 	"vitrine/test/vitrine"
 	"vitrine/test/wait"
 )
@@ -39,7 +41,7 @@ const (
 type world struct {
 	*engine.Engine
 	doors   *vitrine.Process
-	dir     string // with the monitor's program
+	binary  string // of the monitor
 	address string
 	metrics string // the DogStatsD socket
 	visitor *vitrine.User
@@ -52,9 +54,13 @@ func TestPage(t *testing.T) {
 	if err := e.ImportBusybox(); err != nil {
 		t.Fatal(err)
 	}
-	w := &world{Engine: e, dir: folder(t), doors: vitrine.Start(t, vitrine.Options{Engine: e, Data: data, Args: []string{"--admin-allow", "unix:root", "--admin-allow", "uid:65532"}})}
+	w := &world{Engine: e, binary: monitor.Build(t), doors: vitrine.Start(t, vitrine.Options{Engine: e, Data: data, Args: []string{"--admin-allow", "unix:root", "--admin-allow", "uid:65532"}})}
 	w.doors.Plug(nil)
-	w.metrics = filepath.Join(w.dir, "dsd", "dsd.sock")
+	sockets := filepath.Join(filepath.Dir(w.binary), "dsd")
+	if err := errors.Join(os.Mkdir(sockets, 0o755), os.Chown(sockets, monitorID, monitorID)); err != nil {
+		t.Fatal(err)
+	}
+	w.metrics = filepath.Join(sockets, "dsd.sock")
 	w.address = w.run(t, "--dogstatsd-socket", w.metrics)
 	w.visitor = vitrine.As(t, 4711)
 	e.Docker("run", "-d", "--name", "web", "--label", "team="+hostile, "-m", "64m", "--health-cmd", "true", "--health-interval", "1s", "bb:1", "sleep", "600")
@@ -82,55 +88,14 @@ func (w *world) on(t *testing.T) *world {
 	return &c
 }
 
-// folder has the monitor's program, and a folder for its socket. Another user gets there.
-func folder(t *testing.T) string {
-	dir, err := os.MkdirTemp("", "vitrine-page-") //nolint:usetesting // see above
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", dir, "vitrine/cmd/monitor")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	sockets := filepath.Join(dir, "dsd")
-	for _, err := range []error{os.Chmod(dir, 0o755), os.Mkdir(sockets, 0o755), os.Chown(sockets, monitorID, monitorID)} {
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
-}
-
-// run starts the monitor as a user without capabilities, with an interval that is longer than what the page must be good for. It
-// ends with the test.
+// run starts the monitor as a user without capabilities, with an interval that is longer than what the page must be good for.
 func (w *world) run(t *testing.T, more ...string) (address string) {
-	log := &wait.Buffer{}
-	ctx, cancel := context.WithCancel(context.Background())
-	cmd := exec.CommandContext(ctx, filepath.Join(w.dir, "monitor"), append([]string{
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), w.binary, append([]string{
 		"run", "--docker", "unix://" + w.doors.Socket, "--http", "127.0.0.1:0", "--admin-socket", w.doors.Admin,
 		"--interval", "1m", "--dogstatsd-interval", "1s", "--labels-as-tags", `{"team":"team"}`,
 	}, more...)...)
-	cmd.Stderr = log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: monitorID, Gid: monitorID}}
-	if err := cmd.Start(); err != nil {
-		cancel()
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cancel()
-		_ = cmd.Wait()
-		if t.Failed() {
-			t.Logf("the monitor's log:\n%s", log)
-		}
-	})
-	wait.Until(t, "the monitor answers", func() bool {
-		if m := regexp.MustCompile(`address=(\S+)`).FindStringSubmatch(log.String()); m != nil {
-			address = m[1]
-		}
-		return address != ""
-	})
+	address, _ = monitor.Start(t, cmd)
 	return address
 }
 
@@ -327,7 +292,7 @@ func (w *world) dogstatsd(_ *testing.T) {
 // token: the page asks for it, and shows nothing before.
 func (w *world) token(t *testing.T) {
 	const token = "correct-horse-battery"
-	file := filepath.Join(w.dir, "token")
+	file := filepath.Join(filepath.Dir(w.binary), "token")
 	if err := os.WriteFile(file, []byte(token+"\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
