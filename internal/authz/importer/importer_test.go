@@ -15,7 +15,6 @@ import (
 	"golang.org/x/tools/txtar"
 
 	"vitrine/internal/authz/policy"
-	"vitrine/internal/caller/identity"
 	"vitrine/internal/engine/operation"
 )
 
@@ -54,39 +53,17 @@ func TestImports(t *testing.T) {
 	}
 }
 
-// hold loads a policy and asks its cases.
+// hold loads a policy with its cases beside it, which must hold then.
 func hold(t *testing.T, made *Result) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "data.yaml")
-	if err := os.WriteFile(path, made.Data, 0o644); err != nil {
-		t.Fatal(err)
+	dir := t.TempDir()
+	for name, text := range map[string][]byte{"data.yaml": made.Data, "data.cases": made.Cases} {
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
-	e := policy.New(policy.Options{Paths: []string{path}})
-	if err := e.Load(t.Context()); err != nil {
+	if err := policy.New(policy.Options{Paths: []string{dir}}).Load(t.Context()); err != nil {
 		t.Fatalf("%v\n%s", err, made.Data)
-	}
-	line := regexp.MustCompile(`^(allow|deny) +(\S+) (\S+) (\S+) ?(.*)$`)
-	for text := range strings.Lines(string(made.Cases)) {
-		m := line.FindStringSubmatch(strings.TrimSpace(text))
-		if m == nil {
-			t.Fatalf("%q is no case", text)
-		}
-		req := &operation.Request{Method: m[3], URI: m[4], Proto: "HTTP/1.1", Header: map[string][]string{}}
-		if m[5] != "" {
-			req.Header.Set("Content-Type", "application/json")
-			req.ContentLength, req.ReadBody = int64(len(m[5])), func() ([]byte, error) { return []byte(m[5]), nil }
-		}
-		op, err := operation.Parse(req)
-		if err != nil {
-			if m[1] == "allow" {
-				t.Errorf("%s: %v", text, err)
-			}
-			continue
-		}
-		d := e.Decide(t.Context(), &policy.Input{Caller: &identity.Identity{Kind: identity.Container, Principals: []string{m[2]}}, Operation: op})
-		if d.Allow != (m[1] == "allow") || d.Failed {
-			t.Errorf("%s: %+v", text, d)
-		}
 	}
 }
 
@@ -97,12 +74,7 @@ func TestEverySampleIsARequest(t *testing.T) {
 			continue
 		}
 		r := sample(op)
-		req := &operation.Request{Method: r.method, URI: r.uri, Proto: "HTTP/1.1", Header: map[string][]string{}}
-		if r.body != "" {
-			req.Header.Set("Content-Type", "application/json")
-			req.ContentLength, req.ReadBody = int64(len(r.body)), func() ([]byte, error) { return []byte(r.body), nil }
-		}
-		got, err := operation.Parse(req)
+		got, err := operation.Parse(operation.ExampleRequest(r.method, r.uri, r.body))
 		if err != nil || got.ID != op.ID || len(got.Unknown) > 0 {
 			t.Errorf("%s: %+v %v", r, got, err)
 		}

@@ -34,13 +34,7 @@ func sample(op operation.Info) request {
 
 // hazards are those of a request that is made by nobody in particular.
 func (r request) hazards() []operation.Hazard {
-	req := &operation.Request{Method: r.method, URI: r.uri, Proto: "HTTP/1.1", Header: map[string][]string{}}
-	if r.body != "" {
-		req.Header.Set("Content-Type", "application/json")
-		req.ContentLength = int64(len(r.body))
-		req.ReadBody = func() ([]byte, error) { return []byte(r.body), nil }
-	}
-	op, err := operation.Parse(req)
+	op, err := operation.Parse(operation.ExampleRequest(r.method, r.uri, r.body))
 	if err != nil {
 		return nil // a test holds that there is none
 	}

@@ -13,7 +13,7 @@ import (
 	"vitrine/test/long"
 )
 
-// TestPresets: each loads, is objected to by nobody, and answers its cases, with what the gateway can carry out. All stand in one
+// TestPresets: each loads, is objected to by nobody, and answers its cases. All stand in one
 // policy, as one would put them together; with VITRINE_LONG=1 each by itself, too.
 func TestPresets(t *testing.T) {
 	t.Parallel()
@@ -48,8 +48,7 @@ func presetsAnswer(t *testing.T, paths []string, cases string) {
 	for _, p := range Check(t.Context(), Options{Paths: paths}) {
 		t.Error(p)
 	}
-	e := loaded(t, Options{Paths: paths})
-	askAll(t, e, cases)
+	askAll(t, loaded(t, Options{Paths: paths}), cases)
 }
 
 // TestPresetAsPathGivesNoBindingsClosed: a preset gives its role alone, beside the operator's own data; nobody holds a role because of a name in an example.
