@@ -25,6 +25,10 @@ prometheus          promtool                           all    a real client (doc
 python3-docker      python3-docker                     all    a real client
 python3-prometheus-client python3-prometheus-client    all    a strict reader of OpenMetrics
 docker-compose      docker-compose                     all    starts the examples of deploy/compose
+help2man            help2man                           all    manual pages of the packages
+jq                  jq                                 all    the bill of materials of a release
+rpm                 rpm                                all    reads the package that "make release" makes
+tmux                tmux                               all    a terminal for "monitor top"
 patchelf            patchelf                           all    gives runc of another suite its own C library
 nodejs              node                               all    builds the page of the monitor, and opens it in a test
 npm                 npm                                all    fetches what that needs, see scripts/web.sh

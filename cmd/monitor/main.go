@@ -18,7 +18,7 @@ func main() { command.Main(run) }
 func run(ctx context.Context, args []string, std command.Streams) int {
 	root := &cobra.Command{Use: "monitor", Short: "See containers and their host without the right to touch them"}
 	//nolint:contextcheck // the commands take it from cobra
-	root.AddCommand(runCommand(std), onceCommand(std))
+	root.AddCommand(runCommand(std), onceCommand(std), topCommand(std))
 	command.AddVersion(root, "Print the version", "monitor "+version.Text(), std)
 	return command.Run(ctx, root, args, std)
 }

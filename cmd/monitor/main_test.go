@@ -175,18 +175,7 @@ func (l *logged) String() string {
 
 // TestRun: it answers scrapes, says that it is healthy, and stops when asked.
 func TestRun(t *testing.T) {
-	log := &logged{}
-	ctx, stop := context.WithCancel(t.Context())
-	code := make(chan int)
-	args := newHost(t).args("run", "--http", "127.0.0.1:0", "--interval", "1s")
-	go func() { code <- run(ctx, args, command.Streams{Out: io.Discard, Err: log}) }()
-	address := ""
-	wait.Until(t, "listening", func() bool {
-		if m := regexp.MustCompile(`address=(\S+)`).FindStringSubmatch(log.String()); m != nil {
-			address = m[1]
-		}
-		return address != ""
-	})
+	address, log, stop := started(t, newHost(t).args("run", "--http", "127.0.0.1:0", "--interval", "1s"))
 	wait.Until(t, "scraped", func() bool {
 		return strings.Contains(get(t, "http://"+address+"/metrics"), `docker_mem_in_use_ratio{container_name="web"} 0.5`) &&
 			strings.Contains(get(t, "http://"+address+"/metrics"), `monitor_build_info{goversion="go`)
@@ -213,9 +202,27 @@ func TestRun(t *testing.T) {
 		t.Errorf("health: %s", body)
 	}
 	http.DefaultClient.CloseIdleConnections()
-	stop()
-	if got := <-code; got != command.OK || !strings.Contains(log.String(), "stopped as asked") {
+	if got := stop(); got != command.OK || !strings.Contains(log.String(), "stopped as asked") {
 		t.Errorf("exit code %d, log\n%s", got, log)
+	}
+}
+
+// started runs a monitor until it listens. stop ends it, and returns its exit code.
+func started(t *testing.T, args []string) (address string, log *logged, stop func() int) {
+	t.Helper()
+	log = &logged{}
+	ctx, cancel := context.WithCancel(t.Context())
+	code := make(chan int)
+	go func() { code <- run(ctx, args, command.Streams{Out: io.Discard, Err: log}) }()
+	wait.Until(t, "listening", func() bool {
+		if m := regexp.MustCompile(`address=(\S+)`).FindStringSubmatch(log.String()); m != nil {
+			address = m[1]
+		}
+		return address != ""
+	})
+	return address, log, func() int {
+		cancel()
+		return <-code
 	}
 }
 
