@@ -2,14 +2,14 @@
 SHELL       := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 BIN         := build
-VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+VERSION     ?= $(shell scripts/version.sh)
 LDFLAGS     := -s -w -X vitrine/internal/version.number=$(VERSION)
 # The suites of test/e2e that CI runs on every engine: docs/engines.md says how long they take.
 FAST        := callers,docs,hostpaths,plans,secrets
 TOOL        := go tool -modfile=scripts/tools.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test e2e test-engines test-fast unit check generate web mutate fuzz plugin demo bench clean
+.PHONY: help setup build test e2e test-engines test-fast unit check generate web mutate fuzz plugin release demo bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ fuzz: ## Fuzz every target for FUZZTIME each (default 20s)
 
 plugin: ## Build the managed plugin into build/plugin (see scripts/plugin.sh)
 	@scripts/plugin.sh build $(BIN)/plugin
+
+release: setup ## Make binaries, packages, the plugin's archive, a bill of materials and checksums, in build/release (VERSION=0.1.0)
+	VERSION=$(VERSION) scripts/release.sh $(BIN)/release
 
 demo: ## Show it all on a private Engine (ENGINE=28: see e2e); ends by itself and leaves nothing running; KEEP=1: stays, with the page, until Ctrl-C
 	@VITRINE_ENGINE=$(ENGINE) KEEP=$(KEEP) scripts/demo.sh

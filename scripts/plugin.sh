@@ -26,7 +26,7 @@ build() {
 	if [ -n "${BINARY:-}" ]; then
 		install -m 0755 "$BINARY" "$dir/rootfs/authz-plugin"
 	else
-		version=$(git -C "$root" describe --tags --always --dirty 2>/dev/null || echo dev)
+		version=$("$root/scripts/version.sh")
 		(cd "$root" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X vitrine/internal/version.number=$version" -o "$dir/rootfs/authz-plugin" ./cmd/authz-plugin)
 	fi
 	mkdir -p "$dir/rootfs/run" "$dir/rootfs/etc" "$dir/rootfs/tmp"
