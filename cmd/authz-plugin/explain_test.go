@@ -5,36 +5,106 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
+	"vitrine/internal/authz/explain"
+	"vitrine/internal/authz/policy"
 	"vitrine/internal/command"
+	"vitrine/internal/engine/operation"
 )
 
-// TestGuideExplains: what the policy guide shows of explain is what it says of the guide's own example.
-func TestGuideExplains(t *testing.T) {
-	guide, err := os.ReadFile("../../docs/policy-guide.md")
+// TestDocsExplain: what the docs show of explain and who-can is what they say of the docs' own examples.
+func TestDocsExplain(t *testing.T) {
+	for page, tc := range map[string]struct {
+		example string
+		exit    int
+	}{"policy-guide.md": {"team", command.Failed}, "proofs.md": {"proved", 0}} {
+		text, err := os.ReadFile("../../docs/" + page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir := t.TempDir()
+		for _, m := range regexp.MustCompile("(?s)<!-- example: "+tc.example+" (\\S+) -->\n```yaml\n(.*?)```").FindAllSubmatch(text, -1) {
+			if err := os.WriteFile(filepath.Join(dir, string(m[1])), m[2], 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		shown := regexp.MustCompile("(?s)\n\\$ authz-plugin ([^\n]*--policy DIR[^\n]*)\n(.*?)```").FindStringSubmatch(string(text))
+		if shown == nil {
+			t.Fatalf("%s shows nothing", page)
+		}
+		out, code := runOnce(t, strings.Fields(strings.NewReplacer("DIR", dir, "'", "").Replace(shown[1])))
+		if code != tc.exit {
+			t.Errorf("%s: exit %d", page, code)
+		}
+		said := strings.ReplaceAll(out, dir, "DIR")
+		for line := range strings.Lines(shown[2]) {
+			if line != "…\n" && !strings.Contains(said, line) {
+				t.Errorf("%s: it does not say %q:\n%s", page, line, said)
+			}
+		}
+	}
+}
+
+func runOnce(t *testing.T, args []string) (out string, code int) {
+	t.Helper()
+	var b bytes.Buffer
+	code = run(t.Context(), args, command.Streams{In: strings.NewReader(""), Out: &b, Err: &b})
+	return b.String(), code
+}
+
+// TestWitnessesReplay: the line that who-can shows for somebody is a request that eval allows him.
+func TestWitnessesReplay(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "data.yaml"), []byte(`roles:
+  maker: {access: [ping, list, write], hazards: ["*"], host_paths: [/srv/app, "volume:v*"]}
+  own: {access: [list, inspect, write, content], hazards: [env, named-volume], own: true}
+  team: {access: [list, inspect, interactive], operations: [ContainerRestart], hazards: [env], where: {team: blue}}
+bindings: {admin: [local, "unix:root"], maker: [["unix:ci", "gid:7"]], own: ["container:runner"], team: ["tls:blue"], look: ["label:a=b"]}
+`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p, err := policy.NewProver(t.Context(), policy.Options{Paths: []string{dir}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	example := regexp.MustCompile("(?s)<!-- example: team data.yaml -->\n```yaml\n(.*?)```").FindSubmatch(guide)
-	shown := regexp.MustCompile("(?s)\n\\$ authz-plugin (explain --policy DIR [^\n]*)\n(.*?)```").FindStringSubmatch(string(guide))
-	if example == nil || shown == nil {
-		t.Fatal("the guide has no such example")
-	}
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "data.yaml"), example[1], 0o600); err != nil {
+	engine := policy.New(policy.Options{Paths: []string{dir}})
+	if err := engine.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	var out bytes.Buffer
-	args := strings.Fields(strings.NewReplacer("DIR", dir, "'", "").Replace(shown[1]))
-	if code := run(t.Context(), args, command.Streams{In: strings.NewReader(""), Out: &out, Err: &out}); code != command.Failed {
-		t.Errorf("exit %d", code)
-	}
-	said := strings.ReplaceAll(out.String(), dir, "DIR")
-	for line := range strings.Lines(shown[2]) {
-		if line != "…\n" && !strings.Contains(said, line) {
-			t.Errorf("it does not say %q:\n%s", line, said)
+	replayed := 0
+	for i, info := range operation.Operations() {
+		for _, h := range append(operation.MayHave(info.ID), "") {
+			f, err := p.WhoCan(t.Context(), info.ID, h)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for j, w := range f.Can {
+				if w.OwnExec || w.Role == "admin" && (i+j)%8 > 0 { // an admin can everything: a few are enough
+					continue
+				}
+				asked := evalFlags{as: w.As, objects: w.Objects, policy: []string{dir}}
+				if w.Body != "" {
+					asked.body = "-"
+				}
+				if slices.Contains(w.As, "local") {
+					asked.door = "plugin"
+				}
+				q, err := asked.question(w.Method, w.URI, strings.NewReader(w.Body))
+				if err != nil {
+					t.Fatal(err)
+				}
+				q.Options.Policy = engine
+				if v, _ := explain.Ask(t.Context(), q.Options, q.Caller, q.Request()); !v.Allow || explain.Hidden(v) {
+					t.Errorf("%s: %s", w.Command([]string{dir}), v.Message)
+				}
+				replayed++
+			}
 		}
+	}
+	if replayed < 50 {
+		t.Errorf("only %d were replayed", replayed)
 	}
 }

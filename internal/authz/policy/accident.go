@@ -64,11 +64,11 @@ func (s *sources) accident(last *sources, paths []string) error {
 // lost are the files that are not there any more, or not to their end.
 func (s *sources) lost(last *sources) []error {
 	now := map[string]file{}
-	for _, f := range s.own() {
+	for _, f := range slices.Concat(s.own(), s.invariants()) {
 		now[f.name] = f
 	}
 	var errs []error
-	for _, was := range last.own() {
+	for _, was := range slices.Concat(last.own(), last.invariants()) {
 		is, there := now[was.name]
 		_, ours := presetOf(was.name) // it changes with this program alone
 		switch {

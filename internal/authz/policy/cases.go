@@ -86,14 +86,7 @@ func (c *testCase) decide(ctx context.Context, g *generation) (allowed bool, why
 	if err != nil {
 		return false, err.Error()
 	}
-	in := &Input{Caller: callerNamed(c.who), Operation: op, Enters: entersNamed(op)}
-	in.Objects = func() (all []object.Object) {
-		for _, o := range op.Objects() {
-			known := true
-			all = append(all, object.Object{Role: o.Role, Kind: o.Kind, Ref: o.Ref, Known: &known, ID: o.Ref, Name: o.Ref, Names: []string{o.Ref}})
-		}
-		return all
-	}
+	in := &Input{Caller: callerNamed(c.who), Operation: op, Enters: entersNamed(op), Objects: objectsNamed(op)}
 	d := g.decide(ctx, in)
 	code := no(&d, in)
 	why = strings.Join(d.Reasons, "; ")
@@ -112,6 +105,17 @@ func callerNamed(principals []string) *identity.Identity {
 		}
 	}
 	return id
+}
+
+// objectsNamed are what an operation names: each is there, and is what it is called.
+func objectsNamed(op *operation.Operation) func() []object.Object {
+	return func() (all []object.Object) {
+		for _, o := range op.Objects() {
+			known := true
+			all = append(all, object.Object{Role: o.Role, Kind: o.Kind, Ref: o.Ref, Known: &known, ID: o.Ref, Name: o.Ref, Names: []string{o.Ref}})
+		}
+		return all
+	}
 }
 
 // entersNamed are the principals of the containers that an operation enters, as far as their names say them.

@@ -209,7 +209,18 @@ type projected struct {
 // read through references alone; one that is not constant counts for all below
 // its constant part, and the bare input for everything.
 func project(rules []*ast.Rule) projection {
-	var refs [][]string
+	refs := inputRefs(rules)
+	var out projection
+	for _, f := range fields() {
+		if p, read := f.readBy(refs); read {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// inputRefs are the constant parts of all references to the input, without "input" itself.
+func inputRefs(rules []*ast.Rule) (refs [][]string) {
 	var collect func(*ast.Term) bool
 	collect = func(t *ast.Term) bool {
 		switch v := t.Value.(type) {
@@ -232,13 +243,7 @@ func project(rules []*ast.Rule) projection {
 	for _, rule := range rules {
 		ast.WalkTerms(rule, collect)
 	}
-	var out projection
-	for _, f := range fields() {
-		if p, read := f.readBy(refs); read {
-			out = append(out, p)
-		}
-	}
-	return out
+	return refs
 }
 
 func allRules(c *ast.Compiler) (all []*ast.Rule) {

@@ -54,7 +54,7 @@ func build(ctx context.Context, src *sources, opts Options) (*generation, []Prob
 		}
 	}
 	if !src.vetted {
-		if err := vetCases(ctx, g, src); err != nil {
+		if err := errors.Join(vetCases(ctx, g, src), vetInvariants(ctx, g, src)); err != nil {
 			return nil, nil, err
 		}
 	}

@@ -47,7 +47,7 @@ type sources struct {
 	modules   []file   // the policy
 	tests     []file   // *_test.rego
 	tested    bool     // tests need not run when the policy is loaded
-	claims    []file   // what must hold of the policy: *.cases
+	claims    []file   // what must hold of the policy: *.cases, invariants.yaml
 	vetted    bool     // they held when the policy was kept
 	data      [][]file // a group a path, later ones override earlier ones
 	amend     func(data map[string]any)
@@ -222,7 +222,9 @@ func (g *group) wants(name string) bool {
 }
 
 // isClaim says of what must hold of a policy: it stands in the policy's folder itself, not in one below.
-func isClaim(name string) bool { return strings.HasSuffix(name, casesSuffix) }
+func isClaim(name string) bool {
+	return strings.HasSuffix(name, casesSuffix) || path.Base(name) == invariantsFile
+}
 
 func isData(name string) bool {
 	return slices.Contains([]string{".yaml", ".yml", ".json"}, path.Ext(name))

@@ -43,7 +43,7 @@ func (e *entry) examples() (out []Example) {
 			out = append(out, Example{Method: e.method, URI: uri, Body: body, Operation: op})
 		}
 	}
-	for _, target := range []string{"x", "host"} {
+	for _, target := range []string{"x", "host", "bridge"} {
 		add(e.plain(target))
 	}
 	for _, k := range e.keys() {
@@ -102,7 +102,7 @@ func MayHave(id string) (hazards []Hazard) {
 // tries are values, as JSON, one of which a function takes for each of its hazards. A test holds them to that.
 func tries() []string {
 	return []string{
-		`"x"`, `"host"`, `"container:x"`, `"/srv"`, `"/run/docker.sock"`, `"/etc/docker"`, `"/dev/x"`, `"v"`, `"http://x"`, `"rshared"`, `"axe"`, `true`, `"true"`, `"false"`,
+		`"x"`, `"-"`, `"host"`, `"container:x"`, `"/srv"`, `"/run/docker.sock"`, `"/etc/docker"`, `"/dev/x"`, `"v"`, `"http://x"`, `"rshared"`, `"axe"`, `true`, `"true"`, `"false"`,
 		`["x"]`, `[]`, `["x:y"]`, `["A=b"]`, `["ENV A=b"]`, `["seccomp=unconfined"]`, `["a *:* rwm"]`, `[{"Count":-1}]`,
 		`["/srv:/x"]`, `["/run/docker.sock:/x"]`, `["/etc:/x:ro"]`, `["v:/x"]`, `["/srv:/x:rshared"]`, `["v:/x:rshared"]`,
 		`{"/srv:/x":{}}`, `{"/run/docker.sock:/x":{}}`, `{"/etc:/x":{}}`, `{"v:/x":{}}`, `{"v:/x:shared":{}}`, `{"/x":"shared"}`, `[["rshared"]]`,

@@ -1,5 +1,7 @@
 package operation
 
+import "slices"
+
 // The hazards. Hazards has their meanings.
 const (
 	HazardPrivileged      Hazard = "privileged"
@@ -35,6 +37,11 @@ const (
 	HazardOutbound        Hazard = "outbound"
 	HazardUnknownInput    Hazard = "unknown-input"
 )
+
+// IsHazard says whether a word is one of Hazards.
+func IsHazard(word string) bool {
+	return slices.ContainsFunc(Hazards(), func(h HazardInfo) bool { return string(h.Hazard) == word })
+}
 
 // HazardInfo is one line of the table of hazards.
 type HazardInfo struct {

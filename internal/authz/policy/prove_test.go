@@ -1,0 +1,366 @@
+package policy
+
+import (
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"vitrine/internal/engine/operation"
+	"vitrine/rego"
+	"vitrine/test/long"
+)
+
+func prover(t testing.TB, opts Options) *Prover {
+	t.Helper()
+	p, err := NewProver(t.Context(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func whoCan(t testing.TB, p *Prover, id string, h operation.Hazard) Finding {
+	t.Helper()
+	f, err := p.WhoCan(t.Context(), id, h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// who are the names of those who can, and of those of whom it is not decided.
+func (f *Finding) who() string {
+	var words []string
+	for _, w := range f.Can {
+		words = append(words, w.Role+"="+strings.Join(w.As, "+"))
+	}
+	for _, h := range f.open {
+		words = append(words, h.Role+"="+strings.Join(h.Principals, "+")+"?")
+	}
+	return strings.Join(append(words, f.lendable...), " ")
+}
+
+const provedData = `roles:
+  maker:
+    access: [ping, list, write]
+    hazards: [env, host-path]
+    host_paths: [/srv/app]
+  logs: {operations: [ContainerLogs], own: container}
+  team: {operations: [ContainerRestart], where: {team: blue}}
+  stats: {operations: [ContainerStats], redact: {ContainerStats: [/name]}}
+  lent: {operations: [ContainerKill, ContainerCreate], hazards: ["*"]}
+  execs: {operations: [ContainerExec]}
+  events: {operations: [SystemEvents]}
+bindings:
+  admin: ["unix:root", local]
+  maker: [["unix:ci", "gid:7"], "tls:ci"]
+  logs: ["label:logs=yes"]
+  team: ["tls:blue"]
+  stats: ["tls:stats"]
+  execs: ["tls:execs"]
+`
+
+func TestWhoCan(t *testing.T) {
+	t.Parallel()
+	p := prover(t, Options{Paths: []string{policyDir(t, "data.yaml", provedData)}})
+	for question, want := range map[string]string{
+		"ContainerCreate":               "admin=unix:root admin=local maker=unix:ci+gid:7 maker=tls:ci lent",
+		"ContainerCreate privileged":    "admin=unix:root admin=local lent",
+		"ContainerCreate host-path":     "admin=unix:root admin=local maker=unix:ci+gid:7 maker=tls:ci lent",
+		"ContainerCreate unknown-input": "admin=unix:root admin=local",
+		"ContainerLogs":                 "admin=unix:root admin=local logs=label:logs=yes+container:somebody",
+		"ContainerLogs privileged":      "",
+		"ContainerRestart":              "admin=unix:root admin=local team=tls:blue maker=unix:ci+gid:7 maker=tls:ci",
+		"ContainerStats":                "admin=unix:root admin=local stats=tls:stats look",
+		"ExecStart":                     "admin=unix:root admin=local execs=tls:execs",
+		"PluginDisable":                 "admin=unix:root admin=local",
+		"SystemEvents":                  "admin=unix:root admin=local events look monitor",
+		"ContainerExec privileged":      "admin=unix:root admin=local",
+		"ContainerCreate engine-socket": "admin=unix:root admin=local lent",
+	} {
+		id, h, _ := strings.Cut(question, " ")
+		f := whoCan(t, p, id, operation.Hazard(h))
+		sorted := func(s string) string {
+			words := strings.Fields(s)
+			slices.Sort(words)
+			return strings.Join(words, " ")
+		}
+		if got := f.who(); sorted(got) != sorted(want) || f.State != Proved {
+			t.Errorf("%s: %s: %s\nwant %s", question, f.State, got, want)
+		}
+	}
+	if _, err := p.WhoCan(t.Context(), "ContainerMurder", ""); err == nil {
+		t.Error("an operation that there is not")
+	}
+}
+
+// What a role is not denied by the rules, and no example shows, is not decided.
+func TestWhoCanNotDecidedClosed(t *testing.T) {
+	t.Parallel()
+	p := prover(t, Options{Paths: []string{policyDir(t, "data.yaml", `roles:
+  r: {operations: [ContainerCreate], hazards: [engine-socket, host-path], host_paths: [/srv/app]}
+bindings: {admin: [local], r: ["tls:r"]}
+`)}})
+	if f := whoCan(t, p, "ContainerCreate", "engine-socket"); f.State != NotDecided || !strings.Contains(f.who(), "r=tls:r?") {
+		t.Errorf("%s: %s", f.State, f.who())
+	}
+}
+
+// An operator's extra rules may deny the least request alone; a proof does not lean on them.
+func TestProofsDoNotLeanOnExtraRulesClosed(t *testing.T) {
+	t.Parallel()
+	dir := policyDir(t, "data.yaml", "roles: {r: {operations: [ContainerKill]}}\nbindings: {admin: [local], r: ['tls:r']}\n",
+		"extra.rego", "package docker.authz.extra\n\nimport rego.v2\n\ndeny contains \"no\" if input.operation.target in {\"x\", \"host\"}\n")
+	p := prover(t, Options{Paths: []string{dir}})
+	if f := whoCan(t, p, "ContainerKill", ""); f.State != NotDecided {
+		t.Errorf("%s: %s", f.State, f.who())
+	}
+}
+
+const provedRego = `package docker.authz
+
+import rego.v2
+
+default allow := false
+
+allow if admin
+
+admin if "unix:root" in input.caller.principals
+
+allow if {
+	input.operation.access in {"list", "ping"}
+	"tls:reader" in input.caller.principals
+}
+
+allow if {
+	input.operation.id == "ContainerKill"
+	input.operation.target == "web"
+	"tls:killer" in input.caller.principals
+}
+`
+
+func TestWhoCanUnderOnesOwnRules(t *testing.T) {
+	t.Parallel()
+	p := prover(t, Options{Paths: []string{policyDir(t, "authz.rego", strings.Replace(provedRego, "allow if admin\n", "", 1))}})
+	if f := whoCan(t, p, "ContainerCreate", "privileged"); f.State != Proved || len(f.Can) > 0 {
+		t.Errorf("nobody may: %+v", f)
+	}
+	if f := whoCan(t, p, "PluginDisable", ""); f.State != Proved {
+		t.Errorf("a rail: %+v", f)
+	}
+	f := whoCan(t, p, "ContainerList", "")
+	if f.State != NotDecided || !strings.Contains(f.who(), "=tls:reader") || !strings.Contains(strings.Join(f.Open, "\n"), "tls:reader") {
+		t.Errorf("a reader: %+v", f)
+	}
+	whole := prover(t, Options{Paths: []string{policyDir(t, "authz.rego", module(`default allow := false
+allow if object.get(input.operation, "target", "none") != "none"`))}})
+	if f := whoCan(t, whole, "ContainerKill", ""); f.State != NotDecided || !strings.Contains(strings.Join(f.Open, ""), "as a whole") {
+		t.Errorf("what reads the input as a whole: %+v", f)
+	}
+}
+
+func TestInvariantsClosed(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct{ policy, invariants, says string }{
+		"proved":             {provedData, "- {only: [admin, lent], may: [ContainerCreate, ContainerExec], with: [privileged]}", ""},
+		"by a principal":     {provedData, "- {only: [admin, lent, 'tls:ci', 'unix:ci'], may: [ContainerCreate], with: [host-path]}", ""},
+		"everything":         {provedData, "- {only: [admin, lent], may: ['*'], with: [privileged]}", ""},
+		"a rail":             {provedData, "- {only: [admin], may: [PluginDisable]}", ""},
+		"a counterexample":   {provedData, "\n- {only: [admin, lent], may: [ContainerCreate], with: [host-path]}", `invariants.yaml:2: only admin, lent may ContainerCreate with hazard host-path, but unix:ci and gid:7 can: echo '{"HostConfig":{"Binds":["/srv/app:/x"]}}' | authz-plugin eval --policy `},
+		"nobody":             {provedData, "- {only: [], may: [ContainerLogs]}", "only nobody may ContainerLogs, but unix:root can"},
+		"what can be lent":   {provedData, "- {only: [admin], may: [ContainerCreate], with: [privileged]}", "role lent, which can be lent, allows it"},
+		"not decided":        {"roles: {r: {operations: [ContainerCreate], hazards: [engine-socket, host-path], host_paths: [/srv]}}\nbindings: {admin: [local], r: ['tls:r']}", "- {only: [admin], may: [ContainerCreate], with: [engine-socket]}", "not decided for r"},
+		"no such role":       {provedData, "- {only: [admn], may: [ContainerKill]}", "there is no role admn"},
+		"no such operation":  {provedData, "- {only: [admin], may: [ContainerMurder]}", "no operation"},
+		"no such hazard":     {provedData, "- {only: [admin], may: [ContainerKill], with: [privilege]}", "no hazard"},
+		"no such key":        {provedData, "- {only: [admin], may: [ContainerKill], hazards: [privileged]}", `no key "hazards"`},
+		"no only":            {provedData, "- {may: [ContainerKill]}", "it needs only"},
+		"no may":             {provedData, "- {only: [admin], may: []}", "names no operation"},
+		"a mapping":          {provedData, "only: [admin]", "must be a list"},
+		"empty":              {provedData, "# nothing", "must be a list"},
+		"two documents":      {provedData, "- {only: [admin], may: [PluginDisable]}\n---\n- {}", "more than one document"},
+		"Rego, proved":       {provedRego, "- {only: [admin], may: [ContainerCreate, PluginDisable], with: [privileged]}", ""},
+		"Rego, broken":       {provedRego, "- {only: [admin], may: [ContainerList]}", "but tls:reader can: authz-plugin eval"},
+		"Rego, not decided":  {provedRego, "- {only: [admin], may: [ContainerKill]}", "not decided, so the policy is not taken"},
+		"Rego, by principal": {provedRego, "- {only: [admin, 'tls:reader'], may: [ContainerList]}", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			file := "data.yaml"
+			if strings.HasPrefix(tc.policy, "package") {
+				file = "authz.rego"
+			}
+			opts := Options{Paths: []string{policyDir(t, file, tc.policy, "invariants.yaml", tc.invariants)}}
+			if tc.says != "" {
+				wantContains(t, refused(t, opts), tc.says)
+				return
+			}
+			loaded(t, opts)
+		})
+	}
+}
+
+// A file of invariants that vanishes is an accident like others.
+func TestInvariantsThatVanishClosed(t *testing.T) {
+	t.Parallel()
+	dir := policyDir(t, "data.yaml", provedData, "invariants.yaml", "- {only: [admin], may: [PluginDisable]}")
+	e := loaded(t, Options{Paths: []string{dir}})
+	if err := os.Remove(filepath.Join(dir, "invariants.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Load(t.Context()); err == nil || !strings.Contains(err.Error(), "is gone") {
+		t.Errorf("%v", err)
+	}
+}
+
+// randomRequest is an example of an operation, with what else there may be of paths, hazards and containers.
+func randomRequest(r *rand.Rand, id string, principals []string) *Input {
+	examples := operation.Examples()[id]
+	op := *examples[r.IntN(len(examples))].Operation
+	some := func(of ...string) (out []string) {
+		for _, s := range of {
+			if r.IntN(4) == 0 {
+				out = append(out, s)
+			}
+		}
+		return out
+	}
+	op.Hazards = slices.Clone(op.Hazards)
+	may := operation.MayHave(id)
+	for range r.IntN(3) {
+		if h := may[r.IntN(len(may))]; !slices.Contains(op.Hazards, h) {
+			op.Hazards = append(op.Hazards, h)
+		}
+	}
+	op.HostPath = append(slices.Clone(op.HostPath), some("/srv/app", "/srv/app/x", "/etc", "volume:v")...)
+	op.Mints = append(slices.Clone(op.Mints), some(principals...)...)
+	in := &Input{Operation: &op, Enters: some(append(principals, "*")...), OwnExec: op.Resource == "exec" && r.IntN(2) == 0}
+	if r.IntN(3) > 0 {
+		op.Mints, in.Enters = nil, nil
+	}
+	in.Caller = callerNamed(append(some(principals...), some("container:somebody", "unix:somebody", "uid:0")...))
+	return in
+}
+
+// proofPolicies are policies with what there is of roles and rules.
+func proofPolicies(t *testing.T) map[string]Options {
+	t.Helper()
+	presets := []string{policyDir(t, "data.yaml", "bindings: {admin: [local]}\n")}
+	for _, name := range rego.Presets() {
+		raw, _, err := rego.Preset(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		presets = append(presets, write(t, t.TempDir(), name+".yaml", string(raw)))
+	}
+	return map[string]Options{
+		"built-in": {}, "data": {Paths: []string{policyDir(t, "data.yaml", provedData)}},
+		"rego": {Paths: []string{policyDir(t, "authz.rego", provedRego)}}, "presets": {Paths: presets},
+	}
+}
+
+// TestProofsAgainstRandomRequestsClosed: whom a finding does not name, or leave open, is allowed no request that there is; and
+// whom it says can is.
+func TestProofsAgainstRandomRequestsClosed(t *testing.T) {
+	t.Parallel()
+	each := long.Of(1, 10000)
+	for name, opts := range proofPolicies(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := prover(t, opts)
+			r := rand.New(rand.NewPCG(1, 2))
+			principals := []string{"unix:root", "tls:reader", "tls:killer"}
+			if p.model != nil {
+				for _, h := range p.model.Holdings() {
+					principals = append(principals, h.Principals...)
+				}
+			}
+			for _, info := range operation.Operations() {
+				for _, h := range append(operation.MayHave(info.ID), "") {
+					f := whoCan(t, p, info.ID, h)
+					for range each {
+						in := randomRequest(r, info.ID, principals)
+						if h != "" && !slices.Contains(in.Operation.Hazards, h) {
+							in.Operation.Hazards = append(in.Operation.Hazards, h)
+						}
+						d := p.g.decide(t.Context(), in)
+						if no(&d, in) == "" && !f.names(in.Caller.Principals) {
+							t.Fatalf("%s with %q is allowed to %v, and the finding is %s: %s", info.ID, h, in.Caller.Principals, f.State, f.who())
+						}
+					}
+				}
+			}
+		})
+	}
+}
+
+// names says that a finding has a caller among those who can, or is open for it.
+func (f *Finding) names(principals []string) bool {
+	if f.State == NotDecided && len(f.open) == 0 { // rules of one's own
+		return true
+	}
+	has := func(h Holding) bool {
+		return !slices.ContainsFunc(h.Principals, func(s string) bool { return !slices.Contains(principals, s) })
+	}
+	return slices.ContainsFunc(f.open, has) || slices.ContainsFunc(f.Can, func(w Witness) bool { return has(w.Holding) })
+}
+
+// TestMoreOnlyTakesAway: under the built-in rules a request with more hazards, paths, principals that it makes or
+// enters, or with unknown input, is never allowed where it is not without. Proofs stand on this.
+func TestMoreOnlyTakesAway(t *testing.T) {
+	t.Parallel()
+	g := loaded(t, Options{Paths: []string{policyDir(t, "data.yaml", provedData)}}).current.Load()
+	r := rand.New(rand.NewPCG(3, 4))
+	ids := []string{"ContainerCreate", "ContainerLogs", "ContainerRestart", "ContainerStats", "ExecStart", "ContainerExec", "ContainerInspect"}
+	principals := []string{"unix:ci", "gid:7", "tls:ci", "label:logs=yes", "tls:blue", "tls:stats", "tls:execs", "unix:root"}
+	allowed := 0
+	for range long.Of(400, 20000) {
+		more := randomRequest(r, ids[r.IntN(len(ids))], principals)
+		op := *more.Operation
+		drop := func(list []string) []string {
+			return slices.DeleteFunc(slices.Clone(list), func(string) bool { return r.IntN(2) == 0 })
+		}
+		op.Hazards = slices.DeleteFunc(slices.Clone(op.Hazards), func(operation.Hazard) bool { return r.IntN(2) == 0 })
+		op.HostPath, op.Mints = drop(op.HostPath), drop(op.Mints)
+		less := &Input{Caller: more.Caller, Operation: &op, Enters: drop(more.Enters), OwnExec: more.OwnExec}
+		a, b := g.decide(t.Context(), more), g.decide(t.Context(), less)
+		if a.Allows() && !b.Allows() {
+			t.Fatalf("%s by %v: allowed with %v %v %v %v, and denied with less: %v", op.ID, more.Caller.Principals,
+				more.Operation.Hazards, more.Operation.HostPath, more.Operation.Mints, more.Enters, b.Reasons)
+		}
+		if a.Allows() {
+			allowed++
+		}
+	}
+	if allowed < 20 {
+		t.Errorf("only %d were allowed at all", allowed)
+	}
+}
+
+// BenchmarkWhoCan answers for every operation and hazard, of the built-in policy with all presets.
+func BenchmarkWhoCan(b *testing.B) {
+	var paths []string
+	for _, name := range rego.Presets() {
+		raw, _, err := rego.Preset(name)
+		if err != nil {
+			b.Fatal(err)
+		}
+		paths = append(paths, write(b, b.TempDir(), name+".yaml", string(raw)))
+	}
+	for b.Loop() {
+		p := prover(b, Options{Paths: paths})
+		from, n := time.Now(), 0
+		for _, info := range operation.Operations() {
+			for _, h := range append(operation.MayHave(info.ID), "") {
+				whoCan(b, p, info.ID, h)
+				n++
+			}
+		}
+		b.ReportMetric(time.Since(from).Seconds(), "s/all")
+		b.ReportMetric(float64(n), "questions")
+	}
+}
