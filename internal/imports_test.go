@@ -75,7 +75,7 @@ var allowed = map[string][]string{
 	"monitor/messages":  {"monitor/dogstatsd", "monitor/tag"},
 	"monitor/series":    {"kernel/cgroup", "engine/docker", "monitor/collect", "monitor/dogstatsd", "monitor/messages", "monitor/tag"},
 	"monitor/status":    {"monitor/collect", "monitor/dogstatsd", "monitor/messages", "monitor/series", "monitor/tag"},
-	"monitor/asks":      {"engine/operation"},
+	"monitor/asks":      {},
 	"monitor/page":      {"monitor/asks", "monitor/messages", "monitor/status", "monitor/tag"},
 	"monitor/top":       {"monitor/asks", "monitor/export", "monitor/status"},
 	"monitor/export":    {"monitor/collect", "monitor/dogstatsd", "monitor/messages", "monitor/series", "monitor/tag"},

@@ -22,8 +22,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"vitrine/internal/engine/operation"
 )
 
 // Limits of what is kept.
@@ -134,7 +132,6 @@ type Request struct {
 // Reader follows. Its methods may be called from several goroutines.
 type Reader struct {
 	socket   string
-	classes  map[string]string // by operation
 	onChange func()
 	watchers atomic.Int64
 	watched  chan struct{}
@@ -172,15 +169,12 @@ type cell struct {
 // New makes a reader of the admin socket at that path; "" for one that reads nothing. onChange is called after news, and must not wait.
 func New(socket string, onChange func()) *Reader {
 	r := &Reader{
-		socket: socket, onChange: onChange, classes: map[string]string{}, watched: make(chan struct{}, 1),
+		socket: socket, onChange: onChange, watched: make(chan struct{}, 1),
 		callers: map[string]*caller{}, seen: map[string]bool{}, order: make([]string, seenMost),
 		why: "it has not been tried yet",
 	}
 	if socket == "" {
 		r.why, r.hint = "the monitor was told to read no admin socket", "give it --admin-socket PATH"
-	}
-	for _, info := range operation.Operations() {
-		r.classes[info.ID] = string(info.Access)
 	}
 	return r
 }

@@ -2,7 +2,6 @@ package asks
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -26,22 +25,15 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var began = time.Date(2026, 11, 27, 14, 0, 0, 0, time.UTC)
 
-// decision is a line of /decisions.
+// decision is one that is told.
 func decision(n int, who, op, uri, verdict string, reasons ...string) *record {
-	allow, mode := verdict != "denied", ""
+	rec := &record{
+		Time: began.Add(time.Duration(n) * time.Second), ID: fmt.Sprint(n), Operation: op, Method: "GET", URI: uri, Allow: verdict != "denied", Reasons: reasons,
+		Access: map[string]string{"ContainerList": "list", "ContainerCreate": "write", "ContainerStop": "write", "ContainerInspect": "inspect"}[op],
+	}
+	rec.Caller.Kind, rec.Caller.Principals = "container", strings.Split(who, " ")
 	if verdict == "would-deny" {
-		mode = "audit"
-	}
-	b, err := json.Marshal(map[string]any{
-		"time": began.Add(time.Duration(n) * time.Second), "id": fmt.Sprint(n), "caller": map[string]any{"kind": "container", "principals": strings.Split(who, " ")},
-		"operation": op, "method": "GET", "uri": uri, "allow": allow, "mode": mode, "reasons": reasons,
-	})
-	if err != nil {
-		panic(err)
-	}
-	rec := &record{}
-	if err := json.Unmarshal(b, rec); err != nil {
-		panic(err)
+		rec.Mode = "audit"
 	}
 	return rec
 }
@@ -133,6 +125,24 @@ func TestBounded(t *testing.T) {
 	}
 }
 
+// TestNeitherAnswerHidesTheOther: who was allowed much, and then denied much, or the other way round, is shown half of each.
+func TestNeitherAnswerHidesTheOther(t *testing.T) {
+	for _, order := range [][2]string{{"allowed", "denied"}, {"denied", "allowed"}} {
+		r := reader()
+		for n := range 40 {
+			r.take(decision(n, "container:x", "ContainerStop", "/containers/a/stop", order[n/20]))
+		}
+		d, _ := r.Detail("container:x", "write")
+		count := map[Verdict]int{}
+		for _, q := range d.Requests {
+			count[q.Verdict]++
+		}
+		if count[Allowed] != requestsMost/2 || count[Denied] != requestsMost/2 {
+			t.Errorf("first %s, then %s: %v", order[0], order[1], count)
+		}
+	}
+}
+
 // socket answers as authz-plugin does.
 func socket(t *testing.T, path string, h http.Handler) *http.Server {
 	t.Helper()
@@ -146,7 +156,7 @@ func socket(t *testing.T, path string, h http.Handler) *http.Server {
 }
 
 func line(n int) string {
-	return fmt.Sprintf(`{"time":%q,"id":"%d","caller":{"kind":"host","principals":["uid:0","unix:root"]},"operation":"ContainerList","method":"GET","uri":"/containers/json","allow":true}`+"\n",
+	return fmt.Sprintf(`{"time":%q,"id":"%d","caller":{"kind":"host","principals":["uid:0","unix:root"]},"operation":"ContainerList","access":"list","method":"GET","uri":"/containers/json","allow":true}`+"\n",
 		began.Add(time.Duration(n)*time.Second).Format(time.RFC3339Nano), n)
 }
 

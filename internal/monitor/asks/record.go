@@ -18,7 +18,7 @@ type record struct {
 		Why        string   `json:"why"`
 	} `json:"caller"`
 	Operation string   `json:"operation"`
-	Access    string   `json:"access"` // where authz-plugin says it
+	Access    string   `json:"access"`
 	Method    string   `json:"method"`
 	URI       string   `json:"uri"`
 	Allow     bool     `json:"allow"`
@@ -84,7 +84,7 @@ func (r *Reader) take(rec *record) bool {
 	}
 	class := NotUnderstood
 	if rec.Operation != "" {
-		class = cmp.Or(rec.Access, r.classes[rec.Operation], NotUnderstood)
+		class = cmp.Or(rec.Access, NotUnderstood)
 	}
 	one := c.cells[class]
 	if one == nil {
