@@ -61,6 +61,7 @@ var allowed = map[string][]string{
 	"authz/audit":       {"authz/grant", "engine/operation", "caller/identity", "authz/policy"},
 	"authz/decide":      {"authz/record", "fair", "kernel/hostpath", "engine/principal", "engine/operation", "caller/attest", "caller/identity", "authz/object", "authz/obligation", "authz/policy", "authz/audit", "authz/redact", "authz/view"},
 	"authz/explain":     {"engine/principal", "engine/operation", "caller/identity", "authz/obligation", "authz/policy", "authz/audit", "authz/decide"},
+	"authz/learn":       {"engine/operation", "authz/answer", "authz/decide", "authz/policy", "authz/record"},
 	"authz/gateway":     {"kernel/peercred", "engine/operation", "caller/identity", "authz/decide", "authz/obligation", "authz/ticket", "authz/redact", "authz/view"},
 	"authz/plugin":      {"engine/operation", "caller/identity", "authz/decide", "authz/obligation", "authz/ticket"},
 	"authz/importer":    {"engine/imagename", "engine/principal", "engine/operation"},
@@ -81,7 +82,7 @@ var allowed = map[string][]string{
 	"monitor/export":    {"monitor/collect", "monitor/dogstatsd", "monitor/messages", "monitor/series", "monitor/tag"},
 
 	"rego":             {},
-	"cmd/authz-plugin": {"authz/record", "command", "rego", "spelling", "version", "kernel/hostpath", "kernel/peercred", "kernel/procfs", "kernel/unixsocket", "engine/docker", "engine/principal", "engine/operation", "caller/attest", "caller/identity", "authz/admin", "authz/audit", "authz/decide", "authz/doctor", "authz/explain", "authz/gateway", "authz/grant", "authz/importer", "authz/object", "authz/obligation", "authz/plugin", "authz/policy", "authz/policy/tool", "authz/ticket"},
+	"cmd/authz-plugin": {"authz/learn", "authz/record", "command", "rego", "spelling", "version", "kernel/hostpath", "kernel/peercred", "kernel/procfs", "kernel/unixsocket", "engine/docker", "engine/principal", "engine/operation", "caller/attest", "caller/identity", "authz/admin", "authz/audit", "authz/decide", "authz/doctor", "authz/explain", "authz/gateway", "authz/grant", "authz/importer", "authz/object", "authz/obligation", "authz/plugin", "authz/policy", "authz/policy/tool", "authz/ticket"},
 	"cmd/monitor":      {"command", "version", "kernel/cgroup", "engine/docker", "kernel/unixsocket", "caller/attest", "monitor/asks", "monitor/collect", "monitor/dogstatsd", "monitor/export", "monitor/messages", "monitor/page", "monitor/sender", "monitor/series", "monitor/status", "monitor/tag", "monitor/top"},
 }
 

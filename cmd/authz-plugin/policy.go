@@ -21,7 +21,7 @@ func policyCommand(std command.Streams) *cobra.Command {
 		Use: "policy", Short: "Test, check, show and format policies",
 		Long: `Test, check, show and format policies. Without a PATH the built-in policy is meant.`,
 	}
-	cmd.AddCommand(policyTestCommand(std), policyCheckCommand(std), policyShowCommand(std), policyFmtCommand(std))
+	cmd.AddCommand(policyTestCommand(std), policyDiffCommand(std), policyUnusedCommand(std), policyCheckCommand(std), policyShowCommand(std), policyFmtCommand(std))
 	return cmd
 }
 

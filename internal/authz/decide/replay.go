@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"time"
 
@@ -18,14 +19,22 @@ import (
 	"vitrine/internal/kernel/hostpath"
 )
 
+// Replayed is what came of a shape when it was decided again.
+type Replayed struct {
+	record.Verdict
+	Reasons []string
+	// Missing is what the policy would have had found out, and the record does not say: the verdict may be
+	// another one for that.
+	Missing []string
+}
+
 // Replay decides a recorded shape once more, as the caller's door would carry it out, with what was found
-// out for it then. missing says what the policy would have had found out and was not: the verdict may be
-// another one for that. The error says why the shape cannot be decided. How long the policy
-// takes is bounded as for a request.
-func Replay(ctx context.Context, p Policy, shape *record.Shape) (verdict record.Verdict, missing []string, err error) {
+// out for it then. The error says why it cannot be decided. How long the policy takes is bounded as for a
+// request.
+func Replay(ctx context.Context, p Policy, shape *record.Shape) (again Replayed, err error) {
 	op, err := shape.Operation.Operation(shape.Engine)
 	if err != nil {
-		return verdict, nil, err
+		return again, err
 	}
 	past := &past{world: &shape.World, of: op}
 	steps := New(Options{
@@ -38,20 +47,20 @@ func Replay(ctx context.Context, p Policy, shape *record.Shape) (verdict record.
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			verdict, err = record.Verdict{}, fmt.Errorf("the decision panicked: %v", p)
+			again, err = Replayed{}, fmt.Errorf("the decision panicked: %v", p)
 		}
 	}()
 	steps.decide(ctx, v)
 	if v.Decision.Failed {
-		return verdict, nil, fmt.Errorf("the policy could not tell: %v", v.Decision.Reasons)
+		return again, fmt.Errorf("the policy could not tell: %v", v.Decision.Reasons)
 	}
 	if v.Allow {
 		if _, unmet := obligation.Meet(obligation.Door(v.Caller.Door), v.Operation, v.Decision.Demand()); unmet != nil {
-			v.Allow, v.Code = false, "obligation"
+			v.Deny(http.StatusForbidden, "obligation", unmet.Reason)
 		}
 	}
 	slices.Sort(past.missing)
-	return v.outcome(), slices.Compact(past.missing), nil
+	return Replayed{v.outcome(), v.Reasons(), slices.Compact(past.missing)}, nil
 }
 
 // past answers what a decision asks for from what was found out for an earlier one.

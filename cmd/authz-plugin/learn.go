@@ -1,0 +1,255 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"vitrine/internal/authz/learn"
+	"vitrine/internal/authz/policy"
+	"vitrine/internal/authz/record"
+	"vitrine/internal/command"
+	"vitrine/internal/engine/principal"
+)
+
+func learnCommand(std command.Streams) *cobra.Command {
+	var o learn.Options
+	var from, cases string
+	cmd := &cobra.Command{
+		Use:   "learn --as PRINCIPAL",
+		Short: "Write the smallest role under which a caller could have done what it did",
+		Long: `Write the smallest role under which a caller could have done what the record of
+serve says it asked for, as YAML for data.yaml: the operations, hazards and host
+paths that were needed, each with how often and an example. In mode audit serve
+records what it would have denied, so that an unknown client shows all it needs.
+
+What the role does not grant is listed with the reason: what only an admin may, what
+reads files, logs and secrets, and hazards with which the host is the caller's. The
+latter two are granted with --grant. Each request was decided under the role before it
+is printed. It is a proposal: read it.
+
+The record is read from a file (see --record of serve) or an admin socket, whose
+default is where serve has it. --cases writes the requests as cases for a file beside
+data.yaml, as far as they can be decided without an Engine.
+Exit 0: everything is granted, 1: something is not, 2: there is no such record.`,
+		Example: `  authz-plugin learn --as container:traefik
+  authz-plugin learn --as unix:ci --from /var/lib/vitrine/record --grant content --cases ci.cases`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if _, err := principal.Parse(o.Principal); err != nil {
+				return command.ExitError{Code: command.Usage, Err: fmt.Errorf("--as: %w", err)}
+			}
+			lines, err := recorded(cmd, from, std.Err)
+			if err != nil {
+				return err
+			}
+			r, err := learn.Learn(cmd.Context(), o, lines)
+			if err != nil {
+				return command.ExitError{Code: command.Usage, Err: err}
+			}
+			if cases != "" {
+				text, left, err := r.Cases(cmd.Context())
+				if err == nil {
+					err = os.WriteFile(cases, []byte(text), 0o600)
+				}
+				if err != nil {
+					return command.ExitError{Code: command.Usage, Err: fmt.Errorf("--cases: %w", err)}
+				}
+				if left > 0 {
+					fmt.Fprintf(std.Err, "%d requests are no cases: they come out otherwise where no Engine says what they name\n", left)
+				}
+			}
+			now := time.Now()
+			fmt.Fprint(std.Out, r.Report(now), "# Add it to your data.yaml: to roles, and to bindings beside those that are there.\n", r.YAML(now))
+			if len(r.Refused) > 0 {
+				return command.ExitError{Code: command.Failed}
+			}
+			return nil
+		},
+	}
+	table.AddFlags(cmd.Flags())
+	cmd.Flags().StringVar(&o.Principal, "as", "", "`PRINCIPAL` of the caller, such as container:traefik or unix:ci")
+	cmd.Flags().StringVar(&o.Name, "name", "", "`NAME` of the role; default: made of the principal")
+	cmd.Flags().StringArrayVar(&o.Grant, "grant", nil, "`WORD` that is granted though it is dangerous: content, secret, or a hazard; may be given several times")
+	cmd.Flags().StringVar(&from, "from", "", "`FILE` of a record, or an admin socket; default: the admin socket of serve")
+	cmd.Flags().StringVar(&cases, "cases", "", "write the requests as cases to `FILE`")
+	return cmd
+}
+
+func policyDiffCommand(std command.Streams) *cobra.Command {
+	var from string
+	var asJSON, byDefault bool
+	cmd := &cobra.Command{
+		Use:   "diff OLD NEW",
+		Short: "Say which recorded requests two policies answer otherwise",
+		Long: `Decide every request in the record of serve under two policies, and say which come
+out otherwise: denied, allowed, or answered with other things blanked, hidden or
+labelled. OLD and NEW are paths as for serve; "" is the built-in policy. The record is a
+file (see --record of serve), or an admin socket; default: that of serve.
+Exit 0: none, 1: some, 2: it cannot be told.`,
+		Example: `  authz-plugin policy diff /etc/docker/vitrine ./new --record /var/lib/vitrine/record`,
+		Args:    cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			lines, err := recorded(cmd, from, std.Err)
+			if err != nil {
+				return err
+			}
+			var engines [2]*policy.Engine
+			for i, path := range args {
+				opts := policy.Options{AllowByDefault: byDefault}
+				if path != "" {
+					opts.Paths = []string{path}
+				}
+				engines[i] = policy.New(opts)
+				if err := engines[i].Load(cmd.Context()); err != nil {
+					return command.ExitError{Code: command.Usage, Err: fmt.Errorf("load the policy %s: %w", path, err)}
+				}
+			}
+			report := learn.Compare(cmd.Context(), engines[0], engines[1], lines)
+			if asJSON {
+				err = printJSON(std.Out, report)
+			} else {
+				err = report.Write(std.Out, time.Now())
+			}
+			switch {
+			case err != nil:
+				return command.ExitError{Code: command.Usage, Err: err}
+			case len(report.Differences) > 0:
+				return command.ExitError{Code: command.Failed}
+			case len(report.Failed) > 0:
+				return command.ExitError{Code: command.Usage, Err: errors.New("not every shape could be decided")}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&from, "record", "", "`FILE` of a record, or an admin socket; default: "+defaultAdmin())
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the differences as JSON")
+	cmd.Flags().BoolVar(&byDefault, "allow-by-default", false, "accept a policy that allows an empty input")
+	return cmd
+}
+
+func policyUnusedCommand(std command.Streams) *cobra.Command {
+	var from string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "unused [PATH]...",
+		Short: "Say what a policy grants that no recorded request used",
+		Long: `Say which words of roles (operations, access, resources, hazards, host_paths) and which
+entries of bindings no allowed request in the record of serve had any use for. It is about roles in
+data.yaml; rules of your own are not looked at. The record is a file, or an admin
+socket; default: that of serve.
+Exit 0: all is used, 1: something is not, 2: it cannot be told.`,
+		RunE: func(cmd *cobra.Command, paths []string) error {
+			lines, err := recorded(cmd, from, std.Err)
+			if err != nil {
+				return err
+			}
+			model, err := policy.ReadModel(policy.Options{Paths: paths})
+			switch {
+			case err != nil:
+				return command.ExitError{Code: command.Usage, Err: err}
+			case model == nil:
+				return command.ExitError{Code: command.Usage, Err: errors.New("the policy has rules of its own: there are no roles to look at")}
+			}
+			unused, since := learn.Unused(model, lines)
+			if asJSON {
+				err = printJSON(std.Out, map[string]any{"since": since, "unused": append([]learn.Grant{}, unused...)})
+			} else {
+				err = learn.WriteUnused(std.Out, unused, since)
+			}
+			switch {
+			case err != nil:
+				return command.ExitError{Code: command.Usage, Err: err}
+			case len(unused) > 0:
+				return command.ExitError{Code: command.Failed}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&from, "record", "", "`FILE` of a record, or an admin socket; default: "+defaultAdmin())
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print it as JSON")
+	return cmd
+}
+
+func printJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// defaultAdmin is where serve has its admin socket unless it is told otherwise.
+func defaultAdmin() string {
+	for _, o := range table.Options {
+		if o.Key == "admin_socket" {
+			return o.Default[0]
+		}
+	}
+	return ""
+}
+
+// recorded reads a record from a file or an admin socket, and tells on w what of it cannot be read.
+func recorded(cmd *cobra.Command, from string, w io.Writer) ([]*record.Line, error) {
+	usage := func(err error) error { return command.ExitError{Code: command.Usage, Err: err} }
+	if from == "" {
+		from = defaultAdmin()
+		if cmd.Flags().Lookup("admin-socket") != nil {
+			s, err := readSettings(cmd.Flags(), os.Environ())
+			if err != nil {
+				return nil, err
+			}
+			from = s.adminSocket
+		}
+		if from == "" {
+			return nil, usage(errors.New("serve has no admin socket: give the file of the record"))
+		}
+	}
+	info, err := os.Stat(from)
+	if err != nil {
+		return nil, usage(fmt.Errorf("there is no record: %w; give a file that serve keeps with --record, or the admin socket of a serve that runs", err))
+	}
+	read := func() ([]*record.Line, []error, error) { return record.ReadFile(from) }
+	if info.Mode()&os.ModeSocket != 0 {
+		read = func() ([]*record.Line, []error, error) { return shapesOf(cmd.Context(), from) }
+	}
+	lines, problems, err := read()
+	for _, p := range problems {
+		fmt.Fprintln(w, "warning:", p)
+	}
+	if err != nil {
+		return nil, usage(fmt.Errorf("read the record: %w", err))
+	}
+	return lines, nil
+}
+
+// shapesOf asks an admin socket.
+func shapesOf(ctx context.Context, socket string) ([]*record.Line, []error, error) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", socket)
+	}}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://vitrine/shapes", nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, 1024))
+		return nil, nil, fmt.Errorf("%s answers %s: %s", socket, resp.Status, text)
+	}
+	return record.Read(resp.Body, socket)
+}
