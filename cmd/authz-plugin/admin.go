@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
@@ -13,7 +14,12 @@ import (
 )
 
 func (p *parts) buildAdmin() error {
-	p.metrics = admin.NewMetrics(admin.Sources{Policy: p.engine.Status, Lost: p.records.Lost, PutOut: p.shapes.PutOut, Gauges: p.gauges()})
+	sources := admin.Sources{Policy: p.engine.Status, Lost: p.records.Lost, PutOut: p.shapes.PutOut, Gauges: p.gauges()}
+	var candidate io.WriterTo
+	if p.candidate != nil {
+		sources.Candidate, candidate = p.candidate.Counts, p.candidate
+	}
+	p.metrics = admin.NewMetrics(sources)
 	if p.settings.adminSocket == "" {
 		return nil
 	}
@@ -27,7 +33,7 @@ func (p *parts) buildAdmin() error {
 	}
 	p.closers = append(p.closers, ln)
 	srv := admin.New(admin.Options{
-		Identifier: p.ids, Allow: p.settings.adminAllow, Log: p.records, Shapes: p.shapes, Metrics: p.metrics, Checks: p.checks(), Status: p.status, Logger: p.log,
+		Identifier: p.ids, Allow: p.settings.adminAllow, Log: p.records, Shapes: p.shapes, Candidate: candidate, Metrics: p.metrics, Checks: p.checks(), Status: p.status, Logger: p.log,
 	})
 	p.run = append(p.run, func(ctx context.Context) error { return srv.Serve(ctx, peercred.NewListener(ln, p.log)) })
 	return nil

@@ -23,6 +23,7 @@ import (
 	"vitrine/internal/authz/decide"
 	"vitrine/internal/authz/gateway"
 	"vitrine/internal/authz/grant"
+	"vitrine/internal/authz/learn"
 	"vitrine/internal/authz/object"
 	"vitrine/internal/authz/plugin"
 	"vitrine/internal/authz/policy"
@@ -101,6 +102,7 @@ type parts struct {
 	grants    *grant.Keeper
 	records   *audit.Log
 	shapes    *record.Store
+	candidate *learn.Candidate // nil: there is none
 	inventory *docker.Inventory
 	ids       *identity.Identifier
 	metrics   *admin.Metrics
@@ -178,7 +180,7 @@ func (p *parts) buildAudit(std command.Streams) error {
 		p.closers = append(p.closers, c)
 	}
 	p.records = audit.NewLog(w, p.log)
-	p.shapes = record.New(record.Options{Path: p.settings.record, Logger: p.log,
+	p.shapes = record.New(record.Options{Path: p.settings.record, Logger: p.log, Told: p.buildCandidate(),
 		Reads: func(parts []string) bool { return p.engine.Reads(parts) }, // which comes after
 	})
 	for _, problem := range p.shapes.Recall() {
@@ -186,6 +188,22 @@ func (p *parts) buildAudit(std command.Streams) error {
 	}
 	p.run = append(p.run, p.records.Run, p.shapes.Run)
 	return nil
+}
+
+// buildCandidate gives what is told of each shape: nil, if there is no candidate for the policy.
+func (p *parts) buildCandidate() func(*record.Kept) {
+	if p.settings.candidate == "" {
+		return nil
+	}
+	engine := policy.New(policy.Options{
+		Paths: []string{p.settings.candidate}, AllowByDefault: p.settings.allowByDefault, Logger: p.log.With("policy", "candidate"),
+	})
+	p.candidate = learn.NewCandidate(engine, engine.Status)
+	p.run = append(p.run, p.candidate.Run, func(ctx context.Context) error {
+		_ = engine.Load(ctx) // the engine has logged why; nothing is compared until the files are mended
+		return engine.Watch(ctx)
+	})
+	return p.candidate.Tell
 }
 
 func openAudit(name string, std command.Streams) (io.Writer, error) {

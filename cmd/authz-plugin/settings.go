@@ -35,6 +35,7 @@ type settings struct {
 	grants          string // "" for none
 	allowByDefault  bool
 	mode            decide.Mode
+	candidate       string // "" for none
 	record          string // a file, "" for memory alone
 	audit           string // "stderr", "stdout" or a file
 	adminSocket     string // "" for none
@@ -79,6 +80,7 @@ var table = command.Settings[settings]{File: defaultConfig, Options: []command.O
 	{Key: "allow_by_default", Default: []string{"false"}, Help: "`BOOL`: accept a policy that allows an empty input", Set: command.Bool(func(s *settings) *bool { return &s.allowByDefault })},
 	{Key: "mode", Default: []string{"enforce"}, Help: "`MODE`: enforce, or audit, in which the policy's denials are recorded and lifted", Set: command.One(setMode)},
 	{Key: "audit", Default: []string{"stderr"}, Help: "append records of decisions to `FILE`, or to stderr or stdout", Set: setPath(func(s *settings) *string { return &s.audit }, false)},
+	{Key: "candidate", Default: []string{""}, Help: "decide beside the policy what another one at `PATH` would make of each request, and count what differs; \"\" for none", Set: setPath(func(s *settings) *string { return &s.candidate }, true)},
 	{Key: "record", Default: []string{""}, Help: "keep the shapes of what was asked in `FILE` over restarts, for learn and policy diff; \"\" keeps them in memory alone", Set: setPath(func(s *settings) *string { return &s.record }, true)},
 	{Key: "admin_socket", Default: []string{"/run/vitrine-admin/admin.sock"}, Help: "metrics, health and recent decisions on a socket at `PATH`; \"\" for none", Set: setPath(func(s *settings) *string { return &s.adminSocket }, true)},
 	{Key: "admin_allow", List: true, Default: []string{"unix:root", "unix:vitrine-monitor", "container:monitor"}, Help: "`PRINCIPAL` that may read the admin socket", Set: setList(func(s *settings) *[]string { return &s.adminAllow })},

@@ -39,12 +39,13 @@ type Check struct {
 	Run  func() error
 }
 
-// Options are the parts of a Server; all but Shapes are required.
+// Options are the parts of a Server; all but Shapes and Candidate are required.
 type Options struct {
 	Identifier Identifier
 	Allow      []string // principals that may read
 	Log        *audit.Log
 	Shapes     io.WriterTo // the record; nil: there is none
+	Candidate  io.WriterTo // what a candidate for the policy would decide otherwise; nil: there is none
 	Metrics    *Metrics
 	Checks     []Check
 	Status     func() Status // without what the server knows itself: counts and checks
@@ -67,7 +68,8 @@ func New(o Options) *Server {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Metrics.registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", s.health)
 	mux.HandleFunc("GET /decisions", s.decisions)
-	mux.HandleFunc("GET /shapes", s.shapes)
+	mux.HandleFunc("GET /shapes", written(o.Shapes, "application/x-ndjson", "there is no record of shapes"))
+	mux.HandleFunc("GET /candidate", written(o.Candidate, "application/json", "there is no candidate: serve has none (key candidate)"))
 	mux.HandleFunc("GET /status", s.status)
 	s.http = &http.Server{
 		Handler: s.guard(mux), ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 16 << 10,
@@ -133,14 +135,16 @@ func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
 	_ = enc.Encode(answer)   // the reader is gone: nobody to tell
 }
 
-// shapes answers the record of shapes, one JSON object a line.
-func (s *Server) shapes(w http.ResponseWriter, _ *http.Request) {
-	if s.o.Shapes == nil {
-		http.Error(w, "vitrine: there is no record of shapes", http.StatusNotFound)
-		return
+// written answers what there is to be written: the record of shapes, the candidate's differences.
+func written(what io.WriterTo, kind, none string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		if what == nil {
+			http.Error(w, "vitrine: "+none, http.StatusNotFound)
+			return
+		}
+		w.Header().Set("Content-Type", kind)
+		_, _ = what.WriteTo(w) // the reader is gone: nobody to tell
 	}
-	w.Header().Set("Content-Type", "application/x-ndjson")
-	_, _ = s.o.Shapes.WriteTo(w) // the reader is gone: nobody to tell
 }
 
 // checks runs all checks: "ok", or what is wrong.

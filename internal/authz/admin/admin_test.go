@@ -252,3 +252,10 @@ func TestShapesAreShownToWhoMayReadClosed(t *testing.T) {
 		t.Errorf("somebody else is answered with %d", code)
 	}
 }
+
+// TestCandidateIsThereIfThereIsOne.
+func TestCandidateIsThereIfThereIsOne(t *testing.T) {
+	if code, body := serve(t, "unix:root").get(t, "/candidate"); code != 404 || !strings.Contains(body, "key candidate") {
+		t.Errorf("%d %s", code, body)
+	}
+}

@@ -25,7 +25,10 @@ type Metrics struct {
 type Sources struct {
 	Policy func() policy.Status
 	Lost   func() uint64 // audit records never written
-	PutOut func() uint64 // shapes that the record had no room for; nil: there is no record
+	// Candidate counts the requests that a candidate for the policy would decide otherwise, by direction, and those
+	// that it had no time for; nil: there is none.
+	Candidate func() (differs map[string]uint64, skipped uint64)
+	PutOut    func() uint64 // shapes that the record had no room for; nil: there is no record
 	// Gauges are further values by metric name, with their help.
 	Gauges []Gauge
 }
@@ -72,6 +75,9 @@ func NewMetrics(src Sources) *Metrics {
 			Help: "Audit records that could not be written.",
 		}, func() float64 { return float64(src.Lost()) }),
 	)
+	if src.Candidate != nil {
+		m.registry.MustRegister(candidateCollector{src.Candidate})
+	}
 	if src.PutOut != nil {
 		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "vitrine_record_shapes_put_out_total",
@@ -136,4 +142,31 @@ func (c policyCollector) Collect(ch chan<- prometheus.Metric) {
 		ok = 0
 	}
 	ch <- prometheus.MustNewConstMetric(policyOK, prometheus.GaugeValue, ok)
+}
+
+// candidateCollector reads what a candidate counts.
+type candidateCollector struct {
+	counts func() (differs map[string]uint64, skipped uint64)
+}
+
+var (
+	candidateDiffers = prometheus.NewDesc("vitrine_candidate_differs_total",
+		"Requests that the candidate for the policy would have decided otherwise, by direction.", []string{"direction"}, nil)
+	candidateSkipped = prometheus.NewDesc("vitrine_candidate_skipped_total",
+		"Decisions that the candidate for the policy had no time for.", nil, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (candidateCollector) Describe(ch chan<- *prometheus.Desc) {
+	ch <- candidateDiffers
+	ch <- candidateSkipped
+}
+
+// Collect implements prometheus.Collector.
+func (c candidateCollector) Collect(ch chan<- prometheus.Metric) {
+	differs, skipped := c.counts()
+	for direction, n := range differs {
+		ch <- prometheus.MustNewConstMetric(candidateDiffers, prometheus.CounterValue, float64(n), direction)
+	}
+	ch <- prometheus.MustNewConstMetric(candidateSkipped, prometheus.CounterValue, float64(skipped))
 }
