@@ -107,6 +107,8 @@ func (o *Options) dangerous(l *record.Line) string {
 		return "only admin may send what nobody knows: " + strings.Join(op.Unknown, ", ")
 	case op.BodyState == operation.BodyWithheld:
 		return "only admin may send a body that could not be seen"
+	case l.World.OwnExec: // comes with ContainerExec
+		return ""
 	case (op.Access == operation.Content || op.Access == operation.Secret) && !slices.Contains(o.Grant, string(op.Access)):
 		return fmt.Sprintf("it reads what may be secret (class %s); --grant %s grants it", op.Access, op.Access)
 	}
@@ -265,12 +267,16 @@ func comment(lines []*record.Line, now time.Time) string {
 
 const maxExample = 120
 
-// example is a request on one line, which cannot end a comment.
+// example is a request on one line: a name in it cannot end a comment.
 func example(l *record.Line) string {
 	s := l.Operation.Method + " " + l.Operation.URI
 	if len(s) > maxExample {
 		s = s[:maxExample] + "…"
 	}
+	return oneLine(s)
+}
+
+func oneLine(s string) string {
 	return strings.Map(func(c rune) rune {
 		if c < ' ' || c == 0x7f || c == 0x85 || c == 0x2028 || c == 0x2029 {
 			return ' '
@@ -291,7 +297,7 @@ func (r *Role) Report(now time.Time) string {
 	}
 	fmt.Fprintf(&b, "# Of %s: %s allowed by this role (each was decided under it), %s not.\n", r.Principal, requests(granted), requests(refused))
 	for _, d := range r.Refused {
-		fmt.Fprintf(&b, "# not granted: %s%s\n#   %s\n", d.Line.Operation.ID, strings.Replace(comment([]*record.Line{d.Line}, now), " #", ":", 1), example(&record.Line{Shape: record.Shape{Operation: &operation.Shape{Method: d.Why}}}))
+		fmt.Fprintf(&b, "# not granted: %s%s\n#   %s\n", d.Line.Operation.ID, strings.Replace(comment([]*record.Line{d.Line}, now), " #", ":", 1), oneLine(d.Why))
 	}
 	if lossy := slices.ContainsFunc(r.Granted, func(l *record.Line) bool { return l.Lossy }); lossy {
 		b.WriteString("# Some requests were decided by a policy that reads what the record leaves out.\n")

@@ -21,8 +21,8 @@ type Grant struct {
 	At   string `json:"at"`   // "data.yaml:12"
 }
 
-// Unused says what of roles and bindings no allowed request of a record used. Only bound roles are looked at, and of
-// those what somebody holds; since is the time of the oldest request.
+// Unused says what of roles and bindings, but for admin, no allowed request of a record used. Only bound roles are looked
+// at, and of those what somebody holds; since is the time of the oldest request.
 func Unused(m *policy.Model, lines []*record.Line) (unused []Grant, since time.Time) {
 	for _, l := range lines {
 		if since.IsZero() || l.First.Before(since) {
@@ -31,6 +31,9 @@ func Unused(m *policy.Model, lines []*record.Line) (unused []Grant, since time.T
 	}
 	byRole := map[string][]*record.Line{}
 	for _, h := range m.Holdings() {
+		if h.Role == "admin" {
+			continue // is for the day on which it is needed
+		}
 		used := false
 		for _, l := range lines {
 			if holds(h.Principals, l) {
