@@ -39,7 +39,7 @@ type Difference struct {
 	Caller    string    `json:"caller"`
 	Operation string    `json:"operation"`
 	Requests  uint64    `json:"requests"`
-	Shapes    int       `json:"shapes"`
+	Shapes    int       `json:"shapes,omitempty"`
 	Last      time.Time `json:"last"`
 	Example   string    `json:"example"` // METHOD URI
 	Sample    string    `json:"sample,omitempty"`

@@ -28,7 +28,7 @@ type Role struct {
 	Refused []Refused
 
 	operations, hazards, paths map[string][]*record.Line // for each word the requests that need it
-	blanks                     []*record.Line            // that need the answer's secrets to be blanked
+	blanks                     map[string][]*record.Line // operations with secrets in their answers, which are blanked
 	unresolved                 []*record.Line
 }
 
@@ -122,7 +122,7 @@ func (o *Options) dangerous(l *record.Line) string {
 
 // need finds what the granted requests need.
 func (r *Role) need() {
-	r.operations, r.hazards, r.paths, r.blanks, r.unresolved = map[string][]*record.Line{}, map[string][]*record.Line{}, map[string][]*record.Line{}, nil, nil
+	r.operations, r.hazards, r.paths, r.blanks, r.unresolved = map[string][]*record.Line{}, map[string][]*record.Line{}, map[string][]*record.Line{}, map[string][]*record.Line{}, nil
 	gateway := !slices.ContainsFunc(r.Granted, func(l *record.Line) bool { return l.Caller.Door != "gateway" })
 	add := func(m map[string][]*record.Line, word string, l *record.Line) { m[word] = append(m[word], l) }
 	for _, l := range r.Granted {
@@ -130,10 +130,14 @@ func (r *Role) need() {
 		if !l.World.OwnExec { // what follows an exec of one's own comes with it
 			add(r.operations, op.ID, l)
 		}
+		// Only what lists and inspects: to blank the end of a wait would hold its head back, for which clients wait.
+		shows := gateway && (op.Access == operation.List || op.Access == operation.Inspect)
+		blanks := blanked(op.ID)
+		if shows && len(blanks) > 0 {
+			add(r.blanks, op.ID, l)
+		}
 		for _, h := range hazards(l) {
-			shown := h == operation.HazardEnv && (op.Access == operation.List || op.Access == operation.Inspect)
-			if shown && gateway && slices.Contains(answer.Blanked(op.ID, answer.Places(op.ID, answer.All)), "env") {
-				r.blanks = append(r.blanks, l)
+			if shows && h == operation.HazardEnv && slices.Contains(blanks, "env") {
 				continue
 			}
 			add(r.hazards, string(h), l)
@@ -228,7 +232,9 @@ func (r *Role) YAML(now time.Time) string {
 	}
 	if len(r.blanks) > 0 {
 		b.WriteString("    redact:\n")
-		fmt.Fprintf(&b, "      \"*\": [%s]%s\n", strings.Join(blanked(), ", "), comment(r.blanks, now))
+		for _, id := range slices.Sorted(maps.Keys(r.blanks)) {
+			fmt.Fprintf(&b, "      %s: [%s]%s\n", id, strings.Join(blanked(id), ", "), comment(r.blanks[id], now))
+		}
 	}
 	if len(r.Granted) == 0 {
 		b.WriteString("    operations: []\n")
@@ -237,10 +243,10 @@ func (r *Role) YAML(now time.Time) string {
 	return b.String()
 }
 
-// blanked are the secrets that a learnt role blanks: what the role look does, which lists and
+// blanked are the secrets that a learnt role blanks in an operation's answer: what the role look does, which lists and
 // inspects. Without command lines and options of network drivers most tools are of no use.
-func blanked() []string {
-	return slices.DeleteFunc(answer.Names(), func(s string) bool { return s == "commands" || s == "network-options" })
+func blanked(id string) []string {
+	return slices.DeleteFunc(answer.Blanked(id, answer.Places(id, answer.All)), func(s string) bool { return s == "commands" || s == "network-options" })
 }
 
 func quoted(word string) string {
