@@ -1,12 +1,15 @@
 package decide
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"strings"
 
 	"vitrine/internal/authz/audit"
+	"vitrine/internal/authz/object"
 	"vitrine/internal/authz/record"
+	"vitrine/internal/authz/view"
 	"vitrine/internal/caller/identity"
 )
 
@@ -76,4 +79,16 @@ func textOf(err error) string {
 		return ""
 	}
 	return err.Error()
+}
+
+// noting notes what a view finds out of containers.
+type noting struct {
+	view.Containers
+	world *record.World
+}
+
+func (n noting) JoinedBy(ctx context.Context, id string) ([]object.Object, error) {
+	networks, err := n.Containers.JoinedBy(ctx, id)
+	n.world.Starts = append(n.world.Starts, record.Start{ID: id, Networks: networks, Why: textOf(err)})
+	return networks, err
 }

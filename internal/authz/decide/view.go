@@ -60,15 +60,15 @@ func (s *Steps) see(ctx context.Context, v *Verdict, objects *named) {
 		v.deny(http.StatusServiceUnavailable, "object", "it may only see some objects, and nobody can say which those are")
 		return
 	}
-	v.limit(s.limited(ctx, v.Operation, d, objects))
+	v.limit(s.limited(ctx, v, v.Operation, d, objects))
 }
 
-func (s *Steps) limited(ctx context.Context, op *operation.Operation, d *policy.Decision, objects *named) (*view.Plan, *view.Denial) {
+func (s *Steps) limited(ctx context.Context, v *Verdict, op *operation.Operation, d *policy.Decision, objects *named) (*view.Plan, *view.Denial) {
 	var list []object.Object
 	if objects != nil {
 		list = objects.get()
 	}
-	return view.New(d.Where, d.Shared).Limit(ctx, op, list, s.Objects)
+	return view.New(d.Where, d.Shared).Limit(ctx, op, list, noting{s.Objects, &v.world})
 }
 
 // limit has the gateway carry a request by its plan, or denies it.
@@ -94,7 +94,7 @@ func (s *Steps) outside(ctx context.Context, v *Verdict, in *policy.Input, objec
 	if !d.Allows() || d.Admin || len(d.Where) == 0 {
 		return false
 	}
-	plan, denial := s.limited(ctx, op, &d, objects)
+	plan, denial := s.limited(ctx, v, op, &d, objects)
 	if denial == nil && !plan.Nothing {
 		return false
 	}

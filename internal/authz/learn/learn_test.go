@@ -117,7 +117,7 @@ func (a asked) caller() *identity.Identity {
 func clients() map[string][]asked {
 	of := map[string][]string{
 		"container:prometheus": {
-			"GET /_ping", "GET /v1.22/containers/json?limit=0", "GET /v1.22/networks", "GET /v1.22/containers/web/json", "GET /v1.22/containers/web2/json",
+			"GET /_ping", "GET /v1.41/containers/json?limit=0", "GET /v1.41/networks", "GET /v1.41/containers/web/json", "GET /v1.41/containers/web2/json",
 		},
 		"container:traefik": {
 			"GET /_ping", "HEAD /_ping", "GET /v1.24/version", "GET /v1.24/containers/json?limit=0", "GET /v1.24/containers/web/json",
@@ -254,7 +254,7 @@ func TestDiffPredictsWhatChangesWhenEnforced(t *testing.T) {
 	}
 	changes := map[string]int{}
 	uncertain, total := 0, 0
-	for n := range long.Of(4, 50) {
+	for n := range long.Of(30, 50) {
 		data := base()
 		for range 1 + r.IntN(2) {
 			mutate(data, r)
@@ -412,6 +412,9 @@ func TestLearntRoleIsTheSmallest(t *testing.T) {
 			without := slices.Delete(slices.Clone(all), i, i+1)
 			if key := i - 1; !strings.HasPrefix(all[key], "      ") && (i+1 == len(all) || !strings.HasPrefix(all[i+1], "      ")) {
 				without = slices.Delete(without, key, key+1) // the last one of its list
+				if !slices.ContainsFunc(without, func(l string) bool { return strings.HasPrefix(l, "      ") }) {
+					continue // and of the role
+				}
 				if strings.Contains(all[key], "host_paths") {
 					continue // without the key a role takes any path
 				}
@@ -543,7 +546,7 @@ func TestUnused(t *testing.T) {
 	for _, g := range unused {
 		got = append(got, g.Role+"/"+g.Key+"/"+g.Word)
 	}
-	want := "see/bindings/container:traefik blue/access/ping see/operations/SystemEvents"
+	want := "see/bindings/container:traefik blue/access/ping ci/access/stream see/operations/SystemEvents"
 	if strings.Join(got, " ") != want || since.IsZero() {
 		t.Errorf("%s\nwant %s", strings.Join(got, " "), want)
 	}

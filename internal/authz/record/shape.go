@@ -31,6 +31,8 @@ type World struct {
 	Objects  []object.Object `json:"objects,omitempty"`
 	// Named says that Objects are what the request names: they were asked for.
 	Named bool `json:"named,omitempty"`
+	// Starts are the networks that containers join when they start, if somebody asked.
+	Starts []Start `json:"starts,omitempty"`
 	// Own is the id of the container that Vitrine runs in, "" for none; nil if nobody asked.
 	Own     *string `json:"own,omitempty"`
 	OwnExec bool    `json:"own_exec,omitempty"` // the exec is the caller's own
@@ -41,6 +43,13 @@ type Container struct {
 	Ref        string   `json:"ref"`
 	Principals []string `json:"principals,omitempty"`
 	Why        string   `json:"why,omitempty"` // they cannot be told
+}
+
+// Start is a container with the networks that it joins when it starts.
+type Start struct {
+	ID       string          `json:"id"`
+	Networks []object.Object `json:"networks,omitempty"`
+	Why      string          `json:"why,omitempty"` // they cannot be told
 }
 
 // Networks are the fields of a request that name the host's network.
@@ -155,6 +164,12 @@ func (w *World) hash(text func(...string)) {
 	}
 	for _, o := range w.Objects {
 		text(o.Ref, o.ID)
+	}
+	for _, s := range w.Starts {
+		text(s.ID, s.Why)
+		for _, n := range s.Networks {
+			text(n.Ref, n.ID)
+		}
 	}
 	if w.Own != nil {
 		text(*w.Own)
