@@ -2,6 +2,7 @@ package operation
 
 import (
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -12,6 +13,8 @@ type place struct {
 	// mount: what is there becomes part of a container's file system.
 	mount bool
 	bind  bool // by a bind, in a place of its own
+	// private: what is there is labelled as that container's alone (SELinux).
+	private bool
 	// remote: it is a path of another machine, which is judged like one of ours.
 	remote bool
 	// set writes another path there; nil where several things share one text.
@@ -59,7 +62,9 @@ func bindPlaces(host map[string]any, visit func(place)) {
 		spec, _ := v.(string)
 		source, rest, ok := strings.Cut(spec, ":")
 		if ok && isAbsolute(source) {
-			visit(place{path: source, field: "HostConfig.Binds", mount: true, bind: true, set: func(p string) { binds[i] = p + ":" + rest }})
+			_, mode, _ := strings.Cut(rest, ":")
+			private := slices.Contains(strings.Split(mode, ","), "Z")
+			visit(place{path: source, field: "HostConfig.Binds", mount: true, bind: true, private: private, set: func(p string) { binds[i] = p + ":" + rest }})
 		}
 	}
 }

@@ -75,9 +75,9 @@ func (o *Operation) mintListeners(names []string) {
 }
 
 // isEngines says that a place is a bind of the Engine's socket, which the gateway's can stand in for. Who writes
-// that one, of which he was told, means the same.
+// that one, of which he was told, means the same. To label it as one container's alone would take it from all others.
 func (o *Operation) isEngines(p place, instead Socket) bool {
-	if o.ID != "ContainerCreate" || !p.bind || p.set == nil || !isAbsolute(p.path) || climbs(p.path) {
+	if o.ID != "ContainerCreate" || !p.bind || p.private || p.set == nil || !isAbsolute(p.path) || climbs(p.path) {
 		return false
 	}
 	clean := onRun(path.Clean(p.path))
@@ -124,5 +124,5 @@ func (o *Operation) WithSocket(instead Socket) (*Operation, error) {
 
 // isGiven says that a place is the gateway's socket, which the gateway has put there.
 func (o *Operation) isGiven(p place) bool {
-	return len(o.Substituted) > 0 && p.bind && p.path == o.given.Path
+	return len(o.Substituted) > 0 && p.bind && !p.private && p.path == o.given.Path
 }

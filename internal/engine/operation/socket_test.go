@@ -156,7 +156,7 @@ func TestWhatIsNotTheEnginesSocketStaysClosed(t *testing.T) {
 	for _, host := range []string{
 		`"Binds":["/var/run:/var/run"]`, `"Binds":["/run:/x"]`, `"Binds":["/run/x/../docker.sock:/x"]`, `"Binds":["/run/docker.sock.bak:/x"]`,
 		`"Binds":["/run/docker.sock/x:/x"]`, `"Binds":["/run/containerd/containerd.sock:/x"]`, `"Binds":["docker.sock:/x"]`, `"Binds":["/srv/ci/x.sock:/x"]`,
-		`"Binds":["/run/docker.sock"]`, `"Mounts":[{"Type":"volume","Source":"/run/docker.sock","Target":"/x"}]`,
+		`"Binds":["/run/docker.sock"]`, `"Binds":["/run/docker.sock:/x:ro,Z"]`, `"Mounts":[{"Type":"volume","Source":"/run/docker.sock","Target":"/x"}]`,
 		`"Mounts":[{"Type":"volume","VolumeOptions":{"DriverConfig":{"Options":{"type":"none","o":"bind","device":"/run/docker.sock"}}}}]`,
 		`"Devices":[{"PathOnHost":"/run/docker.sock","PathInContainer":"/x"}]`, `"LogConfig":{"Type":"syslog","Config":{"syslog-address":"unix:///run/docker.sock"}}`,
 	} {
@@ -177,10 +177,13 @@ func TestWhatIsNotTheEnginesSocketStaysClosed(t *testing.T) {
 		t.Error("nobody has said which socket is whose")
 	}
 	// Beside one that was put in, the others are what they were.
-	with, err := socketed(t, "POST", "/containers/create", `{"Image":"x","HostConfig":{"Binds":["/run/docker.sock:/x","/run:/y"],"Privileged":true,
+	with, err := socketed(t, "POST", "/containers/create", `{"Image":"x","HostConfig":{"Binds":["/run/docker.sock:/x","/run:/y","/run/vitrine/docker/docker.sock:/w:Z"],"Privileged":true,
 		"Mounts":[{"Type":"bind","Source":"/run/docker.sock","Target":"/z","BindOptions":{"Propagation":"rshared"}}]}}`).WithSocket(given)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if !slices.Contains(with.HostPath, "/run/vitrine/docker/docker.sock") {
+		t.Errorf("the gateway's socket is labelled anew: %q", with.HostPath)
 	}
 	for _, h := range []Hazard{HazardEngineSocket, HazardVitrineFiles, HazardHostPath, HazardPrivileged, HazardPropagation} {
 		if !slices.Contains(with.Hazards, h) {

@@ -67,7 +67,7 @@ func begin(t *testing.T, o vitrine.Options) *world {
 		w.e.Docker("run", "--detach", "--name", runner, "--volume", folder+":"+folder+":ro", "caller:1", "sleep", "10000")
 	}
 	t.Cleanup(func() {
-		for _, name := range strings.Fields(w.e.Docker("ps", "--all", "--quiet")) {
+		for name := range strings.FieldsSeq(w.e.Docker("ps", "--all", "--quiet")) {
 			_ = w.e.DockerCommand(w.e.Socket, "rm", "--force", "--volumes", name).Run()
 		}
 	})
