@@ -24,7 +24,7 @@ func TestAlerts(t *testing.T) {
 		}
 	}
 	for _, alert := range regexp.MustCompile(`alert: (\w+)`).FindAllStringSubmatch(read(t, rules), -1) {
-		if !regexp.MustCompile(alert[1]+`\n\s+exp_alerts:\n`).MatchString(read(t, cases)) {
+		if !regexp.MustCompile(alert[1] + `\n\s+exp_alerts:\n`).MatchString(read(t, cases)) {
 			t.Errorf("%s is never seen to fire in %s", alert[1], cases)
 		}
 	}

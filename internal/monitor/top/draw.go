@@ -111,7 +111,7 @@ func (m *model) guardParts() []string {
 
 func (m *model) tabLine() string {
 	var parts []string
-	for t := range tabs {
+	for t := range tab(tabs) {
 		name := fmt.Sprintf(" %d %s ", int(t)+1, t)
 		if t == m.tab {
 			name = here.Render(name)

@@ -58,8 +58,9 @@ const (
 	containers tab = iota
 	askers
 	events
-	tabs
 )
+
+const tabs = 3
 
 func (t tab) String() string { return [...]string{"containers", "who asks Docker", "events"}[t] }
 
@@ -72,8 +73,9 @@ const (
 	byCPU
 	byMemory
 	byNetwork
-	orders
 )
+
+const orders = 5
 
 func (o order) String() string { return [...]string{"trouble", "name", "cpu", "memory", "network"}[o] }
 
@@ -122,7 +124,7 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case *asks.Board:
 		m.board = msg
 	case lostMsg:
-		m.lost = msg.error
+		m.lost = msg.why
 	case *detail:
 		m.detail, m.scroll = msg, 0
 	case tea.KeyPressMsg:
@@ -222,9 +224,10 @@ func (m *model) length() int {
 		return len(m.shown())
 	case askers:
 		return len(m.asked())
-	default:
+	case events:
 		return len(m.happened())
 	}
+	return 0
 }
 
 // open asks for what is below the cursor in full.
@@ -343,6 +346,6 @@ func clean(s string) string {
 }
 
 // lostMsg says that the monitor does not answer.
-type lostMsg struct{ error }
+type lostMsg struct{ why error }
 
 var errEnded = errors.New("the monitor ended the stream")

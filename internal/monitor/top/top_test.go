@@ -19,17 +19,15 @@ import (
 // hostile moves the cursor, sets the title, writes to the clipboard and hides what is after it.
 const hostile = "a\x1b[2J\x1b]0;owned\x07\x9b31m\r\nb\u202e\u200b"
 
-func of(v float64) *float64 { return &v }
-
 func someState() *status.State {
 	return &status.State{
 		Engine: status.Engine{Up: true}, Running: 3, Stopped: 1, Trouble: 1,
 		Containers: []status.Container{
-			{ID: "1", Name: "shop", State: "running", Memory: of(32 << 20), Limit: of(64 << 20), CPU: of(3), Problems: []status.Problem{
+			{ID: "1", Name: "shop", State: "running", Memory: new(float64(32 << 20)), Limit: new(float64(64 << 20)), CPU: new(float64(3)), Problems: []status.Problem{
 				{Code: "killed-inside", Severity: status.Critical, Text: "killed 14:02, PID 1 alive, 3 kills"},
 			}},
-			{ID: "2", Name: hostile, Image: hostile, State: "running", CPU: of(90), Tags: []string{"team:sre"}},
-			{ID: "3", Name: "a-very-long-name-of-a-container-that-somebody-has-made-for-no-reason-at-all", State: "exited", FullIn: of(75)},
+			{ID: "2", Name: hostile, Image: hostile, State: "running", CPU: new(float64(90)), Tags: []string{"team:sre"}},
+			{ID: "3", Name: "a-very-long-name-of-a-container-that-somebody-has-made-for-no-reason-at-all", State: "exited", FullIn: new(float64(75))},
 			{ID: "4", Name: "自動販売機", State: "running"},
 		},
 		Events: []status.Event{{Time: time.Now(), Kind: "oom-kill", Name: hostile, Text: hostile, Bad: true}},
@@ -106,8 +104,10 @@ func TestNamesAreNoCommandsToTheTerminalClosed(t *testing.T) {
 		press(m, k)
 		views = append(views, m.View().Content)
 	}
-	bad := &status.Detail{Container: someState().Containers[1], Numbers: []status.Number{{Metric: hostile, Labels: map[string]string{hostile: hostile}}},
-		Checks: []status.Check{{Check: hostile, Status: hostile, Message: hostile}}, Networks: []string{hostile}, Events: someState().Events}
+	bad := &status.Detail{
+		Container: someState().Containers[1], Numbers: []status.Number{{Metric: hostile, Labels: map[string]string{hostile: hostile}}},
+		Checks: []status.Check{{Check: hostile, Status: hostile, Message: hostile}}, Networks: []string{hostile}, Events: someState().Events,
+	}
 	bad.Tags, bad.Problems = []string{hostile}, []status.Problem{{Text: hostile, Severity: status.Note}}
 	request := asks.Request{Caller: hostile, URI: hostile, Method: hostile, Verdict: asks.Denied, Reasons: []string{hostile}}
 	views = append(views, containerLines(bad, []asks.Request{request})...)
