@@ -120,6 +120,9 @@ func presetRow(name string, role map[string]any) string {
 	if role["own"] != nil {
 		sees = "what it made"
 	}
+	if role["engine_socket"] != nil {
+		may = append(may, "and the gateway's socket for the engine's")
+	}
 	takes := slices.Concat(stringsOf(role["hazards"]), stringsOf(role["host_paths"]))
 	return fmt.Sprintf("| `%s` | %s | %s | %s |\n", name, strings.Join(may, ", "), sees, strings.Join(takes, ", "))
 }
