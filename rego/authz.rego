@@ -473,6 +473,7 @@ refused contains nobody if count(roles) == 0
 
 refused contains refusal if {
 	not admin
+	not audit
 	every role in roles {
 		not includes(data.roles[role])
 	}
@@ -645,6 +646,16 @@ held(role, i) if {
 knows_owner(role) if not data.roles[role].own
 
 knows_owner(role) if owner(role)
+
+# METADATA
+# title: Denials are recorded and lifted
+# description: For whoever holds a role in mode audit. What rails and the parser refuse stays refused.
+default audit := false
+
+audit if {
+	some role in roles
+	data.roles[role].mode == "audit"
+}
 
 # METADATA
 # title: May go through the plugin door, where no answer can be redacted

@@ -459,6 +459,16 @@ test_redact if {
 	not authz.without_redaction with input as given with data.roles as roles with data.bindings as bindings
 }
 
+test_audit if {
+	learned := {"learned": {"access": ["list"], "mode": "audit"}, "other": {"access": ["list"], "mode": "enforce"}}
+	bound := {"learned": ["tls:a"], "other": ["tls:b"]}
+	authz.audit with input as by(["tls:a", "tls:b"], inspect) with data.roles as learned with data.bindings as bound
+	not authz.audit with input as by(["tls:b"], inspect) with data.roles as learned with data.bindings as bound
+	not authz.audit with input as {} with data.roles as learned with data.bindings as bound
+	refused := authz.refused with input as by(["tls:a"], inspect) with data.roles as learned with data.bindings as bound
+	count(refused) == 0
+}
+
 test_one_role_shows_what_another_hides if {
 	given := by(array.concat(looker, ["tls:name"]), inspect)
 	authz.redact == {"/Config/Env/*"} with input as given with data.roles as roles with data.bindings as bindings

@@ -68,7 +68,7 @@ func (p *parts) status() admin.Status {
 		Version: versionText(), Time: p.grants.Now(), Mode: string(p.settings.mode), Plugin: admin.Plugin{Socket: p.settings.pluginSocket},
 		Policy: admin.Policy{
 			Revision: policy.Revision, Source: policy.Source, Kept: policy.Kept, Error: policy.LastError,
-			Roles: counts.Roles, Bindings: counts.Bindings,
+			Roles: counts.Roles, Bindings: counts.Bindings, AuditOnly: counts.Audit,
 		},
 	}
 	if policy.Revision != "" {
@@ -85,7 +85,7 @@ func (p *parts) status() admin.Status {
 		if l.path != "" {
 			address = "unix://" + l.path
 		}
-		s.Listeners = append(s.Listeners, admin.Listener{Name: l.name, Address: address, TLS: l.tls != nil})
+		s.Listeners = append(s.Listeners, admin.Listener{Name: l.name, Address: address, TLS: l.tls != nil, Mode: string(l.denials)})
 	}
 	s.Holding, s.Refused = p.grants.Holding()
 	return s

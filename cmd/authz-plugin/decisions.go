@@ -215,5 +215,12 @@ func objectOf(r *audit.Record) string {
 			return name
 		}
 	}
+	parts := strings.Split(strings.Trim(uri.Path, "/"), "/")
+	if len(parts) > 0 && strings.HasPrefix(parts[0], "v1.") {
+		parts = parts[1:]
+	}
+	if len(parts) == 3 { // containers/web/exec, which has a body
+		return parts[1]
+	}
 	return ""
 }

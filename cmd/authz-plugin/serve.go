@@ -243,7 +243,7 @@ func (p *parts) buildDoors(ctx context.Context) error {
 	p.inventory.FollowNetworks()
 	p.inventory.FollowDefaults()
 	p.steps = decide.New(decide.Options{
-		Identifier: p.ids, Policy: p.engine, Objects: object.NewResolver(p.inventory), Record: p.record, Shapes: p.shapes, Mode: s.mode,
+		Identifier: p.ids, Policy: p.engine, Objects: object.NewResolver(p.inventory), Record: p.record, Shapes: p.shapes, Mode: s.mode, Modes: s.modes(),
 		Sockets:      sockets,
 		HostPaths:    hostpath.New(hostpath.Config{Root: s.hostRoot, Dial: s.dial, Proc: s.proc, Logger: p.log}),
 		Engine:       func() *operation.Engine { return (*operation.Engine)(p.inventory.Defaults()) },
@@ -346,6 +346,17 @@ func (p *parts) buildGateway(ctx context.Context, callerOf func(*peercred.Peer) 
 	}
 	p.run = append(p.run, p.gateway.Serve, p.reconsider)
 	return nil
+}
+
+// modes are those of listeners with one of their own.
+func (s *settings) modes() map[string]decide.Mode {
+	modes := map[string]decide.Mode{}
+	for _, l := range s.listeners {
+		if l.denials != "" {
+			modes[l.name] = l.denials
+		}
+	}
+	return modes
 }
 
 // dial connects to dockerd's own socket.

@@ -60,7 +60,9 @@ type listener struct {
 	mode  os.FileMode
 	gid   int // -1: leave it
 	tls   *tls.Config
-	given string
+	// denials is what a denial of the policy does here, "" for what it does everywhere.
+	denials decide.Mode
+	given   string
 }
 
 const (
@@ -72,7 +74,7 @@ const (
 // it by a test.
 var table = command.Settings[settings]{File: defaultConfig, Options: []command.Option[settings]{
 	{Key: "plugin_socket", Default: []string{"/run/docker/plugins/vitrine.sock"}, Help: "`PATH` of dockerd's plugin socket; \"\" for a gateway alone", Set: setPath(func(s *settings) *string { return &s.pluginSocket }, true)},
-	{Key: "listen", List: true, Default: []string{defaultListen}, Help: "`SPEC` of a gateway listener: NAME=unix:///PATH[,mode=0666][,group=G], NAME=fd://NAME of a Unix socket that systemd listens on, either with [,host=PATH] if the host has it elsewhere, or NAME=tcp://HOST:PORT, all with ,cert=FILE,key=FILE,ca=FILE for mutual TLS; \"\" for none", Set: setListen},
+	{Key: "listen", List: true, Default: []string{defaultListen}, Help: "`SPEC` of a gateway listener: NAME=unix:///PATH[,mode=0666][,group=G], NAME=fd://NAME of a Unix socket that systemd listens on, either with [,host=PATH] if the host has it elsewhere, or NAME=tcp://HOST:PORT, all with [,denials=audit|enforce] for a mode of its own and ,cert=FILE,key=FILE,ca=FILE for mutual TLS; \"\" for none", Set: setListen},
 	{Key: "upstream", Default: []string{"unix:///run/docker.sock"}, Help: "`ADDR` of dockerd's own socket", Set: command.One(setUpstream)},
 	{Key: "policy", List: true, Help: "`PATH` of a policy: a folder, a .rego or data file, a bundle (.tar.gz), or preset:NAME; default /etc/docker/vitrine if it holds one, else the built-in policy", Set: setPolicy},
 	{Key: "state_dir", Default: []string{"/var/lib/vitrine"}, Help: "keep the last good policy in `DIR`, for a start at which its files are broken or gone, and which rights have ended; the folder must be there, and be ours alone; \"\" for none", Set: setPath(func(s *settings) *string { return &s.stateDir }, true)},
@@ -278,10 +280,14 @@ func (l *listener) options(rest string) error {
 			if err := l.access(key, value); err != nil {
 				return err
 			}
+		case "denials":
+			if l.denials = decide.Mode(value); l.denials != decide.Audit && l.denials != decide.Enforce {
+				return fmt.Errorf("denials=%s: there are enforce and audit", value)
+			}
 		case "cert", "key", "ca":
 			files[key] = value
 		default:
-			return fmt.Errorf("%q is no option of a listener; there are mode, group, host, cert, key and ca", key)
+			return fmt.Errorf("%q is no option of a listener; there are mode, group, host, denials, cert, key and ca", key)
 		}
 	}
 	if l.addr != "" && len(files) == 0 {

@@ -89,6 +89,7 @@ func TestDecisionsAreReadable(t *testing.T) {
 		{Operation: "ContainerStop", Method: "POST", URI: "/v1.41/containers/web/stop", Caller: ci, Code: "not-granted", Reasons: []string{"role ci allows list"}},
 		{Operation: "ContainerStop", Method: "POST", URI: "/v1.41/containers/web/stop", Caller: ci, Allow: true, Mode: "audit", Reasons: []string{"role ci allows list"}},
 		{Operation: "ContainerCreate", Method: "POST", URI: "/v1.41/containers/create?name=job", Caller: caller("uid:1", "unix:joe"), Allow: true},
+		{Operation: "ContainerExec", Method: "POST", URI: "/v1.41/containers/job/exec", Caller: caller("uid:1", "unix:joe"), Allow: true},
 		{Method: "GET", URI: "/x\x1b[2J", Caller: audit.Caller{Kind: identity.Unknown, Why: "the process has exited"}, Reasons: []string{"no\nroute"}},
 		{Event: "grant-end", ID: "g-1", Allow: true, Reasons: []string{"its time is over"}, Grant: &grant.Grant{ID: "g-1", Role: "ops", To: []string{"tls:a"}}},
 	}
@@ -105,6 +106,7 @@ func TestDecisionsAreReadable(t *testing.T) {
 		at + "  deny        container:ci           ContainerStop web  [not-granted] role ci allows list",
 		at + "  would-deny  container:ci           ContainerStop web  role ci allows list",
 		at + "  allow       unix:joe               ContainerCreate job",
+		at + "  allow       unix:joe               ContainerExec job",
 		at + "  deny        unknown (the process has exited) GET /x?[2J  no?route",
 		at + "  grant-end   tls:a                  role ops g-1  its time is over",
 	}, "\n") + "\n"

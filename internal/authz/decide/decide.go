@@ -4,7 +4,7 @@
 // A request is denied unless every step says yes: the caller is established,
 // the parser understands the request in exactly one way, no rail stands in
 // front of it, and the policy answers allow. An error, a deadline or a panic in
-// any step is a denial. In audit mode a denial of the policy is lifted and
+// any step is a denial. In audit mode (of all, of a listener or of a role) a denial of the policy is lifted and
 // recorded; one of the parser or of a rail is not.
 //
 // Requests of one caller are decided in turns (package fair), at both doors, so
@@ -28,6 +28,7 @@ import (
 
 	"vitrine/internal/authz/audit"
 	"vitrine/internal/authz/object"
+	"vitrine/internal/authz/obligation"
 	"vitrine/internal/authz/policy"
 	"vitrine/internal/authz/record"
 	"vitrine/internal/authz/view"
@@ -90,6 +91,8 @@ type Options struct {
 	Record func(audit.Record) // called once a verdict, by Finish
 	Shapes Shapes             // is told of each decision on an operation, by Finish; nil: nobody is
 	Mode   Mode
+	// Modes are those of listeners that have another one, by name. What a listener enforces no role lifts.
+	Modes map[string]Mode
 	// OwnContainer returns the full id of the container that we run in, "" for
 	// none; the error says why that cannot be told, and is an [attest.ErrNotYet] if it
 	// may be told when Changed tells of a change. It is asked for each request
@@ -271,7 +274,7 @@ func (s *Steps) decide(ctx context.Context, v *Verdict) {
 		if !d.Admin { // whose request is forwarded as it is written
 			v.Operation = in.Operation
 		}
-	case s.Mode == Audit: // as it is written, too
+	case s.audits(v.Caller, &d): // as it is written, too
 		v.Operation = written
 		v.Allow, v.Status, v.lifted = true, 0, true
 	default:
@@ -289,6 +292,19 @@ func (s *Steps) decide(ctx context.Context, v *Verdict) {
 			v.deny(http.StatusForbidden, "object", why)
 		}
 	}
+}
+
+// audits reports whether a denial of the policy is lifted: everywhere, at the caller's listener, or for who holds a role in
+// mode audit. Whom a policy that failed would have meant nobody knows, so that is lifted by a setting alone.
+func (s *Steps) audits(caller *identity.Identity, d *policy.Decision) bool {
+	mode, own := s.Modes[caller.Listener]
+	switch {
+	case caller.Door == string(obligation.Gateway) && own:
+		return mode == Audit
+	case s.Mode == Audit:
+		return true
+	}
+	return d.Audit && !d.Failed
 }
 
 // joinsHost adds the hazard of the host's network namespace where a reference means the

@@ -154,6 +154,47 @@ func TestEveryDoubtClosed(t *testing.T) {
 	}
 }
 
+// TestModeOfOneListenerOrRoleClosed: each is narrower than mode audit of all, and no rail or parser minds any of them.
+func TestModeOfOneListenerOrRoleClosed(t *testing.T) {
+	no, audited := policy.Decision{}, policy.Decision{Audit: true}
+	failed := policy.Decision{Audit: true, Diagnostics: policy.Diagnostics{Failed: true}}
+	modes := map[string]decide.Mode{"learning": decide.Audit, "strict": decide.Enforce}
+	for name, tc := range map[string]struct {
+		decision       policy.Decision
+		mode           decide.Mode
+		door, listener string
+		lifted         bool
+	}{
+		"a listener in audit":                            {no, decide.Enforce, "gateway", "learning", true},
+		"another listener":                               {no, decide.Enforce, "gateway", "agents", false},
+		"no listener":                                    {no, decide.Enforce, "gateway", "", false},
+		"its name at the plugin's door":                  {no, decide.Enforce, "plugin", "learning", false},
+		"a listener that enforces":                       {no, decide.Audit, "gateway", "strict", false},
+		"its name at the plugin's door, in audit":        {no, decide.Audit, "plugin", "strict", true},
+		"a role in audit":                                {audited, decide.Enforce, "gateway", "agents", true},
+		"a role in audit at the plugin's door":           {audited, decide.Enforce, "plugin", "", true},
+		"a role in audit, where the listener enforces":   {audited, decide.Audit, "gateway", "strict", false},
+		"a role in audit, of a policy that failed":       {failed, decide.Enforce, "gateway", "agents", false},
+		"a listener in audit, with a policy that failed": {failed, decide.Enforce, "gateway", "learning", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := &world{decision: tc.decision, who: &identity.Identity{Kind: identity.Container, Principals: []string{"container:web"}, Door: tc.door, Listener: tc.listener}}
+			o := w.options()
+			o.Mode, o.Modes = tc.mode, modes
+			v := w.ask(t, o, "POST", "/containers/x/kill", "")
+			if v.Allow != tc.lifted || (w.records[0].Mode == "audit") != tc.lifted {
+				t.Errorf("allow %v, recorded %+v", v.Allow, w.records[0])
+			}
+			for _, rail := range []string{"/plugins/vitrine/disable", "/nope"} {
+				w.records = nil
+				if v := w.ask(t, o, "POST", rail, ""); v.Allow {
+					t.Errorf("%s is let through", rail)
+				}
+			}
+		})
+	}
+}
+
 // TestStillAllowedClosed: what was allowed is decided once more; without a record,
 // as it is no other request.
 func TestStillAllowedClosed(t *testing.T) {

@@ -53,6 +53,7 @@ func checkData(src *sources, opts Options) []Problem {
 		}
 	}
 	checkAdmin(data, report)
+	checkAudit(data, report)
 	checkPartly(data, report)
 	checkSequences(data, report)
 	if opts.Survey != nil {
@@ -79,6 +80,22 @@ func checkHostPaths(data map[string]any, survey func(string) []string, report fu
 			for _, message := range survey(p) {
 				report(fmt.Sprintf("roles.%s.host_paths.%d", name, i), message)
 			}
+		}
+	}
+}
+
+// inAudit says that the holders of a role are denied nothing, but recorded.
+func inAudit(roles map[string]any, name string) bool {
+	role, _ := roles[name].(map[string]any)
+	return role["mode"] == "audit"
+}
+
+// checkAudit says of roles in mode audit what that is.
+func checkAudit(data map[string]any, report func(key, message string)) {
+	roles, _ := data["roles"].(map[string]any)
+	for _, name := range slices.Sorted(maps.Keys(roles)) {
+		if inAudit(roles, name) {
+			report("roles."+name+".mode", "in mode audit whoever holds the role may do everything but what rails stand before: take it out when it is learned")
 		}
 	}
 }

@@ -45,6 +45,8 @@ type Decision struct {
 	// WithoutRedaction: the role may go through the plugin door, where an answer
 	// cannot be redacted.
 	WithoutRedaction bool
+	// Audit: a denial is recorded and lifted for this caller. It says nothing of an answer that failed.
+	Audit bool
 	Diagnostics
 }
 

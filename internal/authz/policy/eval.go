@@ -24,7 +24,7 @@ const (
 
 // rules are what the engine reads from package docker.authz.
 func rules() []string {
-	return []string{"allow", "reasons", "codes", "admin", "redact", "keep_env", "where", "shared", "stamp", "ceilings", "substitute", "without_redaction"}
+	return []string{"allow", "reasons", "codes", "admin", "redact", "keep_env", "where", "shared", "stamp", "ceilings", "substitute", "without_redaction", "audit"}
 }
 
 // generation is one policy, ready to decide. It never changes.
@@ -251,6 +251,7 @@ func readDecision(answer ast.Object) (Decision, error) {
 		Admin:            r.boolean("admin", false),
 		WithoutRedaction: r.boolean("without_redaction", false),
 		Substitute:       r.boolean("substitute", false),
+		Audit:            r.boolean("audit", false),
 		Redact:           r.strings("redact"),
 		KeepEnv:          r.strings("keep_env"),
 		Where:            r.labels("where"),

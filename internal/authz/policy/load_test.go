@@ -345,6 +345,7 @@ func TestDataProblems(t *testing.T) {
 		"admin that ends":      {"bindings: {admin: [{principal: local, until: 2036-11-27T12:00Z}]}", "neither local nor a user of the host is admin"},
 		"two owners that end":  {"bindings: {look: [{all: ['owner:tls:a', 'owner:tls:b'], until: 2036-11-27T12:00Z}]}", "nothing has two owners"},
 		"admin of an owner":    {"bindings: {admin: [local, {principal: 'owner:tls:a', until: 2036-11-27T12:00Z}]}", "what somebody has made is never admin"},
+		"no mode":              {"roles: {r: {access: [list], mode: adit}}", `there is no mode "adit"; is it audit?`},
 		"lent for ever":        {"roles: {r: {access: [list], grant: {}}}", "grant: {max: 1h}"},
 		"lent for no time":     {"roles: {r: {access: [list], grant: {max: 0s}}}", `roles.r.grant.max: "0s" is no duration`},
 		"lent for too long":    {"roles: {r: {access: [list], grant: {max: 9999h}}}", `roles.r.grant.max: "9999h" is no duration up to`},

@@ -7,7 +7,7 @@
 // accident: what is empty, gone, cut off or still being written must not let in what the
 // policy in force keeps out. The last good policy outlives the process in
 // Options.StateDir. Without one the engine denies everything. It evaluates package docker.authz and reads
-// allow, reasons, codes, admin, redact, keep_env, where and without_redaction from it.
+// allow, reasons, codes, admin, redact, keep_env, where, without_redaction and audit from it.
 //
 // Unknown means no. Only `allow == true` allows. Undefined, a value of another
 // type, an error in a builtin, a panic and a deadline deny with Failed set, and a
@@ -31,6 +31,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -94,7 +96,10 @@ type Status struct {
 }
 
 // Counts are how much a policy of the built-in rules binds; zero of another one.
-type Counts struct{ Roles, Bindings int }
+type Counts struct {
+	Roles, Bindings int
+	Audit           []string // roles whose holders are denied nothing, but recorded
+}
 
 // Counts says how many roles there are, and entries of bindings that hold.
 func (e *Engine) Counts() (n Counts) {
@@ -106,6 +111,11 @@ func (e *Engine) Counts() (n Counts) {
 	roles, _ := data["roles"].(map[string]any)
 	bindings, _ := data["bindings"].(map[string]any)
 	n.Roles = len(roles)
+	for _, name := range slices.Sorted(maps.Keys(roles)) {
+		if inAudit(roles, name) {
+			n.Audit = append(n.Audit, name)
+		}
+	}
 	for _, list := range bindings {
 		entries, _ := list.([]any)
 		n.Bindings += len(entries)

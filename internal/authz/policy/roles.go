@@ -132,6 +132,7 @@ func (c *roleChecker) role(key string, v any) {
 		"without_redaction": c.boolean,
 		"unresolved":        c.boolean,
 		"grant":             c.lent,
+		"mode":              c.text(c.oneOf("mode", []string{"audit", "enforce"})),
 	})
 	role, _ := v.(map[string]any)
 	if key == "roles."+adminRole {

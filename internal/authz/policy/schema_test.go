@@ -64,6 +64,7 @@ func TestDataSchema(t *testing.T) {
 			"engine_socket":     schemaObject{"enum": []any{"substitute"}},
 			"without_redaction": schemaObject{"type": "boolean"},
 			"unresolved":        schemaObject{"type": "boolean"},
+			"mode":              enum("audit", "enforce"),
 			"grant":             schemaObject{"type": "object", "additionalProperties": false, "required": []string{"max"}, "properties": schemaObject{"max": text}},
 		},
 	}

@@ -143,6 +143,9 @@ func lendable(roles map[string]any, name string) (most time.Duration, err error)
 	if name == adminRole {
 		return 0, errors.New("role admin is never lent: bind it in the policy, with until")
 	}
+	if inAudit(roles, name) {
+		return 0, fmt.Errorf("role %s is in mode audit, in which its holders are denied nothing: it is not lent meanwhile", name)
+	}
 	terms, _ := role["grant"].(map[string]any)
 	text, _ := terms["max"].(string)
 	most, err = time.ParseDuration(text)

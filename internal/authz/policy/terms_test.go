@@ -18,6 +18,7 @@ roles:
   ops: {access: [list], grant: {max: 1h}}
   own: {access: [list], own: true}
   never: {access: [list]}
+  learned: {access: [list], mode: audit, grant: {max: 1h}}
 bindings:
   admin: [local]
   ops: ["tls:a", {principal: "tls:b", until: 2026-11-27T12:00Z}, "tls:c"]
@@ -202,6 +203,7 @@ func TestNotLentClosed(t *testing.T) {
 		"for too long":         {func(g *grant.Grant) { g.Until = g.Until.Add(time.Hour) }, "role ops is lent for 1h0m0s at most (grant.max), not for 1h30m0s"},
 		"a role without grant": {func(g *grant.Grant) { g.Role = "never" }, "role never is not lent"},
 		"a built-in role":      {func(g *grant.Grant) { g.Role = "look" }, "role look is not lent"},
+		"a role in audit":      {func(g *grant.Grant) { g.Role = "learned" }, "role learned is in mode audit"},
 		"admin":                {func(g *grant.Grant) { g.Role = "admin" }, "role admin is never lent"},
 		"no role":              {func(g *grant.Grant) { g.Role = "opps" }, "there is no role opps; is it ops?"},
 	} {
