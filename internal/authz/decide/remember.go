@@ -11,6 +11,7 @@ import (
 	"vitrine/internal/authz/record"
 	"vitrine/internal/authz/view"
 	"vitrine/internal/caller/identity"
+	"vitrine/internal/engine/operation"
 )
 
 // Shapes is told of decisions; a *record.Store.
@@ -30,6 +31,9 @@ func (v *Verdict) remember(r audit.Record) {
 	seen.World.Containers = v.containers.list()
 	if v.named != nil && v.named.read.Load() {
 		seen.World.Objects, seen.World.Named = v.named.list, true
+	}
+	if socket, has := s.Sockets.For(v.Caller.Listener); has && v.asked.NamesSocket(socket) {
+		seen.World.Socket = &socket
 	}
 	if seen.World.Own == nil && (v.asked.Target != "" && !harmless(v.asked.Access) || len(v.Enters) > 0) { // of an admin nobody asks
 		seen.World.Own = s.ownNow()
@@ -59,7 +63,10 @@ func (v *Verdict) outcome() record.Verdict {
 		return record.Verdict{Answer: record.WouldDeny, Code: "policy"}
 	}
 	out := record.Verdict{Answer: record.Allow, Admin: d.Admin, Redact: d.Redact, KeepEnv: d.KeepEnv, Where: d.Where, Shared: d.Shared, Stamp: d.Stamp}
-	if v.View != nil && v.View.Nothing {
+	if d.Ceilings != (operation.Ceilings{}) {
+		out.Ceilings = &d.Ceilings
+	}
+	if out.Substitute = d.Substitute; v.View != nil && v.View.Nothing {
 		out.Answer = record.Hidden
 	}
 	return out

@@ -37,7 +37,12 @@ func Replay(ctx context.Context, p Policy, shape *record.Shape) (again Replayed,
 		return again, err
 	}
 	past := &past{world: &shape.World, of: op}
+	var sockets operation.Sockets
+	if s := shape.World.Socket; s != nil {
+		sockets.Gateway = []operation.Socket{*s}
+	}
 	steps := New(Options{
+		Sockets:    &sockets,
 		Identifier: past, Policy: p, Objects: past, HostPaths: past, OwnContainer: past.own,
 		Record: func(audit.Record) {}, Timeout: policy.DefaultTimeout,
 	})

@@ -144,6 +144,8 @@ func differ(was, is *decide.Replayed) (change string, reasons []string) {
 		{"the labels of what it sees", was.Where, is.Where},
 		{"what is shared with it", was.Shared, is.Shared},
 		{"the labels on what it makes", was.Stamp, is.Stamp},
+		{"how much what it makes may have", was.Ceilings, is.Ceilings},
+		{"whose socket it mounts", was.Substitute, is.Substitute},
 	} {
 		if !same(part.was, part.is) {
 			reasons = append(reasons, part.what)

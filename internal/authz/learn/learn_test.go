@@ -215,7 +215,7 @@ func mutate(data tree, r *rand.Rand) {
 	role := roles[names[r.IntN(3)]].(tree)
 	lists := []string{"access", "hazards", "host_paths", "except", "operations"}
 	pick := func(words ...string) any { return words[r.IntN(len(words))] }
-	switch key := lists[r.IntN(len(lists))]; r.IntN(7) {
+	switch key := lists[r.IntN(len(lists))]; r.IntN(8) {
 	case 0:
 		if list, has := role[key].([]any); has && len(list) > 1 {
 			role[key] = slices.Delete(slices.Clone(list), 0, 1)
@@ -232,6 +232,8 @@ func mutate(data tree, r *rand.Rand) {
 		role["hazards"] = []any{pick("env", "privileged", "outbound", "host-namespace"), "host-path"}
 		role["host_paths"] = []any{pick("/srv", "/srv/ci/a", "/link", "volume:cache")}
 	case 6:
+		role["ceilings"] = tree{"memory": pick("1GiB", "2GiB")}
+	case 7:
 		delete(role, "where")
 		delete(role, "stamp")
 		delete(role, "redact")

@@ -33,6 +33,8 @@ type World struct {
 	Named bool `json:"named,omitempty"`
 	// Starts are the networks that containers join when they start, if somebody asked.
 	Starts []Start `json:"starts,omitempty"`
+	// Socket is the gateway's that could stand in place of the Engine's, if the request mounts that.
+	Socket *operation.Socket `json:"socket,omitempty"`
 	// Own is the id of the container that Vitrine runs in, "" for none; nil if nobody asked.
 	Own     *string `json:"own,omitempty"`
 	OwnExec bool    `json:"own_exec,omitempty"` // the exec is the caller's own
@@ -79,14 +81,16 @@ const (
 
 // Verdict is a decision, as its door carried it out.
 type Verdict struct {
-	Answer  Answer              `json:"answer"`
-	Code    string              `json:"code,omitempty"` // of a denial
-	Admin   bool                `json:"admin,omitempty"`
-	Redact  []string            `json:"redact,omitempty"`
-	KeepEnv []string            `json:"keep_env,omitempty"`
-	Where   map[string]string   `json:"where,omitempty"`
-	Shared  map[string][]string `json:"shared,omitempty"`
-	Stamp   map[string]string   `json:"stamp,omitempty"`
+	Answer     Answer              `json:"answer"`
+	Code       string              `json:"code,omitempty"` // of a denial
+	Admin      bool                `json:"admin,omitempty"`
+	Redact     []string            `json:"redact,omitempty"`
+	KeepEnv    []string            `json:"keep_env,omitempty"`
+	Where      map[string]string   `json:"where,omitempty"`
+	Shared     map[string][]string `json:"shared,omitempty"`
+	Stamp      map[string]string   `json:"stamp,omitempty"`
+	Ceilings   *operation.Ceilings `json:"ceilings,omitempty"`
+	Substitute bool                `json:"substitute,omitempty"`
 }
 
 // Seen is one decision, as decide saw it. Nothing of it is changed or kept.
@@ -170,6 +174,9 @@ func (w *World) hash(text func(...string)) {
 		for _, n := range s.Networks {
 			text(n.Ref, n.ID)
 		}
+	}
+	if w.Socket != nil {
+		text(w.Socket.Path)
 	}
 	if w.Own != nil {
 		text(*w.Own)
