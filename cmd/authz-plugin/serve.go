@@ -180,7 +180,8 @@ func (p *parts) buildAudit(std command.Streams) error {
 		p.closers = append(p.closers, c)
 	}
 	p.records = audit.NewLog(w, p.log)
-	p.shapes = record.New(record.Options{Path: p.settings.record, Logger: p.log, Told: p.buildCandidate(),
+	p.shapes = record.New(record.Options{
+		Path: p.settings.record, Logger: p.log, Told: p.buildCandidate(),
 		Reads: func(parts []string) bool { return p.engine.Reads(parts) }, // which comes after
 	})
 	for _, problem := range p.shapes.Recall() {

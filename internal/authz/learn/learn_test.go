@@ -257,7 +257,7 @@ func TestDiffPredictsWhatChangesWhenEnforced(t *testing.T) {
 	}
 	changes := map[string]int{}
 	uncertain, total := 0, 0
-	for n := range long.Of(30, 50) {
+	for n := range long.Of(20, 50) {
 		data := base()
 		for range 1 + r.IntN(2) {
 			mutate(data, r)

@@ -125,7 +125,7 @@ func TestLearnt(t *testing.T) {
 		t.Fatalf("%d shapes: %v %v", len(lines), err, problems)
 	}
 
-	new := filepath.Join(w.e.Dir, "state/new")
+	full := filepath.Join(w.e.Dir, "state/new")
 	write := func(dir, text string) {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			t.Fatal(err)
@@ -134,7 +134,7 @@ func TestLearnt(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	write(new, data+bindings)
+	write(full, data+bindings)
 	less := filepath.Join(w.e.Dir, "state/less")
 	write(less, strings.Replace(data, "      - VolumeCreate ", "      - NetworkPrune ", 1)+bindings)
 
@@ -149,11 +149,11 @@ func TestLearnt(t *testing.T) {
 		}
 		return nil
 	})
-	out, code := w.plugin("policy", "diff", new, less)
+	out, code := w.plugin("policy", "diff", full, less)
 	if code != 1 || !strings.Contains(out, fmt.Sprintf("would deny 2 requests of uid:%d (VolumeCreate;", cli)) || strings.Count(out, "would") != 1 {
 		t.Errorf("exit %d: %s", code, out)
 	}
-	if out, code := w.plugin("policy", "diff", new, new); code != 0 {
+	if out, code := w.plugin("policy", "diff", full, full); code != 0 {
 		t.Errorf("exit %d: %s", code, out)
 	}
 	if out, code := w.plugin("policy", "unused", less); code != 1 || !strings.Contains(out, "NetworkPrune was never used") {
