@@ -35,6 +35,9 @@ func TestDeadlineIsATimeout(t *testing.T) {
 				if !errors.Is(late.Err(), context.DeadlineExceeded) || !errors.Is(stopped.Err(), context.Canceled) || orphan.Err() != nil {
 					t.Errorf("%v, %v, %v", late.Err(), stopped.Err(), orphan.Err())
 				}
+				if late.stop(); wait && !errors.Is(late.Err(), context.DeadlineExceeded) {
+					t.Errorf("that it was too late has become %v", late.Err())
+				}
 				cancel()
 				synctest.Wait()
 				if !errors.Is(orphan.Err(), context.Canceled) {

@@ -154,7 +154,7 @@ func (s *Steps) Authorize(ctx context.Context, conn *identity.Connection, req *o
 		return v
 	}
 	s.decide(ctx, v)
-	if !v.Allow && v.Status == http.StatusForbidden && v.Caller.Exhausted() { // our fault, and it passes
+	if v.Status == http.StatusForbidden && v.Caller.Exhausted() { // our fault, and it passes
 		v.deny(http.StatusServiceUnavailable, "exhausted", "no descriptor was left to look at its process; try again, on another connection")
 	}
 	return v
@@ -255,7 +255,7 @@ func (s *Steps) decide(ctx context.Context, v *Verdict) {
 		d, err = s.within(ctx, in, d)
 	}
 	v.Decision = d
-	if in.Operation.ID == "ContainerStats" && in.Operation.Access == operation.Stream {
+	if in.Operation.ID == "ContainerStats" {
 		v.instead = func() string { return s.stats(context.WithoutCancel(ctx), *in) }
 	}
 	if !d.Admin {
@@ -316,8 +316,6 @@ func (s *Steps) joinsHost(ctx context.Context, v *Verdict) (reasons []string) {
 	fields, err := s.Objects.HostNetworks(ctx, v.Operation)
 	if len(fields) > 0 || err != nil {
 		v.world.Networks = &record.Networks{Fields: fields, Why: textOf(err)}
-	}
-	if len(fields) > 0 || err != nil {
 		v.Operation = v.Operation.WithHazard(operation.HazardHostNamespace, fields...)
 	}
 	if err != nil {

@@ -1,11 +1,18 @@
 package decide
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"vitrine/internal/authz/object"
+	"vitrine/internal/authz/policy"
+	"vitrine/internal/caller/identity"
 	"vitrine/internal/engine/operation"
 )
 
@@ -45,8 +52,8 @@ func TestDeadlineOfTheParentIsSooner(t *testing.T) {
 			}
 			d.stop()
 		}
-		if _, ok := withDeadline(context.Background(), time.Second).Deadline(); !ok {
-			t.Error("there is none")
+		if at, ok := withDeadline(context.Background(), time.Second).Deadline(); !ok || time.Until(at) != time.Second {
+			t.Errorf("in %s, %v", time.Until(at), ok)
 		}
 		stopped := withDeadline(parent, time.Hour)
 		stopped.stop()
@@ -56,4 +63,92 @@ func TestDeadlineOfTheParentIsSooner(t *testing.T) {
 			t.Error("it was stopped before anybody waited, and goes on")
 		}
 	})
+}
+
+// TestClosedCodeOfWhoIsUnknown: the policy's no is then of that, but for what it says of the request.
+func TestClosedCodeOfWhoIsUnknown(t *testing.T) {
+	for code, want := range map[string]string{"no-role": "unknown-caller", "policy": "unknown-caller", "": "unknown-caller", "hazard": "hazard"} {
+		for kind, want := range map[identity.Kind]string{identity.Unknown: want, identity.Host: cmp.Or(code, "policy")} {
+			v := &Verdict{Caller: &identity.Identity{Kind: kind}}
+			if code != "" {
+				v.Decision.Codes = []string{code}
+			}
+			if got := v.policyCode(); got != want {
+				t.Errorf("%s, to one who is %s: %s, want %s", code, kind, got, want)
+			}
+		}
+	}
+}
+
+// TestClosedBodyThatADoorFindsInvalid is a rail of its own: the parser has not refused it.
+func TestClosedBodyThatADoorFindsInvalid(t *testing.T) {
+	s := New(Options{})
+	op := &operation.Operation{BodyState: operation.BodyInvalid}
+	if code, why := s.rail(t.Context(), &Verdict{}, &policy.Input{Operation: op}, op); code != "rail-body" || why == "" {
+		t.Errorf("%s: %s", code, why)
+	}
+}
+
+// both answers with principals along with an error, or without one.
+type both struct{ err error }
+
+func (both) Identify(context.Context, *identity.Connection) *identity.Identity { return nil }
+func (b both) ContainerPrincipals(context.Context, string) ([]string, error) {
+	return []string{"container-id:c0ffee"}, b.err
+}
+
+// TestClosedContainersThatWereLookedAt: of what could not be told there is no id, and an exec has its container's for nobody.
+func TestClosedContainersThatWereLookedAt(t *testing.T) {
+	for _, tc := range []struct {
+		ref string
+		err error
+		id  string
+	}{{"web", nil, "c0ffee"}, {"exec:e1", nil, ""}, {"web", errors.New("no answer"), ""}} {
+		v, s := &Verdict{}, New(Options{Identifier: both{tc.err}})
+		principals, err := s.principalsOf(t.Context(), v, tc.ref)
+		if (len(principals) > 0) != (tc.err == nil) || !errors.Is(err, tc.err) || v.containers.ids[tc.ref] != tc.id {
+			t.Errorf("%s: %q, %v, ids %v", tc.ref, principals, err, v.containers.ids)
+		}
+	}
+}
+
+// TestClosedObjectWithoutAnID leaves what is known of its container.
+func TestClosedObjectWithoutAnID(t *testing.T) {
+	n := &named{ask: func() []object.Object { return []object.Object{{Kind: operation.KindContainer, Ref: "web"}} }}
+	if all, ok := n.containers(map[string]string{"web": "c0ffee"}); !ok || all["web"] != "c0ffee" || len(all) != 1 {
+		t.Errorf("%v, %v", all, ok)
+	}
+}
+
+// chain is an Identifier of containers that are each joined to the next.
+type chain struct{ both }
+
+func (chain) Joined(_ context.Context, ref string) ([]string, error) {
+	n, err := strconv.Atoi(ref)
+	if err != nil || n == 0 {
+		return nil, err
+	}
+	return []string{strconv.Itoa(n - 1)}, nil
+}
+
+// TestClosedManyThatAreJoined: beside what is entered there are so many, and not one more.
+func TestClosedManyThatAreJoined(t *testing.T) {
+	s := New(Options{Identifier: chain{}})
+	for n, known := range map[int]bool{32: true, 33: false} {
+		if out, why := s.behind(t.Context(), []string{strconv.Itoa(n)}); (why == nil) != known || known && len(out) != n {
+			t.Errorf("%d: %d, %v", n, len(out), why)
+		}
+	}
+}
+
+// TestClosedTargetThatCannotBeReplaced: then nothing is forwarded.
+func TestClosedTargetThatCannotBeReplaced(t *testing.T) {
+	n := &named{ask: func() []object.Object {
+		return []object.Object{{Role: operation.RoleTarget, Kind: operation.KindNetwork, Ref: "web", ID: "c0ffee"}}
+	}}
+	n.get()
+	v := &Verdict{Operation: &operation.Operation{Method: "GET", Path: "/nowhere/web", Target: "web"}}
+	if why := v.pin(n); !strings.Contains(why, "cannot be put in its place") || v.carried != nil {
+		t.Errorf("%q, carried as %v", why, v.carried)
+	}
 }

@@ -23,12 +23,15 @@ var errStamp = errors.New("what it makes cannot be labelled")
 // that: so a label that somebody's role is bound to is guarded, whoever gives it. in is then
 // about the request with its labels.
 func (s *Steps) stamped(ctx context.Context, in *policy.Input, d policy.Decision) (policy.Decision, error) {
-	if !d.Allows() || d.Admin || len(d.Stamp) == 0 || in.Caller.Door != string(obligation.Gateway) || !in.Operation.MakesLabelled() {
+	if !d.Allows() || d.Admin || len(d.Stamp) == 0 || in.Caller.Door != string(obligation.Gateway) {
 		return d, nil
 	}
 	op, err := in.Operation.WithLabels(d.Stamp)
-	if err != nil {
+	switch {
+	case err != nil:
 		return d, fmt.Errorf("%w: %w", errStamp, err)
+	case op == in.Operation: // it makes nothing that has labels, or gives them itself
+		return d, nil
 	}
 	in.Operation = op
 	again := s.Policy.Decide(ctx, in)

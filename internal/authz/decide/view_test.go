@@ -1,6 +1,7 @@
 package decide_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -19,6 +20,7 @@ import (
 // tenancy has the objects of one who sees team blue's.
 type tenancy struct {
 	labels map[string]map[string]string // by name; of a name that is missing there is no object
+	ids    map[string]string            // of names that have others than idOf
 	err    error
 }
 
@@ -34,7 +36,7 @@ func (y tenancy) Objects(_ context.Context, op *operation.Operation) (list []obj
 		case y.err != nil:
 			o.Known, o.Why = nil, y.err.Error()
 		case known:
-			*o.Known, o.ID, o.Name, o.Names, o.Labels = true, idOf(n.Ref), n.Ref, []string{n.Ref}, labels
+			*o.Known, o.ID, o.Name, o.Names, o.Labels = true, cmp.Or(y.ids[n.Ref], idOf(n.Ref)), n.Ref, []string{n.Ref}, labels
 		}
 		list = append(list, o)
 	}
