@@ -37,7 +37,7 @@ func (c *changing) Lstat(name string) (fs.FileInfo, error) { return c.files.Lsta
 func TestInitThatIsAProcessOfTheHostGetsNoCgroupClosed(t *testing.T) {
 	for namespaces, roots := range map[string]int{hostNS: 0, "user:[1] pid:[2] mnt:[201]": 3, "": 3} {
 		w := newWorld(t)
-		w.container(mon, 41, "/docker/"+mon, namespaces)
+		w.Container(mon, 41, "/docker/"+mon, namespaces)
 		if got := w.begin(Options{}).known.containers[mon].roots; len(got) != roots {
 			t.Errorf("in %q: %v", namespaces, got)
 		}
@@ -47,8 +47,8 @@ func TestInitThatIsAProcessOfTheHostGetsNoCgroupClosed(t *testing.T) {
 // TestNumberGivenAwayBetweenTwoLooksClosed: nothing is known of such a container.
 func TestNumberGivenAwayBetweenTwoLooksClosed(t *testing.T) {
 	w := newWorld(t)
-	w.container(mon, 41, "/docker/"+mon, containerNS(1))
-	p := procfs.New(&changing{files: w.proc, name: "41/stat", second: strings.Replace(string(w.proc["41/stat"].Data), " 410 ", " 999 ", 1)})
+	w.Container(mon, 41, "/docker/"+mon, containerNS(1))
+	p := procfs.New(&changing{files: w.Proc, name: "41/stat", second: strings.Replace(string(w.Proc["41/stat"].Data), " 410 ", " 999 ", 1)})
 	a := w.begin(Options{Proc: &p})
 	if k, known := a.known.containers[mon]; known || !errors.Is(a.known.cannotRead(mon), procfs.ErrChanged) {
 		t.Errorf("known as %+v; %v", k, a.known.cannotRead(mon))
@@ -64,25 +64,25 @@ func TestInitIsLookedAtAgainClosed(t *testing.T) {
 	}{
 		"nothing has changed": {func(*world) {}, false},
 		"another start time": {func(w *world) {
-			w.proc["41/stat"].Data = []byte(strings.Replace(string(w.proc["41/stat"].Data), " 410 ", " 411 ", 1))
+			w.Proc["41/stat"].Data = []byte(strings.Replace(string(w.Proc["41/stat"].Data), " 410 ", " 411 ", 1))
 		}, true},
-		"it has exited": {func(w *world) { w.stat(41, "Z", 0) }, true},
-		"it is gone":    {func(w *world) { delete(w.proc, "41/stat") }, true},
+		"it has exited": {func(w *world) { w.Stat(41, "Z", 0) }, true},
+		"it is gone":    {func(w *world) { delete(w.Proc, "41/stat") }, true},
 		"another number, of one that began at the same time": {func(w *world) {
-			w.file("43/stat", strings.Replace(string(w.proc["41/stat"].Data), "41 (x)", "43 (x)", 1))
-			w.engine[mon] = docker.Container{ID: mon, Running: true, Pid: 43, StartedAt: "once"}
+			w.File("43/stat", strings.Replace(string(w.Proc["41/stat"].Data), "41 (x)", "43 (x)", 1))
+			w.Engine[mon] = docker.Container{ID: mon, Running: true, Pid: 43, StartedAt: "once"}
 		}, true},
-		"another number":             {func(w *world) { w.engine[mon] = docker.Container{ID: mon, Running: true, Pid: 43, StartedAt: "once"} }, true},
-		"started again, same number": {func(w *world) { w.engine[mon] = docker.Container{ID: mon, Running: true, Pid: 41, StartedAt: "twice"} }, true},
+		"another number":             {func(w *world) { w.Engine[mon] = docker.Container{ID: mon, Running: true, Pid: 43, StartedAt: "once"} }, true},
+		"started again, same number": {func(w *world) { w.Engine[mon] = docker.Container{ID: mon, Running: true, Pid: 41, StartedAt: "twice"} }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			w.container(mon, 41, "/docker/"+mon, containerNS(1))
+			w.Container(mon, 41, "/docker/"+mon, containerNS(1))
 			a := w.begin(Options{})
 			before := a.known.containers[mon]
-			w.file("41/cgroup", fmt.Sprintf("4:memory:%s\n3:cpu,cpuacct:/\n0::/\n", moved))
+			w.File("41/cgroup", fmt.Sprintf("4:memory:%s\n3:cpu,cpuacct:/\n0::/\n", moved))
 			tc.change(w)
-			w.hook(w.engine[mon])
+			w.Tell(w.Engine[mon])
 			after, known := a.known.containers[mon]
 			if anew := !known || len(after.roots) != len(before.roots) || after.pid != before.pid; anew != tc.anew {
 				t.Errorf("looked at again: %v; %+v, then %+v", anew, before, after)
@@ -97,15 +97,15 @@ func TestInitIsLookedAtAgainClosed(t *testing.T) {
 // TestStoppedContainerIsForgotten, with why it could not be read.
 func TestStoppedContainerIsForgotten(t *testing.T) {
 	w := newWorld(t)
-	w.container(mon, 41, "/docker/"+mon, containerNS(1))
-	w.container(web, 42, "/docker/"+web, containerNS(2))
-	delete(w.proc, "42/stat")
+	w.Container(mon, 41, "/docker/"+mon, containerNS(1))
+	w.Container(web, 42, "/docker/"+web, containerNS(2))
+	delete(w.Proc, "42/stat")
 	a := w.begin(Options{})
 	if a.known.cannotRead(web) == nil {
 		t.Fatal("it was read")
 	}
 	for _, id := range []string{mon, web} {
-		w.hook(docker.Container{ID: id})
+		w.Tell(docker.Container{ID: id})
 	}
 	if len(a.known.containers) > 0 || a.known.cannotRead(web) != nil || len(a.known.unread) > 0 {
 		t.Errorf("%+v, %v", a.known.containers, a.known.unread)
@@ -156,15 +156,15 @@ func TestTwoContainersClaimOneCgroupClosed(t *testing.T) {
 func TestInitDiesBeforeTheVerdictClosed(t *testing.T) {
 	for name, damage := range map[string]func(w *world){
 		"another process": func(w *world) {
-			w.proc["41/stat"].Data = []byte(strings.Replace(string(w.proc["41/stat"].Data), " 410 ", " 411 ", 1))
+			w.Proc["41/stat"].Data = []byte(strings.Replace(string(w.Proc["41/stat"].Data), " 410 ", " 411 ", 1))
 		},
-		"a zombie":     func(w *world) { w.stat(41, "Z", 0) },
-		"gone":         func(w *world) { delete(w.proc, "41/stat") },
-		"not readable": func(w *world) { w.file("41/stat", "nonsense") },
+		"a zombie":     func(w *world) { w.Stat(41, "Z", 0) },
+		"gone":         func(w *world) { delete(w.Proc, "41/stat") },
+		"not readable": func(w *world) { w.File("41/stat", "nonsense") },
 	} {
 		w := newWorld(t)
-		w.container(mon, 41, "/docker/"+mon, containerNS(1))
-		w.process(42, "/docker/"+mon, containerNS(1))
+		w.Container(mon, 41, "/docker/"+mon, containerNS(1))
+		w.Process(42, "/docker/"+mon, containerNS(1))
 		a := w.begin(Options{})
 		facts, err := a.proc.Process(42)
 		if err != nil {
@@ -186,14 +186,14 @@ func TestInitDiesBeforeTheVerdictClosed(t *testing.T) {
 func TestContainerThatHasStoppedClosed(t *testing.T) {
 	for name, c := range map[string]*docker.Container{"stopped": {ID: mon, Pid: 41, StartedAt: "once"}, "gone": nil} {
 		w := newWorld(t)
-		w.container(mon, 41, "/docker/"+mon, containerNS(1))
-		w.process(42, "/docker/"+mon, containerNS(1))
+		w.Container(mon, 41, "/docker/"+mon, containerNS(1))
+		w.Process(42, "/docker/"+mon, containerNS(1))
 		a := w.begin(Options{})
-		if delete(w.held, mon); c != nil {
-			w.held[mon] = *c
+		if delete(w.Held, mon); c != nil {
+			w.Held[mon] = *c
 		}
 		t.Log(name)
-		w.is(a.Attest(t.Context(), w.peer(42)), "has stopped")
+		w.is(a.Attest(t.Context(), w.Peer(42)), "has stopped")
 	}
 }
 
@@ -211,15 +211,15 @@ func TestOwnContainerMustRunClosed(t *testing.T) {
 		"by its folder, of another's id": {docker.Container{ID: web, Running: true}, "", false},
 	} {
 		w := newWorld(t)
-		delete(w.proc, "2/stat")
-		w.process(500, "/", containerNS(1))
-		w.file("500/mountinfo", "10 9 8:1 /var/lib/docker/containers/"+mon+"/hostname /etc/hostname ro - ext4 /dev/x rw\n")
+		delete(w.Proc, "2/stat")
+		w.Process(500, "/", containerNS(1))
+		w.File("500/mountinfo", "10 9 8:1 /var/lib/docker/containers/"+mon+"/hostname /etc/hostname ro - ext4 /dev/x rw\n")
 		a := w.begin(Options{Own: s.own})
-		w.held[mon] = s.held
+		w.Held[mon] = s.held
 		if id, err := a.OwnContainer(); (err == nil) != s.known || (id == mon) != s.known || !s.known && !errors.Is(err, ErrNotYet) {
 			t.Errorf("%s: %q, %v", name, id, err)
 		}
-		w.ready = false
+		w.Unready = true
 		if id, err := w.begin(Options{Own: s.own}).OwnContainer(); err == nil || id != "" {
 			t.Errorf("%s, before the containers are known: %q", name, id)
 		}
@@ -279,12 +279,12 @@ func TestMountsOfItsOwnClosed(t *testing.T) {
 // TestRoots: of who is confirmed, and nobody else; and the index can be changed afterwards.
 func TestRoots(t *testing.T) {
 	w := newWorld(t)
-	w.container(mon, 41, "/docker/"+mon+"/init.scope", containerNS(1))
+	w.Container(mon, 41, "/docker/"+mon+"/init.scope", containerNS(1))
 	a := w.begin(Options{})
 	if got := a.Roots(mon); len(got) != 3 || got["memory"] != "/docker/"+mon {
 		t.Error(got)
 	}
-	w.hook(docker.Container{ID: mon})
+	w.Tell(docker.Container{ID: mon})
 	if got := a.Roots(mon); got != nil {
 		t.Errorf("of one that has stopped: %v", got)
 	}

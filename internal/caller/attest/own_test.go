@@ -10,7 +10,7 @@ import (
 
 func TestOwnContainer(t *testing.T) {
 	hostname := func(w *world, id string) {
-		w.file("500/mountinfo", "9 8 0:1 / / rw - overlay o rw\n10 9 8:1 /var/lib/docker/containers/"+id+"/hostname /etc/hostname ro - ext4 /dev/x rw\n")
+		w.File("500/mountinfo", "9 8 0:1 / / rw - overlay o rw\n10 9 8:1 /var/lib/docker/containers/"+id+"/hostname /etc/hostname ro - ext4 /dev/x rw\n")
 	}
 	const never, later = false, true
 	for name, s := range map[string]struct {
@@ -21,102 +21,102 @@ func TestOwnContainer(t *testing.T) {
 		later bool   // it may be told later
 	}{
 		"a service of the host":                                  {build: func(*world) {}},
-		"a service of the host, before the containers are known": {build: func(w *world) { w.ready = false }},
-		"who we are cannot be read":                              {build: func(w *world) { delete(w.proc, "self") }, why: "read own pid: ", later: never},
+		"a service of the host, before the containers are known": {build: func(w *world) { w.Unready = true }},
+		"who we are cannot be read":                              {build: func(w *world) { delete(w.Proc, "self") }, why: "read own pid: ", later: never},
 		"in a container, beside one that cannot be read": {build: func(w *world) {
-			w.container(mon, 41, "/docker/"+mon, "user:[1] pid:[2] mnt:[201]")
-			w.process(500, "/docker/"+mon, "user:[1] pid:[2] mnt:[201]")
-			w.container(web, 42, "/docker/"+web, "")
+			w.Container(mon, 41, "/docker/"+mon, "user:[1] pid:[2] mnt:[201]")
+			w.Process(500, "/docker/"+mon, "user:[1] pid:[2] mnt:[201]")
+			w.Container(web, 42, "/docker/"+web, "")
 		}, id: mon},
 		"without the host's PIDs, and our mounts cannot be read": {build: func(w *world) {
-			w.container(web, 42, "/docker/"+web, containerNS(2))
-			delete(w.proc, "2/stat")
-			w.process(500, "/", containerNS(1))
+			w.Container(web, 42, "/docker/"+web, containerNS(2))
+			delete(w.Proc, "2/stat")
+			w.Process(500, "/", containerNS(1))
 		}, why: "read mounts of pid 500", later: never},
 		"beside a container with a network of its own, without the host's PIDs": {build: func(w *world) {
-			w.container(web, 42, "/docker/"+web, containerNS(2))
-			w.container(mon, 41, "/docker/"+mon, containerNS(1))
-			c := w.held[mon]
+			w.Container(web, 42, "/docker/"+web, containerNS(2))
+			w.Container(mon, 41, "/docker/"+mon, containerNS(1))
+			c := w.Held[mon]
 			c.Detail = &docker.Detail{NetworkMode: "bridge"}
-			w.held[mon] = c
-			delete(w.proc, "2/stat")
-			w.process(500, "/", containerNS(1))
+			w.Held[mon] = c
+			delete(w.Proc, "2/stat")
+			w.Process(500, "/", containerNS(1))
 			hostname(w, web)
 		}, id: web},
 		"in a container": {build: func(w *world) {
-			w.container(mon, 41, "/docker/"+mon, "user:[1] pid:[2] mnt:[201]")
-			w.process(500, "/docker/"+mon, "user:[1] pid:[2] mnt:[201]")
+			w.Container(mon, 41, "/docker/"+mon, "user:[1] pid:[2] mnt:[201]")
+			w.Process(500, "/docker/"+mon, "user:[1] pid:[2] mnt:[201]")
 		}, id: mon},
 		"in a container with a cgroup namespace, where every path reads /": {build: func(w *world) {
-			w.container(mon, 41, "/../"+mon, "user:[1] pid:[2] mnt:[201]")
-			w.process(500, "/", "user:[1] pid:[2] mnt:[201]")
+			w.Container(mon, 41, "/../"+mon, "user:[1] pid:[2] mnt:[201]")
+			w.Process(500, "/", "user:[1] pid:[2] mnt:[201]")
 		}, id: mon},
 		"with mounts of our own, in no container": {build: func(w *world) {
-			w.process(500, "/system.slice/vitrine.service", "user:[1] pid:[2] mnt:[77]")
+			w.Process(500, "/system.slice/vitrine.service", "user:[1] pid:[2] mnt:[77]")
 		}},
 		"before the containers are known": {build: func(w *world) {
-			w.ready = false
-			w.process(500, "/docker/"+mon, "user:[1] pid:[2] mnt:[201]")
+			w.Unready = true
+			w.Process(500, "/docker/"+mon, "user:[1] pid:[2] mnt:[201]")
 		}, why: "containers are not known yet", later: later},
 		"in a container, without the host's PIDs": {build: func(w *world) {
-			w.container(mon, 41, "/docker/"+mon, containerNS(1))
-			w.container(web, 42, "/docker/"+web, containerNS(2))
-			delete(w.proc, "2/stat")
-			w.process(500, "/", containerNS(1))
+			w.Container(mon, 41, "/docker/"+mon, containerNS(1))
+			w.Container(web, 42, "/docker/"+web, containerNS(2))
+			delete(w.Proc, "2/stat")
+			w.Process(500, "/", containerNS(1))
 			hostname(w, mon)
 		}, id: mon},
 		"in a container that has only begun, without the host's PIDs": {build: func(w *world) {
-			w.container(mon, 41, "/docker/"+mon, containerNS(1))
-			w.held[mon] = docker.Container{ID: mon}
-			delete(w.proc, "2/stat")
-			w.process(500, "/", containerNS(1))
+			w.Container(mon, 41, "/docker/"+mon, containerNS(1))
+			w.Held[mon] = docker.Container{ID: mon}
+			delete(w.Proc, "2/stat")
+			w.Process(500, "/", containerNS(1))
 			hostname(w, mon)
 		}, why: "not known yet", later: later},
 		"in a container that joins another's network, without the host's PIDs": {build: func(w *world) {
-			w.container(web, 42, "/docker/"+web, containerNS(2))
-			w.container(mon, 41, "/docker/"+mon, containerNS(1))
-			c := w.held[mon]
+			w.Container(web, 42, "/docker/"+web, containerNS(2))
+			w.Container(mon, 41, "/docker/"+mon, containerNS(1))
+			c := w.Held[mon]
 			c.Detail = &docker.Detail{NetworkMode: "container:" + web}
-			w.held[mon] = c
-			delete(w.proc, "2/stat")
-			w.process(500, "/", containerNS(1))
+			w.Held[mon] = c
+			delete(w.Proc, "2/stat")
+			w.Process(500, "/", containerNS(1))
 			hostname(w, web)
 		}, why: "has the hostname file of container", later: never},
 		"without the host's PIDs, another container's folder somewhere": {build: func(w *world) {
-			w.container(web, 42, "/docker/"+web, containerNS(2))
-			delete(w.proc, "2/stat")
-			w.process(500, "/", containerNS(1))
-			w.file("500/mountinfo", "10 9 8:1 /var/lib/docker/containers/"+web+"/hostname /x rw - ext4 /dev/x rw\n")
+			w.Container(web, 42, "/docker/"+web, containerNS(2))
+			delete(w.Proc, "2/stat")
+			w.Process(500, "/", containerNS(1))
+			w.File("500/mountinfo", "10 9 8:1 /var/lib/docker/containers/"+web+"/hostname /x rw - ext4 /dev/x rw\n")
 		}, why: "own_container", later: never},
 		"a unit, without the host's PIDs": {build: func(w *world) {
-			delete(w.proc, "2/stat")
-			w.file("500/mountinfo", "9 8 0:1 / / rw - ext4 /dev/x rw\n")
+			delete(w.Proc, "2/stat")
+			w.File("500/mountinfo", "9 8 0:1 / / rw - ext4 /dev/x rw\n")
 		}, why: "pid: host; name our container in own_container", later: never},
-		"a unit, without the host's PIDs, which says so": {build: func(w *world) { delete(w.proc, "2/stat") }, own: NoContainer},
+		"a unit, without the host's PIDs, which says so": {build: func(w *world) { delete(w.Proc, "2/stat") }, own: NoContainer},
 		"without the host's PIDs, in no container that Docker knows": {build: func(w *world) {
-			delete(w.proc, "2/stat")
-			w.process(500, "/", containerNS(1))
+			delete(w.Proc, "2/stat")
+			w.Process(500, "/", containerNS(1))
 			hostname(w, mon)
 		}, why: "the Engine has no container " + mon, later: never},
 		"with mounts of our own, and containers that cannot be read": {build: func(w *world) {
-			w.container(web, 42, "/docker/"+web, "")
-			w.process(500, "/", "user:[1] pid:[2] mnt:[201]")
-			w.file("500/mountinfo", "")
+			w.Container(web, 42, "/docker/"+web, "")
+			w.Process(500, "/", "user:[1] pid:[2] mnt:[201]")
+			w.File("500/mountinfo", "")
 		}, why: "CAP_SYS_PTRACE", later: later},
-		"our own namespaces cannot be read": {build: func(w *world) { delete(w.proc, "500/ns/mnt") }, why: "own_container", later: never},
-		"named":                             {build: func(w *world) { w.container(web, 42, "/docker/"+web, containerNS(2)) }, own: web, id: web},
+		"our own namespaces cannot be read": {build: func(w *world) { delete(w.Proc, "500/ns/mnt") }, why: "own_container", later: never},
+		"named":                             {build: func(w *world) { w.Container(web, 42, "/docker/"+web, containerNS(2)) }, own: web, id: web},
 		"named, and not there":              {build: func(*world) {}, own: "shop", why: `own_container is "shop"`, later: later},
 		"named, before the containers are known": {build: func(w *world) {
-			w.ready = false
-			w.container(web, 42, "/docker/"+web, containerNS(2))
-			w.late(web)
+			w.Unready = true
+			w.Container(web, 42, "/docker/"+web, containerNS(2))
+			w.Late(web)
 		}, own: web, why: "not known yet", later: later},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			s.build(w)
 			id, err := w.begin(Options{Own: s.own}).OwnContainer()
-			w.hook(docker.Container{ID: evil}) // it must leave the index free
+			w.Tell(docker.Container{ID: evil}) // it must leave the index free
 			switch {
 			case s.why == "" && (err != nil || id != s.id):
 				t.Errorf("own container = %q, %v; want %q", id, err, s.id)
@@ -130,13 +130,13 @@ func TestOwnContainer(t *testing.T) {
 // TestClosedNamedOwnContainerStaysTheSame: who gets its name later is another one.
 func TestClosedNamedOwnContainerStaysTheSame(t *testing.T) {
 	w := newWorld(t)
-	w.container(mon, 41, "/docker/"+mon, containerNS(1))
+	w.Container(mon, 41, "/docker/"+mon, containerNS(1))
 	a := w.begin(Options{Own: "vitrine"})
-	w.held["vitrine"] = w.held[mon]
+	w.Held["vitrine"] = w.Held[mon]
 	if id, err := a.OwnContainer(); id != mon {
 		t.Fatal(id, err)
 	}
-	w.held["vitrine"] = docker.Container{ID: web, Running: true}
+	w.Held["vitrine"] = docker.Container{ID: web, Running: true}
 	if id, err := a.OwnContainer(); id != mon {
 		t.Errorf("own container = %q, %v", id, err)
 	}
@@ -144,17 +144,17 @@ func TestClosedNamedOwnContainerStaysTheSame(t *testing.T) {
 
 func TestGroup(t *testing.T) {
 	w := newWorld(t)
-	w.container(mon, 41, "/docker/"+mon, containerNS(1))
-	w.process(42, "/docker/"+mon+"/deeper", containerNS(1))
-	w.process(43, "/user.slice", hostNS)
-	w.process(44, "/docker/"+web, containerNS(2)) // has just begun
+	w.Container(mon, 41, "/docker/"+mon, containerNS(1))
+	w.Process(42, "/docker/"+mon+"/deeper", containerNS(1))
+	w.Process(43, "/user.slice", hostNS)
+	w.Process(44, "/docker/"+web, containerNS(2)) // has just begun
 	a := w.begin(Options{})
 	claim := map[string]string{"memory": "/docker/" + evil} // of two, so that it is neither's
 	a.known.containers["one"], a.known.containers["other"] = confirmed{id: "one", roots: claim}, confirmed{id: "other", roots: claim}
-	w.process(45, "4:memory:/docker/"+evil+"\n", containerNS(3))
-	defer w.hook(docker.Container{ID: mon}) // the index is left free
+	w.Process(45, "4:memory:/docker/"+evil+"\n", containerNS(3))
+	defer w.Tell(docker.Container{ID: mon}) // the index is left free
 	for pid, want := range map[int]string{41: "container:" + mon, 42: "container:" + mon, 43: "uid:0", 0: "uid:0", 44: "container-uid:0", 45: "container-uid:0"} {
-		if got := a.Group(w.peer(pid)); got != want {
+		if got := a.Group(w.Peer(pid)); got != want {
 			t.Errorf("group of process %d = %q, want %q", pid, got, want)
 		}
 	}

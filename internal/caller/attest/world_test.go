@@ -1,140 +1,38 @@
 package attest
 
 import (
-	"context"
 	"fmt"
-	"io/fs"
 	"strings"
 	"testing"
-	"testing/fstest"
 
-	"vitrine/internal/engine/docker"
-	"vitrine/internal/kernel/peercred"
 	"vitrine/internal/kernel/procfs"
+	"vitrine/test/host"
 )
-
-// world is a host: its /proc, and what its Engine says.
-type world struct {
-	t      *testing.T
-	proc   fstest.MapFS
-	engine map[string]docker.Container // what an inspect answers
-	held   map[string]docker.Container // what the inventory holds
-	hook   func(docker.Container)
-
-	parents map[string]string // of PID namespaces
-	roots   map[int]string    // root directories, by process; the host's is ""
-	ready   bool
-	down    bool // the daemon is blocked
-	asked   []string
-	onAsk   func() // while the daemon answers
-}
 
 const (
-	hostNS = "user:[1] pid:[2] mnt:[3]"
-	mon    = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-	web    = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
-	evil   = "eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee"
+	hostNS = host.Namespaces
+	mon    = host.Mon
+	web    = host.Web
+	evil   = host.Evil
 )
 
-// newWorld has PID 1, kthreadd, and us as process 500, a service of the host.
+func containerNS(n int) string { return host.ContainerNS(n) }
+
+// world is a host, and what the kernel says of its processes beside what /proc does.
+type world struct {
+	*host.Host
+	t       *testing.T
+	parents map[string]string // of PID namespaces
+	roots   map[int]string    // root directories, by process; the host's is ""
+}
+
 func newWorld(t *testing.T) *world {
-	w := &world{
-		t: t, ready: true, proc: fstest.MapFS{},
-		engine: map[string]docker.Container{}, held: map[string]docker.Container{},
-		parents: map[string]string{}, roots: map[int]string{},
-	}
-	w.process(1, "/init.scope", hostNS)
-	w.process(2, "/", hostNS)
-	w.stat(2, "S", procfs.FlagKernelThread)
-	w.process(500, "/system.slice/vitrine.service", hostNS)
-	w.file("self", "500")
-	return w
-}
-
-// file adds a file, or a link where /proc has one.
-func (w *world) file(name, content string) {
-	f := &fstest.MapFile{Data: []byte(content)}
-	if strings.Contains(name, "/ns/") || name == "self" {
-		f.Mode = fs.ModeSymlink
-	}
-	w.proc[name] = f
-}
-
-func (w *world) stat(pid int, state string, flags int) {
-	w.file(fmt.Sprintf("%d/stat", pid), fmt.Sprintf("%d (x) %s 1 1 1 0 -1 %d 0 0 0 0 0 0 0 0 20 0 1 0 %d 0 0\n", pid, state, flags, 10*pid))
-}
-
-// process adds one whose cgroup is path in three hierarchies of a hybrid host,
-// or, with line ends, whose cgroup file is path. Namespaces are the links' texts.
-func (w *world) process(pid int, path, namespaces string) {
-	w.stat(pid, "S", 0)
-	w.file(fmt.Sprintf("%d/status", pid), fmt.Sprintf("Name:\tx\nUid:\t0\t0\t0\t0\nNSpid:\t%d\n", pid))
-	if !strings.Contains(path, "\n") {
-		path = fmt.Sprintf("4:memory:%s\n3:cpu,cpuacct:%s\n0::%s\n", path, path, path)
-	}
-	w.file(fmt.Sprintf("%d/cgroup", pid), path)
-	for link := range strings.FieldsSeq(namespaces + " cgroup:[9]") {
-		kind, _, _ := strings.Cut(link, ":")
-		w.file(fmt.Sprintf("%d/ns/%s", pid, kind), link)
-	}
-}
-
-// containerNS are the namespaces of container number n.
-func containerNS(n int) string { return fmt.Sprintf("user:[1] pid:[%d] mnt:[%d]", 100+n, 200+n) }
-
-// container adds a running container with its init, which the inventory holds
-// as soon as the world is begun.
-func (w *world) container(id string, pid int, path, namespaces string) {
-	w.process(pid, path, namespaces)
-	if !strings.Contains(namespaces, "pid:[2]") {
-		w.file(fmt.Sprintf("%d/status", pid), fmt.Sprintf("Name:\tx\nUid:\t0\t0\t0\t0\nNSpid:\t%d\t1\n", pid))
-	}
-	w.engine[id] = docker.Container{ID: id, Name: id[:3], Running: true, Pid: pid, StartedAt: "once"}
-	w.held[id] = w.engine[id]
-}
-
-// late makes a container one that the inventory has not heard of.
-func (w *world) late(id string) { delete(w.held, id) }
-
-func (w *world) OnChange(f func(docker.Container)) { w.hook = f }
-
-func (w *world) Has(id string) bool { _, ok := w.held[id]; return ok }
-
-func (w *world) Running() (list []docker.Container) {
-	for _, c := range w.held {
-		if c.Running {
-			list = append(list, c)
-		}
-	}
-	return list
-}
-func (w *world) Ready() bool { return w.ready }
-
-func (w *world) Lookup(ref string) (docker.Container, bool) {
-	c, ok := w.held[ref]
-	return c, ok
-}
-
-func (w *world) Refresh(_ context.Context, ref string) (docker.Container, error) {
-	w.asked = append(w.asked, ref)
-	if w.onAsk != nil {
-		w.onAsk()
-	}
-	if w.down {
-		return docker.Container{}, context.DeadlineExceeded
-	}
-	c, ok := w.engine[ref]
-	if !ok {
-		return docker.Container{}, docker.ErrNotFound
-	}
-	w.held[ref] = c
-	w.hook(c)
-	return c, nil
+	return &world{Host: host.New(), t: t, parents: map[string]string{}, roots: map[int]string{}}
 }
 
 // begin makes the attestor, with the inventory filled.
 func (w *world) begin(opts Options) *Attestor {
-	p := procfs.New(w.proc)
+	p := procfs.New(w.Proc)
 	if opts.Proc == nil {
 		opts.Proc = &p
 	}
@@ -147,15 +45,10 @@ func (w *world) begin(opts Options) *Attestor {
 		return ns == outer, err
 	}
 	a.sameRoot = func(pid, other int) (bool, error) { return w.roots[pid] == w.roots[other], nil }
-	for _, c := range w.held {
-		w.hook(c)
+	for _, c := range w.Held {
+		w.Tell(c)
 	}
 	return a
-}
-
-// peer is who connected as uid 0, pinned while process pid lived.
-func (w *world) peer(pid int) *peercred.Peer {
-	return peercred.FromStartTime(procfs.New(w.proc), pid, 0, 0, []uint32{0, 65534, 10})
 }
 
 // is holds the attestation of process pid, who it is, against want: "host",

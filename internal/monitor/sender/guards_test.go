@@ -202,28 +202,28 @@ func TestNamesAreKept(t *testing.T) {
 // TestLivingSendersAreAttested, and not looked for by their cgroup.
 func TestLivingSendersAreAttested(t *testing.T) {
 	w := newWorld(t)
-	w.container(web, 1000, "/docker/"+web, containerNS(1))
-	w.process(42, "/docker/"+web, containerNS(1))
-	w.process(43, "/docker/"+evil, containerNS(2))
+	w.Container(web, 1000, "/docker/"+web, containerNS(1))
+	w.Process(42, "/docker/"+web, containerNS(1))
+	w.Process(43, "/docker/"+evil, containerNS(2))
 	a := w.begin(nil)
-	w.is(a.Attest(t.Context(), w.peer(42)), web)
-	w.is(a.Attest(t.Context(), w.peer(43)), "look up container")
-	w.stat(42, "Z", 0)
-	w.is(a.Attest(t.Context(), w.peer(42)), "kernel does not tell")
+	w.is(a.Attest(t.Context(), w.Peer(42)), web)
+	w.is(a.Attest(t.Context(), w.Peer(43)), "look up container")
+	w.Stat(42, "Z", 0)
+	w.is(a.Attest(t.Context(), w.Peer(42)), "kernel does not tell")
 }
 
 // TestClaimsAreOfRunningContainersClosed, and by pod of those whose init was found.
 func TestClaimsAreOfRunningContainersClosed(t *testing.T) {
 	w := newWorld(t)
-	w.container(web, 1000, "/docker/"+web, containerNS(1))
+	w.Container(web, 1000, "/docker/"+web, containerNS(1))
 	w.created(evil)
 	for _, id := range []string{web, evil} {
-		c := w.held[id]
+		c := w.Held[id]
 		c.Labels = map[string]string{"io.kubernetes.pod.uid": "pod-" + id, "io.kubernetes.container.name": "POD"}
-		w.held[id] = c
+		w.Held[id] = c
 	}
 	c := docker.Container{ID: mon, Running: true, Pid: 4711, Labels: map[string]string{"io.kubernetes.pod.uid": "pod-" + mon, "io.kubernetes.container.name": "POD"}}
-	w.held[mon] = c
+	w.Held[mon] = c
 	a := w.begin(nil)
 	w.is(a.Claimed(Claim{ID: evil}), "no such container")
 	w.is(a.Claimed(Claim{PodUID: "pod-" + web}), web)
@@ -242,11 +242,11 @@ func TestRunningAndNotConfirmedClosed(t *testing.T) {
 	a := w.begin(f.mounts())
 	f.make("/docker/"+web, 100, 0, 0o755)
 	a.inCgroup(100)
-	w.held[web] = docker.Container{ID: web, Running: true, Pid: 4711}
+	w.Held[web] = docker.Container{ID: web, Running: true, Pid: 4711}
 	if at := a.judge(100); at.Kind == attest.Container || !later(at) {
 		t.Errorf("kind %v, %v", at.Kind, at.Err)
 	}
-	w.held[web] = docker.Container{ID: web}
+	w.Held[web] = docker.Container{ID: web}
 	w.is(a.judge(100), web)
 }
 

@@ -45,8 +45,8 @@ func cgroups(t *testing.T, folders ...string) (mount fs.FS, id func(string) uint
 
 func TestInCgroup(t *testing.T) {
 	w := newWorld(t)
-	w.container(web, 1000, "/docker/"+web, containerNS(1))
-	w.container(mon, 2000, "/docker/"+web+"/docker/"+mon, containerNS(2)) // nested by --cgroup-parent
+	w.Container(web, 1000, "/docker/"+web, containerNS(1))
+	w.Container(mon, 2000, "/docker/"+web+"/docker/"+mon, containerNS(2)) // nested by --cgroup-parent
 	mount, id := cgroups(t, "docker/"+web+"/app/worker", "docker/"+web+"/docker/"+mon+"/deep", "docker/"+web+"/docker/"+inner,
 		"docker/"+evil, "system.slice/ssh.service", "user.slice/docker-"+web+".scope")
 	a := w.begin(map[string]fs.FS{"": mount})
@@ -78,17 +78,17 @@ func TestInCgroup(t *testing.T) {
 // can have moved whoever is in another's cgroup there, a moment ago too.
 func TestInCgroupBesideAnUnconfinedOneClosed(t *testing.T) {
 	w := newWorld(t)
-	w.container(web, 1000, "/docker/"+web, containerNS(1))
-	w.container(mon, 2000, "/docker/"+mon, containerNS(2))
-	c := w.engine[mon]
+	w.Container(web, 1000, "/docker/"+web, containerNS(1))
+	w.Container(mon, 2000, "/docker/"+mon, containerNS(2))
+	c := w.Engine[mon]
 	c.Detail = &docker.Detail{Rights: docker.Rights{Privileged: true}}
-	w.held[mon] = c
+	w.Held[mon] = c
 	mount, id := cgroups(t, "docker/"+web, "docker/"+mon)
 	a := w.begin(map[string]fs.FS{"": mount})
 	w.is(a.inCgroup(id("/docker/"+web)), "may move processes")
 	w.is(a.inCgroup(id("/docker/"+mon)), mon)
 	c.Running, c.Pid = false, 0
-	w.hook(c)
+	w.Tell(c)
 	w.is(a.inCgroup(id("/docker/"+web)), "may move processes")
 }
 
@@ -96,18 +96,18 @@ func TestInCgroupBesideAnUnconfinedOneClosed(t *testing.T) {
 // PIDs may move processes, and does not.
 func TestInCgroupBesideOurOwnContainer(t *testing.T) {
 	w := newWorld(t)
-	w.container(web, 1000, "/docker/"+web, containerNS(1))
+	w.Container(web, 1000, "/docker/"+web, containerNS(1))
 	const own = "user:[1] pid:[2] mnt:[77]"
-	w.container(mon, 41, "/docker/"+mon, own)
-	w.process(500, "/docker/"+mon, own)
-	c := w.engine[mon]
+	w.Container(mon, 41, "/docker/"+mon, own)
+	w.Process(500, "/docker/"+mon, own)
+	c := w.Engine[mon]
 	c.Detail = &docker.Detail{Rights: docker.Rights{Privileged: true}}
-	w.held[mon] = c
+	w.Held[mon] = c
 	mount, id := cgroups(t, "docker/"+web, "docker/"+mon)
 	a := w.begin(map[string]fs.FS{"": mount})
 	w.is(a.inCgroup(id("/docker/"+web)), web)
 	c.ID = evil
-	w.hook(c)
+	w.Tell(c)
 	w.is(a.inCgroup(id("/docker/"+web)), "may move processes")
 }
 
@@ -126,12 +126,12 @@ func TestInCgroupBesideAnUnconfinedOneThatIsNotKnownToRunClosed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			w.container(web, 1000, "/docker/"+web, containerNS(1))
+			w.Container(web, 1000, "/docker/"+web, containerNS(1))
 			mount, id := cgroups(t, "docker/"+web)
 			a := w.begin(map[string]fs.FS{"": mount})
 			w.is(a.inCgroup(id("/docker/"+web)), web)
 			tt.detail.Rights.Privileged = true
-			w.hook(docker.Container{ID: evil, Name: "evil", Detail: &tt.detail})
+			w.Tell(docker.Container{ID: evil, Name: "evil", Detail: &tt.detail})
 			if tt.moves {
 				w.is(a.inCgroup(id("/docker/"+web)), "may move processes")
 			} else {
@@ -149,27 +149,27 @@ func TestExited(t *testing.T) {
 		build func(w *world, p *peercred.Peer)
 		want  bool
 	}{
-		{"exited before the look", func(w *world, _ *peercred.Peer) { w.stat(42, "Z", 0) }, true},
-		{"exited and reaped", func(w *world, _ *peercred.Peer) { delete(w.proc, "42/stat") }, true},
+		{"exited before the look", func(w *world, _ *peercred.Peer) { w.Stat(42, "Z", 0) }, true},
+		{"exited and reaped", func(w *world, _ *peercred.Peer) { delete(w.Proc, "42/stat") }, true},
 		{"its number is another's", func(w *world, _ *peercred.Peer) {
-			w.file("42/stat", strings.Replace(string(w.proc["42/stat"].Data), " 420 ", " 421 ", 1))
+			w.File("42/stat", strings.Replace(string(w.Proc["42/stat"].Data), " 420 ", " 421 ", 1))
 		}, true},
 		{"about to exit, and has no namespaces any more", func(w *world, _ *peercred.Peer) {
-			w.stat(42, "R", procfs.FlagExiting)
-			delete(w.proc, "42/ns/mnt")
+			w.Stat(42, "R", procfs.FlagExiting)
+			delete(w.Proc, "42/ns/mnt")
 		}, true},
 		{"no longer pinned", func(_ *world, p *peercred.Peer) { p.Close() }, true},
-		{"exits while the Engine is asked", func(w *world, _ *peercred.Peer) { w.onAsk = func() { w.stat(42, "Z", 0) } }, true},
-		{"its container is not known", func(w *world, _ *peercred.Peer) { delete(w.engine, mon) }, false},
-		{"the Engine does not answer", func(w *world, _ *peercred.Peer) { w.down = true }, false},
-		{"its namespaces cannot be read", func(w *world, _ *peercred.Peer) { delete(w.proc, "42/ns/mnt") }, false},
+		{"exits while the Engine is asked", func(w *world, _ *peercred.Peer) { w.OnAsk = func() { w.Stat(42, "Z", 0) } }, true},
+		{"its container is not known", func(w *world, _ *peercred.Peer) { delete(w.Engine, mon) }, false},
+		{"the Engine does not answer", func(w *world, _ *peercred.Peer) { w.Down = true }, false},
+		{"its namespaces cannot be read", func(w *world, _ *peercred.Peer) { delete(w.Proc, "42/ns/mnt") }, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t)
-			w.container(mon, 41, "/docker/"+mon, containerNS(1))
-			w.process(42, "/docker/"+mon, containerNS(1))
-			w.late(mon)
-			a, p := w.begin(nil), w.peer(42)
+			w.Container(mon, 41, "/docker/"+mon, containerNS(1))
+			w.Process(42, "/docker/"+mon, containerNS(1))
+			w.Late(mon)
+			a, p := w.begin(nil), w.Peer(42)
 			tt.build(w, p)
 			at := a.Attestor.Attest(t.Context(), p)
 			if exited := a.exited(p, at.Err); at.Kind != attest.Unknown || exited != tt.want {
@@ -186,7 +186,7 @@ func TestExited(t *testing.T) {
 // us walking, and what is not looked for is asked again.
 func TestWalksAreRationed(t *testing.T) {
 	w, f := newWorld(t), newTree("/docker")
-	w.container(web, 1000, "/docker/"+web, containerNS(1))
+	w.Container(web, 1000, "/docker/"+web, containerNS(1))
 	f.make("/docker/"+web, 100, 0, 0o755)
 	for i := range 500 {
 		f.make(fmt.Sprintf("/docker/%s/%d", web, i), uint64(1000+i), 0, 0o755)
@@ -205,13 +205,13 @@ func TestWalksAreRationed(t *testing.T) {
 
 func TestInCgroupOfAnEndedContainer(t *testing.T) {
 	w := newWorld(t)
-	w.container(web, 1000, "/docker/"+web, containerNS(1))
+	w.Container(web, 1000, "/docker/"+web, containerNS(1))
 	mount, id := cgroups(t, "docker/"+web)
 	a := w.begin(map[string]fs.FS{"": mount})
 	was := id("/docker/" + web)
-	c := w.engine[web]
+	c := w.Engine[web]
 	c.Running, c.Pid = false, 0
-	w.hook(c)
+	w.Tell(c)
 	w.is(a.inCgroup(was), web)
 }
 
@@ -239,14 +239,14 @@ func (f tree) mounts() map[string]fs.FS { return map[string]fs.FS{"": fstest.Map
 
 // created makes a container one that the inventory holds, without a process.
 func (w *world) created(id string) {
-	w.engine[id] = docker.Container{ID: id, Name: id[:3]}
-	w.held[id] = w.engine[id]
+	w.Engine[id] = docker.Container{ID: id, Name: id[:3]}
+	w.Held[id] = w.Engine[id]
 }
 
 // starts makes a container run as process pid.
 func (w *world) starts(id string, pid int, path string) {
-	w.container(id, pid, path, containerNS(7))
-	w.hook(w.held[id])
+	w.Container(id, pid, path, containerNS(7))
+	w.Tell(w.Held[id])
 }
 
 // TestEndedBeforeItWasListed: a container's only process sends and exits, and
@@ -266,7 +266,7 @@ func TestEndedBeforeItWasListed(t *testing.T) {
 		f.remove(name + "/app")
 		before := a.Changed()
 		w.created(web)
-		w.hook(w.held[web])
+		w.Tell(w.Held[web])
 		select {
 		case <-before:
 		default:
@@ -284,8 +284,8 @@ func TestStartedBeforeItWasListed(t *testing.T) {
 	f.make("/elsewhere/"+web, 100, 0, 0o755)
 	w.is(a.inCgroup(100), "is not known")
 	f.remove("/elsewhere/" + web) // so that nothing but what was seen tells
-	w.engine[web] = docker.Container{ID: web, Name: "web", Running: true, Pid: 4711}
-	w.held[web] = w.engine[web]
+	w.Engine[web] = docker.Container{ID: web, Name: "web", Running: true, Pid: 4711}
+	w.Held[web] = w.Engine[web]
 	if got := a.inCgroup(100); got.Kind != attest.Unknown || !later(got) {
 		t.Errorf("kind %v, later %v of a container that is not confirmed", got.Kind, later(got))
 	}
@@ -297,10 +297,10 @@ func TestStartedBeforeItWasListed(t *testing.T) {
 func TestNoticedWhileAlive(t *testing.T) {
 	w, f := newWorld(t), newTree("/docker")
 	a := w.begin(f.mounts())
-	w.process(42, "/docker/"+web, containerNS(1))
+	w.Process(42, "/docker/"+web, containerNS(1))
 	f.make("/docker/"+web, 100, 0, 0o755)
-	w.onAsk = func() { f.remove("/docker/" + web); w.stat(42, "Z", 0); w.created(web) }
-	if got := a.Attest(t.Context(), w.peer(42)); got.Kind != attest.Unknown {
+	w.OnAsk = func() { f.remove("/docker/" + web); w.Stat(42, "Z", 0); w.created(web) }
+	if got := a.Attest(t.Context(), w.Peer(42)); got.Kind != attest.Unknown {
 		t.Errorf("kind %v", got.Kind)
 	}
 	w.is(a.inCgroup(100), web)
@@ -347,7 +347,7 @@ func TestNamedCgroupsClosed(t *testing.T) {
 		"a user's folder, where the container then starts": func(w *world, f tree) string {
 			f.make("/mine", 10, 1000, 0o755)
 			path := "/mine/" + web
-			w.onAsk = func() { w.starts(web, 41, path) }
+			w.OnAsk = func() { w.starts(web, 41, path) }
 			return path
 		},
 	} {
@@ -360,8 +360,8 @@ func TestNamedCgroupsClosed(t *testing.T) {
 			a := w.begin(f.mounts())
 			w.is(a.inCgroup(100), "no such container")
 			f.remove(path)
-			if w.onAsk != nil {
-				w.onAsk()
+			if w.OnAsk != nil {
+				w.OnAsk()
 			}
 			w.is(a.inCgroup(100), "no such container")
 		})
@@ -411,20 +411,20 @@ func TestNamesAreBounded(t *testing.T) {
 
 func TestInCgroupWithoutHierarchyClosed(t *testing.T) {
 	w := newWorld(t)
-	w.container(web, 1000, "/docker/"+web, containerNS(1))
+	w.Container(web, 1000, "/docker/"+web, containerNS(1))
 	w.is(w.begin(nil).inCgroup(1), "no such container")
 }
 
 func TestClaimed(t *testing.T) {
 	w := newWorld(t)
-	w.container(web, 1000, "/docker/"+web, containerNS(1))
-	w.container(mon, 2000, "/docker/"+mon, containerNS(2))
-	c := w.held[mon]
+	w.Container(web, 1000, "/docker/"+web, containerNS(1))
+	w.Container(mon, 2000, "/docker/"+mon, containerNS(2))
+	c := w.Held[mon]
 	c.Labels = map[string]string{"io.kubernetes.pod.uid": "pod", "io.kubernetes.container.name": "agent"}
-	w.held[mon] = c
-	c = w.held[web]
+	w.Held[mon] = c
+	c = w.Held[web]
 	c.Labels = map[string]string{"io.kubernetes.pod.uid": "pod", "io.kubernetes.container.name": "POD"}
-	w.held[web] = c
+	w.Held[web] = c
 	memory, id := cgroups(t, "docker/"+web, "docker/"+mon)
 	unified, _ := cgroups(t, "x/y", "docker/"+web)
 	a := w.begin(map[string]fs.FS{"": unified, "memory": memory})
