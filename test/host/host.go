@@ -111,7 +111,7 @@ func (h *Host) Peer(pid int) *peercred.Peer {
 	return peercred.FromStartTime(procfs.New(h.Proc), pid, 0, 0, []uint32{0, 65534, 10})
 }
 
-// OnChange, and what follows, are those of a *docker.Inventory.
+// OnChange hooks somebody to the inventory, as a *docker.Inventory does; so do the methods below.
 func (h *Host) OnChange(f func(docker.Container)) { h.hooks = append(h.hooks, f) }
 
 // Changed is closed when somebody is told of a container.

@@ -17,6 +17,7 @@ import (
 	"vitrine/internal/engine/operation"
 )
 
+// joining is an Objects.
 type joining struct {
 	view.Containers
 	joins bool
@@ -33,6 +34,7 @@ func (j joining) HostNetworks(context.Context, *operation.Operation) ([]string, 
 
 func (j joining) Objects(context.Context, *operation.Operation) []object.Object { return j.list }
 
+// reading is a Policy that reads what the request names, or not.
 type reading struct {
 	reads bool
 	in    *policy.Input
@@ -47,6 +49,7 @@ func (p *reading) Decide(_ context.Context, in *policy.Input) policy.Decision {
 	return policy.Decision{Allow: true}
 }
 
+// TestClosedWhatWasJudgedIsCarried: the daemon is given the id of what a decision was made on.
 func TestClosedWhatWasJudgedIsCarried(t *testing.T) {
 	yes := true
 	web := object.Object{Role: operation.RoleTarget, Kind: operation.KindContainer, Ref: "web", Known: &yes, ID: own, Name: "web"}
@@ -78,6 +81,9 @@ func TestClosedWhatWasJudgedIsCarried(t *testing.T) {
 	}
 }
 
+// TestClosedContainersThatWereJudgedAreCarried: the daemon is given the ids of containers that a request
+// enters, or that might have been our own, under any policy, and each is looked up once: a name
+// that means another container at the next moment changes nothing.
 func TestClosedContainersThatWereJudgedAreCarried(t *testing.T) {
 	const db = "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210"
 	for _, tc := range []struct{ method, uri, body, want, wantBody string }{
@@ -128,6 +134,7 @@ func TestClosedContainersThatWereJudgedAreCarried(t *testing.T) {
 	}
 }
 
+// identifying is an Identifier whose containers are looked up by a function.
 type identifying struct {
 	*world
 	lookUp func(ref string) ([]string, bool)
@@ -140,6 +147,8 @@ func (i identifying) ContainerPrincipals(_ context.Context, ref string) ([]strin
 	return nil, docker.ErrNotFound
 }
 
+// TestClosedTargetThatChangesMeanwhile: what the policy read and what was looked at otherwise
+// must be one container.
 func TestClosedTargetThatChangesMeanwhile(t *testing.T) {
 	const db = "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210"
 	yes := true
@@ -155,6 +164,7 @@ func TestClosedTargetThatChangesMeanwhile(t *testing.T) {
 	}
 }
 
+// TestNetworkThatMayBeTheHostsIsAHazardClosed, which the policy sees and the verdict has.
 func TestNetworkThatMayBeTheHostsIsAHazardClosed(t *testing.T) {
 	for _, tc := range []struct {
 		objects joining

@@ -24,7 +24,6 @@ import (
 const own = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
 // world is a fake of everything that Authorize asks.
-
 type world struct {
 	who        *identity.Identity
 	containers map[string][]string
@@ -193,9 +192,7 @@ func TestModeOfOneListenerOrRoleClosed(t *testing.T) {
 }
 
 // TestStillAllowedClosed: what was allowed is decided once more; without a record,
-
 // as it is no other request.
-
 func TestStillAllowedClosed(t *testing.T) {
 	yes := policy.Decision{Allow: true, Redact: []string{"/Config/Env"}, KeepEnv: []string{"A"}}
 	for name, tc := range map[string]struct {
@@ -243,7 +240,6 @@ func TestStillAllowedClosed(t *testing.T) {
 }
 
 // TestBodyThatNobodySawIsForAdminsClosed: a policy that says yes to everything is not asked about what it cannot see.
-
 func TestBodyThatNobodySawIsForAdminsClosed(t *testing.T) {
 	for _, admin := range []bool{false, true} {
 		w := &world{decision: policy.Decision{Allow: true, Admin: admin}}
@@ -266,52 +262,8 @@ func TestAdminPassesTheRails(t *testing.T) {
 	}
 }
 
-// TestWhatReachesOurOwnServiceClosed: by whatever the swarm takes for a name of it.
-
-// TestOwnContainerThatIsNotKnownYetClosed: it may be known a moment later, as
-
-// while another container ends; if not, the answer is no.
-
-// joining is an Objects.
-
-// reading is a Policy that reads what the request names, or not.
-
-// TestClosedWhatWasJudgedIsCarried: the daemon is given the id of what a decision was made on.
-
-// TestClosedContainersThatWereJudgedAreCarried: the daemon is given the ids of containers that a request
-
-// enters, or that might have been our own, under any policy, and each is looked up once: a name
-
-// that means another container at the next moment changes nothing.
-
-// identifying is an Identifier whose containers are looked up by a function.
-
-// joinedTo is an Identifier whose containers are joined to others; "?" cannot be told.
-
-// TestContainerThatIsJoinedToAnotherIsEnteredTooClosed: whoever gets into a container that shares another's
-
-// processes or volumes is in that one as well, however many lie between.
-
-// TestExecThatAnotherHasMadeIsAnybodysClosed: as which user it acts, its maker has chosen.
-
-// TestClosedTargetThatChangesMeanwhile: what the policy read and what was looked at otherwise
-
-// must be one container.
-
-// TestNetworkThatMayBeTheHostsIsAHazardClosed, which the policy sees and the verdict has.
-
-// TestOwnContainerThatCanNeverBeKnownClosed: there is nothing to wait for, and it says why.
-
-// TestWaitingForOurOwnContainerHoldsNoPlace: others decide meanwhile.
-
-// TestUnresolvedContainerIsSaidClosed: why a container counts as any is in the record, and is said to the caller in words
-
-// that name the cause, if nothing else stands in its way.
-
 // TestOutOfDescriptorsIsTryAgainClosed: a caller that could not be looked at is unknown, which
-
 // means no; and that it is our fault is said, whatever stands in its way.
-
 func TestOutOfDescriptorsIsTryAgainClosed(t *testing.T) {
 	emfile := fmt.Errorf("pin pid 7: %w", syscall.EMFILE)
 	for name, tc := range map[string]struct {
@@ -390,7 +342,6 @@ func TestOurOwnCallsAreAFixedListOfReads(t *testing.T) {
 }
 
 // TestStreamOfStatisticsNamesItsAlternative: only if that would be allowed, at that door.
-
 func TestStreamOfStatisticsNamesItsAlternative(t *testing.T) {
 	const hint = "with stream=false it would be allowed"
 	once := func(d policy.Decision) func(*policy.Input) policy.Decision {

@@ -17,6 +17,7 @@ import (
 	"vitrine/internal/engine/operation"
 )
 
+// joinedTo is an Identifier whose containers are joined to others; "?" cannot be told.
 type joinedTo struct {
 	*world
 	to map[string][]string
@@ -29,6 +30,8 @@ func (j joinedTo) Joined(_ context.Context, ref string) ([]string, error) {
 	return j.to[ref], nil
 }
 
+// TestContainerThatIsJoinedToAnotherIsEnteredTooClosed: whoever gets into a container that shares another's
+// processes or volumes is in that one as well, however many lie between.
 func TestContainerThatIsJoinedToAnotherIsEnteredTooClosed(t *testing.T) {
 	many := map[string][]string{}
 	for i := range 100 {
@@ -58,6 +61,7 @@ func TestContainerThatIsJoinedToAnotherIsEnteredTooClosed(t *testing.T) {
 	}
 }
 
+// TestExecThatAnotherHasMadeIsAnybodysClosed: as which user it acts, its maker has chosen.
 func TestExecThatAnotherHasMadeIsAnybodysClosed(t *testing.T) {
 	uid := uint32(1000)
 	w := &world{
@@ -95,6 +99,8 @@ func TestEntersAreResolvedAndUnknownOnesAreEverybodyClosed(t *testing.T) {
 	}
 }
 
+// TestUnresolvedContainerIsSaidClosed: why a container counts as any is in the record, and is said to the caller in words
+// that name the cause, if nothing else stands in its way.
 func TestUnresolvedContainerIsSaidClosed(t *testing.T) {
 	for says, err := range map[string]error{
 		"there is none of that name":               docker.ErrNotFound,

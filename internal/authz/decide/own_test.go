@@ -48,6 +48,7 @@ func TestWhatReachesOurOwnContainerClosed(t *testing.T) {
 	}
 }
 
+// TestWhatReachesOurOwnServiceClosed: by whatever the swarm takes for a name of it.
 func TestWhatReachesOurOwnServiceClosed(t *testing.T) {
 	known := map[string][]string{
 		own: {"container-id:" + own, "label:com.docker.swarm.service.id=x1y2z3", "label:com.docker.swarm.service.name=glass"},
@@ -78,6 +79,8 @@ func TestWhatReachesOurOwnServiceClosed(t *testing.T) {
 	}
 }
 
+// TestOwnContainerThatIsNotKnownYetClosed: it may be known a moment later, as
+// while another container ends; if not, the answer is no.
 func TestOwnContainerThatIsNotKnownYetClosed(t *testing.T) {
 	for after, allow := range map[time.Duration]bool{0: true, 300 * time.Millisecond: true, time.Hour: false} {
 		synctest.Test(t, func(t *testing.T) {
@@ -101,6 +104,7 @@ func TestOwnContainerThatIsNotKnownYetClosed(t *testing.T) {
 	}
 }
 
+// TestOwnContainerThatCanNeverBeKnownClosed: there is nothing to wait for, and it says why.
 func TestOwnContainerThatCanNeverBeKnownClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{containers: map[string][]string{"web": {"container:web"}}, decision: policy.Decision{Allow: true}}
@@ -119,6 +123,7 @@ func TestOwnContainerThatCanNeverBeKnownClosed(t *testing.T) {
 	})
 }
 
+// TestWaitingForOurOwnContainerHoldsNoPlace: others decide meanwhile.
 func TestWaitingForOurOwnContainerHoldsNoPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{containers: map[string][]string{"web": {"container:web"}}, decision: policy.Decision{Allow: true}}

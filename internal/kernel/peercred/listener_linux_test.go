@@ -17,6 +17,7 @@ import (
 	"time"
 )
 
+// TestFailedAcceptsAreOneLine: whoever makes them fail does not fill the log.
 func TestFailedAcceptsAreOneLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log strings.Builder
@@ -69,6 +70,7 @@ func TestHTTPServerHijacksAndHalfCloses(t *testing.T) {
 	}
 }
 
+// TestListenerIsToldOnce that it is closed, and says nothing of it.
 func TestListenerIsToldOnce(t *testing.T) {
 	var log strings.Builder
 	inner, err := net.Listen("unix", socketPath(t))
@@ -86,6 +88,7 @@ func TestListenerIsToldOnce(t *testing.T) {
 
 type wrapped struct{ *net.UnixConn }
 
+// scripted is a listener that accepts what it is told.
 type scripted struct {
 	net.Listener
 	conns []net.Conn
@@ -100,6 +103,7 @@ func (s *scripted) Accept() (net.Conn, error) {
 	return c, nil
 }
 
+// TestWhoseConnectionIsNotToldIsClosed: it is never handed on, and both that and why nothing is accepted are said.
 func TestWhoseConnectionIsNotToldIsClosed(t *testing.T) {
 	tcp, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

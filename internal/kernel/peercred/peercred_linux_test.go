@@ -16,20 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestMain lets the test binary be another process: one that connects to a
-
-// socket and stays as long as its stdin, or one that listens and prints the
-
-// PID of its first peer.
-
-// exhausted accepts a connection with the last descriptor, and another one when
-
-// there are descriptors again, and prints what is known of its own process behind them.
-
 // TestOutOfDescriptorsIsNotExitedClosed: a living process that cannot be looked at is not known, and not dead;
-
 // the next one is as good as ever.
-
 func TestOutOfDescriptorsIsNotExitedClosed(t *testing.T) {
 	_, _, out := child(t, "exhausted", socketPath(t), nil)
 	text, err := io.ReadAll(out)
@@ -46,10 +34,6 @@ func TestOutOfDescriptorsIsNotExitedClosed(t *testing.T) {
 		}
 	}
 }
-
-// TestFailedAcceptsAreOneLine: whoever makes them fail does not fill the log.
-
-// socketPath is in a folder that other users may enter.
 
 func TestOwnProcess(t *testing.T) {
 	l, path := listen(t)
@@ -147,20 +131,6 @@ func TestOtherPIDNamespace(t *testing.T) {
 	}
 }
 
-// changing is a /proc in which a file reads differently the second time, and as at first from then on: only who compares
-
-// the second look with the first one notices.
-
-// Open is all that it has: nobody reads past it.
-
-// Before Linux 6.5 a peer is pinned by its number, which may be given to another process between any two looks: each look is
-
-// held against the one before.
-
-// A kernel that has SO_PEERPIDFD and gives none must not make us look up a
-
-// number that may be another process's by now.
-
 func TestNoUnixSocketClosed(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -238,10 +208,7 @@ func BenchmarkAlive(b *testing.B) {
 	}
 }
 
-// TestFromPID: pinned by the number, of which the user id is the check.
-
 // TestCgroupOfAPeer is told as long as the kernel can, and after Release.
-
 func TestCgroupOfAPeer(t *testing.T) {
 	pidfd := openPidfd(os.Getpid())
 	if pidfd < 0 {
@@ -270,16 +237,7 @@ func TestCgroupOfAPeer(t *testing.T) {
 	}
 }
 
-// TestFirstDescriptor: 0 is a descriptor like any other.
-
-// TestListenerIsToldOnce that it is closed, and says nothing of it.
-
-// scripted is a listener that accepts what it is told.
-
-// TestWhoseConnectionIsNotToldIsClosed: it is never handed on, and both that and why nothing is accepted are said.
-
 // TestWhatTheKernelSaysInsteadClosed: of each error what it means, on whatever kernel this runs.
-
 func TestWhatTheKernelSaysInsteadClosed(t *testing.T) {
 	for errno, want := range map[syscall.Errno]error{
 		syscall.ENOPROTOOPT: errors.ErrUnsupported, syscall.ESRCH: procfs.ErrDead, syscall.EINVAL: procfs.ErrDead, syscall.EMFILE: syscall.EMFILE,
@@ -323,7 +281,6 @@ func TestWhatTheKernelSaysInsteadClosed(t *testing.T) {
 }
 
 // TestNotAConnectedSocketClosed: nothing is known of its peer.
-
 func TestNotAConnectedSocketClosed(t *testing.T) {
 	if p, err := FromConn(&net.UnixConn{}); err == nil || p != nil {
 		t.Errorf("%+v, %v", p, err)
@@ -332,5 +289,3 @@ func TestNotAConnectedSocketClosed(t *testing.T) {
 		t.Error(err)
 	}
 }
-
-// TestUserThatCannotBeReadClosed is not root's.

@@ -34,6 +34,8 @@ func TestPinByNumber(t *testing.T) {
 	}
 }
 
+// changing is a /proc in which a file reads differently the second time, and as at first from then on: only who compares
+// the second look with the first one notices.
 type changing struct {
 	files         fstest.MapFS
 	name          string
@@ -41,6 +43,7 @@ type changing struct {
 	opened        int
 }
 
+// Open is all that it has: nobody reads past it.
 func (c *changing) Open(name string) (fs.File, error) {
 	if name == c.name {
 		text := c.first
@@ -55,6 +58,8 @@ func (c *changing) Open(name string) (fs.File, error) {
 	return c.files.Open(name)
 }
 
+// Before Linux 6.5 a peer is pinned by its number, which may be given to another process between any two looks: each look is
+// held against the one before.
 func TestPinByNumberThatChangesHandsClosed(t *testing.T) {
 	const pid, uid = 41, 7
 	stat := func(state string, start int) string {
@@ -151,6 +156,8 @@ func TestPinByNumberOfAnotherUserClosed(t *testing.T) {
 	}
 }
 
+// A kernel that has SO_PEERPIDFD and gives none must not make us look up a
+// number that may be another process's by now.
 func TestNoPidfdOfASocketClosed(t *testing.T) {
 	for _, fd := range []int{-1, int(^uint16(0))} {
 		if pidfd, err := socketPidfd(fd); pidfd != -1 || err == nil || errors.Is(err, errors.ErrUnsupported) {
@@ -163,6 +170,7 @@ func TestNoPidfdOfASocketClosed(t *testing.T) {
 	}
 }
 
+// TestFromPID: pinned by the number, of which the user id is the check.
 func TestFromPID(t *testing.T) {
 	before := countFDs(t)
 	p := FromPID(os.Getpid(), uint32(os.Geteuid()), 7)
@@ -184,6 +192,7 @@ func TestFromPID(t *testing.T) {
 	}
 }
 
+// TestFirstDescriptor: 0 is a descriptor like any other.
 func TestFirstDescriptorIsOne(t *testing.T) {
 	stdin, err := syscall.Dup(0)
 	if err != nil {
@@ -210,6 +219,7 @@ func TestFirstDescriptorIsOne(t *testing.T) {
 	}
 }
 
+// TestUserThatCannotBeReadClosed is not root's.
 func TestUserThatCannotBeReadClosed(t *testing.T) {
 	proc := fstest.MapFS{"41/stat": {Data: []byte("41 (sh) S 1 1 1 0 -1 4194304 0 0 0 0 0 0 0 0 20 0 1 0 100 0 0")}}
 	if p := FromStartTime(procfs.New(proc), 41, 0, 0, nil); p.Alive() == nil {

@@ -17,6 +17,9 @@ import (
 	"go.uber.org/goleak"
 )
 
+// TestMain lets the test binary be another process: one that connects to a
+// socket and stays as long as its stdin, or one that listens and prints the
+// PID of its first peer.
 func TestMain(m *testing.M) {
 	switch path := os.Getenv("PEERCRED_TEST_SOCKET"); os.Getenv("PEERCRED_TEST_ROLE") {
 	case "connect":
@@ -47,6 +50,8 @@ func TestMain(m *testing.M) {
 	}
 }
 
+// exhausted accepts a connection with the last descriptor, and another one when
+// there are descriptors again, and prints what is known of its own process behind them.
 func exhausted(path string) {
 	check := func(err error) {
 		if err != nil {
@@ -103,6 +108,7 @@ func needRoot(t *testing.T) {
 	t.Skip("needs root")
 }
 
+// socketPath is in a folder that other users may enter.
 func socketPath(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "peercred") //nolint:usetesting // the folder above t.TempDir is closed to others
