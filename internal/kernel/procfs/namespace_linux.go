@@ -15,7 +15,7 @@ import (
 // namespaces are entered downwards only.
 func (p FS) WithinPIDNamespace(pid int, outer string) (bool, error) {
 	within, err := p.withinPIDNamespace(pid, outer)
-	if err != nil {
+	if err != nil { // then within means nothing
 		return false, fmt.Errorf("read parents of the PID namespace of pid %d: %w", pid, err)
 	}
 	return within, nil

@@ -25,10 +25,17 @@ func TestNetDev(t *testing.T) {
 	if err != nil || !slices.Equal(got, want) {
 		t.Errorf("got %+v, error %v", got, err)
 	}
+	if most, err := ParseNetDev([]byte("a\nb\neth1:18446744073709551615 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n"), slices.Clone(got)); err != nil || len(most) != 1 || most[0].Name != "eth1" || most[0].Rx.Bytes != 1<<64-1 {
+		t.Errorf("in the memory of others: %+v, %v", most, err)
+	}
 	if n := testing.AllocsPerRun(10, func() { got, _ = ParseNetDev([]byte(netDev), got) }); n > 1 { // the conversion above
 		t.Errorf("%v allocations", n)
 	}
-	for _, bad := range []string{"a\nb\neth0 1 2\n", "a\nb\neth0: 1 2\n", "a\nb\n: 1\n", "a\nb\neth0: 1 2 3 4 5 6 7 x 9 10 11 12 13 14 15 16\n"} {
+	for _, bad := range []string{
+		"a\nb\neth0 1 2\n", "a\nb\neth0: 1 2\n", "a\nb\n: 1\n", "a\nb\n: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n",
+		"a\nb\neth0: 1 2 3 4 5 6 7 8x 9 10 11 12 13 14 15 16\n", "a\nb\neth0: 18446744073709551616 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n",
+		"a\nb\neth0: 1 2 3 4 5 6 7 x 9 10 11 12 13 14 15 16\n",
+	} {
 		if _, err := ParseNetDev([]byte(bad), nil); err == nil {
 			t.Errorf("%q is no error", bad)
 		}
@@ -55,10 +62,14 @@ func TestOneBadRowIsOneBadRow(t *testing.T) {
 	}
 	root := fstest.MapFS{
 		"42/net/route": {Data: []byte("Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\nodd\neth0\tx\tx\t0\t0\t0\t0\tx\n" +
+			"eth0\t000011AC\t00000000\t0001\t0\t0\t0\n" +
+			"eth0\tzz0011AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n" +
 			"eth0\t000011AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n")},
-		"42/net/if_inet6": {Data: []byte("odd\nxx 01 80 10 80 lo\n00000000000000000000000000000001 01 80 10 80       lo\n")},
+		"42/net/if_inet6": {Data: []byte("odd\nxx 01 80 10 80 lo\n00000000000000000000000000000001 01 80 10 80\n" +
+			"fd0000000000000000000000000002 05 40 00 80 eth0\nfd000000000000000000000000000002zz 05 40 00 80 eth0\n" +
+			"00000000000000000000000000000001 01 80 10 80       lo\n")},
 	}
-	if got, err := New(root).Addresses(42); err == nil || len(got) != 2 {
+	if got, err := New(root).Addresses(42); err == nil || !strings.HasPrefix(err.Error(), "parse addresses of pid 42: ") || len(got) != 2 {
 		t.Errorf("got %v, error %v", got, err)
 	}
 }
@@ -68,6 +79,9 @@ func TestAddresses(t *testing.T) {
 	root := fstest.MapFS{
 		"42/net/route": {Data: []byte("Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n" +
 			"eth0\t00000000\t010011AC\t0003\t0\t0\t0\t00000000\t0\t0\t0\n" +
+			"eth0\t000013AC\t010011AC\t0003\t0\t0\t0\t0000FFFF\t0\t0\t0\n" + // behind a gateway
+			"ppp0\t00000000\t00000000\t0001\t0\t0\t0\t00000000\t0\t0\t0\n" + // to everywhere
+			"ppp0\t010014AC\t00000000\t0005\t0\t0\t0\tFFFFFFFF\t0\t0\t0\n" +
 			"eth0\t000011AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n" +
 			"eth1\t000012AC\t00000000\t0001\t0\t0\t0\t00F0FFFF\t0\t0\t0\n")},
 		"42/net/if_inet6": {Data: []byte("00000000000000000000000000000001 01 80 10 80       lo\n" +
@@ -75,6 +89,7 @@ func TestAddresses(t *testing.T) {
 		"43/net/route": {Data: []byte("Iface\n")},
 	}
 	want := []Address{
+		{"ppp0", netip.MustParsePrefix("172.20.0.1/32")},
 		{"eth0", netip.MustParsePrefix("172.17.0.0/16")},
 		{"eth1", netip.MustParsePrefix("172.18.0.0/20")},
 		{"lo", netip.MustParsePrefix("::1/128")},

@@ -3,7 +3,9 @@ package procfs
 import (
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -32,7 +34,12 @@ func TestParseStat(t *testing.T) {
 			}
 		})
 	}
-	for _, bad := range []string{"", "42", "42 (sh", "42 (sh) S", "x (sh) S 1 42 42 0 -1 0 0 0 0 0 0 0 0 0 0 0 0 0 1", ") ("} {
+	for _, bad := range []string{
+		"", "42", "42 (sh", "42 (sh) S", "x (sh) S 1 42 42 0 -1 0 0 0 0 0 0 0 0 0 0 0 0 0 1", ") (",
+		"42 (sh) S 1 42 42 0 -1 0 0 0 0 0 0 0 0 0 0 0 0 0", // one field less than it needs
+		strings.Replace(stat, " S ", " SS ", 1), strings.Replace(stat, "42 (sh)", "(sh)", 1),
+		strings.Replace(stat, "(sh)", "(sh", 1), strings.Replace(stat, "(sh)", ")sh(", 1),
+	} {
 		if s, err := parseStat([]byte(bad)); err == nil {
 			t.Errorf("parseStat(%q) = %+v, want an error", bad, s)
 		}
@@ -50,7 +57,7 @@ func TestParseCgroups(t *testing.T) {
 			t.Errorf("line %d: %v, want %v", i, got[i], want[i])
 		}
 	}
-	for _, bad := range []string{"", "\n", "1:memory", "memory:/", "x:memory:/", "1:memory:relative", "1:cpu:/\n2:cpu:/x"} {
+	for _, bad := range []string{"", "\n", "1", "1:/", "0::/" + strings.Repeat("x", 70_000), "0::/ok\n1:x:/" + strings.Repeat("x", 70_000), "1:memory", "memory:/", "x:memory:/", "1:memory:relative", "1:cpu:/\n2:cpu:/x"} {
 		if c, err := parseCgroups([]byte(bad)); err == nil {
 			t.Errorf("parseCgroups(%q) = %v, want an error", bad, c)
 		}
@@ -62,7 +69,16 @@ func TestParseStatus(t *testing.T) {
 	if err != nil || s.EUID != 1001 || len(s.NSpid) != 2 || s.NSpid[0] != 77 {
 		t.Errorf("parseStatus = %+v, %v", s, err)
 	}
-	for _, bad := range []string{"", "Uid:\t1\n", "Uid:\tx\tx\tx\tx\n", "Uid:\t1\t1\t1\t1\nUid:\t0\t0\t0\t0\n", "Uid:\t1\t1\t1\t1\nNSpid:\tx\n"} {
+	const uids = "Uid:\t1\t1\t1\t1\n"
+	for signals, killed := range map[string]bool{
+		"": false, "SigPnd:\t0000000000000000\nShdPnd:\t0000000000000000\n": false, "SigPnd:\t00000000000000ff\n": false,
+		"SigPnd:\t0000000000000100\nShdPnd:\t0000000000000000\n": true, "SigPnd:\t0000000000000000\nShdPnd:\t0000000000000100\n": true,
+	} {
+		if s, err := parseStatus([]byte(uids + signals)); err != nil || s.Killed != killed {
+			t.Errorf("%q: killed %v, %v", signals, s.Killed, err)
+		}
+	}
+	for _, bad := range []string{"", uids + "SigPnd:\tx\n", "Uid:\t1\n", "Uid:\tx\tx\tx\tx\n", "Uid:\t1\t1\t1\t1\nUid:\t0\t0\t0\t0\n", "Uid:\t1\t1\t1\t1\nNSpid:\tx\n"} {
 		if s, err := parseStatus([]byte(bad)); err == nil {
 			t.Errorf("parseStatus(%q) = %+v, want an error", bad, s)
 		}
@@ -141,8 +157,27 @@ func TestProcessClosed(t *testing.T) {
 			}
 		})
 	}
-	if _, err := New(files).Process(0); err == nil {
-		t.Error("pid 0 has facts")
+	for what, damage := range map[string]func(){
+		"exited before":    func() { files["42/stat"] = &fstest.MapFile{Data: []byte(strings.Replace(stat, " S ", " Z ", 1))} },
+		"without cgroups":  func() { delete(files, "42/cgroup") },
+		"without a number": func() { files["42/cgroup"] = &fstest.MapFile{Data: []byte("nonsense")} },
+	} {
+		was := maps.Clone(files)
+		damage()
+		if p, err := New(changing{files, stat, new(int)}).Process(42); err == nil || (what == "exited before") != errors.Is(err, ErrDead) {
+			t.Errorf("%s: %+v, %v", what, p, err)
+		}
+		files = was
+	}
+	if p, err := New(changing{files, "nonsense", new(int)}).Process(42); err == nil || errors.Is(err, ErrChanged) {
+		t.Errorf("nonsense afterwards: %+v, %v", p, err)
+	}
+	for _, pid := range []int{0, -1} {
+		name := strconv.Itoa(pid)
+		odd := tree(map[string]string{name + "/stat": strings.Replace(stat, "42", name, 1), name + "/cgroup": "0::/\n"})
+		if _, err := New(odd).Process(pid); err == nil {
+			t.Errorf("pid %d has facts", pid)
+		}
 	}
 	files["43/stat"] = files["42/stat"]
 	if _, err := New(files).Stat(43); err == nil {
@@ -151,6 +186,9 @@ func TestProcessClosed(t *testing.T) {
 }
 
 func TestOverflowIDs(t *testing.T) {
+	if uid := New(tree(map[string]string{"sys/kernel/overflowuid": "nobody\n"})).OverflowUID(); uid != 65534 {
+		t.Errorf("%d of what is no number", uid)
+	}
 	p := New(tree(map[string]string{"sys/kernel/overflowuid": "4000\n"}))
 	if uid, gid := p.OverflowUID(), p.OverflowGID(); uid != 4000 || gid != 65534 {
 		t.Errorf("overflow ids %d and %d, want 4000 as configured and 65534 for want of a file", uid, gid)
