@@ -54,7 +54,8 @@ func (w *world) blocks(heading, lang string) []string {
 func (w *world) as(uid int, args ...string) *exec.Cmd {
 	id := fmt.Sprint(uid)
 	cmd := w.e.Command("setpriv", append([]string{"--reuid=" + id, "--regid=" + id, "--clear-groups"}, args...)...)
-	cmd.Env = append(engine.Environ(), "HOME=/nonexistent", "DOCKER_HOST="+socket, "DOCKER_CONFIG="+w.dir, "COMPOSE_PARALLEL_LIMIT=1")
+	cmd.Env = append(engine.Environ(), "HOME=/nonexistent", "DOCKER_HOST="+socket, "DOCKER_CONFIG="+w.dir)
+	cmd.Dir = "/"
 	return cmd
 }
 
@@ -99,7 +100,7 @@ func (w *world) discover() {
 	defer func() {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
-		if w.Failed() || strings.Contains(log.String(), "vitrine:") {
+		if strings.Contains(log.String(), "vitrine:") {
 			w.Errorf("Prometheus:\n%s", log)
 		}
 	}()
@@ -177,12 +178,16 @@ func TestDayInAudit(t *testing.T) {
 	}
 	cmd := w.e.Command("bash", "-s")
 	cmd.Env = append(engine.Environ(), "PATH="+bin+":"+filepath.Dir(w.e.CLI())+":"+os.Getenv("PATH"), "DOCKER_CONFIG="+w.dir)
+	cmd.Dir = "/"
 	shell := transcript.Start(t, cmd)
 
 	shell.Run(w.blocks(audit, "console")[0])
 	w.work()
 	if allowed, denied, would, what := w.verdicts(0); denied != 0 || would == 0 {
-		t.Fatalf("in audit: %d allowed, %d denied (%v), %d would be", allowed, denied, what, would)
+		t.Errorf("in audit: %d allowed, %d denied (%v), %d would be", allowed, denied, what, would)
+	}
+	if t.Failed() {
+		t.FailNow()
 	}
 	shell.Run(w.blocks(learn, "console")[0])
 	shell.Run(w.blocks(learn, "console")[1])
