@@ -84,7 +84,7 @@ func runForEver(ctx context.Context, s *settings, log *slog.Logger) error {
 	// Nearly all of the heap lives on, and the garbage is a page a scrape. Collecting it early
 	// costs little, and keeps a third of the memory.
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(25)
+		debug.SetGCPercent(20)
 	}
 	p, err := build(s, log)
 	if err != nil {

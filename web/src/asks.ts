@@ -193,6 +193,7 @@ export function asksView(): View {
 /** commands are what the page does not do: it changes nothing. */
 function commands(who: Caller, r: Request): HTMLElement[] {
   const out = [commandLine(r.verdict === "allowed" ? "Say why it is allowed" : "Say why, and what the smallest change is that would allow it", explain(who.principals, r))];
+  out.push(commandLine("Write the smallest role for all that it asked for", `authz-plugin learn --as ${quote(who.name)}`));
   if (r.verdict !== "allowed") out.push(commandLine("Lend it a role for half an hour, in place of ROLE one that may be lent", `authz-plugin grant --role ROLE --to ${quote(who.name)} --for 30m --reason TEXT`));
   return out;
 }

@@ -181,6 +181,7 @@ func (w *world) denial(t *testing.T) {
 	w.b.See(".panel td", "POST /containers/%3Cimg")
 	w.b.See(".panel", "known as uid:4711")
 	w.b.See(".panel", "by shape")
+	w.b.See(".panel code", "authz-plugin learn --as uid:4711")
 	w.b.See(".panel code", "authz-plugin grant --role ROLE --to uid:4711")
 	w.b.See(".panel code", "authz-plugin explain --as uid:4711")
 	// The command that is shown decides the request again, as it was decided.
