@@ -323,7 +323,7 @@ func TestMoreOnlyTakesAway(t *testing.T) {
 	ids := []string{"ContainerCreate", "ContainerLogs", "ContainerRestart", "ContainerStats", "ExecStart", "ContainerExec", "ContainerInspect"}
 	principals := []string{"unix:ci", "gid:7", "tls:ci", "label:logs=yes", "tls:blue", "tls:stats", "tls:execs", "unix:root"}
 	allowed := 0
-	for range long.Of(400, 20000) {
+	for range long.Of(400, 5000) {
 		more := randomRequest(r, ids[r.IntN(len(ids))], principals)
 		op := *more.Operation
 		drop := func(list []string) []string {
