@@ -183,7 +183,7 @@ func TestSocketsOfListeners(t *testing.T) {
 		"a=unix:///run/a.sock,host=a.sock":  "host=a.sock is not the path of a Unix socket on the host",
 		"a=unix:///run/a.sock,host=/a:/b":   "host=/a:/b is not the path",
 		"a=tcp://127.0.0.1:1,host=/a.sock":  "host=/a.sock is not the path",
-		"a=unix:///run/a.sock,colour=green": "there are mode, group, host, cert, key and ca",
+		"a=unix:///run/a.sock,colour=green": "there are mode, group, host, denials, cert, key and ca",
 	} {
 		if _, err := settingsOf(t, "", nil, "--listen", spec); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v, want %s", spec, err, says)
