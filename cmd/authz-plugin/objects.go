@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/distribution/reference"
+
 	"vitrine/internal/authz/object"
 	"vitrine/internal/engine/operation"
 )
@@ -63,6 +65,7 @@ func (f fixedObjects) find(kind operation.Kind, ref string) (found object.Object
 	for _, is := range []func(o object.Object) bool{
 		func(o object.Object) bool { return o.ID == ref },
 		func(o object.Object) bool { return o.Name == strings.TrimPrefix(ref, "/") },
+		func(o object.Object) bool { return kind == operation.KindImage && fullImage(o.Name) == fullImage(ref) },
 		func(o object.Object) bool { return strings.HasPrefix(o.ID, ref) },
 	} {
 		if i := slices.IndexFunc(f, func(o object.Object) bool { return o.Kind == kind && is(o) }); i >= 0 {
@@ -70,6 +73,15 @@ func (f fixedObjects) find(kind operation.Kind, ref string) (found object.Object
 		}
 	}
 	return object.Object{}, false
+}
+
+// fullImage is a name of an image as the daemon completes it: docker.io/library/alpine:latest of alpine.
+func fullImage(name string) string {
+	named, err := reference.ParseDockerRef(name)
+	if err != nil { // an id, or no name
+		return name
+	}
+	return named.String()
 }
 
 // Objects are what the request names: what --object does not tell of cannot be told.

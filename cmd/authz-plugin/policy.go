@@ -49,7 +49,7 @@ the built-in policy is not reached, 2: the policy cannot be loaded.`,
 }
 
 func policyCheckCommand(std command.Streams) *cobra.Command {
-	var byDefault, host bool
+	var byDefault, host, alone bool
 	cmd := &cobra.Command{
 		Use: "check [PATH]...", Short: "Vet a policy as serve does, and look for what is probably not meant",
 		Long: `Vet a policy as serve does before it loads one (it compiles, reads only what the
@@ -60,7 +60,7 @@ others than root can write to them, or put a link in their place) and at users
 that are bound and do not exist.
 Exit 0: in order, warnings aside, 1: serve would refuse it.`,
 		RunE: func(cmd *cobra.Command, paths []string) error {
-			opts := policy.Options{Paths: paths, AllowByDefault: byDefault, NoSocket: configuredWithoutSocket(os.Environ())}
+			opts := policy.Options{Paths: paths, AllowByDefault: byDefault, NoGateway: alone, NoSocket: configuredWithoutSocket(os.Environ())}
 			if host {
 				opts.Survey = func(p string) []string { return hostpath.Survey("/", p) }
 				opts.Never = identity.NewUsers("/etc/passwd", nil).Never
@@ -92,6 +92,7 @@ Exit 0: in order, warnings aside, 1: serve would refuse it.`,
 		},
 	}
 	cmd.Flags().BoolVar(&byDefault, "allow-by-default", false, "accept a policy that allows an empty input")
+	cmd.Flags().BoolVar(&alone, "no-gateway", false, "as of a serve without listeners: warn of what only a gateway can do")
 	cmd.Flags().BoolVar(&host, "host", false, "look at the host_paths of roles, and at users, on this machine")
 	return cmd
 }

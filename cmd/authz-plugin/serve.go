@@ -156,7 +156,8 @@ func (p *parts) buildPolicy(ctx context.Context) {
 	})
 	p.engine = policy.New(policy.Options{
 		Paths: s.policy, BuiltinIfAbsent: s.builtinIfAbsent, StateDir: s.stateDir, AllowByDefault: s.allowByDefault, Logger: p.log,
-		Now: p.grants.Now, Holds: p.grants.Holds,
+		NoGateway: len(s.listeners) == 0,
+		Now:       p.grants.Now, Holds: p.grants.Holds,
 		OnLoad: func() {
 			select {
 			case p.loaded <- struct{}{}:

@@ -62,6 +62,7 @@ func checkData(src *sources, opts Options) []Problem {
 	checkBindings(src, data, opts.Never, report)
 	checkStreams(data, report)
 	checkViews(data, report)
+	checkContradictions(data, report)
 	checkOwners(data, report)
 	checkSockets(data, opts.NoSocket, report)
 	return found

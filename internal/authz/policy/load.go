@@ -44,6 +44,9 @@ func build(ctx context.Context, src *sources, opts Options) (*generation, []Prob
 		return nil, nil, err
 	}
 	found = append(found, extra...)
+	if opts.NoGateway && src.builtin {
+		found = append(found, byGateway(data)...)
+	}
 	if !src.builtin {
 		found = append(found, lockedOut(ctx, g, data)...)
 		found = append(found, checkRedaction(data)...)

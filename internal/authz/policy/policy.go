@@ -63,6 +63,8 @@ type Options struct {
 	// Positions makes decisions say where their reasons come from. They take several times as long then,
 	// and none is remembered.
 	Positions bool
+	// NoGateway: there is none, so that what only a gateway can do is a warning.
+	NoGateway bool
 	// Survey says, for Check, what is unwise about letting others mount what lies
 	// at or below a path of the host. nil: nobody can look at the host.
 	Survey func(path string) []string

@@ -101,6 +101,9 @@ func (s *sources) readPath(p string) error {
 		return s.readPreset(p, name)
 	}
 	info, err := os.Stat(p)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("policy %s: there is no such file or folder (%w)", p, err)
+	}
 	if err != nil {
 		return fmt.Errorf("policy %w", err) // os names operation and path
 	}

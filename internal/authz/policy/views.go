@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"vitrine/internal/authz/view"
+	"vitrine/internal/engine/principal"
 )
 
 // checkViews warns of roles that see some objects only, and cannot be what their author
@@ -35,8 +36,14 @@ func checkViews(data map[string]any, report func(key, message string)) {
 			}
 		}
 		checkStamp(key, role, report)
+		if shared, _ := role["shared"].(map[string]any); shared["volumes"] != nil && grants(role, "ContainerCreate") {
+			report(key+".shared.volumes", "each holder may write to them, and the others read that: nothing makes a shared volume read-only")
+		}
 		list, _ := bindings[name].([]any)
 		for i, bound := range list {
+			if why := nobodysOwn(role["own"], bound); why != "" {
+				report(fmt.Sprintf("bindings.%s.%d", name, i), why)
+			}
 			if bound == "local" {
 				report(fmt.Sprintf("bindings.%s.%d", name, i), "local comes by dockerd's own socket, where nothing can be left out of an answer: it is denied nearly everything that this role grants")
 			}
@@ -66,6 +73,73 @@ func checkSockets(data map[string]any, noSocket bool, report func(key, message s
 			report(key, "local comes by dockerd's own socket, where nothing can be put in: what mounts the engine's socket is denied to it")
 		}
 	}
+}
+
+// nobodysOwn says why whoever is bound by an entry owns nothing, and so is denied all, "" if he may.
+func nobodysOwn(own, bound any) string {
+	of := map[any]string{"container": "container", "user": "host"}[own]
+	all, isList := bound.([]any)
+	if !isList {
+		all = []any{bound}
+	}
+	for _, entry := range stringsOf(all) {
+		if kind := principal.Split(entry).Kind.Facts(); of != "" && kind.Of != of {
+			return fmt.Sprintf("%s is no %s's, and own: %v gives each %s its own things: nobody bound by it may do anything", entry, ownerWord(own), own, ownerWord(own))
+		}
+	}
+	return ""
+}
+
+func ownerWord(own any) string {
+	if own == "user" {
+		return "host user"
+	}
+	return "container"
+}
+
+// checkContradictions warns of roles that one entry binds, and that want different values for a label: what both grant is denied to it.
+func checkContradictions(data map[string]any, report func(key, message string)) {
+	roles, _ := data["roles"].(map[string]any)
+	bindings, _ := data["bindings"].(map[string]any)
+	first := map[string]string{} // by entry, kind of limit and label: the role that wants a value
+	for _, name := range slices.Sorted(maps.Keys(bindings)) {
+		role, _ := roles[name].(map[string]any)
+		list, _ := bindings[name].([]any)
+		for i, bound := range list {
+			entry := fmt.Sprint(bound)
+			for _, limit := range []string{"where", "stamp"} {
+				labels, _ := role[limit].(map[string]any)
+				for _, label := range slices.Sorted(maps.Keys(labels)) {
+					at := strings.Join([]string{entry, limit, label}, "\x00")
+					other, known := first[at]
+					if !known {
+						first[at] = name
+						continue
+					}
+					of, _ := roles[other].(map[string]any)
+					if values, _ := of[limit].(map[string]any); values[label] != labels[label] {
+						report(fmt.Sprintf("bindings.%s.%d", name, i), fmt.Sprintf("%s holds role %s too, and they want %s=%v and %s=%v in %s: what both grant is denied",
+							entry, other, label, labels[label], label, values[label], limit))
+					}
+				}
+			}
+		}
+	}
+}
+
+// byGateway warns of roles that nobody can have anything of, as there is no gateway.
+func byGateway(data map[string]any) (found []Problem) {
+	roles, _ := data["roles"].(map[string]any)
+	for _, name := range slices.Sorted(maps.Keys(roles)) {
+		role, _ := roles[name].(map[string]any)
+		for _, key := range []string{"own", "where", "stamp", "ceilings"} {
+			if role[key] != nil {
+				found = append(found, Problem{Key: "roles." + name + "." + key, Warning: true,
+					Message: "is the gateway's work, and there is none (no listener): dockerd's own socket denies what it would have to change, or leave out"})
+			}
+		}
+	}
+	return found
 }
 
 // checkOwners warns of entries about what somebody has made which nobody can hold, as he does not hold the role himself in
