@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 
@@ -88,6 +89,11 @@ func (p *parts) status() admin.Status {
 		s.Listeners = append(s.Listeners, admin.Listener{Name: l.name, Address: address, TLS: l.tls != nil, Mode: string(l.denials)})
 	}
 	s.Holding, s.Refused = p.grants.Holding()
+	if p.candidate != nil {
+		s.Candidate = map[string]uint64{}
+		differs, _ := p.candidate.Counts()
+		maps.Copy(s.Candidate, differs)
+	}
 	return s
 }
 

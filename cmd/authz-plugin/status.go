@@ -102,6 +102,13 @@ func writeStatus(w io.Writer, s *admin.Status, b brush) error {
 	for _, r := range s.Refused {
 		line("grant "+r.Grant.ID, "%s", b.bad("refused: "+harmless(r.Why)))
 	}
+	if s.Candidate != nil {
+		var differs []string
+		for _, change := range slices.Sorted(maps.Keys(s.Candidate)) {
+			differs = append(differs, fmt.Sprintf("%d %s", s.Candidate[change], harmless(change)))
+		}
+		line("candidate", "would answer otherwise: %s", first(strings.Join(differs, ", "), "nothing"))
+	}
 	denied := fmt.Sprintf("%d denied", s.LastHour.Denied)
 	if s.LastHour.Denied > 0 {
 		denied = b.warn(denied)

@@ -25,7 +25,8 @@ func healthy() admin.Status {
 			{ID: "g-1", Role: "ops", To: []string{"tls:alice"}, From: noon, Until: noon.Add(30 * time.Minute), By: "root", Reason: "roll back"},
 			{ID: "policy-1", Role: "ci", To: []string{"uid:7"}, Until: noon.Add(time.Hour), By: "data.yaml:9"},
 		},
-		LastHour: admin.Tally{Allowed: 10, Denied: 3, WouldDeny: 2}, Checks: map[string]string{"policy": "ok", "plugin": "ok"},
+		Candidate: map[string]uint64{"allow-deny": 2, "error": 1},
+		LastHour:  admin.Tally{Allowed: 10, Denied: 3, WouldDeny: 2}, Checks: map[string]string{"policy": "ok", "plugin": "ok"},
 	}
 }
 
@@ -38,6 +39,7 @@ func TestStatusIsOneScreen(t *testing.T) {
 	for _, want := range []string{
 		"dockerd            asks\n", "policy             abc from /etc/docker/vitrine since ", "4 roles, 7 entries of bindings", "listener           agents unix:///a.sock\n",
 		"grant g-1          ops to tls:alice, ends in 30m0s (roll back; by root)", "binding that ends  ci to uid:7, ends in 1h0m0s (no reason; by data.yaml:9)",
+		"candidate          would answer otherwise: 2 allow-deny, 1 error\n",
 		"last hour          10 allowed, 3 denied, 2 would be denied",
 	} {
 		if !strings.Contains(out.String(), want) {

@@ -12,14 +12,16 @@ import (
 
 // Status is what runs, and what it has done lately: the answer to GET /status, documented in docs/audit.md.
 type Status struct {
-	Version   string            `json:"version"`
-	Time      time.Time         `json:"time"` // now, by the clock that ends rights
-	Mode      string            `json:"mode"`
-	Listeners []Listener        `json:"listeners"`
-	Plugin    Plugin            `json:"plugin"`
-	Policy    Policy            `json:"policy"`
-	Holding   []grant.Grant     `json:"holding"`           // rights that end, and hold now
-	Refused   []grant.Refused   `json:"refused,omitempty"` // grants that the policy does not lend
+	Version   string          `json:"version"`
+	Time      time.Time       `json:"time"` // now, by the clock that ends rights
+	Mode      string          `json:"mode"`
+	Listeners []Listener      `json:"listeners"`
+	Plugin    Plugin          `json:"plugin"`
+	Policy    Policy          `json:"policy"`
+	Holding   []grant.Grant   `json:"holding"`           // rights that end, and hold now
+	Refused   []grant.Refused `json:"refused,omitempty"` // grants that the policy does not lend
+	// Candidate counts, by the kind of change, what the policy's candidate answered otherwise since the start; null without one.
+	Candidate map[string]uint64 `json:"candidate"`
 	LastHour  Tally             `json:"last_hour"`
 	Checks    map[string]string `json:"checks"` // those of /healthz
 }
