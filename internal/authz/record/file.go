@@ -20,6 +20,7 @@ const Version = 1
 const (
 	maxLine  = 256 << 10 // bytes of a line that is read
 	maxLines = 1 << 17
+	maxBytes = 32 << 20         // of a record that is read: several times what a Store writes
 	interval = 10 * time.Second // between two writings of the file
 	// maxReadErrors are said of one file, and the rest is counted.
 	maxReadErrors = 8
@@ -103,7 +104,7 @@ func Read(r io.Reader, name string) (lines []*Line, problems []error, err error)
 	case h.Version > Version:
 		return nil, nil, &ReadError{name, 1, fmt.Errorf("its version is %d, and this program knows %d: use the authz-plugin that wrote it", h.Version, Version)}
 	}
-	n := 1
+	n, size := 1, 0
 	wrong := func(err error) {
 		if len(problems) < maxReadErrors {
 			problems = append(problems, &ReadError{name, n, err})
@@ -113,8 +114,8 @@ func Read(r io.Reader, name string) (lines []*Line, problems []error, err error)
 	}
 	for scan.Scan() {
 		n++
-		if n > maxLines {
-			wrong(fmt.Errorf("it has more than %d lines; the rest is not read", maxLines))
+		if size += len(scan.Bytes()); n > maxLines || size > maxBytes {
+			wrong(fmt.Errorf("it has more than %d lines or %d bytes; the rest is not read", maxLines, maxBytes))
 			return lines, problems, nil
 		}
 		if len(bytes.TrimSpace(scan.Bytes())) == 0 {

@@ -196,6 +196,7 @@ func TestCutOrHostileFileClosed(t *testing.T) {
 		"other operation": {head + "\n" + strings.Replace(first, `"SystemPing"`, `"ContainerList"`, 1), "f:2: GET /_ping is SystemPing", 0},
 		"no route":        {head + "\n" + strings.Replace(first, `/_ping`, `/_pong`, 1), "f:2: GET /_pong", 0},
 		"deep":            {head + "\n" + `{"count":1,"operation":` + strings.Repeat("[", 20000) + "\n" + second, "f:2: this is no shape", 1},
+		"huge":            {head + "\n" + first + strings.Repeat("\n"+strings.Repeat(" ", 200<<10), 200) + "\n" + second, "bytes; the rest is not read", 1},
 		"many wrong":      {head + strings.Repeat("\nx", 100) + "\n" + second, "further lines", 1},
 	} {
 		got, problems, err := record.Read(strings.NewReader(c.text), "f")
