@@ -20,6 +20,7 @@ func run(ctx context.Context, args []string, std command.Streams) int {
 	root := &cobra.Command{Use: "authz-plugin", Short: "A Docker authorization plugin and gateway that know who is calling"}
 	//nolint:contextcheck // the commands take it from cobra
 	root.AddCommand(serveCommand(std), evalCommand(std), explainCommand(std), whoCanCommand(std), canCommand(std), policyCommand(std), operationsCommand(std), presetCommand(std), importCommand(std), doctorCommand(std), learnCommand(std))
+	//nolint:contextcheck // as above
 	root.AddCommand(grantCommand(std), grantsCommand(std), revokeCommand(std), statusCommand(std), decisionsCommand(std))
 	command.AddVersion(root, "Print the version and the newest Engine API that it knows", versionText(), std)
 	return command.Run(ctx, root, args, std)

@@ -23,8 +23,7 @@ func adminGet(ctx context.Context, s *settings, uri string) (io.ReadCloser, erro
 		return nil, command.ExitError{Code: command.Usage, Err: errors.New("admin_socket: none is configured")}
 	}
 	body, err := getFrom(ctx, s.adminSocket, uri)
-	var unreachable *net.OpError
-	if !errors.As(err, &unreachable) {
+	if _, unreachable := errors.AsType[*net.OpError](err); !unreachable {
 		return body, err
 	}
 	for _, other := range managedSockets(ctx, s) {
