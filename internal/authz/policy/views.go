@@ -134,8 +134,10 @@ func byGateway(data map[string]any) (found []Problem) {
 		role, _ := roles[name].(map[string]any)
 		for _, key := range []string{"own", "where", "stamp", "ceilings"} {
 			if role[key] != nil {
-				found = append(found, Problem{Key: "roles." + name + "." + key, Warning: true,
-					Message: "is the gateway's work, and there is none (no listener): dockerd's own socket denies what it would have to change, or leave out"})
+				found = append(found, Problem{
+					Key: "roles." + name + "." + key, Warning: true,
+					Message: "is the gateway's work, and there is none (no listener): dockerd's own socket denies what it would have to change, or leave out",
+				})
 			}
 		}
 	}
