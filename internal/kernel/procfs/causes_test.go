@@ -17,7 +17,7 @@ func TestCausesAreKeptClosed(t *testing.T) {
 		"self": {Data: []byte("me"), Mode: fs.ModeSymlink}, "7/stat": {Data: []byte("7 sh")}, "7/status": {Data: []byte("Uid:\t1\n")},
 		"7/cgroup": {Data: []byte("x")}, "7/ns/pid": {Data: []byte("mnt:[3]"), Mode: fs.ModeSymlink}, "7/root": {Mode: fs.ModeDir},
 		"stat": {Data: []byte("cpu 1\nintr 5\n")}, "partitions": {Data: []byte("8 x 1 sda\n")}, "vmstat": {Data: []byte("oom_kill x\n")},
-		"8/stat": {Data: []byte(strings.Replace(stat, "42 ", "9 ", 1))},
+		"7/loginuid": {Data: []byte("x")}, "8/stat": {Data: []byte(strings.Replace(stat, "42 ", "9 ", 1))},
 	})
 	none := New(fstest.MapFS{"7/root": {Mode: fs.ModeDir}})
 	for name, tt := range map[string]struct {
@@ -37,6 +37,8 @@ func TestCausesAreKeptClosed(t *testing.T) {
 		"kills":       {func(p FS) error { _, err := p.OOMKills(); return err }, "count OOM kills: strconv"},
 		"one root":    {func(p FS) error { _, err := p.SameRoot(9, 7); return err }, "read root directory of pid 9"},
 		"other root":  {func(p FS) error { _, err := p.SameRoot(7, 9); return err }, "read root directory of pid 9"},
+		"executable":  {func(p FS) error { _, err := p.Exe(9); return err }, "read the executable of pid 9"},
+		"login":       {func(p FS) error { _, err := p.LoginUID(7); return err }, "read the login of pid 7: strconv"},
 		"nested":      {func(p FS) error { _, err := p.WithinPIDNamespace(9, "pid:[1]"); return err }, "read parents of the PID namespace of pid 9"},
 	} {
 		if err := tt.read(none); !errors.Is(err, fs.ErrNotExist) {
@@ -48,6 +50,9 @@ func TestCausesAreKeptClosed(t *testing.T) {
 	}
 	if _, err := New(fstest.MapFS{"7/ns/pid": {}}).WithinPIDNamespace(7, "pid:[1]"); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("not the kernel's own: %v", err)
+	}
+	if same, err := none.SameRoot(7, 9); same || err == nil {
+		t.Errorf("of one that is gone: %v, %v", same, err)
 	}
 	for _, pids := range [][2]int{{7, 9}, {9, 7}, {9, 9}} {
 		if same, err := New(os.DirFS(t.TempDir())).SameRoot(pids[0], pids[1]); same || err == nil {
@@ -101,10 +106,24 @@ func TestMountRoot(t *testing.T) {
 // TestProcessorsThatAreOnline are the lines with a number.
 func TestProcessorsThatAreOnline(t *testing.T) {
 	for text, want := range map[string]int{
-		"cpu 1\ncpu0 1\ncpu9 1\n": 2, "cpu/ 1\ncpu: 1\ncpux 1\nbtime1\ncpu3 1\ncpu": 1,
+		"cpu 1\ncpu0 1\ncpu9 1\n": 2, "cpu/ 1\ncpu: 1\ncpux 1\nabc3 1\nbtime1\ncpu3 1\ncpu": 1,
 	} {
 		if n, err := New(fstest.MapFS{"stat": {Data: []byte(text)}}).CPUs(); n != want || err != nil {
 			t.Errorf("%q: %d, %v", text, n, err)
 		}
+	}
+}
+
+// TestWhoLoggedIn: nobody is no user.
+func TestWhoLoggedIn(t *testing.T) {
+	p := New(fstest.MapFS{"7/loginuid": {Data: []byte("1000\n")}, "8/loginuid": {Data: []byte("4294967295")}, "7/exe": {Data: []byte("/bin/sh"), Mode: fs.ModeSymlink}})
+	if uid, err := p.LoginUID(7); err != nil || uid == nil || *uid != 1000 {
+		t.Errorf("%v, %v", uid, err)
+	}
+	if uid, err := p.LoginUID(8); err != nil || uid != nil {
+		t.Errorf("of none: %v, %v", uid, err)
+	}
+	if file, err := p.Exe(7); file != "/bin/sh" || err != nil {
+		t.Errorf("%q, %v", file, err)
 	}
 }

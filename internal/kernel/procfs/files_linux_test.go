@@ -28,8 +28,52 @@ func TestFilesThatCannotBeRead(t *testing.T) {
 	if _, err := OpenFiles(dir, 8); !errors.Is(err, syscall.ENOENT) {
 		t.Errorf("of no process: %v", err)
 	}
+	if n, err := OpenFiles("/proc", 1<<22+1); n != 0 || !errors.Is(err, syscall.ENOENT) { // more than there can be
+		t.Errorf("of no process of this machine: %d, %v", n, err)
+	}
 	if sizeCounts(dir) {
 		t.Error("a folder without our own process counts files")
+	}
+}
+
+// TestOpenFilesOfAnOlderKernel, which gives such folders no size: they are counted one by one. So are those of /sys.
+func TestOpenFilesOfAnOlderKernel(t *testing.T) {
+	dir := t.TempDir()
+	there, err := os.ReadDir("/sys/kernel")
+	if err != nil || len(there) == 0 {
+		t.Fatalf("%d entries, %v", len(there), err)
+	}
+	for name, to := range map[string]string{"self/fd": "/sys/kernel", "7/fd": "/sys/kernel", "8/fd": "/proc/self/status"} {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700), os.Symlink(to, filepath.Join(dir, name))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	for range 50 {
+		if n, err := OpenFiles(dir, 7); n != len(there) || err != nil {
+			t.Fatalf("%d of %d, %v", n, len(there), err)
+		}
+	}
+	if fds, err := os.ReadDir("/proc/self/fd"); err != nil || len(fds) > 50 {
+		t.Errorf("%d files are open, %v", len(fds), err)
+	}
+	if n, err := OpenFiles(dir, 8); n != 0 || !errors.Is(err, syscall.ENOTDIR) {
+		t.Errorf("of what is no folder: %d, %v", n, err)
+	}
+	if sizeCounts(dir) {
+		t.Error("no size counts files")
+	}
+	sized := t.TempDir()
+	if err := errors.Join(os.MkdirAll(filepath.Join(sized, "self/fd"), 0o700), os.MkdirAll(filepath.Join(sized, "9"), 0o700), os.Symlink("/sys/kernel", filepath.Join(sized, "9/fd"))); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 3 {
+		if err := os.WriteFile(filepath.Join(sized, "self/fd", strconv.Itoa(n)), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := OpenFiles(sized, 9); n != 0 || err != nil || !sizeCounts(sized) {
+		t.Errorf("where sizes count, none is none: %d, %v", n, err)
 	}
 }
 

@@ -33,6 +33,7 @@ func TestNetDev(t *testing.T) {
 	}
 	for _, bad := range []string{
 		"a\nb\neth0 1 2\n", "a\nb\neth0: 1 2\n", "a\nb\n: 1\n", "a\nb\n: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n",
+		"a\nb\neth0: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16x\n",
 		"a\nb\neth0: 1 2 3 4 5 6 7 8x 9 10 11 12 13 14 15 16\n", "a\nb\neth0: 18446744073709551616 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n",
 		"a\nb\neth0: 1 2 3 4 5 6 7 x 9 10 11 12 13 14 15 16\n",
 	} {
