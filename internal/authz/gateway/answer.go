@@ -24,7 +24,8 @@ func (t *task) answer(ex exchange) {
 	case t.withholds(ex.base().res):
 		t.failure(ex)
 		return
-	case (redacted || t.v.View.Streams()) && t.v.Operation.Has(operation.AnswersEvents):
+	case (redacted || t.v.View.Streams()) && t.v.Operation.Has(operation.AnswersEvents),
+		redacted && t.v.Operation.Has(operation.AnswersLate): // docker run -d goes on when it has the head of its wait
 		t.events(ex)
 		return
 	case redacted, t.v.View.Filters(), t.tooNew(ex):
@@ -166,7 +167,7 @@ func (t *task) hand(doc []byte) {
 	}
 }
 
-// events passes a stream of events, each one blanked and flushed as soon as it
+// events passes a stream of JSON documents, each one blanked and flushed as soon as it
 // is complete. What cannot be read ends the stream.
 func (t *task) events(ex exchange) {
 	if why := opaque(ex.base().res); why != "" {

@@ -67,6 +67,29 @@ func TestEventsAreRedactedOneByOne(t *testing.T) {
 	g.recorded(1)
 }
 
+// docker run -d waits for the head of its wait before it starts the container, so a role that blanks errors must not hold it back.
+func TestHeadOfAWaitComesAtOnceClosed(t *testing.T) {
+	next := make(chan string)
+	g := startHTTP(t, eventDaemon(next))
+	g.set(func() { g.decision = policy.Decision{Allow: true, Redact: []string{"/Error/Message"}} })
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // else it hangs for ever
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://docker/containers/x/wait?condition=next-exit", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := g.client().Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	next <- `{"StatusCode":1,"Error":{"Message":"mount: hunter2"}}`
+	close(next)
+	if got, err := io.ReadAll(res.Body); strings.TrimSpace(string(got)) != `{"StatusCode":1,"Error":{"Message":""}}` || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
 func TestRedactedEventsOverHTTP10(t *testing.T) {
 	next := make(chan string, 1)
 	next <- `{"Action":"exec_create: mysql -phunter2"}`

@@ -93,7 +93,7 @@ var catalogue = [...]entry{
 	{id: "ContainerStop", method: "POST", path: "/containers/{id}/stop", resource: "containers", access: Write, params: span{163, 165}, schema: 1, since: 24, until: 56},
 	{id: "ContainerUnpause", method: "POST", path: "/containers/{id}/unpause", resource: "containers", access: Write, params: span{165, 165}, schema: 1, since: 24, until: 56},
 	{id: "ContainerUpdate", method: "POST", path: "/containers/{id}/update", resource: "containers", access: Write, params: span{165, 165}, body: bodyRequired, schema: 50, since: 24, until: 56},
-	{id: "ContainerWait", method: "POST", path: "/containers/{id}/wait", resource: "containers", access: Write, params: span{165, 166}, schema: 1, since: 24, until: 56},
+	{id: "ContainerWait", method: "POST", path: "/containers/{id}/wait", resource: "containers", access: Write, params: span{165, 166}, schema: 1, traits: AnswersLate, since: 24, until: 56},
 	{id: "ExecResize", method: "POST", path: "/exec/{id}/resize", resource: "exec", access: Interactive, params: span{166, 168}, schema: 1, since: 24, until: 56},
 	{id: "ExecStart", method: "POST", path: "/exec/{id}/start", resource: "exec", access: Interactive, params: span{168, 168}, body: bodyOptional, schema: 51, carry: CarryHijack, since: 24, until: 56},
 	{id: "Grpc", method: "POST", path: "/grpc", resource: "build", access: Build, params: span{168, 168}, schema: 1, carry: CarryUpgrade, rail: "what BuildKit does in a session cannot be judged; build with the classic builder (DOCKER_BUILDKIT=0)"},

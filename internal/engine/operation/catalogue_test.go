@@ -140,7 +140,7 @@ func TestCatalogueIsTheReviewedList(t *testing.T) {
 		if e.traits != 0 {
 			fmt.Fprintf(&got, " trait=%s", map[Trait]string{
 				AnswersEvents: "AnswersEvents", AnswersExec: "AnswersExec", AnswersProgress: "AnswersProgress",
-				AnswersVersion: "AnswersVersion", HidesBody: "HidesBody", Waits: "Waits",
+				AnswersVersion: "AnswersVersion", HidesBody: "HidesBody", Waits: "Waits", AnswersLate: "AnswersLate",
 			}[e.traits])
 		}
 		if o.Rail != "" {

@@ -78,6 +78,7 @@ const (
 	AnswersVersion                    // its answer's body names API versions
 	HidesBody                         // dockerd may keep its body from plugins, to guard passwords
 	Waits                             // the Engine waits for something before it answers, though the operation only reads
+	AnswersLate                       // the head of its answer comes at once, and tells something; the body when something has ended
 )
 
 // Operation is one request for the Engine API, understood.

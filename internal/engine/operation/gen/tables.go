@@ -90,6 +90,7 @@ var traits = map[string]string{
 	"SystemVersion":  "AnswersVersion",
 	"SystemAuth":     "HidesBody",
 	"ContainerStats": "Waits",
+	"ContainerWait":  "AnswersLate",
 }
 
 // undocumented are the routes that the daemon registers and its API
