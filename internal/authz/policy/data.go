@@ -34,23 +34,32 @@ func readData(src *sources) (map[string]any, error) {
 
 // readTerms gives the ends of bindings beside the data, which has them without their ends.
 func readTerms(src *sources) (map[string]any, []term, error) {
+	merged, where, err := checkedData(src)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !src.builtin {
+		_ = adoptRedaction(merged) // see checkRedaction
+		return merged, nil, nil
+	}
+	terms := takeEnds(merged, where)
+	return merged, terms, resolveRedaction(merged)
+}
+
+// checkedData is the data in the words that the rules know, which those of the built-in ones understand.
+func checkedData(src *sources) (map[string]any, map[string]position, error) {
 	merged, where, err := mergeData(src)
 	if err != nil {
 		return nil, nil, err
 	}
 	adoptCeilings(merged)
 	if !src.builtin {
-		_ = adoptRedaction(merged) // see checkRedaction
-		return merged, nil, nil
+		return merged, where, nil
 	}
 	if src.amend != nil {
 		src.amend(merged)
 	}
-	if err := checkRoles(merged, where); err != nil {
-		return nil, nil, err
-	}
-	terms := takeEnds(merged, where)
-	return merged, terms, resolveRedaction(merged)
+	return merged, where, checkRoles(merged, where)
 }
 
 // mergeData is the data as it is written, and where.

@@ -26,16 +26,16 @@ func ReadModel(opts Options) (*Model, error) {
 }
 
 func (s *sources) model() (*Model, error) {
-	data, where, err := mergeData(s)
-	if err == nil {
-		err = checkRoles(data, where) // which has the operations' names of today
+	data, where, err := checkedData(s)
+	if err != nil {
+		return nil, err
 	}
 	for _, t := range takeEnds(data, where) {
 		if list, _ := data["bindings"].(map[string]any)[t.role].([]any); t.Over(time.Now()) {
 			list[t.index] = nil
 		}
 	}
-	return &Model{data, where}, err
+	return &Model{data, where}, nil
 }
 
 // Holding is an entry of a binding: whoever has all its principals holds the role.

@@ -49,6 +49,7 @@ const provedData = `roles:
     access: [ping, list, write]
     hazards: [env, host-path]
     host_paths: [/srv/app]
+    ceilings: {memory: 4GiB}
   logs: {operations: [ContainerLogs], own: container}
   team: {operations: [ContainerRestart], where: {team: blue}}
   stats: {operations: [ContainerStats], redact: {ContainerStats: [/name]}}
