@@ -631,9 +631,16 @@ func TestJoinedClosed(t *testing.T) {
 // their canonical form; of volumes, of what it can only read, and of what is not known nothing does.
 func TestMountsOfACallerClosed(t *testing.T) {
 	mounts := []docker.Mount{
-		{Type: "bind", Source: "/srv/b", RW: true}, {Type: "bind", Source: "/srv/a", RW: true}, {Type: "bind", Source: "/srv/a", RW: true},
-		{Type: "bind", Source: "/etc"}, {Type: "volume", Source: "/var/lib/docker/volumes/v/_data", RW: true}, {Source: "/x", RW: true},
-		{Type: "bind", Source: "/srv/../etc", RW: true}, {Type: "bind", Source: "srv", RW: true}, {Type: "bind", RW: true}, {Type: "bind", Source: "/srv/c/", RW: true},
+		{Type: "bind", Source: "/srv/b", RW: true},
+		{Type: "bind", Source: "/srv/a", RW: true},
+		{Type: "bind", Source: "/srv/a", RW: true},
+		{Type: "bind", Source: "/etc"},
+		{Type: "volume", Source: "/var/lib/docker/volumes/v/_data", RW: true},
+		{Source: "/x", RW: true},
+		{Type: "bind", Source: "/srv/../etc", RW: true},
+		{Type: "bind", Source: "srv", RW: true},
+		{Type: "bind", RW: true},
+		{Type: "bind", Source: "/srv/c/", RW: true},
 	}
 	if got := containerInfo(docker.Container{Detail: &docker.Detail{Mounts: mounts}}).Mounts; !slices.Equal(got, []string{"/srv/a", "/srv/b"}) {
 		t.Errorf("got %q", got)
