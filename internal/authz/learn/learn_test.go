@@ -114,7 +114,7 @@ func (a asked) caller() *identity.Identity {
 	return id
 }
 
-// clients are what four real ones ask, recorded from docker's command line, python3-docker, docker-compose and Prometheus.
+// clients are what four ask, written by hand after docker's command line, python3-docker, docker-compose and Prometheus; test/e2e/learn has real ones.
 func clients() map[string][]asked {
 	of := map[string][]string{
 		"container:prometheus": {
