@@ -445,6 +445,8 @@ DogStatsD messages is in [dogstatsd.md](dogstatsd.md#telemetry).
 
 ## Worth an alert
 
+` + "`deploy/prometheus/vitrine.rules.yaml`" + ` has these and others, for authz-plugin too, as rules for Prometheus.
+
 | what | expression |
 |---|---|
 | a container has lost a process to the OOM killer, and has not been started again since | ` + "`docker_oom_kills_total{pid1_alive=\"true\"} > 0`" + ` |
