@@ -151,20 +151,18 @@ func (w *world) openBoth() []*stream {
 	}
 }
 
-// allEnd waits until the streams are broken off, none of them before a time.
+// allEnd waits until the streams are broken off, none of them before a time; zero: now, or before.
 func (w *world) allEnd(streams []*stream, from time.Time) {
 	w.Helper()
-	if from.IsZero() {
-		from = time.Now().Add(-time.Minute) // whenever
-	}
+	left := max(0, time.Until(from)) + wait.Patience(10*time.Second)
 	for i, s := range streams {
 		select {
 		case at := <-s.ended:
 			if at.Before(from) {
 				w.Errorf("stream %d ended %s too early", i, from.Sub(at))
 			}
-		case <-time.After(time.Until(from) + wait.Patience(10*time.Second)):
-			w.Errorf("stream %d goes on after %s", i, from)
+		case <-time.After(left):
+			w.Errorf("stream %d goes on %s after it should have ended", i, left)
 		}
 	}
 	if a := w.ask("GET", "/containers/json", ""); a.Status != http.StatusForbidden {
