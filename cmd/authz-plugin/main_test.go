@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
@@ -164,13 +166,24 @@ func TestEveryProblemIsNamedWithItsKey(t *testing.T) {
 
 // TestSocketsOfListeners: where the host has them, and only those by which a caller is known.
 func TestSocketsOfListeners(t *testing.T) {
-	s, err := settingsOf(t, "", nil, "--listen", "a=unix:///run/a/a.sock", "--listen", "b=unix:///run/b/b.sock,mode=0600,host=/srv//b.sock", "--upstream", "unix:///srv/docker.sock")
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Mkdir(dir+"/real", 0o700), os.Symlink("real", dir+"/link")); err != nil {
+		t.Fatal(err)
+	}
+	s, err := settingsOf(t, "", nil, "--listen", "a=unix:///run/a/a.sock", "--listen", "l=unix://"+dir+"/link/l.sock,denials=audit",
+		"--listen", "b=unix:///run/b/b.sock,mode=0600,host=/srv//b.sock", "--upstream", "unix:///srv/docker.sock")
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := &operation.Sockets{
-		Gateway: []operation.Socket{{Listener: "a", Path: "/run/a/a.sock"}, {Listener: "b", Path: "/srv/b.sock"}},
-		Engine:  []string{"/run/docker.sock", "/srv/docker.sock"},
+		Gateway: []operation.Socket{
+			{Listener: "a", Path: "/run/a/a.sock"}, {Listener: "l", Path: dir + "/link/l.sock", Lifts: true}, {Listener: "b", Path: "/srv/b.sock"},
+			{Listener: "l", Path: dir + "/real/l.sock", Lifts: true},
+		},
+		Engine: []string{"/run/docker.sock", "/srv/docker.sock"},
 	}
 	if got := s.sockets(); !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v", got)

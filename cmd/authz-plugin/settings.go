@@ -328,11 +328,20 @@ func (l listener) plain() bool { return l.path+l.fd != "" && l.tls == nil }
 // sockets are those that give power over the Engine. Of ours only those count by which a caller is known to have opened them.
 func (s *settings) sockets() *operation.Sockets {
 	out := &operation.Sockets{Engine: []string{"/run/docker.sock", filepath.Clean(s.upstream)}}
+	var resolved []operation.Socket // after all others: a caller's containers are given what was written
 	for _, l := range s.listeners {
-		if l.plain() {
-			out.Gateway = append(out.Gateway, operation.Socket{Listener: l.name, Path: cmp.Or(l.host, l.path)})
+		if !l.plain() {
+			continue
+		}
+		socket := operation.Socket{Listener: l.name, Path: cmp.Or(l.host, l.path), Lifts: l.denials == decide.Audit}
+		out.Gateway = append(out.Gateway, socket)
+		folder, err := filepath.EvalSymlinks(filepath.Dir(socket.Path))
+		if is := filepath.Join(folder, filepath.Base(socket.Path)); err == nil && is != socket.Path {
+			socket.Path = is
+			resolved = append(resolved, socket)
 		}
 	}
+	out.Gateway = append(out.Gateway, resolved...)
 	return out
 }
 

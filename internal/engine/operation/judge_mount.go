@@ -16,7 +16,7 @@ func (o *Operation) judgePlaces() {
 		o.hostPath(p.path)
 	})
 	if o.given.Listener != "" {
-		o.mintListeners([]string{o.given.Listener})
+		o.reach([]Socket{o.given})
 	}
 	o.at = o.at[:0]
 }
@@ -26,7 +26,7 @@ func (o *Operation) hostPath(p string) {
 	p = canonicalPath(p)
 	o.HostPath = append(o.HostPath, p)
 	o.judgePath(p)
-	o.mintListeners(o.sockets.Listeners(p))
+	o.reach(o.sockets.below(p))
 }
 
 // What follows is for all the ways in which a create asks for files, except for
@@ -73,7 +73,7 @@ func (o *Operation) judgeVolume(source string) {
 	if source != "" && !isAbsolute(source) {
 		o.hazard(HazardNamedVolume)
 		o.HostPath = append(o.HostPath, "volume:"+source)
-		o.mintListeners(o.sockets.ofVolume(source))
+		o.reach(o.sockets.ofVolume(source))
 	}
 }
 

@@ -15,7 +15,7 @@ func TestEveryMintableKindIsMinted(t *testing.T) {
 		{"POST", "/containers/x/exec", `{"User":"1000"}`},
 	} {
 		req := request(r.method, r.uri, r.body)
-		req.Sockets = &Sockets{Gateway: []Socket{{"ci", "/run/ci/docker.sock"}}}
+		req.Sockets = &Sockets{Gateway: []Socket{{Listener: "ci", Path: "/run/ci/docker.sock"}}}
 		for _, m := range mustParse(t, req).Mints {
 			minted[principal.Split(m).Kind] = true
 		}

@@ -12,6 +12,9 @@ import (
 type Socket struct {
 	Listener string
 	Path     string // canonical
+	// Lifts says that what the policy denies to who comes by it is let through (audit mode): such a socket is given to
+	// nobody who did not come by it.
+	Lifts bool
 }
 
 // Sockets are those that give power over the Engine: the gateway's, and the Engine's own.
@@ -22,42 +25,50 @@ type Sockets struct {
 }
 
 // For is the socket that a caller's containers are given: of the listener by which it came itself, or the first
-// one. It is not ok if there is none.
+// one that lifts nothing. It is not ok if there is none.
 func (s *Sockets) For(listener string) (socket Socket, ok bool) {
-	if s == nil || len(s.Gateway) == 0 {
+	if s == nil {
 		return Socket{}, false
 	}
-	if i := slices.IndexFunc(s.Gateway, func(g Socket) bool { return g.Listener == listener }); i >= 0 {
-		return s.Gateway[i], true
+	i := slices.IndexFunc(s.Gateway, func(g Socket) bool { return g.Listener == listener })
+	if i < 0 {
+		i = slices.IndexFunc(s.Gateway, func(g Socket) bool { return !g.Lifts })
 	}
-	return s.Gateway[0], true
+	if i < 0 {
+		return Socket{}, false
+	}
+	return s.Gateway[i], true
 }
 
 // Listeners are those whose socket a path of the host is, or holds: whoever has it mounted can connect there. A volume's
 // folder is told by its place below Docker's own.
 func (s *Sockets) Listeners(p string) (names []string) {
-	if s == nil {
-		return nil
-	}
-	for _, g := range s.Gateway {
-		if within(p, "/proc") || within(onRun(g.Path), onRun(p)) {
-			names = append(names, g.Listener)
-		}
+	for _, g := range s.below(p) {
+		names = append(names, g.Listener)
 	}
 	return names
 }
 
-// ofVolume are the listeners whose socket is in a volume of that name.
-func (s *Sockets) ofVolume(name string) (names []string) {
+// below are the sockets that a path of the host is, or holds.
+func (s *Sockets) below(p string) []Socket {
+	return s.that(func(g Socket) bool { return within(p, "/proc") || within(onRun(g.Path), onRun(p)) })
+}
+
+// ofVolume are the sockets in a volume of that name.
+func (s *Sockets) ofVolume(name string) []Socket {
+	return s.that(func(g Socket) bool { return strings.Contains(g.Path, "/volumes/"+name+"/_data/") })
+}
+
+func (s *Sockets) that(is func(Socket) bool) (some []Socket) {
 	if s == nil {
 		return nil
 	}
 	for _, g := range s.Gateway {
-		if strings.Contains(g.Path, "/volumes/"+name+"/_data/") {
-			names = append(names, g.Listener)
+		if is(g) {
+			some = append(some, g)
 		}
 	}
-	return names
+	return some
 }
 
 // onRun is a path with /run in place of /var/run, a link since the FHS 3.0.
@@ -68,9 +79,12 @@ func onRun(p string) string {
 	return p
 }
 
-func (o *Operation) mintListeners(names []string) {
-	for _, name := range names {
-		o.mint(principal.Listener.With(name))
+// reach notes that a container would have sockets of the gateway's. To be let through what the policy denies is no matter of
+// who may be whom.
+func (o *Operation) reach(sockets []Socket) {
+	for _, s := range sockets {
+		o.mint(principal.Listener.With(s.Listener))
+		o.hazardIf(HazardVitrineFiles, s.Lifts)
 	}
 }
 

@@ -9,8 +9,12 @@ import (
 )
 
 var sockets = &Sockets{
-	Gateway: []Socket{{"agents", "/run/vitrine/docker/docker.sock"}, {"ci", "/var/lib/docker/volumes/vitrine-ci/_data/docker.sock"}, {"srv", "/srv/ci/x.sock"}},
-	Engine:  []string{"/run/docker.sock", "/srv/engine/api.sock"},
+	Gateway: []Socket{
+		{Listener: "agents", Path: "/run/vitrine/docker/docker.sock"},
+		{Listener: "ci", Path: "/var/lib/docker/volumes/vitrine-ci/_data/docker.sock"},
+		{Listener: "srv", Path: "/srv/ci/x.sock"},
+	},
+	Engine: []string{"/run/docker.sock", "/srv/engine/api.sock"},
 }
 
 func socketed(t *testing.T, method, uri, body string) *Operation {
@@ -204,11 +208,33 @@ func TestTheGatewaysSocketByItsOwnName(t *testing.T) {
 	}
 }
 
+// TestSocketThatLiftsIsAHazardClosed: who could connect there would be let through what the policy denies, wherever the socket is.
+func TestSocketThatLiftsIsAHazardClosed(t *testing.T) {
+	ours := &Sockets{Gateway: []Socket{{Listener: "learn", Path: "/srv/learn/l.sock", Lifts: true}, {Listener: "ci", Path: "/srv/ci/c.sock"}, {Listener: "old", Path: "/data/volumes/v/_data/o.sock", Lifts: true}}}
+	for bind, is := range map[string]bool{"/srv": true, "/srv/learn": true, "/srv/learn/l.sock": true, "/srv/ci": false, "/srv/other": false, "v": true, "w": false} {
+		body := `{"Image":"x","HostConfig":{"Binds":["` + bind + `:/x"]}}`
+		req := request("POST", "/containers/create", body)
+		req.Sockets = ours
+		if op := mustParse(t, req); slices.Contains(op.Hazards, HazardVitrineFiles) != is {
+			t.Errorf("%s: %v", bind, op.Hazards)
+		}
+	}
+}
+
 func TestSocketOfTheCallersListener(t *testing.T) {
 	for listener, want := range map[string]string{"ci": "ci", "agents": "agents", "": "agents", "tls": "agents"} {
 		if got, ok := sockets.For(listener); !ok || got.Listener != want {
 			t.Errorf("%q: %+v", listener, got)
 		}
+	}
+	lifting := &Sockets{Gateway: []Socket{{Listener: "learn", Path: "/srv/learn.sock", Lifts: true}, {Listener: "ci", Path: "/run/ci.sock"}}}
+	for listener, want := range map[string]string{"learn": "learn", "tls": "ci", "": "ci"} {
+		if got, ok := lifting.For(listener); !ok || got.Listener != want {
+			t.Errorf("%q: %+v", listener, got)
+		}
+	}
+	if got, ok := (&Sockets{Gateway: lifting.Gateway[:1]}).For("tls"); ok {
+		t.Errorf("who did not come by it is given %+v", got)
 	}
 	if _, ok := (&Sockets{}).For("ci"); ok {
 		t.Error("there is none")
