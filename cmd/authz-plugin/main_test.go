@@ -180,7 +180,9 @@ func TestSocketsOfListeners(t *testing.T) {
 	}
 	want := &operation.Sockets{
 		Gateway: []operation.Socket{
-			{Listener: "a", Path: "/run/a/a.sock"}, {Listener: "l", Path: dir + "/link/l.sock", Lifts: true}, {Listener: "b", Path: "/srv/b.sock"},
+			{Listener: "a", Path: "/run/a/a.sock"},
+			{Listener: "l", Path: dir + "/link/l.sock", Lifts: true},
+			{Listener: "b", Path: "/srv/b.sock"},
 			{Listener: "l", Path: dir + "/real/l.sock", Lifts: true},
 		},
 		Engine: []string{"/run/docker.sock", "/srv/docker.sock"},

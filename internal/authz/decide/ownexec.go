@@ -25,16 +25,20 @@ type ownExecs struct {
 }
 
 // ownerOf is whose an exec is: the process's container and user, its user on
-// the host, or its certificate. "" is nobody.
+// the host, its listener and user where the gateway sees no processes, or its certificate. "" is nobody.
 func ownerOf(id *identity.Identity) string {
 	switch id.Kind {
 	case identity.Container:
 		if id.Container != nil && id.UID != nil {
 			return "container:" + id.Container.ID + ":" + strconv.FormatUint(uint64(*id.UID), 10)
 		}
-	case identity.Host, identity.Peer:
+	case identity.Host:
 		if id.UID != nil {
-			return string(id.Kind) + ":" + strconv.FormatUint(uint64(*id.UID), 10)
+			return "host:" + strconv.FormatUint(uint64(*id.UID), 10)
+		}
+	case identity.Peer: // all that tells two of them apart is by whose socket they came
+		if id.UID != nil {
+			return "peer:" + id.Listener + ":" + strconv.FormatUint(uint64(*id.UID), 10)
 		}
 	case identity.TLS:
 		if id.Certificate != nil {

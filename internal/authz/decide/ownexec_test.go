@@ -12,7 +12,8 @@ func TestOwnExecsAreTheirMakersClosed(t *testing.T) {
 	callers := []*identity.Identity{
 		{Kind: identity.Host, UID: uid(1000), Principals: []string{"unix:alice"}},
 		{Kind: identity.Host, UID: uid(1001), Principals: []string{"unix:alice"}}, // a name alone is nobody
-		{Kind: identity.Peer, UID: uid(1000)},
+		{Kind: identity.Peer, UID: uid(1000), Listener: "dev"},
+		{Kind: identity.Peer, UID: uid(1000), Listener: "ops"},
 		{Kind: identity.Container, UID: uid(1000), Container: &identity.ContainerInfo{ID: "c1", Name: "web"}},
 		{Kind: identity.Container, UID: uid(1001), Container: &identity.ContainerInfo{ID: "c1", Name: "web"}},
 		{Kind: identity.Container, UID: uid(1000), Container: &identity.ContainerInfo{ID: "c2", Name: "web"}},
