@@ -39,7 +39,8 @@ is printed. It is a proposal: read it.
 The record is read from a file (see --record of serve) or an admin socket, whose
 default is where serve has it. --cases writes the requests as cases for a file beside
 data.yaml, as far as they can be decided without an Engine.
-Exit 0: everything is granted, 1: something is not, 2: there is no such record.`,
+Exit 0: everything is granted, 1: something is not, or a line of the record cannot be
+read, 2: there is no such record.`,
 		Example: `  authz-plugin learn --as container:traefik
   authz-plugin learn --as unix:ci --from /var/lib/vitrine/record --grant content --cases ci.cases`,
 		Args: cobra.NoArgs,
@@ -47,7 +48,7 @@ Exit 0: everything is granted, 1: something is not, 2: there is no such record.`
 			if _, err := principal.Parse(o.Principal); err != nil {
 				return command.ExitError{Code: command.Usage, Err: fmt.Errorf("--as: %w", err)}
 			}
-			lines, err := recorded(cmd, from, std.Err)
+			lines, unread, err := recorded(cmd, from, std.Err)
 			if err != nil {
 				return err
 			}
@@ -68,8 +69,11 @@ Exit 0: everything is granted, 1: something is not, 2: there is no such record.`
 				}
 			}
 			now := time.Now()
-			fmt.Fprint(std.Out, r.Report(now), "# Add it to your data.yaml: to roles, and to bindings beside those that are there.\n", r.YAML(now))
-			if len(r.Refused) > 0 {
+			fmt.Fprint(std.Out, r.Report(now))
+			if len(r.Granted) > 0 {
+				fmt.Fprint(std.Out, "# Add it to your data.yaml: to roles, and to bindings beside those that are there.\n", r.YAML(now))
+			}
+			if len(r.Refused) > 0 || unread {
 				return command.ExitError{Code: command.Failed}
 			}
 			return nil
@@ -98,7 +102,7 @@ Exit 0: none, 1: some, 2: it cannot be told.`,
 		Example: `  authz-plugin policy diff /etc/docker/vitrine ./new --record /var/lib/vitrine/record`,
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			lines, err := recorded(cmd, from, std.Err)
+			lines, unread, err := recorded(cmd, from, std.Err)
 			if err != nil {
 				return err
 			}
@@ -122,6 +126,8 @@ Exit 0: none, 1: some, 2: it cannot be told.`,
 			switch {
 			case err != nil:
 				return command.ExitError{Code: command.Usage, Err: err}
+			case unread:
+				return command.ExitError{Code: command.Usage, Err: errUnread}
 			case len(report.Differences) > 0:
 				return command.ExitError{Code: command.Failed}
 			case len(report.Failed) > 0:
@@ -148,7 +154,7 @@ data.yaml; rules of your own are not looked at. The record is a file, or an admi
 socket; default: that of serve.
 Exit 0: all is used, 1: something is not, 2: it cannot be told.`,
 		RunE: func(cmd *cobra.Command, paths []string) error {
-			lines, err := recorded(cmd, from, std.Err)
+			lines, unread, err := recorded(cmd, from, std.Err)
 			if err != nil {
 				return err
 			}
@@ -168,6 +174,8 @@ Exit 0: all is used, 1: something is not, 2: it cannot be told.`,
 			switch {
 			case err != nil:
 				return command.ExitError{Code: command.Usage, Err: err}
+			case unread:
+				return command.ExitError{Code: command.Usage, Err: errUnread}
 			case len(unused) > 0:
 				return command.ExitError{Code: command.Failed}
 			}
@@ -196,25 +204,29 @@ func defaultAdmin() string {
 	return ""
 }
 
-// recorded reads a record from a file or an admin socket, and tells on w what of it cannot be read.
-func recorded(cmd *cobra.Command, from string, w io.Writer) ([]*record.Line, error) {
+// errUnread is a record of which a part is not known: what lies in it may say otherwise.
+var errUnread = errors.New("not every line of the record could be read: it cannot be told what is in the others")
+
+// recorded reads a record from a file or an admin socket, and tells on w what of it cannot be read, if
+// something is unread.
+func recorded(cmd *cobra.Command, from string, w io.Writer) (lines []*record.Line, unread bool, err error) {
 	usage := func(err error) error { return command.ExitError{Code: command.Usage, Err: err} }
 	if from == "" {
 		from = defaultAdmin()
 		if cmd.Flags().Lookup("admin-socket") != nil {
 			s, err := readSettings(cmd.Flags(), os.Environ())
 			if err != nil {
-				return nil, err
+				return nil, false, err
 			}
 			from = s.adminSocket
 		}
 		if from == "" {
-			return nil, usage(errors.New("serve has no admin socket: give the file of the record"))
+			return nil, false, usage(errors.New("serve has no admin socket: give the file of the record"))
 		}
 	}
 	info, err := os.Stat(from)
 	if err != nil {
-		return nil, usage(fmt.Errorf("there is no record: %w; give a file that serve keeps with --record, or the admin socket of a serve that runs", err))
+		return nil, false, usage(fmt.Errorf("there is no record: %w; give a file that serve keeps with --record, or the admin socket of a serve that runs", err))
 	}
 	read := func() ([]*record.Line, []error, error) { return record.ReadFile(from) }
 	if info.Mode()&os.ModeSocket != 0 {
@@ -222,12 +234,12 @@ func recorded(cmd *cobra.Command, from string, w io.Writer) ([]*record.Line, err
 	}
 	lines, problems, err := read()
 	for _, p := range problems {
-		fmt.Fprintln(w, "warning:", p)
+		fmt.Fprintln(w, "warning:", harmless(p.Error()))
 	}
 	if err != nil {
-		return nil, usage(fmt.Errorf("read the record: %w", err))
+		return nil, false, usage(fmt.Errorf("read the record: %w", err))
 	}
-	return lines, nil
+	return lines, len(problems) > 0, nil
 }
 
 // shapesOf asks an admin socket.

@@ -17,8 +17,10 @@ import (
 
 const (
 	waiting     = 256      // shapes that wait to be decided
+	maxWaiting  = 4 << 20  // bytes of these
 	maxCompared = 16 << 10 // shapes of which it is remembered what the candidate makes of them
 	maxGroups   = 512      // differences that are listed
+	maxReasons  = 4        // of a difference, each at most as long as an example
 )
 
 // Candidate decides beside the policy in force what another one would make of it. It answers nobody: it is told
@@ -29,8 +31,9 @@ type Candidate struct {
 	queue  chan *record.Kept
 
 	mu       sync.Mutex
-	revision string                     // that what follows is about
-	compared map[*record.Kept]*compared // nil: it waits
+	revision string               // that what follows is about
+	compared map[uint64]*compared // by the shape's ID, so that it may be put out; nil: it waits
+	waiting  int                  // bytes of the shapes in queue
 	groups   map[[3]string]*Difference
 	differs  map[string]uint64 // requests by the kind of change, since the process began
 	skipped  uint64            // decisions that there was no time for
@@ -51,7 +54,7 @@ type compared struct {
 func NewCandidate(p Policy, status func() policy.Status) *Candidate {
 	return &Candidate{
 		policy: p, status: status, queue: make(chan *record.Kept, waiting),
-		compared: map[*record.Kept]*compared{}, groups: map[[3]string]*Difference{}, differs: map[string]uint64{},
+		compared: map[uint64]*compared{}, groups: map[[3]string]*Difference{}, differs: map[string]uint64{},
 	}
 }
 
@@ -70,7 +73,7 @@ func (c *Candidate) Tell(k *record.Kept) {
 		clear(c.groups)
 		c.revision, c.shapes = revision, 0
 	}
-	is, known := c.compared[k]
+	is, known := c.compared[k.ID()]
 	switch {
 	case is != nil:
 		c.count(is)
@@ -78,9 +81,14 @@ func (c *Candidate) Tell(k *record.Kept) {
 	case known: // it waits
 		return
 	}
+	if c.waiting+len(k.Text()) > maxWaiting {
+		c.skipped++
+		return
+	}
 	select {
 	case c.queue <- k:
-		c.compared[k] = nil
+		c.waiting += len(k.Text())
+		c.compared[k.ID()] = nil
 	default:
 		c.skipped++
 	}
@@ -113,9 +121,10 @@ func (c *Candidate) Run(ctx context.Context) error {
 			revision := c.status().Revision
 			is := c.compare(ctx, k)
 			c.mu.Lock()
+			c.waiting -= len(k.Text())
 			if revision == c.revision {
 				c.shapes++
-				c.compared[k] = is
+				c.compared[k.ID()] = is
 				c.count(is)
 			}
 			c.mu.Unlock()
@@ -133,12 +142,20 @@ func (c *Candidate) compare(ctx context.Context, k *record.Kept) *compared {
 	is := &compared{caller: shape.Caller.String(), operation: shape.Operation.ID, example: example(&record.Line{Shape: shape})}
 	again, err := decide.Replay(ctx, c.policy, &shape)
 	if err != nil {
-		is.change, is.reasons = "error", []string{err.Error()}
+		is.change, is.reasons = "error", brief([]string{err.Error()})
 		return is
 	}
-	is.change, is.reasons = differ(&decide.Replayed{Verdict: shape.Verdict}, &again)
-	is.missing = again.Missing
+	change, reasons := differ(&decide.Replayed{Verdict: shape.Verdict}, &again)
+	is.change, is.reasons, is.missing = change, brief(reasons), brief(again.Missing)
 	return is
+}
+
+// brief is what is kept of reasons, in which names may stand that a caller chose.
+func brief(reasons []string) (out []string) {
+	for _, s := range reasons[:min(len(reasons), maxReasons)] {
+		out = append(out, short(s))
+	}
+	return out
 }
 
 // Counts are how many requests differed, by the kind of change, and how many decisions there was no time for.

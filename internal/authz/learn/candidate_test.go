@@ -3,9 +3,12 @@ package learn_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"weak"
 
 	"vitrine/internal/authz/decide"
 	"vitrine/internal/authz/learn"
@@ -82,5 +85,51 @@ func TestCandidateHoldsNobodyUpClosed(t *testing.T) {
 	}
 	if differs, skipped := c.Counts(); len(differs) > 0 || skipped != 300-256 {
 		t.Errorf("%v, %d skipped", differs, skipped)
+	}
+}
+
+// TestCandidateHoldsNoShapeThatWasPutOutClosed: the record's bound is one of memory.
+func TestCandidateHoldsNoShapeThatWasPutOutClosed(t *testing.T) {
+	e, _ := engine(t, base())
+	synctest.Test(t, func(t *testing.T) {
+		c := learn.NewCandidate(e, func() policy.Status { return policy.Status{Revision: "r1"} })
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { _ = c.Run(ctx); close(done) }()
+		var all []weak.Pointer[record.Kept]
+		store := record.New(record.Options{Limit: 128 << 10, Told: func(k *record.Kept) { all = append(all, weak.Make(k)); c.Tell(k) }})
+		for i := range 100 {
+			ask(t, e, store, decide.Enforce, asked{"container:traefik", "GET", fmt.Sprintf("/containers/%d%s/json", i, strings.Repeat("x", 8<<10)), ""})
+			synctest.Wait()
+		}
+		ask(t, e, store, decide.Enforce, asked{"container:traefik", "GET", "/_ping", ""})
+		synctest.Wait()
+		runtime.GC()
+		held := 0
+		for _, p := range all {
+			if p.Value() != nil {
+				held++
+			}
+		}
+		if held > store.Size()+1 /* in Run's hand */ || len(all) != 101 {
+			t.Errorf("%d of %d are held, and %d in the record", held, len(all), store.Size())
+		}
+		runtime.KeepAlive(store)
+		cancel()
+		<-done
+		runtime.KeepAlive(c)
+	})
+}
+
+// TestCandidateBoundsWhatWaitsClosed in bytes.
+func TestCandidateBoundsWhatWaitsClosed(t *testing.T) {
+	e, _ := engine(t, base())
+	c := learn.NewCandidate(e, func() policy.Status { return policy.Status{Revision: "r1"} })
+	store := record.New(record.Options{Limit: 64 << 20, Told: c.Tell}) // nobody runs c
+	for i := range 200 {
+		ask(t, e, store, decide.Enforce, asked{"container:traefik", "GET", fmt.Sprintf("/containers/%d%s/json", i, strings.Repeat("x", 30<<10)), ""})
+	}
+	if _, skipped := c.Counts(); skipped == 0 || skipped > 150 {
+		t.Errorf("%d of 200 skipped", skipped)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"vitrine/internal/authz/answer"
 	"vitrine/internal/authz/decide"
@@ -275,20 +276,25 @@ const maxExample = 120
 
 // example is a request on one line: a name in it cannot end a comment.
 func example(l *record.Line) string {
-	s := l.Operation.Method + " " + l.Operation.URI
+	return short(l.Operation.Method + " " + l.Operation.URI)
+}
+
+// short is the beginning of a text, on one line. It does not hold the rest in memory.
+func short(s string) string {
 	if len(s) > maxExample {
 		s = s[:maxExample] + "…"
 	}
-	return oneLine(s)
+	return oneLine(strings.Clone(s))
 }
 
+// oneLine is a text on one line, which does nothing to a terminal: what a caller, or a record's writer, chose is in it.
 func oneLine(s string) string {
 	return strings.Map(func(c rune) rune {
-		if c < ' ' || c == 0x7f || c == 0x85 || c == 0x2028 || c == 0x2029 {
+		if !unicode.IsPrint(c) {
 			return ' '
 		}
 		return c
-	}, s)
+	}, strings.ToValidUTF8(s, "?"))
 }
 
 // Report is what the role does not grant, in comments.

@@ -89,22 +89,21 @@ func (p *ReadError) Error() string {
 // Read reads a record: all lines that can be read, and a ReadError for each of those that cannot. What is no
 // record at all is an error, and gives no line.
 func Read(r io.Reader, name string) (lines []*Line, problems []error, err error) {
-	scan := bufio.NewScanner(r)
-	scan.Buffer(make([]byte, 0, 64<<10), maxLine)
-	if !scan.Scan() {
-		if err := scan.Err(); err != nil {
-			return nil, nil, &ReadError{name, 1, err}
-		}
+	in := &reading{r: bufio.NewReaderSize(r, maxLine)}
+	switch more := in.next(); {
+	case in.err != nil:
+		return nil, nil, &ReadError{name, 1, in.err}
+	case !more:
 		return nil, nil, &ReadError{name, 0, errors.New("it is empty: a record begins with a line of its version")}
 	}
 	var h header
-	switch err := json.Unmarshal(scan.Bytes(), &h); {
+	switch err := json.Unmarshal(in.line, &h); {
 	case err != nil || h.Version < 1:
 		return nil, nil, &ReadError{name, 1, errors.New("this is no record: it does not begin with {\"vitrine_record\":1")}
 	case h.Version > Version:
 		return nil, nil, &ReadError{name, 1, fmt.Errorf("its version is %d, and this program knows %d: use the authz-plugin that wrote it", h.Version, Version)}
 	}
-	n, size := 1, 0
+	n := 1
 	wrong := func(err error) {
 		if len(problems) < maxReadErrors {
 			problems = append(problems, &ReadError{name, n, err})
@@ -112,27 +111,58 @@ func Read(r io.Reader, name string) (lines []*Line, problems []error, err error)
 			problems = append(problems, &ReadError{name, 0, errors.New("further lines cannot be read either")})
 		}
 	}
-	for scan.Scan() {
-		n++
-		if size += len(scan.Bytes()); n > maxLines || size > maxBytes {
+	for in.next() {
+		if n++; n > maxLines || in.size > maxBytes {
 			wrong(fmt.Errorf("it has more than %d lines or %d bytes; the rest is not read", maxLines, maxBytes))
 			return lines, problems, nil
 		}
-		if len(bytes.TrimSpace(scan.Bytes())) == 0 {
+		switch {
+		case in.long:
+			wrong(fmt.Errorf("it is longer than %d bytes", maxLine))
+			continue
+		case len(bytes.TrimSpace(in.line)) == 0:
 			continue
 		}
-		l, err := parseLine(scan.Bytes())
+		l, err := parseLine(in.line)
 		if err != nil {
 			wrong(err)
 			continue
 		}
 		lines = append(lines, l)
 	}
-	if err := scan.Err(); err != nil {
+	if in.err != nil {
 		n++
-		wrong(fmt.Errorf("the rest is not read: %w", err))
+		wrong(fmt.Errorf("the rest is not read: %w", in.err))
 	}
 	return lines, problems, nil
+}
+
+// reading gives the lines of a record. One that is too long costs only itself.
+type reading struct {
+	r    *bufio.Reader
+	line []byte // until the next one is read
+	long bool   // line is only how it begins
+	size int    // in bytes, of all so far
+	err  error  // but for the end
+}
+
+// next reads a line, and says whether there was one.
+func (in *reading) next() bool {
+	if in.err != nil {
+		return false
+	}
+	line, err := in.r.ReadSlice('\n')
+	in.line, in.long = line, errors.Is(err, bufio.ErrBufferFull)
+	in.size += len(line)
+	for errors.Is(err, bufio.ErrBufferFull) && in.size <= maxBytes {
+		line, err = in.r.ReadSlice('\n')
+		in.size += len(line)
+	}
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, bufio.ErrBufferFull) {
+		in.err = err
+		return false
+	}
+	return len(in.line) > 0
 }
 
 // parseLine reads one line. Every byte of it may be anybody's.

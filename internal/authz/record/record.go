@@ -6,8 +6,8 @@
 // shape is what the audit record says too. Of each decision a Seen is handed in; one that was seen
 // before costs a hash and a count.
 //
-// Who controls what is kept: callers do, with every request that differs by a name. So a Store has a
-// bound in bytes, and what is over is put out: the shape that the greediest caller has not
+// Who controls what is kept: callers do, with every request that differs by a name. So a shape has a bound in bytes,
+// over which it is not kept, and a Store has one, and what is over is put out: the shape that the greediest caller has not
 // sent for longest. A caller with less than its share of the room loses none, whatever others do. How many were
 // put out is counted.
 //
@@ -30,8 +30,9 @@ const (
 	DefaultLimit = 4 << 20
 	// overhead is about what a shape costs beside its text.
 	overhead = 512
-	// maxFast bounds how many hashes of requests are remembered.
-	maxFast = 8 << 10
+	// maxShape bounds one shape, in bytes: its keys, paths and names are its caller's. With its counts it is well
+	// below maxLine, so that what is written can be read.
+	maxShape = 64 << 10
 )
 
 // Options configure a Store. The zero value keeps DefaultLimit bytes in memory.
@@ -53,7 +54,7 @@ type Store struct {
 
 	mu      sync.Mutex
 	shapes  map[string]*Kept   // by their text
-	fast    map[uint64]*Kept   // by the hash of a request that had it
+	fast    map[uint64]*Kept   // by the hash of the latest request that had it: no more than there are shapes
 	callers map[string]*caller // by name
 	size    int
 	putOut  uint64
@@ -70,9 +71,14 @@ type caller struct {
 type Kept struct {
 	text   string // of the shape
 	caller string
+	id     uint64
+	fast   uint64        // where it stands in fast
 	at     *list.Element // nil once it was put out
 	line   Line          // without the shape
 }
+
+// ID is the same for the same text, as long as the process lives. Who keeps it does not keep the text.
+func (k *Kept) ID() uint64 { return k.id }
 
 // Text is the JSON of the shape.
 func (k *Kept) Text() string { return k.text }
@@ -131,10 +137,8 @@ func (s *Store) first(seen *Seen, hash uint64) *Kept {
 	}
 	k.line.Lossy = lossy
 	s.count(k, seen)
-	if len(s.fast) >= maxFast {
-		clear(s.fast)
-	}
-	s.fast[hash] = k
+	s.slow(k)
+	s.fast[hash], k.fast = k, hash
 	return k
 }
 
@@ -144,11 +148,11 @@ func (s *Store) add(text, name string, line Line) *Kept {
 		return k
 	}
 	cost := len(text) + overhead
-	if cost > s.o.Limit/4 {
+	if len(text) > maxShape || cost > s.o.Limit/4 {
 		s.putOut++
 		return nil
 	}
-	k := &Kept{text: text, caller: name, line: line}
+	k := &Kept{text: text, caller: name, line: line, id: maphash.String(s.seed, text)}
 	of := s.callers[name]
 	if of == nil {
 		of = &caller{recent: list.New()}
@@ -192,8 +196,16 @@ func (s *Store) forget(k *Kept) {
 	}
 	s.size -= cost
 	delete(s.shapes, k.text)
+	s.slow(k)
 	k.at = nil
 	s.putOut++
+}
+
+// slow takes a shape out of fast.
+func (s *Store) slow(k *Kept) {
+	if s.fast[k.fast] == k {
+		delete(s.fast, k.fast)
+	}
 }
 
 // PutOut is how many shapes there was no room for.

@@ -8,10 +8,12 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 
 	"vitrine/internal/authz/record"
 	"vitrine/internal/caller/identity"
@@ -135,6 +137,67 @@ func TestOneCallerPutsOutOnlyItsOwnClosed(t *testing.T) {
 	}
 }
 
+// TestShapesThatArePutOutAreGoneClosed: the bound is one of memory.
+func TestShapesThatArePutOutAreGoneClosed(t *testing.T) {
+	var all []weak.Pointer[record.Kept]
+	s := record.New(record.Options{Limit: 256 << 10, Told: func(k *record.Kept) { all = append(all, weak.Make(k)) }})
+	for i := range 50 {
+		s.Add(seen(t, "container:a", "GET", fmt.Sprintf("/containers/%d%s/json", i, strings.Repeat("x", 30<<10)), ""))
+	}
+	runtime.GC()
+	held := 0
+	for _, p := range all {
+		if p.Value() != nil {
+			held++
+		}
+	}
+	if held != s.Size() || held > 8 || len(all) != 50 {
+		t.Errorf("%d of %d are held, and %d in the record", held, len(all), s.Size())
+	}
+	runtime.KeepAlive(s)
+}
+
+// TestHugeShapeIsNotKeptClosed: what is written can be read, and a restart loses nobody's shapes.
+func TestHugeShapeIsNotKeptClosed(t *testing.T) {
+	s := record.New(record.Options{})
+	for name, body := range map[string]string{
+		"key": `{"Image":"a","` + strings.Repeat("<", 60<<10) + `":1}`,
+		"keys": `{"Image":"a"` + func() (b string) {
+			for i := range 60 {
+				b += fmt.Sprintf(`,"k%d%s":1`, i, strings.Repeat("x", 1<<10))
+			}
+			return b
+		}() + `}`,
+		"paths": `{"Image":"a","HostConfig":{"Binds":["` + strings.Repeat("/srv/", 30<<10) + `:/x"]}}`,
+	} {
+		if s.Add(seen(t, "container:huge", "POST", "/containers/create", body)); s.Size() > 0 {
+			t.Errorf("%s: kept", name)
+		}
+	}
+	s.Add(seen(t, "container:a", "GET", "/_ping", ""))
+	if got := lines(t, s); len(got) != 1 || s.PutOut() != 3 {
+		t.Errorf("%d lines, %d put out", len(got), s.PutOut())
+	}
+}
+
+// TestLongLineCostsNobodyElseClosed: at a restart the others' shapes stay, whoever wrote it.
+func TestLongLineCostsNobodyElseClosed(t *testing.T) {
+	s := record.New(record.Options{})
+	s.Add(seen(t, "container:a", "GET", "/_ping", ""))
+	s.Add(seen(t, "container:b", "GET", "/info", ""))
+	var b bytes.Buffer
+	_, _ = s.WriteTo(&b)
+	head, rest, _ := strings.Cut(b.String(), "\n")
+	path := filepath.Join(t.TempDir(), "r")
+	if err := os.WriteFile(path, []byte(head+"\n"+`{"count":1,"x":"`+strings.Repeat("x", 700<<10)+"\"}\n"+rest), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	back := record.New(record.Options{Path: path})
+	if problems := back.Recall(); len(problems) != 1 || !strings.Contains(fmt.Sprint(problems), ":2: it is longer") || back.Size() != 2 {
+		t.Error(problems, back.Size())
+	}
+}
+
 // TestRecordOutlivesARestart: counts go on, and the file is ours alone.
 func TestRecordOutlivesARestart(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "record")
@@ -188,7 +251,7 @@ func TestCutOrHostileFileClosed(t *testing.T) {
 		"other":           {"hello\n" + rest, "f:1: this is no record", 0},
 		"newer":           {strings.Replace(whole, `"vitrine_record":1`, `"vitrine_record":2`, 1), "f:1: its version is 2", 0},
 		"binary":          {head + "\n\x00\xff\n" + second, "f:2: ", 1},
-		"long line":       {head + "\n" + first + "\n" + strings.Repeat("x", 1<<20) + "\n" + second, "f:3: the rest is not read", 1},
+		"long line":       {head + "\n" + first + "\n" + strings.Repeat("x", 1<<20) + "\n" + second, "f:3: it is longer than", 2},
 		"never seen":      {head + "\n" + strings.Replace(first, `"count":1`, `"count":0`, 1), "f:2: this is no shape", 0},
 		"negative":        {head + "\n" + strings.Replace(first, `"count":1`, `"count":-1`, 1), "f:2: this is no shape", 0},
 		"nobody":          {head + "\n" + `{"count":1,"operation":{}}`, "f:2: this is no shape", 0},
