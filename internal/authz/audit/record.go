@@ -171,7 +171,7 @@ func SafeURI(op *operation.Operation) string {
 	}
 	secret := false
 	for name := range op.Query {
-		secret = secret || hides(op, name)
+		secret = secret || op.HidesParam(name)
 	}
 	if !secret {
 		return op.URI
@@ -181,16 +181,11 @@ func SafeURI(op *operation.Operation) string {
 		return path
 	}
 	for name := range q {
-		if hides(op, name) {
+		if op.HidesParam(name) {
 			q.Set(name, "-")
 		}
 	}
 	return path + "?" + q.Encode()
-}
-
-// hides: labels of a build are taken from its environment, often.
-func hides(op *operation.Operation, name string) bool {
-	return op.HidesParam(name) || name == "labels"
 }
 
 // pathOnly is what is kept of a request target that nobody understood: no

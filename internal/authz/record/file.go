@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -182,8 +183,13 @@ func parseLine(text []byte) (*Line, error) {
 	default:
 		return nil, fmt.Errorf("there is no answer %q", l.Verdict.Answer)
 	}
-	if _, err := l.Operation.Operation(l.Engine); err != nil {
+	op, err := l.Operation.Operation(l.Engine)
+	if err != nil {
 		return nil, err
+	}
+	if now := op.Shape(); now.URI != l.Operation.URI { // an earlier version wrote more of it
+		l.Operation.URI = now.URI
+		l.Operation.Dropped = slices.Compact(slices.Sorted(slices.Values(slices.Concat(l.Operation.Dropped, now.Dropped))))
 	}
 	return &l, nil
 }

@@ -108,6 +108,21 @@ func TestSecretNeverIsInARecordClosed(t *testing.T) {
 	}
 }
 
+// TestSecretOfAnEarlierRecordIsNotReadClosed: what is left out now is left out of what was written before.
+func TestSecretOfAnEarlierRecordIsNotReadClosed(t *testing.T) {
+	s := record.New(record.Options{})
+	s.Add(seen(t, "container:a", "POST", "/build?labels=%7B%22A%22%3A%22hunter2%22%7D", ""))
+	var b bytes.Buffer
+	_, _ = s.WriteTo(&b)
+	if strings.Contains(b.String(), "hunter2") {
+		t.Error(b.String())
+	}
+	got, problems, err := record.Read(strings.NewReader(strings.ReplaceAll(b.String(), "REDACTED", "hunter2")), "f")
+	if err != nil || len(problems) > 0 || len(got) != 1 || strings.Contains(got[0].Operation.URI, "hunter2") {
+		t.Error(got, problems, err)
+	}
+}
+
 // TestOneCallerPutsOutOnlyItsOwnClosed: whatever a caller sends, the shapes of others stay.
 func TestOneCallerPutsOutOnlyItsOwnClosed(t *testing.T) {
 	s := record.New(record.Options{Limit: 128 << 10})

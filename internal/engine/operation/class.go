@@ -13,6 +13,7 @@ const (
 	unclassified class = iota // nobody has said: unknown input
 	harmless                  //
 	named                     // harmless, and a name, a path or labels: see Shape
+	private                   // harmless, and may be a secret: its keys are kept, and its values are not
 	moment                    // harmless, and another one each time
 	part                      // told with the key that holds it
 	railed                    // only admin may send the operation at all
@@ -20,7 +21,7 @@ const (
 
 // quiet says that a key says nothing by itself.
 func (c class) quiet() bool {
-	return c == harmless || c == named || c == moment || c == part || c == railed
+	return c == harmless || c == named || c == private || c == moment || c == part || c == railed
 }
 
 // function is a class whose keys count by their values.

@@ -82,13 +82,13 @@ type shaping struct {
 }
 
 // HidesParam says that the value of a parameter may be a secret: what it is made of, a
-// source with a password in its address, a build's arguments.
+// source with a password in its address, a build's arguments and labels.
 func (o *Operation) HidesParam(name string) bool {
 	if o.entry == nil {
 		return true
 	}
 	p := o.entry.param(name)
-	return p == nil || p.class == unclassified || p.class == onEnv || p.class.secret()
+	return p == nil || p.class == unclassified || p.class == private || p.class == onEnv || p.class.secret()
 }
 
 // secret says of a class that counts by its values that these may be secrets.

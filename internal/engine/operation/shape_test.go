@@ -84,6 +84,7 @@ func TestSecretNeverComesOutClosed(t *testing.T) {
 		{"POST", "/swarm/unlock", `{"UnlockKey":"hunter2"}`},
 		{"POST", "/plugins/x/set", `["A=hunter2"]`},
 		{"POST", "/build?buildargs=%7B%22A%22%3A%22hunter2%22%7D&remote=https%3A%2F%2Fa%3Ahunter2%40x%2Fy.git", ""},
+		{"POST", "/build?labels=%7B%22NPM_TOKEN%22%3A%22hunter2%22%7D", ""},
 		{"POST", "/build?cachefrom=%5B%22hunter2%22%5D&nope=hunter2", ""},
 		{"POST", "/images/create?fromSrc=https%3A%2F%2Fa%3Ahunter2%40x%2Fy.tar", ""},
 		{"POST", "/commit?container=x&changes=ENV+A%3Dhunter2&changes=CMD+hunter2&comment=hunter2", `{"Env":["A=hunter2"]}`},
@@ -113,7 +114,7 @@ func TestShapeKeepsNames(t *testing.T) {
 		{"POST", "/exec/0f3c/start", `{"Tty":true}`, "/exec/any/start", `{"Tty":true}`, "operation.target"},
 		{"POST", "/exec/0f3c/resize?h=1&w=2", "", "/exec/any/resize", "", "operation.target request.query.h request.query.w"},
 		{"GET", "/events?filters=%7B%22label%22%3A%5B%22a%3Db%22%5D%7D&since=5", "", "/events?filters=%7B%22label%22%3A%5B%22a%3Db%22%5D%7D", "", "request.query.since"},
-		{"POST", "/build?t=a&labels=%7B%22a%22%3A%22b%22%7D", "", "/build?labels=%7B%22a%22%3A%22b%22%7D&t=a", "", ""},
+		{"POST", "/build?t=a&labels=%7B%22a%22%3A%22b%22%7D", "", "/build?labels=%7B%22a%22%3A%22REDACTED%22%7D&t=a", "", "request.query.labels"},
 	} {
 		req := request(c.method, c.uri, c.body)
 		req.Header.Del("Content-Type")

@@ -12,10 +12,11 @@ import (
 // The classes that are not a hazard's name and not a function's, which ends in ().
 const (
 	harmless = "harmless"
-	named    = "named"  // harmless, and kept in the record of shapes
-	moment   = "moment" // harmless, and left out of the record
-	part     = "part"   // told with the key that holds it
-	railed   = "railed" // only admin may send the operation at all
+	named    = "named"   // harmless, and kept in the record of shapes
+	private  = "private" // harmless, and may be a secret: the record keeps its keys, and neither log has its values
+	moment   = "moment"  // harmless, and left out of the record
+	part     = "part"    // told with the key that holds it
+	railed   = "railed"  // only admin may send the operation at all
 )
 
 // classes is the table of fields.go by object and key.
@@ -123,7 +124,9 @@ func (s *schema) judged() bool {
 	return slices.ContainsFunc(s.Props, func(p prop) bool { return !quiet(p.Class) || p.Schema.judged() })
 }
 
-func innocent(class string) bool { return class == harmless || class == named || class == moment }
+func innocent(class string) bool {
+	return class == harmless || class == named || class == private || class == moment
+}
 
 func quiet(class string) bool { return innocent(class) || class == part || class == railed }
 

@@ -118,7 +118,7 @@ func classNames(b *bytes.Buffer) {
 		fmt.Fprintf(b, "%s class = railed + %d\n", identifier(class), i+1)
 	}
 	b.WriteString(")\n\nvar classNames = [...]string{\nunclassified: \"unclassified\",\n")
-	for _, class := range append([]string{harmless, named, moment, part, railed}, all...) {
+	for _, class := range append([]string{harmless, named, private, moment, part, railed}, all...) {
 		fmt.Fprintf(b, "%s: %q,\n", identifier(class), class)
 	}
 	b.WriteString("}\n\nvar classHazards = [len(classNames)]Hazard{\n")

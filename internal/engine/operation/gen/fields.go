@@ -10,6 +10,7 @@ package main
 //
 //	harmless      whatever the value is, the host and others are as safe as before
 //	named         harmless, and a name, an image, a path or labels: the record of shapes keeps its text
+//	private       harmless, and may be a secret: neither the record nor the audit log has its values
 //	moment        harmless, and another one each time: the record leaves it out
 //	part        told with the key that holds it, which is not harmless
 //	railed        only admin may send the operation at all
@@ -238,7 +239,8 @@ var table = []fields{
 	// Parameters of queries.
 	{"?ImageBuild", harmless, `buildid cachefrom cpuperiod cpuquota cpusetcpus cpusetmems cpushares forcerm id memory memswap
 		nocache pull q rm session shmsize squash version`},
-	{"?ImageBuild", named, "dockerfile labels platform target"}, // FROM pulls, too
+	{"?ImageBuild", named, "dockerfile platform target"}, // FROM pulls, too
+	{"?ImageBuild", private, "labels"},                   // are often made of the environment of who builds
 	{"?ImageBuild", "cgroupParent()", "cgroupparent"},
 	{"?ImageBuild", "env", "buildargs"},
 	{"?ImageBuild", "extra-hosts", "extrahosts"},
