@@ -105,35 +105,64 @@ func (l *limiter) memory(most int64) {
 	}
 }
 
-// cpus: a quota is of a period, and an update of one of the two changes what the other means.
+// What the kernel can limit by, in µs. Of NanoCpus the daemon makes a quota of defaultCPUPeriod, rounded down: of fewer
+// than 10,000 it makes 0, which is no limit, and of fewer than leastNanoCPUs less than leastQuota.
+const (
+	leastNanoCPUs = 10_000_000
+	leastQuota    = 1_000
+	leastPeriod   = 1_000
+	mostPeriod    = 1_000_000
+)
+
+// cpus compares the one quota, and the period, that the daemon will give the kernel. It makes them of NanoCpus first; then a
+// CpuPeriod and a CpuQuota that are not 0, a negative one too, stand in their place. An update of one of the two changes what the other means.
 func (l *limiter) cpus(most int64) {
 	if most == 0 {
 		return
 	}
-	over := func(nano int64) {
-		if nano > most {
-			l.object("%s processors are asked for, and %s are allowed", cpus(nano), cpus(most))
-		}
-	}
 	nano, quota, period := l.number("NanoCpus"), l.number("CpuQuota"), l.number("CpuPeriod")
+	unlimited := quota < 0 && !l.update // as if there were none; but beside NanoCpus it would stand in their place
+	if unlimited {
+		quota = 0
+	}
 	switch {
-	case nano < 0 || quota < 0 && l.update || period < 0:
+	case nano < 0 || quota < 0 || period < 0:
 		l.object("processors without a limit are asked for, and %s are allowed", cpus(most))
 	case l.update && (quota != 0) != (period != 0):
 		l.object("CpuQuota and CpuPeriod say together how many processors it has, and %s are allowed: give both, or NanoCpus", cpus(most))
-	case quota > 0:
-		if period == 0 {
-			period = defaultCPUPeriod
+	case nano > 0 && nano < leastNanoCPUs:
+		l.object("NanoCpus: %d is less than Docker can limit: give %d at least, which is %s processors", nano, leastNanoCPUs, cpus(leastNanoCPUs))
+	case quota > 0 && quota < leastQuota:
+		l.object("CpuQuota: %d µs is less than Docker can limit: give %d at least", quota, leastQuota)
+	case period > 0 && (period < leastPeriod || period > mostPeriod):
+		l.object("CpuPeriod: %d µs is no period that Docker can limit by: give %d to %d", period, leastPeriod, mostPeriod)
+	}
+	gives := nano > 0 || quota > 0
+	if period == 0 {
+		period = defaultCPUPeriod
+	} else if !gives && !l.update { // beside a period the daemon takes no NanoCpus
+		if quota = int64(float64(most) / 1e9 * float64(period)); quota < leastQuota {
+			l.object("CpuPeriod: %s processors of %d µs are less than Docker can limit: give a longer one, or none", cpus(most), period)
 		}
-		if float64(quota)/float64(period) > float64(most)/1e9 {
-			l.object("%s processors are asked for, and %s are allowed", strconv.FormatFloat(float64(quota)/float64(period), 'g', 4, 64), cpus(most))
-		}
-		over(nano) // of both the daemon takes none
-	case nano > 0 || l.update:
-		over(nano)
-	case period > 0: // beside which the daemon takes no NanoCpus
-		l.give("CpuQuota", int64(float64(most)/1e9*float64(period)))
-	default:
+		l.give("CpuQuota", quota)
+		return
+	}
+	if quota == 0 {
+		quota = nano * defaultCPUPeriod / 1e9
+	}
+	switch share := float64(quota) / float64(period); {
+	case nano > most: // also where the daemon would take another field, or none of both
+		l.object("%s processors are asked for, and %s are allowed", cpus(nano), cpus(most))
+	case share > float64(most)/1e9:
+		l.object("%s processors are asked for, and %s are allowed", strconv.FormatFloat(share, 'g', 4, 64), cpus(most))
+	}
+	if l.update {
+		return
+	}
+	if unlimited {
+		l.give("CpuQuota", 0)
+	}
+	if !gives {
 		l.give("NanoCpus", most)
 	}
 }

@@ -15,8 +15,8 @@ func TestCeilingsClosed(t *testing.T) {
 		{"null", "/containers/create", `{"Image":"x","HostConfig":null}`, "HostConfig.Memory HostConfig.NanoCpus HostConfig.PidsLimit"},
 		{"zeros", "/containers/create", `{"HostConfig":{"Memory":0,"NanoCpus":0,"PidsLimit":0,"CpuQuota":0,"CpuPeriod":0,"MemorySwap":0}}`, "HostConfig.Memory HostConfig.NanoCpus HostConfig.PidsLimit"},
 		{"nulls", "/containers/create", `{"HostConfig":{"Memory":null,"NanoCpus":null,"PidsLimit":null,"MemorySwap":null}}`, "HostConfig.Memory HostConfig.NanoCpus HostConfig.PidsLimit"},
-		{"none of them", "/containers/create", `{"HostConfig":{"Memory":-1,"PidsLimit":-1,"CpuQuota":-1}}`, "HostConfig.Memory HostConfig.NanoCpus HostConfig.PidsLimit"},
-		{"within", "/containers/create", `{"HostConfig":{"Memory":1024,"NanoCpus":1,"PidsLimit":1,"MemorySwap":4294967296}}`, ""},
+		{"none of them", "/containers/create", `{"HostConfig":{"Memory":-1,"PidsLimit":-1,"CpuQuota":-1}}`, "HostConfig.Memory HostConfig.CpuQuota HostConfig.NanoCpus HostConfig.PidsLimit"},
+		{"within", "/containers/create", `{"HostConfig":{"Memory":1024,"NanoCpus":10000000,"PidsLimit":1,"MemorySwap":4294967296}}`, ""},
 		{"exactly", "/containers/create", `{"HostConfig":{` + all + `}}`, ""},
 		{"another case", "/containers/create", `{"hostconfig":{"memory":2147483649}}`, "!2GiB is allowed"},
 		{"memory", "/containers/create", `{"HostConfig":{"Memory":4294967296}}`, "!Memory: 4GiB of memory is asked for, and 2GiB is allowed"},
@@ -28,7 +28,20 @@ func TestCeilingsClosed(t *testing.T) {
 		{"a quota of a short period", "/containers/create", `{"HostConfig":{"CpuQuota":3000,"CpuPeriod":1000}}`, "!3 processors are asked for, and 2 are allowed"},
 		{"a quota of a long period", "/containers/create", `{"HostConfig":{"Memory":1,"PidsLimit":1,"CpuQuota":400000,"CpuPeriod":200000}}`, ""},
 		{"a period", "/containers/create", `{"HostConfig":{"Memory":1,"PidsLimit":1,"CpuPeriod":1000}}`, "HostConfig.CpuQuota"},
-		{"a quota beside processors", "/containers/create", `{"HostConfig":{"CpuQuota":1,"NanoCpus":9000000000}}`, "!9 processors"},
+		{"a quota beside processors", "/containers/create", `{"HostConfig":{"CpuQuota":1000,"NanoCpus":9000000000}}`, "!9 processors"},
+		{"processors beside a quota", "/containers/create", `{"HostConfig":{"CpuQuota":9000000,"NanoCpus":1000000000}}`, "!90 processors"},
+		{"processors beside a period", "/containers/create", `{"HostConfig":{"CpuPeriod":1000,"NanoCpus":1000000000}}`, "!100 processors"},
+		{"processors beside no quota", "/containers/create", `{"HostConfig":{"Memory":1,"PidsLimit":1,"CpuQuota":-1,"NanoCpus":1000000000}}`, "HostConfig.CpuQuota"},
+		{"more processors beside no quota", "/containers/create", `{"HostConfig":{"CpuQuota":-1,"NanoCpus":3000000000}}`, "!3 processors"},
+		{"no quota of a period", "/containers/create", `{"HostConfig":{"Memory":1,"PidsLimit":1,"CpuQuota":-1,"CpuPeriod":1000}}`, "HostConfig.CpuQuota"},
+		{"so little that it is no limit", "/containers/create", `{"HostConfig":{"NanoCpus":1}}`, "!less than Docker can limit"},
+		{"a little too little", "/containers/create", `{"HostConfig":{"NanoCpus":9999999}}`, "!less than Docker can limit"},
+		{"a little quota", "/containers/create", `{"HostConfig":{"CpuQuota":999}}`, "!less than Docker can limit"},
+		{"a short period", "/containers/create", `{"HostConfig":{"CpuPeriod":999}}`, "!no period"},
+		{"a long period", "/containers/create", `{"HostConfig":{"CpuPeriod":1000001}}`, "!no period"},
+		{"a period below none", "/containers/create", `{"HostConfig":{"CpuPeriod":-1}}`, "!processors without a limit"},
+		{"processors below none", "/containers/create", `{"HostConfig":{"NanoCpus":-1}}`, "!processors without a limit"},
+		{"processors past any number", "/containers/create", `{"HostConfig":{"NanoCpus":9223372036854775807}}`, "!are allowed"},
 		{"processes", "/containers/create", `{"HostConfig":{"PidsLimit":101}}`, "!PidsLimit: 101 processes are asked for, and 100 are allowed"},
 		{"a fraction", "/containers/create", `{"HostConfig":{"Memory":1.5}}`, "!no whole number"},
 		{"more than is a number", "/containers/create", `{"HostConfig":{"Memory":9223372036854775808}}`, "!no whole number"},
@@ -41,6 +54,9 @@ func TestCeilingsClosed(t *testing.T) {
 		{"an update that lifts swap", "/containers/x/update", `{"MemorySwap":-1}`, "!swap without a limit"},
 		{"an update of processors", "/containers/x/update", `{"NanoCpus":3000000000}`, "!3 processors"},
 		{"an update that lifts processors", "/containers/x/update", `{"CpuQuota":-1}`, "!processors without a limit"},
+		{"an update to so little that it is no limit", "/containers/x/update", `{"NanoCpus":9999}`, "!less than Docker can limit"},
+		{"an update that lifts processors beside some", "/containers/x/update", `{"NanoCpus":1000000000,"CpuQuota":-1}`, "!processors without a limit"},
+		{"an update that lifts a quota of a period", "/containers/x/update", `{"CpuQuota":-1,"CpuPeriod":1000}`, "!processors without a limit"},
 		{"an update of a quota", "/containers/x/update", `{"CpuQuota":100000}`, "!give both"},
 		{"an update of a period", "/containers/x/update", `{"CpuPeriod":1000}`, "!give both"},
 		{"an update of both", "/containers/x/update", `{"CpuQuota":2000,"CpuPeriod":1000}`, ""},
@@ -79,12 +95,20 @@ func TestCeilingsClosed(t *testing.T) {
 		}
 		for _, f := range with.Set {
 			name := strings.TrimPrefix(f.Field, "HostConfig.")
-			if want := map[string]int64{"Memory": 2 << 30, "NanoCpus": 2e9, "PidsLimit": 100, "CpuQuota": 2000}[name]; f.Value != want || !strings.Contains(string(with.Canonical), `"`+name+`":`) {
+			want := map[string]int64{"Memory": 2 << 30, "NanoCpus": 2e9, "PidsLimit": 100, "CpuQuota": 2000}[name]
+			if name == "CpuQuota" && !strings.Contains(tc.body, "CpuPeriod") {
+				want = 0
+			}
+			if f.Value != want || !strings.Contains(string(with.Canonical), `"`+name+`":`) {
 				t.Errorf("%s: %s is %d, want %d: %s", tc.name, f.Field, f.Value, want, with.Canonical)
 			}
 		}
 	}
-	op := mustParse(t, post("/services/create", `{"Name":"s"}`))
+	op := mustParse(t, post("/containers/create", `{"HostConfig":{"CpuPeriod":1000}}`))
+	if _, err := op.WithCeilings(Ceilings{NanoCPUs: 5e8}); err == nil {
+		t.Error("half a processor of a period of 1 ms is a quota that no kernel has")
+	}
+	op = mustParse(t, post("/services/create", `{"Name":"s"}`))
 	if with, err := op.WithCeilings(Ceilings{Containers: 3}); with != op || err != nil {
 		t.Errorf("no ceiling of what one may have: %v", err)
 	}
