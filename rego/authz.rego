@@ -278,7 +278,15 @@ denials contains {"code": "mint", "reason": reason} if {
 
 unheld(role) := "which the caller does not hold" if not role in roles
 
-unheld(role) := "by an entry that is another owner's" if role in roles
+unheld(role) := "by an entry that is another owner's" if {
+	role in roles
+	not data.roles[role].own == "container"
+}
+
+unheld(role) := "by an entry by which each container is another owner" if {
+	role in roles
+	data.roles[role].own == "container"
+}
 
 # Of a role with things of one's own each entry of the binding is another owner.
 holds(role, _) if {
@@ -286,7 +294,17 @@ holds(role, _) if {
 	not data.roles[role].own
 }
 
-holds(role, i) if held(role, i)
+holds(role, i) if {
+	held(role, i)
+	not breeds(role, i)
+}
+
+# Where each container is another owner, with ceilings of its own, an entry that does not say which
+# container it is would make an owner of whatever its holder makes. A user is nothing that is made.
+breeds(role, i) if {
+	data.roles[role].own == "container"
+	not own_name("container") in flat(data.bindings[role][i])
+}
 
 # What the caller makes, and what the caller's owner has made besides.
 holds(role, i) if {

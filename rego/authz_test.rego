@@ -582,6 +582,26 @@ test_mint_of_another_owner_closed if {
 	authz.allow with input as by(["container:blue"], changed(create, {"mints": ["container:blue"]})) with data.roles as tenants with data.bindings as tenancies
 }
 
+# Where each container is another owner, nobody makes owners: not by an entry that he holds himself.
+test_mint_of_ever_new_owners_closed if {
+	roles := object.union(tenants, {"each": {"operations": ["ContainerList", "ContainerCreate"], "own": "container", "ceilings": {"containers": 3}}})
+	bindings := {"each": ["image:job", "container:a", ["container:a", "label:pool=a"], ["label:pool=b", "image:job"]]}
+	every reached in [{"mints": ["image:job"]}, {"enters": ["image:job"]}, {"mints": ["*"]}, {"mints": ["image:*"]}] {
+		some reason in denied_with(roles, bindings, ["container:a", "image:job"], reached)
+		endswith(reason, " is bound to role each, by an entry by which each container is another owner")
+	}
+	count(denied_with(roles, bindings, ["container:b", "image:job", "label:pool=b"], {"mints": ["label:pool=b"]})) > 0
+
+	# An entry that says which container it is makes the same owner again.
+	every reached in [{"mints": ["container:a"]}, {"mints": ["container:a", "label:pool=a"]}, {"mints": ["image:else"]}] {
+		denied_with(roles, bindings, ["container:a", "image:job", "label:pool=a"], reached) == set()
+	}
+}
+
+denied_with(roles, bindings, principals, reached) := {denial.reason |
+	some denial in authz.denials with input as by(principals, changed(create, reached)) with data.roles as roles with data.bindings as bindings
+}
+
 # Whoever has no name of that kind, or several, owns nothing, and so may nothing.
 test_own_without_an_owner_closed if {
 	every principals in [["image:job"], ["image:job", "container:a", "container:b"], ["gid:100"]] {
