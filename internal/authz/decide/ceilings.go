@@ -89,6 +89,12 @@ func (s *Steps) count(ctx context.Context, v *Verdict) {
 		v.deny(http.StatusForbidden, "ceiling", "it may have a number of containers of its own, and it cannot be told which are its own")
 		return
 	}
+	for _, o := range v.named.get() {
+		if _, sets := o.Labels[operation.OwnerLabel]; sets && o.Kind == operation.KindImage {
+			v.deny(http.StatusForbidden, "ceiling", fmt.Sprintf("image %q sets the label %s itself, so that its containers could not be counted", o.Ref, operation.OwnerLabel))
+			return
+		}
+	}
 	before, end := s.making.begin(owner)
 	has, err := s.Objects.Owned(ctx, owner)
 	switch {

@@ -71,6 +71,8 @@ func TestCeilingsAreSetAndRecorded(t *testing.T) {
 
 // TestCeilingsClosed: what is over is denied at each door, and told what would be allowed.
 func TestCeilingsClosed(t *testing.T) {
+	claims := newYard(0)
+	claims.labels = map[string]map[string]string{"x": ofCI}
 	for name, tc := range map[string]struct {
 		d      policy.Decision
 		y      decide.Objects
@@ -78,12 +80,13 @@ func TestCeilingsClosed(t *testing.T) {
 		status int
 		says   string
 	}{
-		"memory":              {three, newYard(0), `{"Image":"x","HostConfig":{"Memory":2097152}}`, http.StatusForbidden, "2MiB of memory is asked for, and 1MiB is allowed"},
-		"one too many":        {three, newYard(3), creates, http.StatusForbidden, "it has 3 containers, and 3 are allowed"},
-		"no answer":           {three, &yard{tenancy: newYard(0).tenancy, err: errors.New("no answer")}, creates, http.StatusServiceUnavailable, "cannot be told now"},
-		"nobody's":            {policy.Decision{Allow: true, Ceilings: three.Ceilings}, newYard(0), creates, http.StatusForbidden, "which are its own"},
-		"nobody can say":      {policy.Decision{Allow: true, Stamp: ofCI, Ceilings: three.Ceilings}, nil, creates, http.StatusForbidden, "which are its own"},
-		"other limits for it": {policy.Decision{}, newYard(0), creates, http.StatusForbidden, "other limits"},
+		"memory":               {three, newYard(0), `{"Image":"x","HostConfig":{"Memory":2097152}}`, http.StatusForbidden, "2MiB of memory is asked for, and 1MiB is allowed"},
+		"one too many":         {three, newYard(3), creates, http.StatusForbidden, "it has 3 containers, and 3 are allowed"},
+		"an image that claims": {three, claims, creates, http.StatusForbidden, "sets the label vitrine.owner itself"},
+		"no answer":            {three, &yard{tenancy: newYard(0).tenancy, err: errors.New("no answer")}, creates, http.StatusServiceUnavailable, "cannot be told now"},
+		"nobody's":             {policy.Decision{Allow: true, Ceilings: three.Ceilings}, newYard(0), creates, http.StatusForbidden, "which are its own"},
+		"nobody can say":       {policy.Decision{Allow: true, Stamp: ofCI, Ceilings: three.Ceilings}, nil, creates, http.StatusForbidden, "which are its own"},
+		"other limits for it":  {policy.Decision{}, newYard(0), creates, http.StatusForbidden, "other limits"},
 	} {
 		w, o := ciWorld(tc.d, tc.y)
 		if name == "other limits for it" {

@@ -8,6 +8,7 @@ import (
 
 	"vitrine/internal/authz/object"
 	"vitrine/internal/engine/docker"
+	"vitrine/internal/engine/operation"
 )
 
 // TestClosedLabelsOfAnImageAreNotGiven: what an image sets is not its container's own, and what cannot be told is no label.
@@ -54,9 +55,23 @@ func TestJoinedByIsWhatTheNamesMeanNow(t *testing.T) {
 	}
 }
 
-func TestOwnedAreCountedByTheDaemon(t *testing.T) {
-	e := &engine{}
+// TestOwnedClosed: an image cannot make its containers somebody's, so that he may have fewer; what cannot be told counts.
+func TestOwnedClosed(t *testing.T) {
+	ci, other := map[string]string{operation.OwnerLabel: "container:ci"}, map[string]string{operation.OwnerLabel: "container:other"}
+	e := &engine{
+		owned: []string{"own", "borrowed", "overwritten", "imageless", "removed"},
+		containers: map[string]docker.Container{
+			"own":         {ID: "own", Labels: ci, ImageKnown: true},
+			"borrowed":    {ID: "borrowed", Labels: ci, ImageLabels: ci, ImageKnown: true},
+			"overwritten": {ID: "overwritten", Labels: ci, ImageLabels: other, ImageKnown: true},
+			"imageless":   {ID: "imageless", Labels: ci},
+		},
+	}
 	if n, err := object.NewResolver(e).Owned(t.Context(), "container:ci"); n != 3 || err != nil || !slices.Equal(e.labelled, []string{"vitrine.owner=container:ci"}) {
 		t.Errorf("%d, %v, asked for %q", n, err, e.labelled)
+	}
+	e.err = errors.New("the Engine does not answer")
+	if n, err := object.NewResolver(e).Owned(t.Context(), "container:ci"); n != 5 || err == nil {
+		t.Errorf("%d, %v", n, err)
 	}
 }

@@ -22,7 +22,8 @@ type engine struct {
 	several      bool // networks of each name
 	joins        []string
 	asked        []string
-	labelled     []string
+	owned        []string // what Labelled answers
+	labelled     []string // what it was asked for
 }
 
 func (e *engine) Networks(_ context.Context, ref string) ([]docker.NetworkInfo, error) {
@@ -82,9 +83,9 @@ func (e *engine) Append(list []docker.Container) []docker.Container {
 	return list
 }
 
-func (e *engine) Labelled(_ context.Context, label string) (int, error) {
+func (e *engine) Labelled(_ context.Context, label string) ([]string, error) {
 	e.labelled = append(e.labelled, label)
-	return 3, e.err
+	return e.owned, e.err
 }
 
 func (e *engine) NetworksOf(context.Context, string) ([]string, error) { return e.joins, e.err }

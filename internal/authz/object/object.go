@@ -54,7 +54,7 @@ type Inventory interface {
 	Service(ctx context.Context, ref string) (docker.Named, error)
 	NetworksOf(ctx context.Context, id string) (refs []string, err error)
 	Append(list []docker.Container) []docker.Container
-	Labelled(ctx context.Context, label string) (int, error)
+	Labelled(ctx context.Context, label string) (ids []string, err error)
 	Ready() bool
 }
 
@@ -180,9 +180,21 @@ func (r *Resolver) JoinedBy(ctx context.Context, id string) (list []Object, err 
 	return list, err
 }
 
-// Owned is how many containers are labelled as an owner's.
-func (r *Resolver) Owned(ctx context.Context, owner string) (int, error) {
-	return r.inv.Labelled(ctx, operation.OwnerLabel+"="+owner)
+// Owned is how many containers were labelled as an owner's when they were made. Whoever publishes an image may write any owner into it, so
+// a container with the value of its image is nobody's; one of which that cannot be told counts.
+func (r *Resolver) Owned(ctx context.Context, owner string) (n int, err error) {
+	ids, err := r.inv.Labelled(ctx, operation.OwnerLabel+"="+owner)
+	for _, id := range ids {
+		c, err := r.inv.Find(ctx, id)
+		borrowed, has := c.ImageLabels[operation.OwnerLabel]
+		switch {
+		case errors.Is(err, docker.ErrNotFound): // it has been removed since
+		case err == nil && c.ImageKnown && has && borrowed == owner:
+		default:
+			n++
+		}
+	}
+	return n, err
 }
 
 // AnyBorrowed gives the image of a container that has such labels by its image, and not

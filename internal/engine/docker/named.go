@@ -52,18 +52,21 @@ func (inv *Inventory) Service(ctx context.Context, ref string) (Named, error) {
 	return Named{out.ID, []string{out.Spec.Name}, out.Spec.Labels, out.Spec.TaskTemplate.ContainerSpec.Image}, given(err, out.ID)
 }
 
-// Labelled is how many containers there are that have a label, by GET /containers/json: the daemon's own count, of this moment. Labels of
-// images count too.
-func (inv *Inventory) Labelled(ctx context.Context, label string) (int, error) {
+// Labelled are the ids of the containers that have a label, by GET /containers/json: the daemon's own word, of this moment. It takes
+// the labels of images too.
+func (inv *Inventory) Labelled(ctx context.Context, label string) (ids []string, err error) {
 	filters, err := json.Marshal(map[string][]string{"label": {label}})
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	var all []struct {
 		ID string `json:"Id"`
 	}
 	err = inv.lookUp(ctx, "/containers/json", url.Values{"all": {"1"}, "filters": {string(filters)}}, &all)
-	return len(all), err
+	for _, c := range all {
+		ids = append(ids, c.ID)
+	}
+	return ids, err
 }
 
 // lookUp asks one question of those that misses may ask.
