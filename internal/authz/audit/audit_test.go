@@ -305,3 +305,24 @@ func TestRecordSaysWhatTheRequestWouldDo(t *testing.T) {
 		t.Errorf("%d bytes: %s", len(line), line)
 	}
 }
+
+// TestSecretThatBeginsLikeAPathClosed is in no record, as a path or as one that was put in its place.
+func TestSecretThatBeginsLikeAPathClosed(t *testing.T) {
+	body := `{"Name":"v","Driver":"x","DriverOpts":{"password":"/hunter2","device":"/link"}}`
+	op, err := operation.Parse(&operation.Request{
+		Method: "POST", URI: "/volumes/create", Header: map[string][]string{"Content-Type": {"application/json"}},
+		ContentLength: int64(len(body)), ReadBody: func() ([]byte, error) { return []byte(body), nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if op, err = op.ResolveHostPaths(func(p string) (string, error) { return "/real" + p, nil }); err != nil {
+		t.Fatal(err)
+	}
+	r := audit.New("x", time.Now(), &identity.Identity{}, "POST", op.URI, op, policy.Decision{})
+	r.Changed = audit.Changes(op, nil)
+	line, _ := json.Marshal(r)
+	if strings.Contains(string(line), "hunter2") || !strings.Contains(string(line), `"host_paths":["/real/link","REDACTED"]`) || !strings.Contains(string(line), `"from":"/link"`) {
+		t.Errorf("%s", line)
+	}
+}

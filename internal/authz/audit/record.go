@@ -80,7 +80,7 @@ func Changes(op *operation.Operation, containers map[string]string) (list []Chan
 	}
 	paths := op.Resolved
 	for _, p := range paths[:min(len(paths), mostChanges)] {
-		list = append(list, Change{What: "host_path", From: short(p.Typed, mostChangeBytes), To: short(p.Path, mostChangeBytes)})
+		list = append(list, Change{What: "host_path", From: short(op.Tell(p.Typed), mostChangeBytes), To: short(op.Tell(p.Path), mostChangeBytes)})
 	}
 	names := slices.Sorted(maps.Keys(containers))
 	for _, name := range names[:min(len(names), mostChanges)] {
@@ -152,7 +152,8 @@ func New(id string, at time.Time, caller *identity.Identity, method, uri string,
 	}
 	if op != nil {
 		r.Operation, r.Access, r.Hazards = op.ID, op.Access, op.Hazards
-		for _, p := range op.HostPath[:min(len(op.HostPath), mostChanges)] {
+		told := op.TellPaths()
+		for _, p := range told[:min(len(told), mostChanges)] {
 			r.HostPaths = append(r.HostPaths, short(p, mostChangeBytes))
 		}
 		r.URI = short(SafeURI(op), 2048)

@@ -144,3 +144,18 @@ func TestHostIsAskedOnlyForPaths(t *testing.T) {
 		}
 	}
 }
+
+// TestSecretThatBeginsLikeAPathClosed: the reasons of a denial may name it to who sent it, and not to the log.
+func TestSecretThatBeginsLikeAPathClosed(t *testing.T) {
+	body := `{"Name":"v","DriverOpts":{"type":"cifs","o":"username=u,password=/hunter2/abc=="}}`
+	p := &below{world: &world{}}
+	o := p.options()
+	o.Policy, o.HostPaths = p, &host{}
+	v := p.ask(t, o, "POST", "/volumes/create", body)
+	if !slices.Contains(v.Reasons(), "not /hunter2/abc") {
+		t.Errorf("it is not judged: %v", v.Reasons())
+	}
+	if said := fmt.Sprintf("%+v", p.records[0]); strings.Contains(said, "hunter2") || !slices.Contains(p.records[0].Reasons, "not REDACTED") {
+		t.Error(said)
+	}
+}

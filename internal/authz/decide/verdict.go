@@ -92,6 +92,12 @@ func (v *Verdict) Finish(status int, redacted bool) {
 		if r.Reasons = v.Reasons(); !v.Allow && v.unresolved != nil {
 			r.Reasons = append(slices.Clip(r.Reasons), v.unresolved.because(v.unresolved.err.Error()))
 		}
+		if v.Operation != nil && len(v.Operation.Concealed()) > 0 {
+			r.Reasons = slices.Clone(r.Reasons)
+			for i, reason := range r.Reasons {
+				r.Reasons[i] = v.Operation.Tell(reason)
+			}
+		}
 		if v.Allow {
 			r.Changed = v.Changes()
 		}

@@ -113,6 +113,8 @@ func (s *Seen) shape() *Shape {
 	op.Dropped = append(op.Dropped, "caller.pid")
 	slices.Sort(op.Dropped)
 	world := s.World
+	hidden := s.Asked.Concealed()
+	world.Paths = slices.DeleteFunc(slices.Clone(world.Paths), func(p Path) bool { return hidden[p.From] })
 	if s.Asked.Resource == "exec" { // the id of one exec says nothing
 		world.Containers = slices.Clone(world.Containers)
 		for i := range world.Containers {

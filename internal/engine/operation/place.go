@@ -1,8 +1,10 @@
 package operation
 
 import (
+	"maps"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -15,6 +17,8 @@ type place struct {
 	bind  bool // by a bind, in a place of its own
 	// private: what is there is labelled as that container's alone (SELinux).
 	private bool
+	// hidden: it may be no path at all, but a password that begins like one. It is judged as a path, and told nowhere.
+	hidden bool
 	// remote: it is a path of another machine, which is judged like one of ours.
 	remote bool
 	// set writes another path there; nil where several things share one text.
@@ -108,6 +112,7 @@ func resourcePlaces(of map[string]any, under string, visit func(place)) {
 // (lowerdir=/etc,upperdir=…).
 func volumePlaces(driver string, options map[string]any, field string, visit func(place)) {
 	local := driver == "" || driver == "local"
+	remote := local && isNetwork(options)
 	for key, v := range options {
 		value, _ := v.(string)
 		switch {
@@ -116,18 +121,30 @@ func volumePlaces(driver string, options map[string]any, field string, visit fun
 				visitKey(options, key, place{field: field, mount: true}, visit)
 			}
 		case isAbsolute(value) && !strings.ContainsAny(value, optionStops):
-			visit(place{path: value, field: field, mount: true, remote: local && isNetwork(options), set: func(p string) { options[key] = p }})
+			visit(place{path: value, field: field, mount: true, hidden: !holdsPath(key), remote: remote, set: func(p string) { options[key] = p }})
 		default:
 			if isAbsolute(value) && !local {
-				visit(place{path: value, field: field, mount: true})
+				visit(place{path: value, field: field, mount: true, hidden: !holdsPath(key)})
 			}
-			for part := range strings.FieldsFuncSeq(value, func(r rune) bool { return strings.ContainsRune(optionStops, r) }) {
-				if part = strings.TrimSpace(part); isAbsolute(part) {
-					visit(place{path: part, field: field, mount: true, remote: local && isNetwork(options)})
+			for option := range strings.SplitSeq(value, ",") {
+				of := key
+				if name, _, is := strings.Cut(option, "="); is {
+					of = strings.TrimSpace(name)
+				}
+				for part := range strings.FieldsFuncSeq(option, func(r rune) bool { return strings.ContainsRune(optionStops, r) }) {
+					if part = strings.TrimSpace(part); isAbsolute(part) {
+						visit(place{path: part, field: field, mount: true, hidden: !holdsPath(of), remote: remote})
+					}
 				}
 			}
 		}
 	}
+}
+
+// holdsPath says of an option of a volume that its value is a path by what its driver says: local's, overlay's, and
+// local-persist's.
+func holdsPath(key string) bool {
+	return slices.Contains([]string{"device", "lowerdir", "upperdir", "workdir", "mountpoint"}, key)
 }
 
 // optionStops end a path among other things in an option.
@@ -167,4 +184,56 @@ func canonicalPath(p string) string {
 		return "/"
 	}
 	return path.Clean(p)
+}
+
+// Concealed are the paths in HostPath, and what is in Resolved, that may be secrets: nothing but an option names them of
+// which nobody knows that it holds a path.
+func (o *Operation) Concealed() map[string]bool {
+	if !o.NamesHostPaths() {
+		return nil
+	}
+	hidden, shown := map[string]bool{}, map[string]bool{}
+	for at := o; at != nil; at = at.Typed {
+		at.places(func(p place) {
+			of := shown
+			if p.hidden {
+				of = hidden
+			}
+			of[p.path], of[canonicalPath(p.path)] = true, true
+		})
+	}
+	for _, r := range o.Resolved {
+		if hidden[r.Typed] && !shown[r.Typed] {
+			hidden[r.Path] = true
+		}
+	}
+	for p := range shown {
+		delete(hidden, p)
+	}
+	delete(hidden, "/") // says nothing
+	return hidden
+}
+
+// TellPaths is HostPath as a record may have it: what may be a secret is Blank.
+func (o *Operation) TellPaths() []string {
+	hidden := o.Concealed()
+	if len(hidden) == 0 {
+		return o.HostPath
+	}
+	told := slices.Clone(o.HostPath)
+	for i, p := range told {
+		if hidden[p] {
+			told[i] = Blank
+		}
+	}
+	return sorted(told)
+}
+
+// Tell is a text about the operation, such as the reason of a denial, as a record may have it.
+func (o *Operation) Tell(text string) string {
+	for _, p := range slices.SortedFunc(maps.Keys(o.Concealed()), func(a, b string) int { return len(b) - len(a) }) {
+		text = strings.ReplaceAll(text, p, Blank)
+		text = strings.ReplaceAll(text, strings.Trim(strconv.Quote(p), `"`), Blank)
+	}
+	return text
 }

@@ -48,7 +48,7 @@ const maxShapeBody = 16 << 10
 // Shape gives what may be kept of the operation.
 func (o *Operation) Shape() *Shape {
 	s := &Shape{
-		ID: o.ID, Access: o.Access, Hazards: o.Hazards, HazardFields: o.HazardFields, HostPaths: o.HostPath,
+		ID: o.ID, Access: o.Access, Hazards: o.Hazards, HazardFields: o.HazardFields, HostPaths: o.TellPaths(),
 		Mints: o.Mints, Enters: o.Enters, Unknown: o.Unknown, Rail: o.Rail, Socket: o.given.Path, Substituted: o.SubstitutedIn,
 		Method: o.Method, URI: o.URI, BodyState: o.BodyState,
 	}
@@ -66,6 +66,9 @@ func (o *Operation) Shape() *Shape {
 	s.URI = w.uri(at)
 	if o.BodyState == BodyJSON {
 		s.Body = w.body()
+	}
+	if slices.Contains(s.HostPaths, Blank) {
+		w.dropped["operation.host_paths"] = true
 	}
 	if len(o.Headers) > 0 {
 		w.dropped["request.headers"] = true

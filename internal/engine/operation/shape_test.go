@@ -1,6 +1,7 @@
 package operation
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -149,5 +150,37 @@ func TestShapeFromAnywhereClosed(t *testing.T) {
 		if errP == nil && errC == nil {
 			t.Errorf("%s: read", why)
 		}
+	}
+}
+
+// TestSecretThatBeginsLikeAPathClosed is judged as one, and told as one by no record.
+func TestSecretThatBeginsLikeAPathClosed(t *testing.T) {
+	for _, c := range []struct{ uri, body, told string }{
+		{"/volumes/create", `{"Name":"v","DriverOpts":{"type":"cifs","o":"username=u,password=/hunter2/abc=="}}`, "REDACTED"},
+		{"/volumes/create", `{"Name":"v","DriverOpts":{"type":"cifs","device":"//nas/a","o":"addr=nas,password=/hunter2"}}`, "/nas/a REDACTED"},
+		{"/volumes/create", `{"Name":"v","Driver":"sshfs","DriverOpts":{"password":"/hunter2"}}`, "REDACTED"},
+		{"/volumes/create", `{"Name":"v","Driver":"sshfs","DriverOpts":{"password":"/hunter2:/x"}}`, "REDACTED"},
+		{"/volumes/create", `{"Name":"v","Driver":"local-persist","DriverOpts":{"mountpoint":"/srv/a"}}`, "/srv/a"},
+		{"/volumes/create", `{"Name":"v","Driver":"x","DriverOpts":{"o":"lowerdir=/srv/a:/srv/b,upperdir=/srv/c,key=/hunter2"}}`, "/srv/a /srv/b /srv/c REDACTED"},
+		{"/volumes/create", `{"Name":"v","Driver":"x","DriverOpts":{"device":"/srv/a","again":"/srv/a"}}`, "/srv/a"},
+		{"/containers/create", `{"HostConfig":{"Binds":["/srv/a:/x"],"Mounts":[{"Type":"volume","VolumeOptions":{"DriverConfig":{"Options":{"type":"cifs","o":"password=/hunter2"}}}}]}}`, "/srv/a REDACTED"},
+	} {
+		op := mustParse(t, request("POST", c.uri, c.body))
+		judged := strings.Contains(strings.Join(op.HostPath, " "), "hunter2")
+		s := op.Shape()
+		if told := strings.Join(s.HostPaths, " "); told != c.told || judged != strings.Contains(c.body, "hunter2") {
+			t.Errorf("%s: judged %v, told %s", c.body, op.HostPath, told)
+		}
+		if hides := strings.Contains(c.told, Blank); hides != slices.Contains(s.Dropped, "operation.host_paths") {
+			t.Errorf("%s: dropped %v", c.body, s.Dropped)
+		}
+		if said := op.Tell(fmt.Sprintf("%v %q", op.HostPath, op.HostPath)); strings.Contains(said, "hunter2") {
+			t.Error(said)
+		}
+		resolved, err := op.ResolveHostPaths(func(p string) (string, error) { return strings.Replace(p, "hunter2", "hunter2/there", 1), nil })
+		if err == nil && strings.Contains(strings.Join(resolved.TellPaths(), " "), "hunter2") {
+			t.Errorf("%s: %v", c.body, resolved.TellPaths())
+		}
+		rereads(t, op)
 	}
 }
