@@ -32,8 +32,8 @@ paths that were needed, each with how often and an example. In mode audit serve
 records what it would have denied, so that an unknown client shows all it needs.
 
 What the role does not grant is listed with the reason: what only an admin may, what
-reads files, logs and secrets, and hazards with which the host is the caller's. The
-latter two are granted with --grant. Each request was decided under the role before it
+reads files, logs and secrets, and hazards and paths with which the host is the caller's.
+The latter two are granted with --grant. Each request was decided under the role before it
 is printed. It is a proposal: read it.
 
 The record is read from a file (see --record of serve) or an admin socket, whose
@@ -82,7 +82,7 @@ read, 2: there is no such record.`,
 	table.AddFlags(cmd.Flags())
 	cmd.Flags().StringVar(&o.Principal, "as", "", "`PRINCIPAL` of the caller, such as container:traefik or unix:ci")
 	cmd.Flags().StringVar(&o.Name, "name", "", "`NAME` of the role; default: made of the principal")
-	cmd.Flags().StringArrayVar(&o.Grant, "grant", nil, "`WORD` that is granted though it is dangerous: content, secret, or a hazard; may be given several times")
+	cmd.Flags().StringArrayVar(&o.Grant, "grant", nil, "`WORD` that is granted though it is dangerous: content, secret, a hazard, or a path of the host; may be given several times")
 	cmd.Flags().StringVar(&from, "from", "", "`FILE` of a record, or an admin socket; default: the admin socket of serve")
 	cmd.Flags().StringVar(&cases, "cases", "", "write the requests as cases to `FILE`")
 	return cmd

@@ -170,24 +170,24 @@ func same(a, b any) bool {
 func (r *Report) Write(w io.Writer, now time.Time) error {
 	said := map[string]string{"allow-deny": "would deny", "deny-allow": "would allow", "answer": "would answer otherwise"}
 	var b strings.Builder
+	line := func(format string, args ...any) { b.WriteString(oneLine(fmt.Sprintf(format, args...)) + "\n") }
 	for _, d := range r.Differences {
-		fmt.Fprintf(&b, "%s %s of %s (%s; last: %s), e.g. %s", said[d.Change], requests(d.Requests), d.Caller, d.Operation, ago(d.Last, now), d.Example)
+		line("%s %s of %s (%s; last: %s), e.g. %s", said[d.Change], requests(d.Requests), d.Caller, d.Operation, ago(d.Last, now), d.Example)
 		if len(d.Reasons) > 0 {
-			fmt.Fprintf(&b, "\n    %s", strings.Join(d.Reasons, "; "))
+			line("    %s", strings.Join(d.Reasons, "; "))
 		}
 		for _, u := range d.Uncertain {
-			fmt.Fprintf(&b, "\n    uncertain: %s", u)
+			line("    uncertain: %s", u)
 		}
-		b.WriteByte('\n')
 	}
 	if len(r.Differences) == 0 {
-		fmt.Fprintf(&b, "no difference in %s\n", requests(r.Requests))
+		line("no difference in %s", requests(r.Requests))
 	}
 	if r.Uncertain > 0 {
-		fmt.Fprintf(&b, "of %d shapes it cannot be told for sure: the record leaves out something that one of the policies asks for\n", r.Uncertain)
+		line("of %d shapes it cannot be told for sure: the record leaves out something that one of the policies asks for", r.Uncertain)
 	}
 	for _, f := range r.Failed {
-		fmt.Fprintf(&b, "cannot be decided: %s\n", f)
+		line("cannot be decided: %s", f)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

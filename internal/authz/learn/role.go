@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -43,7 +44,7 @@ type Refused struct {
 type Options struct {
 	Principal string
 	Name      string   // of the role, "" to make one of the principal
-	Grant     []string // classes and hazards that are granted though they are dangerous: "content", "privileged"
+	Grant     []string // what is granted though it is dangerous: classes, hazards, paths of the host: "content", "privileged", "/etc/ssl"
 }
 
 // dangerous are hazards with which the host is the caller's: they are asked about, and not learnt. What stands here
@@ -83,7 +84,9 @@ func Learn(ctx context.Context, o Options, lines []*record.Line) (*Role, error) 
 		return nil, fmt.Errorf("%s: %w", o.Principal, errNothing)
 	}
 	for { // ends, as each time less is granted
-		r.need()
+		if r.need(); len(r.Granted) == 0 {
+			return r, nil // a role that grants nothing is no policy
+		}
 		denied, err := r.denied(ctx)
 		if err != nil {
 			return nil, err
@@ -117,6 +120,24 @@ func (o *Options) dangerous(l *record.Line) string {
 		if slices.Contains(dangerous(), h) && !slices.Contains(o.Grant, string(h)) {
 			return fmt.Sprintf("hazard %s is dangerous; --grant %s grants it", h, h)
 		}
+	}
+	for _, p := range hostPaths(l) {
+		if why := o.wide(p); why != "" {
+			return why
+		}
+	}
+	return ""
+}
+
+// wide says why a path, or a volume, is not to be granted by its name.
+func (o *Options) wide(p string) string {
+	switch volume := strings.HasPrefix(p, "volume:"); {
+	case p == operation.Blank:
+		return "a path in the options of its volume is not in the record"
+	case strings.ContainsAny(p, "*$"):
+		return fmt.Sprintf("%q would be more than its name in host_paths", p)
+	case !volume && operation.OwnsHost(p) && !slices.ContainsFunc(o.Grant, func(g string) bool { return strings.HasPrefix(g, "/") && below(p, path.Clean(g)) }):
+		return fmt.Sprintf("with %s the host may be the caller's; --grant %s grants it", p, p)
 	}
 	return ""
 }
@@ -237,9 +258,6 @@ func (r *Role) YAML(now time.Time) string {
 			fmt.Fprintf(&b, "      %s: [%s]%s\n", id, strings.Join(blanked(id), ", "), comment(r.blanks[id], now))
 		}
 	}
-	if len(r.Granted) == 0 {
-		b.WriteString("    operations: []\n")
-	}
 	fmt.Fprintf(&b, "bindings:\n  %s: [%s]\n", r.Name, quoted(r.Principal))
 	return b.String()
 }
@@ -307,9 +325,9 @@ func (r *Role) Report(now time.Time) string {
 	for _, d := range r.Refused {
 		refused += d.Line.Count
 	}
-	fmt.Fprintf(&b, "# Of %s: %s allowed by this role (each was decided under it), %s not.\n", r.Principal, requests(granted), requests(refused))
+	fmt.Fprintf(&b, "# Of %s: %s allowed by this role (each was decided under it), %s not.\n", oneLine(r.Principal), requests(granted), requests(refused))
 	for _, d := range r.Refused {
-		fmt.Fprintf(&b, "# not granted: %s%s\n#   %s\n", d.Line.Operation.ID, strings.Replace(comment([]*record.Line{d.Line}, now), " #", ":", 1), oneLine(d.Why))
+		fmt.Fprintf(&b, "# not granted: %s%s\n#   %s\n", oneLine(d.Line.Operation.ID), strings.Replace(comment([]*record.Line{d.Line}, now), " #", ":", 1), oneLine(d.Why))
 	}
 	if lossy := slices.ContainsFunc(r.Granted, func(l *record.Line) bool { return l.Lossy }); lossy {
 		b.WriteString("# Some requests were decided by a policy that reads what the record leaves out.\n")
@@ -320,6 +338,9 @@ func (r *Role) Report(now time.Time) string {
 // Cases are the requests as lines for a file beside the role: those that come out as they must when nobody but their principal
 // and their names are known, which is how cases are decided. left is how many do not.
 func (r *Role) Cases(ctx context.Context) (text string, left int, err error) {
+	if len(r.Granted) == 0 {
+		return "", len(r.Refused), nil
+	}
 	data := r.YAML(time.Time{})
 	var lines []string
 	add := func(word string, l *record.Line) {

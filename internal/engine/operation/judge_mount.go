@@ -222,6 +222,14 @@ func (o *Operation) judgePath(p string) {
 		"/run/vitrine", "/run/docker/plugins", "/etc/docker", "/var/lib/docker"))
 }
 
+// OwnsHost says of a path of the host, and of all below it, that who writes there has the host: what is run as root, says
+// what is, or gives access to the kernel. What a folder for data holds nobody can say here.
+func OwnsHost(p string) bool {
+	p = onRun(canonicalPath(p))
+	return p == "/home" || touches(p, "/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/opt/containerd", "/proc", "/root", "/run", "/sbin", "/sys", "/usr",
+		"/var/lib/containerd", "/var/lib/docker", "/var/lib/kubelet", "/var/lib/systemd", "/var/spool/cron")
+}
+
 // touches says that a path is in, is, or holds one of the others.
 func touches(p string, others ...string) bool {
 	for _, other := range others {
