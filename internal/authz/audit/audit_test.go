@@ -326,3 +326,14 @@ func TestSecretThatBeginsLikeAPathClosed(t *testing.T) {
 		t.Errorf("%s", line)
 	}
 }
+
+// TestLabelsOfABuildClosed: they are often made of the environment of who builds.
+func TestLabelsOfABuildClosed(t *testing.T) {
+	op, err := operation.Parse(&operation.Request{Method: "POST", URI: "/build?labels=%7B%22NPM_TOKEN%22%3A%22hunter2%22%7D&t=a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if uri := audit.SafeURI(op); uri != "/build?labels=-&t=a" {
+		t.Error(uri)
+	}
+}
