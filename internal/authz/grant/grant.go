@@ -93,6 +93,8 @@ func (g *Grant) check(now time.Time) error {
 		return fmt.Errorf("to: it names %d principals, not 1 to %d", len(g.To), maxAll)
 	case g.From.IsZero() || !g.From.Before(g.Until):
 		return errors.New("until: it does not end after it begins")
+	case Beyond(g.Until):
+		return errors.New("until: it is too far ahead")
 	case g.From.After(now.Add(maxAhead)):
 		return errors.New("from: it begins in more than a year")
 	case g.Revoked != nil && (g.Revoked.At.IsZero() || !plain(g.Revoked.By) || g.Revoked.Reason != "" && !plain(g.Revoked.Reason)):

@@ -81,6 +81,7 @@ func TestHostileFileClosed(t *testing.T) {
 		"another case":       {strings.Replace(good, "until:", "Until:", 1), "field Until not found"},
 		"two documents":      {good + "---\n" + good, "more than one document"},
 		"an id twice":        {good + good[len("grants:\n"):], "grants.yaml:9: id: g-a is there twice"},
+		"after never":        {strings.Replace(good, "2026-11-27T13:00:00Z", "9999-12-31T23:59:00Z", 1), "grants.yaml:2: until: it is too far ahead"},
 		"the second":         {good + strings.Replace(second, "13:00", "11:00", 1), "grants.yaml:9: until:"},
 		"no principal":       {strings.Replace(good, `["tls:a"]`, "[]", 1), "grants.yaml:2: to: it names 0"},
 		"no kind":            {strings.Replace(good, "tls:a", "root", 1), "grants.yaml:2: to:"},

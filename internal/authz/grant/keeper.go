@@ -73,6 +73,9 @@ func NewKeeper(o Options) *Keeper {
 // never is a time when everything has ended.
 var never = time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
 
+// Beyond says of an end that it would not come before never: there is none in or after that year.
+func Beyond(end time.Time) bool { return end.UTC().Year() >= never.Year() }
+
 // Now is the time by which rights end.
 func (k *Keeper) Now() time.Time {
 	if k.broken != nil {

@@ -74,6 +74,9 @@ func parseUntil(s string) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, fmt.Errorf("%q is no time with its zone, such as 2026-11-27T12:00Z", s)
 	}
+	if grant.Beyond(t) {
+		return time.Time{}, fmt.Errorf("%q is too far ahead: without an end write the principal, or the list, alone", s)
+	}
 	return t, nil
 }
 
@@ -294,6 +297,7 @@ func (e *Engine) renew(ctx context.Context) {
 		e.mu.Unlock()
 		e.log.Error("nothing is allowed: the bindings that have ended cannot be left out", "error", err)
 		e.tell(moment{})
+		e.loaded() // what is open is looked at again, and denied
 		return
 	}
 	e.current.Store(gen)

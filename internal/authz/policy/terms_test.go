@@ -263,6 +263,7 @@ func TestEndThatCannotBeMadeClosed(t *testing.T) {
 	broken := *gen.vetted
 	broken.data = map[string]any{"bindings": map[string]any{"ops": []any{"tls:a"}}, "roles": make(chan int)} // is no data
 	gen.vetted = &broken
+	loads := w.loads.Load()
 	w.set(noon)
 	for range 2 {
 		if d := w.Decide(t.Context(), ask(t, []string{"tls:a"}, "GET", "/containers/json", "")); d.Allow || !d.Failed {
@@ -271,6 +272,9 @@ func TestEndThatCannotBeMadeClosed(t *testing.T) {
 	}
 	if w.Status().LastError == "" || len(w.held) != 0 {
 		t.Errorf("status %+v, held %v", w.Status(), w.held)
+	}
+	if w.loads.Load() == loads {
+		t.Error("what is open is not looked at again")
 	}
 }
 
@@ -282,7 +286,7 @@ func TestParseUntil(t *testing.T) {
 			t.Errorf("%s: %s %v", s, got, err)
 		}
 	}
-	for _, s := range []string{"", "tomorrow", "2026-11-27 12:00", "2026-11-27T12:00", "12:00Z"} {
+	for _, s := range []string{"9999-12-31T23:59Z", "9999-01-01T00:00Z", "9998-12-31T23:59-23:00", "", "tomorrow", "2026-11-27 12:00", "2026-11-27T12:00", "12:00Z"} {
 		if got, err := parseUntil(s); err == nil {
 			t.Errorf("%q is %s", s, got)
 		}
