@@ -224,7 +224,7 @@ func (p *Prover) leftOver(ctx context.Context, f Finding, only []string, what st
 	for _, who := range only {
 		if who != adminRole {
 			fmt.Fprintf(&but, "; not %q in input.caller.principals", who)
-		} else if p.hasAdmin() {
+		} else if p.has(adminOfRego) {
 			but.WriteString("; not data.docker.authz.admin")
 		}
 	}

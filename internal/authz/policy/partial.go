@@ -44,7 +44,7 @@ func (p *Prover) partly(ctx context.Context, f *Finding) {
 // errWhole: where the input is read as a whole, what is unknown of it would pass for missing.
 var errWhole = errors.New("they read the input, or input.operation, as a whole: write out which of its fields")
 
-// left are the conditions under which an operation is allowed, and but more than that does not hold: "" or a body of Rego.
+// left are the conditions under which an operation is let through, and but more than that does not hold: "" or a body of Rego.
 func (p *Prover) left(ctx context.Context, id, but string) (conditions []ast.Body, err error) {
 	for _, ref := range inputRefs(allRules(p.g.compiler)) {
 		if len(ref) == 0 || len(ref) == 1 && ref[0] == "operation" {
@@ -65,35 +65,57 @@ func (p *Prover) left(ctx context.Context, id, but string) (conditions []ast.Bod
 			[2]*ast.Term{ast.StringTerm("resource"), ast.StringTerm(op.Resource)},
 			[2]*ast.Term{ast.StringTerm("access"), ast.StringTerm(string(op.Access))},
 		)})
-		query := allowRule + " = true"
+		rails := ""
 		if op.Rail != "" {
-			if !p.hasAdmin() {
+			if !p.has(adminOfRego) {
 				continue
 			}
-			query += "; data.docker.authz.admin = true"
+			rails = "; " + adminOfRego + " = true"
 		}
-		body, err := ast.ParseBodyWithOpts(query+but, ast.ParserOptions{RegoVersion: ast.RegoV1})
-		if err != nil {
-			return nil, err
-		}
-		partial, err := rego.New(
-			rego.ParsedQuery(body), rego.Compiler(p.g.compiler), rego.Store(p.g.store), rego.Transaction(p.g.txn),
-			rego.ParsedInput(known), rego.Unknowns(unknowns()), rego.StrictBuiltinErrors(true),
-		).Partial(ctx)
-		if err != nil {
-			return nil, err
-		}
-		for _, q := range partial.Queries {
-			if !contradictory(q, partial.Support) {
-				conditions = append(conditions, q)
+		for _, lets := range []string{allowRule, auditOfRego} {
+			if !p.has(lets) {
+				continue
 			}
+			left, err := p.partial(ctx, lets+" = true"+rails+but, known)
+			if err != nil {
+				return nil, err
+			}
+			conditions = append(conditions, left...)
 		}
 	}
 	return conditions, nil
 }
 
-func (p *Prover) hasAdmin() bool {
-	return len(p.g.compiler.GetRulesWithPrefix(ast.MustParseRef("data.docker.authz.admin"))) > 0
+// partial are the conditions that are left of a query when of the input some is known.
+func (p *Prover) partial(ctx context.Context, query string, known ast.Value) (conditions []ast.Body, err error) {
+	body, err := ast.ParseBodyWithOpts(query, ast.ParserOptions{RegoVersion: ast.RegoV1})
+	if err != nil {
+		return nil, err
+	}
+	partial, err := rego.New(
+		rego.ParsedQuery(body), rego.Compiler(p.g.compiler), rego.Store(p.g.store), rego.Transaction(p.g.txn),
+		rego.ParsedInput(known), rego.Unknowns(unknowns()), rego.StrictBuiltinErrors(true),
+	).Partial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, q := range partial.Queries {
+		if !contradictory(q, partial.Support) {
+			conditions = append(conditions, q)
+		}
+	}
+	return conditions, nil
+}
+
+// Rules of an operator's own that let a request through, besides allow: who passes the rails, and of whom denials are lifted.
+const (
+	adminOfRego = "data.docker.authz.admin"
+	auditOfRego = "data.docker.authz.audit"
+)
+
+// has says that the rules have one of this name.
+func (p *Prover) has(rule string) bool {
+	return len(p.g.compiler.GetRulesWithPrefix(ast.MustParseRef(rule))) > 0
 }
 
 // unknowns are all of the input but the operation's id, resource and class.

@@ -92,7 +92,7 @@ type Finding struct {
 	Can       []Witness        `json:"can"`            // with a request that shows it
 	Open      []string         `json:"open,omitempty"` // what is not decided
 	open      []Holding        // of whom it is not decided
-	lendable  []string         // roles that nobody holds, and that may be lent
+	lendable  []string         // roles that may be lent, to anybody, whoever holds them now
 }
 
 // Witness is somebody who can, and the request that shows it.
@@ -122,14 +122,13 @@ func (p *Prover) WhoCan(ctx context.Context, id string, h operation.Hazard) (Fin
 		p.partly(ctx, &f)
 		return f, nil
 	}
+	roles, _ := p.model.data["roles"].(map[string]any)
 	able := p.able(ctx, id, h)
 	for _, role := range able {
-		held := false
 		for _, holding := range p.model.Holdings() {
 			if holding.Role != role {
 				continue
 			}
-			held = true
 			if w := p.witness(ctx, holding, p.named(role, holding.Principals), id, h); w != nil {
 				f.Can = append(f.Can, *w)
 				continue
@@ -138,12 +137,12 @@ func (p *Prover) WhoCan(ctx context.Context, id string, h operation.Hazard) (Fin
 			f.Open = append(f.Open, fmt.Sprintf("%s, by role %s (%s): the rules may allow it, and no example of the catalogue shows it",
 				strings.Join(holding.Principals, " and "), role, holding.At))
 		}
-		if !held {
+		if _, err := lendable(roles, role); err == nil {
 			f.lendable = append(f.lendable, role)
-			f.Open = append(f.Open, fmt.Sprintf("role %s, which nobody holds: whom it is lent, it may allow it", role))
+			f.Open = append(f.Open, fmt.Sprintf("role %s, which may be lent (grant.max): whom it is lent, it may allow it", role))
 		}
 	}
-	if len(f.open) > 0 {
+	if len(f.open)+len(f.lendable) > 0 {
 		f.State = NotDecided
 	}
 	return f, nil
@@ -158,7 +157,7 @@ func (p *Prover) able(ctx context.Context, id string, h operation.Hazard) (roles
 			in.Caller = callerNamed(p.named(role, []string{probeOf(i)}))
 			d := p.least.decide(ctx, in)
 			code := no(&d, in)
-			if code == "" || d.Failed {
+			if code == "" || d.Failed || lifted(&d, in) {
 				met = true
 			} else if code == "obligation" {
 				unmet[role] = true
@@ -282,6 +281,7 @@ func (p *Prover) allows(ctx context.Context, as []string, in *Input) (objects []
 	op := in.Operation
 	in.Caller, in.Objects = callerNamed(as), objectsNamed(op)
 	d := p.g.decide(ctx, in)
+	d.Allow = d.Allow || lifted(&d, in)
 	if no(&d, in) != "" || len(d.Where) > 0 && op.Resource == "images" {
 		return nil, false
 	}

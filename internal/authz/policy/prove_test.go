@@ -53,7 +53,8 @@ const provedData = `roles:
   logs: {operations: [ContainerLogs], own: container}
   team: {operations: [ContainerRestart], where: {team: blue}}
   stats: {operations: [ContainerStats], redact: {ContainerStats: [/name]}}
-  lent: {operations: [ContainerKill, ContainerCreate], hazards: ["*"]}
+  lent: {operations: [ContainerKill, ContainerCreate], hazards: ["*"], grant: {max: 1h}}
+  unheld: {operations: [ContainerKill, ContainerCreate], hazards: ["*"]}
   execs: {operations: [ContainerExec]}
   events: {operations: [SystemEvents]}
 bindings:
@@ -76,10 +77,10 @@ func TestWhoCan(t *testing.T) {
 		"ContainerLogs":                 "admin=unix:root admin=local logs=label:logs=yes+container:somebody",
 		"ContainerLogs privileged":      "",
 		"ContainerRestart":              "admin=unix:root admin=local team=tls:blue maker=unix:ci+gid:7 maker=tls:ci",
-		"ContainerStats":                "admin=unix:root admin=local stats=tls:stats look",
+		"ContainerStats":                "admin=unix:root admin=local stats=tls:stats",
 		"ExecStart":                     "admin=unix:root admin=local execs=tls:execs",
 		"PluginDisable":                 "admin=unix:root admin=local",
-		"SystemEvents":                  "admin=unix:root admin=local events look monitor",
+		"SystemEvents":                  "admin=unix:root admin=local",
 		"ContainerExec privileged":      "admin=unix:root admin=local",
 		"ContainerCreate engine-socket": "admin=unix:root admin=local lent",
 	} {
@@ -90,7 +91,11 @@ func TestWhoCan(t *testing.T) {
 			slices.Sort(words)
 			return strings.Join(words, " ")
 		}
-		if got := f.who(); sorted(got) != sorted(want) || f.State != Proved {
+		state := Proved
+		if strings.HasSuffix(want, " lent") {
+			state = NotDecided
+		}
+		if got := f.who(); sorted(got) != sorted(want) || f.State != state {
 			t.Errorf("%s: %s: %s\nwant %s", question, f.State, got, want)
 		}
 	}
@@ -110,6 +115,58 @@ bindings: {admin: [local], r: ["tls:r"]}
 		t.Errorf("%s: %s", f.State, f.who())
 	}
 }
+
+// A role that may be lent can be anybody's, also if somebody holds it for good.
+func TestHeldRoleThatMayBeLentClosed(t *testing.T) {
+	t.Parallel()
+	data := `roles: {deployer: {access: [write], hazards: [host-path], grant: {max: 1h}}}
+bindings: {admin: [local], deployer: ["unix:ci"]}
+`
+	f := whoCan(t, prover(t, Options{Paths: []string{policyDir(t, "data.yaml", data)}}), "ContainerCreate", "host-path")
+	if f.State != NotDecided || !strings.Contains(f.who(), "deployer=unix:ci") || !slices.Equal(f.lendable, []string{"deployer"}) ||
+		!strings.Contains(strings.Join(f.Open, ""), "deployer, which may be lent") {
+		t.Errorf("%s: %s %v", f.State, f.who(), f.Open)
+	}
+}
+
+// Whoever holds a role in mode audit is let through, whatever the rules deny it, but by no rail.
+func TestRoleInAuditCanClosed(t *testing.T) {
+	t.Parallel()
+	p := prover(t, Options{Paths: []string{policyDir(t, "data.yaml", auditData)}})
+	for question, want := range map[string]string{
+		"ContainerCreate privileged":    "admin=local learning=uid:4501",
+		"ContainerCreate unknown-input": "admin=local learning=uid:4501",
+		"ContainerList":                 "admin=local learning=uid:4501",
+		"PluginDisable":                 "admin=local",
+	} {
+		id, h, _ := strings.Cut(question, " ")
+		if f := whoCan(t, p, id, operation.Hazard(h)); f.who() != want || f.State != Proved {
+			t.Errorf("%s: %s: %s", question, f.State, f.who())
+		}
+	}
+	if a, err := p.Can(t.Context(), []string{"uid:4501"}, "ContainerCreate", "privileged"); err != nil || a.Can == nil {
+		t.Errorf("can: %+v %v", a, err)
+	}
+	own := prover(t, Options{Paths: []string{policyDir(t, "authz.rego", auditRego)}})
+	for id, want := range map[string]State{"ContainerCreate": NotDecided, "PluginDisable": Proved} {
+		if f := whoCan(t, own, id, ""); f.State != want || want == NotDecided && !strings.Contains(f.who(), "=uid:4501") {
+			t.Errorf("Rego, %s: %s: %s %v", id, f.State, f.who(), f.Open)
+		}
+	}
+}
+
+const auditData = `roles: {learning: {access: [ping], mode: audit}}
+bindings: {admin: [local], learning: ["uid:4501"]}
+`
+
+const auditRego = `package docker.authz
+
+import rego.v2
+
+default allow := false
+
+audit if "uid:4501" in input.caller.principals
+`
 
 // An operator's extra rules may deny the least request alone; a proof does not lean on them.
 func TestProofsDoNotLeanOnExtraRulesClosed(t *testing.T) {
@@ -175,6 +232,12 @@ func TestInvariantsClosed(t *testing.T) {
 		"nobody":             {provedData, "- {only: [], may: [ContainerLogs]}", "only nobody may ContainerLogs, but unix:root can"},
 		"what can be lent":   {provedData, "- {only: [admin], may: [ContainerCreate], with: [privileged]}", "role lent, which can be lent, allows it"},
 		"not decided":        {"roles: {r: {operations: [ContainerCreate], hazards: [engine-socket, host-path], host_paths: [/srv]}}\nbindings: {admin: [local], r: ['tls:r']}", "- {only: [admin], may: [ContainerCreate], with: [engine-socket]}", "not decided for r"},
+		"held, can be lent":  {"roles: {r: {operations: [ContainerCreate], grant: {max: 1h}}}\nbindings: {admin: [local], r: ['unix:ci']}", "- {only: [admin, 'unix:ci'], may: [ContainerCreate]}", "role r, which can be lent, allows it"},
+		"in audit":           {auditData, "- {only: [admin], may: [ContainerCreate], with: [privileged]}", "but uid:4501 can"},
+		"in audit, a rail":   {auditData, "- {only: [admin], may: [PluginDisable]}", ""},
+		"Rego, in audit":     {auditRego, "- {only: [], may: [ContainerCreate], with: [privileged]}", "but uid:4501 can"},
+		"Rego, audit named":  {auditRego, "- {only: ['uid:4501'], may: [ContainerCreate], with: [privileged]}", ""},
+		"Rego, audit others": {strings.Replace(auditRego, "input.caller.principals", "{input.caller.user}", 1), "- {only: ['unix:x'], may: [ContainerCreate]}", "not decided"},
 		"no such role":       {provedData, "- {only: [admn], may: [ContainerKill]}", "there is no role admn"},
 		"no such operation":  {provedData, "- {only: [admin], may: [ContainerMurder]}", "no operation"},
 		"no such hazard":     {provedData, "- {only: [admin], may: [ContainerKill], with: [privilege]}", "no hazard"},
@@ -201,6 +264,57 @@ func TestInvariantsClosed(t *testing.T) {
 				return
 			}
 			loaded(t, opts)
+		})
+	}
+}
+
+// Invariants are read wherever the policy is named, and what looks like them is not passed over.
+func TestInvariantsAreNotPassedOverClosed(t *testing.T) {
+	t.Parallel()
+	const data = "roles: {ci: {access: [write], hazards: ['*']}}\nbindings: {admin: [local], ci: ['unix:ci']}\n"
+	const broken = "- {only: [admin], may: [ContainerCreate], with: [privileged]}"
+	bundled := func(files map[string]string) string {
+		path := filepath.Join(t.TempDir(), "policy.tar.gz")
+		if err := os.WriteFile(path, archive(t, files), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	beside := bundled(map[string]string{"/data.yaml": data})
+	write(t, filepath.Dir(beside), "invariants.yaml", broken)
+	named := policyDir(t, "data.yaml", data, "more.yaml", "roles: {}\n", "invariants.yaml", broken)
+	for name, tc := range map[string]struct {
+		says  string
+		paths []string
+	}{
+		"beside a named file": {"but unix:ci can", []string{filepath.Join(named, "data.yaml")}},
+		"beside two":          {"but unix:ci can", []string{filepath.Join(named, "data.yaml"), filepath.Join(named, "more.yaml")}},
+		"in a bundle":         {"invariants.yaml:1: only admin may", []string{bundled(map[string]string{"/data.yaml": data, "/invariants.yaml": broken})}},
+		"cases in a bundle":   {"a.cases:1", []string{bundled(map[string]string{"data.yaml": data, "./a.cases": "deny unix:ci POST /containers/create {}"})}},
+		"beside a bundle":     {"but unix:ci can", []string{beside}},
+		"deep in a bundle":    {"sub/invariants.yaml is not read", []string{bundled(map[string]string{"/data.yaml": data, "/sub/invariants.yaml": broken})}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			err := refused(t, Options{Paths: tc.paths})
+			wantContains(t, err, tc.says)
+			if strings.Count(err, tc.says) != 1 {
+				t.Errorf("it is said twice: %s", err)
+			}
+		})
+	}
+	for _, near := range []string{"invariants.yml", "Invariants.yaml", "invariants.json", "invariant.yaml", "my-invariants.yaml", "invariants", "sub/invariants.yaml", "sub/Invariants.yml"} {
+		t.Run(near, func(t *testing.T) {
+			t.Parallel()
+			dir := policyDir(t, "data.yaml", data)
+			if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, near)), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			write(t, dir, near, broken)
+			wantContains(t, refused(t, Options{Paths: []string{dir}}), near+" is not read", "they stand in invariants.yaml")
+			if !strings.Contains(near, "/") {
+				wantContains(t, refused(t, Options{Paths: []string{filepath.Join(dir, "data.yaml")}}), near+" is not read")
+			}
 		})
 	}
 }
@@ -260,7 +374,7 @@ func proofPolicies(t *testing.T) map[string]Options {
 	}
 	return map[string]Options{
 		"built-in": {}, "data": {Paths: []string{policyDir(t, "data.yaml", provedData)}},
-		"rego": {Paths: []string{policyDir(t, "authz.rego", provedRego)}}, "presets": {Paths: presets},
+		"rego": {Paths: []string{policyDir(t, "authz.rego", provedRego)}}, "audit": {Paths: []string{policyDir(t, "data.yaml", auditData)}}, "presets": {Paths: presets},
 	}
 }
 
@@ -268,7 +382,7 @@ func proofPolicies(t *testing.T) map[string]Options {
 // whom it says can is.
 func TestProofsAgainstRandomRequestsClosed(t *testing.T) {
 	t.Parallel()
-	each := map[string]int{"data": long.Of(40, 2000), "built-in": long.Of(20, 1000), "rego": long.Of(20, 500), "presets": long.Of(20, 200)}
+	each := map[string]int{"data": long.Of(40, 2000), "built-in": long.Of(20, 1000), "rego": long.Of(20, 500), "audit": long.Of(10, 500), "presets": long.Of(20, 200)}
 	for name, opts := range proofPolicies(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -290,7 +404,7 @@ func TestProofsAgainstRandomRequestsClosed(t *testing.T) {
 				}
 				for range each[name] {
 					in := randomRequest(r, info.ID, principals)
-					if d := p.g.decide(t.Context(), in); no(&d, in) != "" {
+					if d := p.g.decide(t.Context(), in); no(&d, in) != "" && !lifted(&d, in) {
 						continue
 					}
 					for _, h := range append(in.Operation.Hazards, "") {
@@ -306,7 +420,7 @@ func TestProofsAgainstRandomRequestsClosed(t *testing.T) {
 
 // names says that a finding has a caller among those who can, or is open for it.
 func (f *Finding) names(principals []string) bool {
-	if f.State == NotDecided && len(f.open) == 0 { // rules of one's own
+	if f.State == NotDecided && len(f.open)+len(f.lendable) == 0 { // rules of one's own
 		return true
 	}
 	has := func(h Holding) bool {

@@ -112,7 +112,7 @@ func (s *sources) readPath(p string) error {
 	case info.IsDir():
 		err = group.readDir(os.DirFS(p), p, ".", 0)
 	case strings.HasSuffix(p, ".tar.gz"), strings.HasSuffix(p, ".tgz"):
-		err = group.readBundle(p)
+		err = errors.Join(group.readBundle(p), group.readInvariantsBeside(p))
 	case group.wants(filepath.Base(p)), isData(p):
 		var f file
 		if f, err = readLimited(os.DirFS(filepath.Dir(p)), filepath.Base(p)); err == nil {
@@ -120,6 +120,7 @@ func (s *sources) readPath(p string) error {
 			group.add(f)
 			err = group.readCasesBeside(p)
 		}
+		err = errors.Join(err, group.readInvariantsBeside(p))
 	default:
 		return fmt.Errorf("policy %s: not a directory, .rego, .yaml, .json or .tar.gz", p)
 	}
@@ -131,21 +132,13 @@ func (s *sources) readPath(p string) error {
 	}
 	s.modules = append(s.modules, group.modules...)
 	s.tests = append(s.tests, group.tests...)
-	s.claims = append(s.claims, group.claims...)
+	for _, f := range group.claims { // one file may be beside several
+		if !slices.ContainsFunc(s.claims, func(has file) bool { return has.name == f.name && bytes.Equal(has.raw, f.raw) }) {
+			s.claims = append(s.claims, f)
+		}
+	}
 	s.data = append(s.data, group.data)
 	return nil
-}
-
-// readCasesBeside reads NAME.cases beside a file NAME.yaml or NAME.rego.
-func (g *group) readCasesBeside(p string) error {
-	beside := strings.TrimSuffix(p, path.Ext(p)) + casesSuffix
-	f, err := readLimited(os.DirFS(filepath.Dir(beside)), filepath.Base(beside))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	f.name = beside
-	g.add(f)
-	return err
 }
 
 // presetOf gives the name of a preset that is written as a path: preset:NAME.
@@ -224,11 +217,6 @@ func (g *group) wants(name string) bool {
 	return slices.Contains([]string{"data.yaml", "data.yml", "data.json"}, name)
 }
 
-// isClaim says of what must hold of a policy: it stands in the policy's folder itself, not in one below.
-func isClaim(name string) bool {
-	return strings.HasSuffix(name, casesSuffix) || path.Base(name) == invariantsFile
-}
-
 func isData(name string) bool {
 	return slices.Contains([]string{".yaml", ".yml", ".json"}, path.Ext(name))
 }
@@ -258,8 +246,13 @@ func (g *group) readDir(fsys fs.FS, root, dir string, depth int) error {
 	}
 	for _, entry := range entries {
 		name := path.Join(dir, entry.Name())
-		if strings.HasPrefix(entry.Name(), ".") || dir != "." && isClaim(name) {
+		if strings.HasPrefix(entry.Name(), ".") || dir != "." && strings.HasSuffix(name, casesSuffix) {
 			continue
+		}
+		if !entry.IsDir() {
+			if err := passedOver(name); err != nil {
+				return err
+			}
 		}
 		info, err := fs.Stat(fsys, name) // follows symbolic links
 		if errors.Is(err, fs.ErrNotExist) && !g.wants(entry.Name()) {
@@ -333,7 +326,7 @@ func (g *group) readBundle(name string) error {
 		}
 		g.add(file{name: path.Join(name, "data.json"), raw: data, bundled: true, change: whole.change})
 	}
-	return nil
+	return g.readBundledClaims(name, whole)
 }
 
 // errBeingWritten marks a file that somebody has open for writing.
