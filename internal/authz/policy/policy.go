@@ -266,11 +266,6 @@ func (e *Engine) refuse(ctx context.Context, why error) {
 		}
 		status = e.Status()
 	}
-	status.LastError, status.LastErrorAt = why.Error(), time.Now()
-	e.mu.Lock()
-	e.status = status
-	e.mu.Unlock()
-
 	decides := "nothing: everything is denied until a file is mended"
 	if status.Revision != "" {
 		decides = "the last good policy, revision " + status.Revision
@@ -278,6 +273,10 @@ func (e *Engine) refuse(ctx context.Context, why error) {
 	for _, p := range problems(why, false) {
 		e.log.Error("policy refused", append(p.attributes(), "decides", decides)...)
 	}
+	status.LastError, status.LastErrorAt = why.Error(), time.Now()
+	e.mu.Lock() // after the log: who sees it here finds more there
+	e.status = status
+	e.mu.Unlock()
 }
 
 // swap puts a policy in force, with what is lent.
