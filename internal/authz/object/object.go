@@ -189,7 +189,7 @@ func (r *Resolver) Owned(ctx context.Context, owner string) (n int, err error) {
 		borrowed, has := c.ImageLabels[operation.OwnerLabel]
 		switch {
 		case errors.Is(err, docker.ErrNotFound): // it has been removed since
-		case err == nil && c.ImageKnown && has && borrowed == owner:
+		case c.ImageKnown && has && borrowed == owner: // of what cannot be told nothing is known
 		default:
 			n++
 		}

@@ -110,6 +110,7 @@ func TestWhatIsNoSocketOfOursIsNotTakenClosed(t *testing.T) {
 		says    string
 	}{
 		"a port":       {"agents", []*os.File{listening(t, "tcp", "127.0.0.1:0")}, "socket agents is no Unix socket with a file"},
+		"no file":      {"agents", []*os.File{listening(t, "unix", "@vitrine-"+strconv.Itoa(os.Getpid()))}, "socket agents is no Unix socket with a file"},
 		"no name":      {"", []*os.File{one}, ""},
 		"another name": {"others", []*os.File{one}, ""},
 		"twice":        {"agents:agents", []*os.File{one, two}, "there are 2 sockets of the name agents"},
