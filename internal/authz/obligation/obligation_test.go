@@ -40,6 +40,25 @@ func TestResolvedPathClosed(t *testing.T) {
 	}
 }
 
+// TestSubstitutedSocketClosed: the gateway's socket in place of the engine's is the gateway's to put there.
+func TestSubstitutedSocketClosed(t *testing.T) {
+	op := &operation.Operation{ID: "ContainerCreate", Carry: operation.CarryPlain, Substituted: []operation.ResolvedPath{{Typed: "/var/run/docker.sock", Path: "/run/a.sock"}}}
+	if _, unmet := Meet(Gateway, op, Demand{}); unmet != nil {
+		t.Error(unmet.Reason)
+	}
+	if _, unmet := Meet(Plugin, op, Demand{}); unmet == nil || unmet.Rule != "substitute" || !unmet.Gateway || !strings.Contains(unmet.Reason, "/var/run/docker.sock") {
+		t.Errorf("%+v", unmet)
+	}
+}
+
+// TestLimitsThatOneCanGiveHimself: the plugin's no says which.
+func TestLimitsThatOneCanGiveHimself(t *testing.T) {
+	op := parse(t, "POST", "/containers/create", `{"Image":"a"}`)
+	if _, unmet := Meet(Plugin, op, Demand{Ceilings: operation.Ceilings{Pids: 2}}); unmet == nil || !strings.Contains(unmet.Reason, "HostConfig.PidsLimit: 2") {
+		t.Errorf("%+v", unmet)
+	}
+}
+
 // TestUnmetClosed: what a door cannot do is denied there, and says by which rule. A
 // demand that is met gives a plan, or there is nothing to do.
 func TestUnmetClosed(t *testing.T) {

@@ -59,6 +59,9 @@ func TestOwners(t *testing.T) {
 			t.Errorf("%s: %+v, %v", s, p, err)
 		}
 	}
+	if p, err := Parse("tls:vitrine.owner=a"); err != nil || p.Kind != TLS {
+		t.Errorf("a certificate's name is no label: %+v, %v", p, err)
+	}
 	if p := OfLabel(OwnerLabel, "tls:a"); p.String() != "owner:tls:a" {
 		t.Error(p)
 	}
