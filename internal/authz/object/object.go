@@ -186,10 +186,10 @@ func (r *Resolver) Owned(ctx context.Context, owner string) (n int, err error) {
 	ids, err := r.inv.Labelled(ctx, operation.OwnerLabel+"="+owner)
 	for _, id := range ids {
 		c, err := r.inv.Find(ctx, id)
-		borrowed, has := c.ImageLabels[operation.OwnerLabel]
+		borrowed := c.ImageLabels[operation.OwnerLabel]
 		switch {
 		case errors.Is(err, docker.ErrNotFound): // it has been removed since
-		case c.ImageKnown && has && borrowed == owner: // of what cannot be told nothing is known
+		case c.ImageKnown && borrowed == owner: // of what cannot be told nothing is known
 		default:
 			n++
 		}
