@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"vitrine/internal/authz/audit"
+	"vitrine/internal/authz/grant"
 	"vitrine/internal/authz/policy"
 	"vitrine/internal/caller/identity"
 	"vitrine/internal/engine/operation"
@@ -335,5 +337,27 @@ func TestLabelsOfABuildClosed(t *testing.T) {
 	}
 	if uri := audit.SafeURI(op); uri != "/build?labels=-&t=a" {
 		t.Error(uri)
+	}
+}
+
+// TestGrantsAreNoDecisions: what begins and ends is recorded with its reason, and is no denial.
+func TestGrantsAreNoDecisions(t *testing.T) {
+	g := grant.Grant{ID: "g-1", Role: "ops"}
+	begin := audit.OfGrant(&grant.Event{Grant: g}, "r")
+	end := audit.OfGrant(&grant.Event{Grant: g, Ended: true, Why: "revoked"}, "r")
+	if begin.Event != "grant-begin" || len(begin.Reasons) > 0 || !begin.Allow || begin.ID != "g-1" || begin.PolicyRevision != "r" {
+		t.Errorf("%+v", begin)
+	}
+	if end.Event != "grant-end" || !slices.Equal(end.Reasons, []string{"revoked"}) || !end.Allow || end.Grant.Role != "ops" {
+		t.Errorf("%+v", end)
+	}
+}
+
+// TestSubstitutedSocketIsAChange, where it is another one than was typed.
+func TestSubstitutedSocketIsAChange(t *testing.T) {
+	op := &operation.Operation{Substituted: []operation.ResolvedPath{{Typed: "/run/a.sock", Path: "/run/a.sock"}, {Typed: "/var/run/docker.sock", Path: "/run/a.sock"}}}
+	want := []audit.Change{{What: "engine_socket", From: "/var/run/docker.sock", To: "/run/a.sock"}}
+	if got := audit.Changes(op, nil); !slices.Equal(got, want) {
+		t.Errorf("%+v", got)
 	}
 }

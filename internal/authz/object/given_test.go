@@ -59,20 +59,21 @@ func TestJoinedByIsWhatTheNamesMeanNow(t *testing.T) {
 func TestOwnedClosed(t *testing.T) {
 	ci, other := map[string]string{operation.OwnerLabel: "container:ci"}, map[string]string{operation.OwnerLabel: "container:other"}
 	e := &engine{
-		owned: []string{"own", "borrowed", "borrowed too", "overwritten", "imageless", "removed"},
+		owned: []string{"own", "own too", "borrowed", "borrowed too", "overwritten", "imageless", "removed"},
 		containers: map[string]docker.Container{
 			"own":          {ID: "own", Labels: ci, ImageKnown: true},
+			"own too":      {ID: "own too", Labels: ci, ImageKnown: true},
 			"borrowed":     {ID: "borrowed", Labels: ci, ImageLabels: ci, ImageKnown: true},
 			"borrowed too": {ID: "borrowed too", Labels: ci, ImageLabels: ci, ImageKnown: true},
 			"overwritten":  {ID: "overwritten", Labels: ci, ImageLabels: other, ImageKnown: true},
 			"imageless":    {ID: "imageless", Labels: ci, ImageLabels: ci},
 		},
 	}
-	if n, err := object.NewResolver(e).Owned(t.Context(), "container:ci"); n != 3 || err != nil || !slices.Equal(e.labelled, []string{"vitrine.owner=container:ci"}) {
+	if n, err := object.NewResolver(e).Owned(t.Context(), "container:ci"); n != 4 || err != nil || !slices.Equal(e.labelled, []string{"vitrine.owner=container:ci"}) {
 		t.Errorf("%d, %v, asked for %q", n, err, e.labelled)
 	}
 	e.err = errors.New("the Engine does not answer")
-	if n, err := object.NewResolver(e).Owned(t.Context(), "container:ci"); n != 6 || err == nil {
+	if n, err := object.NewResolver(e).Owned(t.Context(), "container:ci"); n != 7 || err == nil {
 		t.Errorf("%d, %v", n, err)
 	}
 }
