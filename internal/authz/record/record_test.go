@@ -262,6 +262,9 @@ func TestCutOrHostileFileClosed(t *testing.T) {
 	whole := b.String()
 	head, rest, _ := strings.Cut(whole, "\n")
 	first, second, _ := strings.Cut(rest, "\n")
+	if !strings.Contains(first, "/_ping") { // of one moment they stand in any order
+		first, second = strings.TrimSuffix(second, "\n"), first+"\n"
+	}
 	for name, c := range map[string]struct {
 		text, want string
 		lines      int
