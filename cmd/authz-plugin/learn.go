@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
 	"os"
 	"time"
 
@@ -246,22 +244,10 @@ func recorded(cmd *cobra.Command, from string, w io.Writer) (lines []*record.Lin
 func shapesOf(ctx context.Context, socket string) ([]*record.Line, []error, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, "unix", socket)
-	}}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://vitrine/shapes", nil)
+	body, err := getFrom(ctx, socket, "/shapes")
 	if err != nil {
 		return nil, nil, err
 	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(io.LimitReader(resp.Body, 1024))
-		return nil, nil, fmt.Errorf("%s answers %s: %s", socket, resp.Status, text)
-	}
-	return record.Read(resp.Body, socket)
+	defer func() { _ = body.Close() }()
+	return record.Read(body, socket)
 }

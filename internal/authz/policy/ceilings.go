@@ -71,13 +71,8 @@ func (c *roleChecker) ceilings(key string, v any) {
 
 // ceilings are numbers by their names; another name would be a ceiling that does not hold.
 func (r *answerReader) ceilings(rule string) (c operation.Ceilings) {
-	v := r.value(rule)
-	if v == nil {
-		return c
-	}
-	object, ok := v.(ast.Object)
-	if !ok {
-		r.fail(rule, "is "+ast.ValueName(v)+", not an object of numbers")
+	object := r.object(rule, "numbers")
+	if object == nil {
 		return c
 	}
 	known := ceilings()

@@ -334,17 +334,23 @@ func (r *answerReader) strings(rule string) []string {
 	return slices.Clip(out)
 }
 
-func (r *answerReader) labels(rule string) map[string]string {
+// object is nil if the rule is undefined, or no object.
+func (r *answerReader) object(rule, of string) ast.Object {
 	v := r.value(rule)
 	if v == nil {
 		return nil
 	}
 	object, ok := v.(ast.Object)
 	if !ok {
-		r.fail(rule, "is "+ast.ValueName(v)+", not an object of labels")
+		r.fail(rule, "is "+ast.ValueName(v)+", not an object of "+of)
 		return nil
 	}
-	if object.Len() == 0 {
+	return object
+}
+
+func (r *answerReader) labels(rule string) map[string]string {
+	object := r.object(rule, "labels")
+	if object == nil || object.Len() == 0 {
 		return nil
 	}
 	out := make(map[string]string, object.Len())
@@ -362,16 +368,8 @@ func (r *answerReader) labels(rule string) map[string]string {
 
 // lists is an object of sets or arrays of strings.
 func (r *answerReader) lists(rule string) map[string][]string {
-	v := r.value(rule)
-	if v == nil {
-		return nil
-	}
-	object, ok := v.(ast.Object)
-	if !ok {
-		r.fail(rule, "is "+ast.ValueName(v)+", not an object of lists of names")
-		return nil
-	}
-	if object.Len() == 0 {
+	object := r.object(rule, "lists of names")
+	if object == nil || object.Len() == 0 {
 		return nil
 	}
 	out := make(map[string][]string, object.Len())
