@@ -180,7 +180,7 @@ func (p *parts) buildAudit(std command.Streams) error {
 	if c, ok := w.(io.Closer); ok {
 		p.closers = append(p.closers, c)
 	}
-	p.records = audit.NewLog(w, p.log)
+	p.records = audit.NewLog(w, audit.JSON, p.log)
 	p.shapes = record.New(record.Options{
 		Path: p.settings.record, Logger: p.log, Told: p.buildCandidate(),
 		Reads: func(parts []string) bool { return p.engine.Reads(parts) }, // which comes after

@@ -44,7 +44,7 @@ type world struct {
 func serve(t *testing.T, principals ...string) *world {
 	t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
-	w := &world{log: audit.NewLog(io.Discard, quiet), status: policy.Status{Revision: "abc", Source: "built-in", LoadedAt: time.Unix(1000, 0)}}
+	w := &world{log: audit.NewLog(io.Discard, audit.JSON, quiet), status: policy.Status{Revision: "abc", Source: "built-in", LoadedAt: time.Unix(1000, 0)}}
 	w.m = admin.NewMetrics(admin.Sources{
 		Policy: func() policy.Status { return w.status }, Lost: w.log.Lost,
 		Gauges: []admin.Gauge{{Name: "vitrine_containers", Help: "Running containers.", Value: func() float64 { return 3 }}},

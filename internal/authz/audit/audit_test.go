@@ -33,7 +33,7 @@ func record(id string) audit.Record {
 func TestOneLineARecordWhateverANameHolds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
-		log := audit.NewLog(&out, quiet)
+		log := audit.NewLog(&out, audit.JSON, quiet)
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { defer close(done); _ = log.Run(ctx) }()
@@ -102,7 +102,7 @@ func (f *failing) mend() { f.mu.Lock(); f.err = nil; f.mu.Unlock() }
 func TestAFullDiskIsUnhealthyUntilItIsNot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &failing{err: errors.New("no space left on device")}
-		log := audit.NewLog(w, quiet)
+		log := audit.NewLog(w, audit.JSON, quiet)
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() { _ = log.Run(ctx) }()
 		log.Add(record("a"))
@@ -124,7 +124,7 @@ func TestAFullDiskIsUnhealthyUntilItIsNot(t *testing.T) {
 func TestAStalledWriterHoldsACallerForASecondAtMost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, w := io.Pipe() // nobody reads
-		log := audit.NewLog(w, quiet)
+		log := audit.NewLog(w, audit.JSON, quiet)
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() { _ = log.Run(ctx) }()
 		start := time.Now()
@@ -148,7 +148,7 @@ func TestAStalledWriterHoldsACallerForASecondAtMost(t *testing.T) {
 func TestOneCallerCannotFillTheQueueClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, w := io.Pipe() // nobody reads
-		log := audit.NewLog(w, quiet)
+		log := audit.NewLog(w, audit.JSON, quiet)
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() { _ = log.Run(ctx) }()
 		log.Add(record("the writer is stuck with this"))
@@ -191,7 +191,7 @@ func TestOneCallerCannotFillTheQueueClosed(t *testing.T) {
 func TestRecordsAreWrittenTogetherAndSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &calls{}
-		log := audit.NewLog(w, quiet)
+		log := audit.NewLog(w, audit.JSON, quiet)
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() { _ = log.Run(ctx) }()
 		synctest.Wait()
@@ -235,7 +235,7 @@ func (c *calls) Write(p []byte) (int, error) {
 
 func TestFollowHasNoGapAndEndsWithASlowReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := audit.NewLog(io.Discard, quiet)
+		log := audit.NewLog(io.Discard, audit.JSON, quiet)
 		run, cancel := context.WithCancel(t.Context())
 		go func() { _ = log.Run(run) }()
 		log.Add(record("1"))
@@ -267,7 +267,7 @@ func TestFollowHasNoGapAndEndsWithASlowReader(t *testing.T) {
 }
 
 func TestRecentKeepsTheLast(t *testing.T) {
-	log := audit.NewLog(io.Discard, quiet)
+	log := audit.NewLog(io.Discard, audit.JSON, quiet)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { defer close(done); _ = log.Run(ctx) }()

@@ -46,7 +46,7 @@ func (w *writer) Write(p []byte) (int, error) {
 func run(t *testing.T, w io.Writer, logger *slog.Logger, do func(t *testing.T, log *Log, end func())) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		log := NewLog(w, logger)
+		log := NewLog(w, JSON, logger)
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() { _ = log.Run(ctx) }()
 		do(t, log, func() { cancel(); synctest.Wait() })
@@ -192,7 +192,7 @@ func TestFollowEndsWithItsContext(t *testing.T) {
 
 // TestWriterSleepsOnlyWithNothingToDo.
 func TestWriterSleepsOnlyWithNothingToDo(t *testing.T) {
-	log := NewLog(io.Discard, quiet)
+	log := NewLog(io.Discard, JSON, quiet)
 	if !log.sleep() || !log.asleep {
 		t.Error("it stays up with nothing to do")
 	}

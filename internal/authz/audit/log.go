@@ -1,9 +1,7 @@
 package audit
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -25,6 +23,7 @@ const (
 // Log writes records to one place, and keeps the last ones.
 type Log struct {
 	w       io.Writer
+	format  Format
 	logger  *slog.Logger
 	wake    chan struct{}
 	flushed chan struct{}
@@ -44,10 +43,10 @@ type Log struct {
 	followers map[chan Record]struct{}
 }
 
-// NewLog makes a log that writes to w. Run must be called for records to reach w.
-func NewLog(w io.Writer, logger *slog.Logger) *Log {
+// NewLog makes a log that writes lines of a format to w. Run must be called for records to reach w.
+func NewLog(w io.Writer, format Format, logger *slog.Logger) *Log {
 	return &Log{
-		w: w, logger: logger, patience: patience,
+		w: w, format: format, logger: logger, patience: patience,
 		wake: make(chan struct{}, 1), flushed: make(chan struct{}), room: make(chan struct{}),
 		by: map[string]int{}, followers: map[chan Record]struct{}{},
 	}
@@ -67,15 +66,13 @@ func (l *Log) hurry() {
 func (l *Log) Run(ctx context.Context) error {
 	defer close(l.flushed)
 	var spare []Record
-	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
-	enc.SetEscapeHTML(false)
+	var buf []byte
 	look := time.NewTimer(delay)
 	defer look.Stop()
 	for idle, ended := 0, false; ; {
 		records := l.take(spare, ended)
 		for rest := records; len(rest) > 0; {
-			rest = l.write(&buf, enc, rest)
+			buf, rest = l.write(buf[:0], rest)
 		}
 		clear(records)
 		spare = records[:0]
@@ -130,25 +127,25 @@ func (l *Log) take(spare []Record, last bool) []Record {
 	return records
 }
 
-// write writes what goes into one system call, and returns the rest.
-func (l *Log) write(buf *bytes.Buffer, enc *json.Encoder, records []Record) (rest []Record) {
+// write writes what goes into one system call, and returns the rest; buf is to be used again.
+func (l *Log) write(buf []byte, records []Record) (used []byte, rest []Record) {
 	const most = 64 << 10
-	buf.Reset()
 	n := uint64(0)
-	for len(records) > 0 && buf.Len() < most {
-		if err := enc.Encode(records[0]); err != nil {
+	for len(records) > 0 && len(buf) < most {
+		var err error
+		if buf, err = l.format(buf, &records[0]); err != nil {
 			l.fail(1, fmt.Errorf("encode audit record %s: %w", records[0].ID, err))
 		} else {
 			n++
 		}
 		records = records[1:]
 	}
-	if _, err := l.w.Write(buf.Bytes()); err != nil {
+	if _, err := l.w.Write(buf); err != nil {
 		l.fail(n, fmt.Errorf("write audit records: %w", err))
-		return records
+		return buf, records
 	}
 	l.failing.Store(nil)
-	return records
+	return buf, records
 }
 
 func (l *Log) fail(n uint64, err error) {
