@@ -20,6 +20,9 @@ import (
 // 0 the sum may fall, and a strict reader takes neither sum nor count.
 func (p *page) buckets(name, labels string, s *messages.Series) {
 	bucket := name + "_bucket"
+	if p.delimited != nil {
+		p.delimited.native = append(p.delimited.native, s)
+	}
 	if s.TotalSketch != nil {
 		p.bounds(s.TotalSketch, func(bound, below float64) {
 			p.sample(bucket, labels, "le", p.bound(bound), whole(min(below, s.TotalCount)))

@@ -217,6 +217,7 @@ func (p *page) at(t time.Time) {
 
 // clientHeading is the heading of a client's metric. Its name ends as it likes, and is as long.
 func (p *page) clientHeading(family, kind, what, name string) {
+	p.begin()
 	if !p.open && kind == "counter" {
 		family += "_total"
 	}

@@ -12,6 +12,7 @@ package export
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -30,15 +31,18 @@ import (
 // scrapes is how many pages may be made at once.
 const scrapes = 4
 
-// Metrics is the page for Prometheus, in its text format or in OpenMetrics. d is
+// Metrics is the page for Prometheus, in its text format, in OpenMetrics, or in protobuf with native histograms. d is
 // what DogStatsD clients sent, and self has the metrics of the monitor's own process;
 // either may be nil.
 func Metrics(a *series.Aggregator, d *DogStatsD, self prometheus.Gatherer) http.Handler {
 	var size atomic.Int64 // of the last page, so that the next one need not grow
 	return atMost(scrapes, func(w http.ResponseWriter, r *http.Request) {
-		format := expfmt.NegotiateAccept(r.Header, expfmt.NewFormat(expfmt.TypeTextPlain), expfmt.NewFormat(expfmt.TypeOpenMetrics))
+		format := expfmt.NegotiateAccept(r.Header, expfmt.NewFormat(expfmt.TypeTextPlain), expfmt.NewFormat(expfmt.TypeOpenMetrics), expfmt.NewFormat(expfmt.TypeProtoDelim))
 		open := format.FormatType() == expfmt.TypeOpenMetrics
 		p := page{open: open, b: make([]byte, 0, size.Load())}
+		if format.FormatType() == expfmt.TypeProtoDelim {
+			p = page{delimited: &delimited{}}
+		}
 		a.Look(func(v *series.View) { p.view(v, a.Table()) })
 		taken, err := p.gather(self, format)
 		if err != nil {
@@ -52,10 +56,17 @@ func Metrics(a *series.Aggregator, d *DogStatsD, self prometheus.Gatherer) http.
 			taken[statusName], taken[infoName], taken[strings.TrimSuffix(infoName, "_info")] = true, true, true
 			p.dogstatsd(d, d.read(r), containerNames(a), taken)
 		}
-		if open {
-			p.b = append(p.b, "# EOF\n"...)
+		if p.begin(); p.delimited != nil {
+			if p.b, err = p.delimited.done.Bytes(), p.delimited.err; err != nil {
+				http.Error(w, err.Error(), http.StatusInternalServerError)
+				return
+			}
+		} else {
+			if open {
+				p.b = append(p.b, "# EOF\n"...)
+			}
+			size.Store(int64(len(p.b) + len(p.b)/16))
 		}
-		size.Store(int64(len(p.b) + len(p.b)/16))
 		w.Header().Set("Content-Type", string(format))
 		_, _ = w.Write(p.b) // the reader left
 	})
@@ -63,8 +74,9 @@ func Metrics(a *series.Aggregator, d *DogStatsD, self prometheus.Gatherer) http.
 
 // page is one that is being made.
 type page struct {
-	b    []byte
-	open bool // OpenMetrics
+	b         []byte
+	open      bool       // OpenMetrics
+	delimited *delimited // protobuf; nil: text
 }
 
 // Write appends, and never fails.
@@ -149,6 +161,7 @@ func (p *page) family(m *collect.Metric, series []series.Sample, container strin
 // heading writes what Prometheus shows of a metric. OpenMetrics knows a counter
 // without its _total, and has units.
 func (p *page) heading(name, kind, help string) {
+	p.begin()
 	if p.open {
 		name = strings.TrimSuffix(strings.TrimSuffix(name, "_total"), "_info")
 	}
@@ -260,7 +273,11 @@ func (p *page) gather(self prometheus.Gatherer, format expfmt.Format) (names map
 	if err != nil {
 		return nil, fmt.Errorf("gather metrics of our own process: %w", err)
 	}
-	enc := expfmt.NewEncoder(p, format)
+	var to io.Writer = p
+	if p.begin(); p.delimited != nil {
+		to = &p.delimited.done
+	}
+	enc := expfmt.NewEncoder(to, format)
 	for _, f := range families {
 		names[f.GetName()] = true
 	}
