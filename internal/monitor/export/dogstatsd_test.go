@@ -17,6 +17,7 @@ import (
 	"vitrine/internal/monitor/dogstatsd"
 	"vitrine/internal/monitor/messages"
 	"vitrine/internal/monitor/tag"
+	"vitrine/test/statsd"
 )
 
 var (
@@ -40,23 +41,7 @@ func sent(t *testing.T, o *dogstatsd.Origin, lines ...string) *DogStatsD {
 	t.Helper()
 	m := messages.New(messages.Config{Tagger: webTags{}})
 	server := dogstatsd.New(dogstatsd.Config{}, nil, m)
-	var p dogstatsd.Parser
-	m.Lock()
-	for _, line := range lines {
-		kind, reason := p.Parse([]byte(line))
-		if reason != dogstatsd.Parsed {
-			t.Fatalf("%s: %v", line, reason)
-		}
-		switch kind {
-		case dogstatsd.KindMetric:
-			m.Metric(o, &p.Metric)
-		case dogstatsd.KindEvent:
-			m.Event(o, &p.Event)
-		case dogstatsd.KindCheck:
-			m.Check(o, &p.Check)
-		}
-	}
-	m.Unlock()
+	statsd.Feed(t, m, o, lines...)
 	m.Flush(time.Now())
 	return &DogStatsD{Latest: m.Latest, Telemetry: server.Telemetry, Examples: server.Examples, Quota: 20000}
 }

@@ -9,6 +9,7 @@ import (
 	"vitrine/internal/monitor/dogstatsd"
 	"vitrine/internal/monitor/messages"
 	"vitrine/internal/monitor/tag"
+	"vitrine/test/statsd"
 )
 
 // replicas have equal tags, but for one that is given a tag more.
@@ -26,21 +27,9 @@ func (replicas) ContainerTags(id string, _ tag.Cardinality) ([]tag.Tag, bool) {
 func sentBy(t *testing.T, lines ...string) *DogStatsD {
 	t.Helper()
 	m := messages.New(messages.Config{Tagger: replicas{}})
-	var p dogstatsd.Parser
 	for _, line := range lines {
 		id, line, _ := strings.Cut(line, " ")
-		o := &dogstatsd.Origin{Source: dogstatsd.SourceKernel, Container: id}
-		kind, reason := p.Parse([]byte(line))
-		m.Lock()
-		switch {
-		case reason != dogstatsd.Parsed:
-			t.Errorf("%s: %v", line, reason)
-		case kind == dogstatsd.KindCheck:
-			m.Check(o, &p.Check)
-		default:
-			m.Metric(o, &p.Metric)
-		}
-		m.Unlock()
+		statsd.Feed(t, m, &dogstatsd.Origin{Source: dogstatsd.SourceKernel, Container: id}, line)
 	}
 	m.Flush(time.Now())
 	server := dogstatsd.New(dogstatsd.Config{}, nil, m)

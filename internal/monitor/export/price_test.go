@@ -14,6 +14,7 @@ import (
 	"vitrine/internal/monitor/messages"
 	"vitrine/internal/monitor/tag"
 	"vitrine/test/long"
+	"vitrine/test/statsd"
 )
 
 // serviceTags are those of a container of a service, as long as they usually are.
@@ -92,23 +93,13 @@ func filledBy(tb testing.TB, tagger messages.Tagger, quota int, line func(i int)
 	tb.Helper()
 	m := messages.New(messages.Config{Tagger: tagger, Quota: quota})
 	server := dogstatsd.New(dogstatsd.Config{}, nil, m)
-	var p dogstatsd.Parser
 	for i := range 25000 {
 		if i == 300 || i == 1000 || i%2500 == 2499 {
 			if o := m.Flush(time.Now()).Origins[0]; o.Refused > 100 {
 				break // there is no room for more
 			}
 		}
-		m.Lock()
-		switch kind, reason := p.Parse([]byte(line(i))); {
-		case reason != dogstatsd.Parsed:
-			tb.Fatalf("%.100q: %v", line(i), reason)
-		case kind == dogstatsd.KindCheck:
-			m.Check(web, &p.Check)
-		default:
-			m.Metric(web, &p.Metric)
-		}
-		m.Unlock()
+		statsd.Feed(tb, m, web, line(i))
 	}
 	m.Flush(time.Now())
 	return &DogStatsD{Latest: m.Latest, Telemetry: server.Telemetry, Examples: server.Examples, Quota: quota}

@@ -11,6 +11,7 @@ import (
 
 	"vitrine/internal/monitor/dogstatsd"
 	"vitrine/internal/monitor/messages"
+	"vitrine/test/statsd"
 )
 
 // reader is the reference implementation of OpenMetrics, which refuses a page for what
@@ -78,7 +79,6 @@ func generated(t *testing.T, seed uint64) string {
 	values := []string{"0", "1", "-1", "0.1", "-0.25", "1e308", "-1e308", "5e-324", "1e-7:1e7", "-3:0:4", "9007199254740993", "1.7976931348623157e308:1.7976931348623157e308", "NaN:1", "-0"}
 	m := messages.New(messages.Config{Tagger: webTags{}})
 	server := dogstatsd.New(dogstatsd.Config{}, nil, m)
-	var p dogstatsd.Parser
 	for range 1 + r.IntN(4) {
 		for range 60 {
 			var tags []string
@@ -96,18 +96,7 @@ func generated(t *testing.T, seed uint64) string {
 				line = "_e{1,1}:a|b" + more
 			}
 			o := []*dogstatsd.Origin{web, nobody, {Source: dogstatsd.SourceClient, Container: web.Container}}[r.IntN(3)]
-			kind, reason := p.Parse([]byte(line))
-			m.Lock()
-			switch {
-			case reason != dogstatsd.Parsed:
-			case kind == dogstatsd.KindMetric:
-				m.Metric(o, &p.Metric)
-			case kind == dogstatsd.KindEvent:
-				m.Event(o, &p.Event)
-			case kind == dogstatsd.KindCheck:
-				m.Check(o, &p.Check)
-			}
-			m.Unlock()
+			statsd.Try(m, o, line)
 		}
 		m.Flush(time.Now())
 	}

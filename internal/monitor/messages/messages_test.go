@@ -12,6 +12,7 @@ import (
 
 	"vitrine/internal/monitor/dogstatsd"
 	"vitrine/internal/monitor/tag"
+	"vitrine/test/statsd"
 )
 
 var (
@@ -33,28 +34,6 @@ func (g tagger) ContainerTags(id string, level tag.Cardinality) ([]tag.Tag, bool
 		tags = append([]tag.Tag{{Key: "container_name", Value: name}}, tags...)
 	}
 	return tags, true
-}
-
-// feed parses lines and hands them on.
-func feed(t testing.TB, a *Aggregator, o *dogstatsd.Origin, lines ...string) {
-	t.Helper()
-	var p dogstatsd.Parser
-	a.Lock()
-	defer a.Unlock()
-	for _, line := range lines {
-		kind, reason := p.Parse([]byte(line))
-		if reason != dogstatsd.Parsed {
-			t.Fatalf("%s: %v", line, reason)
-		}
-		switch kind {
-		case dogstatsd.KindMetric:
-			a.Metric(o, &p.Metric)
-		case dogstatsd.KindEvent:
-			a.Event(o, &p.Event)
-		case dogstatsd.KindCheck:
-			a.Check(o, &p.Check)
-		}
-	}
 }
 
 func join(tags []tag.Tag) string {
@@ -95,7 +74,7 @@ func expect(t *testing.T, s *Snapshot, want ...string) {
 
 func TestTypes(t *testing.T) {
 	a := New(Config{})
-	feed(t, a, none, "c:1|c", "c:2:3|c", "c:1|c|@0.1", "g:1|g", "g:2|g|@0.5", "s:a|s", "s:b|s", "s:a|s",
+	statsd.Feed(t, a, none, "c:1|c", "c:2:3|c", "c:1|c|@0.1", "g:1|g", "g:2|g|@0.5", "s:a|s", "s:b|s", "s:a|s",
 		"h:1:2|h", "h:3|h|@0.5", "ms:4|ms", "d:5|d", "d:-7|d")
 	expect(t, a.Flush(time.Now()),
 		"count c{} 16 total 16",
@@ -105,7 +84,7 @@ func TestTypes(t *testing.T) {
 		"histogram ms{} count 1 sum 4 min 4 max 4 total 1",
 		"set s{} 2",
 	)
-	feed(t, a, none, "c:1|c", "d:1|d", "s:c|s")
+	statsd.Feed(t, a, none, "c:1|c", "d:1|d", "s:c|s")
 	expect(t, a.Flush(time.Now()),
 		"count c{} 1 total 17",
 		"distribution d{} count 1 sum 1 min 1 max 1 total 3",
@@ -119,7 +98,7 @@ func TestTypes(t *testing.T) {
 func TestFiveAggregates(t *testing.T) {
 	a := New(Config{})
 	for i := 1; i <= 1000; i++ {
-		feed(t, a, none, fmt.Sprintf("h:%d|h", i), fmt.Sprintf("w:%d|h|@%v", i%2*99+1, []float64{1, 0.01}[i%2]))
+		statsd.Feed(t, a, none, fmt.Sprintf("h:%d|h", i), fmt.Sprintf("w:%d|h|@%v", i%2*99+1, []float64{1, 0.01}[i%2]))
 	}
 	s := a.Flush(time.Now())
 	h, w := s.Series[0], s.Series[1]
@@ -135,9 +114,9 @@ func TestFiveAggregates(t *testing.T) {
 
 func TestDistributionsAddUp(t *testing.T) {
 	a := New(Config{})
-	feed(t, a, web1, "d:1:2|d")
+	statsd.Feed(t, a, web1, "d:1:2|d")
 	first := a.Flush(time.Now()).Series[0]
-	feed(t, a, web2, "d:3|d")
+	statsd.Feed(t, a, web2, "d:3|d")
 	second := a.Flush(time.Now()).Series[0]
 	if n := first.TotalSketch.GetCount(); n != 2 {
 		t.Errorf("a snapshot was changed: %v", n)
@@ -184,7 +163,7 @@ func TestMessageTags(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			a := New(Config{Tagger: containers})
 			for o, line := range tt.lines {
-				feed(t, a, o, line)
+				statsd.Feed(t, a, o, line)
 			}
 			expect(t, a.Flush(time.Now()), tt.want...)
 		})
@@ -194,26 +173,26 @@ func TestMessageTags(t *testing.T) {
 func TestTagsThatChange(t *testing.T) {
 	containers := tagger{}
 	a := New(Config{Tagger: containers, Cardinality: tag.High, Expiry: 20 * time.Second})
-	feed(t, a, web1, "a:1|c", "_sc|up|0") // before the inventory knows it
+	statsd.Feed(t, a, web1, "a:1|c", "_sc|up|0") // before the inventory knows it
 	containers["web1"] = "web.1"
 	a.Flush(time.Now())
-	feed(t, a, web1, "a:1|c", "_sc|up|1")
+	statsd.Feed(t, a, web1, "a:1|c", "_sc|up|1")
 	s := a.Flush(time.Now())
 	expect(t, s, "count a{} 0 total 1", "count a{container_name:web.1,service:shop} 1 total 1")
 	if len(s.Checks) != 1 || join(s.Checks[0].Tags) != "container_name:web.1,service:shop" {
 		t.Errorf("%+v", s.Checks)
 	}
 	delete(containers, "web1") // its last messages
-	feed(t, a, web1, "a:1|c")
+	statsd.Feed(t, a, web1, "a:1|c")
 	expect(t, a.Flush(time.Now()), "count a{} 0 total 1", "count a{container_name:web.1,service:shop} 1 total 2")
 }
 
 func TestExpiry(t *testing.T) {
 	a := New(Config{Expiry: 30 * time.Second})
-	feed(t, a, web1, "a:1|c", "_sc|up|0")
-	feed(t, a, none, "b:1|g")
+	statsd.Feed(t, a, web1, "a:1|c", "_sc|up|0")
+	statsd.Feed(t, a, none, "b:1|g")
 	for range 4 {
-		feed(t, a, none, "b:1|g")
+		statsd.Feed(t, a, none, "b:1|g")
 		a.Flush(time.Now())
 	}
 	s := a.Latest()
@@ -228,17 +207,17 @@ func TestExpiry(t *testing.T) {
 	if a.contexts.used != unit {
 		t.Errorf("%d in use", a.contexts.used)
 	}
-	feed(t, a, web1, "a:1|c")
+	statsd.Feed(t, a, web1, "a:1|c")
 	expect(t, a.Flush(time.Now()), "count a{} 1 total 1", "gauge b{} 1")
 }
 
 func TestQuotaOfOneIsNotAnothers(t *testing.T) {
 	a := New(Config{Quota: 100})
 	for i := range 1000 {
-		feed(t, a, web1, fmt.Sprintf("flood%d:1|c", i), fmt.Sprintf("_sc|flood%d|0", i))
+		statsd.Feed(t, a, web1, fmt.Sprintf("flood%d:1|c", i), fmt.Sprintf("_sc|flood%d|0", i))
 	}
-	feed(t, a, web2, "a:1|c", "h:1|h")
-	feed(t, a, web1, "flood0:1|c") // what it has goes on
+	statsd.Feed(t, a, web2, "a:1|c", "h:1|h")
+	statsd.Feed(t, a, web1, "flood0:1|c") // what it has goes on
 	s := a.Flush(time.Now())
 	if n := len(s.Series); n != 50+2 {
 		t.Errorf("%d series", n)
@@ -257,7 +236,7 @@ func TestQuotaOfOneIsNotAnothers(t *testing.T) {
 func TestLongTagsCostMore(t *testing.T) {
 	a := New(Config{Quota: 100})
 	for i := range 100 {
-		feed(t, a, web1, fmt.Sprintf("a:1|c|#%d,%s", i, strings.Repeat("x", 2560)))
+		statsd.Feed(t, a, web1, fmt.Sprintf("a:1|c|#%d,%s", i, strings.Repeat("x", 2560)))
 	}
 	if n := len(a.Flush(time.Now()).Series); n != 8 {
 		t.Errorf("%d series of 2.5 KiB for a quota of 100", n)
@@ -269,11 +248,11 @@ func TestLongTagsCostMore(t *testing.T) {
 func TestClaimsTakeHalfAtMost(t *testing.T) {
 	a := New(Config{Quota: 10, Most: 40})
 	for i := range 100 {
-		feed(t, a, &dogstatsd.Origin{Source: dogstatsd.SourceClient, Container: fmt.Sprintf("%064x", i%5)}, fmt.Sprintf("x%d:1|c", i))
+		statsd.Feed(t, a, &dogstatsd.Origin{Source: dogstatsd.SourceClient, Container: fmt.Sprintf("%064x", i%5)}, fmt.Sprintf("x%d:1|c", i))
 	}
 	for i := range 10 {
-		feed(t, a, web1, fmt.Sprintf("mine%d:1|c", i))
-		feed(t, a, web2, fmt.Sprintf("mine%d:1|c", i))
+		statsd.Feed(t, a, web1, fmt.Sprintf("mine%d:1|c", i))
+		statsd.Feed(t, a, web2, fmt.Sprintf("mine%d:1|c", i))
 	}
 	used := 0
 	for _, o := range a.Flush(time.Now()).Origins {
@@ -294,9 +273,9 @@ func TestClaimsTakeHalfOfAnIntervalAtMost(t *testing.T) {
 	for range 2 {
 		for i := range 100 {
 			anybody := &dogstatsd.Origin{Source: dogstatsd.SourceClient, Container: fmt.Sprintf("%064x", i%50)}
-			feed(t, a, anybody, fmt.Sprintf("s:%d|s", i), "_e{1,1}:a|b")
+			statsd.Feed(t, a, anybody, fmt.Sprintf("s:%d|s", i), "_e{1,1}:a|b")
 		}
-		feed(t, a, web1, "mine:1|s", "mine:1|s", "mine:2|s", "mine:3|s", "_e{1,1}:c|d")
+		statsd.Feed(t, a, web1, "mine:1|s", "mine:1|s", "mine:2|s", "mine:3|s", "_e{1,1}:c|d")
 		s := a.Flush(time.Now())
 		if len(s.Events) != 11 || s.Events[10].Title != "c" {
 			t.Errorf("%d events", len(s.Events))
@@ -308,7 +287,7 @@ func TestClaimsTakeHalfOfAnIntervalAtMost(t *testing.T) {
 // TestLongTagsOfTheContainer: a container's labels are as long as it likes.
 func TestLongTagsOfTheContainer(t *testing.T) {
 	a := New(Config{Quota: 1000, Tagger: tagger{"web1": strings.Repeat("x", 1<<20)}})
-	feed(t, a, web1, "a:1|c|card:high")
+	statsd.Feed(t, a, web1, "a:1|c|card:high")
 	if s := a.Flush(time.Now()); len(s.Series) != 0 || s.Origins[0].Refused != 1 {
 		t.Errorf("%d series, %+v", len(s.Series), s.Origins)
 	}
@@ -317,7 +296,7 @@ func TestLongTagsOfTheContainer(t *testing.T) {
 func TestOrderOfTagsIsNoWayRoundTheQuota(t *testing.T) {
 	a := New(Config{Quota: 10})
 	for i := range 100 {
-		feed(t, a, web1, fmt.Sprintf("a:1|c|#%sx", strings.Repeat(",", i)))
+		statsd.Feed(t, a, web1, fmt.Sprintf("a:1|c|#%sx", strings.Repeat(",", i)))
 	}
 	s := a.Flush(time.Now())
 	expect(t, s, "count a{x} 10 total 10")
@@ -329,11 +308,11 @@ func TestOrderOfTagsIsNoWayRoundTheQuota(t *testing.T) {
 func TestSetMembersAreBounded(t *testing.T) {
 	a := New(Config{SetMembers: 50})
 	for i := range 200 {
-		feed(t, a, web1, fmt.Sprintf("s%d:%d|s", i%2, i))
+		statsd.Feed(t, a, web1, fmt.Sprintf("s%d:%d|s", i%2, i))
 	}
-	feed(t, a, web2, "z:1|s")
+	statsd.Feed(t, a, web2, "z:1|s")
 	expect(t, a.Flush(time.Now()), "set s0{} 25", "set s1{} 25", "set z{} 1")
-	feed(t, a, web1, "s0:new|s")
+	statsd.Feed(t, a, web1, "s0:new|s")
 	if s := a.Flush(time.Now()); s.Series[0].Value != 1 {
 		t.Errorf("%v", show(s))
 	}
@@ -341,7 +320,7 @@ func TestSetMembersAreBounded(t *testing.T) {
 
 func TestNoInfinities(t *testing.T) {
 	a := New(Config{})
-	feed(t, a, web1, "c:1e308:1e308|c", "c:1e308|c|@1e-300", "n:-1e308:-1e308|c", "h:1e308:-1e308:1e308|h|@1e-300", "d:1e-320:5e-324:0|d")
+	statsd.Feed(t, a, web1, "c:1e308:1e308|c", "c:1e308|c|@1e-300", "n:-1e308:-1e308|c", "h:1e308:-1e308:1e308|h|@1e-300", "d:1e-320:5e-324:0|d")
 	for range 2 {
 		for _, x := range a.Flush(time.Now()).Series {
 			for _, v := range []float64{x.Value, x.Total, x.Count, x.Sum, x.Min, x.Max, x.Avg(), x.Quantile(0.5), x.TotalCount, x.TotalSum} {
@@ -350,17 +329,17 @@ func TestNoInfinities(t *testing.T) {
 				}
 			}
 		}
-		feed(t, a, web1, "c:-1e308|c")
+		statsd.Feed(t, a, web1, "c:-1e308|c")
 	}
 }
 
 // TestRecentEvents: the last of each sender are kept, whatever another one sends.
 func TestRecentEvents(t *testing.T) {
 	a := New(Config{})
-	feed(t, a, web1, "_e{5,1}:quiet|x")
+	statsd.Feed(t, a, web1, "_e{5,1}:quiet|x")
 	a.Flush(time.Now())
 	for i := range 3 * recentMost {
-		feed(t, a, web2, fmt.Sprintf("_e{4,1}:%04d|x", i))
+		statsd.Feed(t, a, web2, fmt.Sprintf("_e{4,1}:%04d|x", i))
 		if i%50 == 0 {
 			a.Flush(time.Now())
 		}
@@ -370,7 +349,7 @@ func TestRecentEvents(t *testing.T) {
 		t.Errorf("%d events: %+v", len(got), got)
 	}
 	for i := range 2 * recentMost {
-		feed(t, a, &dogstatsd.Origin{Source: dogstatsd.SourceKernel, Container: strconv.Itoa(i)}, "_e{1,1}:x|x")
+		statsd.Feed(t, a, &dogstatsd.Origin{Source: dogstatsd.SourceKernel, Container: strconv.Itoa(i)}, "_e{1,1}:x|x")
 	}
 	if got := a.Flush(time.Now()).Recent; len(got) != recentMost {
 		t.Errorf("%d events", len(got))
@@ -390,7 +369,7 @@ func TestTimedIsShown(t *testing.T) {
 			for i, s := range seconds {
 				seconds[i] = base.Unix() + int64(s.(int))
 			}
-			feed(t, a, web1, strings.Split(fmt.Sprintf(format, seconds...), " ")...)
+			statsd.Feed(t, a, web1, strings.Split(fmt.Sprintf(format, seconds...), " ")...)
 		}
 		shows := func(what, want string) {
 			t.Helper()
@@ -431,14 +410,14 @@ func TestTimedIsShown(t *testing.T) {
 
 func TestTimed(t *testing.T) {
 	a := New(Config{Tagger: tagger{"web1": "w"}})
-	feed(t, a, web1, "c:3|c|T1656581400|@0.5", "g:1|g|T1656581400", "h:1|h|T1656581400")
+	statsd.Feed(t, a, web1, "c:3|c|T1656581400|@0.5", "g:1|g|T1656581400", "h:1|h|T1656581400")
 	s := a.Flush(time.Now())
 	expect(t, s, "count c{service:shop} 0 total 6", "histogram h{service:shop} count 1 sum 1 min 1 max 1 total 1")
 }
 
 func TestEventsAndChecks(t *testing.T) {
 	a := New(Config{Events: 2, Tagger: tagger{"web1": "w"}})
-	feed(t, a, web1, `_e{1,3}:a|b\n|h:me|t:error|#x|d:5`, "_e{1,1}:a|b", "_e{1,1}:c|d", "_sc|db|0|#x", "_sc|db|2|#x|m:down", "_sc|db|1|#y")
+	statsd.Feed(t, a, web1, `_e{1,3}:a|b\n|h:me|t:error|#x|d:5`, "_e{1,1}:a|b", "_e{1,1}:c|d", "_sc|db|0|#x", "_sc|db|2|#x|m:down", "_sc|db|1|#y")
 	s := a.Flush(time.Now())
 	if len(s.Events) != 2 || s.Events[0].Text != "b\n" || s.Events[0].Host != "me" || join(s.Events[0].Tags) != "service:shop,x" || s.Events[0].Time.Unix() != 5 {
 		t.Errorf("%+v", s.Events)
@@ -498,7 +477,7 @@ func BenchmarkFlush(b *testing.B) {
 	for b.Loop() {
 		b.StopTimer()
 		for i := range 10000 {
-			feed(b, a, web1, fmt.Sprintf("m%d:1|c|#a:b,c:d,e:f,g:h", i))
+			statsd.Feed(b, a, web1, fmt.Sprintf("m%d:1|c|#a:b,c:d,e:f,g:h", i))
 		}
 		b.StartTimer()
 		a.Flush(time.Now())

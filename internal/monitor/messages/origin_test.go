@@ -12,6 +12,7 @@ import (
 	"vitrine/internal/engine/docker"
 	"vitrine/internal/monitor/dogstatsd"
 	"vitrine/internal/monitor/tag"
+	"vitrine/test/statsd"
 )
 
 // host is an Engine's containers, with the tags that they have in earnest.
@@ -68,9 +69,9 @@ func TestAnothersTagsClosed(t *testing.T) {
 			for _, level := range []string{"|card:none", "|card:low", "|card:orchestrator", "|card:high", "", ",dd.internal.card:none", ",dd.internal.card:high"} {
 				a := h.messages()
 				for _, card := range []string{"none", "low", "orchestrator", "high"} {
-					feed(t, a, kernel("victim"), "page.views:1|c|card:"+card)
+					statsd.Feed(t, a, kernel("victim"), "page.views:1|c|card:"+card)
 				}
-				feed(t, a, from, "page.views:1000|c|#"+strings.Join(tags, ",")+level)
+				statsd.Feed(t, a, from, "page.views:1000|c|#"+strings.Join(tags, ",")+level)
 				for _, s := range a.Flush(time.Now()).Series {
 					if s.Total > 2 && s.Total != 1000 { // the victim's low and orchestrator tags are equal
 						t.Errorf("%v%s is in a series of the victim: %v %v", *from, level, s.Tags, s.Total)
@@ -143,7 +144,7 @@ func TestContainersNeverMeetClosed(t *testing.T) {
 			r.Shuffle(len(tags), func(i, j int) { tags[i], tags[j] = tags[j], tags[i] })
 			m.line = fmt.Sprintf("m:%d|c|#%s|card:%s", int64(1)<<i, strings.Join(tags, ","), []string{"", "none", "low", "orchestrator", "high"}[m.level])
 			sent = append(sent, m)
-			feed(t, a, m.from, m.line)
+			statsd.Feed(t, a, m.from, m.line)
 		}
 		for _, s := range a.Flush(time.Now()).Series {
 			var first *message
@@ -185,8 +186,8 @@ func TestOnesOwnTagsStay(t *testing.T) {
 	}}
 	a := h.messages()
 	web := &dogstatsd.Origin{Source: dogstatsd.SourceKernel, Container: "web"}
-	feed(t, a, web, "a:1|c|#env:prod,service:bank|card:none")
-	feed(t, a, none, "b:1|c|#env:prod,service:bank,runtime:docker,compose_service:shop")
+	statsd.Feed(t, a, web, "a:1|c|#env:prod,service:bank|card:none")
+	statsd.Feed(t, a, none, "b:1|c|#env:prod,service:bank,runtime:docker,compose_service:shop")
 	expect(t, a.Flush(time.Now()),
 		"count a{env:prod,exported_service:bank} 1 total 1",
 		"count b{env:prod,exported_compose_service:shop,exported_runtime:docker,service:bank} 1 total 1")
@@ -206,19 +207,19 @@ func TestClockDoesNotOutrankOthersClosed(t *testing.T) {
 				t.Errorf("%s: %v at %v, want %v", what, s.Value, s.At, value)
 			}
 		}
-		feed(t, a, web1, fmt.Sprintf("g:1|g|T%d", at(55*time.Second)))
+		statsd.Feed(t, a, web1, fmt.Sprintf("g:1|g|T%d", at(55*time.Second)))
 		shows("from ahead", 1)
-		feed(t, a, web2, "g:2|g")
+		statsd.Feed(t, a, web2, "g:2|g")
 		shows("another's without a time", 2)
 		time.Sleep(2 * time.Second)
-		feed(t, a, web1, fmt.Sprintf("g:3|g|T%d", at(55*time.Second)))
-		feed(t, a, web2, fmt.Sprintf("g:4|g|T%d", at(0)))
+		statsd.Feed(t, a, web1, fmt.Sprintf("g:3|g|T%d", at(55*time.Second)))
+		statsd.Feed(t, a, web2, fmt.Sprintf("g:4|g|T%d", at(0)))
 		shows("another's with its time", 4)
-		feed(t, a, web1, fmt.Sprintf("g:5|g|T%d", at(55*time.Second)))
-		feed(t, a, web1, fmt.Sprintf("g:6|g|T%d", at(-5*time.Second)))
+		statsd.Feed(t, a, web1, fmt.Sprintf("g:5|g|T%d", at(55*time.Second)))
+		statsd.Feed(t, a, web1, fmt.Sprintf("g:6|g|T%d", at(-5*time.Second)))
 		shows("its own clock orders its own values", 5)
-		feed(t, a, web1, fmt.Sprintf("g:8|g|T%d", at(55*time.Second)))
-		feed(t, a, web2, fmt.Sprintf("g:7|g|T%d", at(-time.Second)))
+		statsd.Feed(t, a, web1, fmt.Sprintf("g:8|g|T%d", at(55*time.Second)))
+		statsd.Feed(t, a, web2, fmt.Sprintf("g:7|g|T%d", at(-time.Second)))
 		shows("one that is a little behind", 7)
 	})
 }
@@ -226,8 +227,8 @@ func TestClockDoesNotOutrankOthersClosed(t *testing.T) {
 // TestChecksOfOneSender: a check has one latest word, in whatever order its tags come.
 func TestChecksOfOneSender(t *testing.T) {
 	a := New(Config{})
-	feed(t, a, web1, "_sc|up|0|#a,b", "_sc|up|2|#b,a", "_sc|up|1|#c|h:x", "_sc|up|0|#c,host:x")
-	feed(t, a, web2, "_sc|up|1|#a,b")
+	statsd.Feed(t, a, web1, "_sc|up|0|#a,b", "_sc|up|2|#b,a", "_sc|up|1|#c|h:x", "_sc|up|0|#c,host:x")
+	statsd.Feed(t, a, web2, "_sc|up|1|#a,b")
 	var got []string
 	for _, c := range a.Flush(time.Now()).Checks {
 		got = append(got, fmt.Sprintf("%s{%s}%s of %s is %s", c.Name, join(c.Tags), c.Host, c.Container, c.Status))

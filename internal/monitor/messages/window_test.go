@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"vitrine/internal/monitor/dogstatsd"
+	"vitrine/test/statsd"
 )
 
 // TestOnceIsSeenByEveryReader: what a client sent in one interval is on some page that each reader
@@ -43,7 +44,7 @@ func TestOnceIsSeenByEveryReader(t *testing.T) {
 			if r.IntN(20) == 0 {
 				id++
 				sentAt[id] = at
-				feed(t, a, none, fmt.Sprintf("h%d:%d|h", id, id), fmt.Sprintf("s%d:x|s", id))
+				statsd.Feed(t, a, none, fmt.Sprintf("h%d:%d|h", id, id), fmt.Sprintf("s%d:x|s", id))
 			}
 			for i, x := range readers {
 				if at < x.offset || (at-x.offset)%x.every != 0 {
@@ -82,7 +83,7 @@ func TestMaxIsTheWindows(t *testing.T) {
 	now := time.Now()
 	flush := func(value int) *Series {
 		if value > 0 {
-			feed(t, a, none, fmt.Sprintf("h:%d|h", value))
+			statsd.Feed(t, a, none, fmt.Sprintf("h:%d|h", value))
 		}
 		now = now.Add(10 * time.Second)
 		return &a.Flush(now).Series[0]
@@ -107,7 +108,7 @@ func TestMaxIsTheWindows(t *testing.T) {
 func TestManyReadersHoldNothingForEver(t *testing.T) {
 	a := New(Config{})
 	now := time.Now()
-	feed(t, a, none, "h:1|h")
+	statsd.Feed(t, a, none, "h:1|h")
 	for i := range 60 {
 		a.Flush(now)
 		for j := range 50 {
