@@ -13,6 +13,7 @@ import (
 	"vitrine/internal/authz/policy"
 	"vitrine/internal/command"
 	"vitrine/internal/engine/operation"
+	"vitrine/test/long"
 )
 
 // TestDocsExplain: what the docs show of explain and who-can is what they say of the docs' own examples.
@@ -76,6 +77,9 @@ bindings: {admin: [local, "unix:root"], maker: [["unix:ci", "gid:7"]], own: ["co
 	}
 	replayed := 0
 	for i, info := range operation.Operations() {
+		if i%long.Of(4, 1) > 0 {
+			continue
+		}
 		for _, h := range append(operation.MayHave(info.ID), "") {
 			f, err := p.WhoCan(t.Context(), info.ID, h)
 			if err != nil {
@@ -104,7 +108,7 @@ bindings: {admin: [local, "unix:root"], maker: [["unix:ci", "gid:7"]], own: ["co
 			}
 		}
 	}
-	if replayed < 50 {
+	if replayed < long.Of(20, 100) {
 		t.Errorf("only %d were replayed", replayed)
 	}
 }

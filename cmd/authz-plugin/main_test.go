@@ -6,10 +6,12 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -32,11 +34,29 @@ func TestMain(m *testing.M) {
 	}})
 }
 
-// TestScripts runs each command as a user does; see testdata/script.
+// TestScripts runs each command as a user does; see testdata/script. They run the program as it is built for users under the race
+// detector too, under which a policy takes five times as long to load: nothing in it but serve does two things at one time.
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{Dir: "testdata/script", RequireExplicitExec: true, Cmds: map[string]func(*testscript.TestScript, bool, []string){
-		"status": exitStatus,
-	}})
+	programs := t.TempDir()
+	if raced() {
+		if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", programs+"/authz-plugin", ".").CombinedOutput(); err != nil {
+			t.Fatalf("build authz-plugin: %v\n%s", err, out)
+		}
+	}
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script", RequireExplicitExec: true,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": exitStatus},
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("PATH", programs+":"+e.Getenv("PATH"))
+			return nil
+		},
+	})
+}
+
+// raced reports whether this test was built with the race detector.
+func raced() bool {
+	info, _ := debug.ReadBuildInfo()
+	return info != nil && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
 
 // exitStatus runs a command and compares its exit status: status 2 authz-plugin serve.
