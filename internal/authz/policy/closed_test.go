@@ -114,7 +114,7 @@ func loadedUnvetted(t *testing.T, policy string) *Engine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, _, err := compile(p, caps)
+	c, _, err := p.compile(caps)
 	if err != nil {
 		t.Fatal(err)
 	}

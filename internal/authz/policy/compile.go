@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
@@ -85,9 +86,44 @@ func RegoVersion(name string, raw []byte) (ast.RegoVersion, error) {
 	return ast.RegoV1, nil
 }
 
+// rules are the modules of a policy, compiled: those of the built-in policy alone once for all policies, as they are the same
+// whatever the data says, and evaluations change nothing in them.
+func (s *sources) rules() (*ast.Compiler, []Problem, error) {
+	if s.builtin && len(s.extra) == 0 {
+		c, err := builtinRules()
+		return c, nil, err
+	}
+	return compile(s.label, s.modules)
+}
+
+var builtinRules = sync.OnceValues(func() (*ast.Compiler, error) {
+	var s sources
+	if err := s.useBuiltin(); err != nil {
+		return nil, err
+	}
+	c, _, err := compile(builtinLabel, s.modules)
+	return c, err
+})
+
 // compile compiles modules strictly and against the closed input schema. For
 // lenient modules what only strictness or the schema finds is a warning.
-func compile(p parsed, caps *ast.Capabilities) (*ast.Compiler, []Problem, error) {
+func compile(label string, files []file) (*ast.Compiler, []Problem, error) {
+	caps := capabilities()
+	p, err := parse(files, caps)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, warnings, err := p.compile(caps)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(c.GetRulesExact(ast.MustParseRef(allowRule))) == 0 {
+		return nil, nil, fmt.Errorf("%s: %s", label, noAllow(p.modules))
+	}
+	return c, warnings, nil
+}
+
+func (p parsed) compile(caps *ast.Capabilities) (*ast.Compiler, []Problem, error) {
 	schemas := ast.NewSchemaSet()
 	schema, err := rego.InputSchema()
 	if err != nil {

@@ -14,18 +14,10 @@ import (
 // build makes a generation of src and vets it. The error lists every problem
 // found; the warnings are for a policy that loads.
 func build(ctx context.Context, src *sources, opts Options) (*generation, []Problem, error) {
-	caps := capabilities()
-	p, errParse := parse(src.modules, caps)
+	c, warnings, errRules := src.rules()
 	data, terms, errData := readTerms(src)
-	if err := errors.Join(errParse, errData); err != nil {
+	if err := errors.Join(errRules, errData); err != nil {
 		return nil, nil, err
-	}
-	c, warnings, err := compile(p, caps)
-	if err != nil {
-		return nil, nil, err
-	}
-	if len(c.GetRulesExact(ast.MustParseRef(allowRule))) == 0 {
-		return nil, nil, fmt.Errorf("%s: %s", src.label, noAllow(p.modules))
 	}
 	v := &vetted{compiler: c, data: data, terms: terms, builtin: src.builtin, extra: len(src.extra) > 0, revision: src.revision, positions: opts.Positions}
 	g, err := v.generation(ctx, v.momentAt(opts.now(), nil))
