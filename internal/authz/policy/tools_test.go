@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"vitrine/test/long"
 )
 
 const closedTest = "package docker.authz_test\n\nimport data.docker.authz\n\ntest_closed if not authz.allow with input as {}\n"
@@ -14,14 +16,18 @@ const closedTest = "package docker.authz_test\n\nimport data.docker.authz\n\ntes
 func TestBuiltinTests(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	ok, err := RunTests(t.Context(), nil, &out, true)
+	whole := long.Of(0, 1) > 0 // what they reach takes ten times as long to see
+	ok, err := RunTests(t.Context(), nil, &out, whole)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !ok {
 		t.Errorf("not ok:\n%s", out.String())
 	}
-	wantContains(t, out.String(), "pass  docker.authz_test.test_look_lists", ", 0 failed", "coverage: 100.0 %")
+	wantContains(t, out.String(), "pass  docker.authz_test.test_look_lists", ", 0 failed")
+	if whole {
+		wantContains(t, out.String(), "coverage: 100.0 %")
+	}
 }
 
 func TestRunTests(t *testing.T) {
@@ -58,7 +64,7 @@ func TestRunTests(t *testing.T) {
 
 	out.Reset()
 	data := policyDir(t, "data.yaml", "bindings: {look: ['tls:x'], admin: [local]}")
-	if ok, err := RunTests(t.Context(), []string{data}, &out, true); err != nil || !ok {
+	if ok, err := RunTests(t.Context(), []string{data}, &out, false); err != nil || !ok {
 		t.Errorf("data alone: %v, %v: %s", ok, err, out.String())
 	}
 }
