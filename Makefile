@@ -9,7 +9,7 @@ FAST        := callers,docs,hostpaths,plans,secrets
 TOOL        := go tool -modfile=scripts/tools.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test e2e test-engines test-fast unit check generate web mutate fuzz plugin release demo bench clean
+.PHONY: help setup build test e2e test-engines test-fast unit check generate web mutate fuzz plugin release demo bench bench-peers clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ demo: ## Show it all on a private Engine (ENGINE=28: see e2e); ends by itself an
 
 bench: setup ## Measure against named peers and floors; prints what docs/performance.md quotes
 	@scripts/bench.sh
+
+bench-peers: setup build ## Compare with HAProxy, other socket proxies and other plugins (as root; 15 minutes, PEERS=-quick: two)
+	@scripts/peers.sh $(PEERS)
 
 clean: ## Remove what build made
 	rm -rf $(BIN)

@@ -33,6 +33,7 @@ patchelf            patchelf                           all    gives runc of anot
 nodejs              node                               all    builds the page of the monitor, and opens it in a test
 npm                 npm                                all    fetches what that needs, see scripts/web.sh
 chromium            chromium                           all    the browser of that test
+haproxy             haproxy                            all    a peer of "make bench-peers"
 qemu-system-x86     qemu-system-x86_64                 all    boots the kernel that scripts/kernel.sh fetches
 '
 set -euo pipefail

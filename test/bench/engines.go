@@ -25,6 +25,7 @@ type bench struct {
 	yes        *engine.Engine // the plugin that says yes
 	ours       *engine.Engine // our plugin
 	plugin     *exec.Cmd      // our plugin's process
+	yesPlugin  *exec.Cmd      // the other one's
 	processes  []*exec.Cmd
 	variants   []*variant
 	containers int
@@ -63,7 +64,7 @@ func open(binary string) (*bench, error) {
 			return b, err
 		}
 	}
-	b.plugin = b.processes[len(b.processes)-1]
+	b.plugin, b.yesPlugin = b.processes[len(b.processes)-1], b.processes[len(b.processes)-3]
 	for _, e := range []*engine.Engine{b.yes, b.ours} {
 		if err := usePlugin(e); err != nil {
 			return b, err
