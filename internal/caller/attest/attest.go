@@ -24,6 +24,7 @@ import (
 	"fmt"
 	"os"
 	"sync/atomic"
+	"time"
 
 	"vitrine/internal/engine/docker"
 	"vitrine/internal/kernel/peercred"
@@ -190,13 +191,18 @@ func (a *Attestor) locate(ctx context.Context, p *peercred.Peer) (docker.Contain
 		}
 	}
 	refreshed := map[string]bool{} // ids; true: the Engine says that there is no such container
-	for range 4 {
+	for look := 0; look < 4; look++ {
 		id, kind, err := a.judge(facts, refreshed)
 		if ask, ok := errors.AsType[*askError](err); ok {
 			if a.seen != nil {
 				a.seen(facts.Cgroups)
 			}
 			if err = a.ask(ctx, ask, refreshed); err == nil {
+				continue
+			}
+		}
+		if errors.Is(err, errBlind) && look == 0 {
+			if err = a.sight(ctx); err == nil {
 				continue
 			}
 		}
@@ -254,6 +260,40 @@ func (a *Attestor) ask(ctx context.Context, q *askError, refreshed map[string]bo
 		return fmt.Errorf("container %s is not confirmed: its init is %w", q.id, ErrNotYet)
 	}
 	return nil
+}
+
+// errBlind says that a verdict hangs on containers whose first processes could not be read.
+var errBlind = errors.New("in a mount namespace of its own, while some container's cannot be read")
+
+// patience is how long a process may wait until all running containers are seen.
+const patience = 2 * time.Second
+
+// sight asks the Engine about the containers of which nothing could be read: it may have named a first process that was
+// not ready to be looked at, or one that has ended, before the Engine itself notices.
+func (a *Attestor) sight(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for pause := 5 * time.Millisecond; ; pause *= 2 {
+		a.known.mu.RLock()
+		id, err := a.known.blindTo()
+		a.known.mu.RUnlock()
+		if err == nil {
+			return nil
+		}
+		if id == "" || ctx.Err() != nil {
+			return fmt.Errorf("%w: %w", errBlind, err)
+		}
+		if _, err := a.inv.Refresh(ctx, id); err != nil && !errors.Is(err, docker.ErrNotFound) {
+			return fmt.Errorf("%w: look up container %s: %w (%w)", errBlind, id, err, ErrNotYet)
+		}
+		if a.known.cannotRead(id) == nil {
+			continue
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+		}
+	}
 }
 
 // needsPtrace names the capability by which namespaces can be read.

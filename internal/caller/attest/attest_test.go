@@ -328,11 +328,6 @@ func TestWhoClosed(t *testing.T) {
 			w.Process(42, "/user.slice", "user:[1] pid:[2] mnt:[77]")
 			w.Unready = true
 		}, "not known"},
-		"mounts of its own, with a container of which nothing is known": {func(w *world) {
-			w.Container(mon, 41, "/docker/"+mon, containerNS(1))
-			delete(w.Proc, "41/stat")
-			w.Process(42, "/user.slice", "user:[1] pid:[2] mnt:[77]")
-		}, "cannot be read"},
 		"the daemon is blocked": {func(w *world) {
 			w.Container(mon, 41, "/docker/"+mon, containerNS(1))
 			w.Process(42, "/docker/"+mon, containerNS(1))

@@ -290,11 +290,12 @@ func (a *Attestor) proveHost(facts procfs.Process) error {
 		return errors.New("in a mount namespace of its own, while the containers are not known")
 	case a.known.inMount(ns.Mount) != "":
 		return fmt.Errorf("outside of every container's cgroup with the mount namespace of container %s", a.known.inMount(ns.Mount))
-	case a.known.blind():
-		return errors.New("in a mount namespace of its own, while some container's cannot be read")
 	default:
 		if err := a.hostRoot(facts.PID); err != nil {
 			return err
+		}
+		if _, err := a.known.blindTo(); err != nil {
+			return fmt.Errorf("%w: %w", errBlind, err)
 		}
 	}
 	if a.here.cgroupNS {
@@ -321,19 +322,16 @@ func (a *Attestor) hostRoot(pid int) error {
 	return err
 }
 
-// blind says that some running container's mount namespace is not known.
-func (x *index) blind() bool { return x.blindTo() != nil }
-
-// blindTo says which. The first process of a container that starts or ends may show
-// nothing for a moment.
-func (x *index) blindTo() error {
+// blindTo says of which running container the mount namespace is not known, nil if there is none. With an id, another
+// look may help: the first process of a container that starts or ends may show nothing for a moment.
+func (x *index) blindTo() (id string, err error) {
 	for _, k := range x.containers {
 		if k.mount == "" {
-			return fmt.Errorf("the mount namespace of container %s is %w (CAP_SYS_PTRACE is needed)", k.id, ErrNotYet)
+			return "", fmt.Errorf("the mount namespace of container %s is %w (CAP_SYS_PTRACE is needed)", k.id, ErrNotYet)
 		}
 	}
 	for id, err := range x.unread {
-		return fmt.Errorf("the first process of container %s is %w: %w", id, ErrNotYet, err)
+		return id, fmt.Errorf("the first process of container %s is %w: %w", id, ErrNotYet, err)
 	}
-	return nil
+	return "", nil
 }

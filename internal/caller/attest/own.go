@@ -42,7 +42,8 @@ func (a *Attestor) OwnContainer() (id string, err error) {
 	blind := a.here.err
 	if a.here.initPIDs { // else the numbers of containers' init processes mean others here
 		a.known.mu.RLock()
-		id, blind = a.known.inMount(own.Mount), a.known.blindTo()
+		id = a.known.inMount(own.Mount)
+		_, blind = a.known.blindTo()
 		a.known.mu.RUnlock()
 		if id != "" || blind == nil {
 			return id, nil
