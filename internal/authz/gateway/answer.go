@@ -33,6 +33,9 @@ func (t *task) answer(ex exchange) {
 		return
 	}
 	first := t.exec(ex)
+	if ex.base().res.ContentLength < 0 {
+		t.w.Header().Set("Transfer-Encoding", "chunked") // else net/http counts a short one, and docker-py takes that for no stream
+	}
 	t.head(ex.base().res, false)
 	_, err := t.w.Write(first)
 	if err == nil {

@@ -270,3 +270,35 @@ func TestExecThatOneHasMadeIsOnesOwnClosed(t *testing.T) {
 		}
 	}
 }
+
+// TestAnswerKeepsItsFraming: docker-py takes what is not chunked for no stream, however short it is.
+func TestAnswerKeepsItsFraming(t *testing.T) {
+	g := startHTTP(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/logs") {
+			w.Header().Set("Transfer-Encoding", "chunked")
+		}
+		if r.Method == http.MethodPost {
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		_, _ = io.WriteString(w, "short")
+	})
+	for request, want := range map[string]string{
+		"GET /containers/x/logs HTTP/1.1":            "Transfer-Encoding: chunked",
+		"GET /containers/x/logs HTTP/1.0":            "", // which has no chunks: the connection's end is the answer's
+		"GET /containers/x/top HTTP/1.1":             "Content-Length: 5",
+		"POST /containers/x/unpause HTTP/1.1":        "",
+		"HEAD /containers/x/archive?path=/ HTTP/1.1": "Content-Length: 5",
+	} {
+		head, _, _ := strings.Cut(g.raw(request+"\r\nHost: docker\r\nConnection: close\r\n\r\n"), "\r\n\r\n")
+		var got string
+		for line := range strings.SplitSeq(head, "\r\n") {
+			if strings.HasPrefix(line, "Transfer-Encoding:") || strings.HasPrefix(line, "Content-Length:") {
+				got += line
+			}
+		}
+		if got != want {
+			t.Errorf("%s: framed by %q, want %q:\n%s", request, got, want, head)
+		}
+	}
+}
