@@ -191,7 +191,7 @@ func (a *Attestor) locate(ctx context.Context, p *peercred.Peer) (docker.Contain
 		}
 	}
 	refreshed := map[string]bool{} // ids; true: the Engine says that there is no such container
-	for look := 0; look < 4; look++ {
+	for look := range 4 {
 		id, kind, err := a.judge(facts, refreshed)
 		if ask, ok := errors.AsType[*askError](err); ok {
 			if a.seen != nil {

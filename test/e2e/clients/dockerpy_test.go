@@ -2,6 +2,7 @@ package clients
 
 import (
 	"encoding/xml"
+	"errors"
 	"maps"
 	"os"
 	"os/exec"
@@ -79,7 +80,7 @@ func dockerPy(t *testing.T, checkout, way string) map[string]string {
 		cmd.Dir = checkout
 		cmd.Env = append(os.Environ(), "DOCKER_HOST=unix://"+socket, "PYTHONDONTWRITEBYTECODE=1", "PYTHONPATH="+checkout, "HOME="+t.TempDir())
 		out, err := cmd.CombinedOutput()
-		if _, failed := err.(*exec.ExitError); err != nil && !failed {
+		if _, failed := errors.AsType[*exec.ExitError](err); err != nil && !failed {
 			t.Fatal(err)
 		}
 		raw, err := os.ReadFile(report)
