@@ -138,7 +138,7 @@ func (t *task) held(ex exchange) {
 			why = err.Error()
 		}
 	}
-	if why == "" && t.tooNew(ex) {
+	if t.tooNew(ex) {
 		doc = lowerVersions(doc)
 	}
 	if why != "" {

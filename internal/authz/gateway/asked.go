@@ -91,7 +91,7 @@ func (u *upstream) watch(ctx context.Context) {
 		u.ping(ctx)
 		u.pool.drop(idleTime)
 		wait := u.every
-		if now, known := u.asked.get(); !u.ready.Load() || known && !now {
+		if !u.ready.Load() { // while dockerd does not ask, each ping kicks
 			wait = min(wait, pingSoon)
 		}
 		select {

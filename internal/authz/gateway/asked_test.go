@@ -137,7 +137,7 @@ func TestGatewayAloneKnowsNoAlarm(t *testing.T) {
 }
 
 func TestSelfTransport(t *testing.T) {
-	g := startHTTP(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "hello") })
+	g := startHTTP(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "hello") }, func(c *Config) { c.PingEvery = time.Hour })
 	c := &http.Client{Transport: g.srv.SelfTransport()}
 	for range 3 {
 		res, err := c.Get("http://docker/containers/json?all=1")
@@ -151,6 +151,9 @@ func TestSelfTransport(t *testing.T) {
 	}
 	if n := len(g.srv.up.pool.idle); n == 0 {
 		t.Error("the connection was not kept")
+	}
+	if g.own != 1+3 { // the plugin's door asks no policy about them
+		t.Errorf("%d of a ping and 3 calls are known as our own", g.own)
 	}
 	for _, tc := range [][2]string{
 		{"POST", "/containers/create"},

@@ -134,7 +134,7 @@ func (cs *connections) forget(c *conn) {
 // attribute notes in which container a connection's caller is, for closeContainer.
 func (cs *connections) attribute(c *conn, caller *identity.Identity) {
 	id := ""
-	if caller.Kind == identity.Container && caller.Container != nil {
+	if caller.Container != nil {
 		id = caller.Container.ID
 	}
 	cs.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"io"
+	"log/slog"
 	"maps"
 	"net/http"
 	"strings"
@@ -119,7 +120,8 @@ func TestEventsThatCannotBeRedactedClosed(t *testing.T) {
 			next <- text
 			next <- good
 			close(next)
-			g := startHTTP(t, eventDaemon(next), limits(Limits{RedactBytes: 1 << 10}))
+			var log safeBuffer
+			g := startHTTP(t, eventDaemon(next), limits(Limits{RedactBytes: 1 << 10}), func(c *Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
 			redactingEvents(g)
 			res, err := g.client().Get("http://docker/events")
 			if err != nil {
@@ -129,6 +131,10 @@ func TestEventsThatCannotBeRedactedClosed(t *testing.T) {
 			body, err := io.ReadAll(res.Body)
 			if string(body) != good || err == nil {
 				t.Errorf("%q, %v: want one event and a broken stream", body, err)
+			}
+			g.srv.requests.Wait()
+			if !strings.Contains(log.String(), "stream of events cannot be redacted") {
+				t.Errorf("the log says %q", log.String())
 			}
 		})
 	}

@@ -79,8 +79,9 @@ type uploading struct {
 func (u *uploading) start() {
 	u.started = true
 	go func() {
-		defer close(u.done)
-		if u.copy(); u.readErr != nil {
+		u.copy()
+		close(u.done) // first, so that who sees the connection end can tell why
+		if u.readErr != nil {
 			_ = u.conn.Close() // half a body must not look like a whole one
 		}
 	}()
@@ -97,7 +98,7 @@ func (u *uploading) copy() {
 	defer u.buffers.put(buf)
 	for unread := false; ; {
 		n, err := u.out.stream.Read(*buf)
-		if n > 0 && !unread {
+		if !unread {
 			_, werr := w.Write((*buf)[:n])
 			unread = werr != nil || u.conn.bw.Flush() != nil // the daemon has answered, or is gone
 		}
@@ -128,7 +129,7 @@ func (u *uploading) ended() bool {
 	}
 }
 
-func (u *uploading) clientBroke() bool { return u.started && u.ended() && u.readErr != nil }
+func (u *uploading) clientBroke() bool { return u.ended() && u.readErr != nil }
 
 // buffers are what streams are copied through, 32 KiB each.
 type buffers struct{ sync.Pool }

@@ -51,6 +51,7 @@ type rig struct {
 	account  string   // of the last request's connection
 	seen     []string // "METHOD URI" of what reached the daemon, pings left out
 	noAsk    bool     // the daemon does not ask its plugin
+	own      int      // how many of the requests, pings too, were the gateway's own
 	stopping bool     // the gateway may have given up on a request that the daemon is about to see
 }
 
@@ -102,6 +103,9 @@ func (g *rig) asks(method, uri, header string, body []byte) bool {
 	if !ok {
 		g.t.Errorf("%s %s reached the daemon with the ticket %q", method, uri, header)
 		return false
+	}
+	if e.Self {
+		g.own++
 	}
 	if err := e.Check(method, uri, body); err != nil {
 		g.t.Errorf("%s %s: %v", method, uri, err)

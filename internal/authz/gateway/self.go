@@ -37,11 +37,6 @@ func (t *selfTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	res := *ex.base().res
-	res.Request = r
-	if res.Body == http.NoBody {
-		_ = ex.Close()
-	} else {
-		res.Body = ex
-	}
+	res.Request, res.Body = r, ex
 	return &res, nil
 }

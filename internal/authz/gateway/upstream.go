@@ -185,7 +185,12 @@ func (u *upstream) exchange(ctx context.Context, c *upConn, out *outgoing, writt
 			_ = e.Close()
 		}
 	}()
-	if err = u.write(c, out, pass); err != nil && (written != nil || !c.answered()) {
+	if err = u.write(c, out, pass); err == nil {
+		if err = c.bw.Flush(); err != nil && written == nil && c.answered() {
+			err = nil // it had seen enough of the body
+		}
+	}
+	if err != nil {
 		return nil, fmt.Errorf("write request to the Docker Engine: %w", err)
 	}
 	if written != nil {

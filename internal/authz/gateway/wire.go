@@ -9,7 +9,8 @@ import (
 )
 
 // write writes the request, its ticket as the last of its headers, and a JSON
-// body. It is the only way by which bytes of a request's head reach the daemon.
+// body, into the connection's buffer: what is left there is the caller's to flush, and that is where an error of the
+// connection shows. It is the only way by which bytes of a request's head reach the daemon.
 func (u *upstream) write(c *upConn, out *outgoing, pass string) error {
 	if u.tickets != nil && pass == "" {
 		return errNoTicket
@@ -38,7 +39,7 @@ func (u *upstream) write(c *upConn, out *outgoing, pass string) error {
 	case out.body != nil:
 		writeHeader(c, "Content-Type", "application/json")
 		writeHeader(c, "Content-Length", strconv.Itoa(len(out.body)))
-	case out.stream != nil && out.length < 0:
+	case out.length < 0:
 		writeHeader(c, "Transfer-Encoding", "chunked")
 	case out.stream != nil:
 		writeHeader(c, "Content-Length", strconv.FormatInt(out.length, 10))
@@ -50,7 +51,7 @@ func (u *upstream) write(c *upConn, out *outgoing, pass string) error {
 	}
 	_, _ = bw.WriteString("\r\n")
 	_, _ = bw.Write(out.body)
-	return bw.Flush()
+	return nil
 }
 
 func writeHeader(c *upConn, k, v string) {
@@ -85,12 +86,12 @@ func token(s string) bool {
 	return s != ""
 }
 
-// target reports whether s can stand on a request line: visible ASCII.
+// target reports whether s can stand on a request line as a path: visible ASCII.
 func target(s string) bool {
 	for i := range len(s) {
 		if s[i] <= ' ' || s[i] >= 0x7f {
 			return false
 		}
 	}
-	return s != "" && (s[0] == '/' || s == "*")
+	return s != "" && s[0] == '/'
 }

@@ -1,0 +1,88 @@
+package gateway
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"vitrine/internal/authz/decide"
+	"vitrine/internal/authz/object"
+	"vitrine/internal/authz/policy"
+	"vitrine/internal/engine/operation"
+)
+
+// blue is an Engine on which one container is team blue's, and a policy that shows that team's only.
+type blue struct{}
+
+func (blue) ReadsObjects() bool { return true }
+
+func (blue) Decide(context.Context, *policy.Input) policy.Decision {
+	return policy.Decision{Allow: true, Where: map[string]string{"team": "blue"}}
+}
+
+func (blue) Owned(context.Context, string) (int, error) { return 0, nil }
+
+func (blue) HostNetworks(context.Context, *operation.Operation) ([]string, error) { return nil, nil }
+
+func (blue) GivenLabels(_ context.Context, id string) (map[string]string, error) {
+	if id == containerID {
+		return map[string]string{"team": "blue"}, nil
+	}
+	return nil, errors.New("it is not there")
+}
+
+func (blue) JoinedBy(context.Context, string) ([]object.Object, error) { return nil, nil }
+
+func (blue) AnyBorrowed(func(map[string]string) bool) (string, error) { return "", nil }
+
+func (blue) Objects(_ context.Context, op *operation.Operation) (list []object.Object) {
+	for _, n := range op.Objects() {
+		o := object.Object{Role: n.Role, Kind: n.Kind, Ref: n.Ref, Known: new(bool)}
+		if n.Ref == "mine" || n.Ref == containerID {
+			*o.Known, o.ID, o.Name, o.Names, o.Labels = true, containerID, "mine", []string{"mine"}, map[string]string{"team": "blue"}
+		}
+		list = append(list, o)
+	}
+	return list
+}
+
+// seeing lets callers see team blue's only.
+func seeing(cfg *Config) {
+	old := cfg.Authorizer.(*decide.Steps)
+	steps := decide.New(decide.Options{Identifier: old.Identifier, Policy: blue{}, Objects: blue{}, Record: old.Record})
+	cfg.Authorizer, cfg.StillAllowed = steps, steps.StillAllowed
+}
+
+// TestEventsOfOthersAreNotShownClosed: the daemon cannot leave out those of objects that it has no filter for.
+func TestEventsOfOthersAreNotShownClosed(t *testing.T) {
+	next := make(chan string)
+	g := startHTTP(t, eventDaemon(next), seeing)
+	res, err := g.client().Get("http://docker/events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	event := func(id string) string {
+		return `{"Type":"container","Action":"start","Actor":{"ID":"` + id + `","Attributes":{"name":"x"}}}`
+	}
+	next <- event(strings.Repeat("e", 64)) // another's
+	next <- `{"Type":"daemon","Action":"reload"}`
+	next <- event(containerID)
+	close(next)
+	got, err := io.ReadAll(bufio.NewReader(res.Body))
+	if string(got) != event(containerID)+"\n" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// TestErrorTextIsWithheldFromWhoSeesSomeClosed: it may name what others have.
+func TestErrorTextIsWithheldFromWhoSeesSomeClosed(t *testing.T) {
+	g := startHTTP(t, failing(http.StatusInternalServerError, "application/json", `{"message":"address is in use by theirs"}`), seeing)
+	if status, body := g.do("POST", "/containers/mine/start", "", ""); status != 500 || strings.Contains(body, "theirs") {
+		t.Errorf("%d %s", status, body)
+	}
+}
