@@ -28,6 +28,7 @@ var floors = map[string][]string{
 var allowed = map[string][]string{
 	"command":  {"spelling"},
 	"fair":     {},
+	"otlp":     {"command", "version"},
 	"spelling": {},
 	"version":  {},
 
@@ -58,7 +59,7 @@ var allowed = map[string][]string{
 	"authz/grant":       {"engine/principal", "kernel/ownfile"},
 	"authz/policy/tool": {"authz/policy"},
 	"authz/record":      {"engine/operation", "caller/identity", "authz/object"},
-	"authz/audit":       {"authz/grant", "engine/operation", "caller/identity", "authz/policy"},
+	"authz/audit":       {"otlp", "version", "authz/grant", "engine/operation", "caller/identity", "authz/policy"},
 	"authz/decide":      {"authz/record", "fair", "kernel/hostpath", "engine/principal", "engine/operation", "caller/attest", "caller/identity", "authz/object", "authz/obligation", "authz/policy", "authz/audit", "authz/redact", "authz/view"},
 	"authz/explain":     {"engine/principal", "engine/operation", "caller/identity", "authz/obligation", "authz/policy", "authz/audit", "authz/decide"},
 	"authz/learn":       {"engine/operation", "authz/answer", "authz/decide", "authz/policy", "authz/record"},
@@ -82,7 +83,7 @@ var allowed = map[string][]string{
 	"monitor/export":    {"monitor/collect", "monitor/dogstatsd", "monitor/messages", "monitor/series", "monitor/tag"},
 
 	"rego":             {},
-	"cmd/authz-plugin": {"authz/learn", "authz/record", "command", "rego", "spelling", "version", "kernel/hostpath", "kernel/peercred", "kernel/procfs", "kernel/unixsocket", "engine/docker", "engine/principal", "engine/operation", "caller/attest", "caller/identity", "authz/admin", "authz/audit", "authz/decide", "authz/doctor", "authz/explain", "authz/gateway", "authz/grant", "authz/importer", "authz/object", "authz/obligation", "authz/plugin", "authz/policy", "authz/policy/tool", "authz/ticket"},
+	"cmd/authz-plugin": {"otlp", "authz/learn", "authz/record", "command", "rego", "spelling", "version", "kernel/hostpath", "kernel/peercred", "kernel/procfs", "kernel/unixsocket", "engine/docker", "engine/principal", "engine/operation", "caller/attest", "caller/identity", "authz/admin", "authz/audit", "authz/decide", "authz/doctor", "authz/explain", "authz/gateway", "authz/grant", "authz/importer", "authz/object", "authz/obligation", "authz/plugin", "authz/policy", "authz/policy/tool", "authz/ticket"},
 	"cmd/monitor":      {"command", "version", "kernel/cgroup", "engine/docker", "kernel/unixsocket", "caller/attest", "monitor/asks", "monitor/collect", "monitor/dogstatsd", "monitor/export", "monitor/messages", "monitor/page", "monitor/sender", "monitor/series", "monitor/status", "monitor/tag", "monitor/top"},
 }
 
@@ -90,6 +91,7 @@ var allowed = map[string][]string{
 var onlyIn = map[string][]string{
 	"github.com/open-policy-agent/opa":  {"internal/authz/policy", "internal/authz/policy/tool", "rego"},
 	"github.com/docker/go-plugins-help": {"internal/authz/plugin"},
+	"go.opentelemetry.io/proto/otlp/":   {"internal/otlp", "internal/authz/audit", "internal/monitor/export"},
 	"charm.land/":                       {"internal/monitor/top"},
 	"github.com/spf13/cobra":            {"internal/command", "cmd/authz-plugin", "cmd/monitor"},
 }

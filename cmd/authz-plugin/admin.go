@@ -12,6 +12,7 @@ import (
 	"vitrine/internal/authz/admin"
 	"vitrine/internal/kernel/peercred"
 	"vitrine/internal/kernel/unixsocket"
+	"vitrine/internal/otlp"
 )
 
 func (p *parts) buildAdmin() error {
@@ -20,7 +21,11 @@ func (p *parts) buildAdmin() error {
 	if p.candidate != nil {
 		sources.Candidate, candidate = p.candidate.Counts, p.candidate
 	}
+	if p.otlp != nil {
+		sources.OTLP = p.otlp
+	}
 	p.metrics = admin.NewMetrics(sources)
+	p.buildOTLP()
 	if p.settings.adminSocket == "" {
 		return nil
 	}
@@ -38,6 +43,18 @@ func (p *parts) buildAdmin() error {
 	})
 	p.run = append(p.run, func(ctx context.Context) error { return srv.Serve(ctx, peercred.NewListener(ln, p.log)) })
 	return nil
+}
+
+// buildOTLP sends metrics and records to a receiver, if there is one.
+func (p *parts) buildOTLP() {
+	if p.otlp == nil {
+		return
+	}
+	var source otlp.Source
+	if p.settings.otlpMetrics {
+		source = otlp.Gathered(p.metrics.Gatherer(), p.log)
+	}
+	p.run = append(p.run, func(ctx context.Context) error { return p.otlp.Run(ctx, source) })
 }
 
 func (p *parts) gauges() []admin.Gauge {

@@ -248,6 +248,10 @@ func TestSettingsThatContradictEachOther(t *testing.T) {
 		"the Engine's own socket": {[]string{"--listen", "a=unix:///run/docker.sock"}, "dockerd's own socket"},
 		"TCP without TLS":         {[]string{"--listen", "a=tcp://127.0.0.1:2375"}, "cert="},
 		"half of TLS":             {[]string{"--listen", "a=unix:///a,cert=/x"}, "all of cert="},
+		"OTLP over what is none":  {[]string{"--otlp-endpoint", "collector:4317"}, "otlp-endpoint"},
+		"certificates for HTTP":   {[]string{"--otlp-endpoint", "http://x", "--otlp-certificate", "/x"}, "it is not https"},
+		"no such signal":          {[]string{"--otlp-signals", "traces"}, "there are metrics and logs"},
+		"no such format":          {[]string{"--audit-format", "cef"}, "there are json and ocsf"},
 		"an executable socket":    {[]string{"--listen", "a=unix:///a,mode=0777"}, "mode=0777"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -38,6 +38,7 @@ import (
 	"vitrine/internal/kernel/peercred"
 	"vitrine/internal/kernel/procfs"
 	"vitrine/internal/kernel/unixsocket"
+	"vitrine/internal/otlp"
 )
 
 func serveCommand(std command.Streams) *cobra.Command {
@@ -101,6 +102,7 @@ type parts struct {
 	engine    *policy.Engine
 	grants    *grant.Keeper
 	records   *audit.Log
+	otlp      *otlp.Exporter // nil: nothing is sent
 	shapes    *record.Store
 	candidate *learn.Candidate // nil: there is none
 	inventory *docker.Inventory
@@ -152,7 +154,7 @@ func (p *parts) buildPolicy(ctx context.Context) {
 	p.grants = grant.NewKeeper(grant.Options{
 		File: s.grants, StateDir: s.stateDir, Clock: grant.NewClock(nil), Logger: p.log,
 		Lend:   func(ctx context.Context, list []grant.Grant) { p.engine.Lend(ctx, list) },
-		Record: func(e grant.Event) { p.records.Add(audit.OfGrant(&e, p.engine.Status().Revision)) },
+		Record: func(e grant.Event) { p.keep(audit.OfGrant(&e, p.engine.Status().Revision)) },
 	})
 	p.engine = policy.New(policy.Options{
 		Paths: s.policy, BuiltinIfAbsent: s.builtinIfAbsent, StateDir: s.stateDir, AllowByDefault: s.allowByDefault, Logger: p.log,
@@ -180,7 +182,8 @@ func (p *parts) buildAudit(std command.Streams) error {
 	if c, ok := w.(io.Closer); ok {
 		p.closers = append(p.closers, c)
 	}
-	p.records = audit.NewLog(w, audit.JSON, p.log)
+	p.records = audit.NewLog(w, p.settings.auditFormat, p.log)
+	p.otlp = otlp.New(p.settings.otlp, "authz-plugin", p.log)
 	p.shapes = record.New(record.Options{
 		Path: p.settings.record, Logger: p.log, Told: p.buildCandidate(),
 		Reads: func(parts []string) bool { return p.engine.Reads(parts) }, // which comes after
@@ -322,9 +325,17 @@ func (p *parts) tellEngine(ctx context.Context) error {
 // record is where every verdict ends. Our own calls are counted only.
 func (p *parts) record(r audit.Record) {
 	if r.Caller.Kind != identity.Self || !r.Allow {
-		p.records.Add(r)
+		p.keep(r)
 	}
 	p.metrics.Observe(r)
+}
+
+// keep writes a record, and sends it where it is to be sent.
+func (p *parts) keep(r audit.Record) {
+	p.records.Add(r)
+	if p.otlp != nil && p.settings.otlpLogs {
+		p.otlp.Log(audit.OTLP(&r, p.settings.auditFormat))
+	}
 }
 
 func (p *parts) buildGateway(ctx context.Context, callerOf func(*peercred.Peer) string) error {

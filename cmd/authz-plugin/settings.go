@@ -11,16 +11,19 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
 
+	"vitrine/internal/authz/audit"
 	"vitrine/internal/authz/decide"
 	"vitrine/internal/authz/gateway"
 	"vitrine/internal/command"
 	"vitrine/internal/engine/operation"
+	"vitrine/internal/otlp"
 )
 
 // settings is the configuration of serve, checked.
@@ -38,6 +41,10 @@ type settings struct {
 	candidate       string // "" for none
 	record          string // a file, "" for memory alone
 	audit           string // "stderr", "stdout" or a file
+	auditFormat     audit.Format
+	otlp            otlp.Config
+	otlpMetrics     bool
+	otlpLogs        bool
 	adminSocket     string // "" for none
 	adminAllow      []string
 	requirePlugin   bool
@@ -72,7 +79,7 @@ const (
 
 // table is the only list of serve's settings; plugin/config.json is compared with
 // it by a test.
-var table = command.Settings[settings]{File: defaultConfig, Options: []command.Option[settings]{
+var table = command.Settings[settings]{File: defaultConfig, Options: slices.Concat([]command.Option[settings]{
 	{Key: "plugin_socket", Default: []string{"/run/docker/plugins/vitrine.sock"}, Help: "`PATH` of dockerd's plugin socket; \"\" for a gateway alone", Set: setPath(func(s *settings) *string { return &s.pluginSocket }, true)},
 	{Key: "listen", List: true, Default: []string{defaultListen}, Help: "`SPEC` of a gateway listener: NAME=unix:///PATH[,mode=0666][,group=G], NAME=fd://NAME of a Unix socket that systemd listens on, either with [,host=PATH] if the host has it elsewhere, or NAME=tcp://HOST:PORT, all with [,denials=audit|enforce] for a mode of its own and ,cert=FILE,key=FILE,ca=FILE for mutual TLS; \"\" for none", Set: setListen},
 	{Key: "upstream", Default: []string{"unix:///run/docker.sock"}, Help: "`ADDR` of dockerd's own socket", Set: command.One(setUpstream)},
@@ -82,6 +89,7 @@ var table = command.Settings[settings]{File: defaultConfig, Options: []command.O
 	{Key: "allow_by_default", Default: []string{"false"}, Help: "`BOOL`: accept a policy that allows an empty input", Set: command.Bool(func(s *settings) *bool { return &s.allowByDefault })},
 	{Key: "mode", Default: []string{"enforce"}, Help: "`MODE`: enforce, or audit, in which the policy's denials are recorded and lifted", Set: command.One(setMode)},
 	{Key: "audit", Default: []string{"stderr"}, Help: "append records of decisions to `FILE`, or to stderr or stdout", Set: setPath(func(s *settings) *string { return &s.audit }, false)},
+	{Key: "audit_format", Default: []string{"json"}, Help: "`FORMAT` of records, in the file and by OTLP: json, or ocsf (API Activity of the Open Cybersecurity Schema Framework)", Set: command.One(setAuditFormat)},
 	{Key: "candidate", Default: []string{""}, Help: "decide beside the policy what another one at `PATH` would make of each request, and count what differs; \"\" for none", Set: setPath(func(s *settings) *string { return &s.candidate }, true)},
 	{Key: "record", Default: []string{""}, Help: "keep the shapes of what was asked in `FILE` over restarts, for learn and policy diff; \"\" keeps them in memory alone", Set: setPath(func(s *settings) *string { return &s.record }, true)},
 	{Key: "admin_socket", Default: []string{"/run/vitrine-admin/admin.sock"}, Help: "metrics, health and recent decisions on a socket at `PATH`; \"\" for none", Set: setPath(func(s *settings) *string { return &s.adminSocket }, true)},
@@ -93,7 +101,8 @@ var table = command.Settings[settings]{File: defaultConfig, Options: []command.O
 	{Key: "host_root", Default: []string{""}, Help: "`DIR` that is the host's root directory, below which host paths are looked up; \"\" for that of the process that listens at upstream", Set: setPath(func(s *settings) *string { return &s.hostRoot }, true)},
 	{Key: "limits", List: true, Help: "limit `NAME=N` on what callers may use; docs/install.md lists them", Set: setLimits},
 	{Key: "log_level", Default: []string{"info"}, Help: "log from `LEVEL` on: debug, info, warn or error", Set: command.LogLevel(func(s *settings) *slog.Level { return &s.logLevel })},
-}}
+	{Key: "otlp_signals", Default: []string{"metrics,logs"}, Help: "`LIST` of what is sent by OTLP: metrics, and as logs the records of decisions", Set: command.One(setSignals)},
+}, otlp.Options(func(s *settings) *otlp.Config { return &s.otlp }))}
 
 // readSettings reads what serve was told.
 func readSettings(flags *pflag.FlagSet, environ []string) (*settings, error) {
@@ -112,6 +121,10 @@ func (s *settings) check() command.SettingErrors {
 	}
 	if s.requirePlugin && s.pluginSocket == "" {
 		wrong = append(wrong, command.SettingError{Where: "require_plugin", Err: errors.New("needs plugin_socket: without it dockerd never asks")})
+	}
+	wrong = append(wrong, s.otlp.Check()...)
+	if s.otlp.Network() && onlyLoopback() {
+		wrong = append(wrong, command.SettingError{Where: "otlp_endpoint", Err: errors.New("this network namespace has only lo (a managed plugin has no network); have the receiver listen on a Unix socket below /run, and give unix:///run/…")})
 	}
 	seen := map[string]string{}
 	for _, l := range s.listeners {
@@ -165,6 +178,27 @@ func setMode(s *settings, v string) error {
 		return nil
 	}
 	return fmt.Errorf("%q is no mode; there are enforce and audit", v)
+}
+
+func setAuditFormat(s *settings, v string) error {
+	if s.auditFormat = audit.FormatOf(v); s.auditFormat == nil {
+		return fmt.Errorf("%q is no format; there are json and ocsf", v)
+	}
+	return nil
+}
+
+func setSignals(s *settings, v string) error {
+	for signal := range strings.SplitSeq(v, ",") {
+		switch strings.TrimSpace(signal) {
+		case "metrics":
+			s.otlpMetrics = true
+		case "logs":
+			s.otlpLogs = true
+		default:
+			return fmt.Errorf("%q is no signal; there are metrics and logs", signal)
+		}
+	}
+	return nil
 }
 
 func setUpstream(s *settings, v string) error {

@@ -28,7 +28,8 @@ type Sources struct {
 	// Candidate counts the requests that a candidate for the policy would decide otherwise, by direction, and those
 	// that it had no time for; nil: there is none.
 	Candidate func() (differs map[string]uint64, skipped uint64)
-	PutOut    func() uint64 // shapes that the record had no room for; nil: there is no record
+	PutOut    func() uint64        // shapes that the record had no room for; nil: there is no record
+	OTLP      prometheus.Collector // what is sent by OTLP; nil: nothing is
 	// Gauges are further values by metric name, with their help.
 	Gauges []Gauge
 }
@@ -86,21 +87,20 @@ func NewMetrics(src Sources) *Metrics {
 			Help: "Shapes of decisions that were put out of the record to make room.",
 		}, func() float64 { return float64(src.PutOut()) }))
 	}
+	if src.OTLP != nil {
+		m.registry.MustRegister(src.OTLP)
+	}
 	for _, g := range src.Gauges {
 		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: g.Name, Help: g.Help}, g.Value))
 	}
 	return m
 }
 
+// Gatherer gives all of them.
+func (m *Metrics) Gatherer() prometheus.Gatherer { return m.registry }
+
 // Observe counts one decision.
 func (m *Metrics) Observe(r audit.Record) {
-	verdict := "deny"
-	switch {
-	case r.Allow && r.Mode != "":
-		verdict = "would-deny"
-	case r.Allow:
-		verdict = "allow"
-	}
 	if r.Differential != "" {
 		m.differential.Inc()
 	}
@@ -108,7 +108,7 @@ func (m *Metrics) Observe(r audit.Record) {
 		m.redacted.Inc()
 	}
 	m.hour.count(&r, time.Now())
-	m.decisions.WithLabelValues(r.Operation, string(r.Caller.Kind), verdict).Inc()
+	m.decisions.WithLabelValues(r.Operation, string(r.Caller.Kind), r.Verdict()).Inc()
 	m.duration.Observe(r.Duration.Seconds())
 }
 

@@ -9,6 +9,9 @@ import (
 // alone, so that what is cut there is in none.
 type Format func(b []byte, r *Record) ([]byte, error)
 
+// FormatOf is the format with a name; nil for none.
+func FormatOf(name string) Format { return map[string]Format{"json": JSON, "ocsf": OCSF}[name] }
+
 // JSON is the format that docs/audit.md documents.
 func JSON(b []byte, r *Record) ([]byte, error) { return appendLine(b, r) }
 

@@ -15,6 +15,7 @@
 package audit
 
 import (
+	"cmp"
 	"maps"
 	"net/url"
 	"slices"
@@ -117,6 +118,33 @@ func CallerOf(id *identity.Identity) Caller {
 		c.ContainerID = id.Container.ID
 	}
 	return c
+}
+
+// Verdict is allow, deny, or would-deny for what audit mode let through.
+func (r *Record) Verdict() string {
+	switch {
+	case r.Allow && r.Mode != "":
+		return "would-deny"
+	case r.Allow:
+		return "allow"
+	}
+	return "deny"
+}
+
+// Sentence says in short what was decided: "deny container:ci ContainerCreate".
+func (r *Record) Sentence() string {
+	if r.Event != "" {
+		return r.Event + " " + r.Grant.String()
+	}
+	return r.Verdict() + " " + r.Caller.name() + " " + cmp.Or(r.Operation, "what was not understood")
+}
+
+// name is the caller's first principal, or its kind where it has none.
+func (c *Caller) name() string {
+	if len(c.Principals) > 0 {
+		return c.Principals[0]
+	}
+	return string(c.Kind)
 }
 
 // account is whom a record counts against in the queue.
