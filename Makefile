@@ -9,7 +9,7 @@ FAST        := callers,docs,hostpaths,plans,secrets
 TOOL        := go tool -modfile=scripts/tools.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test e2e test-engines test-fast unit check generate web mutate fuzz plugin release demo bench bench-peers clean
+.PHONY: help setup build test e2e test-engines test-fast unit unit-busy check generate web mutate fuzz plugin release demo bench bench-peers clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ test-fast: setup ## Run the fast suites on 26, 28 and 28c (as root; a quarter of
 
 unit: ## Run the tests that need neither root nor an engine
 	go test -race ./cmd/... ./internal/... ./rego/...
+
+unit-busy: ## Run them beside two processes that take both processors (PACKAGES=./internal/fair: some)
+	scripts/busy.sh go test -race -count 1 $(or $(PACKAGES),./cmd/... ./internal/... ./rego/...)
 
 check: setup ## Lint, vet, formatting, dead code, generated files, policies, scripts
 	@scripts/check.sh
