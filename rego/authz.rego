@@ -74,6 +74,7 @@ granting contains role if {
 	}
 	takes_unresolved(data.roles[role])
 	takes_socket(data.roles[role])
+	takes_replaced(data.roles[role])
 	knows_owner(role)
 }
 
@@ -197,6 +198,34 @@ takes_socket(_) if input.operation.substituted == []
 takes_socket(role) if {
 	is_array(input.operation.substituted)
 	role.engine_socket == "substitute"
+}
+
+# METADATA
+# title: Whether a role makes a container anew
+# description: |
+#   A create under the name of a container that the caller has taken away is asked about once more without what
+#   that one had in the same words: replaced are the fields of which a hazard or a path was left out so.
+takes_replaced(_) if input.operation.replaced == []
+
+takes_replaced(role) if {
+	is_array(input.operation.replaced)
+	role.recreate
+}
+
+# METADATA
+# title: Which containers may be changed, and made anew
+# description: By their labels, for each role that grants the request. A role without the key changes any.
+recreate contains labels if {
+	some role in granting
+	labels := data.roles[role].recreate.where
+	not any_container
+}
+
+any_container if admin
+
+any_container if {
+	some role in granting
+	not data.roles[role].recreate
 }
 
 # METADATA
@@ -387,6 +416,12 @@ reasons contains concat(" ", ["role", role]) if {
 	allow
 	not admin
 	some role in granting
+}
+
+reasons contains reason if {
+	allow
+	count(input.operation.replaced) > 0
+	reason := sprintf("as the container before it had: %s", [concat(", ", input.operation.replaced)])
 }
 
 reasons contains refusal.reason if {

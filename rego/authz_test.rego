@@ -44,7 +44,7 @@ bindings := {
 # What a request is unless a test says otherwise.
 operation := {
 	"id": "ContainerList", "resource": "containers", "target": "", "access": "list",
-	"hazards": [], "hazard_fields": {}, "host_paths": [], "unresolved": [], "substituted": [], "mints": [], "enters": [], "unknown": [],
+	"hazards": [], "hazard_fields": {}, "host_paths": [], "unresolved": [], "substituted": [], "replaced": [], "mints": [], "enters": [], "unknown": [],
 	"params": {}, "version": "1.41",
 }
 
@@ -430,7 +430,7 @@ test_no_operation_closed if denied(object.remove(by(looker, operation), ["operat
 test_no_request_closed if denied(object.remove(by(looker, operation), ["request"]))
 
 test_any_missing_fact_closed if {
-	every fact in ["hazards", "host_paths", "unresolved", "substituted", "mints", "enters", "unknown"] {
+	every fact in ["hazards", "host_paths", "unresolved", "substituted", "replaced", "mints", "enters", "unknown"] {
 		denied(by(looker, object.remove(operation, [fact])))
 		denied(by(["unix:all"], object.remove(operation, [fact])))
 		denied(by(looker, object.union(operation, {fact: null})))
@@ -828,4 +828,49 @@ test_socket_is_no_more_than_that_closed if {
 			with data.bindings as {"ci": ["container:ci"]}
 		not allowed
 	}
+}
+
+# In place of a container that the caller has taken away
+
+recreate_roles := {
+	"updater": {"operations": ["ContainerCreate", "ContainerStop"], "recreate": {"where": {"update": "yes"}}},
+	"night": {"operations": ["ContainerStop"], "recreate": {"where": {"night": "yes"}}},
+	"proud": {"operations": ["ContainerCreate"], "hazards": ["privileged"]},
+	"admin": {"operations": ["*"]},
+}
+
+recreated(who, op) := answer if {
+	answer := {"allow": authz.allow, "recreate": authz.recreate, "reasons": authz.reasons} with input as by([sprintf("container:%s", [one]) | some one in who], op)
+		with data.roles as recreate_roles
+		with data.bindings as {role: [sprintf("container:%s", [role])] | some role, _ in recreate_roles}
+}
+
+test_only_such_containers if {
+	typed := changed(create, {"hazards": ["privileged"]})
+	instead := changed(create, {"replaced": ["HostConfig.Privileged"]})
+	stop := changed(create, {"id": "ContainerStop"})
+	every case in [
+		[["updater"], typed, false, set()],
+		[["updater"], instead, true, {{"update": "yes"}}],
+		[["updater"], create, true, {{"update": "yes"}}],
+		[["updater", "night"], stop, true, {{"update": "yes"}, {"night": "yes"}}],
+		[["proud"], typed, true, set()],
+		[["updater", "proud"], typed, true, set()], # proud changes any
+		[["updater", "proud"], create, true, set()],
+		[["updater", "proud"], instead, true, {{"update": "yes"}}],
+		[["proud"], instead, false, set()],
+		[["admin", "updater"], stop, true, set()],
+	] {
+		answer := recreated(case[0], case[1])
+		[answer.allow, answer.recreate] == [case[2], case[3]]
+	}
+	"as the container before it had: HostConfig.Privileged" in recreated(["updater"], instead).reasons
+}
+
+# What it would do besides is asked as ever.
+test_recreate_is_no_more_than_that_closed if {
+	answer := recreated(["updater"], changed(create, {"replaced": ["HostConfig.Binds"], "hazards": ["privileged"]}))
+	not answer.allow
+	answer.reasons == {"role updater does not take the hazards privileged"}
+	not recreated(["updater"], changed(create, {"replaced": null})).allow
 }

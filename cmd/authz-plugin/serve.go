@@ -252,6 +252,7 @@ func (p *parts) buildDoors(ctx context.Context) error {
 		Sockets:      sockets,
 		HostPaths:    hostpath.New(hostpath.Config{Root: s.hostRoot, Dial: s.dial, Proc: s.proc, Logger: p.log}),
 		Engine:       func() *operation.Engine { return (*operation.Engine)(p.inventory.Defaults()) },
+		Old:          p.old,
 		OwnContainer: attestor.OwnContainer, Changed: p.inventory.Changed,
 	})
 	if err := p.buildGateway(ctx, attestor.Group); err != nil {
@@ -261,6 +262,12 @@ func (p *parts) buildDoors(ctx context.Context) error {
 	p.inventory.OnDie(p.gateway.CloseContainer)
 	p.run = append(p.run, p.inventory.Run, p.tellOwn(attestor.OwnContainer), p.tellEngine)
 	return p.buildPlugin()
+}
+
+// old is what a container was made with, for who makes it anew.
+func (p *parts) old(ctx context.Context, id string) (*operation.Old, error) {
+	c, err := p.inventory.Configuration(ctx, id)
+	return &operation.Old{Name: c.Name, Config: c.Config, Host: c.Host, Networks: c.Networks, Image: c.ImageOwnConfig}, err
 }
 
 // tellOwn says once which container we guard because we run in it, or why we cannot:

@@ -100,9 +100,11 @@ type Options struct {
 	OwnContainer func() (id string, err error)
 	Changed      func() <-chan struct{}
 	Sockets      *operation.Sockets // the gateway's and the Engine's own; nil: nobody says which
-	HostPaths    HostPaths          // nil: paths of the host are judged as they are written, and nothing is said of that
-	Timeout      time.Duration      // of identifying and of deciding, each; default 2 s
-	Patience     time.Duration      // with which a request waits for its caller's turn; default 8 s
+	// Old says what the container with a full id was made with, for who may make it anew. nil: nobody can say.
+	Old       func(ctx context.Context, id string) (*operation.Old, error)
+	HostPaths HostPaths     // nil: paths of the host are judged as they are written, and nothing is said of that
+	Timeout   time.Duration // of identifying and of deciding, each; default 2 s
+	Patience  time.Duration // with which a request waits for its caller's turn; default 8 s
 }
 
 // Steps is the Authorizer.
@@ -111,6 +113,7 @@ type Steps struct {
 	ids    idSource
 	turns  *fair.Queue
 	execs  ownExecs
+	olds   olds
 	making making
 }
 
@@ -242,6 +245,7 @@ func (s *Steps) decide(ctx context.Context, v *Verdict) {
 	}
 	v.Enters = in.Enters
 	written := v.Operation
+	unlike := s.replacing(ctx, v, in, objects)
 	unsocketed, settled := s.socketed(ctx, v, in)
 	if settled || s.outside(ctx, v, in, objects) {
 		return
@@ -279,10 +283,13 @@ func (s *Steps) decide(ctx context.Context, v *Verdict) {
 		v.Allow, v.Status, v.lifted = true, 0, true
 	default:
 		v.Operation = in.Operation
-		v.deny(http.StatusForbidden, v.policyCode(), slices.Concat(networks, unsocketed, d.Reasons, s.sayUnresolved(ctx, v, in))...)
+		v.deny(http.StatusForbidden, v.policyCode(), slices.Concat(networks, unlike, unsocketed, d.Reasons, s.sayUnresolved(ctx, v, in))...)
 	}
 	if v.Allow {
 		s.see(ctx, v, objects)
+	}
+	if v.Allow {
+		s.replaceable(ctx, v, objects)
 	}
 	if v.Allow {
 		s.count(ctx, v)

@@ -51,10 +51,10 @@ func (v *Verdict) pin(objects *named) (why string) {
 		other  = "what it names has just become another container; try again"
 	)
 	carried, ids := v.Carried(), v.containers.ids
-	if v.View != nil {
-		if v.View.Nothing {
-			return "" // what is forwarded names nothing that there is
-		}
+	if v.View != nil && v.View.Nothing {
+		return "" // what is forwarded names nothing that there is
+	}
+	if v.View != nil || len(v.Decision.Recreate) > 0 && objects != nil {
 		var ok bool
 		if ids, ok = objects.containers(ids); !ok {
 			return other

@@ -10,7 +10,6 @@ import (
 	"vitrine/internal/authz/policy"
 	"vitrine/internal/caller/attest"
 	"vitrine/internal/caller/identity"
-	"vitrine/internal/engine/operation"
 	"vitrine/internal/engine/principal"
 	"vitrine/internal/fair"
 )
@@ -19,7 +18,7 @@ import (
 // enters it or stops it decides instead of us.
 func (s *Steps) ownContainer(ctx context.Context, v *Verdict, in *policy.Input) string {
 	op := in.Operation
-	changes := op.Target != "" && !harmless(op.Access)
+	changes := op.Target != "" && !op.Access.Reads()
 	reaches, service := changes && op.Resource == "containers", changes && op.Resource == "services"
 	if s.OwnContainer == nil || !reaches && !service && len(in.Enters) == 0 {
 		return ""
@@ -106,15 +105,4 @@ func (s *Steps) findOwn(ctx context.Context) (id string, err error) {
 			return "", err
 		}
 	}
-}
-
-// harmless: these classes neither change a container nor read its files.
-func harmless(a operation.Access) bool {
-	switch a {
-	case operation.Ping, operation.List, operation.Inspect, operation.Stream:
-		return true
-	case operation.Content, operation.Secret, operation.Interactive, operation.Write, operation.Build, operation.Admin:
-		return false
-	}
-	return false
 }

@@ -35,7 +35,7 @@ func (v *Verdict) remember(r audit.Record) {
 	if socket, has := s.Sockets.For(v.Caller.Listener); has && v.asked.NamesSocket(socket) {
 		seen.World.Socket = &socket
 	}
-	if seen.World.Own == nil && (v.asked.Target != "" && !harmless(v.asked.Access) || len(v.Enters) > 0) { // of an admin nobody asks
+	if seen.World.Own == nil && (v.asked.Target != "" && !v.asked.Access.Reads() || len(v.Enters) > 0) { // of an admin nobody asks
 		seen.World.Own = s.ownNow()
 	}
 	s.Shapes.Add(seen)

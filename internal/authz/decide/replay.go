@@ -45,10 +45,18 @@ func Replay(ctx context.Context, p Policy, shape *record.Shape) (again Replayed,
 		Sockets:    &sockets,
 		Identifier: past, Policy: p, Objects: past, HostPaths: past, OwnContainer: past.own,
 		Record: func(audit.Record) {}, Timeout: policy.DefaultTimeout,
+		Old: func(context.Context, string) (*operation.Old, error) { return &operation.Old{}, nil },
 	})
 	v := &Verdict{Caller: shape.Caller, Operation: op, request: &operation.Request{}, steps: steps, start: time.Now()}
 	if shape.World.OwnExec {
 		steps.execs.add(ownerOf(v.Caller), op.Target)
+	}
+	if o := shape.World.Old; o != nil {
+		fields := o.Fields
+		if fields == nil {
+			fields = []string{}
+		}
+		steps.olds.add(ownerOf(v.Caller), &old{Old: operation.Old{Name: o.Name}, labels: o.Labels, fields: fields, end: v.start.Add(oldsAfter)})
 	}
 	defer func() {
 		if p := recover(); p != nil {

@@ -38,12 +38,13 @@ type Demand struct {
 	Where            map[string]string // only objects with these labels
 	Stamp            map[string]string // labels on what the request makes
 	Ceilings         operation.Ceilings
+	Recreate         bool // it may change only some containers
 	WithoutRedaction bool // Redact does not hold where nothing can be blanked
 }
 
 // Unmet is a demand that a door cannot meet.
 type Unmet struct {
-	Rule    string // of the policy, which demands it: "where", "stamp", "ceilings", "redact", "substitute" or "host_paths"
+	Rule    string // of the policy, which demands it: "where", "stamp", "ceilings", "recreate", "redact", "substitute" or "host_paths"
 	Reason  string // for the caller
 	Gateway bool   // the gateway can meet it
 }
@@ -74,6 +75,9 @@ func Meet(door Door, op *operation.Operation, d Demand) (*redact.Plan, *Unmet) {
 			why += fmt.Sprintf("; or give them yourself, such as %s: %d", f.Field, f.Value)
 		}
 		return nil, &Unmet{Rule: "ceilings", Reason: why, Gateway: err == nil}
+	}
+	if d.Recreate && op.ChangesContainers() {
+		return nil, &Unmet{Rule: "recreate", Reason: "it may change only some containers, and make anew what it took away, and only the gateway knows which those are", Gateway: true}
 	}
 	if len(d.Redact) > 0 && (!d.WithoutRedaction || door != Plugin) {
 		if _, unmet := blank(op, d); unmet != nil {

@@ -65,6 +65,7 @@ func checkData(src *sources, opts Options) []Problem {
 	checkContradictions(data, report)
 	checkOwners(data, report)
 	checkSockets(data, opts.NoSocket, report)
+	checkRecreate(data, report)
 	return found
 }
 

@@ -42,6 +42,8 @@ type Decision struct {
 	// Substitute: the gateway's own socket is to stand where a request mounts the Engine's. It says so
 	// also beside a denial, and holds only of a request that was judged with it.
 	Substitute bool
+	// Recreate are labels of the containers that the caller may change, and make anew: those that have all of one of these. None is no limit.
+	Recreate []map[string]string
 	// WithoutRedaction: the role may go through the plugin door, where an answer
 	// cannot be redacted.
 	WithoutRedaction bool
@@ -70,5 +72,5 @@ func (d *Decision) Allows() bool { return d.Allow && !d.Failed }
 // Demand is what an allowing decision demands of the answer; a door that cannot meet it must
 // deny.
 func (d *Decision) Demand() obligation.Demand {
-	return obligation.Demand{Redact: d.Redact, KeepEnv: d.KeepEnv, Where: d.Where, Stamp: d.Stamp, Ceilings: d.Ceilings, WithoutRedaction: d.WithoutRedaction}
+	return obligation.Demand{Redact: d.Redact, KeepEnv: d.KeepEnv, Where: d.Where, Stamp: d.Stamp, Ceilings: d.Ceilings, Recreate: len(d.Recreate) > 0, WithoutRedaction: d.WithoutRedaction}
 }

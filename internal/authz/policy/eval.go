@@ -24,7 +24,7 @@ const (
 
 // rules are what the engine reads from package docker.authz.
 func rules() []string {
-	return []string{"allow", "reasons", "codes", "admin", "redact", "keep_env", "where", "shared", "stamp", "ceilings", "substitute", "without_redaction", "audit"}
+	return []string{"allow", "reasons", "codes", "admin", "redact", "keep_env", "where", "shared", "stamp", "ceilings", "substitute", "recreate", "without_redaction", "audit"}
 }
 
 // generation is one policy, ready to decide. It never changes.
@@ -251,6 +251,7 @@ func readDecision(answer ast.Object) (Decision, error) {
 		Admin:            r.boolean("admin", false),
 		WithoutRedaction: r.boolean("without_redaction", false),
 		Substitute:       r.boolean("substitute", false),
+		Recreate:         r.several("recreate"),
 		Audit:            r.boolean("audit", false),
 		Redact:           r.strings("redact"),
 		KeepEnv:          r.strings("keep_env"),
@@ -349,7 +350,32 @@ func (r *answerReader) object(rule, of string) ast.Object {
 }
 
 func (r *answerReader) labels(rule string) map[string]string {
-	object := r.object(rule, "labels")
+	return r.labelsOf(rule, r.object(rule, "labels"))
+}
+
+// several is a set of objects of labels. One that is empty would be every object, and is an error.
+func (r *answerReader) several(rule string) (out []map[string]string) {
+	v := r.value(rule)
+	if v == nil {
+		return nil
+	}
+	set, ok := v.(ast.Set)
+	if !ok {
+		r.fail(rule, "is "+ast.ValueName(v)+", not a set of objects of labels")
+		return nil
+	}
+	set.Foreach(func(t *ast.Term) {
+		object, _ := t.Value.(ast.Object)
+		labels := r.labelsOf(rule, object)
+		if len(labels) == 0 {
+			r.fail(rule, "holds what is no object of labels")
+		}
+		out = append(out, labels)
+	})
+	return out
+}
+
+func (r *answerReader) labelsOf(rule string, object ast.Object) map[string]string {
 	if object == nil || object.Len() == 0 {
 		return nil
 	}

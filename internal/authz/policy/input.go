@@ -92,6 +92,7 @@ func operationFields() []field {
 		operation("host_paths", func(in *Input) value { return strs(in.Operation.HostPath) }),
 		operation("unresolved", func(in *Input) value { return strs(in.Unresolved) }),
 		operation("substituted", func(in *Input) value { return strs(in.Operation.SubstitutedIn) }),
+		operation("replaced", func(in *Input) value { return strs(in.Operation.Replaced) }),
 		operation("mints", func(in *Input) value { return strs(in.Operation.Mints) }),
 		operation("enters", func(in *Input) value { return strs(in.Enters) }),
 		operation("own_exec", func(in *Input) value { return tree(in.OwnExec) }),

@@ -63,7 +63,7 @@ func TestInputJSON(t *testing.T) {
 "objects":[{"id":"sha256:0","image":"","kind":"image","known":true,"labels":{"a":"b"},"name":"nginx:1","names":["nginx:1"],"ref":"nginx","role":"uses","why":""},
 {"id":"","image":"","kind":"volume","known":null,"labels":{},"name":"","names":[],"ref":"vol","role":"uses","why":"no answer"}],
 "operation":{"access":"write","enters":["container:web"],"hazard_fields":{"cap":["HostConfig.CapAdd"]},"hazards":["cap"],"host_paths":["/x"],"id":"ContainerCreate",
-"mints":["container:new"],"own_exec":true,"params":{"filters":{"label":["a"]}},"resource":"containers","substituted":[],"target":"t","unknown":["/Foo"],"unresolved":[],"version":"1.41"},
+"mints":["container:new"],"own_exec":true,"params":{"filters":{"label":["a"]}},"replaced":[],"resource":"containers","substituted":[],"target":"t","unknown":["/Foo"],"unresolved":[],"version":"1.41"},
 "request":{"body":{"HostConfig":{"Binds":["/a/../b:/c:ro","vol:/d","/e:/f"],"Memory":1e3,
 "Mounts":[{"ReadOnly":true,"Source":"/g","Type":"bind"},{"Source":"v","Type":"volume"}]},"Image":"nginx"},
 "body_state":"json","headers":{"Accept":"a, b"},"method":"POST","path":"/containers/create","query":{"name":["new"]},

@@ -120,6 +120,11 @@ func presetRow(name string, role map[string]any) string {
 	if role["own"] != nil {
 		sees = "what it made"
 	}
+	if of, ok := role["recreate"].(map[string]any); ok {
+		for label, value := range of["where"].(map[string]any) {
+			sees += fmt.Sprintf("; changes, and makes anew, what has `%s=%s`", label, value)
+		}
+	}
 	if role["engine_socket"] != nil {
 		may = append(may, "and the gateway's socket for the engine's")
 	}

@@ -129,6 +129,7 @@ func (c *roleChecker) role(key string, v any) {
 		"ceilings":          c.ceilings,
 		"shared":            c.shared,
 		"engine_socket":     c.engineSocket,
+		"recreate":          c.recreate,
 		"without_redaction": c.boolean,
 		"unresolved":        c.boolean,
 		"grant":             c.lent,

@@ -62,6 +62,9 @@ func TestDataSchema(t *testing.T) {
 				"containers": list(text), "images": list(text), "networks": list(text), "volumes": list(text),
 			}},
 			"engine_socket":     schemaObject{"enum": []any{"substitute"}},
+			"recreate": schemaObject{"type": "object", "additionalProperties": false, "required": []string{"where"}, "properties": schemaObject{
+				"where": schemaObject{"type": "object", "minProperties": 1, "additionalProperties": text},
+			}},
 			"without_redaction": schemaObject{"type": "boolean"},
 			"unresolved":        schemaObject{"type": "boolean"},
 			"mode":              enum("audit", "enforce"),

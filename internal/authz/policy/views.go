@@ -132,7 +132,7 @@ func byGateway(data map[string]any) (found []Problem) {
 	roles, _ := data["roles"].(map[string]any)
 	for _, name := range slices.Sorted(maps.Keys(roles)) {
 		role, _ := roles[name].(map[string]any)
-		for _, key := range []string{"own", "where", "stamp", "ceilings"} {
+		for _, key := range []string{"own", "where", "stamp", "ceilings", "recreate"} {
 			if role[key] != nil {
 				found = append(found, Problem{
 					Key: "roles." + name + "." + key, Warning: true,

@@ -35,6 +35,8 @@ type World struct {
 	Starts []Start `json:"starts,omitempty"`
 	// Socket is the gateway's that could stand in place of the Engine's, if the request mounts that.
 	Socket *operation.Socket `json:"socket,omitempty"`
+	// Old is the container in whose place the request made one.
+	Old *Old `json:"old,omitempty"`
 	// Own is the id of the container that Vitrine runs in, "" for none; nil if nobody asked.
 	Own     *string `json:"own,omitempty"`
 	OwnExec bool    `json:"own_exec,omitempty"` // the exec is the caller's own
@@ -52,6 +54,13 @@ type Start struct {
 	ID       string          `json:"id"`
 	Networks []object.Object `json:"networks,omitempty"`
 	Why      string          `json:"why,omitempty"` // they cannot be told
+}
+
+// Old is a container in whose place another one was made.
+type Old struct {
+	Name   string            `json:"name"`
+	Labels map[string]string `json:"labels,omitempty"` // that it was given
+	Fields []string          `json:"fields,omitempty"` // of the request, which the old one had in the same words
 }
 
 // Networks are the fields of a request that name the host's network.
@@ -179,6 +188,10 @@ func (w *World) hash(text func(...string)) {
 	}
 	if w.Socket != nil {
 		text(w.Socket.Path)
+	}
+	if w.Old != nil {
+		text(w.Old.Name)
+		text(w.Old.Fields...)
 	}
 	if w.Own != nil {
 		text(*w.Own)

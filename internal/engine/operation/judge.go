@@ -98,6 +98,9 @@ func (o *Operation) hideCredentials() {
 
 // hazard notes a hazard, and the field that is being judged as its cause.
 func (o *Operation) hazard(h Hazard) {
+	if h != HazardUnknownInput && o.spares() {
+		return
+	}
 	if !slices.Contains(o.Hazards, h) {
 		o.Hazards = append(o.Hazards, h)
 	}

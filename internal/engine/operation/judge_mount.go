@@ -24,9 +24,16 @@ func (o *Operation) judgePlaces() {
 // hostPath notes a path of the host that is asked for.
 func (o *Operation) hostPath(p string) {
 	p = canonicalPath(p)
-	o.HostPath = append(o.HostPath, p)
+	o.ask(p)
 	o.judgePath(p)
 	o.reach(o.sockets.below(p))
+}
+
+// ask notes a path or a volume that is asked for, unless the container before it had it.
+func (o *Operation) ask(p string) {
+	if !o.spares() {
+		o.HostPath = append(o.HostPath, p)
+	}
 }
 
 // What follows is for all the ways in which a create asks for files, except for
@@ -72,7 +79,7 @@ func (o *Operation) judgeBind(spec string) {
 func (o *Operation) judgeVolume(source string) {
 	if source != "" && !isAbsolute(source) {
 		o.hazard(HazardNamedVolume)
-		o.HostPath = append(o.HostPath, "volume:"+source)
+		o.ask("volume:" + source)
 		o.reach(o.sockets.ofVolume(source))
 	}
 }
@@ -172,7 +179,7 @@ func (o *Operation) judgeNode(file string) {
 }
 
 // anyDevice notes that a device of the host is asked for, and may be any of them.
-func (o *Operation) anyDevice() { o.HostPath = append(o.HostPath, "/dev") }
+func (o *Operation) anyDevice() { o.ask("/dev") }
 
 // mountsAnywhere says that the local driver's options mount something of the
 // host that they do not name with a whole path: a device relative to the

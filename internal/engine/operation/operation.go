@@ -39,6 +39,16 @@ const (
 	Admin       Access = "admin"
 )
 
+// Reads says of an access class that it neither changes anything nor reads files of a container.
+func (a Access) Reads() bool {
+	switch a {
+	case Ping, List, Inspect, Stream:
+		return true
+	case Content, Secret, Interactive, Write, Build, Admin:
+	}
+	return false
+}
+
 // Hazard is a fact about a request that can hurt the host; Hazards lists them all
 // with their meanings.
 type Hazard string
@@ -123,6 +133,11 @@ type Operation struct {
 	// fields that have them.
 	Substituted   []ResolvedPath
 	SubstitutedIn []string
+
+	// Replaced are the fields of which hazards and paths of the host do not count, as the container before it had them; see Replacing.
+	Replaced []string
+
+	replacement *replacement
 
 	lost  *lost               // by Shape.Operation
 	noted map[Hazard][]string // by WithHazard, with their fields: they are not to be found in the request

@@ -40,7 +40,7 @@ func (o *Operation) ResolveHostPaths(resolve func(path string) (string, error)) 
 	}
 	r := *o
 	r.Body = clone(o.Body)
-	w := rewriting{resolve: resolve, known: map[string]string{}, differ: map[string]string{}}
+	w := rewriting{resolve: resolve, replacement: o.replacement, known: map[string]string{}, differ: map[string]string{}}
 	if r.places(w.place); w.err != nil {
 		return nil, w.err
 	}
@@ -63,14 +63,16 @@ func (o *Operation) ResolveHostPaths(resolve func(path string) (string, error)) 
 // rewriting puts what paths resolve to in their places.
 type rewriting struct {
 	resolve func(string) (string, error)
-	known   map[string]string // canonical path → what it resolves to
-	differ  map[string]string // path as it is written → what it resolves to
-	changed bool
-	err     error
+	// replacement: the daemon takes those paths as it took them before, at each start of the container.
+	replacement *replacement
+	known       map[string]string // canonical path → what it resolves to
+	differ      map[string]string // path as it is written → what it resolves to
+	changed     bool
+	err         error
 }
 
 func (w *rewriting) place(p place) {
-	if w.err != nil || p.remote || !isAbsolute(p.path) {
+	if w.err != nil || p.remote || w.replacement.has(p.field, false) || !isAbsolute(p.path) {
 		return
 	}
 	clean := path.Clean(p.path)
@@ -134,7 +136,7 @@ func (o *Operation) readsAs(known map[string]string) bool {
 	}
 	same := true
 	o.places(func(p place) {
-		if isAbsolute(p.path) && !p.remote && (climbs(p.path) || !resolved[path.Clean(p.path)]) {
+		if isAbsolute(p.path) && !p.remote && !o.replacement.has(p.field, false) && (climbs(p.path) || !resolved[path.Clean(p.path)]) {
 			same = false
 		}
 	})

@@ -338,7 +338,10 @@ func (o *Operation) recall() {
 	o.Hazards, o.HostPath = without(o.Hazards, typed(o.lost.more)), without(o.HostPath, o.lost.more)
 	o.Mints, o.Enters = without(o.Mints, o.lost.more), without(o.Enters, o.lost.more)
 	for h, fields := range o.lost.fields {
-		o.addHazard(h, fields)
+		left := slices.DeleteFunc(slices.Clone(fields), func(field string) bool { return h != HazardUnknownInput && o.replacement.has(field, true) })
+		if len(left) > 0 || len(fields) == 0 {
+			o.addHazard(h, left)
+		}
 	}
 	o.HostPath, o.Mints, o.Enters = append(o.HostPath, o.lost.hostPath...), append(o.Mints, o.lost.mints...), append(o.Enters, o.lost.enters...)
 }

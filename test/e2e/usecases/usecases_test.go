@@ -137,6 +137,7 @@ func begin(t *testing.T, e *engine.Engine, c *useCase) *world {
 		"db":       nil,
 		"web":      nil,
 		"crowdsec": nil,
+		"blog":     {"--label", "com.centurylinklabs.watchtower.enable=true", "--pid", "host"},
 	} {
 		w.container(name, "bb:1", flags...)
 	}

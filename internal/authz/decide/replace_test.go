@@ -1,0 +1,245 @@
+package decide_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"vitrine/internal/authz/audit"
+	"vitrine/internal/authz/decide"
+	"vitrine/internal/authz/obligation"
+	"vitrine/internal/authz/policy"
+	"vitrine/internal/caller/identity"
+	"vitrine/internal/engine/operation"
+)
+
+// updater is an update tool's world: it may replace what is labelled so, and takes no hazard.
+type updater struct {
+	world
+	steps    *decide.Steps
+	tenancy  tenancy
+	old      operation.Old
+	err      error
+	revision string
+	where    []map[string]string
+}
+
+var updated = map[string]string{"update": "yes"}
+
+func newUpdater() *updater {
+	u := &updater{tenancy: tenancy{labels: map[string]map[string]string{"web": updated, "vault": {"update": "no"}, "bare": nil}}, revision: "1", where: []map[string]string{updated}}
+	u.old = operation.Old{
+		Name: "web", Config: []byte(`{"Image":"nginx","User":"","Labels":{"update":"yes"}}`), Host: []byte(`{"Privileged":true,"Binds":["/srv:/srv"]}`),
+		Networks: []byte(`{"shop":{"NetworkID":"0f"}}`),
+	}
+	u.containers = map[string][]string{"web": {"container:web", "container-id:" + idOf("web")}, "vault": {"container:vault", "container-id:" + idOf("vault")}}
+	u.decide = func(in *policy.Input) policy.Decision {
+		d := policy.Decision{Allow: len(in.Operation.Hazards) == 0 && len(in.Operation.HostPath) == 0, Diagnostics: policy.Diagnostics{Revision: u.revision}}
+		if !d.Allow {
+			d.Reasons = []string{"no hazards"}
+		} else {
+			d.Recreate = u.where
+		}
+		return d
+	}
+	u.restart()
+	return u
+}
+
+func (u *updater) restart() {
+	o := u.options()
+	o.Objects = u.tenancy
+	o.Old = func(_ context.Context, id string) (*operation.Old, error) {
+		if id != idOf("web") {
+			return nil, errors.New("another was asked for: " + id)
+		}
+		return &u.old, u.err
+	}
+	o.Record = func(audit.Record) {}
+	u.steps = decide.New(o)
+}
+
+func tool(id string) *identity.Identity {
+	uid := uint32(0)
+	return &identity.Identity{Kind: identity.Container, UID: &uid, Container: &identity.ContainerInfo{ID: id}, Principals: []string{"container:" + id}, Door: "gateway"}
+}
+
+func (u *updater) ask(t *testing.T, who *identity.Identity, method, uri, body string) *decide.Verdict {
+	t.Helper()
+	u.who = who
+	req := &operation.Request{Method: method, URI: uri, Proto: "HTTP/1.1", Header: http.Header{}}
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+		req.ContentLength = int64(len(body))
+		req.ReadBody = func() ([]byte, error) { return []byte(body), nil }
+	}
+	v := u.steps.Authorize(t.Context(), identity.NewLocal(), req)
+	v.Finish(v.Status, false)
+	return v
+}
+
+const anew = `{"Image":"nginx:2","HostConfig":{"Privileged":true,"Binds":["/srv:/srv"]}}`
+
+func (u *updater) allows(t *testing.T, who *identity.Identity, method, uri, body string) bool {
+	t.Helper()
+	return u.ask(t, who, method, uri, body).Allow
+}
+
+func TestRecreates(t *testing.T) {
+	for _, away := range [][2]string{{"POST", "/containers/web/stop"}, {"POST", "/containers/web/kill?signal=TERM"}, {"POST", "/containers/web/rename?name=gone"}, {"DELETE", "/containers/web?force=1"}} {
+		u := newUpdater()
+		if v := u.ask(t, tool("a"), away[0], away[1], ""); !v.Allow || !strings.Contains(v.Carried().URI, idOf("web")) {
+			t.Fatalf("%s: %s, carried as %s", away[1], v.Message, v.Carried().URI)
+		}
+		for _, name := range []string{"web", "/web"} {
+			v := u.ask(t, tool("a"), "POST", "/containers/create?name="+name, anew)
+			if !v.Allow || !slices.Equal(v.Operation.Replaced, []string{"HostConfig.Binds", "HostConfig.Privileged"}) {
+				t.Errorf("%s: create %s: %s, %v", away[1], name, v.Message, v.Operation.Replaced)
+			}
+		}
+		if v := u.ask(t, tool("a"), "POST", "/networks/shop/connect", `{"Container":"web","EndpointConfig":{"NetworkID":"0f"}}`); !v.Allow {
+			t.Error(v.Message)
+		}
+		if v := u.ask(t, tool("a"), "POST", "/containers/web/start", ""); !v.Allow {
+			t.Error(v.Message)
+		}
+	}
+}
+
+func TestClosedRecreate(t *testing.T) {
+	for name, tc := range map[string]struct {
+		between        func(u *updater)
+		who, uri, body string
+		says           string
+	}{
+		"another caller":             {nil, "b", "/containers/create?name=web", anew, "no hazards"},
+		"another name":               {nil, "a", "/containers/create?name=other", anew, "no hazards"},
+		"no name":                    {nil, "a", "/containers/create", anew, "no hazards"},
+		"another case":               {nil, "a", "/containers/create?name=Web", anew, "no hazards"},
+		"after a restart":            {func(u *updater) { u.restart() }, "a", "/containers/create?name=web", anew, "no hazards"},
+		"under another policy":       {func(u *updater) { u.revision = "2" }, "a", "/containers/create?name=web", anew, "no hazards"},
+		"under other labels":         {func(u *updater) { u.where = []map[string]string{{"update": "yes", "more": "1"}} }, "a", "/containers/create?name=web", anew, "no hazards"},
+		"harmless, and another name": {nil, "a", "/containers/create?name=other", `{"Image":"x"}`, "only in place of one"},
+		"harmless, another policy":   {func(u *updater) { u.revision = "2" }, "a", "/containers/create?name=web", `{"Image":"x"}`, "only in place of one"},
+		"more than it had":           {nil, "a", "/containers/create?name=web", `{"Image":"nginx","HostConfig":{"Privileged":true,"Binds":["/:/srv"]}}`, "HostConfig.Binds is another"},
+		"another program":            {nil, "a", "/containers/create?name=web", strings.Replace(anew, `"Image"`, `"Cmd":["sh"],"Image"`, 1), "Cmd is another"},
+		"another network":            {nil, "a", "/networks/vault/connect", `{"Container":"web"}`, "no hazards"},
+		"another container":          {nil, "a", "/networks/shop/connect", `{"Container":"vault"}`, "no hazards"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			u := newUpdater()
+			if !u.allows(t, tool("a"), "POST", "/containers/web/stop", "") {
+				t.Fatal("it cannot stop the container")
+			}
+			if tc.between != nil {
+				tc.between(u)
+			}
+			if v := u.ask(t, tool(tc.who), "POST", tc.uri, tc.body); v.Allow || !strings.Contains(v.Message, tc.says) {
+				t.Errorf("%v: %s", v.Allow, v.Message)
+			}
+		})
+	}
+}
+
+func TestClosedRecreateEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u := newUpdater()
+		u.ask(t, tool("a"), "POST", "/containers/web/stop", "")
+		time.Sleep(15*time.Minute - time.Second)
+		if !u.allows(t, tool("a"), "POST", "/containers/create?name=web", anew) {
+			t.Error("it has ended too early")
+		}
+		time.Sleep(time.Second)
+		if u.allows(t, tool("a"), "POST", "/containers/create?name=web", anew) {
+			t.Error("it has no end")
+		}
+	})
+}
+
+// TestClosedRecreateIsOfSomeContainers: whoever makes some anew changes no others, by whatever operation.
+func TestClosedRecreateIsOfSomeContainers(t *testing.T) {
+	for uri, code := range map[string]string{
+		"POST /containers/vault/stop": "recreate", "POST /containers/bare/stop": "recreate", "DELETE /containers/vault": "recreate", "POST /containers/vault/rename?name=web": "recreate",
+		"POST /containers/vault/start": "recreate", "POST /containers/missing/stop": "recreate", "POST /containers/prune": "recreate",
+		"GET /containers/vault/logs?stdout=1": "recreate", "GET /containers/vault/archive?path=/": "recreate", "POST /containers/vault/exec": "recreate", "POST /containers/vault/attach": "recreate",
+		"POST /networks/shop/disconnect": "recreate", "POST /images/evil/tag?repo=nginx": "recreate", "POST /commit?container=web&repo=nginx": "recreate", "POST /images/load": "recreate",
+	} {
+		u := newUpdater()
+		method, path, _ := strings.Cut(uri, " ")
+		body := ""
+		switch {
+		case strings.HasSuffix(path, "/exec"):
+			body = `{"Cmd":["sh"]}`
+		case strings.HasSuffix(path, "/disconnect"):
+			body = `{"Container":"vault"}`
+		}
+		if v := u.ask(t, tool("a"), method, path, body); v.Allow || v.Code != code {
+			t.Errorf("%s: %v, %s", uri, v.Allow, v.Message)
+		}
+		if u.allows(t, tool("a"), "POST", "/containers/create?name=vault", anew) || u.allows(t, tool("a"), "POST", "/containers/create?name=web", anew) {
+			t.Errorf("%s: denied, and remembered", uri)
+		}
+	}
+	for _, uri := range []string{"GET /containers/json", "GET /containers/vault/json", "GET /images/json", "GET /_ping", "POST /containers/web/restart"} {
+		u := newUpdater()
+		u.decide = func(*policy.Input) policy.Decision { return policy.Decision{Allow: true, Recreate: u.where} } // whatever the answer shows
+		method, path, _ := strings.Cut(uri, " ")
+		if v := u.ask(t, tool("a"), method, path, ""); !v.Allow {
+			t.Errorf("%s: %s", uri, v.Message)
+		}
+	}
+}
+
+// TestClosedRecreateThatCannotBeRemembered: what nobody could make anew is not taken away.
+func TestClosedRecreateThatCannotBeRemembered(t *testing.T) {
+	for name, tc := range map[string]struct {
+		change func(u *updater)
+		who    *identity.Identity
+		status int
+	}{
+		"the daemon does not answer": {func(u *updater) { u.err = errors.New("no answer") }, tool("a"), http.StatusServiceUnavailable},
+		"it is too much":             {func(u *updater) { u.old.Host = []byte(`{"Binds":["` + strings.Repeat("x", 65<<10) + `"]}`) }, tool("a"), http.StatusForbidden},
+		"nobody knows for whom":      {func(*updater) {}, &identity.Identity{Kind: identity.Unknown, Door: "gateway"}, http.StatusForbidden},
+	} {
+		u := newUpdater()
+		tc.change(u)
+		if v := u.ask(t, tc.who, "DELETE", "/containers/web", ""); v.Allow || v.Status != tc.status {
+			t.Errorf("%s: %v %d %s", name, v.Allow, v.Status, v.Message)
+		}
+	}
+}
+
+// TestClosedRecreateAtThePluginsDoor: there nothing is remembered, and no id put in place of a name.
+func TestClosedRecreateAtThePluginsDoor(t *testing.T) {
+	u := newUpdater()
+	who := tool("a")
+	who.Door = "plugin"
+	v := u.ask(t, who, "POST", "/containers/web/stop", "")
+	if _, unmet := obligation.Meet(obligation.Plugin, v.Operation, v.Decision.Demand()); unmet == nil || !unmet.Gateway {
+		t.Errorf("%v: %s", v.Allow, v.Message)
+	}
+	if u.allows(t, tool("a"), "POST", "/containers/create?name=web", anew) {
+		t.Error("it is remembered")
+	}
+}
+
+// TestRecreateIsBounded: of one caller 256 are remembered, and of others all the same.
+func TestRecreateIsBounded(t *testing.T) {
+	u := newUpdater()
+	u.ask(t, tool("b"), "POST", "/containers/web/stop", "")
+	for i := range 257 {
+		u.old.Name = "web" + strings.Repeat("x", i)
+		u.ask(t, tool("a"), "POST", "/containers/web/stop", "")
+	}
+	if u.allows(t, tool("a"), "POST", "/containers/create?name=web", anew) {
+		t.Error("257 are remembered")
+	}
+	if !u.allows(t, tool("a"), "POST", "/containers/create?name=webx", anew) || !u.allows(t, tool("b"), "POST", "/containers/create?name=web", anew) {
+		t.Error("too much is forgotten")
+	}
+}

@@ -1,0 +1,204 @@
+package operation
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// before is a container with something of everything, as its daemon shows it.
+const beforeInspect = `{
+	"Image": "nginx:1.25", "User": "1000", "Cmd": ["nginx","-g","daemon off;"], "Entrypoint": ["/docker-entrypoint.sh"],
+	"Env": ["PATH=/bin","MODE=safe"], "Volumes": {"/cache":{}}, "Labels": {"update":"yes"}, "Hostname": "0123456789ab", "Healthcheck": null
+}`
+
+const beforeHost = `{
+	"Binds": ["/srv/link:/data:rw","cache:/cache"], "Privileged": true, "CapDrop": ["NET_RAW"], "SecurityOpt": ["no-new-privileges"],
+	"NetworkMode": "shop", "PortBindings": {"80/tcp":[{"HostIp":"","HostPort":"80"}]}, "Links": ["/db:/web/base"], "MaskedPaths": null, "Memory": 0,
+	"Devices": [{"PathOnHost":"/dev/kvm","PathInContainer":"/dev/kvm","CgroupPermissions":"rwm"}], "RestartPolicy": {"Name":"always","MaximumRetryCount":0}
+}`
+
+const beforeNetworks = `{"shop": {"NetworkID":"aa11","Aliases":["web","0123456789ab"],"IPAMConfig":{"IPv4Address":"10.0.0.9"},"EndpointID":"ee","MacAddress":"02:42:0a:00:00:09"}}`
+
+const beforeImage = `{"Env":["PATH=/bin"],"Entrypoint":["/docker-entrypoint.sh"],"Cmd":["nginx","-g","daemon off;"]}`
+
+func oldWeb() *Old {
+	return &Old{Name: "web", Config: []byte(beforeInspect), Host: []byte(beforeHost), Networks: []byte(beforeNetworks), Image: []byte(beforeImage)}
+}
+
+// asWatchtower is the create that Watchtower makes of it: the image's own is left out, and links are written as they are asked for.
+func asWatchtower(t *testing.T, change func(body, host map[string]any)) string {
+	t.Helper()
+	var body, host, networks map[string]any
+	for text, to := range map[string]*map[string]any{beforeInspect: &body, beforeHost: &host, beforeNetworks: &networks} {
+		if err := json.Unmarshal([]byte(text), to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	delete(body, "Cmd")
+	delete(body, "Entrypoint")
+	body["Env"] = []any{"MODE=safe"}
+	host["Links"] = []any{"/db:/base"}
+	networks["shop"].(map[string]any)["Aliases"] = []any{"web"}
+	body["HostConfig"], body["NetworkingConfig"] = host, map[string]any{"EndpointsConfig": networks}
+	if change != nil {
+		change(body, host)
+	}
+	text, err := json.Marshal(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func TestReplacing(t *testing.T) {
+	op := mustParse(t, request("POST", "/containers/create?name=web", asWatchtower(t, nil)))
+	if len(op.Hazards) < 6 || len(op.HostPath) < 3 {
+		t.Fatalf("%v %v", op.Hazards, op.HostPath)
+	}
+	in, err := op.Replacing(oldWeb())
+	if err != nil || len(in.Hazards) > 0 || len(in.HazardFields) > 0 || len(in.HostPath) > 0 {
+		t.Fatalf("%v: %v %v %v", err, in.Hazards, in.HazardFields, in.HostPath)
+	}
+	if !slices.Equal(in.Mints, op.Mints) || !slices.Equal(in.Enters, op.Enters) || len(op.Enters) != 1 {
+		t.Errorf("mints %v, enters %v", in.Mints, in.Enters)
+	}
+	want := "Env HostConfig.Binds HostConfig.Devices[].PathOnHost HostConfig.Links HostConfig.NetworkMode HostConfig.PortBindings HostConfig.Privileged"
+	for field := range strings.FieldsSeq(want) {
+		if !slices.Contains(in.Replaced, field) {
+			t.Errorf("%s is not said to be as before: %v", field, in.Replaced)
+		}
+	}
+	if string(in.Canonical) != string(op.Canonical) || len(op.Replaced) > 0 {
+		t.Error("something was changed")
+	}
+	// At each start of the container the daemon followed its paths anew, and so it does now.
+	resolved, err := in.ResolveHostPaths(func(string) (string, error) { return "/etc", nil })
+	if err != nil || resolved != in {
+		t.Errorf("%v, %v", resolved.Resolved, err)
+	}
+	tagged := strings.Replace(asWatchtower(t, nil), `"nginx:1.25"`, `"docker.io/library/nginx:1.26"`, 1)
+	if _, err := mustParse(t, request("POST", "/containers/create?name=web", tagged)).Replacing(oldWeb()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestClosedReplacingIsNothingMore: whoever makes a container anew decides neither what runs in it, nor as whom, nor what holds it.
+func TestClosedReplacingIsNothingMore(t *testing.T) {
+	for name, change := range map[string]func(body, host map[string]any){
+		"another image":        func(body, _ map[string]any) { body["Image"] = "evil:1.25" },
+		"an image by id":       func(body, _ map[string]any) { body["Image"] = "sha256:" + strings.Repeat("a", 64) },
+		"a prefix of an id":    func(body, _ map[string]any) { body["Image"] = "beef" },
+		"no image":             func(body, _ map[string]any) { delete(body, "Image") },
+		"another registry":     func(body, _ map[string]any) { body["Image"] = "evil.example/nginx" },
+		"another command":      func(body, _ map[string]any) { body["Cmd"] = []any{"sh", "-c", "id"} },
+		"another entrypoint":   func(body, _ map[string]any) { body["Entrypoint"] = []any{"sh"} },
+		"the image's own user": func(body, _ map[string]any) { delete(body, "User") },
+		"root":                 func(body, _ map[string]any) { body["User"] = "0" },
+		"a health check":       func(body, _ map[string]any) { body["Healthcheck"] = map[string]any{"Test": []any{"CMD", "id"}} },
+		"one more variable":    func(body, _ map[string]any) { body["Env"] = []any{"MODE=safe", "LD_PRELOAD=/data/x"} },
+		"one variable less":    func(body, _ map[string]any) { body["Env"] = []any{} },
+		"another variable":     func(body, _ map[string]any) { body["Env"] = []any{"MODE=unsafe"} },
+		"all capabilities":     func(_, host map[string]any) { delete(host, "CapDrop") },
+		"one capability more":  func(_, host map[string]any) { host["CapAdd"] = []any{"SYS_ADMIN"} },
+		"less confinement":     func(_, host map[string]any) { host["SecurityOpt"] = nil },
+		"another bind":         func(_, host map[string]any) { host["Binds"] = []any{"/:/data"} },
+		"a bind more":          func(_, host map[string]any) { host["Binds"] = append(host["Binds"].([]any), "/etc:/e") },
+		"a mount": func(_, host map[string]any) {
+			host["Mounts"] = []any{map[string]any{"Type": "bind", "Source": "/", "Target": "/h"}}
+		},
+		"no masked paths": func(_, host map[string]any) { host["MaskedPaths"] = []any{} },
+		"another network": func(_, host map[string]any) { host["NetworkMode"] = "host" },
+		"another device":  func(_, host map[string]any) { host["Devices"].([]any)[0].(map[string]any)["PathOnHost"] = "/dev/sda" },
+		"another port": func(_, host map[string]any) {
+			host["PortBindings"] = map[string]any{"22/tcp": []any{map[string]any{"HostPort": "22"}}}
+		},
+		"another container's secret": func(_, host map[string]any) { host["Links"] = []any{"/vault:/base"} },
+		"no host configuration":      func(body, _ map[string]any) { delete(body, "HostConfig") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			op := mustParse(t, request("POST", "/containers/create?name=web", asWatchtower(t, change)))
+			if in, err := op.Replacing(oldWeb()); err == nil {
+				t.Errorf("leaves %v", in.Hazards)
+			}
+		})
+	}
+	for name, tc := range map[string]struct {
+		change func(body map[string]any)
+		want   Hazard
+	}{
+		"another address": {func(body map[string]any) {
+			shop(body)["IPAMConfig"] = map[string]any{"IPv4Address": "10.0.0.1"}
+		}, HazardNetworkAddress},
+		"a name in the network": {func(body map[string]any) { shop(body)["Aliases"] = []any{"web", "vault"} }, HazardNamedNetwork},
+		"a network by its id":   {func(body map[string]any) { shop(body)["NetworkID"] = "ff" }, HazardNamedNetwork},
+		"one network more": {func(body map[string]any) {
+			body["NetworkingConfig"].(map[string]any)["EndpointsConfig"].(map[string]any)["vault"] = map[string]any{}
+		}, HazardNamedNetwork},
+		"a volume more":     {func(body map[string]any) { body["Volumes"] = map[string]any{"/etc:/e": map[string]any{}} }, HazardHostPath},
+		"what nobody knows": {func(body map[string]any) { body["HostConfig"].(map[string]any)["Fancy"] = nil }, HazardUnknownInput},
+	} {
+		t.Run(name, func(t *testing.T) {
+			op := mustParse(t, request("POST", "/containers/create?name=web", asWatchtower(t, func(body, _ map[string]any) { tc.change(body) })))
+			in, err := op.Replacing(oldWeb())
+			if err != nil || !slices.Contains(in.Hazards, tc.want) {
+				t.Errorf("%v: %v", err, in.Hazards)
+			}
+		})
+	}
+}
+
+func shop(body map[string]any) map[string]any {
+	return body["NetworkingConfig"].(map[string]any)["EndpointsConfig"].(map[string]any)["shop"].(map[string]any)
+}
+
+// TestReplacingConnects: into a network in which the container before was, in the same way.
+func TestClosedReplacingConnects(t *testing.T) {
+	for uri, want := range map[string]bool{"/networks/shop/connect": true, "/networks/aa11/connect": true, "/networks/aa1/connect": false, "/networks/host/connect": false, "/networks/other/connect": false} {
+		op := mustParse(t, request("POST", uri, `{"Container":"x","EndpointConfig":{"NetworkID":"aa11","IPAMConfig":{"IPv4Address":"10.0.0.9"},"Aliases":["web"]}}`))
+		if in, err := op.Replacing(oldWeb()); err != nil || len(in.Hazards) == 0 != want {
+			t.Errorf("%s: %v, %v", uri, in.Hazards, err)
+		}
+	}
+	stopped := oldWeb()
+	stopped.Networks = []byte(`{"shop":{"NetworkID":"aa11","Aliases":["web"],"IPAddress":"","EndpointID":"","MacAddress":""}}`)
+	op := mustParse(t, request("POST", "/networks/shop/connect", `{"Container":"x","EndpointConfig":{"EndpointID":"ee","IPAddress":"10.0.0.9","MacAddress":"02:42:0a:00:00:09","IPPrefixLen":16}}`))
+	if in, err := op.Replacing(stopped); err != nil || len(in.Hazards) > 0 {
+		t.Errorf("it ran when it was looked at: %v, %v", in.HazardFields, err)
+	}
+	for _, endpoint := range []string{`{"NetworkID":"bb22"}`, `{"MacAddress":"02:42:0a:00:00:01"}`, `{"IPAMConfig":{"IPv4Address":"10.0.0.1"}}`, `{"Aliases":["vault"]}`, `{"Links":["db:db"]}`, `{"DriverOpts":{"a":"b"}}`} {
+		op := mustParse(t, request("POST", "/networks/shop/connect", `{"Container":"x","EndpointConfig":`+endpoint+`}`))
+		if in, err := op.Replacing(oldWeb()); err != nil || !slices.Equal(in.Hazards, op.Hazards) {
+			t.Errorf("%s: %v of %v, %v", endpoint, in.Hazards, op.Hazards, err)
+		}
+	}
+}
+
+// TestClosedReplacingNamesImages: what gives an image a name is told from a pull.
+func TestClosedReplacingNamesImages(t *testing.T) {
+	for uri, want := range map[string]bool{
+		"/images/create?fromImage=nginx&tag=1": false, "/images/create?fromSrc=http://x/y.tar&repo=nginx": true, "/images/create?fromImage=nginx&repo=web": true, "/images/create": true,
+		"/images/evil/tag?repo=nginx": true, "/commit?container=x&repo=nginx": true, "/images/load": true, "/build?t=nginx": true,
+	} {
+		if got := mustParse(t, request("POST", uri, "")).NamesImage(); got != want {
+			t.Errorf("%s: %v", uri, got)
+		}
+	}
+}
+
+func TestReplacedFieldsAreOfShapes(t *testing.T) {
+	op := mustParse(t, request("POST", "/containers/create?name=web", asWatchtower(t, nil)))
+	in, err := op.Replacing(oldWeb())
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := op.Shape().Operation(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again = again.ReplacingIn(in.ReplacedFields()); len(again.Hazards) > 0 || len(again.HostPath) > 0 {
+		t.Errorf("%v %v of %v", again.HazardFields, again.HostPath, maps.Collect(maps.All(op.HazardFields)))
+	}
+}
