@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -15,10 +16,10 @@ func TestCheckRecreate(t *testing.T) {
   idle: ["container:c"]
   wide: ["container:d"]
 roles:
-  good: {access: [ping], operations: [ContainerStop, ContainerCreate], hazards: [env], recreate: {where: {update: "yes"}}}
+  good: {access: [ping], operations: [ContainerStop, ContainerCreate, ContainerStart], hazards: [env], recreate: {where: {update: "yes"}}}
   never: {access: [ping], operations: [ContainerStop], recreate: {where: {update: "yes"}}}
-  idle: {access: [ping], operations: [ContainerCreate], recreate: {where: {update: "yes"}}}
-  wide: {access: [ping], operations: [ContainerStop, ContainerCreate, PutContainerArchive, ImageTag], hazards: [privileged], recreate: {where: {update: "yes"}}}
+  idle: {access: [ping], operations: [ContainerCreate, ContainerStart], recreate: {where: {update: "yes"}}}
+  wide: {access: [ping], operations: [ContainerStop, ContainerStart, ContainerCreate, PutContainerArchive, ImageTag], hazards: [privileged], recreate: {where: {update: "yes"}}}
 `)
 	var said []string
 	for _, p := range Check(t.Context(), Options{Paths: []string{dir}}) {
@@ -29,9 +30,11 @@ roles:
 		"data.yaml:9: roles.never.recreate: warning: is for roles that make containers, which this one does not; to change only some containers, write where",
 		"data.yaml:10: roles.idle.recreate: warning: it may make only what it has taken away, and it can take nothing away: add one of ContainerStop, ContainerKill, ContainerRename, ContainerDelete",
 		"data.yaml:11: roles.wide.hazards: warning: with privileged it may make of each container that it replaces what it likes: what that had already needs no hazard here",
-		"data.yaml:11: roles.wide.operations.3: warning: ImageTag gives an image a name that a container may be made anew of, and is denied to who holds the role",
+		"data.yaml:11: roles.wide.operations.4: warning: ImageTag gives an image a name that a container may be made anew of, and is denied to who holds the role",
 		"data.yaml:11: roles.wide.recreate: warning: beside PutContainerArchive it also gets into the containers that it may replace, with all that those have",
 	}
+	slices.Sort(said)
+	slices.Sort(want)
 	if strings.Join(said, "\n") != strings.Join(want, "\n") {
 		t.Errorf("got\n%s", strings.Join(said, "\n"))
 	}
