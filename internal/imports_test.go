@@ -80,11 +80,11 @@ var allowed = map[string][]string{
 	"monitor/asks":      {},
 	"monitor/page":      {"monitor/asks", "monitor/messages", "monitor/status", "monitor/tag"},
 	"monitor/top":       {"monitor/asks", "monitor/export", "monitor/status"},
-	"monitor/export":    {"monitor/collect", "monitor/dogstatsd", "monitor/messages", "monitor/series", "monitor/tag"},
+	"monitor/export":    {"otlp", "monitor/collect", "monitor/dogstatsd", "monitor/messages", "monitor/series", "monitor/tag"},
 
 	"rego":             {},
 	"cmd/authz-plugin": {"otlp", "authz/learn", "authz/record", "command", "rego", "spelling", "version", "kernel/hostpath", "kernel/peercred", "kernel/procfs", "kernel/unixsocket", "engine/docker", "engine/principal", "engine/operation", "caller/attest", "caller/identity", "authz/admin", "authz/audit", "authz/decide", "authz/doctor", "authz/explain", "authz/gateway", "authz/grant", "authz/importer", "authz/object", "authz/obligation", "authz/plugin", "authz/policy", "authz/policy/tool", "authz/ticket"},
-	"cmd/monitor":      {"command", "version", "kernel/cgroup", "engine/docker", "kernel/unixsocket", "caller/attest", "monitor/asks", "monitor/collect", "monitor/dogstatsd", "monitor/export", "monitor/messages", "monitor/page", "monitor/sender", "monitor/series", "monitor/status", "monitor/tag", "monitor/top"},
+	"cmd/monitor":      {"otlp", "command", "version", "kernel/cgroup", "engine/docker", "kernel/unixsocket", "caller/attest", "monitor/asks", "monitor/collect", "monitor/dogstatsd", "monitor/export", "monitor/messages", "monitor/page", "monitor/sender", "monitor/series", "monitor/status", "monitor/tag", "monitor/top"},
 }
 
 // onlyIn are the libraries that belong to one package, or to a few.

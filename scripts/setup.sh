@@ -34,6 +34,7 @@ nodejs              node                               all    builds the page of
 npm                 npm                                all    fetches what that needs, see scripts/web.sh
 chromium            chromium                           all    the browser of that test
 haproxy             haproxy                            all    a peer of "make bench-peers"
+victoria-metrics    victoria-metrics                   all    another reader of /metrics
 qemu-system-x86     qemu-system-x86_64                 all    boots the kernel that scripts/kernel.sh fetches
 '
 set -euo pipefail

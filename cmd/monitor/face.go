@@ -16,6 +16,7 @@ import (
 	"vitrine/internal/monitor/series"
 	"vitrine/internal/monitor/status"
 	"vitrine/internal/monitor/tag"
+	"vitrine/internal/otlp"
 	"vitrine/internal/version"
 )
 
@@ -27,10 +28,26 @@ type face struct {
 	status   *status.Keeper
 	asks     *asks.Reader
 	page     *page.Page
+	self     prometheus.Gatherer
 }
 
-func (p *parts) face(s *settings, received *receiver) (*face, error) {
-	f := &face{parts: p, received: received, interval: s.interval, status: status.NewKeeper(p.series, s.okExits)}
+// selfMetrics are those of our own process, and of what is sent by OTLP if something is.
+func selfMetrics(sent *otlp.Exporter) *prometheus.Registry {
+	self := prometheus.NewRegistry()
+	program, goVersion := version.Get()
+	self.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "monitor_build_info", Help: "Version of the monitor and of Go; always 1.",
+		ConstLabels: prometheus.Labels{"version": program, "goversion": goVersion},
+	}, func() float64 { return 1 }))
+	self.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if sent != nil {
+		self.MustRegister(sent)
+	}
+	return self
+}
+
+func (p *parts) face(s *settings, received *receiver, self prometheus.Gatherer) (*face, error) {
+	f := &face{parts: p, received: received, self: self, interval: s.interval, status: status.NewKeeper(p.series, s.okExits)}
 	f.asks = asks.New(s.admin, func() { f.page.Asked() })
 	of := page.Options{
 		Status: f.status, Asks: f.asks, Watch: p.collector.Watch, Token: s.token,
@@ -54,16 +71,9 @@ func (f *face) update(s *collect.Snapshot) {
 // server answers on a listener. /metrics and its like are answered to whoever reaches it, whatever name he calls it by: Prometheus
 // has no login here.
 func (f *face) server(door page.Door, log *slog.Logger) *http.Server {
-	self := prometheus.NewRegistry()
-	program, goVersion := version.Get()
-	self.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "monitor_build_info", Help: "Version of the monitor and of Go; always 1.",
-		ConstLabels: prometheus.Labels{"version": program, "goversion": goVersion},
-	}, func() float64 { return 1 }))
-	self.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	mux := http.NewServeMux()
 	d := f.received.page()
-	mux.Handle("GET /metrics", export.Metrics(f.series, d, self))
+	mux.Handle("GET /metrics", export.Metrics(f.series, d, f.self))
 	if d != nil {
 		mux.Handle("GET /dogstatsd", export.Senders(f.series, d))
 	}

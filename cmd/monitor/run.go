@@ -19,9 +19,11 @@ import (
 	"vitrine/internal/engine/docker"
 	"vitrine/internal/kernel/unixsocket"
 	"vitrine/internal/monitor/collect"
+	"vitrine/internal/monitor/export"
 	"vitrine/internal/monitor/page"
 	"vitrine/internal/monitor/series"
 	"vitrine/internal/monitor/tag"
+	"vitrine/internal/otlp"
 	"vitrine/internal/version"
 )
 
@@ -100,8 +102,15 @@ func runForEver(ctx context.Context, s *settings, log *slog.Logger) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	update := p.series.Update
+	sender := otlp.New(s.otlp, "monitor", log)
+	self := selfMetrics(sender)
+	if sender != nil {
+		group.Go(func() error {
+			return sender.Run(ctx, otlp.All(otlp.Gathered(self, log), export.OTLP(p.series, received.page())))
+		})
+	}
 	if len(listeners) > 0 {
-		f, err := p.face(s, received)
+		f, err := p.face(s, received, self)
 		if err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"vitrine/internal/monitor/dogstatsd"
 	"vitrine/internal/monitor/messages"
 	"vitrine/internal/monitor/tag"
+	"vitrine/internal/otlp"
 )
 
 // settings is the configuration, checked.
@@ -35,6 +37,7 @@ type settings struct {
 	logLevel slog.Level
 
 	dogstatsd dogstatsd.Config
+	otlp      otlp.Config
 	messages  messages.Config
 }
 
@@ -43,7 +46,7 @@ func (s *settings) logger(std command.Streams) *slog.Logger {
 }
 
 // table is the only list of the settings.
-var table = command.Settings[settings]{File: "/etc/vitrine/monitor.yaml", Options: []command.Option[settings]{
+var table = command.Settings[settings]{File: "/etc/vitrine/monitor.yaml", Options: slices.Concat([]command.Option[settings]{
 	{Key: "docker", Default: []string{"unix:///run/vitrine/docker/docker.sock"}, Help: "ask the Engine at `ADDR`: the gateway's socket, or any other of the Engine API", Set: command.One(setDocker)},
 	{Key: "proc", Default: []string{"/proc"}, Help: "`DIR` with the host's processes; a container with pid=host has them in its own /proc", Set: command.One(setFolder(func(s *settings) *string { return &s.proc }))},
 	{Key: "cgroup", Default: []string{"/sys/fs/cgroup"}, Help: "`DIR` with the host's cgroups", Set: command.One(setFolder(func(s *settings) *string { return &s.cgroup }))},
@@ -69,7 +72,7 @@ var table = command.Settings[settings]{File: "/etc/vitrine/monitor.yaml", Option
 	{Key: "dogstatsd_ignore_claims", Default: []string{"false"}, Help: "`BOOL`: where the kernel does not say who sent a message, do not believe the message either", Set: command.Bool(func(s *settings) *bool { return &s.dogstatsd.IgnoreClaims })},
 	{Key: "dogstatsd_refuse_mismatch", Default: []string{"false"}, Help: "`BOOL`: refuse messages that claim another container than the kernel says", Set: command.Bool(func(s *settings) *bool { return &s.dogstatsd.RefuseMismatch })},
 	{Key: "log_level", Default: []string{"info"}, Help: "log from `LEVEL` on: debug, info, warn or error", Set: command.LogLevel(func(s *settings) *slog.Level { return &s.logLevel })},
-}}
+}, otlp.Options(func(s *settings) *otlp.Config { return &s.otlp }))}
 
 func setDocker(s *settings, v string) error {
 	path, ok := strings.CutPrefix(v, "unix://")
@@ -251,7 +254,7 @@ func setMappings(field func(*settings) *[]tag.Mapping) func(*settings, string) e
 // readSettings reads what a command was told.
 func readSettings(flags *pflag.FlagSet, environ []string) (*settings, error) {
 	s := &settings{}
-	if wrong := table.Read(s, flags, environ); len(wrong) > 0 {
+	if wrong := append(table.Read(s, flags, environ), s.otlp.Check()...); len(wrong) > 0 {
 		return nil, command.ExitError{Code: command.Usage, Err: wrong}
 	}
 	return s, nil

@@ -91,39 +91,29 @@ func gathered(from prometheus.Gatherer, at time.Time) ([]*metricspb.Metric, erro
 			began = uint64(f.GetMetric()[0].GetGauge().GetValue() * float64(time.Second))
 		}
 	}
-	var list []*metricspb.Metric
-	byName := map[string]*metricspb.Metric{} // two of Prometheus's may be one
+	var set Set
 	for _, f := range families {
-		n, ok := nameOf(f)
-		if !ok {
-			continue
+		if n, ok := nameOf(f); ok {
+			n.add(&set, f, Nanos(at), began)
 		}
-		m := n.metric(f, Nanos(at), began)
-		if same := byName[n.Name]; same != nil {
-			same.GetSum().DataPoints = append(same.GetSum().DataPoints, m.GetSum().GetDataPoints()...)
-			continue
-		}
-		byName[n.Name] = m
-		list = append(list, m)
 	}
-	return list, err
+	return set.Metrics(), err
 }
 
-func (n Name) metric(f *dto.MetricFamily, at, began uint64) *metricspb.Metric {
+func (n Name) add(set *Set, f *dto.MetricFamily, at, began uint64) {
 	if f.GetType() == dto.MetricType_HISTOGRAM {
-		return n.histogram(f, at, began)
+		set.Append(n.histogram(f, at, began))
+		return
 	}
-	var points []*metricspb.NumberDataPoint
 	for _, m := range f.GetMetric() {
-		p := &metricspb.NumberDataPoint{TimeUnixNano: at, Attributes: merged(n.Attributes, attributes(m))}
+		p := &metricspb.NumberDataPoint{TimeUnixNano: at, Attributes: attributes(m)}
 		if n.In == Counter {
 			p.StartTimeUnixNano = began
 		}
 		v := m.GetGauge().GetValue() + m.GetCounter().GetValue() + m.GetUntyped().GetValue() // of which it has one
 		p.Value = &metricspb.NumberDataPoint_AsDouble{AsDouble: v}
-		points = append(points, p)
+		set.Add(n, f.GetHelp(), p)
 	}
-	return Numbers(n.Name, n.Unit, f.GetHelp(), n.In, points)
 }
 
 func (n Name) histogram(f *dto.MetricFamily, at, began uint64) *metricspb.Metric {

@@ -2,6 +2,8 @@ package otlp
 
 import (
 	"context"
+	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -83,8 +85,8 @@ func Of(attributes []*commonpb.KeyValue, list []*metricspb.Metric) *metricspb.Re
 	}
 }
 
-// Numbers makes a metric of numbers. Sums are cumulative; when they began stands in the points, if it is known.
-func Numbers(name, unit, help string, in Instrument, points []*metricspb.NumberDataPoint) *metricspb.Metric {
+// numbers makes a metric of numbers. Sums are cumulative; when they began stands in the points, if it is known.
+func numbers(name, unit, help string, in Instrument, points []*metricspb.NumberDataPoint) *metricspb.Metric {
 	m := &metricspb.Metric{Name: valid(name), Unit: unit, Description: valid(help)}
 	if in == Gauge {
 		m.Data = &metricspb.Metric_Gauge{Gauge: &metricspb.Gauge{DataPoints: points}}
@@ -96,6 +98,56 @@ func Numbers(name, unit, help string, in Instrument, points []*metricspb.NumberD
 	}}
 	return m
 }
+
+// Set collects the metrics of a resource.
+type Set struct {
+	list []*metricspb.Metric
+	by   map[string]*metricspb.Metric // by name, unit and kind
+}
+
+// Add adds a point to the metric of a name; two of Prometheus's metrics may be one, told apart by an attribute.
+func (s *Set) Add(n Name, help string, p *metricspb.NumberDataPoint) {
+	p.Attributes = append(p.Attributes, n.Attributes...)
+	key := n.Name + "\x00" + n.Unit + "\x00" + strconv.Itoa(int(n.In))
+	m := s.by[key]
+	switch {
+	case m == nil:
+		s.keep(key, numbers(n.Name, n.Unit, help, n.In, []*metricspb.NumberDataPoint{p}))
+	case n.In == Gauge:
+		m.GetGauge().DataPoints = append(m.GetGauge().GetDataPoints(), p)
+	default:
+		m.GetSum().DataPoints = append(m.GetSum().GetDataPoints(), p)
+	}
+}
+
+// Append adds a metric that is not of numbers; its points to those of the same name and kind.
+func (s *Set) Append(m *metricspb.Metric) {
+	m.Name, m.Description = valid(m.GetName()), valid(m.GetDescription())
+	key := fmt.Sprintf("%s\x00%T", m.GetName(), m.GetData())
+	same := s.by[key]
+	if same == nil {
+		s.keep(key, m)
+		return
+	}
+	switch data := same.GetData().(type) {
+	case *metricspb.Metric_Summary:
+		data.Summary.DataPoints = append(data.Summary.DataPoints, m.GetSummary().GetDataPoints()...)
+	case *metricspb.Metric_Histogram:
+		data.Histogram.DataPoints = append(data.Histogram.DataPoints, m.GetHistogram().GetDataPoints()...)
+	case *metricspb.Metric_ExponentialHistogram:
+		data.ExponentialHistogram.DataPoints = append(data.ExponentialHistogram.DataPoints, m.GetExponentialHistogram().GetDataPoints()...)
+	}
+}
+
+func (s *Set) keep(key string, m *metricspb.Metric) {
+	if s.by == nil {
+		s.by = map[string]*metricspb.Metric{}
+	}
+	s.by[key], s.list = m, append(s.list, m)
+}
+
+// Metrics are those that were added.
+func (s *Set) Metrics() []*metricspb.Metric { return s.list }
 
 // Point is one number at a time.
 func Point(at time.Time, v float64, attributes ...*commonpb.KeyValue) *metricspb.NumberDataPoint {

@@ -40,6 +40,19 @@ import (
 // while it yields.
 type Source = iter.Seq[*metricspb.ResourceMetrics]
 
+// All gives what each of several sources gives.
+func All(sources ...Source) Source {
+	return func(yield func(*metricspb.ResourceMetrics) bool) {
+		for _, source := range sources {
+			for r := range source {
+				if !yield(r) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // Exporter sends to one receiver. The nil Exporter takes logs and drops them.
 type Exporter struct {
 	cfg    Config

@@ -150,7 +150,9 @@ func record(text string) *logspb.LogRecord { return &logspb.LogRecord{Body: Text
 
 // one is a source of one point.
 func one(yield func(*metricspb.ResourceMetrics) bool) {
-	yield(Of(nil, []*metricspb.Metric{Numbers("a", "s", "help", Counter, []*metricspb.NumberDataPoint{Point(time.Now(), 7, Text("x", "y"))})}))
+	var set Set
+	set.Add(Name{Name: "a", Unit: "s", In: Counter}, "help", Point(time.Now(), 7, Text("x", "y")))
+	yield(Of(nil, set.Metrics()))
 }
 
 // TestEveryWay: both signals by both protocols, plain, with certificates of both sides, and over a Unix socket.

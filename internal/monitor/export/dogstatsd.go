@@ -90,47 +90,43 @@ type ofOrigin struct {
 	value  float64
 }
 
+// originMetrics are what there is to say of each sender.
+var originMetrics = []struct {
+	name, kind, help string
+	values           func(o *messages.Usage) []ofOrigin
+}{
+	{"dogstatsd_contexts", "gauge", "Contexts that a sender has now.", func(o *messages.Usage) []ofOrigin { return one(float64(o.Contexts)) }},
+	{"dogstatsd_quota_used", "gauge", "What a sender has taken of its quota.", func(o *messages.Usage) []ofOrigin { return one(float64(o.Used)) }},
+	{"dogstatsd_messages_refused_total", "counter", "Messages refused because a sender's quota was used up.", func(o *messages.Usage) []ofOrigin { return one(float64(o.Refused)) }},
+	{"dogstatsd_timestamps_refused_total", "counter", "Gauge values with a time more than an hour behind ours, or more than a minute ahead.", func(o *messages.Usage) []ofOrigin { return one(float64(o.Untimely)) }},
+	{"dogstatsd_events_total", "counter", "Events that a sender has sent.", func(o *messages.Usage) []ofOrigin {
+		return counted(o.Events[:], "alert_type", func(i int) string { return dogstatsd.AlertType(i).String() })
+	}},
+	{"dogstatsd_service_checks_total", "counter", "Results of service checks that a sender has sent.", func(o *messages.Usage) []ofOrigin {
+		return counted(o.Checks[:], "status", func(i int) string { return dogstatsd.Status(i).String() })
+	}},
+}
+
+func one(v float64) []ofOrigin { return []ofOrigin{{nil, v}} }
+
 // origins writes what each sender has sent, and has taken of its quota.
 func (p *page) origins(origins []messages.Usage, names map[string]string, taken map[string]bool) {
-	list := func(f func(o *messages.Usage) []ofOrigin) []string {
-		var out []string
+	for _, m := range originMetrics {
+		p.ours(taken, m.name, m.kind, m.help)
 		for i := range origins {
 			o := &origins[i]
-			for _, v := range f(o) {
-				line := page{}
+			for _, v := range m.values(o) {
+				p.b = append(p.b, m.name...)
 				sep := byte('{')
-				line.label(&sep, "origin", o.Source.String())
+				p.label(&sep, "origin", o.Source.String())
 				if o.Container != "" {
-					line.label(&sep, "container_name", cmp.Or(names[o.Container], o.Container))
+					p.label(&sep, "container_name", cmp.Or(names[o.Container], o.Container))
 				}
 				for _, l := range v.labels {
-					line.label(&sep, l[0], l[1])
+					p.label(&sep, l[0], l[1])
 				}
-				line.value(sep, v.value)
-				out = append(out, string(line.b))
+				p.value(sep, v.value)
 			}
-		}
-		return out
-	}
-	one := func(v float64) []ofOrigin { return []ofOrigin{{nil, v}} }
-	for _, m := range []struct {
-		name, kind, help string
-		values           []string
-	}{
-		{"dogstatsd_contexts", "gauge", "Contexts that a sender has now.", list(func(o *messages.Usage) []ofOrigin { return one(float64(o.Contexts)) })},
-		{"dogstatsd_quota_used", "gauge", "What a sender has taken of its quota.", list(func(o *messages.Usage) []ofOrigin { return one(float64(o.Used)) })},
-		{"dogstatsd_messages_refused_total", "counter", "Messages refused because a sender's quota was used up.", list(func(o *messages.Usage) []ofOrigin { return one(float64(o.Refused)) })},
-		{"dogstatsd_timestamps_refused_total", "counter", "Gauge values with a time more than an hour behind ours, or more than a minute ahead.", list(func(o *messages.Usage) []ofOrigin { return one(float64(o.Untimely)) })},
-		{"dogstatsd_events_total", "counter", "Events that a sender has sent.", list(func(o *messages.Usage) []ofOrigin {
-			return counted(o.Events[:], "alert_type", func(i int) string { return dogstatsd.AlertType(i).String() }) //nolint:gosec // an index of an array of few
-		})},
-		{"dogstatsd_service_checks_total", "counter", "Results of service checks that a sender has sent.", list(func(o *messages.Usage) []ofOrigin {
-			return counted(o.Checks[:], "status", func(i int) string { return dogstatsd.Status(i).String() }) //nolint:gosec // an index of an array of few
-		})},
-	} {
-		p.ours(taken, m.name, m.kind, m.help)
-		for _, line := range m.values {
-			p.b = append(append(p.b, m.name...), line...)
 		}
 	}
 }

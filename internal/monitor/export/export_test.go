@@ -385,8 +385,8 @@ func TestDocs(t *testing.T) {
 	var b strings.Builder
 	b.WriteString(docsHead)
 	table := collect.NewTable()
-	write := func(list []*collect.Metric) {
-		b.WriteString("\n| Prometheus | labels | Datadog | what | source |\n|---|---|---|---|---|\n")
+	write := func(list []*collect.Metric, ofContainer bool) {
+		b.WriteString("\n| Prometheus | labels | Datadog | OTLP | what | source |\n|---|---|---|---|---|---|\n")
 		for _, m := range list {
 			name := "–"
 			if m.Name != "" {
@@ -406,14 +406,22 @@ func TestDocs(t *testing.T) {
 			if len(m.Labels) > 0 {
 				labels = "`" + strings.Join(m.Labels, "` `") + "`"
 			}
-			fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", m.Prom, labels, name, m.Help, strings.ReplaceAll(m.Source, "|", `\|`))
+			otel := otelName(m, ofContainer)
+			sent := "`" + otel.Name + "`"
+			if len(otel.Attributes) > 0 {
+				sent += " `" + joined(otel.Attributes) + "`"
+			}
+			if otel.Unit != "" {
+				sent += " (" + otel.Unit + ")"
+			}
+			fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s |\n", m.Prom, labels, name, sent, m.Help, strings.ReplaceAll(m.Source, "|", `\|`))
 		}
 	}
 	b.WriteString("\n## Containers\n\nEach has the label `container_name` too.\n")
-	write(table.Containers())
+	write(table.Containers(), true)
 	fmt.Fprintf(&b, "\n`%s` has a container's [tags](tags.md) as labels, to join with:\n`docker_mem_in_use_ratio * on (container_name) group_left (compose_service) %s`.\n", infoName, infoName)
 	b.WriteString("\n## Host, Engine and monitor\n")
-	write(table.Others())
+	write(table.Others(), false)
 	b.WriteString(docsTail)
 	const name = "../../../docs/metrics.md"
 	if *update {
@@ -430,8 +438,8 @@ const docsHead = `# Metrics
 
 <!-- Made from internal/monitor/collect by "go test ./internal/monitor/export -update". -->
 
-Every metric has two names: Prometheus's (` + "`/metrics`" + `: base units, cumulative counters) and the one that Datadog's agent
-uses, where a counter is a rate over the last interval, in the unit in parentheses. A value that could not be read, or
+Every metric has three names: Prometheus's (` + "`/metrics`" + `: base units, cumulative counters), the one that Datadog's agent
+uses, where a counter is a rate over the last interval, in the unit in parentheses, and the one in [OTLP](outputs.md#of-monitor). A value that could not be read, or
 does not apply, is absent: never zero, and never the last one. Counters begin again when their container does. What the
 Engine says (running, restarts, health, tags) is as of its last word while ` + "`docker_up`" + ` is 0; what the kernel says is read on.
 

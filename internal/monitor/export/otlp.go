@@ -1,0 +1,178 @@
+package export
+
+import (
+	"strings"
+	"time"
+
+	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
+	metricspb "go.opentelemetry.io/proto/otlp/metrics/v1"
+
+	"vitrine/internal/monitor/messages"
+	"vitrine/internal/monitor/series"
+	"vitrine/internal/monitor/tag"
+	"vitrine/internal/otlp"
+)
+
+// How much of OTLP's metrics there is at once: requests are made of such parts.
+const (
+	containersAtOnce = 20
+	seriesAtOnce     = 500
+)
+
+// OTLP gives what the page has, for OpenTelemetry: each container is a resource. d may be nil, as for Metrics.
+func OTLP(a *series.Aggregator, d *DogStatsD) otlp.Source {
+	return func(yield func(*metricspb.ResourceMetrics) bool) {
+		var part []*metricspb.ResourceMetrics
+		a.Look(func(v *series.View) { part = append(part, host(v)) })
+		for last := ""; len(part) > 0; {
+			for _, r := range part {
+				if !yield(r) {
+					return
+				}
+			}
+			part = part[:0]
+			a.Look(func(v *series.View) { // which may have changed since the last part
+				for _, c := range v.Containers {
+					if c.Name > last && len(part) < containersAtOnce {
+						part, last = append(part, container(v.Time, c)), c.Name
+					}
+				}
+			})
+		}
+		if d == nil {
+			return
+		}
+		s := d.Latest()
+		if !yield(otlp.Of(nil, d.telemetryOTLP(s).Metrics())) {
+			return
+		}
+		for rest := s.Series; len(rest) > 0; rest = rest[min(len(rest), seriesAtOnce):] {
+			var set otlp.Set
+			for i := range rest[:min(len(rest), seriesAtOnce)] {
+				clientOTLP(&set, &rest[i], s.Time)
+			}
+			if !yield(otlp.Of(nil, set.Metrics())) {
+				return
+			}
+		}
+	}
+}
+
+// host has what is of no container.
+func host(v *series.View) *metricspb.ResourceMetrics {
+	var set otlp.Set
+	addSamples(&set, v.Rest, v.Time, false)
+	addChecks(&set, v.Checks, v.Time)
+	return otlp.Of(nil, set.Metrics())
+}
+
+func container(at time.Time, c *series.Container) *metricspb.ResourceMetrics {
+	var set otlp.Set
+	addSamples(&set, c.Series, at, true)
+	addChecks(&set, c.Checks, at)
+	who := []*commonpb.KeyValue{otlp.Text("container.id", c.ID), otlp.Text("container.name", c.Name), otlp.Text("container.runtime.name", "docker")}
+	if image := c.Tags.Get("image_name"); image != "" {
+		who = append(who, otlp.Text("container.image.name", image))
+	}
+	if t := c.Tags.Get("image_tag"); t != "" {
+		who = append(who, otlp.Texts("container.image.tags", []string{t}))
+	}
+	return otlp.Of(append(who, tagAttributes(c.Tags.At(tag.High))...), set.Metrics())
+}
+
+func addSamples(set *otlp.Set, samples []series.Sample, at time.Time, ofContainer bool) {
+	for i := range samples {
+		s := &samples[i]
+		v := s.Value
+		if s.Metric.Prom == startTime {
+			v = max(0, float64(at.UnixMilli())/1000-v)
+		}
+		var attributes []*commonpb.KeyValue
+		for j, name := range s.Metric.Labels {
+			attributes = append(attributes, otlp.Text(otelLabel(name), s.Labels[j]))
+		}
+		set.Add(otelName(s.Metric, ofContainer), s.Metric.Help, otlp.Point(at, v, attributes...))
+	}
+}
+
+// check is the metric of service checks.
+func check(prefix string) otlp.Name {
+	return otlp.Name{Name: prefix + "service_check.status", In: otlp.Gauge}
+}
+
+func addChecks(set *otlp.Set, checks []messages.Check, at time.Time) {
+	for i := range checks {
+		set.Add(check("vitrine."), statusHelp, otlp.Point(at, float64(checks[i].Status), otlp.Text("check", checks[i].Name)))
+	}
+}
+
+// telemetryOTLP is what the server counts of itself, and what each sender has sent.
+func (d *DogStatsD) telemetryOTLP(s *messages.Snapshot) *otlp.Set {
+	var set otlp.Set
+	for _, t := range d.Telemetry() {
+		n := otlp.Name{Name: "vitrine." + t.Name, In: otlp.Counter}
+		if t.Gauge {
+			n.In = otlp.Gauge
+		}
+		var attributes []*commonpb.KeyValue
+		for _, pair := range t.Tags {
+			key, value, _ := strings.Cut(pair, ":")
+			attributes = append(attributes, otlp.Text(key, value))
+		}
+		set.Add(n, t.Help, otlp.Point(s.Time, t.Value, attributes...))
+	}
+	sender := func(origin, container string, more ...*commonpb.KeyValue) []*commonpb.KeyValue {
+		more = append(more, otlp.Text("origin", origin))
+		if container != "" {
+			more = append(more, otlp.Text("container.id", container))
+		}
+		return more
+	}
+	for _, m := range originMetrics {
+		n := otlp.Ours("vitrine.dogstatsd", strings.TrimPrefix(m.name, "dogstatsd_"), m.kind == "counter")
+		for i := range s.Origins {
+			o := &s.Origins[i]
+			for _, v := range m.values(o) {
+				var attributes []*commonpb.KeyValue
+				for _, l := range v.labels {
+					attributes = append(attributes, otlp.Text(l[0], l[1]))
+				}
+				set.Add(n, m.help, otlp.Point(s.Time, v.value, sender(o.Source.String(), o.Container, attributes...)...))
+			}
+		}
+	}
+	for i := range s.Checks {
+		c := &s.Checks[i]
+		attributes := append(sender(c.Origin.String(), c.Container, otlp.Text("check", c.Name)), clientAttributes(c.Host, c.Tags)...)
+		set.Add(check("vitrine.dogstatsd."), statusHelp, otlp.Point(s.Time, float64(c.Status), attributes...))
+	}
+	return &set
+}
+
+func clientAttributes(host string, tags []tag.Tag) []*commonpb.KeyValue {
+	out := tagAttributes(tags)
+	if host != "" {
+		out = append(out, otlp.Text("host", host))
+	}
+	return out
+}
+
+// tagAttributes are tags as Prometheus's labels have them: one without a value is "true", several of a key are one list.
+func tagAttributes(tags []tag.Tag) (out []*commonpb.KeyValue) {
+	for i := 0; i < len(tags); {
+		next := i + 1
+		for next < len(tags) && tags[next].Key == tags[i].Key {
+			next++
+		}
+		values := make([]string, 0, next-i)
+		for _, t := range tags[i:next] {
+			if t.Value == "" {
+				t.Value = "true"
+			}
+			values = append(values, t.Value)
+		}
+		out = append(out, otlp.Text(tags[i].Key, strings.Join(values, ",")))
+		i = next
+	}
+	return out
+}
