@@ -81,7 +81,7 @@ func (v *Verdict) settle(status int) {
 // which denies too much for a moment.
 func (s *Steps) count(ctx context.Context, v *Verdict) {
 	most := v.Decision.Ceilings.Containers
-	if most == 0 || v.lifted || v.Decision.Admin || v.again || v.Operation.ID != "ContainerCreate" || v.View != nil && v.View.Nothing {
+	if most == 0 || v.lifted || v.Decision.Admin || v.again || v.Operation.ID != "ContainerCreate" {
 		return
 	}
 	owner := v.Decision.Stamp[operation.OwnerLabel]

@@ -96,7 +96,8 @@ func TestCeilingsClosed(t *testing.T) {
 				return d
 			}
 		}
-		if v := w.ask(t, o, "POST", "/containers/create", tc.body); v.Allow || v.Status != tc.status || !strings.Contains(v.Message, tc.says) {
+		v := w.ask(t, o, "POST", "/containers/create", tc.body)
+		if v.Allow || v.Status != tc.status || !strings.Contains(v.Message, tc.says) || tc.status == http.StatusForbidden && v.Code != "ceiling" {
 			t.Errorf("%s: %v %d %s", name, v.Allow, v.Status, v.Message)
 		}
 	}
@@ -104,6 +105,55 @@ func TestCeilingsClosed(t *testing.T) {
 	w.who.Door = "plugin"
 	if v := w.ask(t, o, "POST", "/containers/create", `{"Image":"x","HostConfig":{"Memory":2097152}}`); v.Allow {
 		t.Error("the plugin's door lets through what is over")
+	}
+	w, o = ciWorld(policy.Decision{Allow: true, Ceilings: operation.Ceilings{Memory: 1 << 20}}, newYard(0))
+	w.who.Door = "plugin"
+	if v := w.ask(t, o, "POST", "/containers/create", creates); len(v.Operation.Set) > 0 { // that would be what the door says it does
+		t.Errorf("the plugin's door takes %v for set", v.Operation.Set)
+	}
+}
+
+// TestLimitsAllowNothingClosed: who may not do it as it is written may not do it with limits, and what the policy says of the limited one counts.
+func TestLimitsAllowNothingClosed(t *testing.T) {
+	memory := operation.Ceilings{Memory: 1 << 20}
+	no := policy.Diagnostics{Reasons: []string{"no limits for you"}}
+	for name, tc := range map[string]struct {
+		typed, limited policy.Decision
+		allow          bool
+		code           string
+	}{
+		"denied as it is written":     {policy.Decision{Ceilings: memory}, policy.Decision{Allow: true, Ceilings: memory}, false, "policy"},
+		"denied with its limits":      {policy.Decision{Allow: true, Ceilings: memory}, policy.Decision{Diagnostics: no}, false, "policy"},
+		"an admin, denied with them":  {policy.Decision{Allow: true, Admin: true, Ceilings: memory}, policy.Decision{Diagnostics: no}, true, ""},
+		"allowed, with the same ones": {policy.Decision{Allow: true, Ceilings: memory}, policy.Decision{Allow: true, Ceilings: memory}, true, ""},
+	} {
+		w, o := ciWorld(policy.Decision{}, newYard(0))
+		w.decide = func(in *policy.Input) policy.Decision {
+			if len(in.Operation.Set) > 0 {
+				return tc.limited
+			}
+			return tc.typed
+		}
+		if v := w.ask(t, o, "POST", "/containers/create", creates); v.Allow != tc.allow || v.Code != tc.code || tc.code != "" && strings.Contains(v.Message, "other limits") {
+			t.Errorf("%s: %v %s", name, v.Allow, v.Message)
+		}
+	}
+}
+
+// TestWhatCountsNoContainer: neither what audit mode lets through, nor a network that somebody owns.
+func TestWhatCountsNoContainer(t *testing.T) {
+	y := newYard(0)
+	y.labels["net"] = ofCI
+	w, o := ciWorld(three, y)
+	if v := w.ask(t, o, "POST", "/containers/create", `{"Image":"x","HostConfig":{"NetworkMode":"net"}}`); !v.Allow || y.asks != 1 {
+		t.Errorf("on a network of its own: %s", v.Message)
+	}
+	denied := three
+	denied.Allow = false
+	w, o = ciWorld(denied, &yard{err: errors.New("nobody is to be asked")})
+	o.Mode = decide.Audit
+	if v := w.ask(t, o, "POST", "/containers/create", creates); !v.Allow {
+		t.Errorf("in audit mode: %s", v.Message)
 	}
 }
 
@@ -168,11 +218,21 @@ func TestRacedCreatesClosed(t *testing.T) {
 		if v := ask(); !v.Allow {
 			t.Errorf("a minute later: %s", v.Message)
 		} else {
-			v.Deny(http.StatusTooManyRequests, "limit", "the door has no room")
-			v.Finish(http.StatusTooManyRequests, false)
+			v.Deny(http.StatusServiceUnavailable, "limit", "the door has no room")
+			v.Finish(http.StatusServiceUnavailable, false)
 		}
-		if v := ask(); !v.Allow {
-			t.Errorf("after a denial: %s", v.Message)
+		failed := ask()
+		if !failed.Allow {
+			t.Fatalf("after a denial: %s", failed.Message)
+		}
+		failed.Finish(http.StatusInternalServerError, false) // the daemon's own word
+		broken := ask()
+		if !broken.Allow {
+			t.Fatalf("after the daemon could not: %s", broken.Message)
+		}
+		broken.Finish(http.StatusBadGateway, false) // it broke off, and may have made it
+		if v := ask(); v.Allow {
+			t.Error("what the daemon broke off does not count")
 		}
 	})
 }

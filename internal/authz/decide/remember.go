@@ -33,7 +33,7 @@ func (v *Verdict) remember(r audit.Record) {
 		seen.World.Objects, seen.World.Named = v.named.list, true
 	}
 	if socket, has := s.Sockets.For(v.Caller.Listener); has && v.asked.NamesSocket(socket) {
-		seen.World.Socket = &socket
+		seen.World.Socket, seen.World.Engines = &socket, s.Sockets.Engine
 	}
 	if seen.World.Own == nil && (v.asked.Target != "" && !v.asked.Access.Reads() || len(v.Enters) > 0) { // of an admin nobody asks
 		seen.World.Own = s.ownNow()

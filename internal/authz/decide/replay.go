@@ -36,11 +36,12 @@ func Replay(ctx context.Context, p Policy, shape *record.Shape) (again Replayed,
 	if err != nil {
 		return again, err
 	}
-	past := &past{world: &shape.World, of: op}
 	var sockets operation.Sockets
 	if s := shape.World.Socket; s != nil {
-		sockets.Gateway = []operation.Socket{*s}
+		sockets.Gateway, sockets.Engine = []operation.Socket{*s}, shape.World.Engines
+		op = op.WithSockets(&sockets)
 	}
+	past := &past{world: &shape.World, of: op}
 	steps := New(Options{
 		Sockets:    &sockets,
 		Identifier: past, Policy: p, Objects: past, HostPaths: past, OwnContainer: past.own,

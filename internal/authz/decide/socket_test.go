@@ -34,6 +34,20 @@ func TestSocketIsSubstituted(t *testing.T) {
 	never := func(in *policy.Input) policy.Decision {
 		return policy.Decision{Allow: len(in.Operation.SubstitutedIn) > 0}
 	}
+	both := func(*policy.Input) policy.Decision { return policy.Decision{Allow: true, Substitute: true} }
+	fails := func(in *policy.Input) policy.Decision { // of what is written nobody can tell
+		d := both(in)
+		d.Failed = len(in.Operation.SubstitutedIn) == 0
+		return d
+	}
+	late := func(in *policy.Input) policy.Decision { // only of the other one it says that it wants it
+		return policy.Decision{Allow: len(in.Operation.SubstitutedIn) > 0, Substitute: len(in.Operation.SubstitutedIn) > 0}
+	}
+	somewhere := func(in *policy.Input) policy.Decision { // it would want a socket of the gateway's, and the Engine's is denied
+		d := late(in)
+		d.Substitute = strings.Contains(string(in.Operation.Canonical), "/run/vitrine/docker/docker.sock")
+		return d
+	}
 	for name, tc := range map[string]struct {
 		decide         func(*policy.Input) policy.Decision
 		sockets        *operation.Sockets
@@ -48,6 +62,11 @@ func TestSocketIsSubstituted(t *testing.T) {
 		"the policy does not want it":    {never, ours, "", "ci", mounting, "", ""},
 		"admin":                          {admin, ours, "", "ci", mounting, "/var/run/docker.sock:/var/run/docker.sock:ro", ""},
 		"a role that takes the engine's": {takes, ours, "", "ci", mounting, "/var/run/docker.sock:/var/run/docker.sock:ro", ""},
+		"admin, whatever it wants":       {func(in *policy.Input) policy.Decision { d := both(in); d.Admin = true; return d }, ours, "", "ci", mounting, "/var/run/docker.sock:/var/run/docker.sock:ro", ""},
+		"as it is written, no listener":  {both, &operation.Sockets{Engine: ours.Engine}, "", "ci", mounting, "", "it has no listener on a Unix socket"},
+		"nobody can tell":                {fails, ours, "", "ci", mounting, "", ""},
+		"denied as it is written":        {late, ours, "", "ci", mounting, "/run/c.sock:/var/run/docker.sock:ro", ""},
+		"a socket that is not there":     {somewhere, &operation.Sockets{Engine: ours.Engine}, "", "ci", mounting, "", "it has no listener on a Unix socket"},
 		"neither way":                    {wants, ours, "", "ci", mounting, "", ""},
 		"no listener":                    {substitutes, &operation.Sockets{Engine: ours.Engine}, "", "ci", mounting, "", "it has no listener on a Unix socket"},
 		"nobody says which":              {substitutes, nil, "", "ci", mounting, "", "no hazards"},

@@ -33,8 +33,9 @@ type World struct {
 	Named bool `json:"named,omitempty"`
 	// Starts are the networks that containers join when they start, if somebody asked.
 	Starts []Start `json:"starts,omitempty"`
-	// Socket is the gateway's that could stand in place of the Engine's, if the request mounts that.
-	Socket *operation.Socket `json:"socket,omitempty"`
+	// Socket is the gateway's that could stand in place of the Engine's, if the request mounts that; Engines are the Engine's.
+	Socket  *operation.Socket `json:"socket,omitempty"`
+	Engines []string          `json:"engines,omitempty"`
 	// Old is the container in whose place the request made one.
 	Old *Old `json:"old,omitempty"`
 	// Own is the id of the container that Vitrine runs in, "" for none; nil if nobody asked.

@@ -99,6 +99,13 @@ func (o *Operation) isEngines(p place, instead Socket) bool {
 		slices.ContainsFunc(o.sockets.Engine, func(engine string) bool { return clean == onRun(engine) })
 }
 
+// WithSockets is the operation for which others' sockets are known than when it was parsed.
+func (o *Operation) WithSockets(s *Sockets) *Operation {
+	r := *o
+	r.sockets = s
+	return &r
+}
+
 // NamesSocket says whether there is something for WithSocket to substitute.
 func (o *Operation) NamesSocket(instead Socket) (is bool) {
 	if o.sockets == nil || len(o.Substituted) > 0 {
