@@ -41,6 +41,9 @@ func (b *body) read() ([]byte, error) {
 	_ = rc.SetReadDeadline(time.Now().Add(b.s.limits.BodyTimeout)) // every connection of ours has deadlines
 	in := io.LimitReader(b.r.Body, limit+1)
 	var buf bytes.Buffer
+	if n := b.r.ContentLength; n > 0 {
+		buf.Grow(int(min(n, announced)) + bytes.MinRead)
+	}
 	_, err := io.CopyN(&buf, in, bigBody+1)
 	if err == nil {
 		if b.big = b.s.bigBody.add(b.key); !b.big {
@@ -59,6 +62,9 @@ func (b *body) read() ([]byte, error) {
 	_ = rc.SetReadDeadline(time.Time{})
 	return buf.Bytes(), nil
 }
+
+// announced is how much of a body there is room for before it has come.
+const announced = 4 << 10
 
 func tooLarge(limit int64) error {
 	return &operation.Refusal{Status: http.StatusRequestEntityTooLarge, Code: "body-too-large", Reason: fmt.Sprintf("a JSON body may have %d bytes", limit)}

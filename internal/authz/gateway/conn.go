@@ -32,6 +32,8 @@ type conn struct {
 	malformed func(c *conn, answer []byte)
 	unread    atomic.Bool // what arrives has not reached ServeHTTP
 
+	looking
+
 	identity  *identity.Connection // of the request's goroutine
 	container string               // guarded by conns.mu
 }

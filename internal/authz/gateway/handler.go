@@ -5,7 +5,6 @@ import (
 	"errors"
 	"mime"
 	"net/http"
-	"time"
 
 	"vitrine/internal/authz/decide"
 	"vitrine/internal/authz/obligation"
@@ -102,8 +101,8 @@ func (t *task) run() {
 	} else {
 		t.v.Release()
 	}
-	ctx, cancel := t.whileConnected()
-	defer cancel()
+	ctx := t.whileConnected()
+	defer ctx.end()
 	switch t.v.Operation.Carry {
 	case operation.CarryUpload:
 		t.upload(ctx)
@@ -126,26 +125,6 @@ func reads(op *operation.Operation) bool {
 	case operation.Stream, operation.Content, operation.Secret, operation.Interactive, operation.Write, operation.Build, operation.Admin:
 	}
 	return false
-}
-
-// leftEvery is how often we look whether a client that has ended its half of
-// the connection has left altogether.
-const leftEvery = 250 * time.Millisecond
-
-// whileConnected is a context that ends when the client leaves. net/http ends
-// the request's when it reads the end of the client's half; on a Unix socket
-// the kernel says whether the other half is still open.
-func (t *task) whileConnected() (context.Context, context.CancelFunc) {
-	if t.conn.peer == nil {
-		return context.WithCancel(t.r.Context())
-	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.r.Context()))
-	stop := context.AfterFunc(t.r.Context(), func() {
-		for !hungUp(t.conn) && sleep(ctx, leftEvery) {
-		}
-		cancel()
-	})
-	return ctx, func() { stop(); cancel() }
 }
 
 // obligations denies a request whose decision demands what this door cannot do, and one whose

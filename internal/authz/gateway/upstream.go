@@ -177,7 +177,7 @@ func (u *upstream) connect(ctx context.Context) (*upConn, error) {
 func (u *upstream) exchange(ctx context.Context, c *upConn, out *outgoing, written func()) (ex *own, err error) {
 	began := time.Now()
 	c.limit.any = false
-	e := &own{conn: c, unbind: context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })}
+	e := &own{conn: c, unbind: atEnd(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })}
 	pass := u.issue(out.entry)
 	defer func() {
 		u.settle(pass, out, e.res, began)

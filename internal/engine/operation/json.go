@@ -173,7 +173,8 @@ func (d *decoder) array(n *node) (any, error) {
 func (d *decoder) object(n *node) (any, error) {
 	size := 0
 	if d.depth <= 2 { // a create's HostConfig comes with most of its keys, once
-		size = int(n.props.hi-n.props.lo) / 2
+		const member = 24 // bytes of text; fewer are rare
+		size = min(int(n.props.hi-n.props.lo)/2, (len(d.in)-d.pos)/member)
 	}
 	obj := make(map[string]any, size)
 	d.out = append(d.out, '{')
@@ -263,15 +264,16 @@ func (d *decoder) addUnknown(list []string, key string) ([]string, error) {
 // indexes are "*".
 func (d *decoder) pointer(key string) string {
 	var b strings.Builder
-	escape := strings.NewReplacer("~", "~0", "/", "~1")
 	for _, p := range d.path {
-		b.WriteString("/" + escape.Replace(p))
+		b.WriteString("/" + pointerEscapes.Replace(p))
 	}
 	if key != "" || b.Len() == 0 {
-		b.WriteString("/" + escape.Replace(key))
+		b.WriteString("/" + pointerEscapes.Replace(key))
 	}
 	return b.String()
 }
+
+var pointerEscapes = strings.NewReplacer("~", "~0", "/", "~1")
 
 func (d *decoder) literal(n *node) (any, error) {
 	rest := d.in[d.pos:]

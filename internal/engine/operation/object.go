@@ -314,8 +314,10 @@ func (n naming) field() string {
 	if strings.HasPrefix(n.at, "?") {
 		return n.at
 	}
-	return strings.NewReplacer("EndpointsConfig/*", "EndpointsConfig.*", "/*", "[]", "/<key>", "", "/", ".").Replace(n.at)[1:]
+	return fieldOfPlace.Replace(n.at)[1:]
 }
+
+var fieldOfPlace = strings.NewReplacer("EndpointsConfig/*", "EndpointsConfig.*", "/*", "[]", "/<key>", "", "/", ".")
 
 // WithHazard is the operation with a hazard more, which comes from these fields. The
 // operation itself is not changed.
