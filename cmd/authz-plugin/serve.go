@@ -74,6 +74,7 @@ SIGHUP changes nothing: policies are reloaded when their files change.`,
 // the Engine: dockerd may be waiting for us.
 func serve(ctx context.Context, s *settings, std command.Streams) error {
 	signal.Ignore(syscall.SIGHUP)
+	keepHeap()
 	log := slog.New(slog.NewTextHandler(std.Err, &slog.HandlerOptions{Level: s.logLevel}))
 	p, err := build(ctx, s, log, std)
 	if err != nil {
