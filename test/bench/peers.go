@@ -27,6 +27,7 @@ func peers(args []string) (err error) {
 	flags.BoolVar(&p.quick, "quick", false, "fewer tables, and less time for each: two minutes in all")
 	flags.StringVar(&p.only, "only", "", "the tables whose title has this, such as \"_ping, 1 caller\"")
 	flags.StringVar(&p.beside, "beside", "", "one more build of authz-plugin, to compare with")
+	flags.IntVar(&p.containers, "containers", 1000, "how many the simulated Engine has")
 	doors := flags.Bool("plugins", true, "measure plugins too, in real Engines (as root)")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -335,9 +336,9 @@ func (p *peerBench) plugins() error {
 	return nil
 }
 
-// ready waits until a variant answers a ping.
+// ready waits until a variant answers, and has nothing else to do, such as to learn of containers.
 func (v *peer) ready() error {
-	return wait.NoError(patience, func() error {
+	err := wait.NoError(patience, func() error {
 		c := &client{socket: v.socket}
 		defer c.hangUp()
 		status, err := c.ask(get("/v1.41/containers/json"))
@@ -345,5 +346,20 @@ func (v *peer) ready() error {
 			err = fmt.Errorf("status %d", status)
 		}
 		return err
+	})
+	if err != nil {
+		return err
+	}
+	c := &callers{pids: v.pids}
+	return wait.NoError(patience, func() error {
+		before, err := c.used()
+		if err != nil {
+			return err
+		}
+		time.Sleep(300 * time.Millisecond)
+		if after, err := c.used(); err != nil || after > before {
+			return errors.Join(err, errors.New("it is busy with itself"))
+		}
+		return nil
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 )
 
@@ -14,6 +15,7 @@ import (
 type peerBench struct {
 	binary, beside, haproxy, wollomatic, sockguard string
 	quick                                          bool
+	containers                                     int
 	only                                           string
 
 	dir       string
@@ -56,7 +58,7 @@ func (p *peerBench) open() (err error) {
 		return err
 	}
 	engine := p.socket("engine")
-	if err := p.start(&peer{name: "engine", socket: engine}, self, "simulated", engine, "1000"); err != nil {
+	if err := p.start(&peer{name: "engine", socket: engine}, self, "simulated", engine, strconv.Itoa(p.containers)); err != nil {
 		return err
 	}
 	p.variants = []*peer{{name: "bare socket", socket: engine, lets: true}}

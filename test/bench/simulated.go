@@ -49,11 +49,12 @@ type simulation struct {
 	containers int
 	answers    map[string][]byte
 	list       []json.RawMessage
+	byRef      map[string]int
 	made       sync.Map // answers by target, once they were asked for
 }
 
 func newSimulation(containers int) *simulation {
-	s := &simulation{containers: containers, answers: map[string][]byte{
+	s := &simulation{containers: containers, byRef: map[string]int{}, answers: map[string][]byte{
 		"/_ping":           answer("200 OK", "text/plain; charset=utf-8", []byte("OK")),
 		"/version":         answerJSON(map[string]any{"Version": "20.10.24", "ApiVersion": "1.41", "MinAPIVersion": "1.12", "Os": "linux"}),
 		"/info":            answerJSON(map[string]any{"ID": "bench", "Name": "bench", "OSType": "linux", "DefaultRuntime": "runc", "SecurityOptions": []string{"name=seccomp,profile=default"}, "DockerRootDir": "/var/lib/docker", "Containers": containers}),
@@ -63,6 +64,7 @@ func newSimulation(containers int) *simulation {
 		"/containers/json": answerJSON([]any{}),
 	}}
 	for i := range containers {
+		s.byRef[simulatedName(i)], s.byRef[simulatedID(i)] = i, i
 		s.list = append(s.list, encode(map[string]any{
 			"Id": simulatedID(i), "Names": []string{"/" + simulatedName(i)}, "Image": "bb:1", "ImageID": "sha256:" + simulatedID(9), "Command": "sleep 1000",
 			"Created": 1700000000, "State": "exited", "Status": "Exited (0) 2 hours ago", "Ports": []any{},
@@ -165,10 +167,8 @@ func (s *simulation) listOf(query string) []byte {
 
 // inspect is one container by its name or id. None runs, as there are no processes of theirs.
 func (s *simulation) inspect(ref string) []byte {
-	for i := range s.list {
-		if ref != simulatedName(i) && ref != simulatedID(i) {
-			continue
-		}
+	i, known := s.byRef[ref]
+	if known {
 		return answerJSON(map[string]any{
 			"Id": simulatedID(i), "Name": "/" + simulatedName(i), "Image": "sha256:" + simulatedID(9), "Created": "2026-01-01T00:00:00Z", "Path": "sleep", "Args": []string{"1000"},
 			"State": map[string]any{"Status": "exited", "Running": false, "Pid": 0, "ExitCode": 0, "StartedAt": "2026-01-01T00:00:00Z", "FinishedAt": "2026-01-01T00:00:01Z"},
