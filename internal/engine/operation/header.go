@@ -3,6 +3,7 @@ package operation
 import (
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -125,7 +126,10 @@ func ForwardHeader(op *Operation, h http.Header) http.Header {
 	for key, values := range h {
 		key = http.CanonicalHeaderKey(key)
 		if forwarded(key) || op.Carry == CarryUpgrade && forwardedUpgrade(key) {
-			out[key] = append(out[key], values...)
+			if _, again := out[key]; again { // in another spelling
+				values = append(out[key], values...)
+			}
+			out[key] = slices.Clip(values)
 		}
 	}
 	switch op.BodyState {
