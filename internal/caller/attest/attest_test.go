@@ -317,7 +317,7 @@ func TestWhoClosed(t *testing.T) {
 			w.Container(mon, 41, "/docker/"+mon, containerNS(1))
 			delete(w.Proc, "41/ns/mnt")
 			w.Process(42, "/docker/"+mon, containerNS(1))
-		}, "cannot be read"},
+		}, "read mnt namespace of pid 41"},
 		"a cgroup file that cannot be read": {func(w *world) {
 			w.Process(42, "/user.slice", hostNS)
 			delete(w.Proc, "42/cgroup")

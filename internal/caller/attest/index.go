@@ -71,6 +71,9 @@ func (a *Attestor) observe(c docker.Container) {
 	}
 	delete(x.containers, c.ID)
 	init, err := a.proc.Process(c.Pid)
+	if err == nil && init.NamespacesErr != nil && !a.cgroupsAlone { // it may be about to exit
+		err = needsPtrace(init.NamespacesErr)
+	}
 	if err != nil {
 		if x.unread == nil {
 			x.unread = map[string]error{}

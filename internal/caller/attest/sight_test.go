@@ -1,6 +1,7 @@
 package attest
 
 import (
+	"cmp"
 	"errors"
 	"testing"
 	"testing/synctest"
@@ -16,27 +17,33 @@ func TestUnseenContainerLocksNoServiceOut(t *testing.T) {
 	for name, tc := range map[string]struct {
 		asked func(w *world, times int) // while the Engine is asked
 		want  string
+		lost  string // the file that cannot be read; 41/stat if empty
 	}{
 		"its first process can be read a moment later": {func(w *world, times int) {
 			if times == 2 {
 				w.Stat(41, "S", 0)
 			}
-		}, "host"},
+		}, "host", ""},
 		"it has ended, which the Engine notices later": {func(w *world, times int) {
 			if times == 3 {
 				w.Engine[mon] = docker.Container{ID: mon}
 			}
-		}, "host"},
-		"it can never be read":    {func(*world, int) {}, "the first process of container " + mon + " is not known yet"},
-		"the daemon is blocked":   {func(w *world, _ int) { w.Down = true }, "look up container " + mon},
-		"the service is in it":    {func(w *world, _ int) { w.File("41/ns/mnt", "mnt:[77]"); w.Stat(41, "S", 0) }, "the mount namespace of container " + mon},
-		"no namespaces are shown": {func(w *world, _ int) { delete(w.Proc, "41/ns/mnt"); w.Stat(41, "S", 0) }, "CAP_SYS_PTRACE"},
+		}, "host", ""},
+		"it is about to end, and has given its namespaces back": {func(w *world, times int) {
+			if times == 2 {
+				w.Engine[mon] = docker.Container{ID: mon}
+			}
+		}, "host", "41/ns/mnt"},
+		"it can never be read":    {func(*world, int) {}, "the first process of container " + mon + " is not known yet", ""},
+		"the daemon is blocked":   {func(w *world, _ int) { w.Down = true }, "look up container " + mon, ""},
+		"the service is in it":    {func(w *world, _ int) { w.File("41/ns/mnt", "mnt:[77]"); w.Stat(41, "S", 0) }, "the mount namespace of container " + mon, ""},
+		"no namespaces are shown": {func(w *world, _ int) { delete(w.Proc, "41/ns/mnt"); w.Stat(41, "S", 0) }, "CAP_SYS_PTRACE", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
 				w.Container(mon, 41, "/docker/"+mon, containerNS(1))
-				delete(w.Proc, "41/stat")
+				delete(w.Proc, cmp.Or(tc.lost, "41/stat"))
 				w.Process(42, "/system.slice/runner.service", "user:[1] pid:[2] mnt:[77]")
 				a := w.begin(Options{})
 				w.OnAsk = func() { tc.asked(w, len(w.Asked)) }

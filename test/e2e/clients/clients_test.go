@@ -84,6 +84,7 @@ func testClients(t *testing.T, alone bool) {
 		{"admin/save two images", (*world).saveTwo},
 		{"admin/load 200 MB", (*world).loadLarge},
 		{"admin/push and pull", (*world).pushAndPull},
+		{"admin/short jobs of a service", (*world).shortJobs},
 		{"admin/logs while it writes", (*world).logsWhileItWrites},
 		{"admin/events", (*world).events},
 		{"admin/stats", (*world).stats},
