@@ -218,7 +218,7 @@ as_root run --detach --name monitor --network none --pid host --read-only --cap-
 ok "docker run --name monitor --network none --pid host --read-only --cap-drop ALL ... vitrine/monitor"
 
 # The same for the page, as a user of the host, on loopback.
-chmod 0711 "$dir/run/vitrine-admin" # lets others come to the admin socket, which answers only who is in admin_allow
+chgrp 4712 "$dir/run/vitrine-admin" && chmod 0710 "$dir/run/vitrine-admin" # as the package of the monitor does it
 chmod 0755 "$dir/image"
 setpriv --reuid 4712 --regid 4712 --clear-groups "$dir/image/monitor" run --docker "unix://$dir$gateway" --interval 1s --dogstatsd-socket '' \
 	--admin-socket "$dir/run/vitrine-admin/admin.sock" --http 127.0.0.1:0 2>"$dir/page.log" &

@@ -15,6 +15,9 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
+
+	"vitrine/test/wait"
 )
 
 // Block is a fenced block of a Markdown file.
@@ -52,32 +55,36 @@ func Blocks(tb testing.TB, file string) []Block {
 	return blocks
 }
 
-// step is a command with what it prints.
-type step struct{ command, prints string }
+// Step is a command with what it prints, as far as the text says so.
+type Step struct{ Command, Prints string }
+
+// Text is the step as it stands in a text.
+func (s Step) Text() string { return "# " + s.Command + s.Prints }
 
 // Commands returns what a transcript tells its reader to type.
 func Commands(text string) []string {
 	var all []string
-	for _, s := range steps(text) {
-		all = append(all, strings.TrimRight(s.command, "\n"))
+	for _, s := range Steps(text) {
+		all = append(all, strings.TrimRight(s.Command, "\n"))
 	}
 	return all
 }
 
-func steps(text string) []step {
-	var all []step
+// Steps are those of a transcript. A Command ends with a newline.
+func Steps(text string) []Step {
+	var all []Step
 	continued := false
 	for line := range strings.Lines(text) {
 		prompt := strings.HasPrefix(line, "# ") || strings.HasPrefix(line, "$ ")
 		switch {
 		case prompt && !continued:
-			all = append(all, step{command: line[2:]})
+			all = append(all, Step{Command: line[2:]})
 		case len(all) == 0:
 			continue
 		case continued:
-			all[len(all)-1].command += line
+			all[len(all)-1].Command += line
 		default:
-			all[len(all)-1].prints += line
+			all[len(all)-1].Prints += line
 			continue
 		}
 		continued = strings.HasSuffix(strings.TrimRight(line, "\n"), `\`)
@@ -115,11 +122,11 @@ func Start(tb testing.TB, cmd *exec.Cmd) *Shell {
 	return &Shell{tb: tb, in: in, out: bufio.NewReader(out)}
 }
 
-// Type runs a command and returns what it prints, standard error too.
+// Type runs a command and returns what it prints, standard error too. The variable status is how it ended.
 func (s *Shell) Type(command string) string {
 	s.tb.Helper()
 	const end = "\x04end of this command\x04"
-	if _, err := fmt.Fprintf(s.in, "%s </dev/null\nprintf '%%s\\n' '%s'\n", strings.TrimRight(command, "\n"), end); err != nil {
+	if _, err := fmt.Fprintf(s.in, "{ %s\n} </dev/null; status=$?\nprintf '%%s\\n' '%s'\n", strings.TrimRight(command, "\n"), end); err != nil {
 		s.tb.Fatalf("%s: %v", command, err)
 	}
 	var printed strings.Builder
@@ -139,12 +146,28 @@ func (s *Shell) Type(command string) string {
 // Run runs a transcript, and fails the test for each command that prints something else.
 func (s *Shell) Run(text string) {
 	s.tb.Helper()
-	for _, step := range steps(text) {
-		printed := s.Type(step.command)
-		s.tb.Logf("%s%s", step.command, printed)
-		if step.prints != "" && !matches(step.prints, printed) {
-			s.tb.Errorf("%sprinted\n%sand the text says\n%s", step.command, printed, step.prints)
+	for _, step := range Steps(text) {
+		printed := s.Type(step.Command)
+		s.tb.Logf("%s%s", step.Command, printed)
+		if step.Prints != "" && !matches(step.Prints, printed) {
+			s.tb.Errorf("%sprinted\n%sand the text says\n%s", step.Command, printed, step.Prints)
 		}
+	}
+}
+
+// Await runs a step, and fails the test if it prints something else for longer than something takes to be ready.
+func (s *Shell) Await(step Step) {
+	s.tb.Helper()
+	var printed string
+	err := wait.NoError(20*time.Second, func() error {
+		if printed = s.Type(step.Command); step.Prints == "" || matches(step.Prints, printed) {
+			return nil
+		}
+		return fmt.Errorf("%sprinted\n%sand the text says\n%s", step.Command, printed, step.Prints)
+	})
+	s.tb.Logf("%s%s", step.Command, printed)
+	if err != nil {
+		s.tb.Error(err)
 	}
 }
 

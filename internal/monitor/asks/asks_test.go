@@ -230,12 +230,43 @@ func TestShapes(t *testing.T) {
 	}
 }
 
+// TestMetrics: authz-plugin's own, or why not; never a part of them.
+func TestMetrics(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "admin.sock")
+	answer := "vitrine_plugin_asked 1\n"
+	var asked *http.Request
+	srv := socket(t, path, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = r
+		if answer == "" {
+			http.Error(w, "vitrine: container:x may not read the admin socket", http.StatusForbidden)
+			return
+		}
+		_, _ = io.WriteString(w, answer)
+	}))
+	defer srv.Close()
+	r := New(path, func() {})
+	if got, err := r.Metrics(t.Context()); string(got) != answer || err != nil || asked.Method != http.MethodGet || asked.RequestURI != "/metrics" {
+		t.Errorf("%q, %v, of %+v", got, err, asked)
+	}
+	answer = strings.Repeat("#", metricsMost+1)
+	if got, err := r.Metrics(t.Context()); err == nil {
+		t.Errorf("%d bytes of too many", len(got))
+	}
+	answer = ""
+	if got, err := r.Metrics(t.Context()); err == nil || !strings.Contains(err.Error(), "admin_allow") {
+		t.Errorf("%q, %v", got, err)
+	}
+	if _, err := New("", nil).Metrics(t.Context()); err == nil || !strings.Contains(err.Error(), "--admin-socket") {
+		t.Error(err)
+	}
+}
+
 // TestSaysWhatToDo where the socket cannot be read.
 func TestSaysWhatToDo(t *testing.T) {
 	r := New("/run/vitrine-admin/admin.sock", func() {})
 	for want, err := range map[string]error{
 		"there is no socket /run/vitrine-admin/admin.sock|-v /run/vitrine-admin:/run/vitrine-admin:ro": &net.OpError{Err: os.NewSyscallError("connect", syscall.ENOENT)},
-		"keeps the monitor's user out|chmod 0711 /run/vitrine-admin":                                   os.NewSyscallError("connect", syscall.EACCES),
+		"keeps the monitor's user out|&& chmod 0710 /run/vitrine-admin":                                os.NewSyscallError("connect", syscall.EACCES),
 		"nobody answers|start authz-plugin":                                                            os.NewSyscallError("connect", syscall.ECONNREFUSED),
 		"container:x may not read|admin_allow":                                                         &refused{403, "vitrine: container:x may not read the admin socket"},
 		"it answers 404|is /run/vitrine-admin/admin.sock the admin socket":                             &refused{404, "no"},

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -159,7 +160,7 @@ func (r *Reader) explain(err error) (why, hint string) {
 			"start authz-plugin, or name its --admin-socket; for a monitor in a container mount the folder: -v " + dir + ":" + dir + ":ro"
 	case errors.Is(err, fs.ErrPermission):
 		return "the folder " + dir + " keeps the monitor's user out",
-			"let others pass through it: chmod 0711 " + dir + ". The socket itself answers only who is in admin_allow"
+			fmt.Sprintf("let its group pass through it: chgrp %d %s && chmod 0710 %s. The socket itself answers only who is in admin_allow", os.Getgid(), dir, dir)
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "nobody answers at " + r.socket,
 			"start authz-plugin; for a monitor in a container mount the socket's folder, not the socket, which dies with each restart"

@@ -82,6 +82,18 @@ func (p *Page) dogstatsd(w http.ResponseWriter, r *http.Request) {
 	p.o.DogStatsD.ServeHTTP(w, r)
 }
 
+// pluginMetrics are authz-plugin's own, for a Prometheus that cannot ask a Unix socket. They go through the page's door, not that of
+// /metrics, since they tell what the admin socket tells: nobody reads them who may not look at the page.
+func (p *Page) pluginMetrics(w http.ResponseWriter, r *http.Request) {
+	text, err := p.o.Asks.Metrics(r.Context())
+	if err != nil {
+		http.Error(w, "vitrine: "+err.Error(), http.StatusBadGateway)
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+	_, _ = w.Write(text) // the reader left
+}
+
 // sent are the series that bear a container's tags at some cardinality. Containers
 // whose tags are equal share them.
 func (p *Page) sent(id string) []sentSeries {

@@ -92,6 +92,7 @@ func New(o Options) (*Page, error) {
 	p.api.HandleFunc("GET /api/board/cell", p.cell)
 	p.api.HandleFunc("GET /api/board/shapes", p.shapes)
 	p.api.HandleFunc("GET /api/dogstatsd", p.dogstatsd)
+	p.api.HandleFunc("GET /api/authz-plugin/metrics", p.pluginMetrics)
 	return p, nil
 }
 

@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -118,6 +120,10 @@ func TestWhoMayLookClosed(t *testing.T) {
 		"as a parameter":                   {Token, "/api/state?token=" + token, nil, 401},
 		"with a token, from another site":  {Token, "/api/state", []string{"Authorization", bearer, "Origin", "https://evil.example"}, 403},
 		"another path by way of the files": {Token, "/x/../api/state", nil, 404},
+		"authz-plugin's metrics":           {Local, "/api/authz-plugin/metrics", nil, 502},
+		"them, where the page is closed":   {Closed, "/api/authz-plugin/metrics", []string{"Authorization", bearer}, 403},
+		"them, without the token":          {Token, "/api/authz-plugin/metrics", nil, 401},
+		"them, by a name that was rebound": {Local, "/api/authz-plugin/metrics", []string{"Host", "evil.example:9780"}, 421},
 	} {
 		if w := ask(p, tt.door, tt.path, tt.header...); w.Code != tt.want {
 			t.Errorf("%s: %d, want %d: %s", name, w.Code, tt.want, w.Body)
@@ -154,6 +160,42 @@ func TestDoorsClosed(t *testing.T) {
 		if got := DoorOf(tt.at, tt.token); got != tt.want {
 			t.Errorf("%v with token %q: %v, want %v", tt.at, tt.token, got, tt.want)
 		}
+	}
+}
+
+// TestNothingOfTheScraperReachesThePluginClosed: what the admin socket is asked is ours, whatever we are asked.
+func TestNothingOfTheScraperReachesThePluginClosed(t *testing.T) {
+	p, _ := world(t)
+	path := filepath.Join(t.TempDir(), "admin.sock")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var asked string
+	srv := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b, _ := httputil.DumpRequest(r, true)
+		asked = string(b)
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = io.WriteString(w, "vitrine_plugin_asked 1\n")
+	})}
+	go func() { _ = srv.Serve(l) }()
+	defer srv.Close()
+	p.o.Asks = asks.New(path, func() {})
+	r := httptest.NewRequest(http.MethodGet, "/api/authz-plugin/metrics?follow=needle", strings.NewReader("needle"))
+	r.Host = "127.0.0.1:9780"
+	r.Header.Set("Cookie", "needle")
+	r.Header.Set("Authorization", "Bearer needle")
+	r.Header.Set("User-Agent", "needle")
+	w := httptest.NewRecorder()
+	p.Handler(Local).ServeHTTP(w, r)
+	if w.Code != 200 || w.Body.String() != "vitrine_plugin_asked 1\n" || !strings.HasPrefix(w.Header().Get("Content-Type"), "text/plain;") {
+		t.Errorf("%d %s %v", w.Code, w.Body, w.Header())
+	}
+	if strings.Contains(asked, "needle") || !strings.HasPrefix(asked, "GET /metrics HTTP/1.1\r\n") {
+		t.Errorf("the admin socket was asked\n%s", asked)
+	}
+	if w := ask(p, Local, "/api/authz-plugin/../authz-plugin/shapes"); w.Code == 200 {
+		t.Errorf("another path: %s", w.Body)
 	}
 }
 

@@ -103,9 +103,9 @@ func (w *world) run(t *testing.T, more ...string) (address string) {
 func (w *world) adminSocket(t *testing.T) {
 	folder := filepath.Dir(w.doors.Admin)
 	w.b.Click("link", "Who asks Docker")
-	w.b.See(".notice", "chmod 0711 "+folder)
+	w.b.See(".notice", "chgrp 65532 "+folder+" && chmod 0710 "+folder)
 	w.b.See(".fact", "dockerd asks not known")
-	if err := os.Chmod(folder, 0o711); err != nil {
+	if err := errors.Join(os.Chown(folder, 0, monitorID), os.Chmod(folder, 0o710)); err != nil {
 		t.Fatal(err)
 	}
 	w.b.See(".fact.ok", "dockerd asks yes")
