@@ -5,6 +5,7 @@
 #   plugin.sh create DIR REF                make the plugin REF of it on this engine (for "push")
 #   plugin.sh push REF                      push it, and remove it from this engine
 #   plugin.sh install REF [KEY=VALUE...]    install and enable it under the name "vitrine"
+#   plugin.sh archive DIR FILE TAG          write it as an OCI layout in a tar file, for tools that copy one to a registry
 #   plugin.sh image DIR REF                 make an ordinary image of it, for the gateway alone in a container
 #   plugin.sh uninstall                     take it away; refuses while daemon.json names it
 #
@@ -17,7 +18,7 @@ docker=${DOCKER:-docker}
 name=vitrine
 
 die() { printf 'plugin: %s\n' "$*" >&2; exit 1; }
-usage() { sed -n '4,9s/^# \{0,3\}//p' "$0" >&2; exit 2; }
+usage() { sed -n '4,10s/^# \{0,3\}//p' "$0" >&2; exit 2; }
 
 build() {
 	local dir version
@@ -38,6 +39,44 @@ create() {
 	# Engine 20.10 refuses a root filesystem that is byte for byte one it has: "content sha256:... already exists".
 	od -An -N8 -tx1 /dev/urandom >"$1/rootfs/.created"
 	"$docker" plugin create "$2" "$1"
+}
+
+# blob FOLDER FILE: takes a file into the layout, and prints "size digest".
+blob() {
+	local digest
+	digest=$(sha256sum <"$2" | cut -d ' ' -f 1)
+	printf '%s sha256:%s\n' "$(stat -c %s "$2")" "$digest"
+	mv "$2" "$1/blobs/sha256/$digest"
+}
+
+# bytes FOLDER NAME...: a tar file in which the same files are the same bytes.
+bytes() {
+	tar --create --directory "$1" --sort name --mtime "@${SOURCE_DATE_EPOCH:-0}" --owner 0 --group 0 --numeric-owner --format ustar "${@:2}"
+}
+
+# archive writes what "docker plugin push" would send: the Engine takes a plugin for one by the media type of its configuration.
+archive() {
+	local dir=$1 file=$2 tag=$3 layout size digest layer config
+	layout=$(mktemp -d)
+	mkdir -p "$layout/blobs/sha256"
+	bytes "$dir/rootfs" . >"$layout/rootfs"
+	digest=sha256:$(sha256sum <"$layout/rootfs" | cut -d ' ' -f 1)
+	jq --compact-output --arg layer "$digest" '. + {rootfs: {type: "layers", diff_ids: [$layer]}}' "$dir/config.json" >"$layout/config"
+	gzip -9n <"$layout/rootfs" >"$layout/layer" && rm "$layout/rootfs"
+	layer=$(blob "$layout" "$layout/layer")
+	config=$(blob "$layout" "$layout/config")
+	jq --null-input --compact-output --arg config "$config" --arg layer "$layer" '
+		def descriptor(type): split(" ") | {mediaType: type, size: (.[0] | tonumber), digest: .[1]};
+		{schemaVersion: 2, mediaType: "application/vnd.docker.distribution.manifest.v2+json",
+		config: ($config | descriptor("application/vnd.docker.plugin.v1+json")),
+		layers: [$layer | descriptor("application/vnd.docker.image.rootfs.diff.tar.gzip")]}' >"$layout/manifest"
+	read -r size digest < <(blob "$layout" "$layout/manifest")
+	jq --null-input --compact-output --arg size "$size" --arg digest "$digest" --arg tag "$tag" '
+		{schemaVersion: 2, manifests: [{mediaType: "application/vnd.docker.distribution.manifest.v2+json", size: ($size | tonumber), digest: $digest,
+		annotations: {"org.opencontainers.image.ref.name": $tag}}]}' >"$layout/index.json"
+	echo '{"imageLayoutVersion":"1.0.0"}' >"$layout/oci-layout"
+	bytes "$layout" oci-layout index.json blobs >"$file"
+	rm -rf "$layout"
 }
 
 image() {
@@ -78,6 +117,7 @@ command=${1:-}
 case $command,$# in
 build,1) build "$1" ;;
 create,2) create "$1" "$2" ;;
+archive,3) archive "$1" "$2" "$3" ;;
 image,2) image "$1" "$2" ;;
 push,1) push "$1" ;;
 install,[1-9]*) install_plugin "$@" ;;

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes what a release consists of, in DIR (build/release): static binaries, .deb and .rpm packages of each program, the
-# managed plugin as an archive, a bill of materials, and the checksums of all. The same commit gives the same bytes.
+# managed plugin as an archive and as an OCI layout, a bill of materials, and the checksums of all. The same commit gives the same bytes.
 #
 #   release.sh [DIR]        for amd64 and arm64; ARCHES="amd64" for one, VERSION for another number than scripts/version.sh gives
 set -euo pipefail
@@ -89,6 +89,7 @@ for ARCH in $arches; do
 	archive "$out/vitrine_${VERSION}_linux_$ARCH.tar.gz" "$TREE/bin" LICENSE authz-plugin monitor
 	BINARY="$TREE/bin/authz-plugin" scripts/plugin.sh build "$TREE/plugin"
 	archive "$out/vitrine-plugin_${VERSION}_linux_$ARCH.tar.gz" "$TREE/plugin" config.json rootfs
+	scripts/plugin.sh archive "$TREE/plugin" "$out/vitrine-plugin_${VERSION}_linux_$ARCH.oci.tar" "${VERSION//+/-}" # a tag has no plus
 	say "packages for $ARCH"
 done
 
