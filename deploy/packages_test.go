@@ -10,6 +10,10 @@ import (
 	"strings"
 	"testing"
 
+	"oras.land/oras-go/v2"
+	"oras.land/oras-go/v2/content/oci"
+	"oras.land/oras-go/v2/registry/remote"
+
 	"vitrine/test/engine"
 )
 
@@ -86,6 +90,9 @@ func TestPackages(t *testing.T) {
 			t.Errorf("%s\nand, made once more,\n%s", first, second)
 		}
 	})
+	t.Run("five minutes", func(t *testing.T) { fiveMinutes(t, dir) })
+	t.Run("README", func(t *testing.T) { commandsOfREADME(t, dir) })
+	t.Run("docs/install.md", func(t *testing.T) { packagesOfInstall(t, dir) })
 	t.Run("deb", func(t *testing.T) { debOnAHostWithDocker(t, dir) })
 	t.Run("rpm", func(t *testing.T) {
 		out, err := exec.CommandContext(t.Context(), "rpm", "-qp", "--list", "--scripts", filepath.Join(dir, "vitrine-"+packageVersion+"-1."+map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[runtime.GOARCH]+".rpm")).CombinedOutput()
@@ -102,7 +109,7 @@ func TestPackages(t *testing.T) {
 			}
 		}
 	})
-	t.Run("the plugin's archive", func(t *testing.T) { pluginOfTheArchive(t, dir) })
+	t.Run("the plugin by way of a registry", func(t *testing.T) { pluginByARegistry(t, dir) })
 }
 
 func debOnAHostWithDocker(t *testing.T, dir string) {
@@ -115,6 +122,9 @@ func debOnAHostWithDocker(t *testing.T, dir string) {
 	h.dockerWorks("after the installation")
 	if got := h.sh("authz-plugin --version; monitor --version; getent passwd vitrine-monitor"); !regexp.MustCompile(`(?s)^authz-plugin 0\.1\.0 .*\nmonitor 0\.1\.0 .*\nvitrine-monitor:.*nologin\n$`).MatchString(got) {
 		t.Errorf("what is installed says:\n%s", got)
+	}
+	if got := h.sh("stat -c '%a %U %G' /run/vitrine-admin; cat /usr/lib/tmpfiles.d/vitrine-monitor.conf"); !strings.HasPrefix(got, "710 root vitrine-monitor\n") || !strings.Contains(got, "\nd /run/vitrine-admin 0710 root vitrine-monitor -\n") {
+		t.Errorf("the folder of the admin socket: %s", got)
 	}
 	run(t, h.e, strings.Fields(h.sh("sed -n s/^ExecStart=//p /usr/lib/systemd/system/vitrine.service")))
 	eventually(t, h.e, func() error { return status(h.e.Path(socket), "/_ping", http.StatusOK) })
@@ -157,19 +167,28 @@ func debOnAHostWithDocker(t *testing.T, dir string) {
 	h.dockerWorks("when dockerd was restarted after that")
 }
 
-// pluginOfTheArchive: it is what "docker plugin create" takes.
-func pluginOfTheArchive(t *testing.T, dir string) {
+// pluginByARegistry: what tools that copy OCI layouts bring to a registry is what "docker plugin install" takes.
+func pluginByARegistry(t *testing.T, dir string) {
 	e := engine.Start(t, engine.Options{})
-	folder := t.TempDir()
-	for _, cmd := range []*exec.Cmd{
-		exec.CommandContext(t.Context(), "tar", "-C", folder, "-xzf", filepath.Join(dir, "vitrine-plugin_"+packageVersion+"_linux_"+runtime.GOARCH+".tar.gz")),
-		e.DockerCommand(e.Socket, "plugin", "create", "vitrine", folder),
-		e.DockerCommand(e.Socket, "plugin", "enable", "vitrine"),
-	} {
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("%s: %v\n%s", cmd, err, out)
-		}
+	registry, err := e.RunRegistry(5000)
+	if err != nil {
+		t.Fatal(err)
 	}
+	layout, err := oci.NewFromTar(t.Context(), filepath.Join(dir, "vitrine-plugin_"+packageVersion+"_linux_"+runtime.GOARCH+".oci.tar"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	repository, err := remote.NewRepository(registry + "/vitrine/authz-plugin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	repository.PlainHTTP = true
+	repository.Client = &http.Client{Transport: &http.Transport{DialContext: e.Dial, DisableKeepAlives: true}}
+	// As oras cp --from-oci-layout does.
+	if _, err := oras.Copy(t.Context(), layout, packageVersion, repository, packageVersion, oras.DefaultCopyOptions); err != nil {
+		t.Fatal(err)
+	}
+	e.Docker("plugin", "install", "--grant-all-permissions", "--alias", "vitrine", registry+"/vitrine/authz-plugin:"+packageVersion)
 	eventually(t, e, func() error { return status(e.Path(socket), "/_ping", http.StatusOK) })
 	e.Docker("plugin", "disable", "--force", "vitrine")
 }

@@ -1,7 +1,6 @@
 package deploy_test
 
 import (
-	"os"
 	"os/exec"
 	"regexp"
 	"strings"
@@ -12,13 +11,8 @@ import (
 // that the documentation has, whose tables are held against the programs.
 func TestAlerts(t *testing.T) {
 	const rules, cases = "prometheus/vitrine.rules.yaml", "prometheus/rules_test.yaml"
-	if _, err := exec.LookPath("promtool"); err != nil {
-		if os.Getenv("VITRINE_REQUIRE") != "" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
-	for _, arg := range [][]string{{"check", "rules", rules}, {"test", "rules", cases}} {
+	requireProgram(t, "promtool")
+	for _, arg := range [][]string{{"check", "rules", rules}, {"test", "rules", cases}, {"check", "config", "prometheus/prometheus.yml"}} {
 		if out, err := exec.CommandContext(t.Context(), "promtool", arg...).CombinedOutput(); err != nil {
 			t.Errorf("promtool %s: %v\n%s", arg, err, out)
 		}

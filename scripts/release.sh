@@ -71,6 +71,7 @@ completions "$tree/host/monitor" "$tree/completion"
 for unit in deploy/systemd/*.service; do
 	sed 's,/usr/local/bin/,/usr/bin/,' "$unit" >"$tree/systemd/$(basename "$unit")" # files of packages stand in /usr
 done
+cp deploy/systemd/*.socket "$tree/systemd/"
 cp README.md CHANGELOG.md docs/*.md "$tree/doc/"
 cp LICENSE "$tree/doc/copyright"
 

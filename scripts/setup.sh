@@ -22,12 +22,14 @@ libc6-dev           /usr/include/stdlib.h              all    the race detector
 openssl             openssl                            all    certificates for the examples in docs
 shellcheck          shellcheck                         all    "make check" on scripts
 prometheus          promtool                           all    a real client (docker_sd) and promtool
+prometheus-alertmanager prometheus-alertmanager        all    takes the alerts of deploy/prometheus
 python3-docker      python3-docker                     all    a real client
 python3-prometheus-client python3-prometheus-client    all    a strict reader of OpenMetrics
 docker-compose      docker-compose                     all    starts the examples of deploy/compose
 help2man            help2man                           all    manual pages of the packages
 jq                  jq                                 all    the bill of materials of a release
 rpm                 rpm                                all    reads the package that "make release" makes
+strace              strace                             all    which system calls the units need
 tmux                tmux                               all    a terminal for "monitor top"
 patchelf            patchelf                           all    gives runc of another suite its own C library
 nodejs              node                               all    builds the page of the monitor, and opens it in a test

@@ -58,9 +58,6 @@ func Blocks(tb testing.TB, file string) []Block {
 // Step is a command with what it prints, as far as the text says so.
 type Step struct{ Command, Prints string }
 
-// Text is the step as it stands in a text.
-func (s Step) Text() string { return "# " + s.Command + s.Prints }
-
 // Commands returns what a transcript tells its reader to type.
 func Commands(text string) []string {
 	var all []string

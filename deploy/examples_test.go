@@ -1,0 +1,114 @@
+package deploy_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+
+	"vitrine/test/engine"
+	"vitrine/test/transcript"
+	"vitrine/test/vitrine"
+)
+
+// commandLines are the lists below v, in YAML or JSON, that begin with a command of our programs.
+func commandLines(v any) (found [][]string) {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, value := range v {
+			found = append(found, commandLines(value)...)
+		}
+	case []any:
+		if len(v) > 0 && (v[0] == "serve" || v[0] == "run") {
+			var line []string
+			for _, word := range v {
+				text, _ := word.(string)
+				line = append(line, text)
+			}
+			return [][]string{line}
+		}
+		for _, value := range v {
+			found = append(found, commandLines(value)...)
+		}
+	}
+	return found
+}
+
+// TestExamplesHaveFlagsThatThereAre: every example in this folder starts our programs with flags that they know.
+func TestExamplesHaveFlagsThatThereAre(t *testing.T) {
+	programs := map[string]string{"serve": binary(t, "authz-plugin"), "run": binary(t, "monitor")}
+	seen := map[string]bool{}
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !slices.Contains([]string{".yaml", ".json"}, filepath.Ext(path)) {
+			return err
+		}
+		for document := range strings.SplitSeq(read(t, path), "\n---\n") {
+			var v any
+			if err := yaml.Unmarshal([]byte(document), &v); err != nil {
+				return err
+			}
+			for _, line := range commandLines(v) {
+				seen[filepath.Dir(path)] = true
+				if out, err := exec.CommandContext(t.Context(), programs[line[0]], append(line, "--help")...).CombinedOutput(); err != nil {
+					t.Errorf("%s: %s: %v\n%s", path, strings.Join(line, " "), err, out)
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, folder := range []string{"compose", "swarm", "ecs", "kubernetes"} {
+		if !seen[folder] {
+			t.Errorf("no command line is in %s", folder)
+		}
+	}
+}
+
+// TestSwarm deploys the stack on a swarm of one node, with the policy of docs/deploy.md, and finds the monitor as a Prometheus on its network does.
+func TestSwarm(t *testing.T) {
+	e := engine.Start(t, engine.Options{})
+	if err := e.ImportBusybox(); err != nil {
+		t.Fatal(err)
+	}
+	e.Docker("build", "--quiet", "--tag", "vitrine/monitor", "--file", "monitor/Dockerfile", filepath.Dir(binary(t, "monitor")))
+	var policy, settings string
+	for _, block := range transcript.Blocks(t, "../docs/deploy.md") {
+		if block.Heading == "Swarm" && block.Lang == "yaml" {
+			if strings.Contains(block.Text, "bindings:") {
+				policy = block.Text
+			} else {
+				settings = block.Text
+			}
+		}
+	}
+	if policy == "" || settings == "" {
+		t.Fatal("docs/deploy.md has no policy and settings for a swarm")
+	}
+	config := e.Path("/etc/docker/vitrine/config.yaml")
+	if err := errors.Join(os.MkdirAll(filepath.Dir(config), 0o755), os.WriteFile(config, []byte(settings), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	vitrine.Start(t, vitrine.Options{Engine: e, Data: policy})
+	prepare(t, e)
+	e.Docker("swarm", "init", "--advertise-addr", "127.0.0.1")
+	secret := e.DockerCommand(e.Socket, "secret", "create", "page-token", "-")
+	secret.Stdin = strings.NewReader("0123456789abcdefghij")
+	must(t, secret)
+	must(t, e.DockerCommand(e.Socket, "stack", "deploy", "--resolve-image", "never", "--compose-file", "swarm/monitor.yaml", "vitrine"))
+	ask := func(path, want string) error {
+		out, err := e.DockerCommand(e.Socket, "run", "--rm", "--network", "vitrine_metrics", "bb:1", "wget", "-q", "-O-", "--header", "Authorization: Bearer 0123456789abcdefghij",
+			"http://tasks.monitor:9780"+path).CombinedOutput()
+		return has(string(out), want, err)
+	}
+	eventually(t, e, func() error { return ask("/metrics", "\ndocker_up 1\n") })
+	eventually(t, e, func() error { return ask("/metrics", "\ndocker_mem_usage_bytes{container_name=\"vitrine_monitor.") })
+	eventually(t, e, func() error { return ask("/api/authz-plugin/metrics", "vitrine_policy_last_load_success 1\n") })
+}
