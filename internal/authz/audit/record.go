@@ -66,7 +66,7 @@ type Record struct {
 
 // Change is one thing that was forwarded otherwise than it was asked.
 type Change struct {
-	What string `json:"what"` // "host_path", "container", "id", "label", "ceiling", "filter", "hidden"
+	What string `json:"what"` // "host_path", "container", "id", "label", "volume", "ceiling", "filter", "hidden"
 	From string `json:"from,omitempty"`
 	To   string `json:"to,omitempty"`
 }
@@ -78,6 +78,9 @@ func Changes(op *operation.Operation, containers map[string]string) (list []Chan
 		if p.Typed != p.Path {
 			list = append(list, Change{What: "engine_socket", From: short(p.Typed, mostChangeBytes), To: short(p.Path, mostChangeBytes)})
 		}
+	}
+	for _, bind := range op.Mounted[:min(len(op.Mounted), mostChanges)] {
+		list = append(list, Change{What: "volume", From: short(bind, mostChangeBytes)})
 	}
 	paths := op.Resolved
 	for _, p := range paths[:min(len(paths), mostChanges)] {

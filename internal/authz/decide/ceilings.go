@@ -62,7 +62,11 @@ func (m *making) begin(owner string) (before int64, end func()) {
 	})
 }
 
-// unsettled is how long a container that may still be made counts, where the daemon's answer was not waited for.
+// Counted says that the request counts among those that are about to make a container, until the daemon has answered it: the door waits for
+// that, whoever still listens.
+func (v *Verdict) Counted() bool { return v.made != nil }
+
+// unsettled is how long a container that may still be made counts, where the daemon broke off before it answered.
 const unsettled = time.Minute
 
 // settle ends that a request is about to make a container: when it is denied, or the daemon has answered. status is what the caller saw.

@@ -66,12 +66,29 @@ func (s *Steps) see(ctx context.Context, v *Verdict, objects *named) {
 	v.limit(s.limited(ctx, v, v.Operation, d, objects))
 }
 
+// limited plans how a request is carried within a view. What was planned already, for the same request in the same view, stays as it
+// is: the daemon is asked once, and what it said is what is judged.
 func (s *Steps) limited(ctx context.Context, v *Verdict, op *operation.Operation, d *policy.Decision, objects *named) (*view.Plan, *view.Denial) {
+	if p := v.planned; p != nil && p.op == op && maps.Equal(p.where, d.Where) && maps.EqualFunc(p.shared, d.Shared, slices.Equal) {
+		return p.plan, p.denial
+	}
 	var list []object.Object
 	if objects != nil {
 		list = objects.get()
 	}
-	return view.New(d.Where, d.Shared).Limit(ctx, op, list, noting{s.Objects, &v.world})
+	p := &planned{op: op, where: d.Where, shared: d.Shared}
+	p.plan, p.denial = view.New(d.Where, d.Shared).Limit(ctx, op, list, noting{s.Objects, &v.world})
+	v.planned = p
+	return p.plan, p.denial
+}
+
+// planned is how a request was limited to a view.
+type planned struct {
+	op     *operation.Operation
+	where  map[string]string
+	shared map[string][]string
+	plan   *view.Plan
+	denial *view.Denial
 }
 
 // limit has the gateway carry a request by its plan, or denies it.

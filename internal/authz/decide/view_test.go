@@ -278,3 +278,24 @@ func TestClosedStreamThatSharesLess(t *testing.T) {
 		}
 	}
 }
+
+// starting counts how often it is asked which networks a container joins.
+type starting struct {
+	tenancy
+	asked int
+}
+
+func (s *starting) JoinedBy(context.Context, string) ([]object.Object, error) {
+	s.asked++
+	return nil, nil
+}
+
+// TestViewIsPlannedOnce: what the daemon says of a container that is to start is asked once, and is what is judged.
+func TestViewIsPlannedOnce(t *testing.T) {
+	w := &world{decide: sees, containers: map[string][]string{"mine": {"container:mine"}}}
+	o, y := w.options(), &starting{tenancy: objects}
+	o.Objects = y
+	if v := w.ask(t, o, "POST", "/containers/mine/start", ""); !v.Allow || y.asked != 1 {
+		t.Errorf("asked %d times; %v %s", y.asked, v.Allow, v.Message)
+	}
+}

@@ -111,6 +111,8 @@ type Server struct {
 	bigAnswer *counter
 	listener  []net.Listener
 	buffers   buffers
+	life      context.Context // until requests that wait for nobody any longer are to end, too
+	end       context.CancelFunc
 	requests  sync.WaitGroup // in ServeHTTP; http.Server does not wait for tunnels
 }
 
@@ -142,6 +144,7 @@ func New(cfg Config) (*Server, error) {
 		bigBody:   newCounter(bigBodies, bigBodiesPerCaller),
 		bigAnswer: newCounter(bigAnswers, bigAnswersPerCaller),
 	}
+	s.life, s.end = context.WithCancel(context.Background())
 	for _, l := range cfg.Listeners {
 		wrapped, err := s.wrap(l)
 		if err != nil {
@@ -200,6 +203,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	_ = srv.Shutdown(drain)
 	_ = srv.Close()
 	s.conns.closeAll()
+	s.end()
 	s.requests.Wait()
 	s.up.pool.close()
 	for range cap(running) {

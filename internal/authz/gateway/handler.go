@@ -101,8 +101,8 @@ func (t *task) run() {
 	} else {
 		t.v.Release()
 	}
-	ctx := t.whileConnected()
-	defer ctx.end()
+	ctx, end := t.lasts()
+	defer end()
 	switch t.v.Operation.Carry {
 	case operation.CarryUpload:
 		t.upload(ctx)
@@ -125,6 +125,19 @@ func reads(op *operation.Operation) bool {
 	case operation.Stream, operation.Content, operation.Secret, operation.Interactive, operation.Write, operation.Build, operation.Admin:
 	}
 	return false
+}
+
+// lasts is the context of what is asked of the daemon, and ends it: with the client. What counts until it is answered lasts though the
+// client leaves, as the daemon makes it all the same, and its answer alone says when that is over. Meanwhile the request is one of those that its
+// caller has open.
+func (t *task) lasts() (context.Context, func()) {
+	if !t.v.Counted() {
+		c := t.whileConnected()
+		return c, c.end
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.r.Context()))
+	stop := context.AfterFunc(t.s.life, cancel)
+	return ctx, func() { stop(); cancel() }
 }
 
 // obligations denies a request whose decision demands what this door cannot do, and one whose

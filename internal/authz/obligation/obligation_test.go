@@ -92,7 +92,7 @@ func TestUnmetClosed(t *testing.T) {
 		"some objects, or unseen":   {"GET", "/containers/json", "", Demand{Where: label, WithoutRedaction: true}, "", "where!"},
 		"some objects, and blanked": {"GET", "/containers/x/json", "", Demand{Where: label, Redact: env}, "plan", "where!"},
 		"some objects, counted":     {"GET", "/info", "", Demand{Where: label}, "plan", "where!"},
-		"what nobody can limit":     {"GET", "/system/df", "", Demand{Where: label}, "where", "where"},
+		"what nobody can limit":     {"GET", "/tasks", "", Demand{Where: label}, "where", "where"},
 		"labels on what it makes":   {"POST", "/containers/create", `{"Image":"a"}`, Demand{Stamp: label}, "", "stamp!"},
 		"labels on a build":         {"POST", "/build", "", Demand{Stamp: label}, "", "stamp!"},
 		"labels on nothing":         {"GET", "/containers/json", "", Demand{Stamp: label}, "", ""},

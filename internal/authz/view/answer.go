@@ -16,7 +16,7 @@ import (
 
 // Filters says whether something may have to be left out of an answer that is a document.
 func (p *Plan) Filters() bool {
-	return p != nil && slices.Contains([]what{list, network, image, history}, p.how.what)
+	return p != nil && slices.Contains([]what{list, network, image, history, usage}, p.how.what)
 }
 
 // Streams says whether something may have to be left out of an answer that is a stream of events.
@@ -28,6 +28,8 @@ func (p *Plan) Apply(ctx context.Context, doc []byte) ([]byte, error) {
 	switch {
 	case len(doc) == 0 || bytes.Equal(doc, []byte("null")):
 		return doc, nil
+	case p.how.what == usage:
+		return p.usage(ctx, doc)
 	case p.how.what == network && doc[0] == '{':
 		return p.network(ctx, doc)
 	case p.how.what == image:
@@ -90,6 +92,7 @@ func (p *Plan) item(ctx context.Context, item json.RawMessage) (json.RawMessage,
 		Names    []string
 		RepoTags []string
 		Labels   map[string]string
+		Spec     struct{ Labels map[string]string } // of a service
 	}
 	if err := json.Unmarshal(item, &o); err != nil {
 		return nil, fmt.Errorf("%w: %w", errUnlike, err)
@@ -98,6 +101,9 @@ func (p *Plan) item(ctx context.Context, item json.RawMessage) (json.RawMessage,
 		return p.image(item, nil)
 	}
 	kind := p.how.kind
+	if kind == operation.KindService {
+		o.Labels = o.Spec.Labels
+	}
 	shown := p.view.Owns(kind, o.Labels) || p.view.Shares(kind, append(o.RepoTags, o.Name)...)
 	if kind == operation.KindContainer {
 		shown = p.container(ctx, o.ID, o.Names)

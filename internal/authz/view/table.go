@@ -14,6 +14,7 @@ const (
 	events              // a stream
 	counts              // it counts objects; see Redact
 	pruned              // it removes what the filter lets it
+	usage               // lists of objects of several kinds, with sizes
 )
 
 // how an operation is limited to a view.
@@ -44,8 +45,9 @@ var (
 // table says how operations are limited, by their ids. One that is missing is refused.
 var table = map[string]how{
 	"SystemPing": uses, "SystemPingHead": uses, "SystemVersion": uses, "SystemAuth": uses,
-	"SystemInfo":   {what: counts},
-	"SystemEvents": {what: events, kind: operation.KindContainer, filtered: true},
+	"SystemInfo":      {what: counts},
+	"SystemDataUsage": {what: usage},
+	"SystemEvents":    {what: events, kind: operation.KindContainer, filtered: true},
 
 	"ContainerList":  {what: list, kind: operation.KindContainer, filtered: true},
 	"ContainerPrune": {what: pruned, kind: operation.KindContainer, filtered: true},
@@ -60,6 +62,10 @@ var table = map[string]how{
 	"ImageList":    {what: list, kind: operation.KindImage, filtered: true},
 	"ImageInspect": {what: image}, "ImageHistory": {what: history}, "ImageGet": saves, "ImageGetAll": saves,
 	"ImageDelete": changes, "ImageCreate": uses,
+	"ImagePrune": {what: pruned, kind: operation.KindImage, filtered: true},
+	"BuildPrune": {what: pruned}, // of a cache in which nothing is anybody's
+
+	"ServiceList": {what: list, kind: operation.KindService, filtered: true}, "ServiceInspect": uses,
 
 	"NetworkList":      {what: network, kind: operation.KindNetwork, filtered: true},
 	"NetworkListSlash": {what: network, kind: operation.KindNetwork, filtered: true},

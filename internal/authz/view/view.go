@@ -22,6 +22,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -175,8 +176,20 @@ func (v *View) Limit(ctx context.Context, op *operation.Operation, named []objec
 			return nil, denial
 		}
 	}
+	if op.ID == "BuildPrune" {
+		limited, err := p.Operation.WithFilter("id", nobodys())
+		if err != nil {
+			return nil, denied(http.StatusForbidden, "it cannot be kept from others' cache: %v", err)
+		}
+		p.Operation = limited
+	}
 	if how.filtered && (how.what == pruned || len(v.Shared[how.kind]) == 0) {
-		limited, err := p.Operation.WithLabelFilter(v.Labels)
+		labels := v.Labels
+		if _, own := labels[operation.OwnerLabel]; own && how.kind == operation.KindImage && how.what == pruned { // see Owns
+			labels = maps.Clone(labels)
+			labels[nobodys()] = ""
+		}
+		limited, err := p.Operation.WithLabelFilter(labels)
 		if err != nil {
 			return nil, denied(http.StatusForbidden, "its list cannot be limited: %v", err)
 		}
@@ -320,13 +333,16 @@ func decoy(kind operation.Kind, ref string) (as string, back []string) {
 			name, suffix = cutTag(name)
 		}
 	}
-	other := "vitrine-" + strings.ToLower(rand.Text())
+	other := nobodys()
 	if len(name) >= shortID && isHex(name) {
 		sum := sha512.Sum512([]byte(other))
 		other = hex.EncodeToString(sum[:])[:min(len(name), 2*len(sum))]
 	}
 	return prefix + other + suffix, []string{other, name}
 }
+
+// nobodys is a name that nothing has.
+func nobodys() string { return "vitrine-" + strings.ToLower(rand.Text()) }
 
 // shortID is the length of an id as command lines print it.
 const shortID = 12

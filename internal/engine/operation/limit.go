@@ -41,6 +41,19 @@ func (o *Operation) WithLabelFilter(labels map[string]string) (*Operation, error
 	return o.withFilters(filters)
 }
 
+// WithFilter is the operation with one value of a filter, in place of those that the client gave it. The
+// operation itself is not changed.
+func (o *Operation) WithFilter(name, value string) (*Operation, error) {
+	filters, _ := clone(o.Params["filters"]).(map[string]any)
+	if filters == nil {
+		filters = map[string]any{}
+	}
+	if filters[name] = map[string]any{value: true}; asLists(filters) {
+		filters[name] = []any{value}
+	}
+	return o.withFilters(filters)
+}
+
 // asLists says that filters are written as old clients do, {"label": ["a=b"]}. The daemon
 // takes either form, and not both in one.
 func asLists(filters map[string]any) bool {
@@ -181,6 +194,9 @@ func (o *Operation) WithLabels(labels map[string]string) (*Operation, error) {
 	}
 	r := *o
 	r.Body = clone(o.Body)
+	if r.ID == "ContainerCreate" {
+		r.Mounted = mountVolumes(object(r.body(), "HostConfig"))
+	}
 	for _, of := range r.labelled(true) {
 		if of == nil {
 			continue

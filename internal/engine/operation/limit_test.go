@@ -21,6 +21,7 @@ func TestClosedLabelsOfWhatIsMade(t *testing.T) {
 		{post("/containers/create", `{"Image":"x","Labels":{"a":"b"}}`), []string{"b"}, 1},
 		{post("/containers/create", `{"Image":"x","HostConfig":{`+mount("")+`}}`), nil, 2},
 		{post("/containers/create", `{"Image":"x","HostConfig":{`+mount(`,"VolumeOptions":{"Labels":{"a":"c"}}`)+`}}`), []string{"c"}, 2},
+		{post("/containers/create", `{"Image":"x","HostConfig":{"Binds":["data:/x","/s:/y","cache:/z:ro,nocopy","odd:/o:z"]}}`), nil, 3},
 		{post("/networks/create", `{"Name":"n","Labels":{"a":""}}`), []string{""}, 1},
 		{post("/volumes/create", `{"Name":"v"}`), nil, 1},
 		{post("/services/create", `{"Name":"s","TaskTemplate":{"ContainerSpec":{"Image":"x","Labels":{"a":"d"},`+mount("")+`}}}`), []string{"d"}, 3},

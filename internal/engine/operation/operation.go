@@ -127,6 +127,9 @@ type Operation struct {
 	Typed    *Operation
 	Resolved []ResolvedPath
 
+	// Mounted are the binds that WithLabels has written as mounts, for the labels of the volumes that they make.
+	Mounted []string
+
 	// Set are the fields that WithCeilings has given a value.
 	Set []SetField
 	// Substituted are mounts of the Engine's socket in whose place WithSocket put the gateway's, and SubstitutedIn the

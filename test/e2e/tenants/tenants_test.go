@@ -143,7 +143,7 @@ func TestTwoTenants(t *testing.T) {
 	t.Run("stamps", func(t *testing.T) { w.on(t).stamps(its) })
 	t.Run("names that mean something else later", func(t *testing.T) { w.on(t).later() })
 	t.Run("all tags of a name", func(t *testing.T) { w.on(t).tags(its) })
-	t.Run("what cannot be limited", func(t *testing.T) { w.on(t).refused("GET", "/system/df", "", http.StatusForbidden) })
+	t.Run("what cannot be limited", func(t *testing.T) { w.on(t).refused("GET", "/tasks", "", http.StatusForbidden) })
 
 	if after := w.whole(its, "planted"); after != before {
 		t.Errorf("what b has is not what it was:\n%s\nand now\n%s", before, after)
@@ -197,6 +197,7 @@ func (w *world) lists(mine own) {
 		"/networks":              mine.network,
 		"/volumes":               "minevol",
 		"/images/json":           "bb:1",
+		"/system/df":             mine.container,
 		"/containers/json?filters=" + url.QueryEscape(`{"label":["note=minelabel"]}`):                mine.container,
 		"/containers/json?filters=" + url.QueryEscape(`{"label":{"note=minelabel":true}}`):           mine.container,
 		"/events?since=0&until=9999999999.0&filters=" + url.QueryEscape(`{"container":["minebox"]}`): "minebox",
@@ -358,6 +359,8 @@ func (w *world) stamps(its own) {
 	if owner := strings.TrimSpace(w.e.Docker("volume", "inspect", "--format", `{{index .Labels "vitrine.owner"}}`, "minemount")); owner != "uid:4301" {
 		w.Errorf("a volume that a mount makes is stamped with %q", owner)
 	}
+	w.volumesOfBinds()
+	w.prunesNothing(its)
 	// b's container from an image that says it is a's is b's all the same.
 	w.e.Docker("commit", "--change", "LABEL vitrine.owner=uid:4301", its.container, "bb:lies")
 	lied := w.made(b, "/containers/create?name=plantedlie", `{"Image":"bb:lies"}`)
@@ -415,4 +418,62 @@ func (w *world) tags(its own) {
 	if answer := w.ask(a, http.MethodGet, "/images/bb:1/json", ""); answer.Status != http.StatusOK {
 		w.Errorf("a shared image: %s", answer)
 	}
+}
+
+// volumesOfBinds: what docker run -v NAME:/x makes by the way is its maker's, to use again and to remove, and nobody else's.
+func (w *world) volumesOfBinds() {
+	w.Helper()
+	const body = `{"Image":"bb:1","Cmd":["true"],"HostConfig":{"Binds":["minebind:/x","minero:/y:ro"]}}`
+	first := w.made(a, "/containers/create?name=binds", body)
+	for _, name := range []string{"minebind", "minero"} {
+		if owner := strings.TrimSpace(w.e.Docker("volume", "inspect", "--format", `{{index .Labels "vitrine.owner"}}`, name)); owner != "uid:4301" {
+			w.Errorf("a volume that a bind makes is stamped with %q", owner)
+		}
+	}
+	if got := w.ask(a, http.MethodPost, "/containers/"+first+"/start", ""); got.Status != http.StatusNoContent {
+		w.Errorf("start: %s", got)
+	}
+	again := w.made(a, "/containers/create?name=bindsagain", body)
+	for method, path := range map[string]string{http.MethodGet: "/volumes/minebind", http.MethodDelete: "/volumes/minebind"} {
+		if got := w.ask(b, method, path, ""); got.Status != http.StatusNotFound {
+			w.Errorf("b: %s %s: %s", method, path, got)
+		}
+	}
+	if got := w.ask(b, http.MethodPost, "/containers/create?name=steals", `{"Image":"bb:1","HostConfig":{"Binds":["minebind:/x"]}}`); got.Status != http.StatusNotFound {
+		w.Errorf("b uses it: %s", got)
+	}
+	if got := w.ask(b, http.MethodGet, "/volumes", ""); strings.Contains(got.Body, "minebind") {
+		w.Errorf("b sees it: %s", got)
+	}
+	for _, id := range []string{first, again} {
+		if got := w.ask(a, http.MethodDelete, "/containers/"+id+"?force=1", ""); got.Status != http.StatusNoContent {
+			w.Errorf("remove: %s", got)
+		}
+	}
+	// Of that version of the API a prune takes named volumes too.
+	if got := w.ask(b, http.MethodPost, "/v1.41/volumes/prune", ""); strings.Contains(got.Body, "minebind") {
+		w.Errorf("b's prune removes it: %s", got)
+	}
+	if got := w.ask(a, http.MethodDelete, "/volumes/minebind", ""); got.Status != http.StatusNoContent {
+		w.Errorf("its maker removes it: %s", got)
+	}
+	if got := w.ask(a, http.MethodPost, "/v1.41/volumes/prune", ""); !strings.Contains(got.Body, "minero") {
+		w.Errorf("its maker's prune leaves it: %s", got)
+	}
+}
+
+// prunesNothing: an image that says it is a's is nobody's, and neither is what builds left.
+func (w *world) prunesNothing(its own) {
+	w.Helper()
+	image := strings.TrimSpace(w.e.Docker("commit", "--change", "LABEL vitrine.owner=uid:4301", its.container)) // it has no name, and no container
+	defer w.e.Docker("rmi", image)
+	for _, path := range []string{"/images/prune", `/images/prune?filters={"dangling":["false"]}`, "/build/prune?all=1"} {
+		if got := w.ask(a, http.MethodPost, path, ""); got.Status != http.StatusOK || !strings.Contains(got.Body, `"SpaceReclaimed":0`) {
+			w.Errorf("%s: %s", path, got)
+		}
+	}
+	if got := w.ask(a, http.MethodGet, "/system/df", ""); strings.Contains(got.Body, image) {
+		w.Errorf("another's image is shown: %s", got)
+	}
+	w.e.Docker("inspect", image)
 }

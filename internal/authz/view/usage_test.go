@@ -1,0 +1,97 @@
+package view
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"vitrine/internal/engine/operation"
+)
+
+const disk = `{
+	"LayersSize": 1000, "BuilderSize": 77, "Surprise": {"hidden": 1},
+	"Images": [
+		{"Id":"i1","RepoTags":["mineimage:1"],"Labels":{"team":"blue"},"Size":10,"SharedSize":3,"Containers":2},
+		{"Id":"i2","RepoTags":["hidden:1"],"Labels":null,"Size":20,"Containers":1},
+		{"Id":"i3","RepoTags":["alpine:3","hidden:2"],"RepoDigests":["hidden@sha256:1"],"Labels":{},"Size":30,"SharedSize":3,"Containers":9}],
+	"Containers": [
+		{"Id":"c1","Names":["/mine"],"ImageID":"i1","SizeRw":4},
+		{"Id":"c2","Names":["/hidden"],"ImageID":"i3","Labels":{"team":"blue"}},
+		{"Id":"untold","Names":["/hidden"],"ImageID":"i1"}],
+	"Volumes": [
+		{"Name":"minevol","Labels":{"team":"blue"},"UsageData":{"RefCount":1,"Size":5}},
+		{"Name":"cache","Labels":null,"UsageData":{"RefCount":12345,"Size":6}},
+		{"Name":"hidden","Labels":{"team":"red"},"UsageData":{"RefCount":1,"Size":7}}],
+	"BuildCache": [{"ID":"hidden","Description":"hidden"}]
+}`
+
+// TestClosedUsageIsOfWhatIsSeen: neither what others have, nor sums in which it is.
+func TestClosedUsageIsOfWhatIsSeen(t *testing.T) {
+	v := New(blue, map[string][]string{"images": {"alpine"}, "volumes": {"cache"}})
+	op := parse(t, "GET", "/system/df", "")
+	p, denial := v.Limit(t.Context(), op, nil, given{"c1": blue, "c2": {"team": "red"}})
+	if denial != nil || !p.Filters() {
+		t.Fatalf("%v", denial)
+	}
+	doc, err := p.Apply(t.Context(), []byte(disk))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := string(doc); strings.Contains(text, "hidden") || strings.Contains(text, "12345") || strings.Contains(text, "Surprise") || strings.Contains(text, "77") {
+		t.Errorf("%s", text)
+	}
+	var got struct {
+		LayersSize          int64
+		Images              []struct{ Size, Containers, SharedSize int64 }
+		Containers, Volumes []struct{ Name string }
+		BuildCache          []any
+	}
+	if err := json.Unmarshal(doc, &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.LayersSize != 40 || len(got.Images) != 2 || got.Images[0].Containers != 1 || got.Images[1].Containers != 0 || got.Images[0].SharedSize != -1 || len(got.Containers) != 1 || len(got.Volumes) != 2 || got.BuildCache == nil {
+		t.Errorf("%s", doc)
+	}
+	for _, odd := range []string{`[]`, `{"Images":{}}`, `{"Containers":[1]}`, `{"Volumes":[{"Labels":1}]}`} {
+		if doc, err := p.Apply(t.Context(), []byte(odd)); err == nil {
+			t.Errorf("%s: %s", odd, doc)
+		}
+	}
+}
+
+// TestClosedPrunesOfWhatIsNobodys: by the gateway's label no image is anybody's, and a build cache never is.
+func TestClosedPrunesOfWhatIsNobodys(t *testing.T) {
+	own := map[string]string{operation.OwnerLabel: "x"}
+	prune := func(labels map[string]string, uri string) string {
+		p, denial := New(labels, nil).Limit(t.Context(), parse(t, "POST", uri, ""), nil, given{})
+		if denial != nil {
+			t.Fatalf("%s: %v", uri, denial)
+		}
+		text, _ := json.Marshal(p.Operation.Params["filters"])
+		return string(text)
+	}
+	if got := prune(blue, "/images/prune"); got != `{"label":{"team=blue":true}}` {
+		t.Error(got)
+	}
+	if got := prune(own, `/images/prune?filters=%7B%22dangling%22%3A%5B%22false%22%5D%7D`); !strings.Contains(got, `"vitrine.owner=x"`) || !strings.Contains(got, `"vitrine-`) {
+		t.Error(got)
+	}
+	for _, uri := range []string{"/build/prune?all=1", `/build/prune?filters=%7B%22id%22%3A%7B%22theirs%22%3Atrue%7D%7D`, `/build/prune?filters=%7B%22id%22%3A%5B%22theirs%22%5D%7D`} {
+		if got := prune(blue, uri); !strings.Contains(got, `{"id":`) || !strings.Contains(got, `"vitrine-`) || strings.Contains(got, "theirs") {
+			t.Errorf("%s: %s", uri, got)
+		}
+	}
+}
+
+// TestClosedServices: those of a view, by the labels of the service, which are not its tasks'.
+func TestClosedServices(t *testing.T) {
+	op := parse(t, "GET", "/services", "")
+	p, denial := New(blue, nil).Limit(t.Context(), op, nil, given{})
+	if denial != nil || !p.Filtered() {
+		t.Fatalf("%v", denial)
+	}
+	doc, err := p.Apply(t.Context(), []byte(`[{"ID":"1","Spec":{"Name":"mine","Labels":{"team":"blue"}}},{"ID":"2","Spec":{"Name":"hidden","Labels":{"team":"red"},"TaskTemplate":{"ContainerSpec":{"Labels":{"team":"blue"}}}}},{"ID":"3"}]`))
+	if err != nil || !strings.Contains(string(doc), "mine") || strings.Contains(string(doc), "hidden") || strings.Contains(string(doc), `"3"`) {
+		t.Errorf("%s, %v", doc, err)
+	}
+}
