@@ -33,6 +33,7 @@ const policyData = `
 roles:
   tenant:
     access: [ping, list, inspect, stream, content, interactive, write]
+    operations: [BuildPrune]
     hazards: [env, named-volume, named-network, volumes-from, joined-namespace, link]
     own: true
     shared: {images: ["bb"]}
