@@ -16,10 +16,12 @@ if [ -n "$dead" ]; then
 	exit 1
 fi
 
-step "go.mod is tidy, and that of test/oracle, a module of its own"
+step "go.mod is tidy, and those of test/oracle and test/receiver, modules of their own"
 go mod tidy -diff
-go -C test/oracle mod tidy -diff
-go -C test/oracle vet ./...
+for module in test/oracle test/receiver; do
+	go -C "$module" mod tidy -diff
+	go -C "$module" vet ./...
+done
 
 step "generated files are what go generate makes"
 before=$(git status --porcelain -uno | sha256sum; git diff | sha256sum)

@@ -53,9 +53,6 @@ func Options[S any](of func(*S) *Config) []command.Option[S] {
 	}
 }
 
-// Enabled says that there is a receiver.
-func (c *Config) Enabled() bool { return c.endpoint != nil }
-
 // Network says that the receiver is reached over the network.
 func (c *Config) Network() bool { return c.endpoint != nil && c.endpoint.Scheme != "unix" }
 

@@ -61,7 +61,7 @@ func TestSettings(t *testing.T) {
 		if (got == "") != (tt.want == "") || !strings.Contains(got, tt.want) || strings.Contains(got, "s3cret") {
 			t.Errorf("%v: %q, want %q", tt.values, got, tt.want)
 		}
-		if got == "" && c.Enabled() != (tt.values["otlp_endpoint"] != "") {
+		if got == "" && (c.endpoint != nil) != (tt.values["otlp_endpoint"] != "") {
 			t.Errorf("%v: enabled %v", tt.values, c.Enabled())
 		}
 	}
