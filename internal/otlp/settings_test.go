@@ -62,7 +62,7 @@ func TestSettings(t *testing.T) {
 			t.Errorf("%v: %q, want %q", tt.values, got, tt.want)
 		}
 		if got == "" && (c.endpoint != nil) != (tt.values["otlp_endpoint"] != "") {
-			t.Errorf("%v: enabled %v", tt.values, c.Enabled())
+			t.Errorf("%v: %+v", tt.values, c.endpoint)
 		}
 	}
 	c, _ := configure(map[string]string{"otlp_endpoint": "http://x/opentelemetry/", "otlp_interval": "15000", "otlp_headers": `{"a":"b, c=d"}`})
