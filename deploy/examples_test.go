@@ -2,6 +2,7 @@ package deploy_test
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -68,6 +69,46 @@ func TestExamplesHaveFlagsThatThereAre(t *testing.T) {
 	for _, folder := range []string{"compose", "swarm", "ecs", "kubernetes"} {
 		if !seen[folder] {
 			t.Errorf("no command line is in %s", folder)
+		}
+	}
+}
+
+// TestComposeTakesItsFiles without an Engine, and what they mount of this folder is there.
+func TestComposeTakesItsFiles(t *testing.T) {
+	requireProgram(t, "docker-compose")
+	for _, files := range []string{"gateway.yaml", "monitor.yaml", "monitor.yaml behind-gateway.yaml", "prometheus.yaml"} {
+		var arg []string
+		for name := range strings.FieldsSeq(files) {
+			arg = append(arg, "-f", filepath.Join("compose", name))
+		}
+		cmd := exec.CommandContext(t.Context(), "docker-compose", append(arg, "config")...)
+		out, err := cmd.Output()
+		if err != nil {
+			t.Errorf("%s: %v", files, err)
+		}
+		var merged struct {
+			Services map[string]struct{ Volumes []any }
+		}
+		if err := yaml.Unmarshal(out, &merged); err != nil {
+			t.Fatal(err)
+		}
+		here, err := filepath.Abs(".")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, service := range merged.Services {
+			for _, v := range service.Volumes {
+				source, _, _ := strings.Cut(fmt.Sprint(v), ":")
+				if m, long := v.(map[string]any); long {
+					source, _ = m["source"].(string)
+				}
+				if !strings.HasPrefix(source, here) {
+					continue
+				}
+				if _, err := os.Stat(source); err != nil {
+					t.Errorf("%s: service %s mounts what is not there: %v", files, name, err)
+				}
+			}
 		}
 	}
 }
