@@ -229,7 +229,8 @@ func TestReplay(t *testing.T) {
 		},
 		"no socket": {
 			shapeOf(t, container, "POST", "/containers/create", mounting, record.World{Own: &none}),
-			substitutes, record.Deny, "policy", []string{"what /var/run/docker.sock is on the host"},
+			substitutes, record.Deny, "policy",
+			[]string{"what /var/run/docker.sock is on the host"},
 		},
 		"what the door cannot do": {
 			shapeOf(t, plugin, "GET", "/containers/web/json", "", record.World{}),
@@ -239,7 +240,8 @@ func TestReplay(t *testing.T) {
 		},
 		"what was not asked then": {
 			shapeOf(t, container, "POST", "/containers/create", entering, record.World{}),
-			yes, record.Allow, "", []string{"in which container Vitrine ran", "who container a is", "who container b is"},
+			yes, record.Allow, "",
+			[]string{"in which container Vitrine ran", "who container a is", "who container b is"},
 		},
 	} {
 		got, err := decide.Replay(t.Context(), &world{decide: tc.decide}, tc.shape)

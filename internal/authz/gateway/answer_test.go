@@ -182,7 +182,7 @@ func TestNewerEngineSpeaksAnAPIThatWeKnow(t *testing.T) {
 }
 
 func TestVersionsAreCompared(t *testing.T) {
-	for v, want := range map[string]bool{"1.99": true, "2.0": true, operation.MaxVersion: false, "1.24": false, "1.9": false, "0.99": false, "": false, "x.y": false, "1": false} {
+	for v, want := range map[string]bool{"1.99": true, "2.0": true, operation.MaxVersion: false, "1.24": false, "1.9": false, "0.99": false, "": false, "x.y": false, "1": false, "99": false, "99.x": false, "x.99": false} {
 		if got := newer(v); got != want {
 			t.Errorf("newer(%q) = %v", v, got)
 		}

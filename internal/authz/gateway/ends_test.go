@@ -146,6 +146,9 @@ func TestWhatStandsBehindAnAttach(t *testing.T) {
 		"its end, and nothing":         {chunked + "0\r\n\r\n", "hello\n", "HELLO\n"},
 		"its end later, short input":   {chunked, "hi\n", "HI\n"},
 		"input that looks like an end": {attach + "\r\n0\r\n\r\n", "", "0\r\n"},
+		"the same, behind a body": {
+			"POST /exec/x/start HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n0\r\n\r\n", "", "0\r\n",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := startRaw(t, echo(rawOK))

@@ -180,8 +180,12 @@ func TestDaemonThatTakesNothing(t *testing.T) {
 // TestUploadThatIsNoneIsItsClientsFault: what breaks the chunks of a body is told to who sent it, and recorded.
 func TestUploadThatIsNoneIsItsClientsFault(t *testing.T) {
 	g := startHTTP(t, func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) })
-	answer := g.raw("PUT /containers/x/archive?path=/ HTTP/1.1\r\nHost: d\r\nConnection: close\r\nContent-Type: application/x-tar\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\nno chunk\r\n")
-	if !strings.HasPrefix(answer, "HTTP/1.1 400 ") || !strings.Contains(answer, "[body-broken]") {
+	c := g.dial()
+	_, _ = io.WriteString(c, "PUT /containers/x/archive?path=/ HTTP/1.1\r\nHost: d\r\nConnection: close\r\nContent-Type: application/x-tar\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n")
+	wait.Until(t, "the request to arrive", func() bool { return len(g.reached()) == 1 })
+	_, _ = io.WriteString(c, "no chunk\r\n")
+	answer, _ := io.ReadAll(c)
+	if !strings.HasPrefix(string(answer), "HTTP/1.1 400 ") || !strings.Contains(string(answer), "[body-broken]") {
 		t.Errorf("%q", answer)
 	}
 	if r := g.recorded(1)[0]; r.Status != 400 {

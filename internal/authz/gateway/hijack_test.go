@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	upgraded = "HTTP/1.1 101 UPGRADED\r\nContent-Type: application/vnd.docker.multiplexed-stream\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n"
+	upgraded = "HTTP/1.1 101 UPGRADED\r\nContent-Type: application/vnd.docker.multiplexed-stream\r\nApi-Version: 9.99\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n"
 	rawOK    = "HTTP/1.1 200 OK\r\nContent-Type: application/vnd.docker.raw-stream\r\n\r\n"
 	execBody = "Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 	upgrade  = "Connection: Upgrade\r\nUpgrade: tcp\r\n"
@@ -63,7 +63,7 @@ func TestHijack(t *testing.T) {
 			_, _ = io.WriteString(c, tc.request+"early\n") // a client may send at once
 			br := bufio.NewReader(c)
 			head := readHead(t, br)
-			if !strings.HasPrefix(head, tc.wantHead) || strings.Contains(strings.ToLower(head), "chunked") || strings.Contains(head, "Content-Length") {
+			if !strings.HasPrefix(head, tc.wantHead) || strings.Contains(head, "9.99") || strings.Contains(strings.ToLower(head), "chunked") || strings.Contains(head, "Content-Length") {
 				t.Fatalf("head %q", head)
 			}
 			expect(t, br, "ready\n", "EARLY\n")

@@ -60,8 +60,18 @@ func seeing(cfg *Config) {
 // TestEventsOfOthersAreNotShownClosed: the daemon cannot leave out those of objects that it has no filter for.
 func TestEventsOfOthersAreNotShownClosed(t *testing.T) {
 	next := make(chan string)
-	g := startHTTP(t, eventDaemon(next), seeing)
-	res, err := g.client().Get("http://docker/events")
+	g := startHTTP(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Accept") != "" { // another format could not be looked into
+			t.Errorf("the daemon was asked for %v", r.Header)
+		}
+		eventDaemon(next)(w, r)
+	}, seeing)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://docker/events", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Accept", "application/json-seq")
+	res, err := g.client().Do(r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,5 +94,21 @@ func TestErrorTextIsWithheldFromWhoSeesSomeClosed(t *testing.T) {
 	g := startHTTP(t, failing(http.StatusInternalServerError, "application/json", `{"message":"address is in use by theirs"}`), seeing)
 	if status, body := g.do("POST", "/containers/mine/start", "", ""); status != 500 || strings.Contains(body, "theirs") {
 		t.Errorf("%d %s", status, body)
+	}
+}
+
+// TestAnswerHasNothingOfOthersClosed: where one's own thing tells of others', those are left out; what cannot be looked into is not passed on.
+func TestAnswerHasNothingOfOthersClosed(t *testing.T) {
+	others := strings.Repeat("e", 64)
+	for answer, status := range map[string]int{
+		`{"Id":"n","Containers":{"` + containerID + `":{"Name":"mine"},"` + others + `":{"Name":"theirs"}}}`: 200,
+		`["` + others + `"]`: 502,
+		others:               502,
+	} {
+		g := startHTTP(t, failing(http.StatusOK, "application/json", answer), seeing)
+		got, body := g.do("GET", "/networks/mine", "", "")
+		if got != status || strings.Contains(body, "eeee") || status == 200 && !strings.Contains(body, containerID) {
+			t.Errorf("%s: %d %s", answer, got, body)
+		}
 	}
 }

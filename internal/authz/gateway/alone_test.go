@@ -1,0 +1,421 @@
+package gateway
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"regexp"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"vitrine/internal/authz/decide"
+	"vitrine/internal/authz/policy"
+	"vitrine/internal/authz/ticket"
+	"vitrine/internal/caller/identity"
+	"vitrine/internal/engine/operation"
+	"vitrine/internal/kernel/peercred"
+	"vitrine/test/wait"
+)
+
+// Each guard here stands alone: those before and behind it are out of the way.
+
+// TestTokensClosed: of each byte alone, as RFC 9110 has it.
+func TestTokensClosed(t *testing.T) {
+	is := regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]$")
+	for b := range 256 {
+		if s := string([]byte{byte(b)}); token(s) != is.MatchString(s) {
+			t.Errorf("%q", s)
+		}
+	}
+}
+
+// TestWhomARequestCountsAgainst: a container, whatever process of it asks; a certificate, whatever name it has.
+func TestWhomARequestCountsAgainst(t *testing.T) {
+	for want, id := range map[string]*identity.Identity{
+		"container:c1": {Kind: identity.Container, Container: &identity.ContainerInfo{ID: "c1", Name: "web"}},
+		"tls:aa":       {Kind: identity.TLS, Certificate: &identity.Certificate{CommonName: "ci", SHA256: "aa"}},
+	} {
+		if got := callerKey(id); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}
+
+// TestWhichRequestsShareConnections: those that can be sent again.
+func TestWhichRequestsShareConnectionsClosed(t *testing.T) {
+	for method, want := range map[string]bool{"GET": true, "HEAD": true, "POST": false, "DELETE": false} {
+		if (&outgoing{method: method}).shareable() != want {
+			t.Errorf("%s: not %v", method, want)
+		}
+	}
+}
+
+// TestWhatTheEngineAnswersAtOnce: nothing that sends or changes something, whatever its class.
+func TestWhatTheEngineAnswersAtOnce(t *testing.T) {
+	for name, tc := range map[string]struct {
+		op   operation.Operation
+		want bool
+	}{
+		"an inspect":  {operation.Operation{Access: operation.Inspect, Carry: operation.CarryPlain, Method: "GET"}, true},
+		"by POST":     {operation.Operation{Access: operation.Inspect, Carry: operation.CarryPlain, Method: "POST"}, false},
+		"an upload":   {operation.Operation{Access: operation.Inspect, Carry: operation.CarryUpload, Method: "GET"}, false},
+		"of contents": {operation.Operation{Access: operation.Content, Carry: operation.CarryPlain, Method: "GET"}, false},
+	} {
+		if reads(&tc.op) != tc.want {
+			t.Error(name)
+		}
+	}
+}
+
+// TestWhichAnswersAreStreamsClosed: only 200 without a length, of the two types.
+func TestWhichAnswersAreStreamsClosed(t *testing.T) {
+	raw := http.Header{"Content-Type": {"application/vnd.docker.raw-stream"}}
+	for name, tc := range map[string]struct {
+		res  http.Response
+		want bool
+	}{
+		"raw":             {http.Response{StatusCode: 200, ContentLength: -1, Header: raw}, true},
+		"multiplexed":     {http.Response{StatusCode: 200, ContentLength: -1, Header: http.Header{"Content-Type": {"application/vnd.docker.multiplexed-stream"}}}, true},
+		"JSON":            {http.Response{StatusCode: 200, ContentLength: -1, Header: http.Header{"Content-Type": {"application/json"}}}, false},
+		"another status":  {http.Response{StatusCode: 201, ContentLength: -1, Header: raw}, false},
+		"with a length":   {http.Response{StatusCode: 200, ContentLength: 5, Header: raw}, false},
+		"an empty one":    {http.Response{StatusCode: 200, Header: raw}, false},
+		"in chunks of it": {http.Response{StatusCode: 200, ContentLength: -1, TransferEncoding: []string{"chunked"}, Header: raw}, false},
+	} {
+		if rawStream(&tc.res) != tc.want {
+			t.Error(name)
+		}
+	}
+}
+
+// TestWhoIsOnAConnectionClosed: behind TLS only a certificate says who it is, though the kernel knows the socket's other end.
+func TestWhoIsOnAConnectionClosed(t *testing.T) {
+	if who := new(Server).identityOf(&conn{secure: true, peer: &peercred.Peer{}}); who != nil {
+		t.Errorf("without a certificate: %+v", who)
+	}
+	if who := new(Server).identityOf(&conn{peer: &peercred.Peer{}, key: "k"}); who == nil || who.Account != "k" {
+		t.Errorf("a process: %+v", who)
+	}
+}
+
+// from is a connection from somewhere.
+type from struct {
+	net.Conn
+	addr string
+}
+
+func (f from) RemoteAddr() net.Addr { a, _ := net.ResolveTCPAddr("tcp", f.addr); return a }
+
+// TestConnectionsOfAnAddressAreItsOwn: those of another one are not counted with them.
+func TestConnectionsOfAnAddressAreItsOwn(t *testing.T) {
+	l := &listener{conns: newConnections(Limits{Connections: 100, ConnectionsPerCaller: 1})}
+	ours, _ := net.Pipe()
+	for addr, want := range map[string]bool{"192.0.2.1:1": true, "192.0.2.2:1": true} {
+		if got := l.count(from{ours, addr}); (got != nil) != want {
+			t.Error(addr)
+		}
+	}
+	if l.count(from{ours, "192.0.2.1:2"}) != nil {
+		t.Error("a second one of an address")
+	}
+	if len(l.conns.count.by) != 2 {
+		t.Errorf("%v", l.conns.count.by)
+	}
+}
+
+// TestWhatEndedIsNotCounted: not even its name is kept.
+func TestWhatEndedIsNotCounted(t *testing.T) {
+	c := newCounter(4, 2)
+	c.add("a")
+	c.add("a")
+	c.remove("a")
+	c.remove("a")
+	if len(c.by) > 0 {
+		t.Errorf("%v", c.by)
+	}
+}
+
+// TestPoolKeepsSoMany: and closes the others.
+func TestPoolKeepsSoMany(t *testing.T) {
+	var p pool
+	for range maxIdle + 5 {
+		ours, _ := net.Pipe()
+		p.put(newUpConn(ours))
+	}
+	if len(p.idle) != maxIdle {
+		t.Errorf("%d", len(p.idle))
+	}
+	p.close()
+}
+
+// TestConnectionWithoutADescriptor has not hung up: nobody can look.
+func TestConnectionWithoutADescriptor(t *testing.T) {
+	ours, _ := net.Pipe()
+	if hungUp(ours) || leftSilently(ours) {
+		t.Error("it is said to have left")
+	}
+}
+
+// TestPartsThatAreMissingClosed: a gateway without one of them would panic, or decide nothing.
+func TestPartsThatAreMissingClosed(t *testing.T) {
+	for name, without := range map[string]func(*Config){
+		"Dial": func(c *Config) { c.Dial = nil }, "Authorizer": func(c *Config) { c.Authorizer = nil },
+		"StillAllowed": func(c *Config) { c.StillAllowed = nil }, "Logger": func(c *Config) { c.Logger = nil },
+	} {
+		cfg := newRig(t).config()
+		without(&cfg)
+		if _, err := New(cfg); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	cfg := newRig(t).config()
+	if s, err := New(cfg); err != nil || s.up.every != 5*time.Second {
+		t.Errorf("%v", err)
+	}
+}
+
+// otherwise has the operation of what was decided be another one when it is carried.
+type otherwise struct {
+	decide.Authorizer
+	change func(*operation.Operation)
+}
+
+func (o otherwise) Authorize(ctx context.Context, c *identity.Connection, r *operation.Request) *decide.Verdict {
+	v := o.Authorizer.Authorize(ctx, c, r)
+	op := *v.Operation
+	o.change(&op)
+	v.Operation = &op
+	return v
+}
+
+// TestBodyThatWasNotJudgedIsNotForwardedClosed, though the policy allows it; nor is what nobody has said how to carry.
+func TestBodyThatWasNotJudgedIsNotForwardedClosed(t *testing.T) {
+	for name, tc := range map[string]struct {
+		change func(*operation.Operation)
+		status int
+	}{
+		"invalid":            {func(op *operation.Operation) { op.BodyState = operation.BodyInvalid }, 400},
+		"withheld":           {func(op *operation.Operation) { op.BodyState = operation.BodyWithheld }, 400},
+		"not canonical":      {func(op *operation.Operation) { op.BodyState, op.Canonical = operation.BodyJSON, nil }, 400},
+		"carried in no way":  {func(op *operation.Operation) { op.Carry = "teleport" }, 502},
+		"as it was, carried": {func(*operation.Operation) {}, 200},
+	} {
+		g := startHTTP(t, func(http.ResponseWriter, *http.Request) {}, func(c *Config) { c.Authorizer = otherwise{c.Authorizer, tc.change} })
+		status, _ := g.do("POST", "/containers/create", "application/json", `{"Image":"x"}`)
+		if status != tc.status || (len(g.reached()) > 0) != (tc.status == 200) {
+			t.Errorf("%s: %d, the daemon saw %q", name, status, g.reached())
+		}
+	}
+}
+
+// TestHalfABodyIsNotJudgedClosed: what came of it may be whole JSON.
+func TestHalfABodyIsNotJudgedClosed(t *testing.T) {
+	g := startHTTP(t, func(http.ResponseWriter, *http.Request) {})
+	c := g.dial()
+	_, _ = io.WriteString(c, "POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{}")
+	_ = c.CloseWrite()
+	if answer, _ := io.ReadAll(c); !strings.HasPrefix(string(answer), "HTTP/1.1 400 ") || !strings.Contains(string(answer), "[body-broken]") || len(g.reached()) > 0 {
+		t.Errorf("%q, the daemon saw %q", answer, g.reached())
+	}
+}
+
+// TestBodiesAndAnswersOfJustTheLimit are within it.
+func TestBodiesAndAnswersOfJustTheLimit(t *testing.T) {
+	const body = `{"Image":"x","Env":["A=b"]}`
+	g := startHTTP(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"Config":{"Env":["A=b"]}}`)
+	}, limits(Limits{JSONBytes: int64(len(body)), RedactBytes: int64(len(`{"Config":{"Env":["A=b"]}}`))}))
+	if status, said := g.do("POST", "/containers/create", "application/json", body); status != 200 {
+		t.Errorf("%d %s", status, said)
+	}
+	chunked := "POST /containers/create HTTP/1.1\r\nHost: d\r\nConnection: close\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n1b\r\n" + body + "\r\n0\r\n\r\n"
+	if answer := g.raw(chunked); !strings.HasPrefix(answer, "HTTP/1.1 200 ") {
+		t.Errorf("in chunks: %q", answer)
+	}
+	redacting()(g)
+	if status, said := g.do("GET", "/containers/x/json", "", ""); status != 200 || strings.Contains(said, "A=b") {
+		t.Errorf("%d %s", status, said)
+	}
+}
+
+// TestHeadersOfTheConnectionEndWithUs, those of a hijack that failed too.
+func TestHeadersOfTheConnectionEndWithUs(t *testing.T) {
+	g := startRaw(t, func(g *rig, c *net.UnixConn, _ *bufio.Reader, r *http.Request) {
+		g.asks(r.Method, r.RequestURI, r.Header.Get(ticket.Header), nil)
+		_, _ = io.WriteString(c, "HTTP/1.1 404 Not Found\r\nKeep-Alive: timeout=5\r\nProxy-Connection: x\r\nTe: x\r\nServer: docker\r\nContent-Length: 0\r\n\r\n")
+	})
+	answer := g.raw("POST /containers/x/attach?stream=1 HTTP/1.1\r\nHost: d\r\n\r\n")
+	if !strings.Contains(answer, "\r\nServer: docker\r\n") || strings.Contains(answer, "Keep-Alive") || strings.Contains(answer, "Proxy-") || strings.Contains(answer, "Te:") {
+		t.Errorf("%q", answer)
+	}
+}
+
+// TestNobodyIsNoContainer: what is closed with a container is not what belongs to none.
+func TestNobodyIsNoContainer(t *testing.T) {
+	g := startHTTP(t, func(http.ResponseWriter, *http.Request) {})
+	g.set(func() {
+		g.caller = &identity.Identity{Kind: identity.Host, Principals: []string{"unix:root"}, Door: "gateway"}
+	})
+	c := g.dial()
+	_, _ = io.WriteString(c, "GET /_ping HTTP/1.1\r\nHost: d\r\n\r\n")
+	g.recorded(1)
+	g.srv.CloseContainer("")
+	_, _ = io.WriteString(c, "GET /_ping HTTP/1.1\r\nHost: d\r\n\r\n")
+	g.recorded(2)
+}
+
+// TestEngineThatIsNotThere: each way of carrying says so, and that it may be tried again.
+func TestEngineThatIsNotThere(t *testing.T) {
+	g := startHTTP(t, nil, func(c *Config) {
+		dial, first := c.Dial, true
+		c.PingEvery = time.Hour
+		c.Dial = func(ctx context.Context) (net.Conn, error) {
+			if first {
+				first = false
+				return dial(ctx)
+			}
+			return nil, errors.New("connection refused")
+		}
+	})
+	for _, r := range []string{"PUT /containers/x/archive?path=/", "POST /containers/x/attach?stream=1", "POST /containers/x/stop"} {
+		answer := g.raw(r + " HTTP/1.1\r\nHost: d\r\nConnection: close\r\nContent-Type: application/x-tar\r\nContent-Length: 0\r\n\r\n")
+		if !strings.HasPrefix(answer, "HTTP/1.1 503 ") || !strings.Contains(answer, "[no-engine]") {
+			t.Errorf("%s: %q", r, answer)
+		}
+	}
+}
+
+// TestUploadEndsNoConnection of which all was read.
+func TestUploadEndsNoConnection(t *testing.T) {
+	g := startHTTP(t, func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) })
+	answer := g.raw("PUT /containers/x/archive?path=/ HTTP/1.1\r\nHost: d\r\nContent-Type: application/x-tar\r\nContent-Length: 3\r\n\r\ntar" +
+		"GET /_ping HTTP/1.1\r\nHost: d\r\nConnection: close\r\n\r\n")
+	if strings.Count(answer, "HTTP/1.1 200 ") != 2 {
+		t.Errorf("%q", answer)
+	}
+}
+
+// TestRequestsLeaveNothingRunning, while their connection is open.
+func TestRequestsLeaveNothingRunning(t *testing.T) {
+	g := startHTTP(t, func(http.ResponseWriter, *http.Request) {})
+	client := g.client()
+	before := 0
+	for i := range 60 {
+		res, err := client.Get("http://docker/info")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		if i == 5 {
+			before = runtime.NumGoroutine()
+		}
+	}
+	wait.Until(t, "what the requests began to end", func() bool { return runtime.NumGoroutine() < before+20 })
+}
+
+// TestAnswerToWhoHasSentAll comes, however long after.
+func TestAnswerToWhoHasSentAll(t *testing.T) {
+	half := make(chan struct{})
+	g := startHTTP(t, func(w http.ResponseWriter, _ *http.Request) {
+		<-half
+		for range 3 { // we look as often whether the client is still there
+			time.Sleep(leftEvery)
+		}
+		_, _ = io.WriteString(w, "late")
+	})
+	c := g.dial()
+	_, _ = io.WriteString(c, "GET /info HTTP/1.1\r\nHost: d\r\n\r\n")
+	_ = c.CloseWrite()
+	close(half)
+	if answer, err := io.ReadAll(c); !strings.HasSuffix(string(answer), "late") || err != nil {
+		t.Errorf("%q, %v", answer, err)
+	}
+}
+
+// TestAlarmRingsAtTheStart: of a dockerd that has never asked.
+func TestAlarmRingsAtTheStart(t *testing.T) {
+	told := make(chan bool, 100)
+	g := newRig(t)
+	g.noAsk = true
+	u := newUpstream(Config{Tickets: g.tickets, Logger: g.config().Logger, OnAsked: func(now bool) { told <- now }})
+	u.settle(g.tickets.Issue(ticket.Entry{}), &outgoing{}, &http.Response{StatusCode: 200}, time.Now())
+	if len(told) != 1 || <-told {
+		t.Error("nobody was told")
+	}
+}
+
+// TestTunnelsEndWithTheGateway: nothing of ours goes on behind its back.
+func TestTunnelsEndWithTheGateway(t *testing.T) {
+	g := startRaw(t, echo(rawOK))
+	cfg := g.config()
+	cfg.Listeners = []Listener{{Name: "second", Listener: listenUnix(t, g.sock+"2")}}
+	s, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(ctx) }()
+	wait.Until(t, "the gateway to see the daemon", s.Ready)
+	c, err := net.Dial("unix", g.sock+"2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(wait.Patience(20 * time.Second)))
+	_, _ = io.WriteString(c, "POST /containers/x/attach?stream=1 HTTP/1.1\r\nHost: d\r\n\r\n")
+	br := bufio.NewReader(c)
+	readHead(t, br)
+	expect(t, br, "ready\n")
+	cancel()
+	if _, err := io.Copy(io.Discard, br); errors.Is(err, context.DeadlineExceeded) {
+		t.Error("the tunnel goes on")
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestWithheldErrorIsJSON, whatever the Engine's was.
+func TestWithheldErrorIsJSON(t *testing.T) {
+	g := startHTTP(t, failing(http.StatusInternalServerError, "text/plain", "hunter2"))
+	redacting()(g)
+	answer := g.raw("GET /containers/x/json HTTP/1.1\r\nHost: d\r\nConnection: close\r\n\r\n")
+	if !strings.Contains(answer, "\r\nContent-Type: application/json\r\n") || strings.Contains(answer, "hunter2") {
+		t.Errorf("%q", answer)
+	}
+}
+
+// TestEventsOfAKnownLength are blanked too, and have another one then.
+func TestEventsOfAKnownLength(t *testing.T) {
+	g := startHTTP(t, failing(http.StatusOK, "application/json", `{"Action":"exec_create: mysql -phunter2"}`))
+	g.set(func() { g.decision = policy.Decision{Allow: true, Redact: []string{"/Action"}} })
+	if status, body := g.do("GET", "/events", "", ""); status != 200 || body != "{\"Action\":\"exec_create:\"}\n" {
+		t.Errorf("%d %q", status, body)
+	}
+}
+
+// TestOwnCallHasNoBody: what it was given is closed, and not sent.
+func TestOwnCallHasNoBody(t *testing.T) {
+	g := startHTTP(t, func(http.ResponseWriter, *http.Request) {})
+	closed := make(chan struct{})
+	r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://docker/containers/json", closing{closed})
+	res, err := g.srv.SelfTransport().RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	<-closed
+}
+
+type closing struct{ closed chan struct{} }
+
+func (closing) Read([]byte) (int, error) { return 0, io.EOF }
+func (c closing) Close() error           { close(c.closed); return nil }
