@@ -107,7 +107,7 @@ func TestObligationThatCannotBeMetClosed(t *testing.T) {
 		method, uri string
 		decision    policy.Decision
 	}{
-		"where":           {"GET", "/system/df", policy.Decision{Allow: true, Where: map[string]string{"team": "a"}}},
+		"where":           {"GET", "/swarm", policy.Decision{Allow: true, Where: map[string]string{"team": "a"}}},
 		"no pointer":      {"GET", "/containers/json", policy.Decision{Allow: true, Redact: []string{"Config"}}},
 		"redacted attach": {"POST", "/containers/x/attach", policy.Decision{Allow: true, Redact: []string{"/a"}}},
 		"redacted stats":  {"GET", "/containers/x/stats", policy.Decision{Allow: true, Admin: true, Redact: []string{"/a"}}},
