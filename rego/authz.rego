@@ -35,10 +35,146 @@ admin if "admin" in roles
 # title: The roles that the caller holds
 # description: One principal of a binding is enough; of a list inside the binding all must hold.
 roles contains role if {
-	some role, i
-	data.bindings[role][i]
+	some principal in input.caller.principals
+	some role in singly[principal]
+}
+
+roles contains role if {
+	some [role, i] in jointly
 	held(role, i)
 }
+
+# METADATA
+# title: What the data says, ready to be asked
+# description: |
+#   Rules that read no input, such as those of this section, are evaluated once, when data is loaded
+#   (internal/authz/policy/ready.go). What is in none of the data is out of the way then, with the rules
+#   that begin with it, and a role with a hundred operations is looked up as fast as one with ten.
+
+# Roles by the principals that are bound to them by themselves; the other entries, owners' and lists of principals.
+singly[principal] contains role if {
+	some role, i
+	principal := data.bindings[role][i]
+	single(principal)
+}
+
+jointly contains [role, i] if {
+	some role, i
+	entry := data.bindings[role][i]
+	not single(entry)
+	vouched(role, entry)
+}
+
+single(entry) if {
+	is_string(entry)
+	count(owners(entry)) == 0
+}
+
+listing[id] contains role if {
+	some role, _ in data.roles
+	some id in data.roles[role].operations
+}
+
+excepting[id] contains role if {
+	some role, _ in data.roles
+	some id in data.roles[role].except
+}
+
+# By access, those for all resources, and by access and resource.
+everywhere[access] contains role if {
+	some role, _ in data.roles
+	not data.roles[role].resources
+	some access in data.roles[role].access
+}
+
+somewhere[[access, resource]] contains role if {
+	some role, _ in data.roles
+	some resource in data.roles[role].resources
+	some access in data.roles[role].access
+}
+
+taking[hazard] contains role if {
+	some role, _ in data.roles
+	some hazard in data.roles[role].hazards
+	hazard != "unknown-input"
+}
+
+blanking[id] contains role if {
+	some role, _ in data.roles
+	some id, secrets in data.roles[role].blanks
+	"env" in secrets
+}
+
+redacting[role] := pointers if {
+	some role, _ in data.roles
+	pointers := {id: {pointer | some pointer in list} | some id, list in data.roles[role].redact}
+}
+
+keeping[role] := data.roles[role].keep_env if some role, _ in data.roles
+
+limiting[role] := data.roles[role].where if some role, _ in data.roles
+
+stamping[role] := data.roles[role].stamp if some role, _ in data.roles
+
+sharing[role] := data.roles[role].shared if some role, _ in data.roles
+
+recreating[role] := data.roles[role].recreate if some role, _ in data.roles
+
+capping[role] := data.roles[role].ceilings if some role, _ in data.roles
+
+owning contains role if {
+	some role, _ in data.roles
+	data.roles[role].own
+}
+
+pathed contains role if {
+	some role, _ in data.roles
+	data.roles[role].host_paths
+}
+
+easygoing contains role if {
+	some role, _ in data.roles
+	data.roles[role].unresolved == true
+}
+
+substituting contains role if {
+	some role, _ in data.roles
+	data.roles[role].engine_socket == "substitute"
+}
+
+audited contains role if {
+	some role, _ in data.roles
+	data.roles[role].mode == "audit"
+}
+
+unredacted contains role if {
+	some role, _ in data.roles
+	data.roles[role].without_redaction
+}
+
+# The entries that a principal stands in, if anybody can hold them at all.
+guarded[one] contains [role, i] if {
+	some role, i
+	some one in flat(data.bindings[role][i])
+	vouched(role, data.bindings[role][i])
+}
+
+# What is bound, by the names of a request that are it, or may be: "*" and "kind:*" stand for many, and
+# a container's user is a peer where the gateway does not see its process.
+meant_by[bound] contains bound if some bound, _ in guarded
+
+meant_by[peer(bound)] contains bound if some bound, _ in guarded
+
+meant_by["*"] contains bound if {
+	some bound, _ in guarded
+	mintable(bound)
+}
+
+meant_by[any_of(bound)] contains bound if some bound, _ in guarded
+
+meant_by[any_of(peer(bound))] contains bound if some bound, _ in guarded
+
+any_of(principal) := concat("", [split(principal, ":")[0], ":*"]) if contains(principal, ":")
 
 # METADATA
 # title: What somebody has made holds no more than he does
@@ -64,60 +200,64 @@ owners(entry) := {trim_prefix(principal, "owner:") |
 # METADATA
 # title: The roles of the caller that grant the operation
 granting contains role if {
-	some role in roles
-	includes(data.roles[role])
-	every hazard in input.operation.hazards {
-		takes_hazard(data.roles[role], hazard)
-	}
-	every path in input.operation.host_paths {
-		takes_path(data.roles[role], path)
-	}
-	takes_unresolved(data.roles[role])
-	takes_socket(data.roles[role])
-	takes_replaced(data.roles[role])
+	some role in roles & including
+	takes(role)
 	knows_owner(role)
 }
 
 # METADATA
-# title: Whether a role includes the operation
-includes(role) if input.operation.id in role.operations
-
-includes(role) if "*" in role.operations
-
-includes(role) if {
-	input.operation.access in role.access
-	in_resources(role)
-	not excepted(role)
+# title: Whether a role takes what the request carries
+takes(role) if {
+	input.operation.hazards == []
+	input.operation.host_paths == []
+	input.operation.unresolved == []
+	input.operation.substituted == []
+	input.operation.replaced == []
+} else if {
+	every hazard in input.operation.hazards {
+		takes_hazard(role, hazard)
+	}
+	every path in input.operation.host_paths {
+		takes_path(role, path)
+	}
+	takes_unresolved(role)
+	takes_socket(role)
+	takes_replaced(role)
 }
 
-# What follows an exec of one's own: to start it, to resize it, and to ask how it
-# ended, of which Docker's command line makes the exit status.
-includes(role) if {
+# METADATA
+# title: The roles that include the operation, whoever holds them
+# description: |
+#   What follows an exec of one's own is included with it: to start it, to resize it, and to ask how it
+#   ended, of which Docker's command line makes the exit status.
+including := (named | classed) | (execing - object.get(excepting, input.operation.id, set())) if {
 	input.operation.own_exec == true
 	input.operation.id in {"ExecStart", "ExecResize", "ExecInspect"}
-	may_exec(role)
-	not excepted(role)
+} else := named | classed
+
+named := object.get(listing, input.operation.id, set()) | listing_all
+
+default classed := set()
+
+classed := (object.get(everywhere, input.operation.access, set()) | object.get(somewhere, [[input.operation.access, input.operation.resource]], set())) - object.get(excepting, input.operation.id, set()) if is_string(input.operation.id)
+
+listing_all := object.get(listing, "*", set())
+
+execing contains role if some role in listing.ContainerExec
+
+execing contains role if {
+	some role in somewhere[["interactive", "containers"]]
+	not excepting.ContainerExec[role]
 }
 
-may_exec(role) if "ContainerExec" in role.operations
-
-may_exec(role) if {
-	"interactive" in role.access
-	has_containers(role)
-	not "ContainerExec" in role.except
+execing contains role if {
+	some role in everywhere.interactive
+	not excepting.ContainerExec[role]
 }
-
-has_containers(role) if "containers" in role.resources
-
-has_containers(role) if not role.resources
 
 in_resources(role) if input.operation.resource in role.resources
 
 in_resources(role) if not role.resources
-
-excepted(role) if input.operation.id in role.except
-
-excepted(_) if not is_string(input.operation.id)
 
 # METADATA
 # title: Whether a role takes a hazard
@@ -126,19 +266,16 @@ excepted(_) if not is_string(input.operation.id)
 #   role blanks all of them: blanks says of which secrets of an answer what the
 #   role blanks leaves nothing. It is not written in data.yaml, but made of redact
 #   when that is loaded. No role takes input that nobody knows the meaning of.
-takes_hazard(role, hazard) if {
-	hazard in role.hazards
-	hazard != "unknown-input"
-}
+takes_hazard(role, hazard) if taking[hazard][role]
 
 takes_hazard(role, hazard) if {
-	"*" in role.hazards
+	taking["*"][role]
 	hazard != "unknown-input"
 }
 
 takes_hazard(role, "env") if {
+	blanking[input.operation.id][role]
 	input.operation.access in {"list", "inspect"}
-	"env" in role.blanks[input.operation.id]
 }
 
 # METADATA
@@ -147,11 +284,12 @@ takes_hazard(role, "env") if {
 #   A role with host_paths takes those and what is below them, others any that their hazards take.
 #   $mounts stands for what the caller's own container has mounted, and $user for the
 #   caller's name; for nothing if there is none, or if there are several.
-takes_path(role, _) if not role.host_paths
+takes_path(role, _) if not pathed[role]
 
 takes_path(role, path) if {
+	pathed[role]
 	not ".." in split(path, "/")
-	some written in role.host_paths
+	some written in data.roles[role].host_paths
 	some allowed in meant(written)
 	below(path, allowed)
 }
@@ -184,8 +322,8 @@ meant(written) := {replace(written, "$user", name)} if {
 takes_unresolved(_) if input.operation.unresolved == []
 
 takes_unresolved(role) if {
+	easygoing[role]
 	is_array(input.operation.unresolved)
-	role.unresolved == true
 }
 
 # METADATA
@@ -196,8 +334,8 @@ takes_unresolved(role) if {
 takes_socket(_) if input.operation.substituted == []
 
 takes_socket(role) if {
+	substituting[role]
 	is_array(input.operation.substituted)
-	role.engine_socket == "substitute"
 }
 
 # METADATA
@@ -208,8 +346,8 @@ takes_socket(role) if {
 takes_replaced(_) if input.operation.replaced == []
 
 takes_replaced(role) if {
+	recreating[role]
 	is_array(input.operation.replaced)
-	role.recreate
 }
 
 # METADATA
@@ -217,7 +355,7 @@ takes_replaced(role) if {
 # description: By their labels, for each role that grants the request. A role without the key changes any.
 recreate contains labels if {
 	some role in granting
-	labels := data.roles[role].recreate.where
+	labels := recreating[role].where
 	not any_container
 }
 
@@ -225,7 +363,7 @@ any_container if admin
 
 any_container if {
 	some role in granting
-	not data.roles[role].recreate
+	not recreating[role]
 }
 
 # METADATA
@@ -234,12 +372,12 @@ any_container if {
 default substitute := false
 
 substitute if {
-	not admin
 	some role in roles
-	data.roles[role].engine_socket == "substitute"
-	includes(data.roles[role])
+	substituting[role]
+	not admin
+	including[role]
 	every granter in granting {
-		data.roles[granter].engine_socket == "substitute"
+		substituting[granter]
 	}
 }
 
@@ -295,12 +433,10 @@ both(label, values) := concat(" and ", sort([one | some value in values; one := 
 #   Whoever makes, or gets into, something that a role is bound to could act with
 #   that role, so the caller must hold it too.
 denials contains {"code": "mint", "reason": reason} if {
-	understood
-	some role, i
-	some one in flat(data.bindings[role][i])
-	some principal in standing_for(one)
+	some principal in reached
+	some one in meant_by[principal]
+	some [role, i] in guarded[one] # nobody can hold another
 	opens(data.bindings[role][i], one)
-	vouched(role, data.bindings[role][i]) # nobody can hold another
 	not holds(role, i)
 	reason := sprintf("%s is bound to role %s, %s", [principal, role, unheld(role)])
 }
@@ -341,47 +477,13 @@ holds(role, i) if {
 	owner(role) in owners(data.bindings[role][i])
 }
 
-reached contains principal if some principal in input.operation.mints
-
-reached contains principal if some principal in input.operation.enters
-
-# Those that stand for others: "*" and "kind:*". They are few, whatever the
-# caller sends, so that only these are held against each binding.
-wide contains principal if {
-	some principal in reached
-	principal == "*"
-}
-
-wide contains principal if {
-	some principal in reached
-	endswith(principal, ":*")
-	count(split(principal, ":")) == 2
-}
+# What the request makes, and what it enters.
+reached := array.concat(input.operation.mints, input.operation.enters) if understood
 
 flat(bound) := [bound] if is_string(bound)
 
 flat(bound) := bound if is_array(bound)
 
-# The principals that the request reaches which are, or may be, the bound one.
-standing_for(bound) := union({
-	{bound | bound in reached},
-	{principal | some principal in wide; stands_for(principal, bound)},
-	{principal | principal := peer(bound); principal in reached},
-})
-
-stands_for("*", bound) if mintable(bound)
-
-stands_for(principal, bound) if {
-	principal != "*"
-	startswith(bound, trim_suffix(principal, "*"))
-}
-
-stands_for(principal, bound) if {
-	principal != "*"
-	startswith(peer(bound), trim_suffix(principal, "*"))
-}
-
-# A container's user is a peer where the gateway does not see its process.
 peer(bound) := concat("", ["container-", trim_prefix(bound, "peer-")]) if startswith(bound, "peer-")
 
 # What Docker can give a process. Certificates and the host's own users are not
@@ -404,8 +506,13 @@ opens(bound, one) if {
 opens(bound, _) if {
 	is_array(bound)
 	every one in bound {
-		count(standing_for(one)) > 0
+		may_be_reached(one)
 	}
+}
+
+may_be_reached(bound) if {
+	some principal in reached
+	meant_by[principal][bound]
 }
 
 # METADATA
@@ -449,31 +556,31 @@ refusals contains refused_by(role) if {
 }
 
 refused_by(role) := {"code": hazard_code, "reason": reason} if {
-	includes(data.roles[role])
-	hazards := [named(hazard) |
+	including[role]
+	hazards := [with_fields(hazard) |
 		some hazard in input.operation.hazards
-		not takes_hazard(data.roles[role], hazard)
+		not takes_hazard(role, hazard)
 	]
 	count(hazards) > 0
 	reason := sprintf("role %s does not take the hazards %s", [role, concat(", ", hazards)])
 } else := {"code": "host-path", "reason": reason} if {
-	includes(data.roles[role])
+	including[role]
 	paths := [path |
 		some path in input.operation.host_paths
-		not takes_path(data.roles[role], path)
+		not takes_path(role, path)
 	]
 	count(paths) > 0
 	reason := sprintf("role %s does not take the host paths %s", [role, concat(", ", paths)])
 } else := {"code": "host-path-unresolved", "reason": reason} if {
-	includes(data.roles[role])
-	not takes_unresolved(data.roles[role])
+	including[role]
+	not takes_unresolved(role)
 	reason := sprintf("role %s does not take host paths that cannot be looked up (it lacks unresolved: true): %s", [role, concat(", ", input.operation.unresolved)])
 } else := {"code": "engine-socket", "reason": reason} if {
-	includes(data.roles[role])
-	not takes_socket(data.roles[role])
+	including[role]
+	not takes_socket(role)
 	reason := sprintf("role %s does not put the gateway's socket in place of the engine's (it lacks engine_socket: substitute)", [role])
 } else := {"code": "no-owner", "reason": reason} if {
-	includes(data.roles[role])
+	including[role]
 	not knows_owner(role)
 	reason := sprintf("role %s gives each %s its own things, and the caller is none", [role, data.roles[role].own])
 } else := {"code": "not-granted", "reason": lacks(role)}
@@ -486,7 +593,7 @@ else := "hazard"
 lacks(role) := sprintf("%s; role %s excepts it", [class, role]) if {
 	input.operation.access in data.roles[role].access
 	in_resources(data.roles[role])
-	excepted(data.roles[role])
+	excepting[input.operation.id][role]
 } else := sprintf("%s of %s; role %s allows that of %s only", [class, input.operation.resource, role, resources]) if {
 	input.operation.access in data.roles[role].access
 	resources := concat(", ", data.roles[role].resources)
@@ -499,7 +606,7 @@ class := sprintf("%s is class %s", [id, access]) if {
 } else := "it is not known which operation this is"
 
 # A hazard with the fields that it comes from: keys and parameters.
-named(hazard) := sprintf("%s (%s)", [hazard, concat(", ", fields)]) if {
+with_fields(hazard) := sprintf("%s (%s)", [hazard, concat(", ", fields)]) if {
 	fields := [field | some field in causes(hazard); is_string(field)]
 	count(fields) > 0
 } else := hazard
@@ -528,7 +635,7 @@ refused contains refusal if {
 	not admin
 	not audit
 	every role in roles {
-		not includes(data.roles[role])
+		not including[role]
 	}
 	some role in roles
 	refusal := {"code": "not-granted", "reason": lacks(role)}
@@ -540,20 +647,15 @@ refused contains refusal if {
 #   What every granting role blanks. What one role shows, another does not hide.
 #   When data.yaml is loaded, the pointers of all roles are brought into one
 #   vocabulary: what several cover in common are those that stand in each.
-redact contains pointer if {
-	some role in granting
-	some pointer in data.roles[role].redact[input.operation.id]
-	every other in granting {
-		pointer in data.roles[other].redact[input.operation.id]
-	}
-	not admin
-}
+default redact := set()
+
+redact := intersection({object.get(redacting, [role, input.operation.id], set()) | some role in granting}) if not admin
 
 # METADATA
 # title: Environment names whose values are shown all the same
 keep_env contains name if {
 	some role in granting
-	some name in data.roles[role].keep_env
+	some name in keeping[role]
 }
 
 # METADATA
@@ -570,13 +672,13 @@ where[label] := value if {
 
 wanted[label] contains value if {
 	some role in granting
-	some label, value in data.roles[role].where
+	some label, value in limiting[role]
 	not unlimited
 }
 
 wanted[owner_label] contains value if {
 	some role in granting
-	data.roles[role].own
+	owning[role]
 	value := owner(role)
 	not unlimited
 }
@@ -587,8 +689,8 @@ unlimited if admin
 
 unlimited if {
 	some role in granting
-	not data.roles[role].where
-	not data.roles[role].own
+	not limiting[role]
+	not owning[role]
 }
 
 # METADATA
@@ -596,11 +698,11 @@ unlimited if {
 # description: By kind, names that each limited role shares with its holders, to look at and to use.
 shared[kind] contains name if {
 	some role in granting
-	some kind, names in data.roles[role].shared
+	some kind, names in sharing[role]
 	some name in names
 	not unlimited
 	every other in granting {
-		name in data.roles[other].shared[kind]
+		name in sharing[other][kind]
 	}
 }
 
@@ -618,13 +720,13 @@ stamp[label] := value if {
 
 given[label] contains value if {
 	some role in granting
-	some label, value in data.roles[role].stamp
+	some label, value in stamping[role]
 	not unstamped
 }
 
 given[owner_label] contains value if {
 	some role in granting
-	data.roles[role].own
+	owning[role]
 	value := owner(role)
 	not unstamped
 }
@@ -633,25 +735,25 @@ given[label] contains value if some label, value in data.docker.authz.extra.stam
 
 unstamped if {
 	some role in granting
-	not data.roles[role].stamp
-	not data.roles[role].own
+	not stamping[role]
+	not owning[role]
 }
 
 # METADATA
 # title: How much a container may be given, and how many the caller may have
 # description: A role without ceilings takes them away; of several all hold.
 ceilings[key] := value if {
-	not uncapped
 	some role in granting
-	some key, _ in data.roles[role].ceilings
-	value := min({most | some other in granting; most := data.roles[other].ceilings[key]})
+	some key, _ in capping[role]
+	not uncapped
+	value := min({most | some other in granting; most := capping[other][key]})
 }
 
 uncapped if admin
 
 uncapped if {
 	some role in granting
-	not data.roles[role].ceilings
+	not capping[role]
 }
 
 # METADATA
@@ -696,9 +798,12 @@ held(role, i) if {
 	vouched(role, several)
 }
 
-knows_owner(role) if not data.roles[role].own
+knows_owner(role) if not owning[role]
 
-knows_owner(role) if owner(role)
+knows_owner(role) if {
+	owning[role]
+	owner(role)
+}
 
 # METADATA
 # title: Denials are recorded and lifted
@@ -707,7 +812,7 @@ default audit := false
 
 audit if {
 	some role in roles
-	data.roles[role].mode == "audit"
+	audited[role]
 }
 
 # METADATA
@@ -716,5 +821,5 @@ default without_redaction := false
 
 without_redaction if {
 	some role in granting
-	data.roles[role].without_redaction
+	unredacted[role]
 }

@@ -102,6 +102,8 @@ test_excepted if {
 	top := by(looker, changed(operation, {"id": "ContainerTop", "access": "inspect"}))
 	denied(top)
 	reasons(top) == {"ContainerTop is class inspect; role look excepts it"}
+	said := authz.reasons with input as top with data.roles as {"look": {"access": ["inspect"], "except": ["ContainerTop"]}} with data.bindings as bindings
+	said == reasons(top)
 }
 
 test_operation_without_a_name_closed if {
@@ -371,6 +373,7 @@ test_own_exec_follows_from_exec if {
 	every role in [
 		{"access": ["interactive"]},
 		{"access": ["interactive"], "resources": ["containers"]},
+		{"access": ["interactive"], "except": ["ContainerTop"]},
 		{"operations": ["ContainerExec"]},
 	] {
 		every id in ["ExecStart", "ExecResize", "ExecInspect"] {

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"testing"
@@ -63,12 +64,43 @@ func BenchmarkAllow(b *testing.B) {
 }
 
 func BenchmarkDecideFresh(b *testing.B) {
-	for name, in := range benchInputs(b) {
+	inputs := benchInputs(b)
+	inputs["granted create"] = ask(b, []string{"container:ci"}, "POST", "/v1.41/containers/create?name=web", `{"Image":"nginx:1","HostConfig":{"Binds":["/srv/www:/www:ro"]}}`)
+	binds := policyDir(b, "data.yaml", `
+roles: {ci: {access: [ping, list, write], hazards: [host-path], host_paths: [/srv]}}
+bindings: {admin: [local], look: ["label:vitrine.role=look"], ci: ["container:ci"]}`)
+	for name, in := range inputs {
 		b.Run(name, func(b *testing.B) {
-			g := loaded(b, Options{}).current.Load()
+			g := loaded(b, Options{Paths: []string{binds}}).current.Load()
 			b.ReportAllocs()
 			for b.Loop() {
 				if d := g.fresh(b.Context(), in); d.Failed {
+					b.Fatal(d)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkDecideFreshRoles is what many roles cost, each with many operations by name.
+func BenchmarkDecideFreshRoles(b *testing.B) {
+	ids := `["` + strings.Join(operationIDs()[:100], `", "`) + `"]`
+	for name, n := range map[string]int{"one of ten": 1, "ten of a hundred": 10} {
+		list := `[ContainerList, ContainerCreate]`
+		if n > 1 {
+			list = ids
+		}
+		roles, bindings := "roles:\n", "bindings:\n  admin: [local]\n"
+		for i := range n {
+			roles += fmt.Sprintf("  r%d: {operations: %s}\n", i, list)
+			bindings += fmt.Sprintf("  r%d: [\"container:c%d\"]\n", i, i)
+		}
+		in := ask(b, []string{"container:c0"}, "GET", "/containers/json", "")
+		b.Run(name, func(b *testing.B) {
+			g := loaded(b, Options{Paths: []string{policyDir(b, "data.yaml", roles+bindings)}}).current.Load()
+			b.ReportAllocs()
+			for b.Loop() {
+				if d := g.fresh(b.Context(), in); d.Failed || !d.Allow {
 					b.Fatal(d)
 				}
 			}

@@ -54,7 +54,17 @@ func newGeneration(ctx context.Context, c *ast.Compiler, data map[string]any) (*
 		return nil, fmt.Errorf("open the policy's data: %w", err)
 	}
 	g := &generation{compiler: c, store: store, txn: txn, reads: project(allRules(c)), memory: newMemory()}
-	return g, g.prepare(ctx, query(c))
+	return g, g.prepare(ctx, query(c, nil))
+}
+
+// beReady makes the generation's rules ready for its data, which must be put to no others.
+func (g *generation) beReady(ctx context.Context) error {
+	c, nothing, err := makeReady(ctx, g.compiler, g.store, g.txn)
+	if err != nil {
+		return err
+	}
+	g.compiler = c
+	return g.prepare(ctx, query(c, nothing))
 }
 
 func (g *generation) prepare(ctx context.Context, query ast.Body) (err error) {
@@ -90,15 +100,15 @@ func (g *generation) lookFirst(ctx context.Context) error {
 	}`))
 }
 
-// query asks for all the rules that the policy has, in one evaluation. Each that
+// query asks for all the rules that the policy has, in one evaluation, but for those that come to nothing. Each that
 // may be undefined is wrapped in a list, which is empty then.
-func query(c *ast.Compiler) ast.Body {
+func query(c *ast.Compiler, nothing []string) ast.Body {
 	var members []string
 	for _, name := range rules() {
 		ref := "data.docker.authz." + name
 		found := c.GetRulesWithPrefix(ast.MustParseRef(ref)) // where["team"] := "sre" is a rule below it
 		switch {
-		case len(found) == 0:
+		case len(found) == 0 || name != "allow" && slices.Contains(nothing, ref):
 		case slices.ContainsFunc(found, alwaysDefined):
 			members = append(members, fmt.Sprintf("%q: [%s]", name, ref))
 		default:

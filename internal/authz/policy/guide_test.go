@@ -31,6 +31,9 @@ func TestGuide(t *testing.T) {
 	base := t.TempDir()
 	lines := map[string]string{}
 	for _, m := range block.FindAllStringSubmatch(string(guide), -1) {
+		if m[1] == "example" && m[3] == "" {
+			continue // a configuration, which another test runs
+		}
 		if m[1] == "example" {
 			write(t, filepath.Join(base, m[2]), m[3], m[4])
 		} else {

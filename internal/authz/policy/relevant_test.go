@@ -46,7 +46,7 @@ func TestNamesThatNothingIsBoundToAreDecidedOnce(t *testing.T) {
 		return evaluate(ctx, input, cancel)
 	}
 	create := func(name string) Decision {
-		return e.Decide(t.Context(), ask(t, []string{"container:runner"}, "POST", "/containers/create?name="+name, `{"Image":"i`+name+`","Labels":{"l":"`+name+`"}}`))
+		return e.Decide(t.Context(), ask(t, []string{"container:runner", "container-id:" + name}, "POST", "/containers/create?name="+name, `{"Image":"i`+name+`","Labels":{"l":"`+name+`"}}`))
 	}
 	for i := range 100 {
 		if d := create(fmt.Sprint("job", i)); !d.Allow || d.Failed {

@@ -205,7 +205,10 @@ func (v *vetted) generation(ctx context.Context, m moment) (g *generation, err e
 	}
 	g.vetted, g.moment = v, m
 	g.revision, g.positions = v.revision, v.positions
-	if v.builtin && !g.positions { // the first look knows only the last of several rules
+	if v.builtin && !g.positions { // which are those of the rules as they are written
+		if err := g.beReady(ctx); err != nil {
+			return nil, err
+		}
 		if err := g.lookFirst(ctx); err != nil {
 			return nil, err
 		}

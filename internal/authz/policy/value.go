@@ -68,7 +68,16 @@ func (v value) term() (*ast.Term, error) {
 	return treeTerm(v.tree)
 }
 
+// Most lists are empty. Nobody changes a term.
+var (
+	emptyList   = ast.ArrayTerm()
+	emptyObject = ast.ObjectTerm()
+)
+
 func listTerm(list []string) *ast.Term {
+	if len(list) == 0 {
+		return emptyList
+	}
 	terms := make([]*ast.Term, len(list))
 	for i, s := range list {
 		terms[i] = ast.StringTerm(s)
@@ -110,6 +119,9 @@ func treeTerm(v any) (*ast.Term, error) {
 }
 
 func objectTerm[V any](m map[string]V, member func(V) (*ast.Term, error)) (*ast.Term, error) {
+	if len(m) == 0 {
+		return emptyObject, nil
+	}
 	pairs := make([][2]*ast.Term, 0, len(m))
 	for k, v := range m {
 		t, err := member(v)
