@@ -66,7 +66,7 @@ func printAnswer(ctx context.Context, std command.Streams, v *decide.Verdict, un
 	case explain.Hidden(v):
 		a.Allow, a.Status, a.Code, a.Message = false, http.StatusNotFound, "view", "what the daemon says of what is not there: "+v.Operation.Target+" is not one of the objects that this caller sees"
 	case v.Code == "object":
-		a.Note = errNoEngine.Error() + " for each thing that the request names, such as --object container:web,label=team=blue, or --object volume:data,none"
+		a.Note = "there is no Engine to ask: give --object for each thing that the request names, such as --object container:web,label=team=blue, or --object volume:data,none"
 	}
 	if op := v.Operation; op != nil {
 		a.Operation, a.Access, a.Hazards, a.HazardFields = op.ID, op.Access, op.Hazards, op.HazardFields

@@ -17,6 +17,7 @@ import (
 
 	"vitrine/internal/authz/decide"
 	"vitrine/internal/authz/explain"
+	"vitrine/internal/authz/object"
 	"vitrine/internal/authz/obligation"
 	"vitrine/internal/authz/policy"
 	"vitrine/internal/caller/identity"
@@ -110,9 +111,13 @@ func (f *evalFlags) question(method, uri string, stdin io.Reader) (*explain.Ques
 	if err != nil {
 		return nil, err
 	}
-	objects, err := parseObjects(f.objects)
-	if err != nil {
-		return nil, err
+	var objects object.Told
+	for _, text := range f.objects {
+		o, err := object.ParseTold(text)
+		if err != nil {
+			return nil, fmt.Errorf("--object %q: %w", text, err)
+		}
+		objects = append(objects, o)
 	}
 	var opts settings
 	if err := setPolicy(&opts, f.policy); err != nil {

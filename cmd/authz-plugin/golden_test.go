@@ -12,6 +12,7 @@ import (
 
 	"vitrine/internal/authz/decide"
 	"vitrine/internal/authz/explain"
+	"vitrine/internal/authz/object"
 	"vitrine/internal/authz/policy"
 	"vitrine/internal/engine/operation"
 )
@@ -98,7 +99,7 @@ func TestGoldenTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	usual := &operation.Engine{Runtime: "runc", LogDriver: "json-file", HostUsers: true}
-	options := decide.Options{Engine: func() *operation.Engine { return usual }, Policy: engine, Objects: fixedObjects{}}
+	options := decide.Options{Engine: func() *operation.Engine { return usual }, Policy: engine, Objects: object.Told{}}
 	var table strings.Builder
 	for _, r := range goldenRequests() {
 		fmt.Fprintln(&table, strings.TrimSpace(strings.Join(r[:], " ")))

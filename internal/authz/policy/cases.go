@@ -9,6 +9,7 @@ import (
 
 	"vitrine/internal/authz/object"
 	"vitrine/internal/authz/obligation"
+	"vitrine/internal/authz/view"
 	"vitrine/internal/caller/identity"
 	"vitrine/internal/engine/operation"
 	"vitrine/internal/engine/principal"
@@ -24,12 +25,14 @@ type testCase struct {
 	who       []string
 	method    string
 	uri, body string
+	told      object.Told // what there is; nil: whatever a request names
 }
 
 // parseCases reads lines of `allow|deny WHO METHOD URI [BODY]`, where WHO is principals joined by commas and BODY is
-// JSON; of lines that are empty or begin with # it takes no notice. The error lists each line that is none.
+// JSON, and of `object KIND:NAME[,…]`, which hold for the cases below them; of lines that are empty or begin with # it takes no notice. The error lists each line that is none.
 func parseCases(f file) (cases []testCase, err error) {
 	var errs []error
+	var told object.Told
 	n := 0
 	for line := range strings.Lines(string(f.raw)) {
 		n++
@@ -37,12 +40,20 @@ func parseCases(f file) (cases []testCase, err error) {
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
+		if text, is := strings.CutPrefix(line, "object "); is {
+			o, err := object.ParseTold(strings.TrimSpace(text))
+			if err != nil {
+				errs = append(errs, Problem{File: f.name, Line: n, Message: "object: " + err.Error()})
+			}
+			told = append(slices.Clip(told), o)
+			continue
+		}
 		c, why := parseCase(line)
 		if why != "" {
 			errs = append(errs, Problem{File: f.name, Line: n, Message: why + "; a case is: allow|deny PRINCIPAL[,PRINCIPAL…] METHOD URI [BODY]"})
 			continue
 		}
-		c.file, c.line = f.name, n
+		c.file, c.line, c.told = f.name, n, told
 		cases = append(cases, c)
 	}
 	if len(cases)+len(errs) == 0 {
@@ -79,21 +90,42 @@ func parseCase(line string) (c testCase, why string) {
 	return c, ""
 }
 
-// decide asks a policy as the gateway would, without an Engine: what a request names is there, and is what it is called.
-// why says what came of it.
+// decide asks a policy as the gateway would, without an Engine: what a request names is there, and is what it is called, unless the
+// cases tell what there is. So is a caller answered that holds a role in mode audit: what is denied is lifted. why says what came of it.
 func (c *testCase) decide(ctx context.Context, g *generation) (allowed bool, why string) {
 	op, err := operation.Parse(operation.ExampleRequest(c.method, c.uri, c.body))
 	if err != nil {
 		return false, err.Error()
 	}
 	in := &Input{Caller: callerNamed(c.who), Operation: op, Enters: entersNamed(op), Objects: objectsNamed(op)}
-	d := g.decide(ctx, in)
-	code := no(&d, in)
-	why = strings.Join(d.Reasons, "; ")
-	if code != "" {
-		why = strings.TrimSpace(why + " [" + code + "]")
+	if c.told != nil {
+		in.Objects = func() []object.Object { return c.told.Objects(ctx, op) }
 	}
-	return code == "", why
+	d := g.decide(ctx, in)
+	code, why := no(&d, in), strings.Join(d.Reasons, "; ")
+	if code == "" && c.told != nil && len(d.Where) > 0 {
+		code, why = c.outside(ctx, op, &d)
+	}
+	if code == "" {
+		return true, why
+	}
+	why = strings.TrimSpace(why + " [" + code + "]")
+	if lifted(&d, in) {
+		return true, why + ", and lifted, as a role of the caller is in mode audit"
+	}
+	return false, why
+}
+
+// outside says why a request is about something that its caller does not see; no code if it is not.
+func (c *testCase) outside(ctx context.Context, op *operation.Operation, d *Decision) (code, why string) {
+	plan, denial := view.New(d.Where, d.Shared).Limit(ctx, op, c.told.Objects(ctx, op), c.told)
+	switch {
+	case denial != nil:
+		return denial.Code, denial.Reason
+	case slices.Contains(plan.Hidden, op.Target):
+		return "view", op.Target + " is not there for the caller"
+	}
+	return "", strings.Join(d.Reasons, "; ")
 }
 
 // callerNamed is a caller at the gateway with these principals.

@@ -57,6 +57,48 @@ allow local POST /plugins/x/disable
 	loaded(t, Options{Paths: []string{dir}})
 }
 
+// What there is can be told, as to eval: whose it is counts then, and what is not told of cannot be told. It holds for the lines below.
+func TestObjectsOfCasesClosed(t *testing.T) {
+	t.Parallel()
+	const data = `
+roles:
+  blue: {access: [ping, list, inspect, write], where: {team: blue}, hazards: [env]}
+bindings: {admin: [local], blue: ["tls:x"]}
+`
+	dir := policyDir(t, "data.yaml", data, "blue.cases", `
+allow tls:x POST /containers/web/restart
+object container:web,id=0f3c,label=team=blue
+object container:shop,label=team=red
+object container:gone,none
+allow tls:x POST /containers/web/restart
+allow tls:x POST /containers/0f/restart
+deny  tls:x POST /containers/shop/restart
+deny  tls:x POST /containers/other/restart
+allow tls:x GET  /containers/json
+allow local POST /containers/shop/restart
+`)
+	loaded(t, Options{Paths: []string{dir}})
+	for line, says := range map[string]string{
+		"object container:shop,label=team=red\nallow tls:x POST /containers/shop/restart":  "blue.cases:2: POST /containers/shop/restart by tls:x is denied, and the case says allow: shop is not there for the caller [view]",
+		"object container:shop,label=team=red\nallow tls:x POST /containers/other/restart": "cannot be told",
+		"object pod:x\nallow tls:x GET /_ping":                                             "blue.cases:1: object: there is no kind",
+		"object container:web\nobject":                                                     "blue.cases:2",
+	} {
+		write(t, dir, "blue.cases", line+"\n")
+		wantContains(t, refused(t, Options{Paths: []string{dir}}), says)
+	}
+}
+
+// A case is what its caller is answered: a role in mode audit denies nothing but what rails do.
+func TestCasesOfARoleInAuditClosed(t *testing.T) {
+	t.Parallel()
+	const data = "roles: {new: {access: [list], mode: audit}}\nbindings: {admin: [local], new: ['tls:x']}\n"
+	dir := policyDir(t, "data.yaml", data, "new.cases", "allow tls:x POST /containers/web/kill\ndeny tls:x POST /plugins/x/disable\n")
+	loaded(t, Options{Paths: []string{dir}})
+	write(t, dir, "new.cases", "deny tls:x POST /containers/web/kill\n")
+	wantContains(t, refused(t, Options{Paths: []string{dir}}), "is allowed, and the case says deny", "[not-granted], and lifted, as a role of the caller is in mode audit")
+}
+
 // Of a file that is given by its name the cases beside it count, and of a folder those in it, not below.
 func TestWhereCasesAreFound(t *testing.T) {
 	t.Parallel()

@@ -1,0 +1,134 @@
+package object
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/distribution/reference"
+
+	"vitrine/internal/engine/operation"
+)
+
+// Told are the objects of an Engine that there is not, in words: those of eval's --object, and of object lines in cases.
+type Told []Object
+
+// ParseTold reads one: KIND:NAME[,id=ID][,label=KEY=VALUE][,image=NAME], or KIND:NAME,none of what there is not.
+func ParseTold(text string) (Object, error) {
+	o, err := parseTold(text)
+	if err != nil {
+		return Object{}, fmt.Errorf("%w; write e.g. container:web,id=0f3c,label=team=blue", err)
+	}
+	return o, nil
+}
+
+func parseTold(text string) (Object, error) {
+	named, rest, more := strings.Cut(text, ",")
+	kind, name, ok := strings.Cut(named, ":")
+	if !ok || name == "" {
+		return Object{}, fmt.Errorf("it has no kind or no name")
+	}
+	known := rest != "none" // there is none of that name
+	if !known {
+		rest, more = "", false
+	}
+	o := Object{Kind: operation.Kind(kind), Known: &known, ID: name, Name: name, Names: []string{name}, Labels: map[string]string{}}
+	if !slices.Contains(operation.Kinds(), o.Kind) {
+		return Object{}, fmt.Errorf("there is no kind %q (there are %v)", kind, operation.Kinds())
+	}
+	for part := range strings.SplitSeq(rest, ",") {
+		key, value, _ := strings.Cut(part, "=")
+		switch label, labelled, isLabel := strings.Cut(value, "="); {
+		case !more:
+		case key == "id" && value != "":
+			o.ID = value
+		case key == "image":
+			o.Image = value
+		case key == "label" && isLabel:
+			o.Labels[label] = labelled
+		default:
+			return Object{}, fmt.Errorf("%q is none of id=ID, image=NAME and label=KEY=VALUE, or none alone for what there is not", part)
+		}
+	}
+	return o, nil
+}
+
+// find is the daemon's way to find an object: by id, then name, then the beginning of an id.
+func (f Told) find(kind operation.Kind, ref string) (found Object, ok bool) {
+	for _, is := range []func(o Object) bool{
+		func(o Object) bool { return o.ID == ref },
+		func(o Object) bool { return o.Name == strings.TrimPrefix(ref, "/") },
+		func(o Object) bool { return kind == operation.KindImage && fullImage(o.Name) == fullImage(ref) },
+		func(o Object) bool { return strings.HasPrefix(o.ID, ref) },
+	} {
+		if i := slices.IndexFunc(f, func(o Object) bool { return o.Kind == kind && is(o) }); i >= 0 {
+			return f[i], true
+		}
+	}
+	return Object{}, false
+}
+
+// fullImage is a name of an image as the daemon completes it: docker.io/library/alpine:latest of alpine.
+func fullImage(name string) string {
+	named, err := reference.ParseDockerRef(name)
+	if err != nil { // an id, or no name
+		return name
+	}
+	return named.String()
+}
+
+// Objects are what the request names: what is not told of cannot be told.
+func (f Told) Objects(_ context.Context, op *operation.Operation) []Object {
+	out := []Object{}
+	for _, n := range op.Objects() {
+		o, ok := f.find(n.Kind, n.Ref)
+		switch {
+		case !ok:
+			o.Kind, o.Why = n.Kind, ErrNoEngine.Error()
+		case !*o.Known:
+			o = Object{Kind: n.Kind, Known: o.Known}
+		}
+		o.Role, o.Ref = n.Role, n.Ref
+		out = append(out, o)
+	}
+	return out
+}
+
+// HostNetworks: a reference that is not told of is taken for a name.
+func (f Told) HostNetworks(_ context.Context, op *operation.Operation) (fields []string, err error) {
+	for _, n := range op.JoinedNetworks() {
+		if o, ok := f.find(operation.KindNetwork, n.Ref); ok && o.Name == "host" {
+			fields = append(fields, n.At)
+		}
+	}
+	return fields, nil
+}
+
+// GivenLabels are those of a container that is told of.
+func (f Told) GivenLabels(_ context.Context, id string) (map[string]string, error) {
+	o, ok := f.find(operation.KindContainer, id)
+	if !ok {
+		return nil, ErrNoEngine
+	}
+	return o.Labels, nil
+}
+
+// JoinedBy: what is told of a container says nothing of its networks.
+func (Told) JoinedBy(context.Context, string) ([]Object, error) { return nil, nil }
+
+// Owned counts those that are told of.
+func (f Told) Owned(_ context.Context, owner string) (n int, _ error) {
+	for _, o := range f {
+		if o.Kind == operation.KindContainer && *o.Known && o.Labels[operation.OwnerLabel] == owner {
+			n++
+		}
+	}
+	return n, nil
+}
+
+// AnyBorrowed: labels that are told of are those that a container was given.
+func (Told) AnyBorrowed(func(map[string]string) bool) (string, error) { return "", nil }
+
+var ErrNoEngine = errors.New("there is no Engine to ask, and no object of that name is given")
