@@ -28,16 +28,25 @@ const (
 type Candidate struct {
 	policy Policy
 	status func() policy.Status
-	queue  chan *record.Kept
+	wake   chan struct{} // something waits
 
 	mu       sync.Mutex
 	revision string               // that what follows is about
 	compared map[uint64]*compared // by the shape's ID, so that it may be put out; nil: it waits
-	waiting  int                  // bytes of the shapes in queue
+	queues   []*queue             // of who has any, in turn
+	waits    int                  // shapes in them
+	waiting  int                  // bytes of these
 	groups   map[[3]string]*Difference
 	differs  map[string]uint64 // requests by the kind of change, since the process began
 	skipped  uint64            // decisions that there was no time for
 	shapes   int               // that were compared under the revision
+}
+
+// queue has the shapes of one caller that wait.
+type queue struct {
+	caller string
+	shapes []*record.Kept
+	size   int // bytes
 }
 
 // compared is what came of one shape.
@@ -53,7 +62,7 @@ type compared struct {
 // NewCandidate makes one of a policy. Run must run.
 func NewCandidate(p Policy, status func() policy.Status) *Candidate {
 	return &Candidate{
-		policy: p, status: status, queue: make(chan *record.Kept, waiting),
+		policy: p, status: status, wake: make(chan struct{}, 1),
 		compared: map[uint64]*compared{}, groups: map[[3]string]*Difference{}, differs: map[string]uint64{},
 	}
 }
@@ -81,17 +90,77 @@ func (c *Candidate) Tell(k *record.Kept) {
 	case known: // it waits
 		return
 	}
-	if c.waiting+len(k.Text()) > maxWaiting {
+	if !c.push(k) {
 		c.skipped++
 		return
 	}
+	c.compared[k.ID()] = nil
 	select {
-	case c.queue <- k:
-		c.waiting += len(k.Text())
-		c.compared[k.ID()] = nil
+	case c.wake <- struct{}{}:
 	default:
-		c.skipped++
 	}
+}
+
+// push lets a shape wait. Who sends more than there is time for loses his own: where there is no room, what whoever has most waiting
+// sent last is skipped for it, which may be this one.
+func (c *Candidate) push(k *record.Kept) bool {
+	size := len(k.Text())
+	of := c.queueOf(k.Caller())
+	for c.waits >= waiting || c.waiting+size > maxWaiting {
+		if len(c.queues) == 0 {
+			return false
+		}
+		most := slices.MaxFunc(c.queues, func(a, b *queue) int { return cmp.Compare(a.size, b.size) })
+		if of.size+size >= most.size {
+			return false
+		}
+		last := len(most.shapes) - 1
+		c.took(most, most.shapes[last])
+		delete(c.compared, most.shapes[last].ID())
+		most.shapes = slices.Delete(most.shapes, last, last+1)
+		c.skipped++
+		c.queues = slices.DeleteFunc(c.queues, func(q *queue) bool { return len(q.shapes) == 0 })
+	}
+	if len(of.shapes) == 0 {
+		c.queues = append(c.queues, of)
+	}
+	of.shapes = append(of.shapes, k)
+	of.size += size
+	c.waits++
+	c.waiting += size
+	return true
+}
+
+func (c *Candidate) queueOf(caller string) *queue {
+	if i := slices.IndexFunc(c.queues, func(q *queue) bool { return q.caller == caller }); i >= 0 {
+		return c.queues[i]
+	}
+	return &queue{caller: caller}
+}
+
+// took is about a shape that waits no more.
+func (c *Candidate) took(of *queue, k *record.Kept) {
+	of.size -= len(k.Text())
+	c.waits--
+	c.waiting -= len(k.Text())
+}
+
+// pop is the next shape of the caller whose turn it is; nil if none waits.
+func (c *Candidate) pop() *record.Kept {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.queues) == 0 {
+		return nil
+	}
+	of := c.queues[0]
+	k := of.shapes[0]
+	c.took(of, k)
+	of.shapes[0] = nil
+	of.shapes, c.queues = of.shapes[1:], c.queues[1:]
+	if len(of.shapes) > 0 {
+		c.queues = append(c.queues, of)
+	}
+	return k
 }
 
 // count adds a request to what differs.
@@ -117,19 +186,20 @@ func (c *Candidate) count(is *compared) {
 func (c *Candidate) Run(ctx context.Context) error {
 	for {
 		select {
-		case k := <-c.queue:
+		case <-c.wake:
+		case <-ctx.Done():
+			return nil
+		}
+		for k := c.pop(); k != nil && ctx.Err() == nil; k = c.pop() {
 			revision := c.status().Revision
 			is := c.compare(ctx, k)
 			c.mu.Lock()
-			c.waiting -= len(k.Text())
 			if revision == c.revision {
 				c.shapes++
 				c.compared[k.ID()] = is
 				c.count(is)
 			}
 			c.mu.Unlock()
-		case <-ctx.Done():
-			return nil
 		}
 	}
 }

@@ -70,6 +70,31 @@ func TestCandidateCountsWhatDiffers(t *testing.T) {
 	})
 }
 
+// TestOneCallerDoesNotFillTheCandidateClosed: whoever sends more than there is time for, another's request is compared, and among the first.
+func TestOneCallerDoesNotFillTheCandidateClosed(t *testing.T) {
+	was, _ := engine(t, base())
+	data := base()
+	data["bindings"].(tree)["see"] = []any{"container:traefik"}
+	is, _ := engine(t, data)
+	synctest.Test(t, func(t *testing.T) {
+		c := learn.NewCandidate(is, func() policy.Status { return policy.Status{Revision: "r1"} })
+		store := record.New(record.Options{Told: c.Tell})
+		for i := range 300 {
+			ask(t, was, store, decide.Enforce, asked{"container:traefik", "GET", "/containers/" + strings.Repeat("x", i+1) + "/json", ""})
+		}
+		ask(t, was, store, decide.Enforce, asked{"container:prometheus", "GET", "/containers/json", ""})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { _ = c.Run(ctx); close(done) }()
+		synctest.Wait()
+		if differs, skipped := c.Counts(); differs["allow-deny"] != 1 || len(differs) != 1 || skipped != 301-256 {
+			t.Errorf("%v, %d skipped", differs, skipped)
+		}
+		cancel()
+		<-done
+	})
+}
+
 // TestCandidateHoldsNobodyUpClosed: one that cannot keep up skips, and one that is not loaded is not asked.
 func TestCandidateHoldsNobodyUpClosed(t *testing.T) {
 	e, _ := engine(t, base())

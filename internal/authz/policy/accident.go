@@ -72,7 +72,7 @@ func (s *sources) lost(last *sources) []error {
 		is, there := now[was.name]
 		_, ours := presetOf(was.name) // it changes with this program alone
 		switch {
-		case was.bundled, ours:
+		case was.bundled && !isClaim(was.name), ours: // a bundle is read whole, and may have been built without what must hold
 		case !there:
 			errs = append(errs, Problem{File: was.name, Message: "is gone, and is part of the policy in force"})
 		case cut(is.raw, was.raw):

@@ -319,6 +319,28 @@ func TestInvariantsAreNotPassedOverClosed(t *testing.T) {
 	}
 }
 
+// So it is if a bundle comes without those that it had; and a file of them is no policy by itself.
+func TestInvariantsThatVanishFromABundleClosed(t *testing.T) {
+	t.Parallel()
+	const data = "bindings: {admin: [local]}\n"
+	path := filepath.Join(t.TempDir(), "policy.tar.gz")
+	bundle := func(files map[string]string) {
+		if err := os.WriteFile(path, archive(t, files), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bundle(map[string]string{"/data.yaml": data, "/invariants.yaml": "- {only: [admin], may: [PluginDisable]}", "/x.cases": "allow local GET /_ping"})
+	e := loaded(t, Options{Paths: []string{path}})
+	bundle(map[string]string{"/data.yaml": data})
+	if err := e.Load(t.Context()); err == nil || !strings.Contains(err.Error(), "policy.tar.gz/invariants.yaml: is gone") {
+		t.Errorf("%v", err)
+	}
+	dir := policyDir(t, "data.yaml", data, "invariants.yaml", "- {only: [admin], may: [PluginDisable]}", "x.cases", "allow local GET /_ping")
+	for _, name := range []string{"invariants.yaml", "x.cases"} {
+		wantContains(t, refused(t, Options{Paths: []string{filepath.Join(dir, name)}}), name+": says what must hold of a policy, and is none")
+	}
+}
+
 // A file of invariants that vanishes is an accident like others.
 func TestInvariantsThatVanishClosed(t *testing.T) {
 	t.Parallel()

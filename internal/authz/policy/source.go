@@ -109,6 +109,8 @@ func (s *sources) readPath(p string) error {
 	}
 	var group group
 	switch {
+	case !info.IsDir() && isClaim(p):
+		return fmt.Errorf("policy %s: says what must hold of a policy, and is none: name the policy beside it, or their folder, and it is read too", p)
 	case info.IsDir():
 		err = group.readDir(os.DirFS(p), p, ".", 0)
 	case strings.HasSuffix(p, ".tar.gz"), strings.HasSuffix(p, ".tgz"):

@@ -80,6 +80,9 @@ type Kept struct {
 // ID is the same for the same text, as long as the process lives. Who keeps it does not keep the text.
 func (k *Kept) ID() uint64 { return k.id }
 
+// Caller is the name of who asked.
+func (k *Kept) Caller() string { return k.caller }
+
 // Text is the JSON of the shape.
 func (k *Kept) Text() string { return k.text }
 
