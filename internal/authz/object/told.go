@@ -86,7 +86,7 @@ func (f Told) Objects(_ context.Context, op *operation.Operation) []Object {
 		o, ok := f.find(n.Kind, n.Ref)
 		switch {
 		case !ok:
-			o.Kind, o.Why = n.Kind, ErrNoEngine.Error()
+			o.Kind, o.Why = n.Kind, errNoEngine.Error()
 		case !*o.Known:
 			o = Object{Kind: n.Kind, Known: o.Known}
 		}
@@ -96,7 +96,7 @@ func (f Told) Objects(_ context.Context, op *operation.Operation) []Object {
 	return out
 }
 
-// HostNetworks: a reference that is not told of is taken for a name.
+// HostNetworks takes a reference that is not told of for a name.
 func (f Told) HostNetworks(_ context.Context, op *operation.Operation) (fields []string, err error) {
 	for _, n := range op.JoinedNetworks() {
 		if o, ok := f.find(operation.KindNetwork, n.Ref); ok && o.Name == "host" {
@@ -110,12 +110,12 @@ func (f Told) HostNetworks(_ context.Context, op *operation.Operation) (fields [
 func (f Told) GivenLabels(_ context.Context, id string) (map[string]string, error) {
 	o, ok := f.find(operation.KindContainer, id)
 	if !ok {
-		return nil, ErrNoEngine
+		return nil, errNoEngine
 	}
 	return o.Labels, nil
 }
 
-// JoinedBy: what is told of a container says nothing of its networks.
+// JoinedBy is nothing: what is told of a container says nothing of its networks.
 func (Told) JoinedBy(context.Context, string) ([]Object, error) { return nil, nil }
 
 // Owned counts those that are told of.
@@ -128,7 +128,7 @@ func (f Told) Owned(_ context.Context, owner string) (n int, _ error) {
 	return n, nil
 }
 
-// AnyBorrowed: labels that are told of are those that a container was given.
+// AnyBorrowed is none: labels that are told of are those that a container was given.
 func (Told) AnyBorrowed(func(map[string]string) bool) (string, error) { return "", nil }
 
-var ErrNoEngine = errors.New("there is no Engine to ask, and no object of that name is given")
+var errNoEngine = errors.New("there is no Engine to ask, and no object of that name is given")
