@@ -14,6 +14,7 @@ import (
 	"vitrine/internal/authz/decide"
 	"vitrine/internal/authz/obligation"
 	"vitrine/internal/authz/policy"
+	"vitrine/internal/authz/record"
 	"vitrine/internal/caller/identity"
 	"vitrine/internal/engine/operation"
 )
@@ -27,6 +28,7 @@ type updater struct {
 	err      error
 	revision string
 	where    []map[string]string
+	seen     noted
 }
 
 var updated = map[string]string{"update": "yes"}
@@ -61,6 +63,7 @@ func (u *updater) restart() {
 		return &u.old, u.err
 	}
 	o.Record = func(audit.Record) {}
+	o.Shapes = &u.seen
 	u.steps = decide.New(o)
 }
 
@@ -241,5 +244,26 @@ func TestRecreateIsBounded(t *testing.T) {
 	}
 	if !u.allows(t, tool("a"), "POST", "/containers/create?name=webx", anew) || !u.allows(t, tool("b"), "POST", "/containers/create?name=web", anew) {
 		t.Error("too much is forgotten")
+	}
+}
+
+// TestRecreateReplays: the record says what was there before, so that the same comes of it.
+func TestRecreateReplays(t *testing.T) {
+	u := newUpdater()
+	u.ask(t, tool("a"), "POST", "/containers/web/stop", "")
+	u.ask(t, tool("a"), "POST", "/containers/create?name=web", anew)
+	u.ask(t, tool("a"), "POST", "/networks/shop/connect", `{"Container":"web","EndpointConfig":{"NetworkID":"0f"}}`)
+	u.ask(t, tool("a"), "POST", "/containers/create?name=other", anew)
+	u.ask(t, tool("a"), "POST", "/containers/vault/stop", "")
+	want := []record.Answer{record.Allow, record.Allow, record.Allow, record.Deny, record.Deny}
+	for i, s := range u.seen {
+		shape := &record.Shape{Caller: s.Caller, Operation: s.Asked.Shape(), World: s.World, Verdict: s.Verdict}
+		got, err := decide.Replay(t.Context(), &u.world, shape)
+		if err != nil || got.Answer != want[i] || s.Verdict.Answer != want[i] {
+			t.Errorf("%s: %v, replayed %+v, was %+v", s.Asked.URI, err, got, s.Verdict)
+		}
+	}
+	if len(u.seen) != len(want) {
+		t.Errorf("%d shapes", len(u.seen))
 	}
 }

@@ -145,6 +145,7 @@ func differ(was, is *decide.Replayed) (change string, reasons []string) {
 		{"what is shared with it", was.Shared, is.Shared},
 		{"the labels on what it makes", was.Stamp, is.Stamp},
 		{"how much what it makes may have", was.Ceilings, is.Ceilings},
+		{"which containers it may change and make anew", was.Recreate, is.Recreate},
 		{"whose socket it mounts", was.Substitute, is.Substitute},
 	} {
 		if !same(part.was, part.is) {

@@ -148,7 +148,11 @@ func (p *Prover) able(ctx context.Context, id string, h operation.Hazard) (roles
 	unmet := map[string]bool{}
 	for i, role := range p.roles {
 		met := false
-		for _, in := range leastRequests(id, h) {
+		has := h
+		if p.model.role(role)["recreate"] != nil && h != operation.HazardUnknownInput && (id == "ContainerCreate" || id == "NetworkConnect") {
+			has = "" // what the container before had is no hazard of the one that is made in its place
+		}
+		for _, in := range leastRequests(id, has) {
 			in.Caller = callerNamed(p.named(role, []string{probeOf(i)}))
 			d := p.least.decide(ctx, in)
 			code := no(&d, in)

@@ -116,6 +116,23 @@ bindings: {admin: [local], r: ["tls:r"]}
 	}
 }
 
+// Who makes containers anew makes those that have a hazard, too.
+func TestWhoCanMakeAnewClosed(t *testing.T) {
+	t.Parallel()
+	p := prover(t, Options{Paths: []string{policyDir(t, "data.yaml", `roles:
+  r: {operations: [ContainerStop, ContainerCreate], recreate: {where: {a: b}}}
+bindings: {admin: [local], r: ["tls:r"]}
+`)}})
+	for h, want := range map[operation.Hazard]bool{"privileged": true, "host-path": true, "unknown-input": false} {
+		if f := whoCan(t, p, "ContainerCreate", h); (f.State == NotDecided) != want || strings.Contains(f.who(), "r=tls:r?") != want {
+			t.Errorf("%s: %s: %s", h, f.State, f.who())
+		}
+	}
+	if f := whoCan(t, p, "ContainerStop", "privileged"); f.State != Proved {
+		t.Errorf("%s", f.State)
+	}
+}
+
 // A role that may be lent can be anybody's, also if somebody holds it for good.
 func TestHeldRoleThatMayBeLentClosed(t *testing.T) {
 	t.Parallel()

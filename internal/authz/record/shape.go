@@ -101,6 +101,7 @@ type Verdict struct {
 	Stamp      map[string]string   `json:"stamp,omitempty"`
 	Ceilings   *operation.Ceilings `json:"ceilings,omitempty"`
 	Substitute bool                `json:"substitute,omitempty"`
+	Recreate   []map[string]string `json:"recreate,omitempty"`
 }
 
 // Seen is one decision, as decide saw it. Nothing of it is changed or kept.
