@@ -14,7 +14,7 @@ import (
 )
 
 // partBytes is about how large a request is, and so what is held of the metrics at once.
-const partBytes = 512 << 10
+const partBytes = 128 << 10
 
 // sendMetrics pushes at each interval until ctx ends, and once more until late ends.
 func (e *Exporter) sendMetrics(ctx, late context.Context, source Source) {

@@ -399,7 +399,7 @@ func TestLargeMetricsAreManyRequests(t *testing.T) {
 			t.Errorf("a request of %d bytes", len(b))
 		}
 	}
-	if len(r.metrics) != 200 || len(r.bodies) < 4 {
+	if len(r.metrics) != 200 || len(r.bodies) < 10 {
 		t.Errorf("%d resources in %d requests", len(r.metrics), len(r.bodies))
 	}
 }

@@ -7,12 +7,14 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,8 +34,21 @@ const scrapes = 20
 func TestThousandContainers(t *testing.T) {
 	h, binary := newHost(t, containers), monitor.Build(t)
 	for _, files := range []int{16384, 1024} {
-		t.Run(fmt.Sprintf("RLIMIT_NOFILE %d", files), func(t *testing.T) { h.watch(t, binary, files) })
+		t.Run(fmt.Sprintf("RLIMIT_NOFILE %d", files), func(t *testing.T) { h.watch(t, binary, files, "text/plain") })
 	}
+	t.Run("protobuf", func(t *testing.T) {
+		h.watch(t, binary, 16384, "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited")
+	})
+	t.Run("OTLP", func(t *testing.T) {
+		var sent atomic.Int64
+		receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			n, _ := io.Copy(io.Discard, r.Body) // what it is, test/receiver looks at
+			sent.Add(n)
+		}))
+		t.Cleanup(receiver.Close)
+		h.watch(t, binary, 16384, "text/plain", "--otlp-endpoint", receiver.URL, "--otlp-interval", "2s")
+		wait.Until(t, "a megabyte is sent", func() bool { return sent.Load() > 1<<20 })
+	})
 }
 
 // run starts the monitor, which may have so many files open.
@@ -48,8 +63,9 @@ func (h *host) run(tb testing.TB, binary string, files int, more ...string) (cmd
 	return cmd, address
 }
 
-func (h *host) watch(t *testing.T, binary string, files int) {
-	cmd, address := h.run(t, binary, files, "--interval", "1s")
+// watch has a monitor tell all of them, to a reader that accepts one format for most of its scrapes.
+func (h *host) watch(t *testing.T, binary string, files int, accept string, more ...string) {
+	cmd, address := h.run(t, binary, files, append(more, "--interval", "1s")...)
 	var page string
 	scrape := func() { page = get(t, "http://"+address+"/metrics") }
 	told := func(metric string) int { return strings.Count(page, "\n"+metric+"{") }
@@ -58,7 +74,9 @@ func (h *host) watch(t *testing.T, binary string, files int) {
 		return told("docker_mem_in_use_ratio") == containers
 	})
 	for range scrapes {
-		scrape()
+		if size := len(getAs(t, "http://"+address+"/metrics", accept)); size < 1<<20 {
+			t.Errorf("a page of %d bytes", size)
+		}
 	}
 	for _, metric := range []string{"docker_cpu_throttled_periods_total", "docker_mem_sw_in_use_ratio", "docker_container_running"} {
 		if n := told(metric); n != containers {
@@ -86,10 +104,16 @@ func (h *host) watch(t *testing.T, binary string, files int) {
 
 func get(t testing.TB, url string) string {
 	t.Helper()
+	return getAs(t, url, "")
+}
+
+func getAs(t testing.TB, url, accept string) string {
+	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
+	req.Header.Set("Accept", accept)
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)

@@ -15,8 +15,8 @@ import (
 
 // How much of OTLP's metrics there is at once: requests are made of such parts.
 const (
-	containersAtOnce = 20
-	seriesAtOnce     = 500
+	containersAtOnce = 4
+	seriesAtOnce     = 200
 )
 
 // OTLP gives what the page has, for OpenTelemetry: each container is a resource. d may be nil, as for Metrics.

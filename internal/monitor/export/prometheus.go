@@ -35,13 +35,14 @@ const scrapes = 4
 // what DogStatsD clients sent, and self has the metrics of the monitor's own process;
 // either may be nil.
 func Metrics(a *series.Aggregator, d *DogStatsD, self prometheus.Gatherer) http.Handler {
-	var size atomic.Int64 // of the last page, so that the next one need not grow
+	var size, binary atomic.Int64 // of the last page in text and in protobuf, so that the next one need not grow
 	return atMost(scrapes, func(w http.ResponseWriter, r *http.Request) {
 		format := expfmt.NegotiateAccept(r.Header, expfmt.NewFormat(expfmt.TypeTextPlain), expfmt.NewFormat(expfmt.TypeOpenMetrics), expfmt.NewFormat(expfmt.TypeProtoDelim))
 		open := format.FormatType() == expfmt.TypeOpenMetrics
 		p := page{open: open, b: make([]byte, 0, size.Load())}
 		if format.FormatType() == expfmt.TypeProtoDelim {
 			p = page{delimited: &delimited{}}
+			p.delimited.done.Grow(int(binary.Load()))
 		}
 		a.Look(func(v *series.View) { p.view(v, a.Table()) })
 		taken, err := p.gather(self, format)
@@ -61,6 +62,7 @@ func Metrics(a *series.Aggregator, d *DogStatsD, self prometheus.Gatherer) http.
 				http.Error(w, err.Error(), http.StatusInternalServerError)
 				return
 			}
+			binary.Store(int64(len(p.b) + len(p.b)/16))
 		} else {
 			if open {
 				p.b = append(p.b, "# EOF\n"...)
