@@ -201,6 +201,7 @@ func TestReplay(t *testing.T) {
 	host := &identity.Identity{Kind: identity.Host, UID: &uid, Principals: []string{"uid:1000"}, Door: "gateway"}
 	plugin := &identity.Identity{Kind: identity.TLS, Principals: []string{"tls:ci"}, Door: "plugin"}
 	yes := func(*policy.Input) policy.Decision { return policy.Decision{Allow: true} }
+	const privileged = `{"Image":"x","HostConfig":{"Privileged":true}}`
 	entering := `{"Image":"x","HostConfig":{"VolumesFrom":["b","a"]}}`
 	none := ""
 	for name, tc := range map[string]struct {
@@ -238,6 +239,16 @@ func TestReplay(t *testing.T) {
 				return policy.Decision{Allow: true, Redact: []string{"/Config/Env"}}
 			}, record.Deny, "obligation", nil,
 		},
+		"in place of another": {
+			shapeOf(t, tool("t"), "POST", "/containers/create?name=web", privileged, record.World{Own: &none, Old: &record.Old{Name: "web", Labels: updated, Fields: []string{"HostConfig.Privileged"}}}),
+			newUpdater().decide, record.Allow, "",
+			[]string{"the labels and ids of what the request names"},
+		},
+		"in place of one that had less": {
+			shapeOf(t, tool("t"), "POST", "/containers/create?name=web", privileged, record.World{Own: &none, Old: &record.Old{Name: "web", Labels: updated}}),
+			newUpdater().decide, record.Deny, "policy", nil,
+		},
+		"in place of none": {shapeOf(t, tool("t"), "POST", "/containers/create?name=web", privileged, record.World{Own: &none}), newUpdater().decide, record.Deny, "policy", nil},
 		"what was not asked then": {
 			shapeOf(t, container, "POST", "/containers/create", entering, record.World{}),
 			yes, record.Allow, "",
