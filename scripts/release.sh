@@ -14,6 +14,7 @@ commit_time=$(git log -1 --format=%ct 2>/dev/null || echo 0)
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$commit_time}
 DATE=$(date -u -d "@$SOURCE_DATE_EPOCH" +%Y-%m-%dT%H:%M:%SZ)
 export SOURCE_DATE_EPOCH LC_ALL=C TZ=UTC
+umask 022 # the modes of files are in the archives
 ldflags="-s -w -X vitrine/internal/version.number=$VERSION"
 
 say() { printf 'release: %s\n' "$*"; }
