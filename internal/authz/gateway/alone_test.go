@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -283,8 +284,8 @@ func TestEngineThatIsNotThere(t *testing.T) {
 			return nil, errors.New("connection refused")
 		}
 	})
-	for _, r := range []string{"PUT /containers/x/archive?path=/", "POST /containers/x/attach?stream=1", "POST /containers/x/stop"} {
-		answer := g.raw(r + " HTTP/1.1\r\nHost: d\r\nConnection: close\r\nContent-Type: application/x-tar\r\nContent-Length: 0\r\n\r\n")
+	for r, body := range map[string]string{"PUT /containers/x/archive?path=/": "tar", "POST /containers/x/attach?stream=1": "", "POST /containers/x/stop": ""} {
+		answer := g.raw(fmt.Sprintf("%s HTTP/1.1\r\nHost: d\r\nConnection: close\r\nContent-Type: application/x-tar\r\nContent-Length: %d\r\n\r\n%s", r, len(body), body))
 		if !strings.HasPrefix(answer, "HTTP/1.1 503 ") || !strings.Contains(answer, "[no-engine]") {
 			t.Errorf("%s: %q", r, answer)
 		}

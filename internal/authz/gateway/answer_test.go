@@ -132,14 +132,18 @@ func TestNewerEngineSpeaksAnAPIThatWeKnow(t *testing.T) {
 			_, _ = io.WriteString(w, futureVersion)
 			return
 		}
-		_, _ = io.WriteString(w, `[{"ApiVersion":"1.99"}]`)
+		if strings.HasSuffix(r.URL.Path, "/x/json") {
+			_, _ = io.WriteString(w, `{"ApiVersion":"1.99"}`)
+			return
+		}
+		_, _ = io.WriteString(w, "[]")
 	})
 	for _, stream := range []string{"POST /containers/x/attach?stream=1", "POST /exec/x/start"} { // which it does not make
 		if answer := g.raw(stream + " HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"); !strings.Contains(answer, "\r\nApi-Version: "+operation.MaxVersion+"\r\n") {
 			t.Errorf("%s: %q", stream, answer)
 		}
 	}
-	if _, body := g.do("GET", "/images/json", "", ""); !strings.Contains(body, "1.99") {
+	if _, body := g.do("GET", "/images/x/json", "", ""); !strings.Contains(body, "1.99") {
 		t.Errorf("what is no version's answer became %s", body)
 	}
 	res, err := g.client().Get("http://docker/version")

@@ -212,7 +212,7 @@ func TestWhatIsNoRequestIsRecordedClosed(t *testing.T) {
 			got := g.recorded(2)
 			r := got[1]
 			if r.Allow || r.Status != tc.status || len(r.Caller.Principals) == 0 || r.Door != "gateway" && r.Door != "" ||
-				!strings.Contains(strings.Join(r.Reasons, " "), tc.reason) {
+				!strings.Contains(strings.Join(r.Reasons, " "), tc.reason) || strings.HasSuffix(strings.Join(r.Reasons, " "), ": ") {
 				t.Errorf("%q is recorded as %+v", answer, r)
 			}
 			if seen := g.reached(); len(seen) != 0 {
