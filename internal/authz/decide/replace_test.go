@@ -149,6 +149,20 @@ func TestClosedRecreate(t *testing.T) {
 	}
 }
 
+// TestClosedRecreateIsOfTheLatest: what a container had when it was last taken away counts, and nothing that it had before.
+func TestClosedRecreateIsOfTheLatest(t *testing.T) {
+	u := newUpdater()
+	u.ask(t, tool("a"), "POST", "/containers/web/stop", "")
+	u.old.Host = []byte(`{"Binds":["/srv:/srv"]}`)
+	u.ask(t, tool("a"), "DELETE", "/containers/web", "")
+	if u.allows(t, tool("a"), "POST", "/containers/create?name=web", anew) {
+		t.Error("it has privileges again that it has lost")
+	}
+	if v := u.ask(t, tool("a"), "POST", "/containers/create?name=web", `{"Image":"nginx","HostConfig":{"Binds":["/srv:/srv"]}}`); !v.Allow {
+		t.Error(v.Message)
+	}
+}
+
 func TestClosedRecreateEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u := newUpdater()
