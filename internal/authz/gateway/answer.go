@@ -107,7 +107,7 @@ func (t *task) stream(ex exchange) error {
 		if err != nil {
 			return err
 		}
-		if left != 0 && !ex.buffered() {
+		if left != 0 && ex.base().paused() {
 			if err := rc.Flush(); err != nil {
 				return err
 			}

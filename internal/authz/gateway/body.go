@@ -42,7 +42,7 @@ func (b *body) read() ([]byte, error) {
 	in := io.LimitReader(b.r.Body, limit+1)
 	var buf bytes.Buffer
 	if n := b.r.ContentLength; n > 0 {
-		buf.Grow(int(min(n, announced)) + bytes.MinRead)
+		buf.Grow(int(min(n, bigBody)) + bytes.MinRead) // whoever announces much could send it as well, and wait then
 	}
 	_, err := io.CopyN(&buf, in, bigBody+1)
 	if err == nil {
@@ -62,9 +62,6 @@ func (b *body) read() ([]byte, error) {
 	_ = rc.SetReadDeadline(time.Time{})
 	return buf.Bytes(), nil
 }
-
-// announced is how much of a body there is room for before it has come.
-const announced = 4 << 10
 
 func tooLarge(limit int64) error {
 	return &operation.Refusal{Status: http.StatusRequestEntityTooLarge, Code: "body-too-large", Reason: fmt.Sprintf("a JSON body may have %d bytes", limit)}

@@ -36,6 +36,15 @@ func leftSilently(c net.Conn) bool {
 	})
 }
 
+// arrived reports whether so many bytes, a few, wait to be read.
+func arrived(c net.Conn, few int) bool {
+	return onDescriptor(c, func(fd int) bool {
+		var b [8]byte
+		n, _, err := unix.Recvfrom(fd, b[:few], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		return err == nil && n == few
+	})
+}
+
 // onDescriptor asks of a connection's descriptor. A connection that we have closed is
 // what was asked for; one without a descriptor is not.
 func onDescriptor(c net.Conn, holds func(fd int) bool) bool {

@@ -83,8 +83,16 @@ type own struct {
 	unbind func() bool // the connection from the request's context; false if that has ended
 }
 
-func (e *own) base() *own                 { return e }
-func (e *own) buffered() bool             { return e.conn.br.Buffered() > 0 }
+func (e *own) base() *own     { return e }
+func (e *own) buffered() bool { return e.conn.br.Buffered() > 0 }
+
+// paused reports whether the next part of the answer has not begun to arrive. What ends the last chunk is no part.
+func (e *own) paused() bool {
+	const end = len("\r\n")
+	return e.conn.br.Buffered() <= end && !arrived(e.conn.Conn, end+1)
+}
+
+// Read reads the answer's body.
 func (e *own) Read(p []byte) (int, error) { return e.res.Body.Read(p) }
 
 // Close ends the connection.
