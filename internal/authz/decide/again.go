@@ -5,12 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 
 	"vitrine/internal/authz/policy"
 	"vitrine/internal/authz/redact"
 	"vitrine/internal/caller/identity"
 )
+
+// ErrUndecided says that a request could not be decided once more just now, such as while the Engine is busy with what it names.
+var ErrUndecided = errors.New("it cannot be decided now")
 
 // StillAllowed decides once more what was allowed, without a record: the policy
 // may be another one, and the caller's names are read again. The error says why it is
@@ -30,6 +34,8 @@ func (s *Steps) StillAllowed(ctx context.Context, conn *identity.Connection, v *
 	s.identify(ctx, conn, now)
 	s.decide(ctx, now)
 	switch {
+	case !now.Allow && now.Status == http.StatusServiceUnavailable:
+		return fmt.Errorf("%w: %s", ErrUndecided, now.Message)
 	case !now.Allow:
 		return errors.New(now.Message)
 	case !meets(&v.Decision, &now.Decision):

@@ -2,10 +2,15 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"vitrine/internal/authz/decide"
+	"vitrine/internal/engine/operation"
 )
 
 // tasks are the requests that were allowed and are not over: an answer may go on
@@ -32,6 +37,13 @@ func (x *tasks) add(t *task) (current bool) {
 	}
 	x.open[t] = struct{}{}
 	return t.asOf == x.changes
+}
+
+func (x *tasks) has(t *task) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	_, open := x.open[t]
+	return open
 }
 
 func (x *tasks) remove(t *task) {
@@ -74,8 +86,40 @@ func (s *Server) Reconsider(ctx context.Context) {
 // wait for the Engine: one after the other, the last would go on for minutes.
 const reconsideredAtOnce = 64
 
+// What acts, and shows nothing but whether it did, is done by the Engine whether its caller hears of it or not: a container that
+// begins, which nobody can look at meanwhile. That it cannot be decided at once is no reason to cut off the answer.
+const (
+	undecidedFor   = 30 * time.Second
+	undecidedEvery = 250 * time.Millisecond
+)
+
+func acts(op *operation.Operation) bool {
+	return op.Access == operation.Write && op.Carry == operation.CarryPlain && !op.Has(operation.Waits)
+}
+
 func (t *task) reconsider(ctx context.Context) {
-	if err := t.stillAllowed(ctx); err != nil {
+	err := t.stillAllowed(ctx)
+	if errors.Is(err, decide.ErrUndecided) && acts(t.v.Operation) {
+		go t.undecided(ctx) // others are not to wait for it
+		return
+	}
+	t.keepIf(err)
+}
+
+// undecided decides for as long as there is hope, and the request goes on.
+func (t *task) undecided(ctx context.Context) {
+	var err error
+	for until := time.Now().Add(undecidedFor); t.s.tasks.has(t) && sleep(ctx, undecidedEvery); {
+		if err = t.stillAllowed(ctx); !errors.Is(err, decide.ErrUndecided) || !time.Now().Before(until) {
+			t.keepIf(err)
+			return
+		}
+	}
+}
+
+// keepIf breaks the request off, unless there is no error.
+func (t *task) keepIf(err error) {
+	if err != nil && t.s.tasks.has(t) {
 		t.s.log.Warn("request broken off", "caller", t.v.Caller.String(), "operation", t.v.Operation.ID, "id", t.v.ID(), "reason", err)
 		_ = t.conn.Close() // as when the client leaves
 	}

@@ -4,13 +4,18 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"vitrine/internal/authz/decide"
 	"vitrine/internal/authz/policy"
@@ -84,6 +89,68 @@ func TestSlowDecisionHoldsUpNoOther(t *testing.T) {
 	<-done
 	for _, br := range streams {
 		ends(t, br)
+	}
+}
+
+// TestUndecidedClosed: what acts and shows nothing goes on while it cannot be decided, until it is denied, or for undecidedFor; what shows
+// something does not.
+func TestUndecidedClosed(t *testing.T) {
+	undecided := fmt.Errorf("%w: the Engine is busy", decide.ErrUndecided)
+	for _, tc := range []struct {
+		name, method, uri string
+		says              []error // one decision after the other; the last again and again
+		after             time.Duration
+		broken            bool
+	}{
+		{"a start, allowed in the end", "POST", "/containers/x/start", []error{undecided, undecided, nil}, 2 * undecidedEvery, false},
+		{"a start, denied in the end", "POST", "/containers/x/start", []error{undecided, errors.New("no")}, undecidedEvery, true},
+		{"a start that nobody can decide", "POST", "/containers/x/start", []error{undecided}, undecidedFor, true},
+		{"a start, denied", "POST", "/containers/x/start", []error{errors.New("no")}, 0, true},
+		{"logs", "GET", "/containers/x/logs?stdout=1", []error{undecided}, 0, true},
+		{"an attach", "POST", "/containers/x/attach?stream=1", []error{undecided}, 0, true},
+		{"a list", "GET", "/containers/json", []error{undecided}, 0, true},
+		{"an upload", "PUT", "/containers/x/archive?path=/", []error{undecided}, 0, true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var asked atomic.Int64
+			s := &Server{log: slog.New(slog.DiscardHandler), cfg: Config{StillAllowed: func(context.Context, *identity.Connection, *decide.Verdict) error {
+				return tc.says[min(int(asked.Add(1)), len(tc.says))-1]
+			}}}
+			req := &operation.Request{Method: tc.method, URI: tc.uri}
+			if tc.method == http.MethodPut {
+				req.ContentLength = 1
+			}
+			op, err := operation.Parse(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ours, theirs := net.Pipe()
+			defer theirs.Close()
+			task := &task{s: s, conn: &conn{Conn: ours, conns: newConnections(Limits{}.withDefaults())}, v: &decide.Verdict{Operation: op, Caller: &identity.Identity{}}}
+			s.tasks.add(task)
+			began, took, broken := time.Now(), time.Duration(-1), make(chan struct{})
+			go func() {
+				defer close(broken)
+				if _, err := theirs.Read(make([]byte, 1)); errors.Is(err, io.EOF) {
+					took = time.Since(began)
+				}
+			}()
+			s.Reconsider(t.Context())
+			if waited := time.Since(began); waited > 0 {
+				t.Errorf("%s: others wait %s", tc.name, waited)
+			}
+			time.Sleep(2 * undecidedFor)
+			_ = theirs.Close()
+			<-broken
+			if (took >= 0) != tc.broken || tc.broken && took != tc.after {
+				t.Errorf("%s: broken off after %s, want %v after %s", tc.name, took, tc.broken, tc.after)
+			}
+			before := asked.Load()
+			time.Sleep(undecidedFor)
+			if asked.Load() != before {
+				t.Errorf("%s: it is decided for ever", tc.name)
+			}
+		})
 	}
 }
 

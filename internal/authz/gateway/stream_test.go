@@ -53,20 +53,21 @@ func TestStreamsAreNotBuffered(t *testing.T) {
 // TestChunkIsPassedOnWhatEverFollowsIt: all of it, though the daemon pauses right behind its bytes, behind its end, or has begun the next.
 func TestChunkIsPassedOnWhatEverFollowsIt(t *testing.T) {
 	const size = 5000 // more than a buffer, and no multiple of one
-	for _, behind := range []string{"", "\r", "\r\n", "\r\n5", "\r\n5\r\nhello"} {
-		done := make(chan struct{})
-		g := startRaw(t, func(_ *rig, c *net.UnixConn, _ *bufio.Reader, _ *http.Request) {
-			fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s%s", size, strings.Repeat("x", size), behind)
-			<-done
-		})
+	behind, done := make(chan string, 1), make(chan bool)
+	g := startRaw(t, func(_ *rig, c *net.UnixConn, _ *bufio.Reader, _ *http.Request) {
+		fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s%s", size, strings.Repeat("x", size), <-behind)
+		<-done
+	})
+	for _, text := range []string{"", "\r", "\r\n", "\r\n5", "\r\n5\r\nhello"} {
+		behind <- text
 		res, err := g.client().Get("http://docker/events")
 		if err != nil {
 			t.Fatal(err)
 		}
 		if n, err := io.ReadFull(res.Body, make([]byte, size)); err != nil {
-			t.Errorf("behind it %q: %d bytes, %v", behind, n, err)
+			t.Errorf("behind it %q: %d bytes, %v", text, n, err)
 		}
-		close(done)
+		done <- true
 		_ = res.Body.Close()
 	}
 }
