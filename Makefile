@@ -9,7 +9,7 @@ FAST        := callers,docs,hostpaths,plans,secrets
 TOOL        := go tool -modfile=scripts/tools.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test e2e test-engines test-fast unit unit-busy check generate web mutate fuzz plugin release demo bench bench-peers clean
+.PHONY: help setup build test e2e test-engines test-fast unit unit-busy check generate web mutate fuzz plugin release demo bench bench-peers soak clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ bench: setup ## Measure against named peers and floors; prints what docs/perform
 
 bench-peers: setup build ## Compare with HAProxy, other socket proxies and other plugins (as root; 15 minutes, PEERS=-quick: two)
 	@scripts/peers.sh $(PEERS)
+
+soak: setup ## Eight callers do everything for DURATION (default 20m, as 24h) on a private Engine; nothing may grow or be lost (as root)
+	VITRINE_REQUIRE=1 VITRINE_SOAK=$(or $(DURATION),20m) go test -count=1 -timeout 0 -v -run TestSoak ./test/e2e/soak
 
 clean: ## Remove what build made
 	rm -rf $(BIN)
