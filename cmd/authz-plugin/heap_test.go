@@ -32,10 +32,11 @@ func TestHeapIsKeptAfterEachCollection(t *testing.T) {
 		return p
 	}
 	for range 2 {
-		much := make([]byte, 2*heapGoal)
-		wait.Until(t, "much to live", func() bool { runtime.GC(); return percent() == leastGC })
-		runtime.KeepAlive(much)
-		much = nil
+		func() {
+			much := make([]byte, 2*heapGoal)
+			wait.Until(t, "much to live", func() bool { runtime.GC(); return percent() == leastGC })
+			runtime.KeepAlive(much)
+		}()
 		wait.Until(t, "little to live", func() bool { runtime.GC(); time.Sleep(time.Millisecond); return percent() > leastGC })
 	}
 }
