@@ -59,6 +59,7 @@ func example(t *testing.T, name string) map[string]any {
 // collector is the receiver of OpenTelemetry's collector, as the example configures it but for its addresses.
 type collector struct {
 	http, grpc string
+	unix       string // in place of grpc, as the page says of a managed plugin; "" for none
 
 	mu      sync.Mutex
 	parts   []receiver.Metrics
@@ -67,9 +68,9 @@ type collector struct {
 	who     map[string]bool    // services
 }
 
-func newCollector(t *testing.T) *collector {
+func newCollector(t *testing.T, unix string) *collector {
 	t.Helper()
-	c := &collector{http: free(t), grpc: free(t), logs: map[string]int{}, numbers: map[string]float64{}, who: map[string]bool{}}
+	c := &collector{unix: unix, http: free(t), grpc: free(t), logs: map[string]int{}, numbers: map[string]float64{}, who: map[string]bool{}}
 	c.start(t)
 	t.Cleanup(func() { c.stop(t) })
 	return c
@@ -92,6 +93,9 @@ func (c *collector) start(t *testing.T) {
 	protocols := given["protocols"].(map[string]any)
 	for name, address := range map[string]string{"http": c.http, "grpc": c.grpc} {
 		protocols[name].(map[string]any)["endpoint"] = address
+	}
+	if c.unix != "" {
+		protocols["grpc"] = map[string]any{"endpoint": c.unix, "transport": "unix"}
 	}
 	factory := otlpreceiver.NewFactory()
 	cfg := factory.CreateDefaultConfig()
@@ -272,14 +276,19 @@ func monitor(t *testing.T, args ...string) (address string, send func(lines ...s
 
 // TestMonitorsSumsOverARestartOfTheCollector are what clients have sent, by both protocols.
 func TestMonitorsSumsOverARestartOfTheCollector(t *testing.T) {
-	for _, protocol := range []string{"http/protobuf", "grpc"} {
-		t.Run(protocol, func(t *testing.T) {
-			c := newCollector(t)
-			endpoint := c.http
-			if protocol == "grpc" {
-				endpoint = c.grpc
+	for _, way := range []string{"http/protobuf", "grpc", "grpc over a Unix socket"} {
+		t.Run(way, func(t *testing.T) {
+			protocol, _, onUnix := strings.Cut(way, " ")
+			unix := ""
+			if onUnix {
+				unix = filepath.Join(t.TempDir(), "otlp.sock")
 			}
-			_, send := monitor(t, "--otlp-endpoint", "http://"+endpoint, "--otlp-protocol", protocol, "--otlp-interval", "1s", "--otlp-resource", "host.name=web-1")
+			c := newCollector(t, unix)
+			endpoint := map[string]string{"http/protobuf": "http://" + c.http, "grpc": "http://" + c.grpc}[protocol]
+			if onUnix {
+				endpoint = "unix://" + unix
+			}
+			_, send := monitor(t, "--otlp-endpoint", endpoint, "--otlp-protocol", protocol, "--otlp-interval", "1s", "--otlp-resource", "host.name=web-1")
 			batch := func() {
 				send("page.views:2|c", "page.views:1|c|@0.5", "size:1:2:3|d", "latency:2:4|h", "pool:7|g", "below:-1|c")
 			}
@@ -335,7 +344,7 @@ func engine(t *testing.T, dir string) (socket string) {
 func TestRecordsOverARestartOfTheCollector(t *testing.T) {
 	for _, protocol := range []string{"http/protobuf", "grpc"} {
 		t.Run(protocol, func(t *testing.T) {
-			c := newCollector(t)
+			c := newCollector(t, "")
 			dir := t.TempDir()
 			settings := example(t, "authz-plugin")
 			settings["otlp_endpoint"], settings["otlp_protocol"], settings["otlp_interval"] = "http://"+c.http, protocol, "1s"
