@@ -92,12 +92,14 @@ func TestReadClosed(t *testing.T) {
 func TestReadKeepsWhatFailedTestsSaid(t *testing.T) {
 	lines := `{"Action":"output","Test":"TestA","Output":"    a_test.go:9: got 403\n"}
 {"Action":"output","Test":"TestA","Output":"        and more\n"}
+{"Action":"output","Test":"TestA","Output":"    a.go:9: dockerd's log:\n"}
+{"Action":"output","Test":"TestA","Output":"        of a log\n"}
 {"Action":"fail","Test":"TestA"}
 {"Action":"output","Test":"TestB","Output":"    b_test.go:9: fine\n"}
 {"Action":"pass","Test":"TestB"}
 `
 	r, err := read(strings.NewReader(lines), &strings.Builder{})
-	if want := []string{"TestA: a_test.go:9: got 403"}; err != nil || !slices.Equal(r.said, want) {
+	if want := []string{"TestA: a_test.go:9: got 403", "\tand more", "TestA: a.go:9: dockerd's log:"}; err != nil || !slices.Equal(r.said, want) {
 		t.Errorf("%q, %v, want %q", r.said, err, want)
 	}
 }

@@ -28,7 +28,7 @@ type Result struct {
 	Skipped map[string]string `json:"skipped"` // name → reason
 	Seconds int               `json:"seconds"`
 
-	said []string // the messages of those that failed, a line each
+	said []string // the messages of those that failed, in lines, long ones cut
 }
 
 // event is a line of what `go test -json` prints.
@@ -119,9 +119,15 @@ func read(from io.Reader, show io.Writer) (Result, error) {
 			if name != "" {
 				r.Failed = append(r.Failed, name)
 			}
+			more := 0 // lines of a message; of a log, none
 			for _, line := range printed[e.Test] {
 				if reason.MatchString(line) {
-					r.said = append(r.said, fmt.Sprintf("%s: %.400s", name, strings.TrimSpace(line)))
+					r.said, more = append(r.said, fmt.Sprintf("%s: %.400s", name, strings.TrimSpace(line))), 12
+					if strings.HasSuffix(line, "log:") {
+						more = 0
+					}
+				} else if more > 0 && strings.HasPrefix(line, "        ") { // the message goes on
+					r.said, more = append(r.said, fmt.Sprintf("\t%.400s", strings.TrimSpace(line))), more-1
 				}
 			}
 			fmt.Fprintln(show, strings.Join(printed[e.Test], "\n"))

@@ -191,7 +191,8 @@ func (a *Attestor) locate(ctx context.Context, p *peercred.Peer) (docker.Contain
 		}
 	}
 	refreshed := map[string]bool{} // ids; true: the Engine says that there is no such container
-	for look := range 4 {
+	until := time.Now().Add(patience)
+	for range 4 {
 		id, kind, err := a.judge(facts, refreshed)
 		if ask, ok := errors.AsType[*askError](err); ok {
 			if a.seen != nil {
@@ -201,8 +202,8 @@ func (a *Attestor) locate(ctx context.Context, p *peercred.Peer) (docker.Contain
 				continue
 			}
 		}
-		if errors.Is(err, errBlind) && look == 0 {
-			if err = a.sight(ctx); err == nil {
+		if errors.Is(err, errBlind) {
+			if err = a.sight(ctx, until); err == nil {
 				continue
 			}
 		}
@@ -221,7 +222,7 @@ func (a *Attestor) locate(ctx context.Context, p *peercred.Peer) (docker.Contain
 		}
 		return c, Container, nil
 	}
-	return docker.Container{}, Unknown, errors.New("too many container-like cgroups around the process")
+	return docker.Container{}, Unknown, errors.New("too many container-like cgroups around the process, or containers that begin and end")
 }
 
 // askError says that a verdict hangs on a container of which the Engine must be asked.
@@ -270,8 +271,8 @@ const patience = 2 * time.Second
 
 // sight asks the Engine about the containers of which nothing could be read: it may have named a first process that was
 // not ready to be looked at, or one that has ended, before the Engine itself notices.
-func (a *Attestor) sight(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+func (a *Attestor) sight(ctx context.Context, until time.Time) error {
+	ctx, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
 	for pause := 5 * time.Millisecond; ; pause *= 2 {
 		a.known.mu.RLock()

@@ -78,7 +78,11 @@ func dockerPy(t *testing.T, checkout, way string) map[string]string {
 		// In the Engine's network: some tests connect to ports that they publish.
 		cmd := e.Command("/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--timeout=120", "--junitxml="+report, "tests/integration")
 		cmd.Dir = checkout
-		cmd.Env = append(os.Environ(), "DOCKER_HOST=unix://"+socket, "PYTHONDONTWRITEBYTECODE=1", "PYTHONPATH="+checkout, "HOME="+t.TempDir())
+		config := t.TempDir()
+		if err := os.WriteFile(filepath.Join(config, "config.json"), []byte("{}"), 0o600); err != nil { // without one its contexts are kept in the checkout
+			t.Fatal(err)
+		}
+		cmd.Env = append(os.Environ(), "DOCKER_HOST=unix://"+socket, "PYTHONDONTWRITEBYTECODE=1", "PYTHONPATH="+checkout, "DOCKER_CONFIG="+config)
 		out, err := cmd.CombinedOutput()
 		if _, failed := errors.AsType[*exec.ExitError](err); err != nil && !failed {
 			t.Fatal(err)
