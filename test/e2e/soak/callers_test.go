@@ -33,12 +33,14 @@ func (g *gaps) now() (open bool, seen int) {
 	return g.open, g.seen
 }
 
-// counts are requests: all, those that a gap cut off, those that were told to try again, as the Engine did not answer in time, and
+// counts are requests: all, those that a gap cut off, those that were told to try again, as the Engine or the policy did not answer in time, and
 // those that failed.
 type counts struct{ asked, cut, again, failed atomic.Int64 }
 
-// errAgain is an answer that says so.
+// errAgain is an answer that says so, or that there was no time to decide, as on a machine that does much else.
 var errAgain = errors.New("try again")
+
+const late = "the policy gave no answer in time [policy-failed]"
 
 // caller is one user, who asks one thing after the other on connections that are kept, but now and then.
 type caller struct {
@@ -119,7 +121,7 @@ func (c *caller) ask(r request) error {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("%s %s: %w", r.method, r.path, err)
 	}
-	if res.StatusCode == http.StatusServiceUnavailable && bytes.Contains(text, []byte(errAgain.Error())) {
+	if res.StatusCode == http.StatusServiceUnavailable && bytes.Contains(text, []byte(errAgain.Error())) || bytes.Contains(text, []byte(late)) {
 		return errAgain
 	}
 	if res.StatusCode != r.status {
