@@ -2,6 +2,8 @@ package otlp
 
 import (
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,6 +36,9 @@ var conventions = map[string]Name{
 	"go_memstats_mallocs_total":            {Name: "go.memory.allocations", Unit: "{allocation}", In: Counter},
 	"go_memstats_next_gc_bytes":            {Name: "go.memory.gc.goal", Unit: "By", In: UpDownCounter},
 }
+
+// Conventions are the names of OpenTelemetry's that a program of ours sends of its own process.
+func Conventions() []Name { return slices.Collect(maps.Values(conventions)) }
 
 // Ours is the name of a metric that no convention knows, below a namespace of ours: what a reader of OTLP that speaks
 // Prometheus makes of it is the name that the page has.

@@ -13,8 +13,10 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// partBytes is about how large a request is, and so what is held of the metrics at once.
-const partBytes = 128 << 10
+const (
+	partBytes = 128 << 10 // about how large a request is, and so what is held of the metrics at once
+	mostBytes = 2 << 20   // of one resource: receivers refuse a request of 4 MiB, with what else is in it
+)
 
 // sendMetrics pushes at each interval until ctx ends, and once more until late ends.
 func (e *Exporter) sendMetrics(ctx, late context.Context, source Source) {
@@ -32,7 +34,8 @@ func (e *Exporter) sendMetrics(ctx, late context.Context, source Source) {
 	}
 }
 
-// push sends what the source gives now, in as many requests as it takes.
+// push sends what the source gives now, in as many requests as it takes. Containers choose how long their tags are: what is too long
+// for any request costs its own container alone.
 func (e *Exporter) push(ctx context.Context, source Source) {
 	var part metricspb.MetricsData
 	size, points := 0, 0
@@ -43,15 +46,20 @@ func (e *Exporter) push(ctx context.Context, source Source) {
 		part.ResourceMetrics, size, points = nil, 0, 0
 	}
 	for r := range source {
-		r.Resource = &resourcepb.Resource{Attributes: merged(e.resource.GetAttributes(), r.GetResource().GetAttributes())}
+		r.Resource = &resourcepb.Resource{Attributes: Merged(r.GetResource().GetAttributes(), e.resource.GetAttributes())} // tags do not say who we are
 		for _, s := range r.GetScopeMetrics() {
 			s.Scope = e.scope
 		}
-		part.ResourceMetrics = append(part.ResourceMetrics, r)
-		points += count(r)
-		if size += proto.Size(r); size >= partBytes {
+		n := proto.Size(r)
+		if n > mostBytes {
+			e.lose(metrics, count(r), fmt.Sprintf("a resource has %d bytes, and %d may be sent", n, mostBytes))
+			continue
+		}
+		if size+n > partBytes {
 			flush()
 		}
+		part.ResourceMetrics = append(part.ResourceMetrics, r)
+		points, size = points+count(r), size+n
 	}
 	flush()
 }

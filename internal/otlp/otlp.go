@@ -93,12 +93,12 @@ func New(cfg Config, program string, logger *slog.Logger) *Exporter {
 	}
 	host, _ := os.Hostname() // a resource can do without
 	own := []*commonpb.KeyValue{Text("service.namespace", "vitrine"), Text("service.name", program), Text("service.version", v), Text("host.name", host)}
-	e.resource = &resourcepb.Resource{Attributes: merged(own, cfg.resource)}
+	e.resource = &resourcepb.Resource{Attributes: Merged(own, cfg.resource)}
 	return e
 }
 
-// merged are attributes of which later ones win.
-func merged(lists ...[]*commonpb.KeyValue) (out []*commonpb.KeyValue) {
+// Merged are attributes of which later ones win: each is there once, or a receiver may refuse them.
+func Merged(lists ...[]*commonpb.KeyValue) (out []*commonpb.KeyValue) {
 	at := map[string]int{}
 	for _, list := range lists {
 		for _, a := range list {

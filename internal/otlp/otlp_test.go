@@ -18,6 +18,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -402,6 +403,65 @@ func TestLargeMetricsAreManyRequests(t *testing.T) {
 	if len(r.metrics) != 200 || len(r.bodies) < 10 {
 		t.Errorf("%d resources in %d requests", len(r.metrics), len(r.bodies))
 	}
+}
+
+// TestResourceThatNoReceiverTakesCostsNoOtherClosed: a container chooses its tags; it is left out, and counted, and nobody else is.
+func TestResourceThatNoReceiverTakesCostsNoOtherClosed(t *testing.T) {
+	r := receive(t, func(s *httptest.Server) { s.Start() })
+	three := func(yield func(*metricspb.ResourceMetrics) bool) {
+		one(yield)
+		one(func(m *metricspb.ResourceMetrics) bool {
+			m.Resource = Of([]*keyValue{Text("tag", strings.Repeat("x", 5<<20))}, nil).Resource
+			return yield(m)
+		})
+		one(yield)
+	}
+	e, stop := running(t, configured(t, map[string]string{"otlp_endpoint": r.URL}), three)
+	stop()
+	if len(r.metrics) != 2 || e.lost[metrics].Load() != 1 || e.sent[metrics].Load() != 2 {
+		t.Errorf("%d resources came; %d points are lost, %d sent", len(r.metrics), e.lost[metrics].Load(), e.sent[metrics].Load())
+	}
+}
+
+// TestTagsDoNotSayWhoWeAreClosed: what a source gives of a container does not stand above what we and the settings say.
+func TestTagsDoNotSayWhoWeAreClosed(t *testing.T) {
+	r := receive(t, func(s *httptest.Server) { s.Start() })
+	forged := func(yield func(*metricspb.ResourceMetrics) bool) {
+		one(func(m *metricspb.ResourceMetrics) bool {
+			m.Resource = Of([]*keyValue{Text("service.name", "forged"), Text("host.name", "forged"), Text("team", "sre")}, nil).Resource
+			return yield(m)
+		})
+	}
+	_, stop := running(t, configured(t, map[string]string{"otlp_endpoint": r.URL, "otlp_resource": "host.name=web-1"}), forged)
+	stop()
+	got := map[string]string{}
+	for _, a := range r.metrics[0].GetResource().GetAttributes() {
+		if _, twice := got[a.GetKey()]; twice {
+			t.Errorf("%s is there twice", a.GetKey())
+		}
+		got[a.GetKey()] = a.GetValue().GetStringValue()
+	}
+	if got["service.name"] != "test" || got["host.name"] != "web-1" || got["team"] != "sre" {
+		t.Errorf("%v", got)
+	}
+}
+
+// TestSilentReceiverKeepsNoConnectionClosed: one that takes a connection and does not shake hands would have one more with each try,
+// until the program has no files left.
+func TestSilentReceiverKeepsNoConnectionClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := New(configured(t, map[string]string{"otlp_endpoint": "https://receiver.example:4318"}), "test", quiet)
+		ours, its := net.Pipe()
+		e.client.Transport.(*http.Transport).DialContext = func(context.Context, string, string) (net.Conn, error) { return ours, nil }
+		if _, _, err := e.try(t.Context(), logs, []byte("x")); err == nil {
+			t.Error("there was no answer")
+		}
+		_ = its.SetReadDeadline(time.Now().Add(time.Minute))
+		if n, err := io.Copy(io.Discard, its); err != nil {
+			t.Errorf("a minute later the connection is open: %d bytes, %v", n, err)
+		}
+		_ = its.Close()
+	})
 }
 
 // TestCounts: both signals have both.

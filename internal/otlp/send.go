@@ -26,9 +26,14 @@ var (
 	}
 )
 
+// answerTime is how long a receiver may take for one request.
+const answerTime = 10 * time.Second
+
 // client connects to the endpoint, and to nothing else.
 func (c *Config) client() *http.Client {
+	dialer := &net.Dialer{Timeout: answerTime}
 	t := &http.Transport{
+		DialContext: dialer.DialContext, TLSHandshakeTimeout: answerTime, // they go on when the request has ended: http.Client's bound is none of theirs
 		TLSClientConfig: c.tls, MaxIdleConnsPerHost: 1, IdleConnTimeout: 5 * time.Minute,
 		MaxResponseHeaderBytes: 64 << 10, Protocols: &http.Protocols{},
 	}
@@ -37,11 +42,11 @@ func (c *Config) client() *http.Client {
 	t.Protocols.SetUnencryptedHTTP2(c.grpc)
 	if c.endpoint.Scheme == "unix" {
 		t.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "unix", c.endpoint.Path)
+			return dialer.DialContext(ctx, "unix", c.endpoint.Path)
 		}
 	}
 	return &http.Client{
-		Transport: t, Timeout: 10 * time.Second,
+		Transport: t, Timeout: answerTime,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }

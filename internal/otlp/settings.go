@@ -129,7 +129,7 @@ func (c *Config) setInterval(v string) error {
 	return nil
 }
 
-// setHeaders says nothing of the values: they are secrets.
+// setHeaders says nothing of what it was given: there are secrets in it.
 func (c *Config) setHeaders(v string) error {
 	pairs, err := pairsOf(v)
 	if err != nil {
@@ -139,7 +139,7 @@ func (c *Config) setHeaders(v string) error {
 		if strings.ContainsFunc(name, func(r rune) bool {
 			return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_' && r != '.'
 		}) {
-			return fmt.Errorf("%q is no name of a header", name)
+			return errors.New("has a name that no header can have; write NAME=VALUE,NAME=VALUE") // which may be a token with "=" at its end
 		}
 		if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' }) {
 			return fmt.Errorf("the value of %s has characters that no header can have", name)

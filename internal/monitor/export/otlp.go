@@ -1,11 +1,13 @@
 package export
 
 import (
+	"slices"
 	"strings"
 	"time"
 
 	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
 	metricspb "go.opentelemetry.io/proto/otlp/metrics/v1"
+	"google.golang.org/protobuf/proto"
 
 	"vitrine/internal/monitor/messages"
 	"vitrine/internal/monitor/series"
@@ -17,6 +19,7 @@ import (
 const (
 	containersAtOnce = 4
 	seriesAtOnce     = 200
+	textAtOnce       = 64 << 10 // bytes of names and tags, which clients choose
 )
 
 // OTLP gives what the page has, for OpenTelemetry: each container is a resource. d may be nil, as for Metrics.
@@ -46,11 +49,34 @@ func OTLP(a *series.Aggregator, d *DogStatsD) otlp.Source {
 		if !yield(otlp.Of(nil, d.telemetryOTLP(s).Metrics())) {
 			return
 		}
-		for rest := s.Series; len(rest) > 0; rest = rest[min(len(rest), seriesAtOnce):] {
-			var set otlp.Set
-			for i := range rest[:min(len(rest), seriesAtOnce)] {
-				clientOTLP(&set, &rest[i], s.Time)
+		for part := range otlp.All(
+			parts(s.Series, func(set *otlp.Set, c *messages.Series) int {
+				clientOTLP(set, c, s.Time)
+				return len(c.Name) + len(c.Labels)
+			}),
+			parts(s.Checks, func(set *otlp.Set, c *messages.Check) int {
+				attributes := checkAttributes(c)
+				set.Add(check("vitrine.dogstatsd."), statusHelp, otlp.Point(s.Time, float64(c.Status), attributes...))
+				return proto.Size(&commonpb.KeyValueList{Values: attributes})
+			}),
+		) {
+			if !yield(part) {
+				return
 			}
+		}
+	}
+}
+
+// parts makes a source of a list, so that none of its parts is much for a receiver. add gives how much text it was.
+func parts[T any](list []T, add func(set *otlp.Set, one *T) (text int)) otlp.Source {
+	return func(yield func(*metricspb.ResourceMetrics) bool) {
+		for rest := list; len(rest) > 0; {
+			var set otlp.Set
+			n := 0
+			for text := 0; n < min(len(rest), seriesAtOnce) && text < textAtOnce; n++ {
+				text += add(&set, &rest[n])
+			}
+			rest = rest[n:]
 			if !yield(otlp.Of(nil, set.Metrics())) {
 				return
 			}
@@ -77,7 +103,7 @@ func container(at time.Time, c *series.Container) *metricspb.ResourceMetrics {
 	if t := c.Tags.Get("image_tag"); t != "" {
 		who = append(who, otlp.Texts("container.image.tags", []string{t}))
 	}
-	return otlp.Of(append(who, tagAttributes(c.Tags.At(tag.High))...), set.Metrics())
+	return otlp.Of(otlp.Merged(tagAttributes(c.Tags.At(tag.High)), who), set.Metrics()) // a container chooses keys of tags; who it is they do not say
 }
 
 func addSamples(set *otlp.Set, samples []series.Sample, at time.Time, ofContainer bool) {
@@ -121,13 +147,6 @@ func (d *DogStatsD) telemetryOTLP(s *messages.Snapshot) *otlp.Set {
 		}
 		set.Add(n, t.Help, otlp.Point(s.Time, t.Value, attributes...))
 	}
-	sender := func(origin, container string, more ...*commonpb.KeyValue) []*commonpb.KeyValue {
-		more = append(more, otlp.Text("origin", origin))
-		if container != "" {
-			more = append(more, otlp.Text("container.id", container))
-		}
-		return more
-	}
 	for _, m := range originMetrics {
 		n := otlp.Ours("vitrine.dogstatsd", strings.TrimPrefix(m.name, "dogstatsd_"), m.kind == "counter")
 		for i := range s.Origins {
@@ -141,20 +160,35 @@ func (d *DogStatsD) telemetryOTLP(s *messages.Snapshot) *otlp.Set {
 			}
 		}
 	}
-	for i := range s.Checks {
-		c := &s.Checks[i]
-		attributes := append(sender(c.Origin.String(), c.Container, otlp.Text("check", c.Name)), clientAttributes(c.Host, c.Tags)...)
-		set.Add(check("vitrine.dogstatsd."), statusHelp, otlp.Point(s.Time, float64(c.Status), attributes...))
-	}
 	return &set
 }
 
-func clientAttributes(host string, tags []tag.Tag) []*commonpb.KeyValue {
+// sender are attributes that say who sent something, besides more.
+func sender(origin, container string, more ...*commonpb.KeyValue) []*commonpb.KeyValue {
+	more = append(more, otlp.Text("origin", origin))
+	if container != "" {
+		more = append(more, otlp.Text("container.id", container))
+	}
+	return more
+}
+
+func checkAttributes(c *messages.Check) []*commonpb.KeyValue {
+	ours := sender(c.Origin.String(), c.Container, otlp.Text("check", c.Name))
+	return otlp.Merged(clientAttributes(c.Host, c.Tags, ours...), ours)
+}
+
+// clientAttributes are a client's. One whose key is of ours is exported_<key>, as on the page.
+func clientAttributes(host string, tags []tag.Tag, ours ...*commonpb.KeyValue) []*commonpb.KeyValue {
 	out := tagAttributes(tags)
+	for _, a := range out {
+		if slices.ContainsFunc(ours, func(o *commonpb.KeyValue) bool { return tag.Name(o.GetKey()) == tag.Name(a.GetKey()) }) {
+			a.Key = "exported_" + a.GetKey()
+		}
+	}
 	if host != "" {
 		out = append(out, otlp.Text("host", host))
 	}
-	return out
+	return otlp.Merged(out)
 }
 
 // tagAttributes are tags as Prometheus's labels have them: one without a value is "true", several of a key are one list.
@@ -171,7 +205,7 @@ func tagAttributes(tags []tag.Tag) (out []*commonpb.KeyValue) {
 			}
 			values = append(values, t.Value)
 		}
-		out = append(out, otlp.Text(tags[i].Key, strings.Join(values, ",")))
+		out = append(out, otlp.Text(tag.Legible(tags[i].Key), tag.Legible(strings.Join(values, ","))))
 		i = next
 	}
 	return out

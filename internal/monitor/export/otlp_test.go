@@ -169,3 +169,106 @@ func TestOTLPGoesOnWhileContainersChange(t *testing.T) {
 		}
 	}
 }
+
+// TestClientsNamesAreNotOursClosed: what a client sends is never taken for what we say, by a receiver of OTLP or by a Prometheus behind it.
+func TestClientsNamesAreNotOursClosed(t *testing.T) {
+	table := collect.NewTable()
+	lines := []string{"vitrine.docker.up:0|g", "vitrine_anything:1|c", "container.cpu.time:9|c", "container.cpu.time.seconds:9|c", "container_cpu_time_seconds_total:9|g", "process.cpu.time:9|d", "up:0|g", "target.info:1|h"}
+	for _, m := range table.Containers() {
+		lines = append(lines, otelName(m, true).Name+":1|g")
+	}
+	for _, m := range table.Others() {
+		lines = append(lines, otelName(m, false).Name+":1|g")
+	}
+	ours := map[string]bool{}
+	for r := range OTLP(filled(), sent(t, web)) {
+		for _, m := range r.GetScopeMetrics()[0].GetMetrics() {
+			ours[m.GetName()] = true
+		}
+	}
+	clients, kept := 0, false
+	for r := range OTLP(filled(), sent(t, web, append(lines, "page.views:1|c")...)) {
+		for _, m := range r.GetScopeMetrics()[0].GetMetrics() {
+			if !strings.HasPrefix(m.GetDescription(), "DogStatsD ") {
+				continue
+			}
+			clients++
+			kept = kept || m.GetName() == "page.views"
+			if read := tag.MetricName(m.GetName()); ours[m.GetName()] || strings.HasPrefix(read, "vitrine_") || strings.HasPrefix(read, "container_") || strings.HasPrefix(read, "process_") || read == "up" || read == "target_info" {
+				t.Errorf("a client is believed %s", m.GetName())
+			}
+		}
+	}
+	if clients < len(lines)/2 || !kept {
+		t.Errorf("%d of %d came, page.views %v", clients, len(lines), kept)
+	}
+}
+
+// TestCheckSaysNotWhoSentItClosed: attributes of ours are there once, and ours.
+func TestCheckSaysNotWhoSentItClosed(t *testing.T) {
+	found := 0
+	for r := range OTLP(filled(), sent(t, web, "_sc|mine|0|h:a|#origin:claimed,check:theirs,container.id:other,host:b,exported_check:x")) {
+		for _, m := range r.GetScopeMetrics()[0].GetMetrics() {
+			if m.GetName() != "vitrine.dogstatsd.service_check.status" {
+				continue
+			}
+			found++
+			got := map[string]string{}
+			for _, a := range m.GetGauge().GetDataPoints()[0].GetAttributes() {
+				if _, twice := got[a.GetKey()]; twice {
+					t.Errorf("%s is there twice", a.GetKey())
+				}
+				got[a.GetKey()] = a.GetValue().GetStringValue()
+			}
+			if got["check"] != "mine" || got["origin"] != "kernel" || got["container.id"] != web.Container {
+				t.Errorf("%v", got)
+			}
+		}
+	}
+	if found != 1 {
+		t.Errorf("%d checks", found)
+	}
+}
+
+// TestContainerSaysNotWhoItIsClosed: its tags are its own to choose.
+func TestContainerSaysNotWhoItIsClosed(t *testing.T) {
+	a := series.New(tag.New(tag.Config{}), nil)
+	a.Update(&collect.Snapshot{Time: time.Now(), Engine: collect.Engine{Up: true}, Containers: []*collect.Container{{Container: docker.Container{
+		ID: "1", Name: "evil", Image: "shop/web:1", Running: true, Labels: map[string]string{"com.datadoghq.ad.tags": `["container.image.name:bank","container.runtime.name:x","container.name:web"]`},
+	}}}})
+	for r := range OTLP(a, nil) {
+		got := map[string]string{}
+		for _, attribute := range r.GetResource().GetAttributes() {
+			if _, twice := got[attribute.GetKey()]; twice {
+				t.Errorf("%s is there twice", attribute.GetKey())
+			}
+			got[attribute.GetKey()] = attribute.GetValue().GetStringValue()
+		}
+		if got["container.id"] != "" && (got["container.image.name"] != "shop/web" || got["container.runtime.name"] != "docker" || got["container.name"] != "evil") {
+			t.Errorf("%v", got)
+		}
+	}
+}
+
+// TestLongTagsAreManyPartsClosed: a client's tags may be as long as a packet, and a receiver takes 4 MiB.
+func TestLongTagsAreManyPartsClosed(t *testing.T) {
+	var lines []string
+	for i := range 60 {
+		long := strings.Repeat("x", 8000)
+		lines = append(lines, fmt.Sprintf("m%d:1|g|#k:%s", i, long), fmt.Sprintf("_sc|c%d|0|#k:%s", i, long))
+	}
+	n := 0
+	for r := range OTLP(filled(), sent(t, web, lines...)) {
+		if size := proto.Size(r); size > textAtOnce+128<<10 {
+			t.Errorf("a part of %d bytes", size)
+		}
+		for _, m := range r.GetScopeMetrics()[0].GetMetrics() {
+			if m.GetDescription() == "DogStatsD gauge" || m.GetName() == "vitrine.dogstatsd.service_check.status" {
+				n += len(m.GetGauge().GetDataPoints())
+			}
+		}
+	}
+	if n != 120 {
+		t.Errorf("%d series and checks of 60 each", n)
+	}
+}

@@ -1,43 +1,80 @@
 package export
 
 import (
+	"strings"
+	"sync"
 	"time"
 
 	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
 	metricspb "go.opentelemetry.io/proto/otlp/metrics/v1"
 
+	"vitrine/internal/monitor/collect"
 	"vitrine/internal/monitor/dogstatsd"
 	"vitrine/internal/monitor/messages"
+	"vitrine/internal/monitor/tag"
 	"vitrine/internal/otlp"
 )
+
+// clientName is a client's own name, or one below dogstatsd where that is ours, in Prometheus's spelling too: a client could say
+// that the Engine is up, and a reader has no other way to tell who says so.
+func clientName(name string) string {
+	if read := strings.TrimSuffix(tag.MetricName(name), "_total"); strings.HasPrefix(read, "vitrine_") || ownNames()[read] {
+		return "dogstatsd." + name
+	}
+	return name
+}
+
+// ownNames are those that we send, with and without their units, and Prometheus's.
+var ownNames = sync.OnceValue(func() map[string]bool {
+	own := map[string]bool{"target_info": true}
+	for _, name := range prometheusOwn {
+		own[name] = true
+	}
+	table := collect.NewTable()
+	names := otlp.Conventions()
+	for _, m := range table.Containers() {
+		names = append(names, otelName(m, true))
+	}
+	for _, m := range table.Others() {
+		names = append(names, otelName(m, false))
+	}
+	for _, n := range names {
+		read := tag.MetricName(n.Name)
+		own[read] = true
+		if unit := map[string]string{"s": "seconds", "By": "bytes", "1": "ratio", "%": "percent"}[n.Unit]; unit != "" {
+			own[read+"_"+unit] = true
+		}
+	}
+	return own
+})
 
 // clientOTLP adds a client's series under its own name. As on the page, what negative counts take off is a
 // counter of its own: a sum that grows may not fall.
 func clientOTLP(set *otlp.Set, s *messages.Series, at time.Time) {
 	attributes := clientAttributes(s.Host, s.Tags)
-	help := "DogStatsD " + s.Type.String()
+	help, named := "DogStatsD "+s.Type.String(), clientName(s.Name)
 	number := func(name string, in otlp.Instrument, at time.Time, v float64) {
 		set.Add(otlp.Name{Name: name, In: in}, help, otlp.Point(at, v, attributes...))
 	}
 	switch s.Type {
 	case dogstatsd.Count:
-		number(s.Name, otlp.Counter, at, s.Added)
+		number(named, otlp.Counter, at, s.Added)
 		if s.Off > 0 {
-			number(s.Name+".negative", otlp.Counter, at, s.Off)
+			number(named+".negative", otlp.Counter, at, s.Off)
 		}
 	case dogstatsd.Gauge:
 		if !s.At.IsZero() {
 			at = s.At
 		}
-		number(s.Name, otlp.Gauge, at, s.Value)
+		number(named, otlp.Gauge, at, s.Value)
 	case dogstatsd.Set:
-		number(s.Name, otlp.Gauge, at, s.Recent.Size)
+		number(named, otlp.Gauge, at, s.Recent.Size)
 	case dogstatsd.Histogram:
-		set.Append(&metricspb.Metric{Name: s.Name, Description: help, Data: &metricspb.Metric_Summary{
+		set.Append(&metricspb.Metric{Name: named, Description: help, Data: &metricspb.Metric_Summary{
 			Summary: &metricspb.Summary{DataPoints: []*metricspb.SummaryDataPoint{summarized(s, at, attributes)}},
 		}})
 	case dogstatsd.Distribution:
-		set.Append(&metricspb.Metric{Name: s.Name, Description: help, Data: &metricspb.Metric_ExponentialHistogram{
+		set.Append(&metricspb.Metric{Name: named, Description: help, Data: &metricspb.Metric_ExponentialHistogram{
 			ExponentialHistogram: &metricspb.ExponentialHistogram{
 				DataPoints:             []*metricspb.ExponentialHistogramDataPoint{exponential(s, at, attributes)},
 				AggregationTemporality: metricspb.AggregationTemporality_AGGREGATION_TEMPORALITY_CUMULATIVE,
