@@ -212,6 +212,33 @@ func TestClosedRecreateIsOfSomeContainers(t *testing.T) {
 	}
 }
 
+// TestClosedRecreateOfWhatIsNotThere is told from what cannot be told.
+func TestClosedRecreateOfWhatIsNotThere(t *testing.T) {
+	u := newUpdater()
+	if v := u.ask(t, tool("a"), "POST", "/containers/missing/stop", ""); v.Allow || v.Status != http.StatusNotFound {
+		t.Errorf("%v %d %s", v.Allow, v.Status, v.Message)
+	}
+	u.tenancy.err = errors.New("no answer")
+	u.restart()
+	if v := u.ask(t, tool("a"), "POST", "/containers/web/stop", ""); v.Allow || v.Status != http.StatusServiceUnavailable || v.Code != "object" {
+		t.Errorf("%v %d %s", v.Allow, v.Status, v.Message)
+	}
+}
+
+// TestClosedRecreateOfAnotherByNow: the container that fits is the one that is given to the daemon.
+func TestClosedRecreateOfAnotherByNow(t *testing.T) {
+	const leave = `{"Container":"web"}`
+	u := newUpdater()
+	if v := u.ask(t, tool("a"), "POST", "/networks/shop/disconnect", leave); !v.Allow || !strings.Contains(string(v.Carried().Canonical), idOf("web")) {
+		t.Errorf("%s: %s", v.Message, v.Carried().Canonical)
+	}
+	u.tenancy.ids = map[string]string{"web": idOf("another")}
+	u.restart()
+	if v := u.ask(t, tool("a"), "POST", "/networks/shop/disconnect", leave); v.Allow {
+		t.Errorf("carried as %s", v.Carried().Canonical)
+	}
+}
+
 // TestClosedRecreateThatCannotBeRemembered: what nobody could make anew is not taken away.
 func TestClosedRecreateThatCannotBeRemembered(t *testing.T) {
 	for name, tc := range map[string]struct {
