@@ -11,12 +11,14 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"vitrine/internal/authz/decide"
 	"vitrine/internal/authz/explain"
+	"vitrine/internal/authz/grant"
 	"vitrine/internal/authz/object"
 	"vitrine/internal/authz/obligation"
 	"vitrine/internal/authz/policy"
@@ -29,7 +31,7 @@ import (
 // evalFlags are what eval and explain ask.
 type evalFlags struct {
 	as, policy, headers          []string
-	caller, body, door           string
+	caller, body, door, grants   string
 	objects                      []string
 	showInput, byDefault, asJSON bool
 	host                         bool
@@ -42,6 +44,7 @@ func (f *evalFlags) addTo(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.byDefault, "allow-by-default", false, "accept a policy that allows an empty input")
 	flags.StringArrayVar(&f.headers, "header", nil, "request `HEADER`, such as 'Content-Type: application/json'")
 	flags.StringArrayVar(&f.objects, "object", nil, "`OBJECT` that there is: KIND:NAME[,id=ID][,label=KEY=VALUE][,image=NAME], or KIND:NAME,none of what there is not; may be given several times")
+	flags.StringVar(&f.grants, "grants", "", "`FILE` of rights that are lent, as grant writes it; without it and without --policy, "+defaultGrants+" if it is there")
 	flags.StringVar(&f.body, "body", "", "request body from `FILE`; - is standard input")
 	flags.BoolVar(&f.host, "host", false, "look up paths of the host on this machine")
 	flags.StringVar(&f.door, "door", "", "`DOOR` at which it is asked: gateway (the default), or plugin, which is dockerd's own socket and sees no answers")
@@ -123,8 +126,12 @@ func (f *evalFlags) question(method, uri string, stdin io.Reader) (*explain.Ques
 	if err := setPolicy(&opts, f.policy); err != nil {
 		return nil, err
 	}
+	lent, err := f.lent()
+	if err != nil {
+		return nil, err
+	}
 	q := &explain.Question{
-		Policy:  policy.Options{Paths: opts.policy, BuiltinIfAbsent: opts.builtinIfAbsent, AllowByDefault: f.byDefault, Positions: true},
+		Policy:  policy.Options{Lent: lent, Paths: opts.policy, BuiltinIfAbsent: opts.builtinIfAbsent, AllowByDefault: f.byDefault, Positions: true},
 		Options: decide.Options{Engine: usualEngine, Objects: objects, Sockets: usualSockets()}, Caller: caller,
 		Request: func() *operation.Request { again := *req; return &again },
 	}
@@ -132,6 +139,25 @@ func (f *evalFlags) question(method, uri string, stdin io.Reader) (*explain.Ques
 		q.Options.HostPaths = hostpath.New(hostpath.Config{Root: "/", Logger: slog.New(slog.DiscardHandler)})
 	}
 	return q, nil
+}
+
+// lent are the grants that count: those of the host beside its policy, unless other ones are named.
+func (f *evalFlags) lent() ([]grant.Grant, error) {
+	switch {
+	case f.grants != "":
+		list, err := grant.Read(f.grants, time.Now())
+		if err != nil {
+			return nil, fmt.Errorf("--grants: %w", err)
+		}
+		return list, nil
+	case len(f.policy) > 0:
+		return nil, nil
+	}
+	list, err := grant.Read(defaultGrants, time.Now())
+	if err != nil {
+		return nil, nil //nolint:nilerr // they are none for serve, too, which says so
+	}
+	return list, nil
 }
 
 // usualSockets are those of serve without settings of its own.

@@ -2,12 +2,14 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"vitrine/internal/authz/explain"
 	"vitrine/internal/authz/policy"
@@ -110,5 +112,46 @@ bindings: {admin: [local, "unix:root"], maker: [["unix:ci", "gid:7"]], own: ["co
 	}
 	if replayed < long.Of(20, 100) {
 		t.Errorf("only %d were replayed", replayed)
+	}
+}
+
+// TestExplainKnowsGrants: what is lent counts, is named with its end, and counts no more when that is over, or if the policy does not lend it.
+func TestExplainKnowsGrants(t *testing.T) {
+	dir := t.TempDir()
+	until := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
+	for name, text := range map[string]string{
+		"data.yaml": "roles: {deployer: {access: [list], operations: [ContainerRestart], grant: {max: 8h}}, other: {access: [write]}}\nbindings: {admin: [local]}\n",
+		"grants.yaml": fmt.Sprintf(`grants:
+- {id: g-1, role: deployer, to: ["tls:alice"], from: %s, until: %s, by: root, reason: x}
+- {id: g-2, role: deployer, to: ["tls:bob"], from: 2026-01-01T00:00:00Z, until: 2026-01-01T00:30:00Z, by: root, reason: x}
+- {id: g-3, role: other, to: ["tls:eve"], from: %s, until: %s, by: root, reason: x}
+`, until.Add(-2*time.Hour).Format(time.RFC3339), until.Format(time.RFC3339), until.Add(-2*time.Hour).Format(time.RFC3339), until.Format(time.RFC3339)),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct {
+		who, grants string
+		allow       bool
+	}{
+		{"tls:alice", filepath.Join(dir, "grants.yaml"), true},
+		{"tls:alice", "", false},
+		{"tls:bob", filepath.Join(dir, "grants.yaml"), false},
+		{"tls:eve", filepath.Join(dir, "grants.yaml"), false},
+	} {
+		asked := evalFlags{as: []string{tt.who}, policy: []string{filepath.Join(dir, "data.yaml")}, grants: tt.grants}
+		q, err := asked.question("POST", "/containers/web/restart", strings.NewReader(""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := explain.Explain(t.Context(), *q)
+		if err != nil || a.Allow != tt.allow {
+			t.Errorf("%s: %+v %v", tt.who, a, err)
+			continue
+		}
+		if tt.allow && (len(a.Holds) != 1 || a.Holds[0].At != "grant g-1, until "+until.Format(time.RFC3339)) {
+			t.Errorf("it holds %+v", a.Holds)
+		}
 	}
 }

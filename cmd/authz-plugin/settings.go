@@ -74,6 +74,7 @@ type listener struct {
 
 const (
 	defaultConfig = "/etc/docker/vitrine/config.yaml"
+	defaultGrants = "/etc/docker/vitrine/grants.yaml"
 	defaultListen = "agents=unix:///run/vitrine/docker/docker.sock,mode=0666"
 )
 
@@ -85,7 +86,7 @@ var table = command.Settings[settings]{File: defaultConfig, Options: slices.Conc
 	{Key: "upstream", Default: []string{"unix:///run/docker.sock"}, Help: "`ADDR` of dockerd's own socket", Set: command.One(setUpstream)},
 	{Key: "policy", List: true, Help: "`PATH` of a policy: a folder, a .rego or data file, a bundle (.tar.gz), or preset:NAME; default /etc/docker/vitrine if it holds one, else the built-in policy", Set: setPolicy},
 	{Key: "state_dir", Default: []string{"/var/lib/vitrine"}, Help: "keep the last good policy in `DIR`, for a start at which its files are broken or gone, and which rights have ended; the folder must be there, and be ours alone; \"\" for none", Set: setPath(func(s *settings) *string { return &s.stateDir }, true)},
-	{Key: "grants", Default: []string{"/etc/docker/vitrine/grants.yaml"}, Help: "`FILE` of the rights that are lent, which grant and revoke write; it must be ours alone, as its folder must; \"\" for none", Set: setPath(func(s *settings) *string { return &s.grants }, true)},
+	{Key: "grants", Default: []string{defaultGrants}, Help: "`FILE` of the rights that are lent, which grant and revoke write; it must be ours alone, as its folder must; \"\" for none", Set: setPath(func(s *settings) *string { return &s.grants }, true)},
 	{Key: "allow_by_default", Default: []string{"false"}, Help: "`BOOL`: accept a policy that allows an empty input", Set: command.Bool(func(s *settings) *bool { return &s.allowByDefault })},
 	{Key: "mode", Default: []string{"enforce"}, Help: "`MODE`: enforce, or audit, in which the policy's denials are recorded and lifted", Set: command.One(setMode)},
 	{Key: "audit", Default: []string{"stderr"}, Help: "append records of decisions to `FILE`, or to stderr or stdout", Set: setPath(func(s *settings) *string { return &s.audit }, false)},

@@ -20,7 +20,7 @@ func build(ctx context.Context, src *sources, opts Options) (*generation, []Prob
 		return nil, nil, err
 	}
 	v := &vetted{compiler: c, data: data, terms: terms, builtin: src.builtin, extra: len(src.extra) > 0, revision: src.revision, positions: opts.Positions}
-	g, err := v.generation(ctx, v.momentAt(opts.now(), nil))
+	g, err := v.generation(ctx, v.momentAt(opts.now(), opts.Lent))
 	if err != nil {
 		return nil, nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"vitrine/internal/authz/grant"
 	"vitrine/internal/engine/operation"
 )
 
@@ -22,7 +23,27 @@ func ReadModel(opts Options) (*Model, error) {
 	if err != nil || !src.builtin {
 		return nil, err
 	}
-	return src.model()
+	m, err := src.model()
+	if err != nil {
+		return nil, err
+	}
+	m.lend(opts.Lent, opts.now())
+	return m, nil
+}
+
+// lend adds the grants that hold to the bindings.
+func (m *Model) lend(grants []grant.Grant, now time.Time) {
+	v := &vetted{data: m.data, builtin: true}
+	for _, g := range v.momentAt(now, grants).held {
+		bindings, _ := m.data["bindings"].(map[string]any)
+		all := make([]any, len(g.To))
+		for i, p := range g.To {
+			all[i] = p
+		}
+		list, _ := bindings[g.Role].([]any)
+		bindings[g.Role] = append(slices.Clip(list), any(all))
+		m.where[fmt.Sprintf("bindings.%s.%d", g.Role, len(list))] = position{file: "grant " + g.ID + ", until " + g.Until.UTC().Format(time.RFC3339)}
+	}
 }
 
 func (s *sources) model() (*Model, error) {

@@ -80,6 +80,8 @@ type Options struct {
 	OnLoad func()
 	// Now is the time by which bindings end. It must not go back. nil: the host's clock.
 	Now func() time.Time
+	// Lent are the grants that there are from the first load on; see [Engine.Lend].
+	Lent []grant.Grant
 	// Holds is told which bindings with an end hold, and which grants the policy does not lend, at each
 	// look. It must not ask the engine. It may be nil.
 	Holds func(held []grant.Grant, refused []grant.Refused)
@@ -156,7 +158,7 @@ func New(opts Options) *Engine {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Engine{opts: opts, log: opts.Logger, first: make(chan struct{}), moved: make(chan struct{}, 1), keeper: keeper{opts.StateDir, opts.Paths}}
+	return &Engine{opts: opts, log: opts.Logger, lent: opts.Lent, first: make(chan struct{}), moved: make(chan struct{}, 1), keeper: keeper{opts.StateDir, opts.Paths}}
 }
 
 // Load reads, vets and swaps in the policy. On error the last good policy stays;
