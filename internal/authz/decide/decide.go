@@ -289,7 +289,7 @@ func (s *Steps) decide(ctx context.Context, v *Verdict) {
 		s.see(ctx, v, objects)
 	}
 	if v.Allow {
-		s.replaceable(ctx, v, objects)
+		s.replaceable(ctx, v, objects, unlike)
 	}
 	if v.Allow {
 		s.count(ctx, v)

@@ -116,7 +116,7 @@ func fits(which []map[string]string, labels map[string]string) bool {
 // away, if the policy would have that. The hint says why it is judged as any other.
 func (s *Steps) replacing(ctx context.Context, v *Verdict, in *policy.Input, objects *named) (hint []string) {
 	op, caller := v.Operation, ownerOf(v.Caller)
-	if op.ID != "ContainerCreate" && op.ID != "NetworkConnect" || v.Caller.Door != string(obligation.Gateway) || !s.olds.has(caller) {
+	if objects == nil || op.ID != "ContainerCreate" && op.ID != "NetworkConnect" || v.Caller.Door != string(obligation.Gateway) || !s.olds.has(caller) {
 		return nil
 	}
 	name := strings.TrimPrefix(op.Query.Get("name"), "/")
@@ -131,21 +131,50 @@ func (s *Steps) replacing(ctx context.Context, v *Verdict, in *policy.Input, obj
 	if typed.Admin || typed.Failed {
 		return nil
 	}
+	unlike := func(err error) []string {
+		return []string{fmt.Sprintf("it is not what container %q was: %v", name, err)}
+	}
 	if typed.Allows() {
+		if op.ID == "ContainerCreate" && before.fields == nil {
+			if err := op.Runs(&before.Old); err != nil {
+				return unlike(err)
+			}
+		}
 		v.inPlaceOf = before
 		return nil
 	}
 	other, err := *in, error(nil)
 	if before.fields != nil {
 		other.Operation = op.ReplacingIn(before.fields)
-	} else if other.Operation, err = op.Replacing(&before.Old); err != nil {
-		return []string{fmt.Sprintf("it is not what container %q was: %v", name, err)}
+	} else if other.Operation, err = s.asBefore(ctx, op, before, objects); err != nil {
+		return unlike(err)
 	}
 	if d := s.Policy.Decide(ctx, &other); !d.Allows() || !before.counts(&d) {
 		return nil
 	}
 	v.Operation, in.Operation, v.inPlaceOf = other.Operation, other.Operation, before
 	return nil
+}
+
+// asBefore is the operation in the place of what was before. Who comes into that one's networks is what was made in its place: whoever else has its
+// name, renamed or made without its hazards, is not.
+func (s *Steps) asBefore(ctx context.Context, op *operation.Operation, before *old, objects *named) (*operation.Operation, error) {
+	networks := map[string]string{}
+	for _, o := range objects.get() {
+		switch {
+		case o.Kind == operation.KindNetwork:
+			networks[o.Ref] = o.ID
+		case op.ID == "NetworkConnect" && o.Kind == operation.KindContainer && o.Role == operation.RoleEnters:
+			now, err := s.Old(ctx, o.ID)
+			if err == nil {
+				err = before.MadeAnew(now)
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
+	}
+	return op.Replacing(&before.Old, networks)
 }
 
 // counts says whether a container may be replaced by a decision.
@@ -172,14 +201,14 @@ func (n *named) entered() (name string) {
 
 // replaceable holds what an allowed request does to containers to those that the policy lets it replace, and remembers what they have
 // where they are about to go. What else the operation does is no matter of this.
-func (s *Steps) replaceable(ctx context.Context, v *Verdict, objects *named) {
+func (s *Steps) replaceable(ctx context.Context, v *Verdict, objects *named, unlike []string) {
 	d, op := &v.Decision, v.Operation
 	if v.lifted || d.Admin || len(d.Recreate) == 0 || v.Caller.Door != string(obligation.Gateway) || !op.ChangesContainers() || v.View != nil && v.View.Nothing {
 		return
 	}
 	if op.ID == "ContainerCreate" {
 		if !v.inPlaceOf.counts(d) {
-			v.deny(http.StatusForbidden, "recreate", "it may make a container only in place of one that it has stopped, renamed or removed a moment ago, under that one's name")
+			v.deny(http.StatusForbidden, "recreate", append(unlike, "it may make a container only in place of one that it has stopped, renamed or removed a moment ago, under that one's name")...)
 			return
 		}
 		v.world.Old = &record.Old{Name: v.inPlaceOf.Name, Labels: v.inPlaceOf.labels, Fields: op.ReplacedFields()}

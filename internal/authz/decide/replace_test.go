@@ -34,7 +34,7 @@ type updater struct {
 var updated = map[string]string{"update": "yes"}
 
 func newUpdater() *updater {
-	u := &updater{tenancy: tenancy{labels: map[string]map[string]string{"web": updated, "vault": {"update": "no"}, "bare": nil}}, revision: "1", where: []map[string]string{updated}}
+	u := &updater{tenancy: tenancy{labels: map[string]map[string]string{"web": updated, "vault": {"update": "no"}, "bare": nil, "shop": nil, "0f": nil}, ids: map[string]string{"shop": "0f", "0f": "0f"}}, revision: "1", where: []map[string]string{updated}}
 	u.old = operation.Old{
 		Name: "web", Config: []byte(`{"Image":"nginx","User":"","Labels":{"update":"yes"}}`), Host: []byte(`{"Privileged":true,"Binds":["/srv:/srv"]}`),
 		Networks: []byte(`{"shop":{"NetworkID":"0f"}}`),
@@ -120,19 +120,27 @@ func TestClosedRecreate(t *testing.T) {
 		who, uri, body string
 		says           string
 	}{
-		"another caller":             {nil, "b", "/containers/create?name=web", anew, "no hazards"},
-		"another name":               {nil, "a", "/containers/create?name=other", anew, "no hazards"},
-		"no name":                    {nil, "a", "/containers/create", anew, "no hazards"},
-		"another case":               {nil, "a", "/containers/create?name=Web", anew, "no hazards"},
-		"after a restart":            {func(u *updater) { u.restart() }, "a", "/containers/create?name=web", anew, "no hazards"},
-		"under another policy":       {func(u *updater) { u.revision = "2" }, "a", "/containers/create?name=web", anew, "no hazards"},
-		"under other labels":         {func(u *updater) { u.where = []map[string]string{{"update": "yes", "more": "1"}} }, "a", "/containers/create?name=web", anew, "no hazards"},
-		"harmless, and another name": {nil, "a", "/containers/create?name=other", `{"Image":"x"}`, "only in place of one"},
-		"harmless, another policy":   {func(u *updater) { u.revision = "2" }, "a", "/containers/create?name=web", `{"Image":"x"}`, "only in place of one"},
-		"more than it had":           {nil, "a", "/containers/create?name=web", `{"Image":"nginx","HostConfig":{"Privileged":true,"Binds":["/:/srv"]}}`, "HostConfig.Binds is another"},
-		"another program":            {nil, "a", "/containers/create?name=web", strings.Replace(anew, `"Image"`, `"Cmd":["sh"],"Image"`, 1), "Cmd is another"},
-		"another network":            {nil, "a", "/networks/vault/connect", `{"Container":"web"}`, "no hazards"},
-		"another container":          {nil, "a", "/networks/shop/connect", `{"Container":"vault"}`, "no hazards"},
+		"another caller":                        {nil, "b", "/containers/create?name=web", anew, "no hazards"},
+		"another name":                          {nil, "a", "/containers/create?name=other", anew, "no hazards"},
+		"no name":                               {nil, "a", "/containers/create", anew, "no hazards"},
+		"another case":                          {nil, "a", "/containers/create?name=Web", anew, "no hazards"},
+		"after a restart":                       {func(u *updater) { u.restart() }, "a", "/containers/create?name=web", anew, "no hazards"},
+		"under another policy":                  {func(u *updater) { u.revision = "2" }, "a", "/containers/create?name=web", anew, "no hazards"},
+		"under other labels":                    {func(u *updater) { u.where = []map[string]string{{"update": "yes", "more": "1"}} }, "a", "/containers/create?name=web", anew, "no hazards"},
+		"harmless, and another name":            {nil, "a", "/containers/create?name=other", `{"Image":"x"}`, "only in place of one"},
+		"harmless, another policy":              {func(u *updater) { u.revision = "2" }, "a", "/containers/create?name=web", `{"Image":"nginx"}`, "only in place of one"},
+		"harmless, and another image":           {nil, "a", "/containers/create?name=web", `{"Image":"evil"}`, `its image is "evil", and was "nginx"`},
+		"harmless, and another program":         {nil, "a", "/containers/create?name=web", `{"Image":"nginx","Cmd":["sh"]}`, "Cmd is another"},
+		"more than it had":                      {nil, "a", "/containers/create?name=web", `{"Image":"nginx","HostConfig":{"Privileged":true,"Binds":["/:/srv"]}}`, "HostConfig.Binds is another"},
+		"another program":                       {nil, "a", "/containers/create?name=web", strings.Replace(anew, `"Image"`, `"Cmd":["sh"],"Image"`, 1), "Cmd is another"},
+		"another network":                       {nil, "a", "/networks/vault/connect", `{"Container":"web"}`, "no hazards"},
+		"another that has its name":             {func(u *updater) { u.old.Config = []byte(`{"Image":"evil","Cmd":["sh"]}`) }, "a", "/networks/shop/connect", `{"Container":"web"}`, `its image is "evil", and was "nginx"`},
+		"another of its image":                  {func(u *updater) { u.old.Host = []byte(`{"Privileged":true,"Binds":["/home:/srv"]}`) }, "a", "/networks/shop/connect", `{"Container":"web"}`, "HostConfig.Binds is another"},
+		"one of which nobody says what it is":   {func(u *updater) { u.err = errors.New("no answer") }, "a", "/networks/shop/connect", `{"Container":"web"}`, "no answer"},
+		"another network of the name":           {func(u *updater) { u.tenancy.ids["shop"] = "0f0f" }, "a", "/networks/shop/connect", `{"Container":"web"}`, `network "shop" is another one`},
+		"a network that is gone":                {func(u *updater) { delete(u.tenancy.labels, "shop") }, "a", "/networks/shop/connect", `{"Container":"web"}`, `network "shop" is another one`},
+		"made into another network of the name": {func(u *updater) { u.tenancy.ids["shop"] = "0f0f" }, "a", "/containers/create?name=web", strings.Replace(anew, `"Image"`, `"NetworkingConfig":{"EndpointsConfig":{"shop":{}}},"Image"`, 1), `network "shop" is another one`},
+		"another container":                     {nil, "a", "/networks/shop/connect", `{"Container":"vault"}`, "no hazards"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			u := newUpdater()

@@ -2,6 +2,7 @@ package operation
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -38,18 +39,24 @@ type replacement struct {
 
 // Replacing is the operation in the place of another container: what that had in the same words, and nothing else, is
 // no hazard, and no path of the host that is asked for. All else is judged as ever: whose principals it mints, and which
-// containers it enters. The error says in what it is another container; a program, its user and its confinement that
+// containers it enters. networks are the ids of those that it names, as it names them: a name may be that of another one by now.
+// The error says in what it is another container; a program, its user and its confinement that
 // differ leave nothing. The operation itself is not changed.
-func (o *Operation) Replacing(old *Old) (*Operation, error) {
+func (o *Operation) Replacing(old *Old, networks map[string]string) (*Operation, error) {
 	config, err := old.read()
 	if err != nil {
 		return nil, err
 	}
+	for _, name := range slices.Sorted(maps.Keys(networks)) {
+		if was, has := config.networks[name].(map[string]any); has && text(was, "NetworkID") != networks[name] {
+			return nil, fmt.Errorf("network %q is another one, or nobody can say which", name)
+		}
+	}
 	var fields []string
 	switch o.ID {
 	case "ContainerCreate":
-		if why := config.otherThan(o.body()); why != "" {
-			return nil, errors.New(why)
+		if err := cmp.Or(config.otherProgram(o.body(), nil), config.otherHost(object(o.body(), "HostConfig"))); err != nil {
+			return nil, err
 		}
 		fields = config.inCreate(o.body())
 	case "NetworkConnect":
@@ -119,39 +126,106 @@ func (old *Old) read() (b before, err error) {
 	return b, nil
 }
 
-// program are the keys that say what runs, and as whom.
-var program = []string{"Cmd", "Entrypoint", "Healthcheck", "Shell", "User", "WorkingDir"}
+// Runs says why a create would run another program than the container before it, whatever hazards it has.
+func (o *Operation) Runs(old *Old) error {
+	config, err := old.read()
+	if err != nil {
+		return err
+	}
+	return config.otherProgram(o.body(), nil)
+}
 
-// otherThan says why a body of a create is that of another container, "" if it is not: then it has the same image, whatever
-// its tag, runs the same in it, and has all of the same HostConfig. What was the image's own may be left to the
-// image again.
-func (b *before) otherThan(body map[string]any) string {
-	if !sameImage(text(body, "Image"), text(b.config, "Image")) {
-		return fmt.Sprintf("its image is %q, and was %q", text(body, "Image"), text(b.config, "Image"))
+// MadeAnew says why a container is not the one before it, made anew: that it has its name says nothing.
+func (old *Old) MadeAnew(now *Old) error {
+	config, err := old.read()
+	if err != nil {
+		return err
 	}
-	for _, key := range program {
-		if was := b.config[key]; !same(body[key], was) && (isSet(body[key]) || !same(was, b.image[key])) {
-			return key + " is another"
+	is, err := now.read()
+	if err != nil {
+		return err
+	}
+	for _, c := range []before{config, is} { // what the daemon drops of what older clients send
+		delete(c.host, "Annotations")
+		delete(c.host, "ConsoleSize")
+		delete(object(c.config, "Healthcheck"), "StartInterval")
+		delete(object(c.image, "Healthcheck"), "StartInterval")
+	}
+	return cmp.Or(config.otherProgram(is.config, is.image), config.otherHost(is.host))
+}
+
+// program are keys that say what runs, as whom, and what reaches it, beside the command.
+var program = []string{"Healthcheck", "NetworkDisabled", "OpenStdin", "Shell", "StdinOnce", "Tty", "User", "WorkingDir"}
+
+// otherProgram says why a body of a create, or what a container of an image has, is that of another container; nil if it is not: then
+// it has the same image, whatever its tag, and runs the same in it. What was the image's own may be left to the image again.
+func (b *before) otherProgram(is, image map[string]any) error {
+	if !sameImage(text(is, "Image"), text(b.config, "Image")) {
+		return fmt.Errorf("its image is %q, and was %q", text(is, "Image"), text(b.config, "Image"))
+	}
+	keys := slices.Concat([]string{"Entrypoint", "Cmd"}, program)
+	if image == nil {
+		entrypoint, cmd := command(is, b.image)
+		switch {
+		case !same(entrypoint, b.config["Entrypoint"]):
+			return errors.New("its Entrypoint is another")
+		case !same(cmd, b.config["Cmd"]):
+			return errors.New("its Cmd is another")
+		}
+		keys = program
+	}
+	for _, key := range keys {
+		was, left := b.config[key], same(is[key], image[key])
+		if !same(is[key], was) && (!left || !same(was, b.image[key])) {
+			return fmt.Errorf("%s is another", key)
 		}
 	}
-	was, is, images := texts(b.config["Env"]), texts(body["Env"]), texts(b.image["Env"])
-	for _, v := range is {
-		if !slices.Contains(was, v) {
-			return "Env has more"
+	if isSet(b.host["PublishAllPorts"]) && !subset(is["ExposedPorts"], merged(object(image, "ExposedPorts"), object(b.config, "ExposedPorts"))) {
+		return errors.New("its ExposedPorts has more, and all of them are published")
+	}
+	env, envBefore := texts(is["Env"]), texts(b.config["Env"])
+	for _, v := range env {
+		if !slices.Contains(envBefore, v) && !slices.Contains(texts(image["Env"]), v) {
+			return errors.New("its Env has more")
 		}
 	}
-	for _, v := range was {
-		if !slices.Contains(is, v) && !slices.Contains(images, v) {
-			return "Env has less"
+	for _, v := range envBefore {
+		if !slices.Contains(env, v) && !slices.Contains(texts(b.image["Env"]), v) {
+			return errors.New("its Env has less")
 		}
 	}
-	host := object(body, "HostConfig")
+	return nil
+}
+
+// command is what the daemon makes of a create's command and an image's: an entry point of its own drops the image's command, an empty
+// one the image's entry point.
+func command(body, image map[string]any) (entrypoint, cmd any) {
+	entrypoint, cmd = body["Entrypoint"], body["Cmd"]
+	given := texts(entrypoint)
+	if len(given) == 0 && len(texts(cmd)) == 0 {
+		cmd = image["Cmd"]
+	}
+	switch {
+	case entrypoint == nil:
+		return image["Entrypoint"], cmd
+	case len(given) == 1 && given[0] == "":
+		return nil, cmd
+	}
+	return entrypoint, cmd
+}
+
+// otherHost says why all of a HostConfig is not the same, nil if it is. What another container has to give is not the same in the same words: its
+// name may be another one's by now.
+func (b *before) otherHost(host map[string]any) error {
 	for _, key := range slices.Sorted(maps.Keys(merged(host, b.host))) {
 		if !sameIn(key, host[key], b.host[key]) {
-			return "HostConfig." + key + " is another"
+			return fmt.Errorf("HostConfig.%s is another", key)
+		}
+		if mode, _ := host[key].(string); key == "VolumesFrom" && isSet(host[key]) || strings.HasPrefix(mode, "container:") {
+			return fmt.Errorf("HostConfig.%s may be another container's by now", key)
 		}
 	}
-	return ""
+	return nil
 }
 
 func merged(a, b map[string]any) map[string]any {
@@ -171,9 +245,13 @@ func sameIn(key string, a, b any) bool {
 		return reflect.DeepEqual(a, b)
 	case "Links":
 		return slices.Equal(linkPairs(a), linkPairs(b))
+	case "NetworkMode": // newer daemons write the default's name
+		return same(a, b) || ownBridge(a) && ownBridge(b)
 	}
 	return same(a, b)
 }
+
+func ownBridge(mode any) bool { return !isSet(mode) || mode == "default" || mode == "bridge" }
 
 // linkPairs are container and alias of each.
 func linkPairs(v any) (out []string) {
@@ -226,7 +304,7 @@ func isHexName(s string) bool { return strings.Trim(s, "0123456789abcdef") == ""
 
 // inCreate are the fields of a create that are as they were.
 func (b *before) inCreate(body map[string]any) []string {
-	fields := []string{"HostConfig"} // all of it: see otherThan
+	fields := []string{"HostConfig"} // all of it: see otherHost
 	for _, key := range slices.Sorted(maps.Keys(body)) {
 		switch key {
 		case "HostConfig":
@@ -235,7 +313,7 @@ func (b *before) inCreate(body map[string]any) []string {
 				fields = append(fields, key)
 			}
 		case "Env":
-			fields = append(fields, key) // see otherThan
+			fields = append(fields, key) // see otherProgram
 		case "Volumes":
 			if subset(body[key], b.config[key]) {
 				fields = append(fields, key)

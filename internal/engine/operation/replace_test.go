@@ -58,7 +58,7 @@ func TestReplacing(t *testing.T) {
 	if len(op.Hazards) < 6 || len(op.HostPath) < 3 {
 		t.Fatalf("%v %v", op.Hazards, op.HostPath)
 	}
-	in, err := op.Replacing(oldWeb())
+	in, err := op.Replacing(oldWeb(), nil)
 	if err != nil || len(in.Hazards) > 0 || len(in.HazardFields) > 0 || len(in.HostPath) > 0 {
 		t.Fatalf("%v: %v %v %v", err, in.Hazards, in.HazardFields, in.HostPath)
 	}
@@ -80,7 +80,7 @@ func TestReplacing(t *testing.T) {
 		t.Errorf("%v, %v", resolved.Resolved, err)
 	}
 	tagged := strings.Replace(asWatchtower(t, nil), `"nginx:1.25"`, `"docker.io/library/nginx:1.26"`, 1)
-	if _, err := mustParse(t, request("POST", "/containers/create?name=web", tagged)).Replacing(oldWeb()); err != nil {
+	if _, err := mustParse(t, request("POST", "/containers/create?name=web", tagged)).Replacing(oldWeb(), nil); err != nil {
 		t.Error(err)
 	}
 }
@@ -95,6 +95,12 @@ func TestClosedReplacingIsNothingMore(t *testing.T) {
 		"another registry":     func(body, _ map[string]any) { body["Image"] = "evil.example/nginx" },
 		"another command":      func(body, _ map[string]any) { body["Cmd"] = []any{"sh", "-c", "id"} },
 		"another entrypoint":   func(body, _ map[string]any) { body["Entrypoint"] = []any{"sh"} },
+		"no entrypoint":        func(body, _ map[string]any) { body["Entrypoint"] = []any{} },
+		"an empty entrypoint":  func(body, _ map[string]any) { body["Entrypoint"] = "" },
+		"no arguments":         func(body, _ map[string]any) { body["Entrypoint"] = []any{"/docker-entrypoint.sh"} },
+		"an empty argument":    func(body, _ map[string]any) { body["Cmd"] = "" },
+		"open input":           func(body, _ map[string]any) { body["OpenStdin"] = true },
+		"a terminal":           func(body, _ map[string]any) { body["Tty"] = true },
 		"the image's own user": func(body, _ map[string]any) { delete(body, "User") },
 		"root":                 func(body, _ map[string]any) { body["User"] = "0" },
 		"a health check":       func(body, _ map[string]any) { body["Healthcheck"] = map[string]any{"Test": []any{"CMD", "id"}} },
@@ -120,7 +126,7 @@ func TestClosedReplacingIsNothingMore(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			op := mustParse(t, request("POST", "/containers/create?name=web", asWatchtower(t, change)))
-			if in, err := op.Replacing(oldWeb()); err == nil {
+			if in, err := op.Replacing(oldWeb(), nil); err == nil {
 				t.Errorf("leaves %v", in.Hazards)
 			}
 		})
@@ -142,11 +148,79 @@ func TestClosedReplacingIsNothingMore(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			op := mustParse(t, request("POST", "/containers/create?name=web", asWatchtower(t, func(body, _ map[string]any) { tc.change(body) })))
-			in, err := op.Replacing(oldWeb())
+			in, err := op.Replacing(oldWeb(), nil)
 			if err != nil || !slices.Contains(in.Hazards, tc.want) {
 				t.Errorf("%v: %v", err, in.Hazards)
 			}
 		})
+	}
+}
+
+// TestClosedReplacingAfterAnEntrypointTakenAway: the daemon would give the image's own again.
+func TestClosedReplacingAfterAnEntrypointTakenAway(t *testing.T) {
+	old := &Old{Name: "web", Config: []byte(`{"Image":"nginx","Cmd":["nginx"],"Entrypoint":null}`), Image: []byte(beforeImage)}
+	for body, want := range map[string]bool{
+		`{"Image":"nginx","Cmd":["nginx"],"Entrypoint":[]}`: true, `{"Image":"nginx","Cmd":["nginx"],"Entrypoint":""}`: true, `{"Image":"nginx","Cmd":["nginx"]}`: false,
+	} {
+		if _, err := mustParse(t, request("POST", "/containers/create?name=web", body)).Replacing(old, nil); err == nil != want {
+			t.Errorf("%s: %v", body, err)
+		}
+	}
+}
+
+// TestClosedReplacingPublishesNoMore: where all exposed ports are published, more of them are more.
+func TestClosedReplacingPublishesNoMore(t *testing.T) {
+	old := &Old{Config: []byte(`{"Image":"web","ExposedPorts":{"80/tcp":{}}}`), Host: []byte(`{"PublishAllPorts":true}`), Image: []byte(`{"ExposedPorts":{"80/tcp":{}}}`)}
+	for ports, want := range map[string]bool{`{}`: true, `{"80/tcp":{}}`: true, `{"80/tcp":{},"22/tcp":{}}`: false} {
+		op := mustParse(t, request("POST", "/containers/create?name=web", `{"Image":"web:2","ExposedPorts":`+ports+`,"HostConfig":{"PublishAllPorts":true}}`))
+		if _, err := op.Replacing(old, nil); err == nil != want {
+			t.Errorf("%s: %v", ports, err)
+		}
+	}
+}
+
+// TestClosedReplacingOfWhatOthersGive: a name is another container's once that was renamed.
+func TestClosedReplacingOfWhatOthersGive(t *testing.T) {
+	for _, host := range []string{`{"VolumesFrom":["data"]}`, `{"PidMode":"container:data"}`, `{"IpcMode":"container:data"}`, `{"NetworkMode":"container:data"}`} {
+		op := mustParse(t, request("POST", "/containers/create?name=web", `{"Image":"web:2","HostConfig":`+host+`}`))
+		if _, err := op.Replacing(&Old{Config: []byte(`{"Image":"web"}`), Host: []byte(host)}, nil); err == nil {
+			t.Error(host)
+		}
+	}
+}
+
+// TestMadeAnewClosed: of whatever has a container's name, only what was made in its place is it.
+func TestMadeAnewClosed(t *testing.T) {
+	made := func(change ...string) *Old {
+		text := strings.NewReplacer(change...)
+		return &Old{
+			Config: []byte(text.Replace(`{"Image":"docker.io/library/nginx:1.26","User":"1000","Cmd":["nginx","new"],"Entrypoint":["/new"],"Env":["PATH=/new","MODE=safe"],"ExposedPorts":{"443/tcp":{}}}`)),
+			Host:   []byte(text.Replace(strings.Replace(beforeHost, "/web/base", "/anew/base", 1))),
+			Image:  []byte(`{"Env":["PATH=/new"],"Entrypoint":["/new"],"Cmd":["nginx","new"],"ExposedPorts":{"443/tcp":{}}}`),
+		}
+	}
+	if err := oldWeb().MadeAnew(made()); err != nil {
+		t.Error(err)
+	}
+	if err := (&Old{Config: []byte(`{"Image":"a"}`), Host: []byte(`{"NetworkMode":"default","ConsoleSize":[24,80]}`)}).MadeAnew(&Old{Config: []byte(`{"Image":"a"}`), Host: []byte(`{"NetworkMode":"bridge","ConsoleSize":[0,0]}`)}); err != nil {
+		t.Errorf("by an older client, of a newer daemon: %v", err)
+	}
+	for _, change := range [][]string{
+		{"nginx:1.26", "evil"},
+		{`"nginx","new"`, `"sh"`},
+		{`["/new"]`, `["sh"]`},
+		{`["/new"]`, `null`},
+		{"1000", "0"},
+		{"safe", "unsafe"},
+		{`,"MODE=safe"`, ""},
+		{"/srv/link", "/"},
+		{"NET_RAW", "MKNOD"},
+		{`"Memory": 0`, `"PidMode": "host"`},
+		{`"User"`, `"OpenStdin":true,"User"`},
+	} {
+		if err := oldWeb().MadeAnew(made(change...)); err == nil {
+			t.Errorf("%q for %q", change[1], change[0])
+		}
 	}
 }
 
@@ -158,19 +232,19 @@ func shop(body map[string]any) map[string]any {
 func TestClosedReplacingConnects(t *testing.T) {
 	for uri, want := range map[string]bool{"/networks/shop/connect": true, "/networks/aa11/connect": true, "/networks/aa1/connect": false, "/networks/host/connect": false, "/networks/other/connect": false} {
 		op := mustParse(t, request("POST", uri, `{"Container":"x","EndpointConfig":{"NetworkID":"aa11","IPAMConfig":{"IPv4Address":"10.0.0.9"},"Aliases":["web"]}}`))
-		if in, err := op.Replacing(oldWeb()); err != nil || len(in.Hazards) == 0 != want {
+		if in, err := op.Replacing(oldWeb(), nil); err != nil || len(in.Hazards) == 0 != want {
 			t.Errorf("%s: %v, %v", uri, in.Hazards, err)
 		}
 	}
 	stopped := oldWeb()
 	stopped.Networks = []byte(`{"shop":{"NetworkID":"aa11","Aliases":["web"],"IPAddress":"","EndpointID":"","MacAddress":""}}`)
 	op := mustParse(t, request("POST", "/networks/shop/connect", `{"Container":"x","EndpointConfig":{"EndpointID":"ee","IPAddress":"10.0.0.9","MacAddress":"02:42:0a:00:00:09","IPPrefixLen":16}}`))
-	if in, err := op.Replacing(stopped); err != nil || len(in.Hazards) > 0 {
+	if in, err := op.Replacing(stopped, nil); err != nil || len(in.Hazards) > 0 {
 		t.Errorf("it ran when it was looked at: %v, %v", in.HazardFields, err)
 	}
 	for _, endpoint := range []string{`{"NetworkID":"bb22"}`, `{"MacAddress":"02:42:0a:00:00:01"}`, `{"IPAMConfig":{"IPv4Address":"10.0.0.1"}}`, `{"Aliases":["vault"]}`, `{"Links":["db:db"]}`, `{"DriverOpts":{"a":"b"}}`} {
 		op := mustParse(t, request("POST", "/networks/shop/connect", `{"Container":"x","EndpointConfig":`+endpoint+`}`))
-		if in, err := op.Replacing(oldWeb()); err != nil || !slices.Equal(in.Hazards, op.Hazards) {
+		if in, err := op.Replacing(oldWeb(), nil); err != nil || !slices.Equal(in.Hazards, op.Hazards) {
 			t.Errorf("%s: %v of %v, %v", endpoint, in.Hazards, op.Hazards, err)
 		}
 	}
@@ -190,7 +264,7 @@ func TestClosedReplacingNamesImages(t *testing.T) {
 
 func TestReplacedFieldsAreOfShapes(t *testing.T) {
 	op := mustParse(t, request("POST", "/containers/create?name=web", asWatchtower(t, nil)))
-	in, err := op.Replacing(oldWeb())
+	in, err := op.Replacing(oldWeb(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
