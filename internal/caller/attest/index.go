@@ -25,12 +25,18 @@ type confirmed struct {
 	roots map[string]string
 }
 
+// unread is why nothing could be read of a container's first process.
+type unread struct {
+	why   error
+	apart bool // all its processes are outside of the host's PID namespace, so that none is taken for the host's
+}
+
 // index holds the confirmed containers that run.
 type index struct {
 	mu         sync.RWMutex
 	containers map[string]confirmed
-	// unread says of running containers why nothing could be read of them.
-	unread map[string]error
+	// unread are running containers of which nothing could be read.
+	unread map[string]unread
 }
 
 func (x *index) has(c docker.Container) bool {
@@ -44,7 +50,7 @@ func (x *index) has(c docker.Container) bool {
 func (x *index) cannotRead(id string) error {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	return x.unread[id]
+	return x.unread[id].why
 }
 
 // observe is told of each container right after its inspect. A container whose
@@ -76,9 +82,9 @@ func (a *Attestor) observe(c docker.Container) {
 	}
 	if err != nil {
 		if x.unread == nil {
-			x.unread = map[string]error{}
+			x.unread = map[string]unread{}
 		}
-		x.unread[c.ID] = err
+		x.unread[c.ID] = unread{err, a.endedApart(c.Pid)}
 		return
 	}
 	k := confirmed{
@@ -89,6 +95,21 @@ func (a *Attestor) observe(c docker.Container) {
 		k.roots = rootCgroups(c.ID, init.Cgroups)
 	}
 	x.containers[c.ID] = k
+}
+
+// endedApart says that a first process has ended, or is about to, outside of the host's PID namespace. Where another of its threads
+// goes on, it stays so for as long as the container likes.
+func (a *Attestor) endedApart(pid int) bool {
+	before, err := a.proc.Stat(pid)
+	if err != nil || before.Running() || a.here.ref.PID == "" {
+		return false
+	}
+	ns, err := a.proc.Namespace(pid, "pid")
+	if err != nil || ns == a.here.ref.PID {
+		return false
+	}
+	after, err := a.proc.Stat(pid)
+	return err == nil && after.Start == before.Start
 }
 
 // Roots gives the own cgroups of a container whose init was found, by hierarchy as in
@@ -333,8 +354,10 @@ func (x *index) blindTo() (id string, err error) {
 			return "", fmt.Errorf("the mount namespace of container %s is %w (CAP_SYS_PTRACE is needed)", k.id, ErrNotYet)
 		}
 	}
-	for id, err := range x.unread {
-		return id, fmt.Errorf("the first process of container %s is %w: %w", id, ErrNotYet, err)
+	for id, u := range x.unread {
+		if !u.apart {
+			return id, fmt.Errorf("the first process of container %s is %w: %w", id, ErrNotYet, u.why)
+		}
 	}
 	return "", nil
 }

@@ -73,3 +73,25 @@ func TestUnseenContainerIsAskedAboutForServicesAloneClosed(t *testing.T) {
 		t.Errorf("asked about %v", w.Asked)
 	}
 }
+
+// TestFirstThreadThatEndsLocksNoServiceOutClosed: a container whose first thread ends while another one goes on runs, and shows no mount namespace any
+// more, for as long as it likes. Nobody waits for one that has a PID namespace of its own.
+func TestFirstThreadThatEndsLocksNoServiceOutClosed(t *testing.T) {
+	for pids, want := range map[string]string{containerNS(1): "host", hostNS: "is not known yet"} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			w.Container(mon, 41, "/docker/"+mon, pids)
+			w.Stat(41, "Z", 0)
+			delete(w.Proc, "41/ns/mnt")
+			w.Process(42, "/system.slice/runner.service", "user:[1] pid:[2] mnt:[77]")
+			w.Process(43, "/docker/"+mon, pids)
+			a := w.begin(Options{})
+			began := time.Now()
+			w.is(a.Attest(t.Context(), w.Peer(42)), want)
+			if waited := time.Since(began); want == "host" && waited > 0 {
+				t.Errorf("waited %v", waited)
+			}
+			w.is(a.Attest(t.Context(), w.Peer(43)), "not known yet")
+		})
+	}
+}
