@@ -5,6 +5,7 @@ import os
 import sys
 import tarfile
 import tempfile
+import time
 
 import docker
 
@@ -69,6 +70,8 @@ say("exec resize", lambda: api.exec_resize(exec_id, 10, 20))
 say("exec inspect", lambda: sorted(api.exec_inspect(exec_id)))
 say("put", lambda: web.put_archive("/tmp", tar("f", b"text")))
 say("get", lambda: sorted(web.get_archive("/tmp/f")[1]))
+while b"err" not in web.logs():
+    time.sleep(0.1)
 say("logs", lambda: web.logs(tail=5).decode())
 say("top", lambda: web.top()["Titles"])
 say("stats", lambda: sorted(web.stats(stream=False)))
