@@ -291,8 +291,8 @@ func TestUsage(t *testing.T) {
 			"--dogstatsd-socket: ", "--dogstatsd-socket-mode: ", "--dogstatsd-quota: ", "--dogstatsd-udp: ",
 			"--dogstatsd-refuse-mismatch: ", "--dogstatsd-interval: ", "--dogstatsd-socket-group: ", "--dogstatsd-so-rcvbuf: ", "--dogstatsd-buffer-size: ", "DD_DOGSTATSD_TAG_CARDINALITY: ",
 		}},
-		{"OTLP", [2]string{"OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"}, []string{"run", "--otlp-endpoint", "collector:4317", "--otlp-interval", "1ms", "--otlp-headers", "x"}, []string{
-			"OTEL_EXPORTER_OTLP_PROTOCOL: ", "--otlp-endpoint: ", "--otlp-interval: ", "--otlp-headers: ",
+		{"OTLP", [2]string{"OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"}, []string{"run", "--otlp-endpoint", "collector:4317", "--otlp-metrics-interval", "1ms", "--otlp-headers", "x"}, []string{
+			"OTEL_EXPORTER_OTLP_PROTOCOL: ", "--otlp-endpoint: ", "--otlp-metrics-interval: ", "--otlp-headers: ",
 		}},
 		{"no such flag", [2]string{}, []string{"run", "--colour"}, []string{"unknown flag", "--help"}},
 		{"no such command", [2]string{}, []string{"top5"}, []string{"unknown command"}},

@@ -313,7 +313,7 @@ func TestHangingReceiverDoesNotKeepTheProgramFromEnding(t *testing.T) {
 	free := make(chan struct{})
 	t.Cleanup(func() { close(free) })
 	r.Config.Handler = http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-free })
-	e, stop := running(t, configured(t, map[string]string{"otlp_endpoint": r.URL, "otlp_interval": "1s"}), one)
+	e, stop := running(t, configured(t, map[string]string{"otlp_endpoint": r.URL, "otlp_metrics_interval": "1s"}), one)
 	e.Log("a", record("x"))
 	wait.Until(t, "a push is given up", func() bool { return e.lost[metrics].Load() > 0 })
 	from := time.Now()

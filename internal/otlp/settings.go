@@ -48,7 +48,7 @@ func Options[S any](of func(*S) *Config) []command.Option[S] {
 		{Key: "otlp_certificate", Also: "OTEL_EXPORTER_OTLP_CERTIFICATE", Help: "`FILE` with the certificates that the OTLP receiver's is checked against; \"\" for the system's", Set: file(func(c *Config) *string { return &c.ca })},
 		{Key: "otlp_client_certificate", Also: "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", Help: "`FILE` with our certificate for the OTLP receiver; \"\" for none", Set: file(func(c *Config) *string { return &c.certificate })},
 		{Key: "otlp_client_key", Also: "OTEL_EXPORTER_OTLP_CLIENT_KEY", Help: "`FILE` with the key of otlp_client_certificate", Set: file(func(c *Config) *string { return &c.key })},
-		{Key: "otlp_interval", Also: "OTEL_METRIC_EXPORT_INTERVAL", Default: []string{"60s"}, Help: "send metrics by OTLP every `DURATION`, 1s to 1h; a plain number is milliseconds", Set: set((*Config).setInterval)},
+		{Key: "otlp_metrics_interval", Also: "OTEL_METRIC_EXPORT_INTERVAL", Default: []string{"60s"}, Help: "send metrics by OTLP every `DURATION`, 1s to 1h; a plain number is milliseconds", Set: set((*Config).setInterval)},
 		{Key: "otlp_resource", Also: "OTEL_RESOURCE_ATTRIBUTES", Help: "`ATTRIBUTES` of the resource in OTLP, such as host.name=web-1,deployment.environment.name=prod; in the file a mapping", Set: set((*Config).setResource)},
 	}
 }

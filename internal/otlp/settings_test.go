@@ -51,8 +51,8 @@ func TestSettings(t *testing.T) {
 		{map[string]string{"otlp_headers": "a b=s3cret"}, "no header can have"},
 		{map[string]string{"otlp_headers": "authorization: Bearer s3cret=="}, "no header can have"},
 		{map[string]string{"otlp_headers": `{"a":{"b":"s3cret"}}`}, "is no mapping"},
-		{map[string]string{"otlp_interval": "1ms"}, "is no duration"},
-		{map[string]string{"otlp_interval": "10"}, "is no duration"},
+		{map[string]string{"otlp_metrics_interval": "1ms"}, "is no duration"},
+		{map[string]string{"otlp_metrics_interval": "10"}, "is no duration"},
 		{map[string]string{"otlp_endpoint": url, "otlp_certificate": "/nowhere"}, "no such file"},
 		{map[string]string{"otlp_endpoint": url, "otlp_certificate": empty}, "holds no certificate"},
 		{map[string]string{"otlp_endpoint": url, "otlp_client_certificate": empty}, "with otlp_client_key"},
@@ -66,7 +66,7 @@ func TestSettings(t *testing.T) {
 			t.Errorf("%v: %+v", tt.values, c.endpoint)
 		}
 	}
-	c, _ := configure(map[string]string{"otlp_endpoint": "http://x/opentelemetry/", "otlp_interval": "15000", "otlp_headers": `{"a":"b, c=d"}`})
+	c, _ := configure(map[string]string{"otlp_endpoint": "http://x/opentelemetry/", "otlp_metrics_interval": "15000", "otlp_headers": `{"a":"b, c=d"}`})
 	if c.interval != 15*time.Second || c.headers["a"] != "b, c=d" || c.target(metrics) != "http://x/opentelemetry/v1/metrics" || !c.Network() {
 		t.Errorf("%+v", c)
 	}

@@ -288,7 +288,7 @@ func TestMonitorsSumsOverARestartOfTheCollector(t *testing.T) {
 			if onUnix {
 				endpoint = "unix://" + unix
 			}
-			_, send := monitor(t, "--otlp-endpoint", endpoint, "--otlp-protocol", protocol, "--otlp-interval", "1s", "--otlp-resource", "host.name=web-1")
+			_, send := monitor(t, "--otlp-endpoint", endpoint, "--otlp-protocol", protocol, "--otlp-metrics-interval", "1s", "--otlp-resource", "host.name=web-1")
 			batch := func() {
 				send("page.views:2|c", "page.views:1|c|@0.5", "size:1:2:3|d", "latency:2:4|h", "pool:7|g", "below:-1|c")
 			}
@@ -347,7 +347,7 @@ func TestRecordsOverARestartOfTheCollector(t *testing.T) {
 			c := newCollector(t, "")
 			dir := t.TempDir()
 			settings := example(t, "authz-plugin")
-			settings["otlp_endpoint"], settings["otlp_protocol"], settings["otlp_interval"] = "http://"+c.http, protocol, "1s"
+			settings["otlp_endpoint"], settings["otlp_protocol"], settings["otlp_metrics_interval"] = "http://"+c.http, protocol, "1s"
 			if protocol == "grpc" {
 				settings["otlp_endpoint"] = "http://" + c.grpc
 			}

@@ -46,7 +46,7 @@ func TestThousandContainers(t *testing.T) {
 			sent.Add(n)
 		}))
 		t.Cleanup(receiver.Close)
-		h.watch(t, binary, 16384, "text/plain", "--otlp-endpoint", receiver.URL, "--otlp-interval", "2s")
+		h.watch(t, binary, 16384, "text/plain", "--otlp-endpoint", receiver.URL, "--otlp-metrics-interval", "2s")
 		wait.Until(t, "a megabyte is sent", func() bool { return sent.Load() > 1<<20 })
 	})
 }
