@@ -200,7 +200,7 @@ owners(entry) := {trim_prefix(principal, "owner:") |
 # METADATA
 # title: The roles of the caller that grant the operation
 granting contains role if {
-	some role in roles & including
+	some role in (roles & including)
 	takes(role)
 	knows_owner(role)
 }
