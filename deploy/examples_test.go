@@ -73,6 +73,76 @@ func TestExamplesHaveFlagsThatThereAre(t *testing.T) {
 	}
 }
 
+// mounting is what a file of Compose and one of Kubernetes say of images and their mounts.
+type mounting struct {
+	Services map[string]struct {
+		Image   string
+		Volumes []string
+	}
+	Spec struct{ Template struct{ Spec podSpec } }
+}
+
+type podSpec struct {
+	Containers []podContainer
+	Volumes    []struct {
+		Name     string
+		HostPath struct{ Path string } `yaml:"hostPath"`
+	}
+	InitContainers []podContainer `yaml:"initContainers"`
+}
+
+type podContainer struct {
+	Image        string
+	VolumeMounts []struct{ Name string } `yaml:"volumeMounts"`
+}
+
+// mounts calls f with each image, and what of the host it is given.
+func (m *mounting) mounts(f func(image, source string)) {
+	for _, s := range m.Services {
+		for _, v := range s.Volumes {
+			source, _, _ := strings.Cut(v, ":")
+			f(s.Image, source)
+		}
+	}
+	pod := m.Spec.Template.Spec
+	for _, c := range append(pod.InitContainers, pod.Containers...) {
+		for _, mount := range c.VolumeMounts {
+			for _, v := range pod.Volumes {
+				if v.Name == mount.Name {
+					f(c.Image, v.HostPath.Path)
+				}
+			}
+		}
+	}
+}
+
+// TestOthersImagesGetLittleOfTheHostClosed: what is no image of ours has no folder of the host with Docker's socket or our settings in it.
+func TestOthersImagesGetLittleOfTheHostClosed(t *testing.T) {
+	for path, least := range map[string]int{"kubernetes/daemonset.yaml": 3, "compose/prometheus.yaml": 4} {
+		others := 0
+		for document := range strings.SplitSeq(read(t, path), "\n---\n") {
+			var m mounting
+			if err := yaml.Unmarshal([]byte(document), &m); err != nil {
+				t.Fatal(err)
+			}
+			m.mounts(func(image, source string) {
+				if strings.Contains(image, "vitrine/") {
+					return
+				}
+				others++
+				for _, closed := range []string{"/run/docker.sock", "/var/run/docker.sock", "/etc/vitrine/monitor.yaml", "/etc/docker/vitrine/config.yaml"} {
+					if source == "/" || source == closed || strings.HasPrefix(closed, source+"/") {
+						t.Errorf("%s: %s is given %s", path, image, source)
+					}
+				}
+			})
+		}
+		if others < least {
+			t.Errorf("%s: %d mounts were looked at", path, others)
+		}
+	}
+}
+
 // TestComposeTakesItsFiles without an Engine, and what they mount of this folder is there.
 func TestComposeTakesItsFiles(t *testing.T) {
 	requireProgram(t, "docker-compose")
