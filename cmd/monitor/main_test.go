@@ -352,6 +352,30 @@ func TestPrecedence(t *testing.T) {
 	}
 }
 
+// TestThePluginsVariablesAreNoSlipsOfOurs: both programs may share an environment.
+func TestThePluginsVariablesAreNoSlipsOfOurs(t *testing.T) {
+	theirs, err := os.ReadFile("../authz-plugin/settings.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := map[string]string{}
+	for _, m := range regexp.MustCompile(`Key: "(\w+)"`).FindAllStringSubmatch(string(theirs), -1) {
+		if name := "VITRINE_" + strings.ToUpper(m[1]); !slices.ContainsFunc(table.Options, func(o command.Option[settings]) bool { return o.Env() == name }) {
+			env[name] = "x"
+		}
+	}
+	if len(env) < 10 {
+		t.Fatalf("found %v", env)
+	}
+	cmd := runCommand(command.Streams{Out: io.Discard, Err: io.Discard})
+	if err := cmd.ParseFlags([]string{"--config", ""}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readSettings(cmd.Flags(), environ(env)); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestPageSettings: addresses of both kinds, several of them, and a token that is one.
 func TestPageSettings(t *testing.T) {
 	dir := t.TempDir()

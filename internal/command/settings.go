@@ -106,7 +106,7 @@ func (t Settings[S]) Read(s *S, flags *pflag.FlagSet, environ []string) SettingE
 
 // misspelt objects to variables that are nearly ours: what was meant to be set, a mode or a guard,
 // would not be. One that is like none of ours may be another program's, which
-// has the prefix too.
+// has the prefix too, and names that are not far from ours.
 func (t Settings[S]) misspelt(env map[string]string) SettingErrors {
 	names := []string{"VITRINE_CONFIG"}
 	for _, o := range t.Options {
@@ -122,7 +122,7 @@ func (t Settings[S]) misspelt(env map[string]string) SettingErrors {
 		for i := range names {
 			keys[i] = strings.TrimPrefix(names[i], prefix)
 		}
-		if near := spelling.Nearest(key, keys); near != "" {
+		if near := spelling.Within(key, keys, 1+len(key)/6); near != "" {
 			wrong = append(wrong, SettingError{name, errors.New("there is no such setting; is it " + prefix + near + "?")})
 		}
 	}

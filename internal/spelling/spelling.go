@@ -7,9 +7,12 @@ import (
 	"strings"
 )
 
-// Nearest is the word that differs least, "" if all differ by more than a slip.
-func Nearest(s string, words []string) string {
-	best, least := "", 1+len(s)/3
+// Nearest is the word that differs least, "" if all differ by more than a third of the letters, and one.
+func Nearest(s string, words []string) string { return Within(s, words, 1+len(s)/3) }
+
+// Within is the word that differs least, "" if all differ by more letters than most.
+func Within(s string, words []string, most int) string {
+	best, least := "", most
 	for _, w := range words {
 		if d := distance(strings.ToLower(s), strings.ToLower(w)); d <= least {
 			best, least = w, d-1
