@@ -36,7 +36,7 @@ func checkRecreate(data map[string]any, report func(key, message string)) {
 		if taken := slices.DeleteFunc(stringsOf(role["hazards"]), func(h string) bool { return !slices.Contains(gettingRound, h) }); len(taken) > 0 {
 			report(key+".hazards", "with "+strings.Join(taken, ", ")+" it may make of each container that it replaces what it likes: what that had already needs no hazard here")
 		}
-		for _, id := range []string{"ContainerExec", "PutContainerArchive", "ContainerUpdate"} {
+		for _, id := range []string{"ContainerExec", "ContainerAttach", "PutContainerArchive", "ContainerUpdate"} {
 			if of(id) {
 				report(key+".recreate", "beside "+id+" it also gets into the containers that it may replace, with all that those have")
 			}

@@ -19,7 +19,7 @@ roles:
   good: {access: [ping], operations: [ContainerStop, ContainerCreate, ContainerStart], hazards: [env], recreate: {where: {update: "yes"}}}
   never: {access: [ping], operations: [ContainerStop], recreate: {where: {update: "yes"}}}
   idle: {access: [ping], operations: [ContainerCreate, ContainerStart], recreate: {where: {update: "yes"}}}
-  wide: {access: [ping], operations: [ContainerStop, ContainerStart, ContainerCreate, PutContainerArchive, ImageTag], hazards: [privileged], recreate: {where: {update: "yes"}}}
+  wide: {access: [ping], operations: [ContainerStop, ContainerStart, ContainerCreate, PutContainerArchive, ImageTag, ContainerAttach, ContainerInspect, ContainerWait], hazards: [privileged, env], recreate: {where: {update: "yes"}}}
 `)
 	var said []string
 	for _, p := range Check(t.Context(), Options{Paths: []string{dir}}) {
@@ -31,6 +31,7 @@ roles:
 		"data.yaml:10: roles.idle.recreate: warning: it may make only what it has taken away, and it can take nothing away: add one of ContainerStop, ContainerKill, ContainerRename, ContainerDelete",
 		"data.yaml:11: roles.wide.hazards: warning: with privileged it may make of each container that it replaces what it likes: what that had already needs no hazard here",
 		"data.yaml:11: roles.wide.operations.4: warning: ImageTag gives an image a name that a container may be made anew of, and is denied to who holds the role",
+		"data.yaml:11: roles.wide.recreate: warning: beside ContainerAttach it also gets into the containers that it may replace, with all that those have",
 		"data.yaml:11: roles.wide.recreate: warning: beside PutContainerArchive it also gets into the containers that it may replace, with all that those have",
 	}
 	slices.Sort(said)
