@@ -24,6 +24,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -165,13 +166,18 @@ func (e *Exporter) lose(s signal, n int, why string) {
 	e.warn(s, fmt.Errorf("%s; what is lost is counted in vitrine_otlp_lost_total", why))
 }
 
-// warn says that sending does not work, once until it does.
+// warn says that sending does not work, once until it does. The receiver chooses the words, and how many.
 func (e *Exporter) warn(s signal, err error) {
+	const most = 512
+	text := err.Error()
+	if len(text) > most {
+		text = strings.ToValidUTF8(text[:most], "") + "…"
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if !e.failing[s] {
 		e.failing[s] = true
-		e.logger.Warn("OTLP is not being received", "signal", s.String(), "error", err.Error())
+		e.logger.Warn("OTLP is not being received", "signal", s.String(), "error", text)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"encoding/base64"
 	"encoding/pem"
 	"fmt"
 	"io"
@@ -337,6 +338,7 @@ func TestRefusedIsLost(t *testing.T) {
 		"HTTP, a part":            {"http/protobuf", func(w http.ResponseWriter) { _, _ = w.Write(part) }, 2},
 		"HTTP, nonsense":          {"http/protobuf", func(w http.ResponseWriter) { _, _ = w.Write([]byte("\x0a\xff\xff")) }, 0},
 		"gRPC, invalid argument":  {"grpc", func(w http.ResponseWriter) { w.Header().Set("Grpc-Status", "3") }, 3},
+		"gRPC, too large":         {"grpc", func(w http.ResponseWriter) { w.Header().Set("Grpc-Status", "8") }, 3},
 		"gRPC, no status":         {"grpc", func(http.ResponseWriter) {}, 3},
 		"gRPC, a part": {"grpc", func(w http.ResponseWriter) {
 			w.Header().Set("Trailer", "Grpc-Status")
@@ -356,6 +358,28 @@ func TestRefusedIsLost(t *testing.T) {
 				t.Errorf("%d requests, %d lost, %d sent", len(r.paths), e.lost[logs].Load(), e.sent[logs].Load())
 			}
 		})
+	}
+}
+
+// TestReceiverFillsNoLogClosed: it may say much, and again and again.
+func TestReceiverFillsNoLogClosed(t *testing.T) {
+	var said bytes.Buffer
+	e := New(configured(t, map[string]string{"otlp_endpoint": "http://x"}), "test", slog.New(slog.NewTextHandler(&said, nil)))
+	_, _, err := httpAnswer(&http.Response{StatusCode: http.StatusBadRequest, Status: "400 " + strings.Repeat("\xff no", 10_000)}, nil)
+	e.warn(logs, err)
+	if said.Len() > 2000 || !strings.Contains(said.String(), "the receiver answers 400") {
+		t.Errorf("%d bytes: %.300s", said.Len(), &said)
+	}
+}
+
+// TestFullReceiverThatSaysSoIsAskedAgain: what passes is told from a request that is too large for ever.
+func TestFullReceiverThatSaysSoIsAskedAgain(t *testing.T) {
+	for _, encoding := range []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding} {
+		full := encoding.EncodeToString([]byte("\x08\x08\x1a\x2atype.googleapis.com/google.rpc.RetryInfo"))
+		resp := &http.Response{StatusCode: http.StatusOK, Trailer: http.Header{"Grpc-Status": {"8"}, "Grpc-Status-Details-Bin": {full}}}
+		if _, after, err := grpcAnswer(resp, nil); err == nil || after != 0 {
+			t.Errorf("%s, %v", after, err)
+		}
 	}
 }
 

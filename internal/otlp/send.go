@@ -2,7 +2,9 @@ package otlp
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"encoding/base64"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -136,11 +138,19 @@ func grpcAnswer(resp *http.Response, answer []byte) (refused int, after time.Dur
 	}
 	err = fmt.Errorf("the receiver answers with gRPC's status %s: %s", status, strings.ToValidUTF8(message, "?"))
 	switch status {
-	case "1", "4", "8", "10", "11", "14", "15": // cancelled, too late, out of something, aborted, out of range, unavailable, lost
+	case "1", "4", "10", "11", "14", "15": // cancelled, too late, aborted, out of range, unavailable, lost
 		return 0, 0, err
+	case "8": // out of something, and for ever if a request is too large for it: all that wait behind that would wait with it
+		details, _ := base64.RawStdEncoding.DecodeString(strings.TrimRight(cmp.Or(resp.Trailer.Get(statusDetails), resp.Header.Get(statusDetails)), "="))
+		if bytes.Contains(details, []byte("google.rpc.RetryInfo")) {
+			return 0, 0, err
+		}
 	}
 	return 0, never, err
 }
+
+// statusDetails is where gRPC says more of a status: that it passes, for one.
+const statusDetails = "Grpc-Status-Details-Bin"
 
 // partial reads how many items an answer says were refused: the first field of its first field, for each signal.
 // An answer that is none of these says nothing.
