@@ -45,7 +45,7 @@ func vetExtra(ctx context.Context, g *generation, src *sources) ([]Problem, erro
 	if len(src.extra) == 0 {
 		return nil, nil
 	}
-	c := g.compiler
+	c := g.vetted.compiler // the rules as they are written
 	var read []*ast.Rule
 	for _, name := range extraRules() {
 		read = append(read, reached(c, extraPackage+"."+name)...)
@@ -73,7 +73,7 @@ func vetExtra(ctx context.Context, g *generation, src *sources) ([]Problem, erro
 // probeExtra asks the rules themselves what any policy must have an answer to: the self-test does
 // not come to them where no role grants anything.
 func (g *generation) probeExtra(ctx context.Context) error {
-	asked := &generation{compiler: g.compiler, store: g.store, txn: g.txn}
+	asked := &generation{compiler: g.vetted.compiler, store: g.store, txn: g.txn}
 	members := []string{`"allow": [false], "reasons": [` + extraPackage + `.deny]`}
 	for _, name := range []string{"where", "stamp"} {
 		members = append(members, fmt.Sprintf("%q: [%s.%s]", name, extraPackage, name))

@@ -59,7 +59,7 @@ func build(ctx context.Context, src *sources, opts Options) (*generation, []Prob
 // dataConflicts refuses data that hides behind a rule's name.
 func dataConflicts(ctx context.Context, g *generation) error {
 	exists := storage.NonEmpty(ctx, g.store, g.txn)
-	if errs := ast.CheckPathConflicts(g.compiler, exists); len(errs) > 0 {
+	if errs := ast.CheckPathConflicts(g.vetted.compiler, exists); len(errs) > 0 {
 		return errs
 	}
 	return nil

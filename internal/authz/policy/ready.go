@@ -17,7 +17,8 @@ import (
 // It is the same policy for these data, asked less: a test compares the two over the catalogue.
 type ready struct {
 	modules map[string]*ast.Module
-	settled map[string]*ast.Term // by "data.docker.authz.NAME"; nil: it is not defined
+	rules   map[string][]*ast.Rule // of all modules, by the same names
+	settled map[string]*ast.Term   // by "data.docker.authz.NAME"; nil: it is not defined
 }
 
 // makeReady compiles the rules again for the data in store. Without what the names say that it gives the decision is the same: they
@@ -94,46 +95,48 @@ func nameIn(m *ast.Module, rule *ast.Rule) string {
 	return m.Package.Path.Append(ast.StringTerm(string(name))).String()
 }
 
-// prune leaves out rules that can never hold, and says whether it has settled anything by that.
+// prune leaves out rules that can never hold, and says whether it has settled anything by that. The rules of one name may stand in
+// several files.
 func (r *ready) prune() (more bool) {
+	r.rules = r.byName()
 	for _, m := range r.modules {
-		left := map[string][]*ast.Rule{}
 		for _, rule := range m.Rules {
 			rule.Body = r.body(rule.Body)
-			name := nameIn(m, rule)
-			if rule.Default || rule.Else != nil || !slices.ContainsFunc(rule.Body, r.never) {
-				left[name] = append(left[name], rule)
-			} else {
-				left[name] = append(left[name], nil)
+		}
+	}
+	out := map[*ast.Rule]bool{}
+	for name, rules := range r.rules {
+		if r.has(name) {
+			continue
+		}
+		byDefault := true // at most
+		for _, rule := range rules {
+			if !rule.Default && rule.Else == nil && slices.ContainsFunc(rule.Body, r.never) {
+				out[rule] = true
+			} else if !rule.Default || len(rule.Head.Args) > 0 {
+				byDefault = false
 			}
 		}
-		m.Rules = slices.DeleteFunc(m.Rules, func(rule *ast.Rule) bool {
-			name := nameIn(m, rule)
-			_, settled := r.settled[name]
-			return !settled && !slices.Contains(left[name], rule) && slices.ContainsFunc(left[name], func(o *ast.Rule) bool { return o != nil })
-		})
-		for name, rules := range left {
-			if _, known := r.settled[name]; known || slices.ContainsFunc(rules, func(o *ast.Rule) bool { return o != nil && (!o.Default || len(o.Head.Args) > 0) }) {
-				continue
-			}
-			for _, rule := range m.Rules {
-				if nameIn(m, rule) == name {
-					r.settled[name] = nothingOf(rule)
-					more = true
-				}
-			}
+		if byDefault {
+			r.settled[name], more = nothingOf(rules), true
 		}
+	}
+	for _, m := range r.modules {
+		m.Rules = slices.DeleteFunc(m.Rules, func(rule *ast.Rule) bool { return out[rule] && !r.has(nameIn(m, rule)) })
 	}
 	return more
 }
 
-// nothingOf is what a rule comes to that never holds.
-func nothingOf(rule *ast.Rule) *ast.Term {
-	switch {
+// nothingOf is what rules of one name come to of which none holds.
+func nothingOf(rules []*ast.Rule) *ast.Term {
+	for _, rule := range rules {
+		if rule.Default {
+			return rule.Head.Value
+		}
+	}
+	switch rule := rules[0]; {
 	case len(rule.Head.Args) > 0:
 		return nil
-	case rule.Default:
-		return rule.Head.Value
 	case len(rule.Head.Ref()) > 1:
 		return ast.ObjectTerm()
 	case rule.Head.RuleKind() == ast.MultiValue:
@@ -166,20 +169,24 @@ func denied(e *ast.Expr) ast.Body {
 
 // always says that an expression calls a function that holds whatever it is asked.
 func (r *ready) always(e *ast.Expr) bool {
-	if e.Negated || !e.IsCall() {
+	if e.Negated || !e.IsCall() || len(e.Operands()) == 0 || !allVars(e.Operands()) {
 		return false
 	}
-	args := e.Operands()
-	if slices.ContainsFunc(args, func(t *ast.Term) bool { _, is := t.Value.(ast.Var); return !is }) {
-		return false
-	}
-	for _, m := range r.modules {
-		for _, rule := range m.Rules {
-			if len(rule.Head.Args) == len(args) && nameIn(m, rule) == e.Operator().String() && rule.Head.Value.Equal(ast.BooleanTerm(true)) &&
-				rule.Body.Equal(ast.NewBody(ast.NewExpr(ast.BooleanTerm(true)))) &&
-				!slices.ContainsFunc(rule.Head.Args, func(t *ast.Term) bool { _, is := t.Value.(ast.Var); return !is }) {
-				return true
-			}
+	rules := r.rules[e.Operator().String()]
+	return len(rules) > 0 && !slices.ContainsFunc(rules, func(rule *ast.Rule) bool {
+		return rule.Default || rule.Else != nil || len(rule.Head.Args) != len(e.Operands()) || !allVars(rule.Head.Args) || repeats(rule.Head.Args) ||
+			!rule.Head.Value.Equal(ast.BooleanTerm(true)) || !rule.Body.Equal(ast.NewBody(ast.NewExpr(ast.BooleanTerm(true))))
+	})
+}
+
+func allVars(terms []*ast.Term) bool {
+	return !slices.ContainsFunc(terms, func(t *ast.Term) bool { _, is := t.Value.(ast.Var); return !is })
+}
+
+func repeats(terms []*ast.Term) bool {
+	for i, t := range terms {
+		if slices.ContainsFunc(terms[:i], t.Equal) {
+			return true
 		}
 	}
 	return false
@@ -226,8 +233,10 @@ func (r *ready) absent(ref ast.Ref) bool {
 		if size(at) == 0 {
 			return true
 		}
-		if !part.IsGround() {
-			return false
+		switch part.Value.(type) {
+		case ast.String, ast.Number, ast.Boolean, ast.Null:
+		default:
+			return false // what it asks for is not known
 		}
 		found, err := at.Find(ast.Ref{part})
 		if err != nil {

@@ -37,6 +37,83 @@ bindings:
   update: ["unix:d", "image:u"]
 `
 
+// oddRules use what the built-in ones do not: rules of one name in two files, chains, defaults, functions of several bodies, heads that
+// are paths, and conditions over nothing, of each kind.
+const oddRules = extraTop + `
+nothing := set()
+
+few := {"ContainerList", "ImageList"}
+
+nested := {"a": {"b": set()}}
+
+deny contains "never" if {
+	some x in nothing
+	x == input.operation.id
+}
+
+deny contains "none of nothing is it" if {
+	not known
+	input.operation.id == "VolumeList"
+}
+
+known if {
+	some x in nothing
+	x == input.operation.id
+}
+
+deny contains "each of nothing" if {
+	every x in nothing { x == input.operation.id }
+	input.operation.id in few
+}
+
+deny contains "the chain" if chain == "c"
+
+chain := "a" if {
+	some x in nothing
+	x == input.operation.id
+} else := "b" if {
+	input.operation.access == "inspect"
+} else := "c" if {
+	input.operation.access == "write"
+}
+
+default level := 1
+
+level := 2 if {
+	nested.a.b[input.operation.id]
+}
+
+deny contains "the default" if {
+	level == 1
+	input.caller.kind == "host"
+	input.operation.access == "stream"
+}
+
+default rank(_) := 0
+
+rank(o) := 1 if o == "ContainerList"
+
+deny contains sprintf("rank %d", [rank(input.operation.id)]) if rank(input.operation.id) > 0
+
+same(x, x) if true
+
+deny contains "the same" if same(input.operation.access, "admin")
+
+deny contains "how many" if {
+	count([x | some x in nothing; x == input.operation.id]) == 0
+	input.operation.access == "interactive"
+}
+
+label[input.operation.resource].of := "x" if not input.operation.id in nothing
+
+deny contains "a path" if label.volumes.of == "x"
+
+where[k] := "v" if {
+	some k, _ in nested
+	input.operation.resource == "networks"
+}
+`
+
 // Rules that are made ready for their data decide, and say, what they decide as they are written: over each example of the
 // catalogue, with more hazards, paths and names than it has, by callers of all kinds.
 func TestReadyRulesDecideTheSameClosed(t *testing.T) {
@@ -52,6 +129,11 @@ deny contains "not on Sundays" if input.operation.target == "sunday"
 where["team"] := "blue" if input.caller.kind == "host"
 `)}},
 	}
+	policies["odd rules"] = Options{Paths: []string{policyDir(t, "data.yaml", everyKey, "a.rego", oddRules, "b.rego", extraTop+`
+deny contains "in another file" if input.operation.access == "list"
+
+rank(o) := 2 if o == "ImageList"
+`)}}
 	presets := rego.Presets()
 	for _, name := range presets[:long.Of(2, len(presets))] {
 		policies[name] = Options{Paths: []string{"preset:" + name}}
@@ -169,6 +251,21 @@ func TestReadyRulesAskWhatThereIsClosed(t *testing.T) {
 			if is := strings.Contains(q, `"`+name+`": `); is != slices.Contains(tt.asked, name) {
 				t.Errorf("%s is asked: %v", name, is)
 			}
+		}
+	}
+}
+
+// TestReadyRulesOfOnePackageInTwoFilesClosed: that nothing can hold in one file says nothing of the other.
+func TestReadyRulesOfOnePackageInTwoFilesClosed(t *testing.T) {
+	t.Parallel()
+	const (
+		never = extraTop + "\nblocked := set()\n\ndeny contains \"blocked\" if {\n\tsome b in blocked\n\tb == input.operation.id\n}\n"
+		holds = extraTop + "\ndeny contains \"no lists\" if input.operation.id == \"ContainerList\"\n"
+	)
+	for _, files := range [][2]string{{never, holds}, {holds, never}} {
+		e := loaded(t, Options{Paths: []string{policyDir(t, "data.yaml", extraData, "a.rego", files[0], "b.rego", files[1])}})
+		if d := e.Decide(t.Context(), listing()); d.Allow || !slices.Equal(d.Reasons, []string{"no lists"}) {
+			t.Errorf("got %+v", d)
 		}
 	}
 }
