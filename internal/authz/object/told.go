@@ -131,4 +131,4 @@ func (f Told) Owned(_ context.Context, owner string) (n int, _ error) {
 // AnyBorrowed is none: labels that are told of are those that a container was given.
 func (Told) AnyBorrowed(func(map[string]string) bool) (string, error) { return "", nil }
 
-var errNoEngine = errors.New("there is no Engine to ask, and no object of that name is given")
+var errNoEngine = errors.New("there is no Engine to ask, and no object of that name is given (give --object, or a line of a case: object KIND:NAME)")
