@@ -274,6 +274,26 @@ func TestHelpShowsDefaultsAndVariables(t *testing.T) {
 	}
 }
 
+// TestOthersVariablesStopNobody: OpenTelemetry's are every program's of an environment. Where we are to send, they count.
+func TestOthersVariablesStopNobody(t *testing.T) {
+	env := map[string]string{"OTEL_EXPORTER_OTLP_PROTOCOL": "http/json", "OTEL_METRIC_EXPORT_INTERVAL": "500", "OTEL_RESOURCE_ATTRIBUTES": "%zz"}
+	if _, err := settingsOf(t, "", env); err != nil {
+		t.Error(err)
+	}
+	env["OTEL_EXPORTER_OTLP_ENDPOINT"] = "unix:///run/otlp.sock"
+	for _, name := range []string{"OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_METRIC_EXPORT_INTERVAL", "OTEL_RESOURCE_ATTRIBUTES"} {
+		if _, err := settingsOf(t, "", env); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("nothing is said of %s: %v", name, err)
+		}
+	}
+	if _, err := settingsOf(t, "", map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "nowhere"}); err == nil {
+		t.Error("nothing is said of an endpoint that is none")
+	}
+	if _, err := settingsOf(t, "", map[string]string{"VITRINE_OTLP_PROTOCOL": "http/json"}); err == nil {
+		t.Error("nothing is said of our own variable")
+	}
+}
+
 // TestTheMonitorsVariablesAreNoSlipsOfOurs: both programs may share an environment.
 func TestTheMonitorsVariablesAreNoSlipsOfOurs(t *testing.T) {
 	theirs, err := os.ReadFile("../monitor/settings.go")

@@ -108,7 +108,7 @@ var table = command.Settings[settings]{File: defaultConfig, Options: slices.Conc
 // readSettings reads what serve was told.
 func readSettings(flags *pflag.FlagSet, environ []string) (*settings, error) {
 	s := &settings{}
-	if wrong := append(table.Read(s, flags, environ), s.check()...); len(wrong) > 0 {
+	if wrong := append(s.otlp.Meant(table.Read(s, flags, environ)), s.check()...); len(wrong) > 0 {
 		return nil, command.ExitError{Code: command.Usage, Err: wrong}
 	}
 	return s, nil

@@ -254,7 +254,7 @@ func setMappings(field func(*settings) *[]tag.Mapping) func(*settings, string) e
 // readSettings reads what a command was told.
 func readSettings(flags *pflag.FlagSet, environ []string) (*settings, error) {
 	s := &settings{}
-	if wrong := append(table.Read(s, flags, environ), s.otlp.Check()...); len(wrong) > 0 {
+	if wrong := append(s.otlp.Meant(table.Read(s, flags, environ)), s.otlp.Check()...); len(wrong) > 0 {
 		return nil, command.ExitError{Code: command.Usage, Err: wrong}
 	}
 	return s, nil

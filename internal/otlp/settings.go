@@ -56,6 +56,17 @@ func Options[S any](of func(*S) *Config) []command.Option[S] {
 // Network says that the receiver is reached over the network.
 func (c *Config) Network() bool { return c.endpoint != nil && c.endpoint.Scheme != "unix" }
 
+// Meant leaves out what is wrong of OpenTelemetry's own variables where nothing is sent: other programs' may be in the same
+// environment, and can do what we cannot (http/json).
+func (c *Config) Meant(wrong command.SettingErrors) command.SettingErrors {
+	if c.endpoint != nil {
+		return wrong
+	}
+	return slices.DeleteFunc(wrong, func(e command.SettingError) bool {
+		return strings.HasPrefix(e.Where, "OTEL_") && e.Where != "OTEL_EXPORTER_OTLP_ENDPOINT"
+	})
+}
+
 // Check finds what is wrong between settings that are right by themselves, and reads the certificates.
 func (c *Config) Check() command.SettingErrors {
 	switch {
