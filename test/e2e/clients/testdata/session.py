@@ -5,7 +5,6 @@ import os
 import sys
 import tarfile
 import tempfile
-import time
 
 import docker
 
@@ -55,23 +54,22 @@ say("history", lambda: [h["CreatedBy"] for h in client.images.get("py:1").histor
 
 network = say("network", lambda: client.networks.create("pynet", driver="bridge", labels={"a": "b"}).name)
 say("volume", lambda: client.volumes.create("pyvol", labels={"a": "b"}).attrs)
-web = client.containers.create("bb:1", ["sh", "-c", "echo out; sleep 1; echo err >&2; sleep 1000"], name="pyweb", environment={"A": "b"}, labels={"a": "b"},
+web = client.containers.create("bb:1", ["sh", "-c", "echo out; sleep 1; echo err >&2; echo >/written; sleep 1000"], name="pyweb", environment={"A": "b"}, labels={"a": "b"},
                                network="pynet", volumes={"pyvol": {"bind": "/v", "mode": "rw"}}, mem_limit="64m", cap_add=["NET_ADMIN"],
                                healthcheck={"test": ["NONE"]}, ulimits=[docker.types.Ulimit(name="nofile", soft=64, hard=64)],
                                restart_policy={"Name": "on-failure", "MaximumRetryCount": 2}, tmpfs={"/t": "size=1m"}, detach=True)
 say("start", web.start)
 say("start again", web.start)
 say("inspect", lambda: (web.reload(), web.attrs["Config"], web.attrs["HostConfig"]["Binds"])[1:])
-say("exec", lambda: web.exec_run(["sh", "-c", "echo in; echo err >&2; exit 4"], environment={"B": "c"}, demux=True))
-say("exec as a stream", lambda: [b"".join(web.exec_run("echo in", stream=True).output).decode()])
+say("exec", lambda: web.exec_run(["sh", "-c", "echo in; echo err >&2; sleep 1; exit 4"], environment={"B": "c"}, demux=True))
+say("exec as a stream", lambda: [b"".join(web.exec_run(["sh", "-c", "echo in; sleep 1"], stream=True).output).decode()])
 exec_id = api.exec_create("pyweb", "sleep 1000", tty=True)["Id"]
 say("exec start, detached", lambda: str(api.exec_start(exec_id, detach=True)))
 say("exec resize", lambda: api.exec_resize(exec_id, 10, 20))
 say("exec inspect", lambda: sorted(api.exec_inspect(exec_id)))
 say("put", lambda: web.put_archive("/tmp", tar("f", b"text")))
 say("get", lambda: sorted(web.get_archive("/tmp/f")[1]))
-while b"err" not in web.logs():
-    time.sleep(0.1)
+say("exec until it has written", lambda: web.exec_run(["sh", "-c", "until [ -e /written ]; do sleep 0.1; done"]))
 say("logs", lambda: web.logs(tail=5).decode())
 say("top", lambda: web.top()["Titles"])
 say("stats", lambda: sorted(web.stats(stream=False)))
