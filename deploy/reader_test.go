@@ -1,6 +1,7 @@
 package deploy_test
 
 import (
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -130,9 +131,16 @@ func (r *reader) start(unit string) {
 		as = []string{"setpriv", "--reuid=" + user, "--regid=" + user, "--clear-groups", "--bounding-set=-all"}
 	}
 	r.units[unit] = run(r.T, r.e, append(as, strings.Fields(line)...))
-	if unit != "vitrine-monitor" {
-		eventually(r.T, r.e, func() error { return status(r.e.Path(socket), "/_ping", http.StatusOK) })
-	}
+	eventually(r.T, r.e, func() error { // and not before may it be ended
+		if unit != "vitrine-monitor" {
+			return status(r.e.Path(socket), "/_ping", http.StatusOK)
+		}
+		code, _, err := get(r.e, "/", "")
+		if err == nil && code != http.StatusOK {
+			err = fmt.Errorf("the page answers %d", code)
+		}
+		return err
+	})
 }
 
 // sources is a clone of the repository, in which a reader may build; what is not committed yet is in it too.

@@ -39,15 +39,16 @@ roles:
     own: true
     shared: {images: ["caller", "testcontainers/*"], networks: [bridge]}
     engine_socket: substitute
-  df:
-    operations: [SystemDataUsage]
+  plugins:
+    operations: [PluginList]
+    hazards: [env]
   plain:
     access: [ping, list, inspect, write]
     hazards: [env]
 bindings:
   admin: ["unix:root", "local"]
   ci: ["container:runner", "owner:container:runner", "container:other", "owner:container:other", "uid:4401", "owner:uid:4401", "uid:4402"]
-  df: ["container:runner"]
+  plugins: ["container:runner"]
   plain: ["uid:4403"]
 `
 
@@ -199,8 +200,8 @@ func (w *world) on(t *testing.T) *world {
 }
 
 func (w *world) noMore() {
-	w.want(http.StatusOK, "runner", "GET", "/system/df", "")
-	w.want(http.StatusForbidden, "job", "GET", "/system/df", "")
+	w.want(http.StatusOK, "runner", "GET", "/plugins", "")
+	w.want(http.StatusForbidden, "job", "GET", "/plugins", "")
 	for _, body := range []string{
 		`{"Image":"caller:1","HostConfig":{"Privileged":true,"Binds":["/var/run/docker.sock:/var/run/docker.sock"]}}`,
 		`{"Image":"caller:1","HostConfig":{"Binds":["/var/run/docker.sock:/var/run/docker.sock","/etc:/e"]}}`,
