@@ -128,3 +128,17 @@ func TestUnmetClosed(t *testing.T) {
 		})
 	}
 }
+
+// TestRecreateClosed: which containers a role may change, and make anew, only the gateway knows. What changes none is no matter of it.
+func TestRecreateClosed(t *testing.T) {
+	for uri, gateways := range map[string]bool{"POST /containers/web/stop": true, "GET /containers/json": false, "POST /images/create?fromImage=x": false} {
+		method, path, _ := strings.Cut(uri, " ")
+		op := parse(t, method, path, "")
+		if _, unmet := Meet(Plugin, op, Demand{Recreate: true}); (unmet != nil) != gateways || unmet != nil && (unmet.Rule != "recreate" || !unmet.Gateway) {
+			t.Errorf("%s: %+v", uri, unmet)
+		}
+		if _, unmet := Meet(Gateway, op, Demand{Recreate: true}); unmet != nil {
+			t.Errorf("%s at the gateway: %+v", uri, unmet)
+		}
+	}
+}
