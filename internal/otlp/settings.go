@@ -24,6 +24,7 @@ import (
 // Config is where to send and how, checked. The zero Config sends nothing.
 type Config struct {
 	endpoint *url.URL // http, https or unix; nil for none
+	asked    bool     // there is an endpoint, be it right or wrong
 	grpc     bool
 	headers  map[string]string
 	interval time.Duration
@@ -59,11 +60,11 @@ func (c *Config) Network() bool { return c.endpoint != nil && c.endpoint.Scheme 
 // Meant leaves out what is wrong of OpenTelemetry's own variables where nothing is sent: other programs' may be in the same
 // environment, and can do what we cannot (http/json).
 func (c *Config) Meant(wrong command.SettingErrors) command.SettingErrors {
-	if c.endpoint != nil {
+	if c.asked {
 		return wrong
 	}
 	return slices.DeleteFunc(wrong, func(e command.SettingError) bool {
-		return strings.HasPrefix(e.Where, "OTEL_") && e.Where != "OTEL_EXPORTER_OTLP_ENDPOINT"
+		return strings.HasPrefix(e.Where, "OTEL_")
 	})
 }
 
@@ -103,6 +104,7 @@ func (c *Config) setEndpoint(v string) error {
 	if v == "" {
 		return nil
 	}
+	c.asked = true
 	u, err := url.Parse(v)
 	if err != nil {
 		return errors.New("is no URL such as http://127.0.0.1:4318")
