@@ -352,11 +352,26 @@ func (e *Engine) CLI() string { return filepath.Join(e.Dir, "state/bin/docker") 
 // newline. A failure ends the test: use DockerCommand where one is expected, and For with an engine from Open.
 func (e *Engine) Docker(arg ...string) string {
 	e.tb.Helper()
-	out, err := output(e.DockerCommand(e.Socket, arg...))
+	out, err := e.Output(e.Socket, arg...)
 	if err != nil {
 		e.tb.Fatalf("docker %s: %v", strings.Join(arg, " "), err)
 	}
 	return strings.TrimSuffix(out, "\n")
+}
+
+// Output runs the docker command line against the given socket and returns its standard output; what it said on the
+// way is in the error.
+//
+// Exit status 126 of an exec says that the runtime could not start the process: then nothing has run, and it is asked
+// once more. runc 1.1 fails so now and then on cgroup v1 (https://github.com/opencontainers/runc/issues/1884).
+func (e *Engine) Output(socket string, arg ...string) (string, error) {
+	e.tb.Helper()
+	out, err := output(e.DockerCommand(socket, arg...))
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() == 126 && arg[0] == "exec" {
+		e.tb.Logf("the runtime did not start an exec, which is asked again: docker %s: %v", strings.Join(arg, " "), err)
+		out, err = output(e.DockerCommand(socket, arg...))
+	}
+	return out, err
 }
 
 // ImportBusybox makes the image bb:1.
@@ -403,7 +418,8 @@ func output(cmd *exec.Cmd) (string, error) {
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		return string(out), fmt.Errorf("%w: %s", err, strings.TrimSpace(stderr.String()))
+		// dockerd says on the output why an exec could not start.
+		return string(out), fmt.Errorf("%w: %s", err, strings.TrimSpace(stderr.String()+tail(string(out), 5)))
 	}
 	return string(out), nil
 }

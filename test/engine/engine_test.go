@@ -81,6 +81,11 @@ func TestContainersSurviveARestartOfDockerd(t *testing.T) {
 		t.Fatal(err)
 	}
 	id := e.Docker("run", "--detach", "bb:1", "sleep", "1000")
+	t.Run("an exec that cannot start", func(t *testing.T) {
+		if _, err := e.For(t).Output(e.Socket, "exec", id, "/tmp"); err == nil || !strings.Contains(err.Error(), "126") || !strings.Contains(err.Error(), "permission denied") {
+			t.Errorf("the error is %v, want exit status 126 and why", err)
+		}
+	})
 	for name, interrupt := range map[string]func() error{
 		"restart": e.Restart,
 		"crash":   func() error { return errors.Join(e.Kill(), e.Resume()) },

@@ -104,7 +104,7 @@ type seen struct {
 func (s *stage) exec(container []string, caller ...string) seen {
 	s.Helper()
 	args := slices.Concat([]string{"exec"}, container, caller)
-	return s.command(s.e.DockerCommand(s.e.Socket, args...))
+	return s.command(func() (string, error) { return s.e.Output(s.e.Socket, args...) })
 }
 
 // in asks in a container.
@@ -117,18 +117,25 @@ func (s *stage) in(container, method, path string, body ...string) seen {
 func (s *stage) host(wrapper ...string) seen {
 	s.Helper()
 	args := append(wrapper, s.caller, "ask", s.p.Socket, "GET", list)
-	return s.command(exec.CommandContext(s.Context(), args[0], args[1:]...))
+	return s.command(func() (string, error) {
+		text, err := exec.CommandContext(s.Context(), args[0], args[1:]...).Output()
+		if err != nil {
+			err = fmt.Errorf("%q: %w\n%s", args, err, stderr(err))
+		}
+		return string(text), err
+	})
 }
 
-func (s *stage) command(cmd *exec.Cmd) seen {
+// command asks by a command that prints the answer.
+func (s *stage) command(output func() (string, error)) seen {
 	s.Helper()
 	var out seen
 	out.Record = s.p.Recorded(s.T, func() {
-		text, err := cmd.Output()
+		text, err := output()
 		if err != nil {
-			s.Fatalf("%v: %v\n%s", cmd, err, stderr(err))
+			s.Fatalf("ask by a command: %v", err)
 		}
-		s.must(json.Unmarshal(text, &out.answer))
+		s.must(json.Unmarshal([]byte(text), &out.answer))
 	})
 	return out
 }

@@ -86,10 +86,10 @@ func (w *world) from(container, method, path, body string) vitrine.Answer {
 	if body != "" {
 		args = append(args, body)
 	}
-	text, err := w.e.DockerCommand(w.e.Socket, args...).Output()
+	text, err := w.e.Output(w.e.Socket, args...)
 	var answer vitrine.Answer
 	if err == nil {
-		err = json.Unmarshal(text, &answer)
+		err = json.Unmarshal([]byte(text), &answer)
 	}
 	if err != nil {
 		w.Fatalf("%s asks %s %s: %v %s", container, method, path, err, text)

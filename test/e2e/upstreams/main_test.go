@@ -168,12 +168,11 @@ func (w *world) in(container, method, path string) (vitrine.Answer, audit.Record
 	w.Helper()
 	var a vitrine.Answer
 	r := w.p.Recorded(w.T, func() {
-		cmd := w.e.DockerCommand(w.e.Path(w.inside), "exec", container, "caller", "ask", folder+"/docker.sock", method, path)
-		out, err := cmd.Output()
+		out, err := w.e.Output(w.e.Path(w.inside), "exec", container, "caller", "ask", folder+"/docker.sock", method, path)
 		if err != nil {
 			w.Fatalf("ask in %s: %v", container, err)
 		}
-		w.check(json.Unmarshal(out, &a))
+		w.check(json.Unmarshal([]byte(out), &a))
 	})
 	return a, r
 }
