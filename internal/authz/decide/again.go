@@ -34,7 +34,7 @@ func (s *Steps) StillAllowed(ctx context.Context, conn *identity.Connection, v *
 	s.identify(ctx, conn, now)
 	s.decide(ctx, now)
 	switch {
-	case !now.Allow && now.Status == http.StatusServiceUnavailable:
+	case now.Status == http.StatusServiceUnavailable:
 		return fmt.Errorf("%w: %s", ErrUndecided, now.Message)
 	case !now.Allow:
 		return errors.New(now.Message)

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"vitrine/internal/authz/object"
 	"vitrine/internal/authz/obligation"
 	"vitrine/internal/authz/policy"
 	"vitrine/internal/authz/record"
@@ -116,25 +117,24 @@ func fits(which []map[string]string, labels map[string]string) bool {
 // away, if the policy would have that. The hint says why it is judged as any other.
 func (s *Steps) replacing(ctx context.Context, v *Verdict, in *policy.Input, objects *named) (hint []string) {
 	op, caller := v.Operation, ownerOf(v.Caller)
-	if objects == nil || op.ID != "ContainerCreate" && op.ID != "NetworkConnect" || v.Caller.Door != string(obligation.Gateway) || !s.olds.has(caller) {
+	if v.Caller.Door != string(obligation.Gateway) || !s.olds.has(caller) {
 		return nil
 	}
-	name := strings.TrimPrefix(op.Query.Get("name"), "/")
-	if op.ID == "NetworkConnect" {
+	var name string
+	switch op.ID {
+	case "ContainerCreate":
+		name = strings.TrimPrefix(op.Query.Get("name"), "/")
+	case "NetworkConnect":
 		name = objects.entered()
 	}
 	before := s.olds.get(caller, name)
 	if before == nil {
 		return nil
 	}
-	typed := s.Policy.Decide(ctx, in)
-	if typed.Admin || typed.Failed {
-		return nil
-	}
 	unlike := func(err error) []string {
 		return []string{fmt.Sprintf("it is not what container %q was: %v", name, err)}
 	}
-	if typed.Allows() {
+	if typed := s.Policy.Decide(ctx, in); typed.Allows() {
 		if op.ID == "ContainerCreate" && before.fields == nil {
 			if err := op.Runs(&before.Old); err != nil {
 				return unlike(err)
@@ -164,7 +164,7 @@ func (s *Steps) asBefore(ctx context.Context, op *operation.Operation, before *o
 		switch {
 		case o.Kind == operation.KindNetwork:
 			networks[o.Ref] = o.ID
-		case op.ID == "NetworkConnect" && o.Kind == operation.KindContainer && o.Role == operation.RoleEnters:
+		case op.ID == "NetworkConnect": // the container
 			now, err := s.Old(ctx, o.ID)
 			if err == nil {
 				err = before.MadeAnew(now)
@@ -203,7 +203,7 @@ func (n *named) entered() (name string) {
 // where they are about to go. What else the operation does is no matter of this.
 func (s *Steps) replaceable(ctx context.Context, v *Verdict, objects *named, unlike []string) {
 	d, op := &v.Decision, v.Operation
-	if v.lifted || d.Admin || len(d.Recreate) == 0 || v.Caller.Door != string(obligation.Gateway) || !op.ChangesContainers() || v.View != nil && v.View.Nothing {
+	if v.lifted || d.Admin || len(d.Recreate) == 0 || v.Caller.Door != string(obligation.Gateway) || !op.ChangesContainers() {
 		return
 	}
 	if op.ID == "ContainerCreate" {
@@ -224,8 +224,7 @@ func (s *Steps) replaceable(ctx context.Context, v *Verdict, objects *named, unl
 	}
 	changed := 0
 	for _, o := range objects.get() {
-		container := o.Kind == operation.KindContainer || o.Kind == operation.KindExec
-		if !container || o.Role != operation.RoleEnters && o.Role != operation.RoleTarget {
+		if o.Kind != operation.KindContainer && o.Kind != operation.KindExec {
 			continue
 		}
 		if changed++; !s.mayReplace(v, o.Ref, o.Known, o.Labels) {
@@ -236,7 +235,7 @@ func (s *Steps) replaceable(ctx context.Context, v *Verdict, objects *named, unl
 	case changed == 0:
 		v.deny(http.StatusForbidden, "recreate", "it may change only some containers, and "+op.ID+" cannot be limited to them")
 	case slices.Contains([]string{"ContainerStop", "ContainerKill", "ContainerRename", "ContainerDelete"}, op.ID) && !v.again:
-		s.keep(ctx, v, objects.target().ID)
+		s.keep(ctx, v, objects.target())
 	}
 	if v.inPlaceOf != nil {
 		v.world.Old = &record.Old{Name: v.inPlaceOf.Name, Labels: v.inPlaceOf.labels, Fields: op.ReplacedFields()}
@@ -259,13 +258,13 @@ func (s *Steps) mayReplace(v *Verdict, ref string, known *bool, labels map[strin
 }
 
 // keep remembers what a container has, or denies the request that would take it away: what nobody remembers could not be made anew.
-func (s *Steps) keep(ctx context.Context, v *Verdict, id string) {
+func (s *Steps) keep(ctx context.Context, v *Verdict, target object.Object) {
 	caller := ownerOf(v.Caller)
-	if s.Old == nil || caller == "" || id == "" {
+	if s.Old == nil || caller == "" {
 		v.deny(http.StatusForbidden, "recreate", "it cannot be remembered for it what the container has, so that it could not make it anew")
 		return
 	}
-	had, err := s.Old(ctx, id)
+	had, err := s.Old(ctx, target.ID)
 	switch {
 	case err != nil:
 		v.deny(http.StatusServiceUnavailable, "object", "it cannot be told now what the container has, to make it anew; try again")
@@ -274,11 +273,5 @@ func (s *Steps) keep(ctx context.Context, v *Verdict, id string) {
 		v.deny(http.StatusForbidden, "recreate", fmt.Sprintf("what the container has is %d bytes long, and %d can be remembered to make it anew", had.Size(), oldSize))
 		return
 	}
-	var labels map[string]string
-	for _, o := range v.named.get() {
-		if o.ID == id && o.Kind == operation.KindContainer {
-			labels = o.Labels
-		}
-	}
-	s.olds.add(caller, &old{Old: *had, labels: labels, revision: v.Decision.Revision, end: time.Now().Add(oldsAfter)})
+	s.olds.add(caller, &old{Old: *had, labels: target.Labels, revision: v.Decision.Revision, end: time.Now().Add(oldsAfter)})
 }

@@ -304,7 +304,8 @@ func TestRecreateReplays(t *testing.T) {
 	u.ask(t, tool("a"), "POST", "/networks/shop/connect", `{"Container":"web","EndpointConfig":{"NetworkID":"0f"}}`)
 	u.ask(t, tool("a"), "POST", "/containers/create?name=other", anew)
 	u.ask(t, tool("a"), "POST", "/containers/vault/stop", "")
-	want := []record.Answer{record.Allow, record.Allow, record.Allow, record.Deny, record.Deny}
+	u.ask(t, tool("a"), "POST", "/containers/create?name=web", `{"Image":"nginx"}`)
+	want := []record.Answer{record.Allow, record.Allow, record.Allow, record.Deny, record.Deny, record.Allow}
 	for i, s := range u.seen {
 		shape := &record.Shape{Caller: s.Caller, Operation: s.Asked.Shape(), World: s.World, Verdict: s.Verdict}
 		got, err := decide.Replay(t.Context(), &u.world, shape)
