@@ -55,7 +55,7 @@ var allowed = map[string][]string{
 	"authz/object":      {"engine/docker", "engine/operation"},
 	"authz/view":        {"engine/imagename", "engine/operation", "authz/object"},
 	"authz/obligation":  {"engine/operation", "authz/answer", "authz/redact", "authz/view"},
-	"authz/policy":      {"authz/grant", "fair", "spelling", "kernel/ownfile", "engine/principal", "engine/operation", "caller/identity", "authz/object", "authz/answer", "authz/redact", "authz/obligation", "authz/view", "rego"},
+	"authz/policy":      {"engine/imagename", "authz/grant", "fair", "spelling", "kernel/ownfile", "engine/principal", "engine/operation", "caller/identity", "authz/object", "authz/answer", "authz/redact", "authz/obligation", "authz/view", "rego"},
 	"authz/grant":       {"engine/principal", "kernel/ownfile"},
 	"authz/policy/tool": {"authz/policy"},
 	"authz/record":      {"engine/operation", "caller/identity", "authz/object"},

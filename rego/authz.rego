@@ -118,6 +118,11 @@ stamping[role] := data.roles[role].stamp if some role, _ in data.roles
 
 sharing[role] := data.roles[role].shared if some role, _ in data.roles
 
+naming[role] contains name if {
+	some role, _ in data.roles
+	some name in data.roles[role].image_names
+}
+
 recreating[role] := data.roles[role].recreate if some role, _ in data.roles
 
 capping[role] := data.roles[role].ceilings if some role, _ in data.roles
@@ -704,6 +709,34 @@ shared[kind] contains name if {
 	every other in granting {
 		name in sharing[other][kind]
 	}
+}
+
+# METADATA
+# title: Names of images that are the caller's own
+# description: |
+#   The repositories that a limited role lets its holders give images, each of which only who has the name so may change. $owner stands
+#   for who owns what its holder makes: uid_4301 of uid:4301. An owner of whom that makes no part of a name has none.
+image_names contains name if {
+	some role in granting
+	not unlimited
+	some written in naming[role]
+	every other in granting {
+		naming[other][written]
+	}
+	name := named_by(role, written)
+}
+
+named_by(_, written) := written if not "$owner" in split(written, "/")
+
+named_by(role, written) := replace(written, "$owner", part) if {
+	"$owner" in split(written, "/")
+	part := replace_first(owner(role), ":", "_")
+	regex.match(`^[a-z-]+_[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*$`, part)
+}
+
+replace_first(text, old, new) := concat(new, [before, substring(text, count(before) + count(old), -1)]) if {
+	contains(text, old)
+	before := split(text, old)[0]
 }
 
 # METADATA

@@ -632,6 +632,39 @@ test_a_role_without_limits_has_none if {
 	admin == {"where": {}, "stamp": {}, "shared": {}}
 }
 
+# Names of images: the part that stands for the owner is nobody else's.
+named_roles := object.union(tenants, {
+	"ci": {"operations": ["ContainerList"], "own": true, "image_names": ["ci/$owner/*", "reg:5000/$owner"]},
+	"blue": {"operations": ["ContainerList"], "where": {"team": "blue"}, "image_names": ["blue/*", "both/*"]},
+	"red": {"operations": ["ContainerList"], "where": {"pool": "a"}, "image_names": ["both/*"]},
+	"admin": {"operations": ["*"]},
+})
+
+named_bindings := object.union(tenancies, {
+	"ci": ["uid:4301", "container:job-1", "container-uid:5", ["container:a", "container:b"], "label:k=v", "container:UP", "container:a..b", "container:a_", "unix:root"],
+	"red": ["container:blue"],
+	"blue": ["container:blue", "tls:blue"],
+	"admin": ["unix:root"],
+})
+
+names(principals) := found if {
+	found := authz.image_names with input as by(principals, operation) with data.roles as named_roles with data.bindings as named_bindings
+}
+
+test_image_names if {
+	names(["uid:4301"]) == {"ci/uid_4301/*", "reg:5000/uid_4301"}
+	names(["container:job-1"]) == {"ci/container_job-1/*", "reg:5000/container_job-1"}
+	names(["container-uid:5"]) == {"ci/container-uid_5/*", "reg:5000/container-uid_5"}
+	names(["tls:blue"]) == {"blue/*", "both/*"}
+	names(["container:blue"]) == {"both/*"}
+}
+
+test_image_names_of_no_owner_closed if {
+	every principals in [["container:a", "container:b"], ["label:k=v"], ["container:UP"], ["container:a..b"], ["container:a_"], ["container:free", "uid:4301"], ["container:nobody"], ["unix:root"]] {
+		names(principals) == set()
+	}
+}
+
 # Children: what somebody has made
 
 families := {

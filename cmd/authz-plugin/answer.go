@@ -31,6 +31,8 @@ type answer struct {
 	KeepEnv []string            `json:"keep_env,omitempty"`
 	Where   map[string]string   `json:"where,omitempty"`
 	Shared  map[string][]string `json:"shared,omitempty"`
+	// ImageNames are those that the caller may give images.
+	ImageNames []string `json:"image_names,omitempty"`
 	// Ceilings are those of what it makes.
 	Ceilings operation.Ceilings `json:"ceilings,omitzero"`
 	// Changed is what the gateway would forward otherwise than it was asked.
@@ -56,7 +58,7 @@ func printAnswer(ctx context.Context, std command.Streams, v *decide.Verdict, un
 	d := v.Decision
 	a := answer{
 		Allow: v.Allow, Message: v.Message, Code: v.Code, Status: v.Status, Admin: d.Admin, Reasons: v.Reasons(), Rules: d.Rules,
-		Redact: d.Redact, KeepEnv: d.KeepEnv, Where: d.Where, Shared: d.Shared, Ceilings: d.Ceilings, Caller: v.Caller, Revision: d.Revision,
+		Redact: d.Redact, KeepEnv: d.KeepEnv, Where: d.Where, Shared: d.Shared, ImageNames: d.ImageNames, Ceilings: d.Ceilings, Caller: v.Caller, Revision: d.Revision,
 		Door: v.Caller.Door, Obligation: unmet, Enters: v.Enters,
 	}
 	if a.Reasons == nil {

@@ -47,7 +47,7 @@ func (s *Steps) StillAllowed(ctx context.Context, conn *identity.Connection, v *
 // meets says that an answer which keeps to one decision keeps to another one too.
 func meets(was, is *policy.Decision) bool {
 	blanked := len(is.Redact) == 0 || covers(was.Redact, is.Redact) && within(was.KeepEnv, is.KeepEnv)
-	return blanked && (len(is.Where) == 0 || maps.Equal(was.Where, is.Where) && maps.EqualFunc(was.Shared, is.Shared, slices.Equal))
+	return blanked && (len(is.Where) == 0 || maps.Equal(was.Where, is.Where) && maps.EqualFunc(was.Shared, is.Shared, slices.Equal) && slices.Equal(was.ImageNames, is.ImageNames))
 }
 
 // covers says that where some pointers are blanked, nothing is left of what others

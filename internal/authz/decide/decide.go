@@ -346,7 +346,7 @@ func (s *Steps) rail(ctx context.Context, v *Verdict, in *policy.Input, typed *o
 	if why = s.ownContainer(ctx, v, in); why != "" {
 		return "rail-own-container", why
 	}
-	return "rail-owner-label", reserved(typed, v.Decision.Stamp)
+	return "rail-owner-label", reserved(typed, given(typed, &v.Decision))
 }
 
 // policyCode is the code of the policy's no. Of a caller whom nobody can tell, that is what stands in the way.

@@ -66,7 +66,7 @@ func (v *Verdict) pin(objects *named) (why string) {
 			return cannot
 		}
 	}
-	if target := objects.target(); target.ID != "" {
+	if target := objects.target(v.Operation.ID); target.ID != "" {
 		id, also := ids[v.Operation.Target]
 		switch {
 		case target.Kind == operation.KindContainer && also && id != target.ID:
@@ -110,14 +110,15 @@ func (n *named) containers(ids map[string]string) (all map[string]string, ok boo
 	return all, true
 }
 
-// target is the container or network that the request is about, the zero Object if there is
+// target is the container or network that the request is about, or the image that it gives another name; the zero Object if there is
 // none, or if the policy did not read it.
-func (n *named) target() object.Object {
+func (n *named) target(operationID string) object.Object {
 	if n == nil || !n.read.Load() {
 		return object.Object{}
 	}
 	for _, o := range n.list {
-		if o.Role == operation.RoleTarget && (o.Kind == operation.KindContainer || o.Kind == operation.KindNetwork) {
+		pinned := o.Kind == operation.KindContainer || o.Kind == operation.KindNetwork || operationID == "ImageTag"
+		if o.Role == operation.RoleTarget && pinned {
 			return o
 		}
 	}

@@ -62,7 +62,7 @@ func (v *Verdict) outcome() record.Verdict {
 	case v.lifted:
 		return record.Verdict{Answer: record.WouldDeny, Code: "policy"}
 	}
-	out := record.Verdict{Answer: record.Allow, Admin: d.Admin, Redact: d.Redact, KeepEnv: d.KeepEnv, Where: d.Where, Shared: d.Shared, Stamp: d.Stamp, Recreate: d.Recreate}
+	out := record.Verdict{Answer: record.Allow, Admin: d.Admin, Redact: d.Redact, KeepEnv: d.KeepEnv, Where: d.Where, Shared: d.Shared, ImageNames: d.ImageNames, Stamp: d.Stamp, Recreate: d.Recreate}
 	if d.Ceilings != (operation.Ceilings{}) {
 		out.Ceilings = &d.Ceilings
 	}

@@ -235,7 +235,7 @@ func (s *Steps) replaceable(ctx context.Context, v *Verdict, objects *named, unl
 	case changed == 0:
 		v.deny(http.StatusForbidden, "recreate", "it may change only some containers, and "+op.ID+" cannot be limited to them")
 	case slices.Contains([]string{"ContainerStop", "ContainerKill", "ContainerRename", "ContainerDelete"}, op.ID) && !v.again:
-		s.keep(ctx, v, objects.target())
+		s.keep(ctx, v, objects.target(op.ID))
 	}
 	if v.inPlaceOf != nil {
 		v.world.Old = &record.Old{Name: v.inPlaceOf.Name, Labels: v.inPlaceOf.labels, Fields: op.ReplacedFields()}

@@ -1,12 +1,14 @@
 package decide
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 
 	"vitrine/internal/authz/audit"
 	"vitrine/internal/authz/object"
@@ -23,6 +25,14 @@ var errStamp = errors.New("what it makes cannot be labelled")
 // that: so a label that somebody's role is bound to is guarded, whoever gives it. in is then
 // about the request with its labels.
 func (s *Steps) stamped(ctx context.Context, in *policy.Input, d policy.Decision) (policy.Decision, error) {
+	if labels := ofImage(in.Operation, &d); labels != nil && d.Allows() && !d.Admin && in.Caller.Door == string(obligation.Gateway) {
+		op, err := in.Operation.WithImageLabels(labels)
+		if err != nil {
+			return d, fmt.Errorf("%w: %w", errStamp, err)
+		}
+		in.Operation = op // of none of them anybody's role can be
+		return d, nil
+	}
 	if !d.Allows() || d.Admin || len(d.Stamp) == 0 || in.Caller.Door != string(obligation.Gateway) {
 		return d, nil
 	}
@@ -39,6 +49,36 @@ func (s *Steps) stamped(ctx context.Context, in *policy.Input, d policy.Decision
 		return d, fmt.Errorf("%w: the policy wants other labels on a request that has them", errStamp)
 	}
 	return again, nil
+}
+
+// ofImage are the labels of an image that is built or committed by who sees only some objects, nil for other requests. An image
+// has none of a view's labels: of its containers it could not be told then who gave them those. It says who had it built.
+func ofImage(op *operation.Operation, d *policy.Decision) map[string]string {
+	if len(d.Where) == 0 || op.ID != "ImageBuild" && op.ID != "ImageCommit" {
+		return nil
+	}
+	labels, by := map[string]string{}, []string{}
+	for _, of := range []map[string]string{d.Where, d.Stamp} {
+		for key := range of {
+			labels[key] = ""
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(d.Where)) {
+		by = append(by, key+"="+d.Where[key])
+	}
+	labels[operation.BuiltByLabel] = cmp.Or(d.Where[operation.OwnerLabel], strings.Join(by, ","))
+	return labels
+}
+
+// given are the labels that the gateway puts on what a request makes.
+func given(op *operation.Operation, d *policy.Decision) map[string]string {
+	if labels := ofImage(op, d); labels != nil {
+		return labels
+	}
+	if op.MakesLabelled() {
+		return d.Stamp
+	}
+	return nil
 }
 
 // reserved says why a request may not give a label that is the gateway's to give, "" if it
@@ -69,15 +109,15 @@ func (s *Steps) see(ctx context.Context, v *Verdict, objects *named) {
 // limited plans how a request is carried within a view. What was planned already, for the same request in the same view, stays as it
 // is: the daemon is asked once, and what it said is what is judged.
 func (s *Steps) limited(ctx context.Context, v *Verdict, op *operation.Operation, d *policy.Decision, objects *named) (*view.Plan, *view.Denial) {
-	if p := v.planned; p != nil && p.op == op && maps.Equal(p.where, d.Where) && maps.EqualFunc(p.shared, d.Shared, slices.Equal) {
+	if p := v.planned; p != nil && p.op == op && maps.Equal(p.where, d.Where) && maps.EqualFunc(p.shared, d.Shared, slices.Equal) && slices.Equal(p.names, d.ImageNames) {
 		return p.plan, p.denial
 	}
 	var list []object.Object
 	if objects != nil {
 		list = objects.get()
 	}
-	p := &planned{op: op, where: d.Where, shared: d.Shared}
-	p.plan, p.denial = view.New(d.Where, d.Shared).Limit(ctx, op, list, noting{s.Objects, &v.world})
+	p := &planned{op: op, where: d.Where, shared: d.Shared, names: d.ImageNames}
+	p.plan, p.denial = view.New(d.Where, d.Shared, d.ImageNames).Limit(ctx, op, list, noting{s.Objects, &v.world})
 	v.planned = p
 	return p.plan, p.denial
 }
@@ -87,6 +127,7 @@ type planned struct {
 	op     *operation.Operation
 	where  map[string]string
 	shared map[string][]string
+	names  []string
 	plan   *view.Plan
 	denial *view.Denial
 }
@@ -129,9 +170,9 @@ func (v *Verdict) Changes() []audit.Change {
 		return nil
 	}
 	list := audit.Changes(v.Operation, v.pinned)
-	if v.Operation.MakesLabelled() && !v.Decision.Admin {
-		for _, label := range slices.Sorted(maps.Keys(v.Decision.Stamp)) {
-			list = append(list, audit.Change{What: "label", To: label + "=" + v.Decision.Stamp[label]})
+	if labels := given(v.Operation, &v.Decision); !v.Decision.Admin {
+		for _, label := range slices.Sorted(maps.Keys(labels)) {
+			list = append(list, audit.Change{What: "label", To: label + "=" + labels[label]})
 		}
 	}
 	if !v.Decision.Admin {

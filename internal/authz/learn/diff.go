@@ -143,6 +143,7 @@ func differ(was, is *decide.Replayed) (change string, reasons []string) {
 		{"names of environment variables that are shown", was.KeepEnv, is.KeepEnv},
 		{"the labels of what it sees", was.Where, is.Where},
 		{"what is shared with it", was.Shared, is.Shared},
+		{"which names it may give images", was.ImageNames, is.ImageNames},
 		{"the labels on what it makes", was.Stamp, is.Stamp},
 		{"how much what it makes may have", was.Ceilings, is.Ceilings},
 		{"which containers it may change and make anew", was.Recreate, is.Recreate},

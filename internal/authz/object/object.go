@@ -128,7 +128,7 @@ func (o *Object) container(c docker.Container, err error) {
 		return
 	}
 	labels := maps.Clone(c.Labels)
-	maps.DeleteFunc(labels, func(key, _ string) bool { _, image := c.ImageLabels[key]; return image })
+	maps.DeleteFunc(labels, func(key, _ string) bool { return !c.Gave(key) })
 	o.found(c.ID, c.Name, []string{c.Name}, labels, c.Image)
 }
 

@@ -118,7 +118,7 @@ func (c *testCase) decide(ctx context.Context, g *generation) (allowed bool, why
 
 // outside says why a request is about something that its caller does not see; no code if it is not.
 func (c *testCase) outside(ctx context.Context, op *operation.Operation, d *Decision) (code, why string) {
-	plan, denial := view.New(d.Where, d.Shared).Limit(ctx, op, c.told.Objects(ctx, op), c.told)
+	plan, denial := view.New(d.Where, d.Shared, d.ImageNames).Limit(ctx, op, c.told.Objects(ctx, op), c.told)
 	switch {
 	case denial != nil:
 		return denial.Code, denial.Reason

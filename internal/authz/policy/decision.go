@@ -37,6 +37,8 @@ type Decision struct {
 	Where   map[string]string   // only objects with these labels are there for the caller
 	Shared  map[string][]string // those that are there all the same, by kind ("images"): names, "NAME*" for all that begin so
 	Stamp   map[string]string   // labels that are put on what the request makes
+	// ImageNames are the repositories whose names are the caller's own, to give and to take; "NAME/*" is all below one.
+	ImageNames []string
 	// Ceilings are how much what the request makes may have, and how many.
 	Ceilings operation.Ceilings
 	// Substitute: the gateway's own socket is to stand where a request mounts the Engine's. It says so

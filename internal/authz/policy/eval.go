@@ -24,7 +24,7 @@ const (
 
 // rules are what the engine reads from package docker.authz.
 func rules() []string {
-	return []string{"allow", "reasons", "codes", "admin", "redact", "keep_env", "where", "shared", "stamp", "ceilings", "substitute", "recreate", "without_redaction", "audit"}
+	return []string{"allow", "reasons", "codes", "admin", "redact", "keep_env", "where", "shared", "image_names", "stamp", "ceilings", "substitute", "recreate", "without_redaction", "audit"}
 }
 
 // generation is one policy, ready to decide. It never changes.
@@ -267,6 +267,7 @@ func readDecision(answer ast.Object) (Decision, error) {
 		KeepEnv:          r.strings("keep_env"),
 		Where:            r.labels("where"),
 		Shared:           r.lists("shared"),
+		ImageNames:       r.strings("image_names"),
 		Stamp:            r.labels("stamp"),
 		Ceilings:         r.ceilings("ceilings"),
 		Diagnostics:      Diagnostics{Reasons: r.strings("reasons"), Codes: r.strings("codes")},

@@ -73,7 +73,7 @@ func (m *memory) put(key []byte, d Decision) {
 // weight is about what a decision costs, in bytes.
 func weight(d Decision) int {
 	n := entryBytes
-	for _, list := range [][]string{d.Reasons, d.Redact, d.KeepEnv} {
+	for _, list := range [][]string{d.Reasons, d.Redact, d.KeepEnv, d.ImageNames} {
 		for _, s := range list {
 			n += 16 + len(s)
 		}

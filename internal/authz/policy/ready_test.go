@@ -17,7 +17,7 @@ import (
 // everyKey is data in which each key of a role stands once at least, in ways that meet.
 const everyKey = `
 roles:
-  ci: {access: [ping, list, inspect, write, interactive], own: true, hazards: [env, host-path], host_paths: [/srv, "$mounts"], ceilings: {memory: 1GiB, containers: 3}}
+  ci: {access: [ping, list, inspect, write, interactive], own: true, image_names: ["ci/$owner/*"], hazards: [env, host-path], host_paths: [/srv, "$mounts"], ceilings: {memory: 1GiB, containers: 3}}
   each: {access: [list, inspect, write], own: container, except: [ContainerDelete], shared: {images: [alpine]}}
   home: {access: [write], resources: [containers], hazards: ["*"], host_paths: ["/home/$user", "volume:x*"], unresolved: true, engine_socket: substitute}
   team: {access: [list, inspect, stream, write], where: {team: blue}, stamp: {team: blue}, ceilings: {cpus: 2, pids: 9}, redact: {"*": [env, errors]}, keep_env: [A]}

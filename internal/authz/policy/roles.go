@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"vitrine/internal/authz/view"
+	"vitrine/internal/engine/imagename"
 	"vitrine/internal/engine/operation"
 	"vitrine/internal/engine/principal"
 	"vitrine/internal/spelling"
@@ -128,6 +129,7 @@ func (c *roleChecker) role(key string, v any) {
 		"own":               c.own,
 		"ceilings":          c.ceilings,
 		"shared":            c.shared,
+		"image_names":       c.list(c.imageName),
 		"engine_socket":     c.engineSocket,
 		"recreate":          c.recreate,
 		"without_redaction": c.boolean,
@@ -144,6 +146,11 @@ func (c *roleChecker) role(key string, v any) {
 	}
 	if len(stringsOf(role["operations"]))+len(stringsOf(role["access"])) == 0 && role != nil {
 		c.problem(key, "grants nothing: it needs operations or access")
+	}
+	for i, name := range stringsOf(role["image_names"]) {
+		if whose := slices.Contains(strings.Split(name, "/"), "$owner"); whose != (role["own"] != nil) {
+			c.problem(fmt.Sprintf("%s.image_names.%d", key, i), "$owner, between slashes, keeps one owner's names from another's: write it with own, and only there")
+		}
 	}
 	if of, _ := role["ceilings"].(map[string]any); of["containers"] != nil && role["own"] == nil {
 		c.problem(key+".ceilings.containers", "counts the holder's own containers, and nothing is the holder's own: write own")
@@ -238,6 +245,14 @@ func (c *roleChecker) shared(key string, v any) {
 		members[kind] = names
 	}
 	c.object(key, v, members)
+}
+
+// imageName checks a repository whose name a role's holders may give images, or NAME/* for all below one.
+func (c *roleChecker) imageName(key, name string) {
+	sample := strings.ReplaceAll(strings.TrimSuffix(name, "/*"), "$owner", "owner")
+	if imagename.Familiar(sample) != sample {
+		c.problem(key, "%q must be a repository as docker images shows it, without a tag, or NAME/* for all below one: registry.example/ci/$owner/*", name)
+	}
 }
 
 func (c *roleChecker) boolean(key string, v any) {

@@ -61,6 +61,7 @@ func TestDataSchema(t *testing.T) {
 			"shared": schemaObject{"type": "object", "additionalProperties": false, "properties": schemaObject{
 				"containers": list(text), "images": list(text), "networks": list(text), "volumes": list(text),
 			}},
+			"image_names":   list(text),
 			"engine_socket": schemaObject{"enum": []any{"substitute"}},
 			"recreate": schemaObject{"type": "object", "additionalProperties": false, "required": []string{"where"}, "properties": schemaObject{
 				"where": schemaObject{"type": "object", "minProperties": 1, "additionalProperties": text},

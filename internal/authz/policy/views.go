@@ -22,13 +22,24 @@ func checkViews(data map[string]any, report func(key, message string)) {
 			if name != adminRole && role["shared"] != nil {
 				report(key+".shared", "is for roles with own or where: this one sees everything")
 			}
+			if name != adminRole && role["image_names"] != nil {
+				report(key+".image_names", "is for roles with own or where: this one gives images whatever names it likes")
+			}
 			continue
 		}
 		if taken := slices.DeleteFunc(stringsOf(role["hazards"]), func(h string) bool { return !slices.Contains(gettingRound, h) }); len(taken) > 0 && role["host_paths"] == nil {
 			report(key+".hazards", "with "+strings.Join(taken, ", ")+" it has everybody's things, whatever it sees")
 		}
-		if shared, _ := role["shared"].(map[string]any); role["own"] != nil && shared["images"] == nil && grants(role, "ContainerCreate") {
+		if shared, _ := role["shared"].(map[string]any); role["own"] != nil && shared["images"] == nil && role["image_names"] == nil && grants(role, "ContainerCreate") {
 			report(key+".own", "no image is anybody's own, and it shares none: it can start no container (shared: {images: [...]})")
+		}
+		for i, op := range stringsOf(role["operations"]) {
+			if shared, _ := role["shared"].(map[string]any); op == "ImageBuild" && !slices.Contains(stringsOf(shared["images"]), "*") {
+				report(fmt.Sprintf("%s.operations.%d", key, i), `a Dockerfile can begin with any image, so a build is denied without shared: {images: ["*"]}`)
+			}
+			if slices.Contains([]string{"ImageBuild", "ImageTag", "ImageCommit", "ImagePush"}, op) && role["image_names"] == nil {
+				report(fmt.Sprintf("%s.operations.%d", key, i), op+" is denied without names that the images may have: image_names")
+			}
 		}
 		for i, op := range stringsOf(role["operations"]) {
 			if op != "*" && !view.Can(op) {

@@ -98,6 +98,7 @@ type Verdict struct {
 	KeepEnv    []string            `json:"keep_env,omitempty"`
 	Where      map[string]string   `json:"where,omitempty"`
 	Shared     map[string][]string `json:"shared,omitempty"`
+	ImageNames []string            `json:"image_names,omitempty"`
 	Stamp      map[string]string   `json:"stamp,omitempty"`
 	Ceilings   *operation.Ceilings `json:"ceilings,omitempty"`
 	Substitute bool                `json:"substitute,omitempty"`

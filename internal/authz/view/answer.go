@@ -104,7 +104,7 @@ func (p *Plan) item(ctx context.Context, item json.RawMessage) (json.RawMessage,
 	if kind == operation.KindService {
 		o.Labels = o.Spec.Labels
 	}
-	shown := p.view.Owns(kind, o.Labels) || p.view.Shares(kind, append(o.RepoTags, o.Name)...)
+	shown := p.view.has(kind, o.Labels, o.RepoTags) || p.view.Shares(kind, append(o.RepoTags, o.Name)...)
 	if kind == operation.KindContainer {
 		shown = p.container(ctx, o.ID, o.Names)
 	}
@@ -172,7 +172,7 @@ func (p *Plan) image(doc json.RawMessage, labels map[string]string) (json.RawMes
 		if err := json.Unmarshal(all[key], &names); err != nil {
 			return nil, fmt.Errorf("%w: %w", errUnlike, err)
 		}
-		left, err := json.Marshal(slices.DeleteFunc(names, func(name string) bool { return !p.view.Shares(operation.KindImage, name) }))
+		left, err := json.Marshal(slices.DeleteFunc(names, func(name string) bool { return !p.view.Shares(operation.KindImage, name) && !p.view.Names(name) }))
 		if err != nil {
 			return nil, err
 		}
@@ -206,7 +206,7 @@ func (p *Plan) Event(ctx context.Context, event []byte) bool {
 		}
 		return shown
 	case "image":
-		return p.view.Owns(operation.KindImage, e.Actor.Attributes) || p.view.Shares(operation.KindImage, e.Actor.Attributes["name"], e.Actor.ID)
+		return p.view.has(operation.KindImage, e.Actor.Attributes, []string{e.Actor.Attributes["name"], e.Actor.ID}) || p.view.Shares(operation.KindImage, e.Actor.Attributes["name"], e.Actor.ID)
 	}
 	return false
 }

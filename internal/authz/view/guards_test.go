@@ -39,7 +39,7 @@ func limit(t *testing.T, v *View, method, uri, body string, of Containers) (*Pla
 
 // TestClosedErrorsAreNoYes: what is said along with an error does not count.
 func TestClosedErrorsAreNoYes(t *testing.T) {
-	l, v := liar{err: errors.New("the Engine does not answer")}, New(blue, nil)
+	l, v := liar{err: errors.New("the Engine does not answer")}, New(blue, nil, nil)
 	plan, _ := limit(t, v, http.MethodGet, "/containers/json", "", l)
 	if got, err := plan.Apply(t.Context(), []byte(`[{"Id":"1"}]`)); err != nil || string(got) != "[]" {
 		t.Errorf("%s, %v", got, err)
@@ -56,7 +56,7 @@ func TestClosedErrorsAreNoYes(t *testing.T) {
 
 // TestClosedNetworksAtAStart: each that a container joins must be in the view, or shared.
 func TestClosedNetworksAtAStart(t *testing.T) {
-	v := New(blue, map[string][]string{"networks": {"front"}})
+	v := New(blue, map[string][]string{"networks": {"front"}}, nil)
 	network := func(name string, known *bool, labels map[string]string) object.Object {
 		return object.Object{Kind: operation.KindNetwork, Ref: name, Name: name, Known: known, Labels: labels}
 	}
@@ -81,17 +81,17 @@ func TestClosedNetworksAtAStart(t *testing.T) {
 // TestClosedOwner: by the label that the gateway gives nobody owns an image.
 func TestClosedOwner(t *testing.T) {
 	mine := map[string]string{operation.OwnerLabel: "me"}
-	v := New(mine, nil)
+	v := New(mine, nil, nil)
 	if v.Owns(operation.KindImage, mine) || !v.Owns(operation.KindVolume, mine) || v.Owns(operation.KindVolume, nil) {
 		t.Error("owner")
 	}
-	if v := New(blue, nil); !v.Owns(operation.KindImage, blue) {
+	if v := New(blue, nil, nil); !v.Owns(operation.KindImage, blue) {
 		t.Error("a team's image")
 	}
-	if v := New(map[string]string{"team": ""}, nil); v.Owns(operation.KindVolume, map[string]string{}) || !v.Owns(operation.KindVolume, map[string]string{"team": ""}) {
+	if v := New(map[string]string{"team": ""}, nil, nil); v.Owns(operation.KindVolume, map[string]string{}) || !v.Owns(operation.KindVolume, map[string]string{"team": ""}) {
 		t.Error("a label without a value")
 	}
-	all := New(blue, map[string][]string{"images": {"*"}, "volumes": {"front"}})
+	all := New(blue, map[string][]string{"images": {"*"}, "volumes": {"front"}}, nil)
 	if all.Shares(operation.KindImage, "") || !all.Shares(operation.KindImage, "x") || all.Shares(operation.KindVolume, "front:1") {
 		t.Error("shared")
 	}
@@ -99,7 +99,7 @@ func TestClosedOwner(t *testing.T) {
 
 // TestClosedMore: what is done with requests that name more than one thing, or one in another way.
 func TestClosedMore(t *testing.T) {
-	v := New(blue, map[string][]string{"images": {"alpine", "reg/golang:1"}, "volumes": {"mine"}})
+	v := New(blue, map[string][]string{"images": {"alpine", "reg/golang:1"}, "volumes": {"mine"}}, nil)
 	id := "sha256:" + strings.Repeat("ab", 32)
 	known := maps.Clone(world)
 	known[id], known["mineimage@"+id] = blue, blue
@@ -139,7 +139,7 @@ func TestClosedMore(t *testing.T) {
 
 // TestWhatIsLeftAlone: only lists are filtered, and only what counts is blanked.
 func TestWhatIsLeftAlone(t *testing.T) {
-	v := New(blue, map[string][]string{"containers": {"proxy"}})
+	v := New(blue, map[string][]string{"containers": {"proxy"}}, nil)
 	plan, _ := limit(t, v, http.MethodGet, "/containers/mine/json", "", given{})
 	if plan.Filters() || plan.Streams() || plan.Filtered() || strings.Contains(plan.Operation.URI, "filters") {
 		t.Errorf("an inspect is limited: %s", plan.Operation.URI)
@@ -157,7 +157,7 @@ func TestWhatIsLeftAlone(t *testing.T) {
 
 // TestClosedAnswersOfAnotherShape are errors, and nothing of them is passed on.
 func TestClosedAnswersOfAnotherShape(t *testing.T) {
-	v := New(blue, nil)
+	v := New(blue, nil, nil)
 	for uri, answers := range map[string][]string{
 		"/networks/mine":       {`{"Containers":[]}`, `{"Containers":{}`},
 		"/networks":            {`[{"Labels":{"team":"blue"},"Containers":1}]`, `[{"Labels":1}]`},
@@ -194,7 +194,7 @@ func TestDecoyOfShortAndLongNames(t *testing.T) {
 func TestAnswerKeepsWhatTheBodyNames(t *testing.T) {
 	id, other := strings.Repeat("ab12", 16), strings.Repeat("cd34", 16)
 	op := parse(t, http.MethodPost, "/containers/create", `{"Image":"alpine:3","HostConfig":{"VolumesFrom":["`+id+`"]}}`)
-	plan, denial := New(blue, map[string][]string{"images": {"alpine"}}).Limit(t.Context(), op, nil, given{})
+	plan, denial := New(blue, map[string][]string{"images": {"alpine"}}, nil).Limit(t.Context(), op, nil, given{})
 	if denial != nil {
 		t.Fatal(denial)
 	}
@@ -208,7 +208,7 @@ func TestAnswerKeepsWhatTheBodyNames(t *testing.T) {
 
 // TestClosedImageEvents: by the names of what is shared, and by no other.
 func TestClosedImageEvents(t *testing.T) {
-	plan, _ := limit(t, New(blue, map[string][]string{"images": {"alpine"}}), http.MethodGet, "/events", "", given{})
+	plan, _ := limit(t, New(blue, map[string][]string{"images": {"alpine"}}, nil), http.MethodGet, "/events", "", given{})
 	for event, want := range map[string]bool{
 		`{"Type":"image","Actor":{"ID":"alpine:3"}}`: true, `{"Type":"image","Actor":{"Attributes":{"name":"alpine:3"}}}`: true, `{"Type":"image","Actor":{"ID":"x"}}`: false,
 	} {
@@ -220,7 +220,7 @@ func TestClosedImageEvents(t *testing.T) {
 
 // TestClosedImagesOfSeveralKinds: a shared image stays as it is, whose labels it may have; a name without a tag is all that have it.
 func TestClosedImagesOfSeveralKinds(t *testing.T) {
-	v := New(blue, map[string][]string{"images": {"alpine", "reg/golang:1"}})
+	v := New(blue, map[string][]string{"images": {"alpine", "reg/golang:1"}}, nil)
 	for _, tc := range []struct {
 		method, uri string
 		o           object.Object
@@ -240,7 +240,7 @@ func TestClosedImagesOfSeveralKinds(t *testing.T) {
 
 // TestEventsAreRememberedWithinBounds.
 func TestEventsAreRememberedWithinBounds(t *testing.T) {
-	plan, _ := limit(t, New(blue, nil), http.MethodGet, "/events", "", given{})
+	plan, _ := limit(t, New(blue, nil, nil), http.MethodGet, "/events", "", given{})
 	for i := range 2*maxSeen + 10 {
 		plan.Event(t.Context(), fmt.Appendf(nil, `{"Type":"container","Actor":{"ID":"%d"}}`, i))
 		if len(plan.seen) > maxSeen+1 {

@@ -61,7 +61,7 @@ var table = map[string]how{
 
 	"ImageList":    {what: list, kind: operation.KindImage, filtered: true},
 	"ImageInspect": {what: image}, "ImageHistory": {what: history}, "ImageGet": saves, "ImageGetAll": saves,
-	"ImageDelete": changes, "ImageCreate": uses,
+	"ImageDelete": changes, "ImageCreate": uses, "ImageTag": uses, "ImageCommit": uses, "ImagePush": uses, "ImageBuild": uses, // see imaged
 	"ImagePrune": {what: pruned, kind: operation.KindImage, filtered: true},
 	"BuildPrune": {what: pruned}, // of a cache in which nothing is anybody's
 

@@ -46,7 +46,7 @@ func (p *Plan) usage(ctx context.Context, doc json.RawMessage) (json.RawMessage,
 		if err := fields(i, &o); err != nil {
 			return nil, err
 		}
-		if !p.view.Owns(operation.KindImage, o.Labels) && !p.view.Shares(operation.KindImage, o.RepoTags...) {
+		if !p.view.has(operation.KindImage, o.Labels, o.RepoTags) && !p.view.Shares(operation.KindImage, o.RepoTags...) {
 			continue
 		}
 		text, err := json.Marshal(i)

@@ -27,7 +27,7 @@ const disk = `{
 
 // TestClosedUsageIsOfWhatIsSeen: neither what others have, nor sums in which it is.
 func TestClosedUsageIsOfWhatIsSeen(t *testing.T) {
-	v := New(blue, map[string][]string{"images": {"alpine"}, "volumes": {"cache"}})
+	v := New(blue, map[string][]string{"images": {"alpine"}, "volumes": {"cache"}}, nil)
 	op := parse(t, "GET", "/system/df", "")
 	p, denial := v.Limit(t.Context(), op, nil, given{"c1": blue, "c2": {"team": "red"}})
 	if denial != nil || !p.Filters() {
@@ -63,7 +63,7 @@ func TestClosedUsageIsOfWhatIsSeen(t *testing.T) {
 func TestClosedPrunesOfWhatIsNobodys(t *testing.T) {
 	own := map[string]string{operation.OwnerLabel: "x"}
 	prune := func(labels map[string]string, uri string) string {
-		p, denial := New(labels, nil).Limit(t.Context(), parse(t, "POST", uri, ""), nil, given{})
+		p, denial := New(labels, nil, nil).Limit(t.Context(), parse(t, "POST", uri, ""), nil, given{})
 		if denial != nil {
 			t.Fatalf("%s: %v", uri, denial)
 		}
@@ -86,7 +86,7 @@ func TestClosedPrunesOfWhatIsNobodys(t *testing.T) {
 // TestClosedServices: those of a view, by the labels of the service, which are not its tasks'.
 func TestClosedServices(t *testing.T) {
 	op := parse(t, "GET", "/services", "")
-	p, denial := New(blue, nil).Limit(t.Context(), op, nil, given{})
+	p, denial := New(blue, nil, nil).Limit(t.Context(), op, nil, given{})
 	if denial != nil || !p.Filtered() {
 		t.Fatalf("%v", denial)
 	}

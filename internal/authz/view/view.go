@@ -37,6 +37,9 @@ type View struct {
 	Labels map[string]string
 	// Shared are names of objects that are everybody's, by kind. One that ends in "*" stands for all that begin so.
 	Shared map[operation.Kind][]string
+	// ImageNames are repositories whose names are the caller's own, "NAME/*" for all below one: an image belongs to who has
+	// its name. Nobody else gives such a name but an admin, so that what one means changes by its owner alone.
+	ImageNames []string
 }
 
 // Kinds are the kinds that can be shared, as policies call them.
@@ -47,8 +50,8 @@ func Kinds() map[string]operation.Kind {
 }
 
 // New makes a view of what a policy says; kinds that are not known share nothing.
-func New(labels map[string]string, shared map[string][]string) *View {
-	v := &View{Labels: labels, Shared: map[operation.Kind][]string{}}
+func New(labels map[string]string, shared map[string][]string, imageNames []string) *View {
+	v := &View{Labels: labels, Shared: map[operation.Kind][]string{}, ImageNames: imageNames}
 	for kind, names := range shared {
 		if k, known := Kinds()[kind]; known {
 			v.Shared[k] = names
@@ -93,7 +96,7 @@ func ofRepository(name, repository string) bool {
 	return of == repository
 }
 
-// pulls says whether an image is pulled that is shared. An import moves whatever name it gives.
+// pulls says whether an image is pulled that is shared, or has a name of the caller's own.
 func (v *View) pulls(op *operation.Operation) bool {
 	name, tag := op.Query.Get("fromImage"), op.Query.Get("tag")
 	for _, registry := range []string{"docker.io/", "index.docker.io/"} {
@@ -105,7 +108,7 @@ func (v *View) pulls(op *operation.Operation) bool {
 	if tag != "" && !strings.Contains(tag, ":") {
 		name += ":" + tag
 	}
-	return name != "" && op.Query.Get("fromSrc") == "" && op.Query.Get("repo") == "" && v.Shares(operation.KindImage, name)
+	return name != "" && op.Query.Get("repo") == "" && (v.Shares(operation.KindImage, name) || v.Names(name))
 }
 
 // Denial is why a request cannot be limited.
@@ -154,13 +157,16 @@ func (v *View) Limit(ctx context.Context, op *operation.Operation, named []objec
 	if how.what == refused {
 		return nil, &Denial{Status: http.StatusForbidden, Code: "obligation", Reason: Unlimited(op)}
 	}
-	if op.ID == "ImageCreate" && !v.pulls(op) {
-		return nil, denied(http.StatusForbidden, "it may pull only images that are shared with it: others it could not use, and their names may be others'")
+	if denial := v.imaged(op); denial != nil {
+		return nil, denial
 	}
 	p := &Plan{Operation: op, asked: op, view: v, how: how, of: of}
 	for _, o := range named {
 		if o.Role == operation.RoleEnters && isTarget(named, o) {
 			continue // it is entered by way of the path
+		}
+		if op.ID == "ImagePush" {
+			continue // of its own name (see imaged), which is a tag's only with the parameter
 		}
 		if denial := p.look(o); denial != nil {
 			return nil, denial
@@ -183,7 +189,7 @@ func (v *View) Limit(ctx context.Context, op *operation.Operation, named []objec
 		}
 		p.Operation = limited
 	}
-	if how.filtered && (how.what == pruned || len(v.Shared[how.kind]) == 0) {
+	if how.filtered && (how.what == pruned || len(v.Shared[how.kind]) == 0 && (how.kind != operation.KindImage || len(v.ImageNames) == 0)) {
 		labels := v.Labels
 		if _, own := labels[operation.OwnerLabel]; own && how.kind == operation.KindImage && how.what == pruned { // see Owns
 			labels = maps.Clone(labels)
@@ -211,7 +217,7 @@ func Can(id string) bool { return table[id].what != refused }
 
 // look holds one object that the request names against the view.
 func (p *Plan) look(o object.Object) *Denial {
-	named, owned := p.names(o), p.view.Owns(o.Kind, o.Labels)
+	named, owned := p.names(o), p.view.Has(o)
 	shared := p.view.Shares(o.Kind, append(slices.Clone(o.Names), o.Name)...)
 	switch {
 	case named && (o.Several || o.Known != nil && *o.Known && !owned):
@@ -225,13 +231,15 @@ func (p *Plan) look(o object.Object) *Denial {
 		return nil
 	case !*o.Known: // the name is not forwarded: it may mean something when the daemon looks
 		return p.hide(o)
-	case (owned || shared) && p.how.whole && !p.view.Shares(o.Kind, o.Ref) && bare(o.Ref):
+	case (owned || shared) && p.how.whole && !p.view.Shares(o.Kind, o.Ref) && !p.view.Names(o.Ref) && bare(o.Ref):
 		return denied(http.StatusForbidden, "image %q would be all that have that name: say which tag", o.Ref)
-	case shared && (!owned || o.Kind == operation.KindImage): // an image's labels are its publisher's
+	case shared && (!owned || o.Kind == operation.KindImage && !p.view.Names(o.Ref)): // an image's labels are its publisher's
 		if o.Role == operation.RoleEnters || p.how.changes {
 			return denied(http.StatusForbidden, "%s %q is shared with it: to look at and to use, and not to change or enter", o.Kind, o.Ref)
 		}
 		return nil
+	case owned && o.Kind == operation.KindImage && p.how.changes && !p.view.Owns(o.Kind, o.Labels) && !p.view.gives(o.Ref):
+		return denied(http.StatusForbidden, "image %q may have names of others: say which of its own it is to lose%s", o.Ref, p.view.which())
 	case owned:
 		return nil
 	}

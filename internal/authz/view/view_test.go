@@ -83,7 +83,7 @@ var world = map[string]map[string]string{
 
 // TestClosedOutsideTheView: what is done with a request for each kind of object that it names.
 func TestClosedOutsideTheView(t *testing.T) {
-	v := New(blue, map[string][]string{"networks": {"front"}, "images": {"alpine", "lib*"}, "nonsense": {"theirs"}, "containers": {"front"}})
+	v := New(blue, map[string][]string{"networks": {"front"}, "images": {"alpine", "lib*"}, "nonsense": {"theirs"}, "containers": {"front"}}, nil)
 	for _, tc := range []struct {
 		method, uri, body string
 		want              string // "as asked", "hidden", or the denial's status
@@ -177,7 +177,7 @@ func TestClosedOutsideTheView(t *testing.T) {
 // TestClosedEveryOperation: whatever operation names an object outside the view in its path does not reach it, and one of
 // which nobody has said how it is limited is refused.
 func TestClosedEveryOperation(t *testing.T) {
-	v := New(blue, nil)
+	v := New(blue, nil, nil)
 	limited := 0
 	for _, info := range operation.Operations() {
 		how, known := table[info.ID]
@@ -229,7 +229,7 @@ func TestDecoyIsOfTheSameForm(t *testing.T) {
 // TestAnswerLeavesOutOtherIDs: the text of an error has the caller's own names in it, and no others' ids.
 func TestAnswerLeavesOutOtherIDs(t *testing.T) {
 	id := strings.Repeat("ab12", 16)
-	v := New(blue, nil)
+	v := New(blue, nil, nil)
 	op := parse(t, http.MethodPost, "/containers/theirs/stop", "")
 	plan, _ := v.Limit(t.Context(), op, about(op, world), given{})
 	if got := plan.Answer("No such container: " + plan.Operation.Path[len("/containers/"):len(plan.Operation.Path)-len("/stop")]); got != "No such container: theirs" {
@@ -256,7 +256,7 @@ func TestAnswerLeavesOutOtherIDs(t *testing.T) {
 // TestClosedListsAndNetworks: what is outside the view is in no list, and in no network's.
 func TestClosedListsAndNetworks(t *testing.T) {
 	of := given{"1": blue, "2": {"team": "red"}}
-	v := New(blue, map[string][]string{"networks": {"bridge"}, "images": {"alpine"}, "volumes": {"cache-*"}})
+	v := New(blue, map[string][]string{"networks": {"bridge"}, "images": {"alpine"}, "volumes": {"cache-*"}}, nil)
 	for _, tc := range []struct{ uri, answer, want string }{
 		{"/containers/json", `[{"Id":"1","Labels":{}},{"Id":"2","Labels":{"team":"blue"}},{"Id":"3","Labels":{"team":"blue"}}]`, `[{"Id":"1","Labels":{}}]`},
 		{"/containers/json", `[]`, `[]`},
@@ -292,7 +292,7 @@ func TestClosedListsAndNetworks(t *testing.T) {
 // TestClosedEvents: only containers and images in the view have events.
 func TestClosedEvents(t *testing.T) {
 	of := given{"1": blue, "2": {"team": "red"}}
-	plan, denial := New(blue, map[string][]string{"containers": {"proxy"}}).Limit(t.Context(), parse(t, http.MethodGet, "/events", ""), nil, of)
+	plan, denial := New(blue, map[string][]string{"containers": {"proxy"}}, nil).Limit(t.Context(), parse(t, http.MethodGet, "/events", ""), nil, of)
 	if denial != nil || !plan.Streams() {
 		t.Fatal(denial)
 	}
@@ -322,12 +322,12 @@ func TestClosedEvents(t *testing.T) {
 // TestClosedPrune: the daemon takes an image's labels for its containers'.
 func TestClosedPrune(t *testing.T) {
 	op := parse(t, http.MethodPost, "/containers/prune", "")
-	if _, denial := New(blue, nil).Limit(t.Context(), op, nil, given{"borrowed": blue}); denial == nil || !strings.Contains(denial.Reason, "bb:lies") {
+	if _, denial := New(blue, nil, nil).Limit(t.Context(), op, nil, given{"borrowed": blue}); denial == nil || !strings.Contains(denial.Reason, "bb:lies") {
 		t.Errorf("%v", denial)
 	}
 	shares := map[string][]string{"containers": {"x"}, "volumes": {"x"}, "networks": {"x"}, "images": {"x"}}
 	for _, uri := range []string{"/containers/prune", "/volumes/prune", "/networks/prune"} {
-		plan, denial := New(blue, shares).Limit(t.Context(), parse(t, http.MethodPost, uri, ""), nil, given{})
+		plan, denial := New(blue, shares, nil).Limit(t.Context(), parse(t, http.MethodPost, uri, ""), nil, given{})
 		if denial != nil {
 			t.Fatal(denial)
 		}
@@ -346,7 +346,7 @@ func TestFilterKeepsTheClientsOwn(t *testing.T) {
 		`%7B%22name%22%3A%5B%22a%22%5D%7D`:  `{"label":["team=blue"],"name":["a"]}`,
 		`%7B%22label%22%3A%7B%22team%3Dblue%22%3Afalse%2C%22b%22%3Atrue%7D%7D`: `{"label":{"b":true,"team=blue":true}}`,
 	} {
-		plan, denial := New(blue, nil).Limit(t.Context(), parse(t, http.MethodGet, "/containers/json?filters="+filters, ""), nil, given{})
+		plan, denial := New(blue, nil, nil).Limit(t.Context(), parse(t, http.MethodGet, "/containers/json?filters="+filters, ""), nil, given{})
 		if denial != nil {
 			t.Fatal(denial)
 		}
@@ -358,7 +358,7 @@ func TestFilterKeepsTheClientsOwn(t *testing.T) {
 
 // TestSharedNames: of an image each tag of a repository, of others the name, and no name that only begins so.
 func TestSharedNames(t *testing.T) {
-	v := New(blue, map[string][]string{"images": {"alpine", "reg/golang:1", "lib*"}, "networks": {"front"}})
+	v := New(blue, map[string][]string{"images": {"alpine", "reg/golang:1", "lib*"}, "networks": {"front"}}, nil)
 	for name, want := range map[string]bool{
 		"alpine": true, "alpine:3": true, "alpine@sha256:00": true, "alpine-evil:3": false, "x/alpine:3": false, "alpine/evil:3": false,
 		"reg/golang:1": true, "reg/golang:2": false, "library": true, "": false,

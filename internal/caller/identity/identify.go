@@ -251,7 +251,7 @@ func hostMounts(d *docker.Detail) []string {
 // labels is false where no label may count, because the image is not known.
 //
 // Whose the container is stands in such a label too, which the gateway puts on what a caller makes, and
-// which nobody but an admin can give by himself. A container whose image has it is nobody's.
+// which nobody but an admin can give by himself. A container whose image sets it is nobody's.
 func containerPrincipals(c docker.Container, labels bool) []string {
 	id := Identity{Principals: make([]string, 0, 6+len(c.Labels))}
 	id.add(principal.Container, c.Name)
@@ -266,8 +266,7 @@ func containerPrincipals(c docker.Container, labels bool) []string {
 		keys = []string{principal.OwnerLabel}
 	}
 	for _, key := range keys {
-		_, image := c.ImageLabels[key]
-		if value, has := c.Labels[key]; has && !image && key != "" && !strings.Contains(key, "=") {
+		if value, has := c.Labels[key]; has && c.Gave(key) && key != "" && !strings.Contains(key, "=") {
 			p := principal.OfLabel(key, value)
 			id.add(p.Kind, p.Value)
 		}

@@ -14,8 +14,13 @@ func TestLabelsClosed(t *testing.T) {
 		edit func(c *docker.Container)
 		want []string
 	}{
-		"of the container":         {func(c *docker.Container) { c.ImageLabels = nil }, []string{"label:k=v"}},
-		"the image sets it too":    {func(c *docker.Container) { c.ImageLabels = map[string]string{"k": ""} }, nil},
+		"of the container":       {func(c *docker.Container) { c.ImageLabels = nil }, []string{"label:k=v"}},
+		"the image sets it too":  {func(c *docker.Container) { c.ImageLabels = map[string]string{"k": "v"} }, nil},
+		"the image sets another": {func(c *docker.Container) { c.ImageLabels = map[string]string{"k": "w"} }, nil},
+		"the image blanks it":    {func(c *docker.Container) { c.ImageLabels = map[string]string{"k": ""} }, []string{"label:k=v"}},
+		"both blank it": {func(c *docker.Container) {
+			c.Labels, c.ImageLabels = map[string]string{"k": ""}, map[string]string{"k": ""}
+		}, nil},
 		"the image is not known":   {func(c *docker.Container) { c.ImageLabels, c.ImageKnown = nil, false }, nil},
 		"a key with =":             {func(c *docker.Container) { c.Labels = map[string]string{"a=b": "c"} }, nil},
 		"an empty key":             {func(c *docker.Container) { c.Labels = map[string]string{"": "c"} }, nil},
@@ -66,6 +71,7 @@ func TestOwnerClosed(t *testing.T) {
 		"an admin's word":        {func(c *docker.Container) { c.Labels["vitrine.owner"] = "a b" }, "owner:a b", "owner:a b"},
 		"the image sets it":      {func(c *docker.Container) { c.ImageLabels = map[string]string{"vitrine.owner": "container:runner"} }, "", ""},
 		"the image sets another": {func(c *docker.Container) { c.ImageLabels = map[string]string{"vitrine.owner": "x"} }, "", ""},
+		"the image blanks it":    {func(c *docker.Container) { c.ImageLabels = map[string]string{"vitrine.owner": ""} }, "owner:container:runner", "owner:container:runner"},
 		"the image is not known": {func(c *docker.Container) { c.ImageKnown = false }, "", "owner:container:runner"},
 		"another case":           {func(c *docker.Container) { c.Labels = map[string]string{"Vitrine.owner": "container:runner"} }, "", ""},
 		"nobody":                 {func(c *docker.Container) { c.Labels["vitrine.owner"] = "" }, "", ""},

@@ -67,6 +67,14 @@ type Container struct {
 	doubted bool
 }
 
+// Gave says of one of its labels that the container was given it when it was made, and has it from no image. An image that sets it
+// to nothing leaves it to whoever makes the container, as the gateway has images that are built do; where one sets it to anything,
+// even something else, nobody is trusted with it.
+func (c Container) Gave(key string) bool {
+	of, image := c.ImageLabels[key]
+	return !image || of == "" && c.Labels[key] != ""
+}
+
 // Pod is the id of the Kubernetes pod that the container belongs to, and its
 // name in there, from the labels that Kubernetes gives; "" for others.
 func (c Container) Pod() (uid, name string) {

@@ -3,7 +3,21 @@
 // github.com/distribution/reference.
 package imagename
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/distribution/reference"
+)
+
+// Familiar is the repository of a name as the daemon shows it, whatever registry's default it was spelled with: "x" of
+// "docker.io/library/x:1". It is "" for what the daemon takes for no name: an id, or something malformed.
+func Familiar(ref string) string {
+	named, err := reference.ParseNormalizedNamed(ref)
+	if err != nil || isID(ref) {
+		return ""
+	}
+	return reference.FamiliarName(named)
+}
 
 // Split gives the repository, tag and digest of a reference: "localhost:5000/x", "1"
 // and "sha256:…" of "localhost:5000/x:1@sha256:…". An image given by its id has no name,

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode"
 
 	"vitrine/internal/engine/principal"
 )
@@ -218,6 +219,33 @@ func (o *Operation) WithLabels(labels map[string]string) (*Operation, error) {
 	r.judge()
 	return &r, nil
 }
+
+// BuiltByLabel says of an image who had it built, for people: nobody is let in by it.
+const BuiltByLabel = "vitrine.built-by"
+
+// WithImageLabels is the operation with labels on the image that it builds or commits; one that does neither is returned as it is. The
+// operation itself is not changed.
+func (o *Operation) WithImageLabels(labels map[string]string) (*Operation, error) {
+	switch o.ID {
+	case "ImageBuild":
+		return o.WithLabels(labels)
+	case "ImageCommit":
+		r := *o
+		r.Query = maps.Clone(o.Query)
+		for _, key := range slices.Sorted(maps.Keys(labels)) {
+			if strings.ContainsFunc(key+labels[key], unicode.IsControl) {
+				return nil, fmt.Errorf("the label %q has no place in a line of a Dockerfile", key)
+			}
+			r.Query["changes"] = append(slices.Clone(r.Query["changes"]), `LABEL "`+inDockerfile.Replace(key)+`"="`+inDockerfile.Replace(labels[key])+`"`)
+		}
+		r.URI = (&target{path: r.Path, version: o.Version}).canonicalURI(r.Query)
+		return &r, nil
+	}
+	return o, nil
+}
+
+// inDockerfile writes text between double quotes of a Dockerfile.
+var inDockerfile = strings.NewReplacer(`\`, `\\`, `"`, `\"`, `$`, `\$`)
 
 func (o *Operation) buildWithLabels(labels map[string]string) (*Operation, error) {
 	all, _ := clone(o.Params["labels"]).(map[string]any)

@@ -1,6 +1,8 @@
 package operation
 
 import (
+	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -62,4 +64,41 @@ func TestLabelsOfThePolicyAreMinted(t *testing.T) {
 	if err != nil || !slices.Contains(with.Mints, "label:team=blue") {
 		t.Errorf("%v, %v", with.Mints, err)
 	}
+}
+
+// TestImageLabels: an image that is built or committed is given labels, the request's own word notwithstanding.
+func TestImageLabels(t *testing.T) {
+	labels := map[string]string{"vitrine.owner": "", BuiltByLabel: `a"b$c\d`}
+	commit := parsed(t, http.MethodPost, "/commit?container=x&repo=r&changes=CMD+true&changes=LABEL+vitrine.owner%3Dme")
+	got, err := commit.WithImageLabels(labels)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"CMD true", "LABEL vitrine.owner=me", `LABEL "vitrine.built-by"="a\"b\$c\\d"`, `LABEL "vitrine.owner"=""`}
+	if again := parsed(t, http.MethodPost, got.URI); !slices.Equal(again.Query["changes"], want) || len(commit.Query["changes"]) != 2 {
+		t.Errorf("%q of %q", again.Query["changes"], commit.Query["changes"])
+	}
+	if _, err := commit.WithImageLabels(map[string]string{"a\nb": ""}); err == nil {
+		t.Error("a line end")
+	}
+	build := parsed(t, http.MethodPost, `/build?t=x&labels={"k":"v"}`)
+	if got, err = build.WithImageLabels(labels); err != nil || !reflect.DeepEqual(got.Params["labels"], map[string]any{"k": "v", "vitrine.owner": "", BuiltByLabel: labels[BuiltByLabel]}) {
+		t.Errorf("%v, %v", got, err)
+	}
+	if _, err := parsed(t, http.MethodPost, `/build?t=x&labels={"vitrine.owner":"me"}`).WithImageLabels(labels); err == nil {
+		t.Error("what the build says itself")
+	}
+	list := parsed(t, http.MethodGet, "/images/json")
+	if got, err = list.WithImageLabels(labels); err != nil || got != list {
+		t.Error("a list")
+	}
+}
+
+func parsed(t *testing.T, method, uri string) *Operation {
+	t.Helper()
+	op, err := Parse(&Request{Method: method, URI: uri, Proto: "HTTP/1.1", Header: http.Header{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return op
 }
