@@ -18,10 +18,12 @@
 package otlp
 
 import (
+	"compress/gzip"
 	"context"
 	"fmt"
 	"iter"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"strings"
@@ -64,6 +66,7 @@ type Exporter struct {
 	resource *resourcepb.Resource
 
 	logs    queue
+	zips    [signals]*gzip.Writer // each is one goroutine's
 	sent    [signals]atomic.Uint64
 	lost    [signals]atomic.Uint64
 	mu      sync.Mutex
@@ -91,6 +94,9 @@ func New(cfg Config, program string, logger *slog.Logger) *Exporter {
 		cfg: cfg, client: cfg.client(), logger: logger.With("endpoint", cfg.endpoint.String()),
 		scope: &commonpb.InstrumentationScope{Name: "vitrine/" + program, Version: v},
 		logs:  newQueue(),
+	}
+	for i := range e.zips {
+		e.zips[i], _ = gzip.NewWriterLevel(nil, gzip.BestSpeed) // a level that there is; its tables are made when it is first used
 	}
 	host, _ := os.Hostname() // a resource can do without
 	own := []*commonpb.KeyValue{Text("service.namespace", "vitrine"), Text("service.name", program), Text("service.version", v), Text("host.name", host)}
@@ -132,26 +138,27 @@ func (e *Exporter) Run(ctx context.Context, source Source) error {
 	return ctx.Err()
 }
 
-// deliver sends a request until the receiver takes or refuses it, or ctx ends. n is how many
+// deliver sends a message until the receiver takes or refuses it, or ctx ends. n is how many
 // points or records it has.
-func (e *Exporter) deliver(ctx context.Context, s signal, body []byte, n int) {
+func (e *Exporter) deliver(ctx context.Context, s signal, message []byte, n int) {
 	const first, longest = time.Second, 30 * time.Second
+	body := e.framed(s, message)
 	for wait := first; ; wait = min(2*wait, longest) {
-		refused, after, err := e.try(ctx, s, body)
+		out := e.try(ctx, s, body)
 		switch {
-		case err == nil:
-			refused = min(refused, n)
+		case out.err == nil:
+			refused := min(out.refused, n)
 			e.sent[s].Add(uint64(n - refused)) //nolint:gosec // a count
-			e.lose(s, refused, "the receiver refused a part")
+			e.lose(s, refused, "the receiver refused a part: "+out.why)
 			e.recovered(s, refused == 0)
 			return
-		case after < 0 || ctx.Err() != nil:
-			e.lose(s, n, err.Error())
+		case out.after < 0 || ctx.Err() != nil:
+			e.lose(s, n, out.err.Error())
 			return
 		}
-		e.warn(s, err)
+		e.warn(s, out.err)
 		select {
-		case <-time.After(max(wait, after)):
+		case <-time.After(max(wait-rand.N(wait/2), out.after)): //nolint:gosec // not all hosts in the same moment; nobody gains who guesses it
 		case <-ctx.Done():
 		}
 	}
@@ -169,7 +176,7 @@ func (e *Exporter) lose(s signal, n int, why string) {
 // warn says that sending does not work, once until it does. The receiver chooses the words, and how many.
 func (e *Exporter) warn(s signal, err error) {
 	const most = 512
-	text := err.Error()
+	text := e.cfg.withoutSecrets(err.Error())
 	if len(text) > most {
 		text = strings.ToValidUTF8(text[:most], "") + "…"
 	}

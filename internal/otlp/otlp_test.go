@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"encoding/base64"
 	"encoding/pem"
 	"fmt"
 	"io"
@@ -17,151 +16,24 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	logspb "go.opentelemetry.io/proto/otlp/logs/v1"
 	metricspb "go.opentelemetry.io/proto/otlp/metrics/v1"
 	"go.uber.org/goleak"
-	"google.golang.org/protobuf/encoding/protowire"
-	"google.golang.org/protobuf/proto"
-
-	"vitrine/test/wait"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-var quiet = slog.New(slog.DiscardHandler)
-
-// receiver takes OTLP as its specification says, by either protocol.
-type receiver struct {
-	*httptest.Server
-	answer func(w http.ResponseWriter, n int) (done bool) // of the n-th request; nil: it is taken
-
-	mu      sync.Mutex
-	heads   []http.Header
-	paths   []string
-	bodies  []string
-	metrics []*metricspb.ResourceMetrics
-	logs    []*logspb.LogRecord
-}
-
-func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	body, err := io.ReadAll(req.Body)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.heads, r.paths = append(r.heads, req.Header), append(r.paths, req.URL.Path)
-	if err != nil || r.answer != nil && r.answer(w, len(r.paths)) {
-		return
-	}
-	grpc := req.Header.Get("Content-Type") == "application/grpc"
-	if grpc {
-		if req.ProtoMajor != 2 || req.Header.Get("TE") != "trailers" || int(body[1])<<24|int(body[2])<<16|int(body[3])<<8|int(body[4]) != len(body)-5 {
-			http.Error(w, "this is not gRPC", http.StatusBadRequest)
-			return
-		}
-		body = body[5:]
-	}
-	var m metricspb.MetricsData
-	var l logspb.LogsData
-	if strings.Contains(strings.ToLower(req.URL.Path), "logs") {
-		err = proto.Unmarshal(body, &l)
-	} else {
-		err = proto.Unmarshal(body, &m)
-	}
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
-	}
-	r.bodies = append(r.bodies, string(body))
-	r.metrics = append(r.metrics, m.GetResourceMetrics()...)
-	for _, of := range l.GetResourceLogs() {
-		for _, s := range of.GetScopeLogs() {
-			r.logs = append(r.logs, s.GetLogRecords()...)
-		}
-	}
-	if grpc {
-		w.Header().Set("Content-Type", "application/grpc")
-		w.Header().Set("Trailer", "Grpc-Status")
-		_, _ = w.Write([]byte{0, 0, 0, 0, 0})
-		w.Header().Set("Grpc-Status", "0")
-	}
-}
-
-func (r *receiver) look(f func()) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	f()
-}
-
-func receive(t *testing.T, start func(s *httptest.Server)) *receiver {
-	t.Helper()
-	r := &receiver{}
-	r.Server = httptest.NewUnstartedServer(r)
-	r.Config.Protocols = &http.Protocols{}
-	r.Config.Protocols.SetHTTP1(true)
-	r.Config.Protocols.SetHTTP2(true)
-	r.Config.Protocols.SetUnencryptedHTTP2(true)
-	start(r.Server)
-	t.Cleanup(r.Close)
-	return r
-}
-
-// configured reads settings as a program does.
-func configured(t *testing.T, values map[string]string) Config {
-	t.Helper()
-	c, err := configure(values)
-	if err != "" {
-		t.Fatal(err)
-	}
-	return c
-}
-
-func configure(values map[string]string) (c Config, wrong string) {
-	for _, o := range Options(func(c *Config) *Config { return c }) {
-		v := o.Default
-		if given, ok := values[o.Key]; ok {
-			v = []string{given}
-		}
-		if err := o.Set(&c, v); err != nil {
-			return c, o.Key + ": " + err.Error()
-		}
-	}
-	if err := c.Check(); len(err) > 0 {
-		return c, err.Error()
-	}
-	return c, ""
-}
-
-// running is an exporter until the test ends, or stop.
-func running(t *testing.T, c Config, source Source) (e *Exporter, stop func()) {
-	t.Helper()
-	e = New(c, "test", quiet)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	go func() { defer close(done); _ = e.Run(ctx, source) }()
-	stop = func() { cancel(); <-done }
-	t.Cleanup(stop)
-	return e, stop
-}
-
-func record(text string) *logspb.LogRecord { return &logspb.LogRecord{Body: TextValue(text)} }
-
-// one is a source of one point.
-func one(yield func(*metricspb.ResourceMetrics) bool) {
-	var set Set
-	set.Add(Name{Name: "a", Unit: "s", In: Counter}, "help", Point(time.Now(), 7, Text("x", "y")))
-	yield(Of(nil, set.Metrics()))
-}
 
 // TestEveryWay: both signals by both protocols, plain, with certificates of both sides, and over a Unix socket.
 func TestEveryWay(t *testing.T) {
 	plain := func(s *httptest.Server) { s.Start() }
 	dir := t.TempDir()
-	for _, protocol := range []string{"http/protobuf", "grpc"} {
+	for _, protocol := range []string{"http/protobuf", "grpc", "http/protobuf gzip", "grpc gzip"} {
+		protocol, compression, _ := strings.Cut(protocol, " ")
 		for name, way := range map[string]struct {
 			start func(s *httptest.Server)
 			set   func(r *receiver) map[string]string
@@ -178,7 +50,7 @@ func TestEveryWay(t *testing.T) {
 			"Unix": {func(s *httptest.Server) {
 				_ = s.Listener.Close()
 				var err error
-				if s.Listener, err = net.Listen("unix", filepath.Join(dir, strings.ReplaceAll(protocol, "/", "")+".sock")); err != nil {
+				if s.Listener, err = net.Listen("unix", filepath.Join(dir, strings.ReplaceAll(protocol, "/", "")+compression+".sock")); err != nil {
 					t.Fatal(err)
 				}
 				s.Start()
@@ -186,10 +58,13 @@ func TestEveryWay(t *testing.T) {
 				return map[string]string{"otlp_endpoint": "unix://" + r.Listener.Addr().String()}
 			}},
 		} {
-			t.Run(protocol+" "+name, func(t *testing.T) {
+			t.Run(protocol+" "+name+" "+compression, func(t *testing.T) {
 				r := receive(t, way.start)
 				values := way.set(r)
 				values["otlp_protocol"], values["otlp_headers"], values["otlp_resource"] = protocol, "authorization=Bearer%20s3cret,x-tenant=a", "host.name=web-1,team=a%2Cb"
+				if compression != "" {
+					values["otlp_compression"] = compression
+				}
 				e, stop := running(t, configured(t, values), one)
 				e.Log("a", record("hello"))
 				stop() // and with it the last push
@@ -206,6 +81,9 @@ func TestEveryWay(t *testing.T) {
 					for _, h := range r.heads {
 						if h.Get("Authorization") != "Bearer s3cret" || h.Get("X-Tenant") != "a" {
 							t.Errorf("headers %v", h)
+						}
+						if compression != h.Get("Content-Encoding")+h.Get("Grpc-Encoding") {
+							t.Errorf("compressed is %q", h)
 						}
 					}
 				})
@@ -233,36 +111,37 @@ func keyPair(t *testing.T, dir string, c tls.Certificate) (cert, key string) {
 func TestRestartedReceiverHasEverythingOnce(t *testing.T) {
 	for _, protocol := range []string{"http/protobuf", "grpc"} {
 		t.Run(protocol, func(t *testing.T) {
-			t.Parallel()
-			r := receive(t, func(s *httptest.Server) { s.Start() })
-			r.answer = func(w http.ResponseWriter, n int) bool {
-				switch {
-				case n > 2:
-					return false
-				case protocol == "grpc" && n == 2:
-					w.Header().Set("Content-Type", "application/grpc")
-					w.Header().Set("Grpc-Status", "14")
-					w.Header().Set("Grpc-Message", "not%20yet")
-				default:
-					w.WriteHeader(http.StatusServiceUnavailable)
+			synctest.Test(t, func(t *testing.T) {
+				r, e := inBubble(t, map[string]string{"otlp_protocol": protocol}, quiet)
+				r.answer = func(w http.ResponseWriter, n int) bool {
+					switch {
+					case n > 2:
+						return false
+					case protocol == "grpc" && n == 2:
+						w.Header().Set("Content-Type", "application/grpc")
+						w.Header().Set("Grpc-Status", "14")
+						w.Header().Set("Grpc-Message", "not%20yet")
+					default:
+						w.WriteHeader(http.StatusServiceUnavailable)
+					}
+					return true
 				}
-				return true
-			}
-			e, stop := running(t, configured(t, map[string]string{"otlp_endpoint": r.URL, "otlp_protocol": protocol}), nil)
-			const n = 3000
-			for i := range n {
-				e.Log(fmt.Sprint(i%7), record(fmt.Sprint(i)))
-			}
-			wait.Until(t, "all arrived", func() bool { return e.sent[logs].Load() == n })
-			stop()
-			for i, l := range r.logs {
-				if l.GetBody().GetStringValue() != fmt.Sprint(i) {
-					t.Fatalf("record %d is %s", i, l)
+				stop := run(t, e, nil)
+				const n = 3000
+				for i := range n {
+					e.Log(fmt.Sprint(i%7), record(fmt.Sprint(i)))
 				}
-			}
-			if len(r.logs) != n || e.lost[logs].Load() != 0 || len(r.paths) < 2+n/batchRecords {
-				t.Errorf("%d arrived by %d requests, %d are lost", len(r.logs), len(r.paths), e.lost[logs].Load())
-			}
+				time.Sleep(10 * time.Second)
+				stop()
+				for i, l := range r.logs {
+					if l.GetBody().GetStringValue() != fmt.Sprint(i) {
+						t.Fatalf("record %d is %s", i, l)
+					}
+				}
+				if len(r.logs) != n || e.sent[logs].Load() != n || e.lost[logs].Load() != 0 || len(r.paths) < 2+n/batchRecords {
+					t.Errorf("%d arrived by %d requests, %d are lost", len(r.logs), len(r.paths), e.lost[logs].Load())
+				}
+			})
 		})
 	}
 }
@@ -271,7 +150,7 @@ func TestRestartedReceiverHasEverythingOnce(t *testing.T) {
 // keep out a quiet one.
 func TestDeadReceiverCostsNobodyAnythingClosed(t *testing.T) {
 	var said bytes.Buffer
-	e := New(configured(t, map[string]string{"otlp_endpoint": "http://127.0.0.1:1"}), "test", slog.New(slog.NewTextHandler(&said, nil)))
+	e := New(configured(t, map[string]string{"otlp_endpoint": "http://receiver.example"}), "test", slog.New(slog.NewTextHandler(&said, nil)))
 	r := record(strings.Repeat("x", 1000))
 	var before, after runtime.MemStats
 	runtime.GC()
@@ -295,13 +174,16 @@ func TestDeadReceiverCostsNobodyAnythingClosed(t *testing.T) {
 	if got := uint64(len(e.logs.list)); got != waits+100 {
 		t.Errorf("of 100 records of a quiet caller %d have found a place", got-waits)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	from := time.Now()
-	_ = e.Run(ctx, one)
-	if took := time.Since(from); took > 20*time.Second || e.lost[logs].Load() != n+100 || e.lost[metrics].Load() != 1 {
-		t.Errorf("the end took %s; %d records and %d points are lost", took, e.lost[logs].Load(), e.lost[metrics].Load())
-	}
+	synctest.Test(t, func(t *testing.T) {
+		e.client.Transport.(*http.Transport).DialContext = func(context.Context, string, string) (net.Conn, error) { return nil, syscall.ECONNREFUSED }
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		from := time.Now()
+		_ = e.Run(ctx, one)
+		if took := time.Since(from); took > 4*time.Second || e.lost[logs].Load() != n+100 || e.lost[metrics].Load() != 1 {
+			t.Errorf("the end took %s; %d records and %d points are lost", took, e.lost[logs].Load(), e.lost[metrics].Load())
+		}
+	})
 	if lines := strings.Count(said.String(), "\n"); lines != 2 || !strings.Contains(said.String(), "vitrine_otlp_lost_total") {
 		t.Errorf("it says\n%s", &said)
 	}
@@ -309,78 +191,23 @@ func TestDeadReceiverCostsNobodyAnythingClosed(t *testing.T) {
 
 // TestHangingReceiverDoesNotKeepTheProgramFromEnding, nor metrics from being given up.
 func TestHangingReceiverDoesNotKeepTheProgramFromEnding(t *testing.T) {
-	t.Parallel()
-	r := receive(t, func(s *httptest.Server) { s.Start() })
-	free := make(chan struct{})
-	t.Cleanup(func() { close(free) })
-	r.Config.Handler = http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-free })
-	e, stop := running(t, configured(t, map[string]string{"otlp_endpoint": r.URL, "otlp_metrics_interval": "1s"}), one)
-	e.Log("a", record("x"))
-	wait.Until(t, "a push is given up", func() bool { return e.lost[metrics].Load() > 0 })
-	from := time.Now()
-	stop()
-	if took := time.Since(from); took > 30*time.Second || e.lost[logs].Load() != 1 {
-		t.Errorf("the end took %s, %d records are lost", took, e.lost[logs].Load())
-	}
-}
-
-// TestRefusedIsLost, once, and is not sent again; of an answer that refuses a part, that part.
-func TestRefusedIsLost(t *testing.T) {
-	part := protowire.AppendVarint(protowire.AppendTag(nil, 1, protowire.VarintType), 2)
-	part = appendField(appendField(nil, 2, []byte("?")), 1, append(part, appendField(nil, 2, []byte("too old"))...))
-	for name, tt := range map[string]struct {
-		protocol string
-		answer   func(w http.ResponseWriter)
-		lost     uint64
-	}{
-		"HTTP, bad request":       {"http/protobuf", func(w http.ResponseWriter) { w.WriteHeader(http.StatusBadRequest) }, 3},
-		"HTTP, not authenticated": {"http/protobuf", func(w http.ResponseWriter) { w.WriteHeader(http.StatusUnauthorized) }, 3},
-		"HTTP, a part":            {"http/protobuf", func(w http.ResponseWriter) { _, _ = w.Write(part) }, 2},
-		"HTTP, nonsense":          {"http/protobuf", func(w http.ResponseWriter) { _, _ = w.Write([]byte("\x0a\xff\xff")) }, 0},
-		"gRPC, invalid argument":  {"grpc", func(w http.ResponseWriter) { w.Header().Set("Grpc-Status", "3") }, 3},
-		"gRPC, too large":         {"grpc", func(w http.ResponseWriter) { w.Header().Set("Grpc-Status", "8") }, 3},
-		"gRPC, no status":         {"grpc", func(http.ResponseWriter) {}, 3},
-		"gRPC, a part": {"grpc", func(w http.ResponseWriter) {
-			w.Header().Set("Trailer", "Grpc-Status")
-			_, _ = w.Write(append([]byte{0, 0, 0, 0, byte(len(part))}, part...))
-			w.Header().Set("Grpc-Status", "0")
-		}, 2},
-	} {
-		t.Run(name, func(t *testing.T) {
-			r := receive(t, func(s *httptest.Server) { s.Start() })
-			r.answer = func(w http.ResponseWriter, _ int) bool { tt.answer(w); return true }
-			e, stop := running(t, configured(t, map[string]string{"otlp_endpoint": r.URL, "otlp_protocol": tt.protocol}), nil)
-			for range 3 {
-				e.Log("a", record("x"))
-			}
-			stop()
-			if len(r.paths) != 1 || e.lost[logs].Load() != tt.lost || e.sent[logs].Load() != 3-tt.lost {
-				t.Errorf("%d requests, %d lost, %d sent", len(r.paths), e.lost[logs].Load(), e.sent[logs].Load())
-			}
-		})
-	}
-}
-
-// TestReceiverFillsNoLogClosed: it may say much, and again and again.
-func TestReceiverFillsNoLogClosed(t *testing.T) {
-	var said bytes.Buffer
-	e := New(configured(t, map[string]string{"otlp_endpoint": "http://x"}), "test", slog.New(slog.NewTextHandler(&said, nil)))
-	_, _, err := httpAnswer(&http.Response{StatusCode: http.StatusBadRequest, Status: "400 " + strings.Repeat("\xff no", 10_000)}, nil)
-	e.warn(logs, err)
-	if said.Len() > 2000 || !strings.Contains(said.String(), "the receiver answers 400") {
-		t.Errorf("%d bytes: %.300s", said.Len(), &said)
-	}
-}
-
-// TestFullReceiverThatSaysSoIsAskedAgain: what passes is told from a request that is too large for ever.
-func TestFullReceiverThatSaysSoIsAskedAgain(t *testing.T) {
-	for _, encoding := range []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding} {
-		full := encoding.EncodeToString([]byte("\x08\x08\x1a\x2atype.googleapis.com/google.rpc.RetryInfo"))
-		resp := &http.Response{StatusCode: http.StatusOK, Trailer: http.Header{"Grpc-Status": {"8"}, "Grpc-Status-Details-Bin": {full}}}
-		if _, after, err := grpcAnswer(resp, nil); err == nil || after != 0 {
-			t.Errorf("%s, %v", after, err)
+	synctest.Test(t, func(t *testing.T) {
+		r, e := inBubble(t, map[string]string{"otlp_metrics_interval": "1s"}, quiet)
+		free := make(chan struct{})
+		r.Config.Handler = http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-free })
+		stop := run(t, e, one)
+		e.Log("a", record("x"))
+		time.Sleep(5 * time.Second)
+		if e.lost[metrics].Load() < 3 {
+			t.Errorf("in 5 s %d pushes were given up", e.lost[metrics].Load())
 		}
-	}
+		from := time.Now()
+		stop()
+		if took := time.Since(from); took > 4*time.Second || e.lost[logs].Load() != 1 {
+			t.Errorf("the end took %s, %d records are lost", took, e.lost[logs].Load())
+		}
+		close(free)
+	})
 }
 
 // TestSecretsGoToTheEndpointAloneClosed: no redirection is followed, and no proxy of the environment used.
@@ -477,7 +304,7 @@ func TestSilentReceiverKeepsNoConnectionClosed(t *testing.T) {
 		e := New(configured(t, map[string]string{"otlp_endpoint": "https://receiver.example:4318"}), "test", quiet)
 		ours, its := net.Pipe()
 		e.client.Transport.(*http.Transport).DialContext = func(context.Context, string, string) (net.Conn, error) { return ours, nil }
-		if _, _, err := e.try(t.Context(), logs, []byte("x")); err == nil {
+		if out := e.try(t.Context(), logs, []byte("x")); out.err == nil {
 			t.Error("there was no answer")
 		}
 		_ = its.SetReadDeadline(time.Now().Add(time.Minute))

@@ -26,6 +26,7 @@ type Config struct {
 	endpoint *url.URL // http, https or unix; nil for none
 	asked    bool     // there is an endpoint, be it right or wrong
 	grpc     bool
+	gzip     bool
 	headers  map[string]string
 	interval time.Duration
 	resource []*commonpb.KeyValue
@@ -45,6 +46,7 @@ func Options[S any](of func(*S) *Config) []command.Option[S] {
 	return []command.Option[S]{
 		{Key: "otlp_endpoint", Also: "OTEL_EXPORTER_OTLP_ENDPOINT", Help: "send OTLP to the receiver at `URL`: http://HOST:4318, https://HOST:4318 or unix:///PATH, with gRPC as a rule port 4317; \"\" for none", Set: set((*Config).setEndpoint)},
 		{Key: "otlp_protocol", Also: "OTEL_EXPORTER_OTLP_PROTOCOL", Default: []string{"http/protobuf"}, Help: "`PROTOCOL` of OTLP: http/protobuf or grpc", Set: set((*Config).setProtocol)},
+		{Key: "otlp_compression", Also: "OTEL_EXPORTER_OTLP_COMPRESSION", Default: []string{"none"}, Help: "compress what is sent by OTLP: gzip or none", Set: set((*Config).setCompression)},
 		{Key: "otlp_headers", Also: "OTEL_EXPORTER_OTLP_HEADERS", Help: "`HEADERS` of each OTLP request, such as authorization=Bearer%20TOKEN,x-tenant=a; in the file a mapping, and the place for what is secret", Set: set((*Config).setHeaders)},
 		{Key: "otlp_certificate", Also: "OTEL_EXPORTER_OTLP_CERTIFICATE", Help: "`FILE` with the certificates that the OTLP receiver's is checked against; \"\" for the system's", Set: file(func(c *Config) *string { return &c.ca })},
 		{Key: "otlp_client_certificate", Also: "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", Help: "`FILE` with our certificate for the OTLP receiver; \"\" for none", Set: file(func(c *Config) *string { return &c.certificate })},
@@ -130,6 +132,15 @@ func (c *Config) setProtocol(v string) error {
 	return fmt.Errorf("%q is no protocol of ours; there are http/protobuf and grpc", v)
 }
 
+func (c *Config) setCompression(v string) error {
+	switch v {
+	case "gzip", "none":
+		c.gzip = v == "gzip"
+		return nil
+	}
+	return fmt.Errorf("%q is no compression of ours; there are gzip and none", v)
+}
+
 func (c *Config) setInterval(v string) error {
 	if _, err := strconv.Atoi(v); err == nil {
 		v += "ms"
@@ -160,6 +171,19 @@ func (c *Config) setHeaders(v string) error {
 	}
 	c.headers = pairs
 	return nil
+}
+
+// withoutSecrets is a text of the receiver's without what the headers told it: it may repeat a token that it does not know.
+func (c *Config) withoutSecrets(text string) string {
+	const least = 6 // of a word that tells anything
+	for name, value := range c.headers {
+		for _, secret := range append([]string{value}, strings.Fields(value)...) {
+			if len(secret) >= least {
+				text = strings.ReplaceAll(text, secret, "["+name+"]")
+			}
+		}
+	}
+	return text
 }
 
 func (c *Config) setResource(v string) error {

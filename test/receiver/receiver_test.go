@@ -276,19 +276,22 @@ func monitor(t *testing.T, args ...string) (address string, send func(lines ...s
 
 // TestMonitorsSumsOverARestartOfTheCollector are what clients have sent, by both protocols.
 func TestMonitorsSumsOverARestartOfTheCollector(t *testing.T) {
-	for _, way := range []string{"http/protobuf", "grpc", "grpc over a Unix socket"} {
+	for _, way := range []string{"http/protobuf", "grpc", "grpc over a Unix socket", "http/protobuf gzip", "grpc gzip"} {
 		t.Run(way, func(t *testing.T) {
-			protocol, _, onUnix := strings.Cut(way, " ")
-			unix := ""
-			if onUnix {
+			protocol, rest, _ := strings.Cut(way, " ")
+			unix, compression := "", "none"
+			switch rest {
+			case "gzip":
+				compression = rest
+			case "over a Unix socket":
 				unix = filepath.Join(t.TempDir(), "otlp.sock")
 			}
 			c := newCollector(t, unix)
 			endpoint := map[string]string{"http/protobuf": "http://" + c.http, "grpc": "http://" + c.grpc}[protocol]
-			if onUnix {
+			if unix != "" {
 				endpoint = "unix://" + unix
 			}
-			_, send := monitor(t, "--otlp-endpoint", endpoint, "--otlp-protocol", protocol, "--otlp-metrics-interval", "1s", "--otlp-resource", "host.name=web-1")
+			_, send := monitor(t, "--otlp-endpoint", endpoint, "--otlp-protocol", protocol, "--otlp-compression", compression, "--otlp-metrics-interval", "1s", "--otlp-resource", "host.name=web-1")
 			batch := func() {
 				send("page.views:2|c", "page.views:1|c|@0.5", "size:1:2:3|d", "latency:2:4|h", "pool:7|g", "below:-1|c")
 			}
