@@ -103,7 +103,7 @@ func container(at time.Time, c *series.Container) *metricspb.ResourceMetrics {
 	if t := c.Tags.Get("image_tag"); t != "" {
 		who = append(who, otlp.Texts("container.image.tags", []string{t}))
 	}
-	return otlp.Of(otlp.Merged(tagAttributes(c.Tags.At(tag.High)), who), set.Metrics()) // a container chooses keys of tags; who it is they do not say
+	return otlp.Of(otlp.Merged(tagAttributes(c.High), who), set.Metrics()) // a container chooses keys of tags; who it is they do not say
 }
 
 func addSamples(set *otlp.Set, samples []series.Sample, at time.Time, ofContainer bool) {

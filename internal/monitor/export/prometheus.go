@@ -35,14 +35,18 @@ const scrapes = 4
 // what DogStatsD clients sent, and self has the metrics of the monitor's own process;
 // either may be nil.
 func Metrics(a *series.Aggregator, d *DogStatsD, self prometheus.Gatherer) http.Handler {
-	var size, binary atomic.Int64 // of the last page in text and in protobuf, so that the next one need not grow
+	var text, binary spare
 	return atMost(scrapes, func(w http.ResponseWriter, r *http.Request) {
 		format := expfmt.NegotiateAccept(r.Header, expfmt.NewFormat(expfmt.TypeTextPlain), expfmt.NewFormat(expfmt.TypeOpenMetrics), expfmt.NewFormat(expfmt.TypeProtoDelim))
 		open := format.FormatType() == expfmt.TypeOpenMetrics
-		p := page{open: open, b: make([]byte, 0, size.Load())}
+		spare := &text
 		if format.FormatType() == expfmt.TypeProtoDelim {
-			p = page{delimited: &delimited{}}
-			p.delimited.done.Grow(int(binary.Load()))
+			spare = &binary
+		}
+		p := spare.take()
+		p.open = open
+		if spare == &binary && p.delimited == nil {
+			p.delimited = &delimited{}
 		}
 		a.Look(func(v *series.View) { p.view(v, a.Table()) })
 		taken, err := p.gather(self, format)
@@ -57,21 +61,43 @@ func Metrics(a *series.Aggregator, d *DogStatsD, self prometheus.Gatherer) http.
 			taken[statusName], taken[infoName], taken[strings.TrimSuffix(infoName, "_info")] = true, true, true
 			p.dogstatsd(d, d.read(r), containerNames(a), taken)
 		}
-		if p.begin(); p.delimited != nil {
-			if p.b, err = p.delimited.done.Bytes(), p.delimited.err; err != nil {
-				http.Error(w, err.Error(), http.StatusInternalServerError)
-				return
-			}
-			binary.Store(int64(len(p.b) + len(p.b)/16))
-		} else {
-			if open {
-				p.b = append(p.b, "# EOF\n"...)
-			}
-			size.Store(int64(len(p.b) + len(p.b)/16))
+		done, err := p.end()
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
 		}
 		w.Header().Set("Content-Type", string(format))
-		_, _ = w.Write(p.b) // the reader left
+		_, _ = w.Write(done) // the reader left
+		spare.keep(p, len(done))
 	})
+}
+
+// spare keeps what the last page was made in for the next one: a new one each time would be most of our garbage, and of our memory.
+type spare struct{ kept atomic.Pointer[page] }
+
+func (s *spare) take() *page {
+	p := s.kept.Swap(nil)
+	if p == nil {
+		return &page{}
+	}
+	p.b = p.b[:0]
+	if p.delimited != nil {
+		p.delimited.done.Reset()
+		p.delimited.err = nil
+	}
+	return p
+}
+
+// keep keeps a page that was sent, unless it is far larger than what it held.
+func (s *spare) keep(p *page, held int) {
+	const slack = 64 << 10
+	room := cap(p.b)
+	if p.delimited != nil {
+		room = p.delimited.done.Cap()
+	}
+	if room <= 2*held+slack {
+		s.kept.Store(p)
+	}
 }
 
 // page is one that is being made.
@@ -79,6 +105,18 @@ type page struct {
 	b         []byte
 	open      bool       // OpenMetrics
 	delimited *delimited // protobuf; nil: text
+}
+
+// end is the whole page.
+func (p *page) end() ([]byte, error) {
+	p.begin()
+	switch {
+	case p.delimited != nil:
+		return p.delimited.done.Bytes(), p.delimited.err
+	case p.open:
+		p.b = append(p.b, "# EOF\n"...)
+	}
+	return p.b, nil
 }
 
 // Write appends, and never fails.
@@ -220,6 +258,7 @@ const (
 )
 
 func (p *page) info(containers []*series.Container) {
+	seen := map[string]bool{}
 	for i, c := range containers {
 		if i == 0 {
 			kind := "gauge"
@@ -231,8 +270,9 @@ func (p *page) info(containers []*series.Container) {
 		p.b = append(p.b, infoName...)
 		sep := byte('{')
 		p.label(&sep, "container_name", c.Name)
-		seen := map[string]bool{"container_name": true}
-		tags := c.Tags.At(tag.High)
+		clear(seen)
+		seen["container_name"] = true
+		tags := c.High
 		for i, t := range tags {
 			name := tag.Name(t.Key)
 			if i > 0 && tags[i-1].Key == t.Key || seen[name] { // several values, or two keys that Prometheus can't tell apart

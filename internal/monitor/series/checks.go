@@ -34,7 +34,7 @@ func (v *View) service(err error) {
 func (a *Aggregator) judge(c *Container) {
 	c.Checks = c.Checks[:0]
 	add := func(name string, status dogstatsd.Status, at time.Time, message string) {
-		c.Checks = append(c.Checks, messages.Check{Name: name, Status: status, Time: at, Message: message, Tags: c.high, Container: c.ID})
+		c.Checks = append(c.Checks, messages.Check{Name: name, Status: status, Time: at, Message: message, Tags: c.High, Container: c.ID})
 	}
 	if e := c.exit; !e.At.IsZero() {
 		status := dogstatsd.StatusCritical

@@ -42,18 +42,17 @@ func (s *Sample) Converted() (float64, bool) {
 type Container struct {
 	docker.Container
 	Tags   *tag.Tags
+	High   []tag.Tag        // of Tags, at that cardinality: all
 	Series []Sample         // in the order of the table
 	Checks []messages.Check // what there is to say of its end, its health and its state
 	// Read says that the kernel's counters were read.
 	Read bool
 
-	before  []Sample
 	at      time.Time // of Series
 	started string
 	detail  *docker.Detail
 	exit    collect.Exit
 	up      bool // the Engine answers
-	high    []tag.Tag
 	image   string
 	rev     uint64
 	seen    uint64
@@ -84,9 +83,8 @@ type Aggregator struct {
 	byID    map[string]*Container
 	images  map[string]*byImage
 	names   []string // of images, in one update
-	before  []Sample // of view.Rest
+	emitted []Sample // of one container, or of the rest, in one update: before they take the place of the interval before
 	seen    uint64
-	current *Container
 	emit    collect.Emit
 }
 
@@ -97,7 +95,7 @@ type byImage struct{ running, stopped int }
 func New(tagger *tag.Tagger, okExits []int) *Aggregator {
 	a := &Aggregator{tagger: tagger, table: collect.NewTable(), okExits: okExits, byID: map[string]*Container{}, images: map[string]*byImage{}}
 	a.emit = func(m *collect.Metric, v float64, l collect.Labels) {
-		a.current.Series = append(a.current.Series, Sample{Metric: m, Labels: l, Value: v})
+		a.emitted = append(a.emitted, Sample{Metric: m, Labels: l, Value: v})
 	}
 	return a
 }
@@ -130,12 +128,10 @@ func (a *Aggregator) Update(s *collect.Snapshot) {
 			delete(a.byID, id)
 		}
 	}
-	rest := Container{Series: a.before[:0]}
-	a.current = &rest
+	a.emitted = a.emitted[:0]
 	a.table.Rest(s, a.emit)
 	a.perImage()
-	a.before, v.Rest = v.Rest, rest.Series
-	rates(a.before, v.Rest, dt)
+	v.Rest = a.replace(v.Rest, dt)
 	v.service(s.Engine.Err)
 	v.Events = append(v.Events, s.Events...)
 	if n := len(v.Events) - keptEvents; n > 0 {
@@ -152,7 +148,7 @@ func (a *Aggregator) container(s *collect.Snapshot, in *collect.Container) *Cont
 	news := !ok || c.rev != in.Rev || c.detail != in.Detail
 	if news {
 		c.Tags, c.rev, c.detail = a.tagger.Tags(&in.Container), in.Rev, in.Detail
-		c.high, c.image = c.Tags.At(tag.High), c.Tags.Get("docker_image")
+		c.High, c.image = c.Tags.At(tag.High), c.Tags.Get("docker_image")
 	}
 	c.seen, c.Container, c.Read = a.seen, in.Container, !in.Read.IsZero()
 	if news || c.exit != in.LastExit || c.up != s.Engine.Up {
@@ -164,18 +160,25 @@ func (a *Aggregator) container(s *collect.Snapshot, in *collect.Container) *Cont
 			c.Checks[i].Time = s.Time
 		}
 	}
-	c.before, c.Series = c.Series, c.before[:0]
-	a.current = c
+	a.emitted = a.emitted[:0]
 	a.table.Container(s, in, a.emit)
 	at := s.Time
 	if c.Read {
 		at = in.Read
 	}
-	if c.started == in.StartedAt {
-		rates(c.before, c.Series, at.Sub(c.at))
+	dt := at.Sub(c.at)
+	if c.started != in.StartedAt {
+		dt = 0
 	}
+	c.Series = a.replace(c.Series, dt)
 	c.started, c.at = in.StartedAt, at
 	return c
+}
+
+// replace puts what was emitted in place of the interval before, which gives it rates; dt is 0 where there are none.
+func (a *Aggregator) replace(before []Sample, dt time.Duration) []Sample {
+	rates(before, a.emitted, dt)
+	return append(before[:0], a.emitted...)
 }
 
 // perImage emits how many containers each image has. Those of an image that
