@@ -155,3 +155,28 @@ func TestExplainKnowsGrants(t *testing.T) {
 		}
 	}
 }
+
+// TestExplainAdvisesTheGatewaysSocket before the Engine's, where there is a gateway.
+func TestExplainAdvisesTheGatewaysSocket(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "data.yaml"), []byte("roles: {ci: {access: [ping, write]}}\nbindings: {admin: [local], ci: ['unix:ci']}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for door, want := range map[string]string{
+		"gateway": "set engine_socket: substitute in role ci (" + dir + "/data.yaml:1), which puts the gateway's socket in place of the engine's",
+		"plugin":  "add engine-socket to hazards of role ci (" + dir + "/data.yaml:1)",
+	} {
+		asked := evalFlags{as: []string{"unix:ci"}, policy: []string{dir}, door: door, body: "-"}
+		q, err := asked.question("POST", "/containers/create", strings.NewReader(`{"Image":"ryuk:1","HostConfig":{"Binds":["/var/run/docker.sock:/var/run/docker.sock"]}}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := explain.Explain(t.Context(), *q)
+		if err != nil || a.Allow || a.Change == nil || a.Change.Edits[0] != want || door == "gateway" && len(a.Change.Edits) > 1 {
+			t.Errorf("%s: %+v, %v", door, a, err)
+		}
+		if a != nil && a.Change != nil {
+			t.Logf("%s: %v, opens %v", door, a.Change.Edits, a.Change.Opens)
+		}
+	}
+}

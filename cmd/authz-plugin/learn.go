@@ -80,7 +80,7 @@ read, 2: there is no such record.`,
 	table.AddFlags(cmd.Flags())
 	cmd.Flags().StringVar(&o.Principal, "as", "", "`PRINCIPAL` of the caller, such as container:traefik or unix:ci")
 	cmd.Flags().StringVar(&o.Name, "name", "", "`NAME` of the role; default: made of the principal")
-	cmd.Flags().StringArrayVar(&o.Grant, "grant", nil, "`WORD` that is granted though it is dangerous: content, secret, a hazard, or a path of the host; may be given several times")
+	cmd.Flags().StringArrayVar(&o.Grant, "grant", nil, "`WORD` that is granted though it is dangerous: content, secret, a hazard, substitute, or a path of the host; may be given several times")
 	cmd.Flags().StringVar(&from, "from", "", "`FILE` of a record, or an admin socket; default: the admin socket of serve")
 	cmd.Flags().StringVar(&cases, "cases", "", "write the requests as cases to `FILE`")
 	return cmd

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"vitrine/internal/authz/decide"
+	"vitrine/internal/authz/obligation"
 	"vitrine/internal/authz/policy"
 	"vitrine/internal/caller/identity"
 	"vitrine/internal/engine/operation"
@@ -120,7 +121,7 @@ func (q *Question) candidates(m *policy.Model, op *operation.Operation) (all [][
 		switch {
 		case role == adminRole: // that is nothing to advise
 		case held[role]:
-			all = append(all, lacking(m, role, op))
+			all = append(all, q.lacking(m, role, op))
 		case len(q.Caller.Principals) > 0:
 			all = append(all, []edit{bind(role, who)})
 		}
@@ -130,7 +131,7 @@ func (q *Question) candidates(m *policy.Model, op *operation.Operation) (all [][
 		for slices.Contains(m.Roles(), role) {
 			role += "1"
 		}
-		all = append(all, append([]edit{bind(role, who)}, lacking(m, role, op)...))
+		all = append(all, append([]edit{bind(role, who)}, q.lacking(m, role, op)...))
 	}
 	return all
 }
@@ -150,14 +151,14 @@ func (q *Question) more(m *policy.Model, op *operation.Operation) (all [][]edit)
 	}
 	for _, role := range m.Roles() {
 		if held[role] && role != adminRole {
-			all = append(all, append(lacking(m, role, op), others...))
+			all = append(all, append(q.lacking(m, role, op), others...))
 		}
 	}
 	return all
 }
 
 // lacking is what a role may lack for an operation.
-func lacking(m *policy.Model, role string, op *operation.Operation) []edit {
+func (q *Question) lacking(m *policy.Model, role string, op *operation.Operation) []edit {
 	edits := []edit{add(m, role, "operations", op.ID)}
 	for _, h := range op.Hazards {
 		edits = append(edits, add(m, role, "hazards", string(h)))
@@ -168,11 +169,18 @@ func lacking(m *policy.Model, role string, op *operation.Operation) []edit {
 		}
 	}
 	_, at, _ := m.Has(role, "unresolved")
-	return append(edits, edit{"set unresolved: true in role " + role + place(at), func(data map[string]any) {
+	edits = append(edits, edit{"set unresolved: true in role " + role + place(at), func(data map[string]any) {
 		roleOf(data, role)["unresolved"] = true
 	}}, edit{"set without_redaction: true in role " + role + place(at) + ", which shows its holders every secret at dockerd's own socket", func(data map[string]any) {
 		roleOf(data, role)["without_redaction"] = true
 	}})
+	if slices.Contains(op.Hazards, operation.HazardEngineSocket) && q.Caller.Door == string(obligation.Gateway) { // last: what the role need not take then is left out
+		_, at, _ = m.Has(role, "engine_socket")
+		edits = append(edits, edit{"set engine_socket: substitute in role " + role + place(at) + ", which puts the gateway's socket in place of the engine's", func(data map[string]any) {
+			roleOf(data, role)["engine_socket"] = "substitute"
+		}})
+	}
+	return edits
 }
 
 func add(m *policy.Model, role, key, word string) edit {

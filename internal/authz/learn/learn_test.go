@@ -82,6 +82,7 @@ func ask(t testing.TB, e *policy.Engine, shapes decide.Shapes, mode decide.Mode,
 	steps := decide.New(decide.Options{
 		Identifier: w, Policy: e, Objects: w, HostPaths: w, OwnContainer: func() (string, error) { return own, nil },
 		Record: func(audit.Record) {}, Mode: mode, Shapes: tee{shapes, &verdict},
+		Sockets: &operation.Sockets{Gateway: []operation.Socket{{Listener: "agents", Path: "/run/vitrine/docker/docker.sock"}}, Engine: []string{"/run/docker.sock"}},
 	})
 	v := steps.Authorize(t.Context(), identity.NewLocal(), operation.ExampleRequest(a.method, a.uri, a.body))
 	if v.Allow {
@@ -451,7 +452,7 @@ func TestLearntRoleOfHalfTheTraffic(t *testing.T) {
 			t.Fatal(err)
 		}
 		dir := t.TempDir()
-		if err := os.WriteFile(filepath.Join(dir, "data.yaml"), []byte(role.YAML(time.Time{})+"  admin: [\"unix:root\", \"local\"]\n"), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, "data.yaml"), []byte(data(role)), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		learnt := policy.New(policy.Options{Paths: []string{dir}})
@@ -488,6 +489,71 @@ func TestLearntRoleOfHalfTheTraffic(t *testing.T) {
 		}
 	}
 }
+
+// TestTheEnginesSocketIsLearntAsTheGatewaysClosed: only where that is asked for, or was so, and without the hazard.
+func TestTheEnginesSocketIsLearntAsTheGatewaysClosed(t *testing.T) {
+	inAudit, _ := engine(t, tree{"bindings": tree{"admin": []any{"unix:root", "local"}}})
+	ryuk := asked{"unix:ci", "POST", "/v1.41/containers/create?name=ryuk", `{"Image":"ryuk:1","HostConfig":{"Binds":["/var/run/docker.sock:/var/run/docker.sock"]}}`}
+	store := record.New(record.Options{})
+	ask(t, inAudit, store, decide.Audit, ryuk)
+	lines := linesOf(t, store)
+	for _, tt := range []struct {
+		grant      []string
+		refused    string
+		substitute bool
+	}{
+		{nil, "--grant substitute", false},
+		{[]string{learn.Substitute}, "", true},
+		{[]string{"engine-socket", "host-path", "/var/run/docker.sock"}, "", false},
+	} {
+		r, err := learn.Learn(t.Context(), learn.Options{Principal: "unix:ci", Grant: tt.grant}, lines)
+		if err != nil {
+			t.Fatal(err)
+		}
+		said := r.YAML(time.Time{}) + r.Report(time.Now())
+		if tt.refused != "" {
+			if len(r.Granted) > 0 || !strings.Contains(said, tt.refused) {
+				t.Errorf("%v: granted %d\n%s", tt.grant, len(r.Granted), said)
+			}
+			continue
+		}
+		if len(r.Granted) != 1 || strings.Contains(said, "engine_socket: substitute") != tt.substitute || strings.Contains(said, "- engine-socket") == tt.substitute {
+			t.Errorf("%v: granted %d\n%s", tt.grant, len(r.Granted), said)
+			continue
+		}
+		if !tt.substitute {
+			continue
+		}
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "data.yaml"), []byte(data(r)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		learnt := policy.New(policy.Options{Paths: []string{dir}})
+		if err := learnt.Load(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		again := record.New(record.Options{})
+		if v := ask(t, learnt, again, decide.Enforce, ryuk); v.Answer != record.Allow || !v.Substitute {
+			t.Errorf("under the role it is %+v", v)
+		}
+		once, err := learn.Learn(t.Context(), learn.Options{Principal: "unix:ci"}, linesOf(t, again))
+		if err != nil || once.YAML(time.Time{}) != r.YAML(time.Time{}) {
+			t.Errorf("learnt again, without a grant: %v\n%s", err, once.YAML(time.Time{}))
+		}
+		if err := os.WriteFile(filepath.Join(dir, "data.yaml"), []byte(strings.Replace(data(r), "    engine_socket: substitute\n", "", 1)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := learnt.Load(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if v := ask(t, learnt, nil, decide.Enforce, ryuk); v.Answer != record.Deny {
+			t.Errorf("without the line it is %+v", v)
+		}
+	}
+}
+
+// data is a policy of a role that was learnt.
+func data(r *learn.Role) string { return r.YAML(time.Time{}) + "  admin: [\"unix:root\", \"local\"]\n" }
 
 // TestDangerousIsNotLearntClosed, unless it is asked for.
 func TestDangerousIsNotLearntClosed(t *testing.T) {

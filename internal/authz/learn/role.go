@@ -32,6 +32,8 @@ type Role struct {
 	operations, hazards, paths map[string][]*record.Line // for each word the requests that need it
 	blanks                     map[string][]*record.Line // operations with secrets in their answers, which are blanked
 	unresolved                 []*record.Line
+	substituted                []*record.Line // which get the gateway's socket in place of the Engine's
+	options                    Options
 }
 
 // Refused is a request that a learnt role does not allow.
@@ -43,9 +45,14 @@ type Refused struct {
 // Options of what is learnt.
 type Options struct {
 	Principal string
-	Name      string   // of the role, "" to make one of the principal
-	Grant     []string // what is granted though it is dangerous: classes, hazards, paths of the host: "content", "privileged", "/etc/ssl"
+	Name      string // of the role, "" to make one of the principal
+	// Grant is what is granted though it is dangerous: classes, hazards, paths of the host ("content", "privileged", "/etc/ssl"), and
+	// Substitute.
+	Grant []string
 }
+
+// Substitute is granted to have the gateway's socket in place of the Engine's, wherever a request mounts that.
+const Substitute = "substitute"
 
 // dangerous are hazards with which the host is the caller's: they are asked about, and not learnt. What stands here
 // follows docs/policy-guide.md.
@@ -62,7 +69,7 @@ var errNothing = errors.New("the record has no request of it")
 
 // Learn makes the role, and decides every request under it: what it does not allow after all is among Refused.
 func Learn(ctx context.Context, o Options, lines []*record.Line) (*Role, error) {
-	r := &Role{Name: o.Name, Principal: o.Principal}
+	r := &Role{Name: o.Name, Principal: o.Principal, options: o}
 	if r.Name == "" {
 		r.Name = strings.Trim(regexp.MustCompile(`[^A-Za-z0-9]+`).ReplaceAllString(o.Principal[strings.IndexByte(o.Principal, ':')+1:], "-"), "-")
 	}
@@ -101,8 +108,32 @@ func Learn(ctx context.Context, o Options, lines []*record.Line) (*Role, error) 
 	}
 }
 
+// judged is a line as the policy judges it under the role: with the gateway's socket in place of the Engine's, if that was so
+// when it was recorded, or is granted.
+func (o *Options) judged(l *record.Line) (is *record.Line, substituted bool) {
+	socket := l.World.Socket
+	was := l.Verdict.Substitute && !slices.Contains(o.Grant, string(operation.HazardEngineSocket))
+	if socket == nil || !was && !slices.Contains(o.Grant, Substitute) {
+		return l, false
+	}
+	op, err := l.Operation.Operation(l.Engine)
+	if err != nil {
+		return l, false // Replay says so
+	}
+	sockets := &operation.Sockets{Gateway: []operation.Socket{*socket}, Engine: l.World.Engines}
+	op, err = op.WithSockets(sockets).WithSocket(*socket)
+	if err != nil || len(op.Substituted) == 0 {
+		return l, false
+	}
+	other, shape := *l, *l.Operation
+	shape.Hazards, shape.HostPaths = op.Hazards, op.HostPath
+	other.Operation = &shape
+	return &other, true
+}
+
 // dangerous says why a request is not to be granted just because it was seen.
 func (o *Options) dangerous(l *record.Line) string {
+	l, _ = o.judged(l)
 	op := l.Operation
 	switch {
 	case op.Rail != "":
@@ -117,9 +148,13 @@ func (o *Options) dangerous(l *record.Line) string {
 		return fmt.Sprintf("it reads what may be secret (class %s); --grant %s grants it", op.Access, op.Access)
 	}
 	for _, h := range hazards(l) {
-		if slices.Contains(dangerous(), h) && !slices.Contains(o.Grant, string(h)) {
-			return fmt.Sprintf("hazard %s is dangerous; --grant %s grants it", h, h)
+		if !slices.Contains(dangerous(), h) || slices.Contains(o.Grant, string(h)) {
+			continue
 		}
+		if h == operation.HazardEngineSocket && l.World.Socket != nil {
+			return fmt.Sprintf("hazard %s is dangerous; --grant %s grants it with the gateway's socket in place of the Engine's, --grant %s as it is", h, Substitute, h)
+		}
+		return fmt.Sprintf("hazard %s is dangerous; --grant %s grants it", h, h)
 	}
 	for _, p := range hostPaths(l) {
 		if why := o.wide(p); why != "" {
@@ -144,11 +179,16 @@ func (o *Options) wide(p string) string {
 
 // need finds what the granted requests need.
 func (r *Role) need() {
-	r.operations, r.hazards, r.paths, r.blanks, r.unresolved = map[string][]*record.Line{}, map[string][]*record.Line{}, map[string][]*record.Line{}, map[string][]*record.Line{}, nil
+	r.operations, r.hazards, r.paths, r.blanks = map[string][]*record.Line{}, map[string][]*record.Line{}, map[string][]*record.Line{}, map[string][]*record.Line{}
+	r.unresolved, r.substituted = nil, nil
 	gateway := !slices.ContainsFunc(r.Granted, func(l *record.Line) bool { return l.Caller.Door != "gateway" })
 	add := func(m map[string][]*record.Line, word string, l *record.Line) { m[word] = append(m[word], l) }
 	for _, l := range r.Granted {
-		op := l.Operation
+		judged, substituted := r.options.judged(l)
+		if substituted {
+			r.substituted = append(r.substituted, l)
+		}
+		op := judged.Operation
 		if !l.World.OwnExec { // what follows an exec of one's own comes with it
 			add(r.operations, op.ID, l)
 		}
@@ -158,16 +198,16 @@ func (r *Role) need() {
 		if shows && len(blanks) > 0 {
 			add(r.blanks, op.ID, l)
 		}
-		for _, h := range hazards(l) {
+		for _, h := range hazards(judged) {
 			if shows && h == operation.HazardEnv && slices.Contains(blanks, "env") {
 				continue
 			}
 			add(r.hazards, string(h), l)
 		}
-		for _, p := range hostPaths(l) {
+		for _, p := range hostPaths(judged) {
 			add(r.paths, p, l)
 		}
-		if slices.ContainsFunc(l.World.Paths, func(p record.Path) bool { return p.Unseen }) {
+		if slices.ContainsFunc(l.World.Paths, func(p record.Path) bool { return p.Unseen && (!substituted || slices.Contains(op.HostPaths, p.From)) }) {
 			r.unresolved = append(r.unresolved, l)
 		}
 	}
@@ -251,6 +291,9 @@ func (r *Role) YAML(now time.Time) string {
 	words("host_paths", r.paths)
 	if len(r.unresolved) > 0 {
 		fmt.Fprintf(&b, "    unresolved: true%s\n", comment(r.unresolved, now))
+	}
+	if len(r.substituted) > 0 {
+		fmt.Fprintf(&b, "    engine_socket: substitute%s\n", comment(r.substituted, now))
 	}
 	if len(r.blanks) > 0 {
 		b.WriteString("    redact:\n")
