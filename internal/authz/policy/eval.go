@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/metrics"
-	"github.com/open-policy-agent/opa/v1/rego"
 	"github.com/open-policy-agent/opa/v1/storage"
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
 	"github.com/open-policy-agent/opa/v1/topdown"
@@ -27,14 +27,25 @@ func rules() []string {
 	return []string{"allow", "reasons", "codes", "admin", "redact", "keep_env", "where", "shared", "image_names", "stamp", "ceilings", "substitute", "recreate", "without_redaction", "audit"}
 }
 
+// ruleTerms are the names of rules as OPA has them.
+var ruleTerms = sync.OnceValue(func() map[string]*ast.Term {
+	out := map[string]*ast.Term{}
+	for _, name := range rules() {
+		out[name] = ast.StringTerm(name)
+	}
+	return out
+})
+
 // generation is one policy, ready to decide. It never changes.
 type generation struct {
 	revision  string
 	compiler  *ast.Compiler
-	query     rego.PreparedEvalQuery
+	query     ast.Body // compiled
+	queries   ast.QueryCompiler
 	store     storage.Store
 	txn       storage.Transaction // reads only, and nothing writes: it lasts
-	reads     projection
+	reads     projection          // what the rules as they are written can read, by which a decision is remembered
+	asks      projection          // what they are given: what the query reads of it
 	memory    *memory
 	positions bool
 	vetted    *vetted     // what it was made of
@@ -53,8 +64,9 @@ func newGeneration(ctx context.Context, c *ast.Compiler, data map[string]any) (*
 	if err != nil {
 		return nil, fmt.Errorf("open the policy's data: %w", err)
 	}
-	g := &generation{compiler: c, store: store, txn: txn, reads: project(allRules(c)), memory: newMemory()}
-	return g, g.prepare(ctx, query(c, nil))
+	reads := project(allRules(c))
+	g := &generation{compiler: c, store: store, txn: txn, reads: reads, asks: reads, memory: newMemory()}
+	return g, g.prepare(query(c, nil))
 }
 
 // beReady makes the generation's rules ready for its data, which must be put to no others.
@@ -64,20 +76,18 @@ func (g *generation) beReady(ctx context.Context) error {
 		return err
 	}
 	g.compiler = c
-	return g.prepare(ctx, query(c, nothing))
+	var asked []*ast.Rule
+	for _, name := range rules() {
+		asked = append(asked, reached(c, "data.docker.authz."+name)...)
+	}
+	g.asks = g.reads.of(project(asked))
+	return g.prepare(query(c, nothing))
 }
 
-func (g *generation) prepare(ctx context.Context, query ast.Body) (err error) {
+func (g *generation) prepare(query ast.Body) (err error) {
 	g.evaluate = g.eval
-	g.query, err = rego.New(
-		rego.ParsedQuery(query),
-		rego.Compiler(g.compiler),
-		rego.Store(g.store),
-		rego.Transaction(g.txn),
-		rego.StrictBuiltinErrors(true),
-		rego.GenerateJSON(func(t *ast.Term, _ *rego.EvalContext) (any, error) { return t.Value, nil }),
-	).PrepareForEval(ctx)
-	if err != nil {
+	g.queries = g.compiler.QueryCompiler()
+	if g.query, err = g.queries.Compile(query); err != nil {
 		return fmt.Errorf("prepare the query: %w", err)
 	}
 	return nil
@@ -86,17 +96,18 @@ func (g *generation) prepare(ctx context.Context, query ast.Body) (err error) {
 // lookFirst makes the generation ask the rule refused of the built-in policy
 // before all others. That one reads so little of a request that its answer
 // is remembered, however many different ones a caller sends. Another policy's may mean anything.
-func (g *generation) lookFirst(ctx context.Context) error {
+func (g *generation) lookFirst() error {
 	const refused = "data.docker.authz.refused"
 	first := &generation{
 		revision: g.revision, compiler: g.compiler, store: g.store, txn: g.txn, memory: newMemory(),
 		reads: project(reached(g.compiler, refused)),
 	}
+	first.asks = first.reads
 	g.first = first
-	return first.prepare(ctx, ast.MustParseBody(`decision = {
+	return first.prepare(ast.MustParseBody(`decision = {
 		"allow": [false],
-		"reasons": [{r.reason | some r in `+refused+`}],
-		"codes": [{r.code | some r in `+refused+`}],
+		"reasons": [{r.reason | some r in ` + refused + `}],
+		"codes": [{r.code | some r in ` + refused + `}],
 	}`))
 }
 
@@ -151,7 +162,7 @@ func (g *generation) fresh(ctx context.Context, in *Input) Decision {
 		return failed(g.revision, ended(ctx).Error())
 	}
 	d, err := g.bounded(ctx, func(cancel topdown.Cancel) (Decision, error) {
-		input, err := g.reads.value(in)
+		input, err := g.asks.value(in)
 		if err != nil {
 			return Decision{}, fmt.Errorf("the input cannot be given to the policy: %w", err)
 		}
@@ -227,25 +238,27 @@ func (g *generation) bounded(ctx context.Context, evaluate func(topdown.Cancel) 
 
 // eval evaluates the query. It returns no decision along with an error.
 func (g *generation) eval(ctx context.Context, input ast.Value, cancel topdown.Cancel) (Decision, error) {
-	options := []rego.EvalOption{
-		rego.EvalParsedInput(input),
-		rego.EvalTransaction(g.txn),
-		rego.EvalMetrics(metrics.NoOp()),
-		rego.EvalExternalCancel(cancel),
-	}
+	q := topdown.NewQuery(g.query).WithQueryCompiler(g.queries).WithCompiler(g.compiler).WithStore(g.store).WithTransaction(g.txn).
+		WithInput(ast.NewTerm(input)).WithCancel(cancel).WithMetrics(metrics.NoOp()).WithStrictBuiltinErrors(true)
 	var says tracer
 	if g.positions {
-		options = append(options, rego.EvalQueryTracer(&says))
+		q = q.WithQueryTracer(&says)
 	}
-	results, err := g.query.Eval(ctx, options...)
+	results, answer := 0, ast.Object(nil)
+	err := q.Iter(ctx, func(result topdown.QueryResult) error {
+		results++
+		if t := result[ast.Var("decision")]; t != nil {
+			answer, _ = t.Value.(ast.Object)
+		}
+		return nil
+	})
 	if err != nil {
 		return Decision{}, fmt.Errorf("the policy failed: %w", err)
 	}
-	if len(results) != 1 {
-		return Decision{}, fmt.Errorf("%d answers where there should be one", len(results))
+	if results != 1 {
+		return Decision{}, fmt.Errorf("%d answers where there should be one", results)
 	}
-	answer, ok := results[0].Bindings["decision"].(ast.Object)
-	if !ok {
+	if answer == nil {
 		return Decision{}, errors.New("the answer is no object")
 	}
 	d, err := readDecision(answer)
@@ -296,7 +309,7 @@ func (r *answerReader) fail(rule, what string) {
 
 // value is nil if the rule is undefined.
 func (r *answerReader) value(rule string) ast.Value {
-	wrapped := r.answer.Get(ast.StringTerm(rule))
+	wrapped := r.answer.Get(ruleTerms()[rule])
 	if wrapped == nil {
 		return nil
 	}

@@ -78,7 +78,7 @@ func (g *generation) probeExtra(ctx context.Context) error {
 	for _, name := range []string{"where", "stamp"} {
 		members = append(members, fmt.Sprintf("%q: [%s.%s]", name, extraPackage, name))
 	}
-	if err := asked.prepare(ctx, ast.MustParseBody("decision = {"+strings.Join(members, ", ")+"}")); err != nil {
+	if err := asked.prepare(ast.MustParseBody("decision = {" + strings.Join(members, ", ") + "}")); err != nil {
 		return err
 	}
 	if _, err := selfTest(ctx, asked, false); err != nil {

@@ -307,6 +307,13 @@ func (f field) readBy(refs [][]string) (projected, bool) {
 	return out, read
 }
 
+// of are the fields that are in another projection, too.
+func (p projection) of(other projection) projection {
+	return slices.DeleteFunc(slices.Clone(p), func(f projected) bool {
+		return !slices.ContainsFunc(other, func(o projected) bool { return o.section == f.section && o.name == f.name })
+	})
+}
+
 func (p projection) objects() bool {
 	return slices.ContainsFunc(p, func(f projected) bool { return f.section == "" && f.name == objectsName })
 }

@@ -209,7 +209,7 @@ func (v *vetted) generation(ctx context.Context, m moment) (g *generation, err e
 		if err := g.beReady(ctx); err != nil {
 			return nil, err
 		}
-		if err := g.lookFirst(ctx); err != nil {
+		if err := g.lookFirst(); err != nil {
 			return nil, err
 		}
 	}

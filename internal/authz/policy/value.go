@@ -7,8 +7,11 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"sync"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+
+	"vitrine/internal/engine/operation"
 )
 
 // value is one value of the input. Strings and lists, which nearly all are, cost
@@ -60,13 +63,30 @@ func (v value) native() any {
 func (v value) term() (*ast.Term, error) {
 	switch v.kind {
 	case kindString:
-		return ast.StringTerm(v.str), nil
+		return textTerm(v.str), nil
 	case kindList:
 		return listTerm(v.list), nil
 	case kindTree:
 	}
 	return treeTerm(v.tree)
 }
+
+// textTerm is one term for each of the catalogue's words, which nearly every input has some of.
+func textTerm(s string) *ast.Term {
+	if t := words()[s]; t != nil {
+		return t
+	}
+	return ast.StringTerm(s)
+}
+
+var words = sync.OnceValue(func() map[string]*ast.Term {
+	out := map[string]*ast.Term{}
+	states := []string{string(operation.BodyNone), string(operation.BodyJSON), string(operation.BodyOpaque)}
+	for _, s := range slices.Concat(operationIDs(), resources(), accessClasses(), hazards(), states) {
+		out[s] = ast.StringTerm(s)
+	}
+	return out
+})
 
 // Most lists are empty. Nobody changes a term.
 var (
@@ -80,7 +100,7 @@ func listTerm(list []string) *ast.Term {
 	}
 	terms := make([]*ast.Term, len(list))
 	for i, s := range list {
-		terms[i] = ast.StringTerm(s)
+		terms[i] = textTerm(s)
 	}
 	return ast.ArrayTerm(terms...)
 }
