@@ -39,6 +39,11 @@ func installed(t *testing.T, settings ...string) *managed {
 	t.Parallel()
 	m := &managed{Engine: engine.Start(t, engine.Options{}), t: t}
 	m.socket, m.admin = m.Path("/run/vitrine/docker/docker.sock"), m.Path("/run/vitrine-admin/admin.sock")
+	for _, s := range settings {
+		if admin, is := strings.CutPrefix(s, "VITRINE_ADMIN_SOCKET="); is {
+			m.admin = m.Path(admin)
+		}
+	}
 	_, err := m.RunRegistry(5000)
 	must(t, err)
 	m.publish("1", nil)
