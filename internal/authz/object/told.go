@@ -26,8 +26,8 @@ func ParseTold(text string) (Object, error) {
 
 func parseTold(text string) (Object, error) {
 	named, rest, more := strings.Cut(text, ",")
-	kind, name, ok := strings.Cut(named, ":")
-	if !ok || name == "" {
+	kind, name, _ := strings.Cut(named, ":")
+	if name == "" {
 		return Object{}, fmt.Errorf("it has no kind or no name")
 	}
 	known := rest != "none" // there is none of that name
@@ -99,7 +99,7 @@ func (f Told) Objects(_ context.Context, op *operation.Operation) []Object {
 // HostNetworks takes a reference that is not told of for a name.
 func (f Told) HostNetworks(_ context.Context, op *operation.Operation) (fields []string, err error) {
 	for _, n := range op.JoinedNetworks() {
-		if o, ok := f.find(operation.KindNetwork, n.Ref); ok && o.Name == "host" {
+		if o, _ := f.find(operation.KindNetwork, n.Ref); o.Name == "host" {
 			fields = append(fields, n.At)
 		}
 	}
@@ -121,7 +121,7 @@ func (Told) JoinedBy(context.Context, string) ([]Object, error) { return nil, ni
 // Owned counts those that are told of.
 func (f Told) Owned(_ context.Context, owner string) (n int, _ error) {
 	for _, o := range f {
-		if o.Kind == operation.KindContainer && *o.Known && o.Labels[operation.OwnerLabel] == owner {
+		if o.Kind == operation.KindContainer && o.Labels[operation.OwnerLabel] == owner {
 			n++
 		}
 	}

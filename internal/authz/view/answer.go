@@ -163,6 +163,14 @@ func (p *Plan) image(doc json.RawMessage, labels map[string]string) (json.RawMes
 	if err := json.Unmarshal(doc, &all); err != nil {
 		return nil, fmt.Errorf("%w: %w", errUnlike, err)
 	}
+	if err := p.imageKeys(all, labels); err != nil {
+		return nil, err
+	}
+	return json.Marshal(all)
+}
+
+// imageKeys leaves out of an image's keys what image does.
+func (p *Plan) imageKeys(all map[string]json.RawMessage, labels map[string]string) error {
 	delete(all, "Manifests")
 	for _, key := range []string{"RepoTags", "RepoDigests", "Tags"} {
 		var names []string
@@ -170,15 +178,15 @@ func (p *Plan) image(doc json.RawMessage, labels map[string]string) (json.RawMes
 			continue
 		}
 		if err := json.Unmarshal(all[key], &names); err != nil {
-			return nil, fmt.Errorf("%w: %w", errUnlike, err)
+			return fmt.Errorf("%w: %w", errUnlike, err)
 		}
 		left, err := json.Marshal(slices.DeleteFunc(names, func(name string) bool { return !p.view.Shares(operation.KindImage, name) && !p.view.Names(name) }))
 		if err != nil {
-			return nil, err
+			return err
 		}
 		all[key] = left
 	}
-	return json.Marshal(all)
+	return nil
 }
 
 // Event says whether an event is shown: those of containers and images in the view are. What else an event can be

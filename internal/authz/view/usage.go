@@ -49,19 +49,11 @@ func (p *Plan) usage(ctx context.Context, doc json.RawMessage) (json.RawMessage,
 		if !p.view.has(operation.KindImage, o.Labels, o.RepoTags) && !p.view.Shares(operation.KindImage, o.RepoTags...) {
 			continue
 		}
-		text, err := json.Marshal(i)
-		if err != nil {
+		if err := p.imageKeys(i, o.Labels); err != nil {
 			return nil, err
 		}
-		if text, err = p.image(text, o.Labels); err != nil {
-			return nil, err
-		}
-		left := map[string]json.RawMessage{}
-		if err := json.Unmarshal(text, &left); err != nil {
-			return nil, err
-		}
-		left["Containers"], left["SharedSize"] = number(int64(uses[o.ID])), number(unsaid)
-		images, layers = append(images, left), layers+o.Size
+		i["Containers"], i["SharedSize"] = number(int64(uses[o.ID])), number(unsaid)
+		images, layers = append(images, i), layers+o.Size
 	}
 	for _, v := range all.Volumes {
 		var o struct {

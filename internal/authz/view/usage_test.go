@@ -43,8 +43,11 @@ func TestClosedUsageIsOfWhatIsSeen(t *testing.T) {
 	var got struct {
 		LayersSize          int64
 		Images              []struct{ Size, Containers, SharedSize int64 }
-		Containers, Volumes []struct{ Name string }
-		BuildCache          []any
+		Containers, Volumes []struct {
+			Name      string
+			UsageData *struct{ RefCount, Size int64 }
+		}
+		BuildCache []any
 	}
 	if err := json.Unmarshal(doc, &got); err != nil {
 		t.Fatal(err)
@@ -52,7 +55,13 @@ func TestClosedUsageIsOfWhatIsSeen(t *testing.T) {
 	if got.LayersSize != 40 || len(got.Images) != 2 || got.Images[0].Containers != 1 || got.Images[1].Containers != 0 || got.Images[0].SharedSize != -1 || len(got.Containers) != 1 || len(got.Volumes) != 2 || got.BuildCache == nil {
 		t.Errorf("%s", doc)
 	}
-	for _, odd := range []string{`[]`, `{"Images":{}}`, `{"Containers":[1]}`, `{"Volumes":[{"Labels":1}]}`} {
+	if mine, cache := got.Volumes[0].UsageData, got.Volumes[1].UsageData; mine.RefCount != 1 || cache.RefCount != -1 || cache.Size != 6 {
+		t.Errorf("%+v, and of one that is shared %+v", mine, cache)
+	}
+	if doc, err := p.Apply(t.Context(), []byte(`{"Volumes":[{"Name":"cache"}]}`)); err != nil || strings.Contains(string(doc), "UsageData") {
+		t.Errorf("of a volume that nobody has measured: %s, %v", doc, err)
+	}
+	for _, odd := range []string{`[]`, `{"Images":{}}`, `{"Containers":[1]}`, `{"Volumes":[{"Labels":1}]}`, `{"Containers":[{"Id":1}]}`, `{"Images":[{"Size":"1"}]}`, `{"Images":[{"RepoTags":["alpine"],"RepoDigests":1}]}`} {
 		if doc, err := p.Apply(t.Context(), []byte(odd)); err == nil {
 			t.Errorf("%s: %s", odd, doc)
 		}
@@ -75,6 +84,24 @@ func TestClosedPrunesOfWhatIsNobodys(t *testing.T) {
 	}
 	if got := prune(own, `/images/prune?filters=%7B%22dangling%22%3A%5B%22false%22%5D%7D`); !strings.Contains(got, `"vitrine.owner=x"`) || !strings.Contains(got, `"vitrine-`) {
 		t.Error(got)
+	}
+	for _, uri := range []string{"/volumes/prune", "/containers/prune"} { // whose labels are their own
+		if got := prune(own, uri); got != `{"label":{"vitrine.owner=x":true}}` {
+			t.Errorf("%s: %s", uri, got)
+		}
+	}
+	p, _ := New(own, nil).Limit(t.Context(), parse(t, "GET", "/images/json", ""), nil, given{})
+	if text, _ := json.Marshal(p.Operation.Params["filters"]); strings.Contains(string(text), "vitrine-") {
+		t.Errorf("a list of images is empty: %s", text)
+	}
+	for _, odd := range []string{`/volumes/prune?filters=%7B%22label%22%3A1%7D`} {
+		op, err := operation.Parse(&operation.Request{Method: "POST", URI: odd, Proto: "HTTP/1.1", Header: map[string][]string{}})
+		if err != nil {
+			continue // nobody is asked of it
+		}
+		if _, denial := New(own, nil).Limit(t.Context(), op, nil, given{}); denial == nil {
+			t.Errorf("%s is carried", odd)
+		}
 	}
 	for _, uri := range []string{"/build/prune?all=1", `/build/prune?filters=%7B%22id%22%3A%7B%22theirs%22%3Atrue%7D%7D`, `/build/prune?filters=%7B%22id%22%3A%5B%22theirs%22%5D%7D`} {
 		if got := prune(blue, uri); !strings.Contains(got, `{"id":`) || !strings.Contains(got, `"vitrine-`) || strings.Contains(got, "theirs") {
