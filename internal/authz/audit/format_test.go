@@ -3,7 +3,12 @@ package audit_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -62,6 +67,9 @@ func kinds(t *testing.T) map[string]struct {
 	}{
 		"a read":            {of(job, "GET", "/containers/json?all=1", "", func(r *audit.Record) { r.Status = 200 }), [5]int{600302, 1, 1, 1, 1}},
 		"not there":         {of(job, "GET", "/containers/x/json", "", func(r *audit.Record) { r.Status = 404 }), [5]int{600302, 1, 2, 1, 1}},
+		"a bad request":     {of(job, "GET", "/containers/x/logs", "", func(r *audit.Record) { r.Status = 400 }), [5]int{600302, 1, 2, 1, 1}},
+		"a ping":            {of(man, "HEAD", "/_ping", "", nil), [5]int{600302, 1, 1, 1, 1}},
+		"a build's cache":   {of(man, "POST", "/build/cancel?id=1", "", nil), [5]int{600303, 1, 1, 1, 1}},
 		"a create":          {of(man, "POST", "/containers/create?name=x", `{"Image":"a","Env":["A=hunter2"],"HostConfig":{"Binds":["/srv:/srv"]}}`, nil), [5]int{600301, 1, 1, 1, 1}},
 		"a start":           {of(man, "POST", "/containers/x/start", "", nil), [5]int{600303, 1, 1, 1, 1}},
 		"a removal":         {of(man, "DELETE", "/containers/x", "", denied), [5]int{600304, 3, 2, 2, 2}},
@@ -185,5 +193,67 @@ func TestOTLPAttributes(t *testing.T) {
 		if _, sent := audit.OTLP(&r, audit.JSON); sent.GetSeverityText()+" "+sent.GetEventName() != want || sent.GetTimeUnixNano() != uint64(r.Time.UnixNano()) && !r.Time.IsZero() {
 			t.Errorf("%s is %s", name, sent)
 		}
+	}
+}
+
+var update = flag.Bool("update", false, "rewrite golden files")
+
+// TestEveryFormatIsTheReviewedOne: what the readers of OCSF and of OTLP find of each kind of record, and the sentence of it.
+func TestEveryFormatIsTheReviewedOne(t *testing.T) {
+	const golden = "testdata/formats.txt"
+	var out strings.Builder
+	all := kinds(t)
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		r := all[name].record
+		var event map[string]any
+		line, err := audit.OCSF(nil, &r)
+		if err == nil {
+			err = json.Unmarshal(line, &event)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		delete(event["metadata"].(map[string]any)["product"].(map[string]any), "version") // of the build
+		delete(event, "unmapped")                                                         // the record, which is the format of ours
+		line, _ = json.MarshalIndent(event, "", " ")
+		fmt.Fprintf(&out, "== %s: %s\n%s\n", name, r.Sentence(), line)
+		account, sent := audit.OTLP(&r, audit.JSON)
+		fmt.Fprintf(&out, "counts against %s\n", account)
+		for _, a := range sent.GetAttributes() {
+			v := a.GetValue()
+			switch {
+			case v.GetArrayValue() != nil:
+				var list []string
+				for _, e := range v.GetArrayValue().GetValues() {
+					list = append(list, e.GetStringValue())
+				}
+				fmt.Fprintf(&out, "%s=%q\n", a.GetKey(), list)
+			case v.GetIntValue() != 0:
+				fmt.Fprintf(&out, "%s=%d\n", a.GetKey(), v.GetIntValue())
+			default:
+				fmt.Fprintf(&out, "%s=%q\n", a.GetKey(), v.GetStringValue())
+			}
+		}
+	}
+	if *update {
+		if err := os.WriteFile(golden, []byte(out.String()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil || string(want) != out.String() {
+		t.Errorf("%v; the formats are others now (-update):\n%s", err, out.String())
+	}
+}
+
+// TestDeniedIsNotWouldDenyClosed, whatever the mode is, and a format that fails says so in the record's place.
+func TestDeniedIsNotWouldDenyClosed(t *testing.T) {
+	r := audit.Record{Mode: "audit"}
+	if r.Verdict() != "deny" {
+		t.Error(r.Verdict())
+	}
+	_, sent := audit.OTLP(&r, func([]byte, *audit.Record) ([]byte, error) { return nil, errors.New("no such record") })
+	if got := sent.GetBody().GetStringValue(); got != "no such record" {
+		t.Errorf("%q", got)
 	}
 }

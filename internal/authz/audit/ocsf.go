@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"vitrine/internal/caller/identity"
-	"vitrine/internal/engine/operation"
 	"vitrine/internal/version"
 )
 
@@ -64,7 +63,7 @@ func (r *Record) activity() int {
 		return 99
 	case r.Operation == "":
 		return 0
-	case strings.HasSuffix(r.Operation, "Create"), r.Access == operation.Build && r.Operation == "ImageBuild":
+	case strings.HasSuffix(r.Operation, "Create"), r.Operation == "ImageBuild":
 		return 1
 	case r.Method == "DELETE", strings.HasSuffix(r.Operation, "Prune"):
 		return 4

@@ -77,7 +77,7 @@ func (a *Attestor) observe(c docker.Container) {
 	}
 	delete(x.containers, c.ID)
 	init, err := a.proc.Process(c.Pid)
-	if err == nil && init.NamespacesErr != nil && !a.cgroupsAlone { // it may be about to exit
+	if init.NamespacesErr != nil && !a.cgroupsAlone { // it may be about to exit
 		err = needsPtrace(init.NamespacesErr)
 	}
 	if err != nil {
