@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -23,6 +24,7 @@ import (
 	"vitrine/internal/authz/record"
 	"vitrine/internal/caller/identity"
 	"vitrine/internal/engine/operation"
+	"vitrine/rego"
 	"vitrine/test/long"
 )
 
@@ -157,12 +159,29 @@ func clients() map[string][]asked {
 	return out
 }
 
-// traffic is n requests of all clients.
-func traffic(n int, r *rand.Rand) (list []asked) {
+// tools are what the tools of the presets ask, by the cases beside those, which were written from the tools' sources.
+func tools(t testing.TB) map[string][]asked {
+	t.Helper()
+	out := map[string][]asked{}
+	for _, name := range rego.Presets() {
+		_, cases, err := rego.Preset(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(cases)) {
+			words := strings.SplitN(strings.TrimSpace(line)+" ", " ", 5)
+			if words[0] == "allow" && len(words) == 5 {
+				out[words[1]] = append(out[words[1]], asked{words[1], words[2], words[3], strings.TrimSpace(words[4])})
+			}
+		}
+	}
+	return out
+}
+
+// traffic is n requests of these clients.
+func traffic(by map[string][]asked, n int, r *rand.Rand) (list []asked) {
 	var all []asked
-	by := clients()
-	names := []string{"container:portainer,label:team=blue", "container:prometheus", "container:traefik", "unix:ci"}
-	for _, who := range names {
+	for _, who := range slices.Sorted(maps.Keys(by)) {
 		all = append(all, by[who]...)
 	}
 	list = append(list, all...)
@@ -245,7 +264,7 @@ func mutate(data tree, r *rand.Rand) {
 // the request itself, in both directions, with what is blanked, seen and labelled.
 func TestDiffPredictsWhatChangesWhenEnforced(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	requests := traffic(long.Of(300, 100_000), r)
+	requests := traffic(clients(), long.Of(300, 100_000), r)
 	was, _ := engine(t, base())
 	store := record.New(record.Options{Limit: 64 << 20})
 	for _, a := range requests {
@@ -343,7 +362,7 @@ func linesOf(t testing.TB, s *record.Store) []*record.Line {
 func TestReplayIsWhatWasDecided(t *testing.T) {
 	e, _ := engine(t, base())
 	store := record.New(record.Options{})
-	for _, a := range traffic(200, rand.New(rand.NewPCG(3, 4))) {
+	for _, a := range traffic(clients(), 200, rand.New(rand.NewPCG(3, 4))) {
 		ask(t, e, store, decide.Enforce, a)
 	}
 	lines := linesOf(t, store)
@@ -438,14 +457,17 @@ func TestLearntRoleIsTheSmallest(t *testing.T) {
 func TestLearntRoleOfHalfTheTraffic(t *testing.T) {
 	e, _ := engine(t, tree{"bindings": tree{"admin": []any{"unix:root", "local"}}})
 	r := rand.New(rand.NewPCG(5, 6))
-	requests := traffic(2000, r)
+	all := clients()
+	maps.Copy(all, tools(t))
+	requests := traffic(all, long.Of(2500, 20_000), r)
 	r.Shuffle(len(requests), func(i, j int) { requests[i], requests[j] = requests[j], requests[i] })
 	halves := [2]*record.Store{record.New(record.Options{}), record.New(record.Options{})}
 	for i, a := range requests {
 		ask(t, e, halves[i%2], decide.Audit, a)
 	}
 	first, second := linesOf(t, halves[0]), linesOf(t, halves[1])
-	for who := range clients() {
+	asking := 0
+	for who := range all {
 		who, _, _ = strings.Cut(who, ",")
 		role, err := learn.Learn(t.Context(), learn.Options{Principal: who, Grant: []string{"content"}}, first)
 		if err != nil {
@@ -487,6 +509,12 @@ func TestLearntRoleOfHalfTheTraffic(t *testing.T) {
 		if denied*50 > n {
 			t.Errorf("%s: %d of %d are denied", who, denied, n)
 		}
+		if n >= 20 {
+			asking++
+		}
+	}
+	if asking < 10 {
+		t.Errorf("only %d clients asked for anything", asking)
 	}
 }
 
