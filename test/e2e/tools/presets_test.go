@@ -1,0 +1,132 @@
+package tools
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"vitrine/rego"
+	"vitrine/test/engine"
+	"vitrine/test/vitrine"
+)
+
+// toolsEnv names a folder with the tools themselves, which come from their own projects: docs/tools.md says how each is had. A
+// machine that wants this check puts them there; a tool that is not there is said to be absent.
+const toolsEnv = "VITRINE_TOOLS"
+
+// tool is one of them, under its preset.
+type tool struct {
+	name, preset string // name: of its file
+	run          string // for the shell, as a user of the host; $T is the folder, $W one to write to, $S the gateway's socket
+	says         string // what it only writes if it has been answered
+	asks         string // operations, at least
+	after        func(w *toolWorld)
+}
+
+func toolsToRun() []tool {
+	return []tool{
+		{
+			name: "watchtower", preset: "watchtower", says: "Updated=1", asks: "ContainerKill ContainerDelete ContainerCreate NetworkDisconnect NetworkConnect ContainerStart", after: (*toolWorld).webIsNew,
+			run: `DOCKER_API_VERSION=1.41 $T/watchtower --run-once --no-startup-message --no-pull --label-enable --stop-timeout 1s`,
+		},
+		{
+			name: "diun", preset: "diun", says: "Jobs completed", asks: "ContainerList ImageInspect",
+			run: `printf 'db: {path: %s/diun.db}\nwatch: {runOnStartup: true, schedule: "0 0 1 1 *"}\nproviders: {docker: {endpoint: "unix://%s", watchByDefault: true}}\n' $W $S > $W/diun.yml; timeout 20 $T/diun serve --config $W/diun.yml || true`,
+		},
+		{
+			name: "docker-volume-backup", preset: "backup", says: "Stopping 1 out of", asks: "ContainerStop ContainerStart",
+			run: `mkdir -p $W/src $W/to; BACKUP_SOURCES=$W/src BACKUP_ARCHIVE=$W/to BACKUP_FILENAME=b.tar.gz $T/docker-volume-backup`,
+		},
+		{
+			name: "telegraf", preset: "telegraf", says: "container_name=web", asks: "SystemInfo ContainerList ContainerInspect ContainerStats",
+			run: `printf '[[inputs.docker]]\n  endpoint = "unix://%s"\n' $S > $W/telegraf.conf; $T/telegraf --config $W/telegraf.conf --test`,
+		},
+		{
+			name: "cadvisor", preset: "cadvisor", says: `name="web"`, asks: "SystemInfo ContainerInspect",
+			run: `$T/cadvisor -docker unix://$S -docker_only -port 18080 -listen_ip 127.0.0.1 -logtostderr & for i in $(seq 60); do curl -fsS http://127.0.0.1:18080/metrics > $W/m && break; sleep 1; done; grep -m 3 'name="web"' $W/m; kill %1`,
+		},
+		{
+			name: "autoheal", preset: "autoheal", says: "Restarting container now", asks: "ContainerList ContainerRestart",
+			run: `DOCKER_SOCK=$S AUTOHEAL_INTERVAL=1 AUTOHEAL_DEFAULT_STOP_TIMEOUT=1 timeout 20 bash $T/autoheal autoheal || true`,
+		},
+	}
+}
+
+type toolWorld struct {
+	*testing.T
+	e *engine.Engine
+	p *vitrine.Process
+}
+
+// webIsNew: the container was made anew, of the image that its name means now.
+func (w *toolWorld) webIsNew() {
+	w.Helper()
+	if now, want := w.e.Docker("inspect", "--format", "{{.Image}}", "web"), w.e.Docker("inspect", "--format", "{{.Id}}", "bb:1"); now != want {
+		w.Errorf("web has the image %s, and bb:1 is %s", now, want)
+	}
+}
+
+// TestToolsUnderTheirPresets: each does its work, and asks for nothing that its preset denies.
+func TestToolsUnderTheirPresets(t *testing.T) {
+	folder := os.Getenv(toolsEnv)
+	if folder == "" {
+		t.Skipf("%s is not set: the tools themselves are run where a folder has them", toolsEnv)
+	}
+	ran := 0
+	for i, tool := range toolsToRun() {
+		t.Run(tool.name, func(t *testing.T) {
+			if !exists(filepath.Join(folder, tool.name)) {
+				t.Skipf("absent: %s has no %s", folder, tool.name)
+			}
+			ran++
+			uid := 4600 + i
+			raw, _, err := rego.Preset(tool.preset)
+			must(t, err)
+			role, _, _ := strings.Cut(string(raw), "\nbindings:")
+			w := &toolWorld{T: t, e: engine.Start(t, engine.Options{})}
+			must(t, w.e.ImportBusybox())
+			w.e.Docker("run", "--detach", "--name", "web", "--label", "com.centurylinklabs.watchtower.enable=true", "--label", "autoheal=true", "--label", "docker-volume-backup.stop-during-backup=true",
+				"--health-cmd", "false", "--health-interval", "1s", "--health-retries", "1", "bb:1", "sleep", "100000")
+			w.e.Docker("run", "--name", "plain", "bb:1", "true")
+			w.e.Docker("commit", "--change", "LABEL newer=1", "plain", "bb:1")
+			w.e.Docker("rm", "plain")
+			locks := w.e.Path("/run/lock")
+			must(t, os.MkdirAll(locks, 0o755))
+			must(t, os.Chmod(locks, 0o777|os.ModeSticky))
+			w.p = vitrine.Start(t, vitrine.Options{Engine: w.e, Alone: true, Data: role + fmt.Sprintf("\nbindings:\n  admin: [\"unix:root\", \"local\"]\n  %s: [\"uid:%d\"]\n", tool.preset, uid)})
+			dir := filepath.Join(w.e.Dir, "state/tool")
+			must(t, os.MkdirAll(dir, 0o755))
+			must(t, os.Chown(dir, uid, uid))
+			id := fmt.Sprint(uid)
+			cmd := w.e.Command("setpriv", "--reuid="+id, "--regid="+id, "--clear-groups", "env", "HOME="+dir, "LOGNAME=tool", "T="+folder, "W="+dir, "S=/run/vitrine/docker/docker.sock",
+				"DOCKER_HOST=unix:///run/vitrine/docker/docker.sock", "bash", "-c", tool.run)
+			out, err := cmd.CombinedOutput()
+			if err != nil || !strings.Contains(string(out), tool.says) {
+				t.Errorf("%v: it says no %q:\n%s", err, tool.says, out)
+			}
+			asked, denied := map[string]int{}, 0
+			for _, r := range w.p.Audit() {
+				if r.Caller.UID != nil && *r.Caller.UID == uint32(uid) {
+					if asked[r.Operation]++; !r.Allow {
+						denied++
+						t.Errorf("denied: %s %s: %v", r.Method, r.URI, r.Reasons)
+					}
+				}
+			}
+			t.Logf("asked %v, denied %d", asked, denied)
+			for _, id := range strings.Fields(tool.asks) {
+				if asked[id] == 0 {
+					t.Errorf("it did not ask %s", id)
+				}
+			}
+			if tool.after != nil {
+				tool.after(w)
+			}
+		})
+	}
+	if ran == 0 {
+		t.Errorf("%s has none of the tools", folder)
+	}
+}
