@@ -28,6 +28,7 @@ var floors = map[string][]string{
 var allowed = map[string][]string{
 	"command":  {"spelling"},
 	"fair":     {},
+	"lane":     {},
 	"otlp":     {"command", "version"},
 	"spelling": {},
 	"version":  {},
@@ -63,8 +64,8 @@ var allowed = map[string][]string{
 	"authz/decide":      {"authz/record", "fair", "kernel/hostpath", "engine/principal", "engine/operation", "caller/attest", "caller/identity", "authz/object", "authz/obligation", "authz/policy", "authz/audit", "authz/redact", "authz/view"},
 	"authz/explain":     {"engine/principal", "engine/operation", "caller/identity", "authz/obligation", "authz/policy", "authz/audit", "authz/decide"},
 	"authz/learn":       {"engine/operation", "authz/answer", "authz/decide", "authz/policy", "authz/record"},
-	"authz/gateway":     {"kernel/peercred", "engine/operation", "caller/identity", "authz/decide", "authz/obligation", "authz/ticket", "authz/redact", "authz/view"},
-	"authz/plugin":      {"engine/operation", "caller/identity", "authz/decide", "authz/obligation", "authz/ticket"},
+	"authz/gateway":     {"lane", "kernel/peercred", "engine/operation", "caller/identity", "authz/decide", "authz/obligation", "authz/ticket", "authz/redact", "authz/view"},
+	"authz/plugin":      {"lane", "engine/operation", "caller/identity", "authz/decide", "authz/obligation", "authz/ticket"},
 	"authz/importer":    {"engine/imagename", "engine/principal", "engine/operation"},
 	"authz/doctor":      {"kernel/procfs", "kernel/peercred", "authz/policy"},
 	"authz/admin":       {"authz/grant", "version", "kernel/peercred", "caller/identity", "authz/audit", "authz/policy"},

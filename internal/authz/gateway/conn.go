@@ -9,6 +9,7 @@ import (
 
 	"vitrine/internal/caller/identity"
 	"vitrine/internal/kernel/peercred"
+	"vitrine/internal/lane"
 )
 
 // tooMany is what a connection over the limit is told before it is closed.
@@ -31,6 +32,7 @@ type conn struct {
 	tls       *tls.Conn // what speaks TLS on it, if anything does
 	malformed func(c *conn, answer []byte)
 	unread    atomic.Bool // what arrives has not reached ServeHTTP
+	lane      *lane.Lane  // for requests that arrive whole; nil with TLS
 
 	looking
 
@@ -38,10 +40,27 @@ type conn struct {
 	container string               // guarded by conns.mu
 }
 
-// Close closes the connection and forgets it.
+// Read reads what the server is to see.
+func (c *conn) Read(p []byte) (int, error) {
+	if c.lane != nil {
+		return c.lane.Read(p)
+	}
+	return c.Conn.Read(p)
+}
+
+// Close is the server's: what goes by the lane is answered first.
 func (c *conn) Close() error {
+	if c.lane != nil && c.lane.Keeps() {
+		return nil
+	}
+	return c.sever()
+}
+
+// sever closes the connection and forgets it. Its request ends as when the client leaves.
+func (c *conn) sever() error {
 	err := c.Conn.Close()
 	c.once.Do(func() { c.conns.forget(c) })
+	c.endRequest()
 	return err
 }
 
@@ -64,6 +83,7 @@ type listener struct {
 	conns     *connections
 	callerOf  func(*peercred.Peer) string
 	malformed func(c *conn, answer []byte)
+	lane      func(c *conn) *lane.Lane
 }
 
 // Accept waits for a connection that is within the limits.
@@ -91,6 +111,9 @@ func (l *listener) count(c net.Conn) net.Conn {
 		counted.key = l.callerOf(counted.peer)
 	} else if host, _, err := net.SplitHostPort(c.RemoteAddr().String()); err == nil {
 		counted.key = "ip:" + host
+	}
+	if !l.secure && l.lane != nil {
+		counted.lane = l.lane(counted)
 	}
 	if !l.conns.add(counted) {
 		return nil
@@ -176,18 +199,28 @@ func (cs *connections) closeContainer(id string) {
 	closeConns(theirs)
 }
 
-func (cs *connections) closeAll() {
+func (cs *connections) closeAll() { closeConns(cs.all()) }
+
+func (cs *connections) all() (all []*conn) {
 	cs.mu.Lock()
-	var all []*conn
+	defer cs.mu.Unlock()
 	for c := range cs.open {
 		all = append(all, c)
 	}
-	cs.mu.Unlock()
-	closeConns(all)
+	return all
+}
+
+func (cs *connections) lanes() (all []*lane.Lane) {
+	for _, c := range cs.all() {
+		if c.lane != nil {
+			all = append(all, c.lane)
+		}
+	}
+	return all
 }
 
 func closeConns(cs []*conn) {
 	for _, c := range cs {
-		_ = c.Close()
+		_ = c.sever()
 	}
 }

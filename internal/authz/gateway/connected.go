@@ -36,11 +36,15 @@ func (t *task) whileConnected() *connected {
 	return c
 }
 
-// look hooks to the end of the request's own context.
+// look hooks to the end of the request's own context, which has none if the request goes by the lane.
 func (c *connected) look() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.ended && c.unhook == nil {
+	switch {
+	case c.ended || c.unhook != nil:
+	case c.request.Done() == nil:
+		go c.halfClosed()
+	default:
 		c.unhook = context.AfterFunc(c.request, c.halfClosed)
 	}
 }
@@ -147,6 +151,16 @@ func (l *looking) over(c *connected) {
 	if l.at == c {
 		l.at = nil
 		l.timer.Stop()
+	}
+}
+
+// endRequest ends the request that there is.
+func (l *looking) endRequest() {
+	l.mu.Lock()
+	c := l.at
+	l.mu.Unlock()
+	if c != nil {
+		c.end()
 	}
 }
 

@@ -19,7 +19,9 @@
 // its Transport hands each request between three goroutines. Ours writes and
 // reads in the request's own goroutine: it is shorter than the work-arounds,
 // and its speed pays for the decision. net/http still parses what clients send,
-// and what the daemon answers.
+// and what the daemon answers; its server is passed by where a request has arrived
+// whole on a Unix socket (package lane). Who has closed such a connection is noticed
+// as soon as its request is no longer brief.
 //
 // It also notices when dockerd stops asking its plugin: an answer that only a
 // handler of dockerd gives, to a request whose ticket is still unspent. Answers
@@ -49,6 +51,7 @@ import (
 	"vitrine/internal/authz/ticket"
 	"vitrine/internal/caller/identity"
 	"vitrine/internal/kernel/peercred"
+	"vitrine/internal/lane"
 )
 
 // Listener is one socket that the gateway answers on.
@@ -163,7 +166,7 @@ func (s *Server) wrap(l Listener) (net.Listener, error) {
 	} else if l.TLS == nil {
 		return nil, fmt.Errorf("listener %s: only a Unix socket can do without TLS", l.Name)
 	}
-	counted := &listener{Listener: inner, name: l.Name, conns: s.conns, callerOf: newGroups(s.cfg.CallerOf).of, malformed: s.malformed}
+	counted := &listener{Listener: inner, name: l.Name, conns: s.conns, callerOf: newGroups(s.cfg.CallerOf).of, malformed: s.malformed, lane: s.lane}
 	if l.TLS == nil {
 		return counted, nil
 	}
@@ -200,7 +203,11 @@ func (s *Server) Serve(ctx context.Context) error {
 	<-ctx.Done()
 	drain, stop := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer stop()
+	for _, l := range s.conns.lanes() {
+		l.Drain()
+	}
 	_ = srv.Shutdown(drain)
+	lane.Drained(drain, s.conns.lanes)
 	_ = srv.Close()
 	s.conns.closeAll()
 	s.end()
@@ -240,6 +247,15 @@ func (s *Server) httpServer() *http.Server {
 		},
 		ConnState: connState,
 	}
+}
+
+// lane is the short way of what arrives whole on a connection.
+func (s *Server) lane(c *conn) *lane.Lane {
+	return lane.New(c.Conn, c, lane.Options{
+		Handler: s, Context: context.WithValue(context.Background(), connKey{}, c),
+		Idle: s.limits.IdleTimeout, Header: s.limits.HeaderTimeout,
+		Left: func() { c.unread.Store(true) },
+	})
 }
 
 // CloseContainer closes every connection whose caller is the container with

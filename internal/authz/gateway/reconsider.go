@@ -121,7 +121,7 @@ func (t *task) undecided(ctx context.Context) {
 func (t *task) keepIf(err error) {
 	if err != nil && t.s.tasks.has(t) {
 		t.s.log.Warn("request broken off", "caller", t.v.Caller.String(), "operation", t.v.Operation.ID, "id", t.v.ID(), "reason", err)
-		_ = t.conn.Close() // as when the client leaves
+		_ = t.conn.sever() // as when the client leaves
 	}
 }
 

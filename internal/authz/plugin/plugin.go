@@ -42,6 +42,7 @@ import (
 	"vitrine/internal/authz/decide"
 	"vitrine/internal/authz/ticket"
 	"vitrine/internal/caller/identity"
+	"vitrine/internal/lane"
 )
 
 // Config is what a Door is made of. Authorizer, Tickets and Logger are required.
@@ -102,8 +103,9 @@ func (d *Door) Serve(ctx context.Context, l net.Listener) error {
 		DisableGeneralOptionsHandler: true,
 		ErrorLog:                     slog.NewLogLogger(d.cfg.Logger.Handler(), slog.LevelDebug),
 	}
+	lanes := lane.NewListener(srv, l)
 	done := make(chan error, 1)
-	go func() { done <- srv.Serve(l) }()
+	go func() { done <- srv.Serve(lanes) }()
 	select {
 	case err := <-done:
 		return err
@@ -111,8 +113,7 @@ func (d *Door) Serve(ctx context.Context, l net.Listener) error {
 	}
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()
-	_ = srv.Shutdown(drain)
-	_ = srv.Close()
+	lanes.Shutdown(drain)
 	if err := <-done; !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
