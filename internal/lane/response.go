@@ -19,6 +19,12 @@ const (
 	kept      = 32 << 10 // a buffer that grew beyond is not used again
 )
 
+// Whole reports whether the request that w answers has arrived whole, its body too.
+func Whole(w http.ResponseWriter) bool {
+	_, by := w.(*response)
+	return by
+}
+
 // framing is how a client knows where a body ends.
 type framing int
 

@@ -199,6 +199,10 @@ func (s *Steps) parse(ctx context.Context, v *Verdict) bool {
 	}
 	if read := req.ReadBody; read != nil {
 		req.ReadBody = func() (text []byte, err error) {
+			if req.Arrived {
+				defer func() { v.turn.Pay(time.Duration(len(text)) * perByte) }()
+				return read()
+			}
 			from := time.Now()
 			v.turn.Give()
 			defer func() {

@@ -12,6 +12,7 @@ import (
 	"vitrine/internal/authz/ticket"
 	"vitrine/internal/caller/identity"
 	"vitrine/internal/engine/operation"
+	"vitrine/internal/lane"
 )
 
 // task is one request on its way through the gateway.
@@ -52,7 +53,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer t.body.release()
 	req := &operation.Request{Method: r.Method, URI: r.RequestURI, Proto: r.Proto, Header: r.Header, ContentLength: r.ContentLength, Rebuilt: true}
 	if r.ContentLength != 0 {
-		req.ReadBody = t.body.read
+		req.ReadBody, req.Arrived = t.body.read, lane.Whole(w)
 	}
 	// The decision does not hang on the client: one that has sent all it will
 	// send looks to net/http like one that has gone.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"mime"
 	"net"
 	"net/http"
@@ -156,7 +157,7 @@ func (t *tunnel) copy(buffers *buffers) {
 	inDone, outDone, watchDone := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(inDone)
-		if err := copyStream(t.daemon.Conn, t.in, buffers); err != nil && !isWrite(err) {
+		if err := t.carry(t.daemon.Conn, t.client, t.in, buffers); err != nil && !isWrite(err) {
 			_ = t.Close()
 			return
 		}
@@ -174,7 +175,7 @@ func (t *tunnel) copy(buffers *buffers) {
 		}
 		_ = t.Close()
 	}()
-	err := copyStream(t.client, t.daemon.br, buffers)
+	err := t.carry(t.client, t.daemon.Conn, t.daemon.br, buffers)
 	close(outDone)
 	if err != nil {
 		_ = t.Close()
@@ -194,8 +195,23 @@ func isWrite(err error) bool {
 	return ok
 }
 
-// copyStream copies until the sender ends, which is no error.
-func copyStream(dst io.Writer, src io.Reader, buffers *buffers) error {
+// carry carries one way until the sender ends, which is no error. read is what reads src.
+func (t *tunnel) carry(dst, src net.Conn, read *bufio.Reader, buffers *buffers) error {
+	err := copyStream(dst, read, buffers, spliceAfter)
+	if !errors.Is(err, errMuch) {
+		return err
+	}
+	if err = splice(dst, src); errors.Is(err, errNoSplice) {
+		err = copyStream(dst, read, buffers, math.MaxInt)
+	}
+	return err
+}
+
+// errMuch says that so much was copied, and that nothing is left in the reader.
+var errMuch = errors.New("there is more to copy")
+
+// copyStream copies until the sender ends, which is no error, or for as much and no longer than src has some left.
+func copyStream(dst io.Writer, src *bufio.Reader, buffers *buffers, much int) error {
 	buf := buffers.get()
 	defer buffers.put(buf)
 	for {
@@ -205,11 +221,14 @@ func copyStream(dst io.Writer, src io.Reader, buffers *buffers) error {
 				return writeError{werr}
 			}
 		}
-		if errors.Is(err, io.EOF) {
+		much -= n
+		switch {
+		case errors.Is(err, io.EOF):
 			return nil
-		}
-		if err != nil {
+		case err != nil:
 			return err
+		case much <= 0 && src.Buffered() == 0:
+			return errMuch
 		}
 	}
 }

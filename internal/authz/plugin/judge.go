@@ -157,6 +157,7 @@ func toOperation(req *authorization.Request, header http.Header) (*operation.Req
 		return nil, fmt.Errorf("the request says that its body has %d bytes, and the daemon shows %d", out.ContentLength, size)
 	default:
 		out.ContentLength = size
+		out.Arrived = true
 		out.ReadBody = func() ([]byte, error) { return req.RequestBody, nil }
 	}
 	return out, nil

@@ -186,6 +186,8 @@ type Request struct {
 	// for an operation whose body is JSON. It returns a *Refusal (413) for a body
 	// over the door's limit. nil means that there is no body to read.
 	ReadBody func() ([]byte, error)
+	// Arrived says that ReadBody waits for nobody: all of the body is here.
+	Arrived bool
 	// Refused is what the door has found already, of bytes that are no request: Parse
 	// gives it back.
 	Refused *Refusal

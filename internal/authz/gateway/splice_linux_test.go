@@ -1,0 +1,117 @@
+package gateway
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+)
+
+// unixPair is both ends of a connection.
+func unixPair(t *testing.T) (a, b *net.UnixConn) {
+	t.Helper()
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(t.TempDir(), "s")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if a, err = net.DialUnix("unix", nil, l.Addr().(*net.UnixAddr)); err != nil {
+		t.Fatal(err)
+	}
+	if b, err = l.AcceptUnix(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = a.Close(), b.Close() })
+	return a, b
+}
+
+func random(t *testing.T, n int) []byte {
+	t.Helper()
+	b := make([]byte, n)
+	if _, err := rand.Read(b); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// TestSplice moves all bytes in order, and ends when their sender does.
+func TestSplice(t *testing.T) {
+	from, src := unixPair(t)
+	dst, to := unixPair(t)
+	sent := random(t, 5<<20+123)
+	done := make(chan error, 1)
+	go func() { done <- splice(dst, src) }()
+	go func() {
+		for rest := sent; len(rest) > 0; {
+			n := min(len(rest), 70_001)
+			_, _ = from.Write(rest[:n])
+			rest = rest[n:]
+		}
+		_ = from.CloseWrite()
+	}()
+	got := make([]byte, len(sent))
+	if _, err := io.ReadFull(to, got); err != nil || !bytes.Equal(got, sent) {
+		t.Errorf("%v, equal %v", err, bytes.Equal(got, sent))
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestSpliceEnds as copying does: it tells who has failed.
+func TestSpliceEnds(t *testing.T) {
+	from, src := unixPair(t)
+	dst, to := unixPair(t)
+	_ = to.Close()
+	_, _ = from.Write([]byte("x"))
+	if err := splice(dst, src); !isWrite(err) {
+		t.Errorf("to who has gone: %v", err)
+	}
+	dst, _ = unixPair(t)
+	_ = src.SetReadDeadline(time.Now().Add(-time.Second))
+	if err := splice(dst, src); !errors.Is(err, os.ErrDeadlineExceeded) || isWrite(err) {
+		t.Errorf("too late: %v", err)
+	}
+	_ = src.Close()
+	if err := splice(dst, src); !errors.Is(err, net.ErrClosed) || isWrite(err) {
+		t.Errorf("from who was closed: %v", err)
+	}
+	if err := splice(dst, struct{ net.Conn }{src}); !errors.Is(err, errNoSplice) {
+		t.Errorf("what is no Unix socket: %v", err)
+	}
+}
+
+// TestTunnelOfMuch comes through whole, both ways, though the kernel carries most of it.
+func TestTunnelOfMuch(t *testing.T) {
+	in, out := random(t, 3*spliceAfter), random(t, 5*spliceAfter)
+	heard := make(chan []byte, 1)
+	g := startRaw(t, func(g *rig, c *net.UnixConn, br *bufio.Reader, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		g.asks(r.Method, r.RequestURI, r.Header.Get("X-Vitrine-Ticket"), body)
+		_, _ = io.WriteString(c, upgraded)
+		var says sync.WaitGroup
+		says.Go(func() { _, _ = c.Write(out); _ = c.CloseWrite() })
+		all, _ := io.ReadAll(br)
+		heard <- all
+		says.Wait()
+	})
+	c := g.dial()
+	_, _ = io.WriteString(c, "POST /exec/x/start HTTP/1.1\r\nHost: d\r\n"+upgrade+execBody)
+	br := bufio.NewReader(c)
+	readHead(t, br)
+	go func() { _, _ = c.Write(in); _ = c.CloseWrite() }()
+	if got, err := io.ReadAll(br); err != nil || !bytes.Equal(got, out) {
+		t.Errorf("the answer: %d of %d bytes, %v", len(got), len(out), err)
+	}
+	if got := <-heard; !bytes.Equal(got, in) {
+		t.Errorf("the input: %d of %d bytes", len(got), len(in))
+	}
+}
