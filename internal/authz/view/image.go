@@ -70,8 +70,19 @@ func (v *View) builds(op *operation.Operation) *Denial {
 		return denied(http.StatusForbidden, "the name %q is not its own to give%s", names[foreign], v.which())
 	case op.Query.Get("outputs") != "":
 		return denied(http.StatusForbidden, "outputs name images beside -t: leave them out")
+	case !slices.Contains([]string{"", "1"}, op.Query.Get("version")):
+		return denied(http.StatusForbidden, "the caches that BuildKit mounts in a build are everybody's: use the classic builder (DOCKER_BUILDKIT=0)")
+	case !op.Asks("nocache") && !v.caches(op):
+		return denied(http.StatusForbidden, "what a step of a build takes from the cache anybody on the host may have put there: build with --no-cache, or with --cache-from names of its own alone%s", v.which())
 	}
 	return nil
+}
+
+// caches says whether a build takes from the cache only what led to images of the caller's own. Without that a step is
+// taken from whoever ran one of the same words on the same layers; through which proxy and with which hosts is no part of those.
+func (v *View) caches(op *operation.Operation) bool {
+	from, _ := op.Params["cachefrom"].([]any)
+	return len(from) > 0 && !slices.ContainsFunc(from, func(ref any) bool { name, _ := ref.(string); return !v.gives(name) })
 }
 
 // which says which names are the caller's own.

@@ -90,7 +90,7 @@ func TestClosedPrunesOfWhatIsNobodys(t *testing.T) {
 			t.Errorf("%s: %s", uri, got)
 		}
 	}
-	p, _ := New(own, nil).Limit(t.Context(), parse(t, "GET", "/images/json", ""), nil, given{})
+	p, _ := New(own, nil, nil).Limit(t.Context(), parse(t, "GET", "/images/json", ""), nil, given{})
 	if text, _ := json.Marshal(p.Operation.Params["filters"]); strings.Contains(string(text), "vitrine-") {
 		t.Errorf("a list of images is empty: %s", text)
 	}

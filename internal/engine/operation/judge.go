@@ -199,6 +199,9 @@ func isSet(v any) bool {
 	return true
 }
 
+// Asks says whether a boolean parameter of the query is set, as the daemon reads it.
+func (o *Operation) Asks(parameter string) bool { return truthy(o.Query.Get(parameter)) }
+
 // truthy reads a query parameter as the daemon reads a boolean one.
 func truthy(s string) bool {
 	switch strings.ToLower(strings.TrimSpace(s)) {

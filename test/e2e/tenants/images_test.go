@@ -21,6 +21,7 @@ roles:
     image_names: ["ci/$owner/*", "localhost:1/$owner/*"]
   builder:
     operations: [ImageBuild]
+    hazards: [env]
     own: true
     shared: {images: ["*"]}
     image_names: ["ci/$owner/*"]
@@ -62,7 +63,7 @@ func TestImages(t *testing.T) {
 	}
 	built := func(uid int, name, dockerfile string) {
 		t.Helper()
-		if got := want(uid, http.StatusOK, http.MethodPost, "/build?t="+name, buildContext(t, dockerfile)); strings.Contains(got, "errorDetail") {
+		if got := want(uid, http.StatusOK, http.MethodPost, "/build?nocache=1&t="+name, buildContext(t, dockerfile)); strings.Contains(got, "errorDetail") {
 			t.Errorf("build %s: %s", name, got)
 		}
 	}
@@ -83,6 +84,14 @@ func TestImages(t *testing.T) {
 	built(a, mine+"app:1", "FROM bb:1\nRUN echo mine > /mine\n")
 	if owner, by := label(mine+"app:1", "vitrine.owner"), label(mine+"app:1", "vitrine.built-by"); owner != "" || by != "uid:4301" {
 		t.Errorf("labelled as %q's, built by %q", owner, by)
+	}
+	// A step of the cache has the other's proxy, which is no part of what it is found by.
+	step := "FROM bb:1\nRUN echo via $http_proxy > /via\n"
+	built(b, its+"via:1&buildargs="+url.QueryEscape(`{"http_proxy":"planted"}`), step)
+	want(a, http.StatusForbidden, http.MethodPost, "/build?t="+mine+"via:1", buildContext(t, step))
+	want(a, http.StatusOK, http.MethodPost, "/build?t="+mine+"via:1&cachefrom="+url.QueryEscape(`["`+mine+`app:1"]`), buildContext(t, step))
+	if got := w.e.Docker("run", "--rm", "--network", "none", mine+"via:1", "cat", "/via"); got != "via" {
+		t.Errorf("what was built has another's step: %q", got)
 	}
 	runs(a, "one", mine+"app:1")
 	want(a, http.StatusCreated, http.MethodPost, "/commit?container=one&repo="+mine+"kept&tag=1", "")
@@ -145,10 +154,10 @@ func TestImages(t *testing.T) {
 		"/images/" + its + "app/push?tag=1":                       "",
 		"/images/bb/push?tag=1":                                   "",
 		"/images/load":                                            buildContext(t, "x"),
-		"/build?t=" + its + "app:1":                               buildContext(t, "FROM bb:1"),
-		"/build?t=" + mine + "app:1&t=" + its + "app:1":           buildContext(t, "FROM bb:1"),
-		"/build": buildContext(t, "FROM bb:1"),
-		"/build?t=" + mine + "x&labels=" + url.QueryEscape(`{"vitrine.owner":"uid:4302"}`): buildContext(t, "FROM bb:1"),
+		"/build?nocache=1&t=" + its + "app:1":                     buildContext(t, "FROM bb:1"),
+		"/build?nocache=1&t=" + mine + "app:1&t=" + its + "app:1": buildContext(t, "FROM bb:1"),
+		"/build?nocache=1":                                        buildContext(t, "FROM bb:1"),
+		"/build?nocache=1&t=" + mine + "x&labels=" + url.QueryEscape(`{"vitrine.owner":"uid:4302"}`): buildContext(t, "FROM bb:1"),
 	} {
 		if answer := w.ask(a, http.MethodPost, path, body); answer.Status != http.StatusForbidden {
 			t.Errorf("POST %s: %s", path, answer)
