@@ -99,7 +99,7 @@ func TestClosedPrunesOfWhatIsNobodys(t *testing.T) {
 		if err != nil {
 			continue // nobody is asked of it
 		}
-		if _, denial := New(own, nil).Limit(t.Context(), op, nil, given{}); denial == nil {
+		if _, denial := New(own, nil, nil).Limit(t.Context(), op, nil, given{}); denial == nil {
 			t.Errorf("%s is carried", odd)
 		}
 	}
