@@ -195,6 +195,9 @@ type input struct {
 var inputs = sync.Pool{New: func() any { return &input{r: bufio.NewReader(nil)} }}
 
 func (r *request) free() {
+	if r.Request != nil { // who reads on must not read another request; all that there is of the body is in memory
+		_ = r.Body.Close()
+	}
 	r.in.bytes.Reset(nil)
 	inputs.Put(r.in)
 }

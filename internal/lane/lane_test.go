@@ -376,6 +376,30 @@ func TestEndDoesNotWaitForever(t *testing.T) {
 	}
 }
 
+// TestBodyIsOnesOwnClosed: a handler that goes on to read when it has returned reads nothing of another request.
+func TestBodyIsOnesOwnClosed(t *testing.T) {
+	bodies := make(chan io.Reader, 1)
+	p := open(t, true, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { bodies <- r.Body }))
+	c := p.dial()
+	first := "POST /first HTTP/1.1\r\nHost: d\r\nContent-Length: 4\r\n\r\nmine"
+	for _, text := range []string{first, strings.ReplaceAll(first, "mine", "next")} {
+		if _, err := io.WriteString(c, text); err != nil {
+			t.Fatal(err)
+		}
+		body := <-bodies
+		answer, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil || answer.StatusCode != http.StatusOK {
+			t.Fatalf("%v, %v", answer, err)
+		}
+		if left, err := io.ReadAll(body); len(left) > 0 || err == nil {
+			t.Errorf("it reads %q on, %v", left, err)
+		}
+	}
+	if p.taken.Load() != 2 {
+		t.Errorf("%d requests went by the lane", p.taken.Load())
+	}
+}
+
 func ask(t *testing.T, c net.Conn, path string) {
 	t.Helper()
 	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: d\r\n\r\n", path); err != nil {
