@@ -36,7 +36,7 @@ how long at most: "grant: {max: 1h}" in the role. The grant is written to the fi
 grants, and serve takes it from there within a second; when its time is over what
 it allowed ends, open streams too. Both are in the audit log. Run it as root on the
 host; the settings are those of serve, of which it reads grants, policy and state_dir.
-Exit 0: granted, 1: not, 2: wrong use.`,
+Exit 0: granted, 1: not, 2: wrong use, or the file of grants is wrong.`,
 		Example: `  authz-plugin grant --role deployer --to tls:alice --for 30m --reason "roll back 4.2"
   authz-plugin revoke g-3f9a2c`,
 		Args: cobra.NoArgs,
@@ -55,7 +55,7 @@ Exit 0: granted, 1: not, 2: wrong use.`,
 			}
 			g := grant.Grant{ID: "g-" + randomID(), Role: role, To: to, By: whoGrants(), Reason: reason}
 			if err := lend(s, &g, length); err != nil {
-				return command.ExitError{Code: command.Failed, Err: err}
+				return notGranted(err)
 			}
 			fmt.Fprintf(std.Out, "%s: %s until %s (%s)\n", g.ID, g.String(), g.Until.Format(time.RFC3339), length)
 			return nil
@@ -75,6 +75,14 @@ func grantSettings(cmd *cobra.Command) (*settings, error) {
 		err = command.ExitError{Code: command.Usage, Err: errors.New("grants: no file of grants is configured")}
 	}
 	return s, err
+}
+
+// notGranted has the exit status of wrong configuration where the file of grants is what is wrong.
+func notGranted(err error) error {
+	if _, wrong := errors.AsType[*grant.FileError](err); wrong {
+		return command.ExitError{Code: command.Usage, Err: err}
+	}
+	return command.ExitError{Code: command.Failed, Err: err}
 }
 
 // lend writes a grant, if the policy lends its role for so long.
@@ -134,7 +142,7 @@ func revokeCommand(std command.Streams) *cobra.Command {
 		Use: "revoke ID [--reason TEXT]", Short: "End a grant before its time",
 		Long: `End a grant before its time: what it allowed ends within a second, open streams
 too. It cannot be taken back; grant anew. Run it as root on the host.
-Exit 0: revoked, 1: there is no such grant, or it is over.`,
+Exit 0: revoked, 1: there is no such grant, or it is over, 2: the file of grants is wrong.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, err := grantSettings(cmd)
@@ -158,7 +166,7 @@ Exit 0: revoked, 1: there is no such grant, or it is over.`,
 				})
 			}
 			if err != nil {
-				return command.ExitError{Code: command.Failed, Err: err}
+				return notGranted(err)
 			}
 			fmt.Fprintf(std.Out, "%s: %s revoked, %s before its time\n", was.ID, was.String(), was.Until.Sub(now))
 			return nil
@@ -175,7 +183,8 @@ func grantsCommand(std command.Streams) *cobra.Command {
 		Use: "grants", Short: "List what is lent, to whom, by whom, and why",
 		Long: `List what is lent, to whom, by whom and why, and what was lent in the last week.
 Bindings of the policy that end are in authz-plugin status. Run it as root on the host.
-Exit 1: the file cannot be read or believed, which is no grants at all.`,
+Exit 1: they cannot be told, 2: the file is wrong or cannot be believed, which is no
+grants at all.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, err := grantSettings(cmd)
@@ -195,7 +204,7 @@ Exit 1: the file cannot be read or believed, which is no grants at all.`,
 				err = listGrants(std.Out, list, now)
 			}
 			if err != nil {
-				return command.ExitError{Code: command.Failed, Err: err}
+				return notGranted(err)
 			}
 			return nil
 		},

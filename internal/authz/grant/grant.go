@@ -187,15 +187,26 @@ func Read(file string, now time.Time) ([]Grant, error) {
 	return grants, nil
 }
 
+// FileError says what is wrong with a file of grants that is there: it is no grants at all until it is mended.
+type FileError struct{ err error }
+
+func (e *FileError) Error() string { return e.err.Error() }
+
+func (e *FileError) Unwrap() error { return e.err }
+
 func readIn(folder *os.Root, file string, now time.Time) ([]Grant, error) {
 	raw, err := ownfile.Read(folder, filepath.Base(file), maxFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, err
+	var list []Grant
+	if err == nil {
+		list, err = parse(file, raw, now)
 	}
-	return parse(file, raw, now)
+	if err != nil {
+		return nil, &FileError{err}
+	}
+	return list, nil
 }
 
 // Change lets one writer at a time change the grants of a file; what was over long before now is left

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -17,7 +18,7 @@ func lent(id string, length time.Duration) Grant {
 }
 
 // folder is one that is ours alone.
-func folder(t *testing.T) string {
+func folder(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.Chmod(dir, 0o755); err != nil {
@@ -169,4 +170,40 @@ func TestTwoWriters(t *testing.T) {
 	if list, err := Read(file, noon); err != nil || len(list) != 8 {
 		t.Errorf("%d grants, %v", len(list), err)
 	}
+}
+
+// FuzzRead: whatever a file holds, it is no grants, and the message names it, or grants that are the same when they were
+// written and read again.
+func FuzzRead(f *testing.F) {
+	const one = "grants:\n- {id: g-a, role: ops, to: [\"tls:a\"], from: 2026-11-27T12:00:00Z, until: 2026-11-27T13:00:00Z, by: root, reason: x}\n"
+	f.Add(one)
+	f.Add(one[:60])
+	f.Add(one + "  revoked: {at: 2026-11-27T12:30:00Z, by: root, reason: y}\n")
+	f.Add("grants: [" + strings.Repeat("[", 1000))
+	f.Add("a: &a [x]\ngrants: [*a, *a]\n")
+	file := filepath.Join(folder(f), "grants.yaml")
+	f.Fuzz(func(t *testing.T, text string) {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		list, err := Read(file, noon)
+		if err != nil {
+			if _, wrong := errors.AsType[*FileError](err); !wrong || len(list) > 0 || !strings.Contains(err.Error(), "grants.yaml") {
+				t.Fatalf("%v, with %v", err, list)
+			}
+			return
+		}
+		if err := Change(file, noon, func(l []Grant) ([]Grant, error) { return l, nil }); err != nil {
+			t.Fatalf("%v cannot be written again: %v", list, err)
+		}
+		again, err := Read(file, noon)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, g := range again {
+			if !slices.ContainsFunc(list, func(o Grant) bool { return o.Same(&g) }) {
+				t.Fatalf("%+v was not there before: %+v", g, list)
+			}
+		}
+	})
 }
