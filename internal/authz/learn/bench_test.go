@@ -21,9 +21,13 @@ func BenchmarkAuthorize(b *testing.B) {
 	})
 	own := ""
 	for name, ask := range map[string]func(i int) *operation.Request{
-		"list":       func(int) *operation.Request { return operation.ExampleRequest("GET", "/v1.41/containers/json", "") },
-		"create":     func(int) *operation.Request { return operation.ExampleRequest("POST", "/v1.41/containers/create?name=job", body) },
-		"new create": func(i int) *operation.Request { return operation.ExampleRequest("POST", "/v1.41/containers/create?name=job"+strconv.Itoa(i), body) },
+		"list": func(int) *operation.Request { return operation.ExampleRequest("GET", "/v1.41/containers/json", "") },
+		"create": func(int) *operation.Request {
+			return operation.ExampleRequest("POST", "/v1.41/containers/create?name=job", body)
+		},
+		"new create": func(i int) *operation.Request {
+			return operation.ExampleRequest("POST", "/v1.41/containers/create?name=job"+strconv.Itoa(i), body)
+		},
 	} {
 		for _, with := range []string{"without", "with"} {
 			b.Run(name+" "+with, func(b *testing.B) {

@@ -116,7 +116,7 @@ func TestToolsUnderTheirPresets(t *testing.T) {
 				}
 			}
 			t.Logf("asked %v, denied %d", asked, denied)
-			for _, id := range strings.Fields(tool.asks) {
+			for id := range strings.FieldsSeq(tool.asks) {
 				if asked[id] == 0 {
 					t.Errorf("it did not ask %s", id)
 				}
