@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -59,7 +60,7 @@ func (t *task) upload(ctx context.Context) {
 		return
 	}
 	defer ex.Close()
-	if !up.ended() {
+	if !up.ended() && !up.whole.Load() {
 		t.w.Header().Set("Connection", "close")
 	}
 	t.answer(ex) //nolint:contextcheck // who is looked up for an answer is for as long as the request is
@@ -72,7 +73,8 @@ type uploading struct {
 	buffers *buffers
 	done    chan struct{}
 	started bool
-	readErr error // of the client's side; read it after done
+	whole   atomic.Bool // all of the body has been read; the last of it may be on its way
+	readErr error       // of the client's side; read it after done
 }
 
 // start begins to copy; the head has been written.
@@ -98,6 +100,9 @@ func (u *uploading) copy() {
 	defer u.buffers.put(buf)
 	for unread := false; ; {
 		n, err := u.out.stream.Read(*buf)
+		if errors.Is(err, io.EOF) {
+			u.whole.Store(true) // first: the daemon may answer as soon as it has the last of it
+		}
 		if !unread {
 			_, werr := w.Write((*buf)[:n])
 			unread = werr != nil || u.conn.bw.Flush() != nil // the daemon has answered, or is gone
