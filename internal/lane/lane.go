@@ -125,6 +125,7 @@ func (l *Lane) serve(r *request) (goesOn bool) {
 	}()
 	l.waits.Store(false)
 	l.Handler.ServeHTTP(w, r.WithContext(l.Context))
+	_ = r.Body.Close() // before the answer is whole: then nobody reads on whoever sees it
 	answered = w.finish()
 	return answered
 }
