@@ -73,7 +73,8 @@ func TestClosedHungInspectIsOneContainers(t *testing.T) {
 	e.set(4, "c4", "busybox:1", 0, nil)
 	e.event("die", 4)
 	wait.Until(t, "another one has stopped", not(running(inv, "c4")))
-	time.Sleep(20 * inv.period) // many reconciliations
+	lists := e.count("/containers/json")
+	wait.Until(t, "it reconciles many times", func() bool { return e.count("/containers/json") > lists+20 })
 	if n := e.count("/events"); n != 1 {
 		t.Errorf("subscribed %d times", n)
 	}

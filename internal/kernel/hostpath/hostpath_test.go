@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"vitrine/test/wait"
 )
 
 // hostWith is a host whose root directory has these folders, files (which end
@@ -181,13 +183,8 @@ func TestClosedFileSystemThatHangs(t *testing.T) {
 		t.Errorf("another caller: %q, %v", got, err)
 	}
 	close(release)
-	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+	wait.Until(t, "places are given back", func() bool {
 		got, err := h.Resolve(t.Context(), "sick", "/srv")
-		if got == "/srv" && err == nil {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("places are not given back: %q, %v", got, err)
-		}
-	}
+		return got == "/srv" && err == nil
+	})
 }

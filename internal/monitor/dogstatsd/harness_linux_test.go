@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -24,6 +25,7 @@ import (
 	"vitrine/internal/engine/docker"
 	"vitrine/internal/kernel/peercred"
 	"vitrine/internal/monitor/sender"
+	"vitrine/test/wait"
 )
 
 // TestMain makes the test program a sender as well: a process of its own that
@@ -184,18 +186,19 @@ func (r *recorder) Check(o *Origin, c *Check) { r.note(o, "check %s %s", c.Name,
 // wait returns the notes once there are n of them.
 func (r *recorder) wait(t *testing.T, n int) []string {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	var list []string
+	err := wait.NoError(10*time.Second, func() error {
 		r.Lock()
-		list := append([]string(nil), r.list...)
-		r.Unlock()
-		if len(list) >= n {
-			return list
+		defer r.Unlock()
+		if list = slices.Clone(r.list); len(list) < n {
+			return fmt.Errorf("%d messages, not %d: %q", len(list), n, list[:min(len(list), 10)])
 		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
-	r.Lock()
-	defer r.Unlock()
-	t.Fatalf("%d messages after ten seconds, not %d: %q", len(r.list), n, r.list[:min(len(r.list), 10)])
-	return nil
+	return list
 }
 
 type rig struct {

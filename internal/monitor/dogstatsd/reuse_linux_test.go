@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+	"vitrine/test/wait"
 )
 
 // inside runs a test of this program as the first process of a PID namespace of
@@ -128,7 +129,7 @@ func TestForeignPIDNamespace(t *testing.T) {
 	cmd := inside(t, "TestInsideForeign", dir)
 	go func() {
 		path := filepath.Join(dir, "path")
-		for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		for end := time.Now().Add(wait.Patience(10 * time.Second)); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 			if at, err := os.ReadFile(path); err == nil && len(at) > 0 {
 				for range 3 {
 					send(t, "unixgram", string(at), "outside:1|c|c:ci-web\nbare:1|c")

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"vitrine/internal/kernel/peercred"
+	"vitrine/test/wait"
 )
 
 func TestTransports(t *testing.T) {
@@ -114,11 +115,7 @@ func TestConnectionsOfOneOriginAreLimited(t *testing.T) {
 		open = append(open, c)
 	}
 	x.sink.wait(t, 2)
-	for end := time.Now().Add(10 * time.Second); x.telemetry("dogstatsd.uds_connections_refused") != 1; time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("the third connection is served")
-		}
-	}
+	wait.Until(t, "the third connection is refused", func() bool { return x.telemetry("dogstatsd.uds_connections_refused") == 1 })
 	for _, c := range open {
 		_ = c.Close()
 	}
@@ -165,19 +162,13 @@ func TestUDPLossIsCounted(t *testing.T) {
 	}
 	x.serve()
 	x.sink.wait(t, 1)
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	wait.Until(t, "each datagram is received or counted as lost", func() bool {
 		_, _ = c.Write([]byte("b:1|c")) // its news come with the next datagram
 		lost := x.telemetry("dogstatsd.udp_packets_lost")
 		x.sink.Lock()
-		got := x.sink.sums["a from none"]
-		x.sink.Unlock()
-		if lost > 0 && got+lost == sent {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatalf("%v received and %v lost of %v", got, lost, sent)
-		}
-	}
+		defer x.sink.Unlock()
+		return lost > 0 && x.sink.sums["a from none"]+lost == sent
+	})
 }
 
 func TestSocketPathIsAFileClosed(t *testing.T) {

@@ -20,6 +20,7 @@ import (
 	"vitrine/internal/kernel/peercred"
 	"vitrine/internal/monitor/dogstatsd"
 	"vitrine/internal/monitor/sender"
+	"vitrine/test/wait"
 )
 
 // TestMain makes the test program a client as well: Datadog's own, in a process
@@ -144,9 +145,7 @@ func client(t *testing.T, transport string, uid uint32, dir string) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	const messages = rounds*7 + 2 + 1 + 1
-	for end := time.Now().Add(10 * time.Second); processed(srv) < messages && time.Now().Before(end); {
-		time.Sleep(time.Millisecond)
-	}
+	wait.Until(t, "all messages are processed", func() bool { return processed(srv) >= messages })
 	check(t, a.Flush(time.Now()))
 	if n := processed(srv); n != messages {
 		t.Errorf("%v messages of %d", n, messages)
