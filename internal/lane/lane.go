@@ -74,7 +74,7 @@ func (l *Lane) Read(p []byte) (int, error) {
 	}
 	for len(p) == l.whole { // else the server has the beginning of a request already
 		n, err := l.inner.Read(p)
-		if n == 0 || err != nil {
+		if err != nil {
 			return n, err
 		}
 		r := parse(p[:n])
@@ -205,15 +205,12 @@ func (r *request) free() {
 
 // parse gives the request that b is, or nil if b is anything else than just one, or one that the Lane leaves.
 func parse(b []byte) *request {
-	if len(b) < 4 || b[0] < 'A' || b[0] > 'Z' {
-		return nil
-	}
 	in := inputs.Get().(*input) //nolint:forcetypeassert // its New makes nothing else
 	in.bytes.Reset(b)
 	in.r.Reset(&in.bytes)
 	r := &request{in: in}
 	var err error
-	if r.Request, err = http.ReadRequest(in.r); err == nil && plain(r.Request) &&
+	if r.Request, err = http.ReadRequest(in.r); err == nil && plain(r.Request) && // a body in chunks has no length
 		r.ContentLength == int64(in.r.Buffered()+in.bytes.Len()) {
 		return r
 	}
@@ -229,8 +226,7 @@ func plain(r *http.Request) bool {
 	default:
 		return false
 	}
-	if r.Proto != "HTTP/1.1" || r.Close || r.TransferEncoding != nil || r.Trailer != nil || r.RequestURI[0] != '/' ||
-		r.Host == "" || !named(r.Host, "-._~%:[]") {
+	if r.Proto != "HTTP/1.1" || r.RequestURI[0] != '/' || !named(r.Host, "-._~%:[]") {
 		return false
 	}
 	for name, values := range r.Header {

@@ -32,6 +32,11 @@ type place struct {
 
 func open(t *testing.T, lanes bool, h http.Handler) *place {
 	t.Helper()
+	return openWith(t, lanes, h, func(*http.Server) {})
+}
+
+func openWith(t *testing.T, lanes bool, h http.Handler, set func(*http.Server)) *place {
+	t.Helper()
 	p := &place{t: t, path: filepath.Join(t.TempDir(), "s")}
 	l, err := net.Listen("unix", p.path)
 	if err != nil {
@@ -44,6 +49,7 @@ func open(t *testing.T, lanes bool, h http.Handler) *place {
 		h.ServeHTTP(w, r)
 	})
 	srv := &http.Server{Handler: handler, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0), ReadHeaderTimeout: time.Minute, IdleTimeout: time.Minute}
+	set(srv)
 	if lanes {
 		p.lanes = NewListener(srv, l)
 		l = p.lanes
@@ -81,6 +87,16 @@ func (p *place) send(pieces ...string) string {
 }
 
 var dateOf = regexp.MustCompile(`Date: [^\r]*`)
+
+// readsConn is a connection from which one text can be read.
+type readsConn struct {
+	net.Conn
+	io.Reader
+}
+
+func (c readsConn) Read(p []byte) (int, error) { return c.Reader.Read(p) }
+
+func reads(text string) net.Conn { return readsConn{Reader: strings.NewReader(text)} }
 
 // said is what a handler may do with an answer.
 var said = map[string]http.HandlerFunc{
@@ -328,7 +344,11 @@ func TestEndWaitsForTheAnswer(t *testing.T) {
 		_, _ = io.WriteString(w, "done")
 	}))
 	busy, idle := p.dial(), p.dial()
-	ask(t, busy, "/")
+	if _, err := io.WriteString(busy, "POST / HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"); err != nil { // for the server it is idle then
+		t.Fatal(err)
+	}
+	answered(t, busy)
+	wait.Until(t, "the lane's turn", func() bool { ask(t, busy, "/"); return p.taken.Load() > 0 })
 	ask(t, idle, "/")
 	if _, err := io.WriteString(busy, "GET /slow HTTP/1.1\r\nHost: d\r\n\r\n"); err != nil {
 		t.Fatal(err)
@@ -405,6 +425,12 @@ func ask(t *testing.T, c net.Conn, path string) {
 	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: d\r\n\r\n", path); err != nil {
 		t.Fatal(err)
 	}
+	answered(t, c)
+}
+
+// answered reads one answer.
+func answered(t *testing.T, c net.Conn) {
+	t.Helper()
 	res, err := http.ReadResponse(bufio.NewReader(c), nil)
 	if err != nil {
 		t.Fatal(err)

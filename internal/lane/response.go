@@ -251,9 +251,7 @@ func (w *response) finish() bool {
 	if w.framing == chunked {
 		w.out.head = append(w.out.head, "0\r\n\r\n"...)
 	}
-	if w.deadline && w.SetWriteDeadline(time.Time{}) != nil {
-		return false
-	}
+	defer w.unbound()
 	return w.send() == nil && !w.closes && (w.framing != length || w.head() || w.written == w.declared)
 }
 
@@ -264,6 +262,13 @@ func (w *response) SetReadDeadline(time.Time) error { return nil }
 func (w *response) SetWriteDeadline(t time.Time) error {
 	w.deadline = true
 	return w.lane.inner.SetWriteDeadline(t)
+}
+
+// unbound ends the deadline, which is no other answer's.
+func (w *response) unbound() {
+	if w.deadline {
+		_ = w.SetWriteDeadline(time.Time{}) // an error shows in the next write
+	}
 }
 
 // EnableFullDuplex has nothing to do: all of the request is read.

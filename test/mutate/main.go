@@ -37,7 +37,7 @@ import (
 // socket on which it comes until it is forwarded and recorded. Small ones first.
 var decisionPath = []string{
 	"internal/authz/ticket", "internal/authz/obligation", "internal/authz/object", "internal/authz/redact",
-	"internal/authz/answer", "internal/engine/principal", "internal/kernel/cgroupname", "internal/fair", "internal/kernel/unixsocket", "internal/kernel/peercred",
+	"internal/authz/answer", "internal/engine/principal", "internal/kernel/cgroupname", "internal/fair", "internal/lane", "internal/kernel/unixsocket", "internal/kernel/peercred",
 	"internal/kernel/procfs", "internal/kernel/hostpath", "internal/caller/attest",
 	"internal/authz/view", "internal/authz/audit", "internal/authz/plugin", "internal/authz/decide", "internal/authz/gateway",
 	"internal/authz/policy", "internal/engine/operation",
@@ -45,7 +45,7 @@ var decisionPath = []string{
 
 // unheld are those that have survivors nobody has looked at yet: -held leaves them out, so that a sample fails by what is new.
 var unheld = []string{
-	"internal/authz/gateway",
+	"internal/authz/gateway", "internal/lane",
 	"internal/authz/policy", "internal/engine/operation",
 }
 
