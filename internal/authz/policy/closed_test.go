@@ -150,23 +150,25 @@ func TestNothingLoadedClosed(t *testing.T) {
 	}
 }
 
-// Who asks between the start and the first policy is not refused for it.
+// Who asks between the start and the first policy is not refused for it. Loading takes no time here, however busy the machine is.
 func TestFirstPolicyIsWaitedFor(t *testing.T) {
 	t.Parallel()
-	e := New(Options{})
-	answer := make(chan Decision)
-	go func() { answer <- e.Decide(context.Background(), listing()) }()
-	select {
-	case d := <-answer:
-		t.Fatalf("decided without a policy: %+v", d)
-	case <-time.After(20 * time.Millisecond):
-	}
-	if err := e.Load(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if d := <-answer; d.Failed {
-		t.Errorf("got %+v", d)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		e := New(Options{})
+		answer := make(chan Decision)
+		go func() { answer <- e.Decide(context.Background(), listing()) }()
+		select {
+		case d := <-answer:
+			t.Fatalf("decided without a policy: %+v", d)
+		case <-time.After(20 * time.Millisecond):
+		}
+		if err := e.Load(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if d := <-answer; d.Failed {
+			t.Errorf("got %+v", d)
+		}
+	})
 }
 
 func TestNoInputClosed(t *testing.T) {

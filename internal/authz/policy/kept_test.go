@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -195,5 +196,27 @@ func TestAccepted(t *testing.T) {
 	}
 	if after, err := restart(t, opts); err != nil || after.Status().Source != builtinLabel {
 		t.Errorf("after a restart: %v, %+v", err, after.Status())
+	}
+}
+
+// TestRefusalSaysWhatDecides: each problem is a line of the log with its key, and says what decides instead.
+func TestRefusalSaysWhatDecides(t *testing.T) {
+	t.Parallel()
+	for name, before := range map[string]string{"everything is denied until a file is mended": "", "the last good policy, revision ": strictData} {
+		var log strings.Builder
+		dir := policyDir(t, "data.yaml", before)
+		opts := Options{Paths: []string{dir}, Logger: slog.New(slog.NewTextHandler(&log, nil))}
+		e, err := restart(t, opts)
+		if (err == nil) != (before != "") {
+			t.Fatal(err)
+		}
+		log.Reset()
+		write(t, dir, "data.yaml", strictData+"role: {}\nbinding: {}\n")
+		if err := e.Load(t.Context()); err == nil {
+			t.Fatal("it is loaded")
+		}
+		if lines := strings.Count(log.String(), "policy refused"); lines != 2 || strings.Count(log.String(), name) != 2 || strings.Contains(log.String(), `\n`) || !strings.Contains(log.String(), "is it roles?") || !strings.Contains(log.String(), "is it bindings?") {
+			t.Errorf("%s: %d lines:\n%s", name, lines, log.String())
+		}
 	}
 }

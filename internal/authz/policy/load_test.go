@@ -289,6 +289,7 @@ func TestDataProblems(t *testing.T) {
 		"unknown input":        {"roles: {r: {access: [list], hazards: [unknown-input]}}", "for admin alone"},
 		"typo at the top":      {"role: {}", "role: unknown key; is it roles?"},
 		"typo in a role":       {"roles: {r: {operation: [ContainerList]}}", "roles.r.operation: unknown key; is it operations?"},
+		"typo with a mapping":  {"roles:\n  r:\n    access: [ping]\n    hazzards:\n      a: b", "data.yaml:4: roles.r.hazzards: unknown key; is it hazards?"},
 		"no list":              {"roles: {r: {operations: ContainerList}}", "roles.r.operations: must be a list, not a string"},
 		"no string":            {"roles: {r: {operations: [1]}}", "roles.r.operations.0: must be a string, not a number"},
 		"no mapping":           {"roles: [look]", "roles: must be a mapping, not a list"},
