@@ -9,6 +9,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"vitrine/internal/engine/imagename"
@@ -55,7 +56,7 @@ func (o *Operation) Replacing(old *Old, networks map[string]string) (*Operation,
 	var fields []string
 	switch o.ID {
 	case "ContainerCreate":
-		if err := cmp.Or(config.otherProgram(o.body(), nil), config.otherHost(object(o.body(), "HostConfig"))); err != nil {
+		if err := cmp.Or(config.otherProgram(o.body(), nil), config.otherHost(object(o.body(), "HostConfig")), config.otherByVersion(o)); err != nil {
 			return nil, err
 		}
 		fields = config.inCreate(o.body())
@@ -88,7 +89,7 @@ func (o *Operation) ReplacedFields() []string {
 
 // spares says that what is being judged is as in another container, so that it does not count.
 func (o *Operation) spares() bool {
-	if o.replacement == nil || len(o.at) == 0 {
+	if o.replacement == nil || len(o.at) == 0 || slices.Contains(o.at, "Links") { // whose a container's name is by now the daemon says when it makes the link
 		return false
 	}
 	return o.replacement.has(o.field(), true)
@@ -226,6 +227,37 @@ func (b *before) otherHost(host map[string]any) error {
 		}
 	}
 	return nil
+}
+
+// otherByVersion says why a daemon that is asked by an older version of its API would make more of the same mounts, nil if it would not: it takes what
+// that version does not know from a request without a word.
+func (b *before) otherByVersion(o *Operation) error {
+	minor, err := strconv.Atoi(strings.TrimPrefix(o.Version, "1."))
+	if err != nil { // the daemon's own newest
+		return nil
+	}
+	for i, m := range list(b.host, "Mounts") {
+		mount, _ := m.(map[string]any)
+		options := object(mount, "BindOptions")
+		readOnly := text(mount, "Type") == "bind" && isSet(mount["ReadOnly"])
+		switch {
+		case minor < 40 && isSet(options["NonRecursive"]):
+			return fmt.Errorf("HostConfig.Mounts[%d] is without what is mounted below it, which API %s cannot say: ask by 1.40 or newer", i, o.Version)
+		case minor < 44 && readOnly && !isSet(options["ReadOnlyNonRecursive"]) && o.engine.recursesReadOnly():
+			return fmt.Errorf("HostConfig.Mounts[%d] is read-only with what is mounted below it, which API %s cannot say: ask by 1.44 or newer", i, o.Version)
+		}
+	}
+	return nil
+}
+
+// recursesReadOnly says that a read-only mount is one with all below it: from version 25 on. Of an engine of which nothing is known it may be.
+func (e *Engine) recursesReadOnly() bool {
+	if e == nil {
+		return true
+	}
+	major, _, _ := strings.Cut(e.Version, ".")
+	n, err := strconv.Atoi(major)
+	return err != nil || n >= 25
 }
 
 func merged(a, b map[string]any) map[string]any {

@@ -59,13 +59,13 @@ func TestReplacing(t *testing.T) {
 		t.Fatalf("%v %v", op.Hazards, op.HostPath)
 	}
 	in, err := op.Replacing(oldWeb(), nil)
-	if err != nil || len(in.Hazards) > 0 || len(in.HazardFields) > 0 || len(in.HostPath) > 0 {
+	if err != nil || !slices.Equal(in.Hazards, []Hazard{HazardLink}) || len(in.HazardFields) > 1 || len(in.HostPath) > 0 { // links are by name
 		t.Fatalf("%v: %v %v %v", err, in.Hazards, in.HazardFields, in.HostPath)
 	}
 	if !slices.Equal(in.Mints, op.Mints) || !slices.Equal(in.Enters, op.Enters) || len(op.Enters) != 1 {
 		t.Errorf("mints %v, enters %v", in.Mints, in.Enters)
 	}
-	want := "Env HostConfig.Binds HostConfig.Devices[].PathOnHost HostConfig.Links HostConfig.NetworkMode HostConfig.PortBindings HostConfig.Privileged"
+	want := "Env HostConfig.Binds HostConfig.Devices[].PathOnHost HostConfig.NetworkMode HostConfig.PortBindings HostConfig.Privileged"
 	for field := range strings.FieldsSeq(want) {
 		if !slices.Contains(in.Replaced, field) {
 			t.Errorf("%s is not said to be as before: %v", field, in.Replaced)
@@ -272,7 +272,47 @@ func TestReplacedFieldsAreOfShapes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again = again.ReplacingIn(in.ReplacedFields()); len(again.Hazards) > 0 || len(again.HostPath) > 0 {
+	if again = again.ReplacingIn(in.ReplacedFields()); !slices.Equal(again.Hazards, []Hazard{HazardLink}) || len(again.HostPath) > 0 {
 		t.Errorf("%v %v of %v", again.HazardFields, again.HostPath, maps.Collect(maps.All(op.HazardFields)))
+	}
+}
+
+// TestClosedReplacingByAnOlderVersion: what the version of a request cannot say, the daemon leaves out of a container that had it.
+func TestClosedReplacingByAnOlderVersion(t *testing.T) {
+	old25, new28 := &Engine{Version: "20.10.24+dfsg1"}, &Engine{Version: "28.5.2"}
+	for _, tc := range []struct {
+		version, mount string
+		engine         *Engine
+		same           bool
+	}{
+		{"/v1.39", `{"Type":"bind","Source":"/s","Target":"/t","BindOptions":{"NonRecursive":true}}`, old25, false},
+		{"/v1.40", `{"Type":"bind","Source":"/s","Target":"/t","BindOptions":{"NonRecursive":true}}`, old25, true},
+		{"", `{"Type":"bind","Source":"/s","Target":"/t","BindOptions":{"NonRecursive":true}}`, new28, true},
+		{"/v1.25", `{"Type":"bind","Source":"/s","Target":"/t"}`, new28, true},
+		{"/v1.43", `{"Type":"bind","Source":"/s","Target":"/t","ReadOnly":true}`, new28, false},
+		{"/v1.43", `{"Type":"bind","Source":"/s","Target":"/t","ReadOnly":true}`, nil, false},
+		{"/v1.43", `{"Type":"bind","Source":"/s","Target":"/t","ReadOnly":true,"BindOptions":{"ReadOnlyForceRecursive":true}}`, new28, false},
+		{"/v1.43", `{"Type":"bind","Source":"/s","Target":"/t","ReadOnly":true,"BindOptions":{"ReadOnlyNonRecursive":true}}`, new28, true},
+		{"/v1.43", `{"Type":"volume","Source":"s","Target":"/t","ReadOnly":true}`, new28, true},
+		{"/v1.44", `{"Type":"bind","Source":"/s","Target":"/t","ReadOnly":true}`, new28, true},
+		{"/v1.41", `{"Type":"bind","Source":"/s","Target":"/t","ReadOnly":true}`, old25, true},
+	} {
+		old := &Old{Name: "web", Config: []byte(`{"Image":"x"}`), Host: []byte(`{"Mounts":[` + tc.mount + `]}`)}
+		req := request("POST", tc.version+"/containers/create?name=web", `{"Image":"x","HostConfig":{"Mounts":[`+tc.mount+`]}}`)
+		req.Engine = tc.engine
+		if _, err := mustParse(t, req).Replacing(old, nil); (err == nil) != tc.same {
+			t.Errorf("%s %s: %v", tc.version, tc.mount, err)
+		}
+	}
+}
+
+// TestClosedReplacingLinks: a link is by name, which may be another's.
+func TestClosedReplacingLinks(t *testing.T) {
+	old := &Old{Name: "web", Config: []byte(`{"Image":"x"}`), Host: []byte(`{"Links":["/db:/web/db"]}`), Networks: []byte(`{"shop":{"NetworkID":"aa11","Links":["db:db"]}}`)}
+	for _, body := range []string{`{"Image":"x","HostConfig":{"Links":["db:db"]}}`, `{"Image":"x","HostConfig":{"Links":["db:db"]},"NetworkingConfig":{"EndpointsConfig":{"shop":{"NetworkID":"aa11","Links":["db:db"]}}}}`} {
+		op, err := mustParse(t, request("POST", "/containers/create?name=web", body)).Replacing(old, map[string]string{"shop": "aa11"})
+		if err != nil || !slices.Contains(op.Hazards, HazardLink) {
+			t.Errorf("%s: %v, %v", body, op.Hazards, err)
+		}
 	}
 }
