@@ -63,6 +63,7 @@ func checkData(src *sources, opts Options) []Problem {
 	checkStreams(data, report)
 	checkViews(data, report)
 	checkContradictions(data, report)
+	checkImageNames(data, report)
 	checkOwners(data, report)
 	checkSockets(data, opts.NoSocket, report)
 	checkRecreate(data, report)

@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -133,6 +134,35 @@ func checkContradictions(data map[string]any, report func(key, message string)) 
 							entry, other, label, labels[label], label, values[label], limit))
 					}
 				}
+			}
+		}
+	}
+}
+
+// checkImageNames warns of roles whose holders do not see the same, and may give images the same names.
+func checkImageNames(data map[string]any, report func(key, message string)) {
+	roles, _ := data["roles"].(map[string]any)
+	type names struct {
+		role  map[string]any
+		begin string
+		at    string
+	}
+	var all []names
+	for _, name := range slices.Sorted(maps.Keys(roles)) {
+		role, _ := roles[name].(map[string]any)
+		for i, written := range stringsOf(role["image_names"]) {
+			begin, _, open := strings.Cut(strings.TrimSuffix(written, "*"), "$owner")
+			if !open && !strings.HasSuffix(written, "*") {
+				begin += "\x00" // no other name begins with it
+			}
+			all = append(all, names{role, begin, fmt.Sprintf("roles.%s.image_names.%d", name, i)})
+		}
+	}
+	for i, n := range all {
+		for _, other := range all[:i] {
+			same := n.role["own"] != nil && other.role["own"] != nil || n.role["own"] == nil && other.role["own"] == nil && reflect.DeepEqual(n.role["where"], other.role["where"])
+			if !same && (strings.HasPrefix(n.begin, other.begin) || strings.HasPrefix(other.begin, n.begin)) {
+				report(n.at, "gives names that "+other.at+" gives too, to callers who do not see the same: each could have the others run its images")
 			}
 		}
 	}
