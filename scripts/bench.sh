@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-go test -run '^$' -bench . -benchmem ./internal/engine/operation ./internal/authz/policy ./internal/caller/identity ./internal/authz/redact ./internal/authz/gateway ./internal/authz/plugin | grep -E '^(pkg:|Benchmark)'
+go test -run '^$' -bench . -benchmem ./internal/engine/operation ./internal/authz/policy ./internal/caller/identity ./internal/authz/redact ./internal/authz/gateway ./internal/authz/plugin ./internal/authz/decide | grep -E '^(pkg:|Benchmark)'
 go test -run '^$' -bench . -benchtime 10x -benchmem ./internal/kernel/cgroup | grep -E '^(pkg:|Benchmark)'
 go -C test/oracle test -run '^$' -bench . -benchmem -count 3 . | grep -E '^(pkg:|Benchmark)'
 make build
@@ -14,6 +14,7 @@ go build -o build/bench ./test/bench
 build/bench -n "${REQUESTS:-20000}" -binary build/authz-plugin
 build/bench fairness -binary build/authz-plugin
 build/bench build -binary build/authz-plugin
+build/bench views -binary build/authz-plugin
 go run ./test/bench/dogstatsd
 go test -run '^$' -bench Page -benchtime 1x ./test/scale | grep ^BenchmarkPage
 VITRINE_REQUIRE=1 VITRINE_LONG=1 go test -count=1 -v -run TwoHundredCallers ./test/e2e/hostile | grep -E '^(---|FAIL|ok)|_test.go'

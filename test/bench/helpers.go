@@ -17,7 +17,7 @@ import (
 func helpers() map[string]func([]string) error {
 	return map[string]func([]string) error{
 		"yes-plugin": yesPlugin, "proxy": proxy, "misbehave": misbehave, "burn": burn, "fairness": fairness, "build": build,
-		"peers": peers, "simulated": simulated, "questions": askPlugins,
+		"views": views, "peers": peers, "simulated": simulated, "questions": askPlugins,
 	}
 }
 

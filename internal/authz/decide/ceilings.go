@@ -62,9 +62,18 @@ func (m *making) begin(owner string) (before int64, end func()) {
 	})
 }
 
-// Counted says that the request counts among those that are about to make a container, until the daemon has answered it: the door waits for
-// that, whoever still listens.
+// Counted says that the request counts among those that are about to make a container, or holds a volume, until the daemon has answered it: the
+// door waits for that, whoever still listens.
 func (v *Verdict) Counted() bool { return v.made != nil }
+
+// lasts has end called when the request counts no longer.
+func (v *Verdict) lasts(end func()) {
+	if before := v.made; before != nil {
+		v.made = func() { before(); end() }
+		return
+	}
+	v.made = end
+}
 
 // unsettled is how long a container that may still be made counts, where the daemon broke off before it answered.
 const unsettled = time.Minute
@@ -73,7 +82,7 @@ const unsettled = time.Minute
 func (v *Verdict) settle(status int) {
 	switch {
 	case v.made == nil:
-	case v.Allow && (status == 0 || status > http.StatusInternalServerError): // the daemon may be at it
+	case v.Allow && (status == 0 || status > http.StatusInternalServerError) && !v.Operation.Access.Reads(): // the daemon may be at it
 		time.AfterFunc(unsettled, v.made)
 	default:
 		v.made()
@@ -94,7 +103,7 @@ func (s *Steps) count(ctx context.Context, v *Verdict) {
 		return
 	}
 	for _, o := range v.named.get() {
-		if _, sets := o.Labels[operation.OwnerLabel]; sets && o.Kind == operation.KindImage {
+		if o.Labels[operation.OwnerLabel] != "" && o.Kind == operation.KindImage {
 			v.deny(http.StatusForbidden, "ceiling", fmt.Sprintf("image %q sets the label %s itself, so that its containers could not be counted", o.Ref, operation.OwnerLabel))
 			return
 		}
@@ -107,7 +116,7 @@ func (s *Steps) count(ctx context.Context, v *Verdict) {
 	case int64(has)+before >= most:
 		v.deny(http.StatusForbidden, "ceiling", fmt.Sprintf("it has %d containers, and %d are allowed: remove one", int64(has)+before, most))
 	default:
-		v.made = end
+		v.lasts(end)
 		return
 	}
 	end()

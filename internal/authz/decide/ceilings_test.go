@@ -58,6 +58,16 @@ func newYard(has int) *yard {
 	return &yard{tenancy: tenancy{labels: map[string]map[string]string{"x": {}}}, has: has}
 }
 
+// TestImagesThatBlankTheOwnerCount: as those do that are built by who sees only some objects.
+func TestImagesThatBlankTheOwnerCount(t *testing.T) {
+	blank := newYard(2)
+	blank.labels = map[string]map[string]string{"x": {operation.OwnerLabel: ""}}
+	w, o := ciWorld(three, blank)
+	if v := w.ask(t, o, "POST", "/containers/create", creates); !v.Allow {
+		t.Error(v.Message)
+	}
+}
+
 func TestCeilingsAreSetAndRecorded(t *testing.T) {
 	w, o := ciWorld(three, newYard(2))
 	v := w.ask(t, o, "POST", "/containers/create", creates)

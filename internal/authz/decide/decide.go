@@ -115,6 +115,8 @@ type Steps struct {
 	execs  ownExecs
 	olds   olds
 	making making
+	// volumes are held for requests of callers in a view.
+	volumes inUse
 }
 
 // New connects the steps. Options.Identifier, Policy and Record are required.
@@ -251,10 +253,14 @@ func (s *Steps) decide(ctx context.Context, v *Verdict) {
 	written := v.Operation
 	unlike := s.replacing(ctx, v, in, objects)
 	unsocketed, settled := s.socketed(ctx, v, in)
-	if settled || s.outside(ctx, v, in, objects) {
+	if settled {
 		return
 	}
-	d, err := s.onHost(ctx, v, in, s.Policy.Decide(ctx, in))
+	d, settled := s.outside(ctx, v, in, objects)
+	if settled {
+		return
+	}
+	d, err := s.onHost(ctx, v, in, d)
 	typed := in.Operation
 	if err == nil {
 		d, err = s.stamped(ctx, in, d)

@@ -16,18 +16,23 @@ type objectReader interface{ ReadsObjects() bool }
 // named is what a request names, asked for when the policy reads it.
 type named struct {
 	ask  func() []object.Object
-	once sync.Once
+	mu   sync.Mutex
 	list []object.Object
 	read atomic.Bool // it was asked for
 }
 
 func (n *named) get() []object.Object {
-	n.once.Do(func() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.read.Load() {
 		n.list = n.ask()
 		n.read.Store(true)
-	})
+	}
 	return n.list
 }
+
+// forget has them asked for once more.
+func (n *named) forget() { n.read.Store(false) }
 
 // objects is nil if nobody can say what the request names.
 func (s *Steps) objects(ctx context.Context, v *Verdict) *named {

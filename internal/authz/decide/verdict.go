@@ -56,7 +56,8 @@ type Verdict struct {
 	lifted     bool          // denied by the policy, let through by audit mode
 	instead    func() string // what would be allowed instead, "" for nothing; nil if there is nothing like it
 	again      bool          // it was allowed, and is decided once more
-	made       func()        // it is no longer about to make a container; nil: it never was
+	made       func()        // it is no longer about to make a container, and holds no volume; nil: it never did
+	holds      bool          // the volumes that it names are held for it
 	finished   sync.Once
 }
 

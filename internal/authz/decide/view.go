@@ -112,6 +112,9 @@ func (s *Steps) limited(ctx context.Context, v *Verdict, op *operation.Operation
 	if p := v.planned; p != nil && p.op == op && maps.Equal(p.where, d.Where) && maps.EqualFunc(p.shared, d.Shared, slices.Equal) && slices.Equal(p.names, d.ImageNames) {
 		return p.plan, p.denial
 	}
+	if err := s.holdVolumes(ctx, v, objects); err != nil {
+		return nil, &view.Denial{Status: http.StatusServiceUnavailable, Code: "busy", Reason: "another request is about the same volume, and is not answered yet; try again"}
+	}
 	var list []object.Object
 	if objects != nil {
 		list = objects.get()
@@ -141,27 +144,28 @@ func (v *Verdict) limit(plan *view.Plan, denial *view.Denial) {
 	v.View, v.carried = plan, plan.Operation
 }
 
-// outside settles a request that names a container outside its caller's view, or one that is not there: what is
+// outside asks the policy, and settles a request that names a container outside its caller's view, or one that is not there: what is
 // asked is not about any container then, and no rule that asks whose container is entered is to say which ones there are. in
-// is what the policy would be asked.
-func (s *Steps) outside(ctx context.Context, v *Verdict, in *policy.Input, objects *named) (settled bool) {
+// is what the policy is asked.
+func (s *Steps) outside(ctx context.Context, v *Verdict, in *policy.Input, objects *named) (d policy.Decision, settled bool) {
 	op := v.Operation
 	if v.Caller.Door != string(obligation.Gateway) || op.Target == "" && len(op.Enters) == 0 {
-		return false
+		return s.Policy.Decide(ctx, in), false
 	}
 	entering := *in
 	entering.Enters = nil
-	d := s.Policy.Decide(ctx, &entering)
-	if !d.Allows() || d.Admin || len(d.Where) == 0 {
-		return false
+	d = s.Policy.Decide(ctx, &entering)
+	if d.Allows() && !d.Admin && len(d.Where) > 0 {
+		if plan, denial := s.limited(ctx, v, op, &d, objects); denial != nil || plan.Nothing {
+			v.Decision, v.Allow, v.Status = d, true, 0
+			v.limit(plan, denial)
+			return d, true
+		}
 	}
-	plan, denial := s.limited(ctx, v, op, &d, objects)
-	if denial == nil && !plan.Nothing {
-		return false
+	if len(in.Enters) > 0 {
+		d = s.Policy.Decide(ctx, in)
 	}
-	v.Decision, v.Allow, v.Status = d, true, 0
-	v.limit(plan, denial)
-	return true
+	return d, false
 }
 
 // Changes are what the gateway forwards otherwise than it was asked.

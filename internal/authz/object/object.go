@@ -37,7 +37,7 @@ type Object struct {
 	// Name is its name; an image's first. An exec has its container's, and its labels.
 	Name  string   `json:"name"`
 	Names []string `json:"names"` // all of them: an image may have several
-	// Labels are those that were given to it. A container's lack those that its image
+	// Labels are those that were given to it, and nobody may change them. A container's lack those that its image
 	// sets, which are its publisher's word.
 	Labels map[string]string `json:"labels"`
 	Image  string            `json:"image"` // of a container or a service, as typed when it was made
@@ -127,8 +127,15 @@ func (o *Object) container(c docker.Container, err error) {
 		o.unknown(err)
 		return
 	}
-	labels := maps.Clone(c.Labels)
-	maps.DeleteFunc(labels, func(key, _ string) bool { return !c.Gave(key) })
+	labels := c.Labels
+	for key := range c.Labels {
+		if c.Gave(key) {
+			continue
+		}
+		labels = maps.Clone(c.Labels) // which are the inventory's
+		maps.DeleteFunc(labels, func(key, _ string) bool { return !c.Gave(key) })
+		break
+	}
 	o.found(c.ID, c.Name, []string{c.Name}, labels, c.Image)
 }
 

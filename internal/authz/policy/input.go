@@ -137,7 +137,7 @@ func objectsField() field {
 		if in.Objects == nil {
 			return tree(errNoObjects) // which is no value: the decision fails
 		}
-		return tree(objectTrees(in.Objects()))
+		return tree(in.Objects())
 	}}
 }
 

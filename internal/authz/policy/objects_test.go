@@ -84,3 +84,36 @@ func TestCheckSaysThatATargetIsWhatWasTyped(t *testing.T) {
 		}
 	}
 }
+
+// TestObjectsThatDifferAreDecidedAnew: no two objects of which a policy can tell one from the other are remembered as one.
+func TestObjectsThatDifferAreDecidedAnew(t *testing.T) {
+	yes, no := true, false
+	of := func(o ...object.Object) string {
+		b, ok := tree(o).appendKey(nil, nil)
+		if !ok {
+			t.Fatal("it has no key")
+		}
+		return string(b)
+	}
+	plain := object.Object{Role: "target", Kind: "container", Ref: "a", Known: &yes, ID: "1", Name: "a", Names: []string{"a"}, Labels: map[string]string{"k": "v", "l": ""}, Image: "i"}
+	seen := map[string]int{of(): -2, of(plain): -1, of(plain, plain): -3}
+	for i, edit := range []func(o *object.Object){
+		func(o *object.Object) { o.Role = "uses" }, func(o *object.Object) { o.Kind = "volume" }, func(o *object.Object) { o.Ref = "b" },
+		func(o *object.Object) { o.Known = nil }, func(o *object.Object) { o.Known = &no }, func(o *object.Object) { o.Why = "x" }, func(o *object.Object) { o.ID = "2" },
+		func(o *object.Object) { o.Name = "b" }, func(o *object.Object) { o.Names = nil }, func(o *object.Object) { o.Names = []string{"a", "b"} },
+		func(o *object.Object) { o.Labels = nil }, func(o *object.Object) { o.Labels = map[string]string{"k": "vl", "": ""} }, func(o *object.Object) { o.Labels = map[string]string{"k": "v"} },
+		func(o *object.Object) { o.Labels = map[string]string{"k": "", "l": "v"} }, func(o *object.Object) { o.Image = "" }, func(o *object.Object) { o.Name, o.Image = "ai", "" },
+	} {
+		o := plain
+		edit(&o)
+		if was, twice := seen[of(o)]; twice {
+			t.Errorf("%d is the same as %d", i, was)
+		}
+		seen[of(o)] = i
+	}
+	again := plain
+	again.Labels = map[string]string{"l": "", "k": "v"}
+	if of(again) != of(plain) {
+		t.Error("the same labels in another order")
+	}
+}

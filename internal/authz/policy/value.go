@@ -11,6 +11,7 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
+	"vitrine/internal/authz/object"
 	"vitrine/internal/engine/operation"
 )
 
@@ -20,7 +21,7 @@ type value struct {
 	kind valueKind
 	str  string
 	list []string
-	tree any // nil, bool, string, json.Number, []any, []string, map[string]any, map[string]string, map[string][]string
+	tree any // nil, bool, string, json.Number, []any, []string, map[string]any, map[string]string, map[string][]string, []object.Object
 }
 
 type valueKind uint8
@@ -127,6 +128,8 @@ func treeTerm(v any) (*ast.Term, error) {
 			terms[i] = t
 		}
 		return ast.ArrayTerm(terms...), nil
+	case []object.Object:
+		return treeTerm(objectTrees(v))
 	case map[string]any:
 		return objectTerm(v, treeTerm)
 	case map[string]string:
@@ -220,6 +223,8 @@ func appendTree(b []byte, v any) ([]byte, bool) {
 			}
 		}
 		return b, true
+	case []object.Object:
+		return appendNamed(b, v), true
 	case map[string]any:
 		return appendObject(b, v, appendTree)
 	case map[string]string:
@@ -229,6 +234,37 @@ func appendTree(b []byte, v any) ([]byte, bool) {
 	default:
 		return b, false
 	}
+}
+
+// appendNamed is appendTree for what a request names, without making a tree of it: that is done at each request.
+func appendNamed(b []byte, list []object.Object) []byte {
+	b = append(b, '[')
+	b = binary.AppendUvarint(b, uint64(len(list)))
+	for i := range list {
+		o := &list[i]
+		known := byte('n')
+		if o.Known != nil {
+			if known = 'f'; *o.Known {
+				known = 't'
+			}
+		}
+		b = append(b, known)
+		for _, s := range [...]string{string(o.Role), string(o.Kind), o.Ref, o.Why, o.ID, o.Name, o.Image} {
+			b = appendString(b, s)
+		}
+		b = appendList(b, o.Names)
+		var room [16]string
+		keys := room[:0]
+		for k := range o.Labels {
+			keys = append(keys, k)
+		}
+		slices.Sort(keys)
+		b = binary.AppendUvarint(append(b, '{'), uint64(len(keys)))
+		for _, k := range keys {
+			b = appendString(appendString(b, k), o.Labels[k])
+		}
+	}
+	return b
 }
 
 func appendObject[V any](b []byte, m map[string]V, member func([]byte, V) ([]byte, bool)) ([]byte, bool) {

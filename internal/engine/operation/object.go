@@ -215,18 +215,26 @@ func (o *Operation) JoinedNetworks() []Object {
 // objects is a list in which nothing is twice.
 type objects struct {
 	list []Object
-	seen map[Object]bool
+	seen map[Object]bool // once there are more than few
 }
 
+// few are so many that to look through them is quicker than a map.
+const few = 8
+
 func (o *objects) add(obj Object) {
-	if obj.Ref == "" || o.seen[obj] {
+	if obj.Ref == "" || o.seen[obj] || o.seen == nil && slices.Contains(o.list, obj) {
+		return
+	}
+	if o.list = append(o.list, obj); len(o.list) < few {
 		return
 	}
 	if o.seen == nil {
 		o.seen = map[Object]bool{}
+		for _, other := range o.list {
+			o.seen[other] = true
+		}
 	}
 	o.seen[obj] = true
-	o.list = append(o.list, obj)
 }
 
 func (o *objects) sorted() []Object {
