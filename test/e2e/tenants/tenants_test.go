@@ -250,7 +250,7 @@ func (w *world) paths(its own) {
 				if op.Method == http.MethodPost {
 					body = `{"Cmd":["true"],"Container":"minebox"}`
 				}
-				answer := w.ask(a, op.Method, parameter.ReplaceAllString(op.Path, ref)+"?path=/x&name=other&repo=r", body)
+				answer := w.ask(a, op.Method, parameter.ReplaceAllString(op.Path, ref)+known(op), body)
 				return answer.Status, strings.ReplaceAll(answer.Body, ref, "REF")
 			}
 			status, hidden := ask(ref)
