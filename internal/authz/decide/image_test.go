@@ -50,7 +50,7 @@ func TestClosedLabelsOfImages(t *testing.T) {
 		}
 		return slices.DeleteFunc(v.Changes(), func(c audit.Change) bool { return c.What == "container" })
 	}
-	for _, uri := range []string{"/build?t=ci/x", "/commit?container=mine&repo=ci/x"} {
+	for _, uri := range []string{"/build?nocache=1&t=ci/x", "/commit?container=mine&repo=ci/x"} {
 		if got := changed("POST", uri); !slices.Equal(got, want) {
 			t.Errorf("%s: %v", uri, got)
 		}
@@ -62,7 +62,7 @@ func TestClosedLabelsOfImages(t *testing.T) {
 			t.Errorf("%s: carried with %q", uri, got)
 		}
 	}
-	if v := ask("POST", `/build?t=ci/x&labels={"team":"blue"}`); v.Allow {
+	if v := ask("POST", `/build?nocache=1&t=ci/x&labels={"team":"blue"}`); v.Allow {
 		t.Error("a build gives the label itself")
 	}
 	w.decide = func(in *policy.Input) policy.Decision { // without a view it has the stamp
