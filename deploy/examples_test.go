@@ -214,8 +214,16 @@ func TestSwarm(t *testing.T) {
 	secret.Stdin = strings.NewReader("0123456789abcdefghij")
 	must(t, secret)
 	must(t, e.DockerCommand(e.Socket, "stack", "deploy", "--resolve-image", "never", "--compose-file", "swarm/monitor.yaml", "vitrine"))
+	if out, err := e.DockerCommand(e.Socket, "run", "--rm", "--network", "vitrine_metrics", "bb:1", "true").CombinedOutput(); err == nil {
+		t.Errorf("a container that is no task is on the network: %s", out)
+	}
+	e.Docker("service", "create", "--detach", "--no-resolve-image", "--name", "prometheus", "--network", "vitrine_metrics", "bb:1", "sleep", "600")
 	ask := func(path, want string) error {
-		out, err := e.DockerCommand(e.Socket, "run", "--rm", "--network", "vitrine_metrics", "bb:1", "wget", "-q", "-O-", "--header", "Authorization: Bearer 0123456789abcdefghij",
+		id, err := e.DockerCommand(e.Socket, "ps", "--quiet", "--filter", "label=com.docker.swarm.service.name=prometheus").Output()
+		if err != nil || len(id) == 0 {
+			return errors.Join(errors.New("the service of a Prometheus does not run yet"), err)
+		}
+		out, err := e.DockerCommand(e.Socket, "exec", strings.TrimSpace(string(id)), "wget", "-q", "-O-", "--header", "Authorization: Bearer 0123456789abcdefghij",
 			"http://tasks.monitor:9780"+path).CombinedOutput()
 		return has(string(out), want, err)
 	}

@@ -81,7 +81,7 @@ var allowed = map[string][]string{
 	"monitor/asks":      {},
 	"monitor/page":      {"monitor/asks", "monitor/messages", "monitor/status", "monitor/tag"},
 	"monitor/top":       {"monitor/asks", "monitor/export", "monitor/status"},
-	"monitor/export":    {"otlp", "monitor/collect", "monitor/dogstatsd", "monitor/messages", "monitor/series", "monitor/tag"},
+	"monitor/export":    {"otlp", "monitor/collect", "monitor/dogstatsd", "monitor/messages", "monitor/oom", "monitor/series", "monitor/tag"},
 
 	"rego":             {},
 	"cmd/authz-plugin": {"otlp", "authz/learn", "authz/record", "command", "rego", "spelling", "version", "kernel/hostpath", "kernel/peercred", "kernel/procfs", "kernel/unixsocket", "engine/docker", "engine/principal", "engine/operation", "caller/attest", "caller/identity", "authz/admin", "authz/audit", "authz/decide", "authz/doctor", "authz/explain", "authz/gateway", "authz/grant", "authz/importer", "authz/object", "authz/obligation", "authz/plugin", "authz/policy", "authz/policy/tool", "authz/ticket"},
@@ -92,7 +92,7 @@ var allowed = map[string][]string{
 var onlyIn = map[string][]string{
 	"github.com/open-policy-agent/opa":  {"internal/authz/policy", "internal/authz/policy/tool", "rego"},
 	"github.com/docker/go-plugins-help": {"internal/authz/plugin"},
-	"go.opentelemetry.io/proto/otlp/":   {"internal/otlp", "internal/authz/audit", "internal/monitor/export"},
+	"go.opentelemetry.io/proto/otlp/":   {"internal/otlp", "internal/authz/audit", "internal/monitor/export", "test/otlplogs"},
 	"charm.land/":                       {"internal/monitor/top"},
 	"github.com/spf13/cobra":            {"internal/command", "cmd/authz-plugin", "cmd/monitor"},
 }

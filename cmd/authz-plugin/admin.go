@@ -50,11 +50,9 @@ func (p *parts) buildOTLP() {
 	if p.otlp == nil {
 		return
 	}
-	var source otlp.Source
-	if p.settings.otlpMetrics {
-		source = otlp.Gathered(p.metrics.Gatherer(), p.log)
-	}
-	p.run = append(p.run, func(ctx context.Context) error { return p.otlp.Run(ctx, source) })
+	p.run = append(p.run, func(ctx context.Context) error {
+		return p.otlp.Run(ctx, otlp.Gathered(p.metrics.Gatherer(), p.log))
+	})
 }
 
 func (p *parts) gauges() []admin.Gauge {

@@ -341,7 +341,7 @@ func (p *parts) record(r audit.Record) {
 // keep writes a record, and sends it where it is to be sent.
 func (p *parts) keep(r audit.Record) {
 	p.records.Add(r)
-	if p.otlp != nil && p.settings.otlpLogs {
+	if p.otlp != nil {
 		p.otlp.Log(audit.OTLP(&r, p.settings.auditFormat))
 	}
 }

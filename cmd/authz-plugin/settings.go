@@ -43,8 +43,6 @@ type settings struct {
 	audit           string // "stderr", "stdout" or a file
 	auditFormat     audit.Format
 	otlp            otlp.Config
-	otlpMetrics     bool
-	otlpLogs        bool
 	adminSocket     string // "" for none
 	adminAllow      []string
 	requirePlugin   bool
@@ -102,7 +100,6 @@ var table = command.Settings[settings]{File: defaultConfig, Options: slices.Conc
 	{Key: "host_root", Default: []string{""}, Help: "`DIR` that is the host's root directory, below which host paths are looked up; \"\" for that of the process that listens at upstream", Set: setPath(func(s *settings) *string { return &s.hostRoot }, true)},
 	{Key: "limits", List: true, Help: "limit `NAME=N` on what callers may use; docs/install.md lists them", Set: setLimits},
 	{Key: "log_level", Default: []string{"info"}, Help: "log from `LEVEL` on: debug, info, warn or error", Set: command.LogLevel(func(s *settings) *slog.Level { return &s.logLevel })},
-	{Key: "otlp_signals", Default: []string{"metrics,logs"}, Help: "`LIST` of what is sent by OTLP: metrics, and as logs the records of decisions", Set: command.One(setSignals)},
 }, otlp.Options(func(s *settings) *otlp.Config { return &s.otlp }))}
 
 // readSettings reads what serve was told.
@@ -184,20 +181,6 @@ func setMode(s *settings, v string) error {
 func setAuditFormat(s *settings, v string) error {
 	if s.auditFormat = audit.FormatOf(v); s.auditFormat == nil {
 		return fmt.Errorf("%q is no format; there are json and ocsf", v)
-	}
-	return nil
-}
-
-func setSignals(s *settings, v string) error {
-	for signal := range strings.SplitSeq(v, ",") {
-		switch strings.TrimSpace(signal) {
-		case "metrics":
-			s.otlpMetrics = true
-		case "logs":
-			s.otlpLogs = true
-		default:
-			return fmt.Errorf("%q is no signal; there are metrics and logs", signal)
-		}
 	}
 	return nil
 }

@@ -61,9 +61,8 @@ func (p *parts) face(s *settings, received *receiver, self prometheus.Gatherer) 
 	return f, err
 }
 
-// update takes a collection over.
-func (f *face) update(s *collect.Snapshot) {
-	f.series.Update(s)
+// collected tells those who look of a collection that the series have.
+func (f *face) collected(s *collect.Snapshot) {
 	f.status.Update(s.Events)
 	f.page.Collected()
 }

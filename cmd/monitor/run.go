@@ -108,13 +108,21 @@ func runForEver(ctx context.Context, s *settings, log *slog.Logger) error {
 		group.Go(func() error {
 			return sender.Run(ctx, otlp.All(otlp.Gathered(self, log), export.OTLP(p.series, received.page())))
 		})
+		update = func(snap *collect.Snapshot) {
+			p.series.Update(snap)
+			export.Happened(p.series, snap.Events, s.okExits, sender.Log)
+		}
 	}
 	if len(listeners) > 0 {
 		f, err := p.face(s, received, self)
 		if err != nil {
 			return err
 		}
-		update = f.update
+		collected := update
+		update = func(snap *collect.Snapshot) {
+			collected(snap)
+			f.collected(snap)
+		}
 		group.Go(func() error { return f.asks.Run(ctx) })
 		for _, l := range listeners {
 			door := page.DoorOf(l.Addr(), s.token)

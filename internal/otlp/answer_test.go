@@ -43,7 +43,7 @@ func TestRefusedIsLost(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := receive(t, func(s *httptest.Server) { s.Start() })
 			r.answer = func(w http.ResponseWriter, _ int) bool { tt.answer(w); return true }
-			e, stop := running(t, configured(t, map[string]string{"otlp_endpoint": r.URL, "otlp_protocol": tt.protocol}), nil)
+			e, stop := running(t, configured(t, map[string]string{"otlp_endpoint": r.URL, "otlp_protocol": tt.protocol}), none)
 			for range 3 {
 				e.Log("a", record("x"))
 			}
@@ -121,7 +121,7 @@ func TestReceiverIsNotAskedBeforeItsTime(t *testing.T) {
 			w.WriteHeader(http.StatusTooManyRequests)
 			return true
 		}
-		stop := run(t, e, nil)
+		stop := run(t, e, none)
 		e.Log("a", record("x"))
 		time.Sleep(time.Minute)
 		stop()

@@ -180,6 +180,11 @@ func Whole(key string, value int64) *commonpb.KeyValue {
 	return &commonpb.KeyValue{Key: key, Value: &commonpb.AnyValue{Value: &commonpb.AnyValue_IntValue{IntValue: value}}}
 }
 
+// Flag is an attribute that is yes or no.
+func Flag(key string, value bool) *commonpb.KeyValue {
+	return &commonpb.KeyValue{Key: key, Value: &commonpb.AnyValue{Value: &commonpb.AnyValue_BoolValue{BoolValue: value}}}
+}
+
 // Texts is an attribute that is a list of texts.
 func Texts(key string, values []string) *commonpb.KeyValue {
 	list := &commonpb.ArrayValue{}

@@ -120,7 +120,7 @@ func Merged(lists ...[]*commonpb.KeyValue) (out []*commonpb.KeyValue) {
 	return out
 }
 
-// Run sends the metrics of a source at each interval, nil for none, and what logs come, until ctx ends. Then
+// Run sends the metrics of a source at each interval and what logs come, if the settings say so, until ctx ends. Then
 // it sends what there is, for at most a few seconds.
 func (e *Exporter) Run(ctx context.Context, source Source) error {
 	const patience = 3 * time.Second // of the end
@@ -129,7 +129,7 @@ func (e *Exporter) Run(ctx context.Context, source Source) error {
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(patience, cancel) })
 	defer stop()
 	var parts sync.WaitGroup
-	if source != nil {
+	if e.cfg.sends[metrics] {
 		parts.Go(func() { e.sendMetrics(ctx, late, source) })
 	}
 	parts.Go(func() { e.sendLogs(ctx, late) })

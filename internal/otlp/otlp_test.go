@@ -126,7 +126,7 @@ func TestRestartedReceiverHasEverythingOnce(t *testing.T) {
 					}
 					return true
 				}
-				stop := run(t, e, nil)
+				stop := run(t, e, none)
 				const n = 3000
 				for i := range n {
 					e.Log(fmt.Sprint(i%7), record(fmt.Sprint(i)))
@@ -222,7 +222,7 @@ func TestSecretsGoToTheEndpointAloneClosed(t *testing.T) {
 	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy"} {
 		t.Setenv(name, other.URL)
 	}
-	e, stop := running(t, configured(t, map[string]string{"otlp_endpoint": r.URL, "otlp_headers": "authorization=s3cret"}), nil)
+	e, stop := running(t, configured(t, map[string]string{"otlp_endpoint": r.URL, "otlp_headers": "authorization=s3cret"}), none)
 	e.Log("a", record("x"))
 	stop()
 	if len(other.paths) != 0 || len(r.paths) != 1 || e.lost[logs].Load() != 1 {
@@ -271,6 +271,32 @@ func TestResourceThatNoReceiverTakesCostsNoOtherClosed(t *testing.T) {
 	stop()
 	if len(r.metrics) != 2 || e.lost[metrics].Load() != 1 || e.sent[metrics].Load() != 2 {
 		t.Errorf("%d resources came; %d points are lost, %d sent", len(r.metrics), e.lost[metrics].Load(), e.sent[metrics].Load())
+	}
+}
+
+// TestRecordThatNoReceiverTakesCostsNoOtherClosed: it is left out, and counted.
+func TestRecordThatNoReceiverTakesCostsNoOtherClosed(t *testing.T) {
+	r := receive(t, func(s *httptest.Server) { s.Start() })
+	e, stop := running(t, configured(t, map[string]string{"otlp_endpoint": r.URL}), none)
+	e.Log("a", record("before"))
+	e.Log("b", record(strings.Repeat("x", recordBytes)))
+	e.Log("a", record("after"))
+	stop()
+	if len(r.logs) != 2 || e.lost[logs].Load() != 1 || e.sent[logs].Load() != 2 {
+		t.Errorf("%d records came; %d are lost, %d sent", len(r.logs), e.lost[logs].Load(), e.sent[logs].Load())
+	}
+}
+
+// TestSignals: what is not asked for is not sent, and not lost.
+func TestSignals(t *testing.T) {
+	for signals, want := range map[string][2]int{"metrics,logs": {1, 1}, "metrics": {1, 0}, "logs": {0, 1}} {
+		r := receive(t, func(s *httptest.Server) { s.Start() })
+		e, stop := running(t, configured(t, map[string]string{"otlp_endpoint": r.URL, "otlp_signals": signals}), one)
+		e.Log("a", record("x"))
+		stop()
+		if len(r.metrics) != want[0] || len(r.logs) != want[1] || e.lost[logs].Load()+e.lost[metrics].Load() != 0 {
+			t.Errorf("%s: %d metrics, %d logs", signals, len(r.metrics), len(r.logs))
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package otlp
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -14,6 +15,7 @@ const (
 	queueBytes   = 4 << 20     // of encoded records that wait
 	batchBytes   = 1 << 20     // of one request; receivers take 4 MiB of gRPC unless told otherwise
 	batchRecords = 1024        // of one request
+	recordBytes  = 128 << 10   // of one record: a larger one would cost those their place that are sent with it
 	logDelay     = time.Second // from a record to its request, with all that come meanwhile
 )
 
@@ -41,13 +43,15 @@ func newQueue() queue {
 // Log takes one record, which counts against an account: nobody's may have more of the queue than is left of it, so
 // that one caller's records never keep out the others'. It does not wait: what finds no place is lost.
 func (e *Exporter) Log(account string, r *logspb.LogRecord) {
-	if e == nil {
+	if e == nil || !e.cfg.sends[logs] {
 		return
 	}
 	b, err := proto.Marshal(r)
 	switch {
 	case err != nil: // such as a text that is none
 		e.lose(logs, 1, err.Error())
+	case len(b) > recordBytes:
+		e.lose(logs, 1, fmt.Sprintf("a record has %d bytes, and %d may be sent", len(b), recordBytes))
 	case !e.logs.add(account, b):
 		e.lose(logs, 1, "records wait, and there is no room for more")
 	}

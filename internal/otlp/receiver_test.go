@@ -196,6 +196,8 @@ func run(t *testing.T, e *Exporter, source Source) (stop func()) {
 
 func record(text string) *logspb.LogRecord { return &logspb.LogRecord{Body: TextValue(text)} }
 
+func none(func(*metricspb.ResourceMetrics) bool) {}
+
 // one is a source of one point.
 func one(yield func(*metricspb.ResourceMetrics) bool) {
 	var set Set

@@ -27,6 +27,7 @@ type Config struct {
 	asked    bool     // there is an endpoint, be it right or wrong
 	grpc     bool
 	gzip     bool
+	sends    [signals]bool
 	headers  map[string]string
 	interval time.Duration
 	resource []*commonpb.KeyValue
@@ -47,6 +48,7 @@ func Options[S any](of func(*S) *Config) []command.Option[S] {
 		{Key: "otlp_endpoint", Also: "OTEL_EXPORTER_OTLP_ENDPOINT", Help: "send OTLP to the receiver at `URL`: http://HOST:4318, https://HOST:4318 or unix:///PATH, with gRPC as a rule port 4317; \"\" for none", Set: set((*Config).setEndpoint)},
 		{Key: "otlp_protocol", Also: "OTEL_EXPORTER_OTLP_PROTOCOL", Default: []string{"http/protobuf"}, Help: "`PROTOCOL` of OTLP: http/protobuf or grpc", Set: set((*Config).setProtocol)},
 		{Key: "otlp_compression", Also: "OTEL_EXPORTER_OTLP_COMPRESSION", Default: []string{"none"}, Help: "compress what is sent by OTLP: gzip or none", Set: set((*Config).setCompression)},
+		{Key: "otlp_signals", Default: []string{"metrics,logs"}, Help: "`LIST` of what is sent by OTLP: metrics, and logs: what authz-plugin has decided, what the monitor has seen happen", Set: set((*Config).setSignals)},
 		{Key: "otlp_headers", Also: "OTEL_EXPORTER_OTLP_HEADERS", Help: "`HEADERS` of each OTLP request, such as authorization=Bearer%20TOKEN,x-tenant=a; in the file a mapping, and the place for what is secret", Set: set((*Config).setHeaders)},
 		{Key: "otlp_certificate", Also: "OTEL_EXPORTER_OTLP_CERTIFICATE", Help: "`FILE` with the certificates that the OTLP receiver's is checked against; \"\" for the system's", Set: file(func(c *Config) *string { return &c.ca })},
 		{Key: "otlp_client_certificate", Also: "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", Help: "`FILE` with our certificate for the OTLP receiver; \"\" for none", Set: file(func(c *Config) *string { return &c.certificate })},
@@ -139,6 +141,21 @@ func (c *Config) setCompression(v string) error {
 		return nil
 	}
 	return fmt.Errorf("%q is no compression of ours; there are gzip and none", v)
+}
+
+func (c *Config) setSignals(v string) error {
+	c.sends = [signals]bool{}
+	for name := range strings.SplitSeq(v, ",") {
+		switch strings.TrimSpace(name) {
+		case metrics.String():
+			c.sends[metrics] = true
+		case logs.String():
+			c.sends[logs] = true
+		default:
+			return fmt.Errorf("%q is no signal; there are metrics and logs", name)
+		}
+	}
+	return nil
 }
 
 func (c *Config) setInterval(v string) error {

@@ -45,6 +45,7 @@ func TestSettings(t *testing.T) {
 		{map[string]string{"otlp_endpoint": "https://s3cret\x7f"}, "is no URL"},
 		{map[string]string{"otlp_endpoint": url + "/base", "otlp_protocol": "grpc"}, "has no path"},
 		{map[string]string{"otlp_protocol": "http/json"}, "there are http/protobuf and grpc"},
+		{map[string]string{"otlp_signals": "metrics,traces"}, "there are metrics and logs"},
 		{map[string]string{"otlp_compression": "zstd"}, "there are gzip and none"},
 		{map[string]string{"otlp_headers": "authorization s3cret"}, "number 1 is not NAME=VALUE"},
 		{map[string]string{"otlp_headers": "a=b,authorization=%s3cret"}, "number 2 is not NAME=VALUE"},

@@ -73,11 +73,12 @@ export class Chart {
     const axis = { stroke: color("--dim"), grid: { stroke: color("--line"), width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif" };
     const top = this.limited && this.limit ? this.limit : 0;
     this.plot = new uPlot({
-      width: Math.max(200, this.box.clientWidth), height, padding: [8, 12, 0, 0], legend: { show: false },
+      width: Math.max(200, this.box.clientWidth), height, padding: [8, 28, 0, 0], legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
       scales: { y: { range: (_u, _min, max) => [0, Math.max(top, max * 1.1, 1e-6)] } },
       axes: [
-        { ...axis, size: 26, values: (_u, list) => list.map((v) => this.time(v).slice(0, 5)) },
+        // With seconds, where minutes alone would be the same again and again.
+        { ...axis, size: 26, space: 70, values: (_u, list) => list.map((v) => this.time(v).slice(0, (list[1] ?? 0) - (list[0] ?? 0) < 60 ? 8 : 5)) },
         { ...axis, size: 66, space: 26, ...(this.binary ? { incrs: powers } : {}), values: (_u, list) => list.map((v) => this.format(v)) },
       ],
       series: [{}, ...this.lines.map((l) => ({ label: l.label, stroke: color(l.color), width: 1.5, fill: this.lines.length === 1 ? `${color(l.color)}22` : undefined, spanGaps: false, points: { show: false } }))] as uPlot.Series[],

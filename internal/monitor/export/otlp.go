@@ -96,14 +96,19 @@ func container(at time.Time, c *series.Container) *metricspb.ResourceMetrics {
 	var set otlp.Set
 	addSamples(&set, c.Series, at, true)
 	addChecks(&set, c.Checks, at)
-	who := []*commonpb.KeyValue{otlp.Text("container.id", c.ID), otlp.Text("container.name", c.Name), otlp.Text("container.runtime.name", "docker")}
+	who := append(images(c), otlp.Text("container.id", c.ID), otlp.Text("container.name", c.Name), otlp.Text("container.runtime.name", "docker"))
+	return otlp.Of(otlp.Merged(tagAttributes(c.High), who), set.Metrics()) // a container chooses keys of tags; who it is they do not say
+}
+
+// images say what a container runs.
+func images(c *series.Container) (out []*commonpb.KeyValue) {
 	if image := c.Tags.Get("image_name"); image != "" {
-		who = append(who, otlp.Text("container.image.name", image))
+		out = append(out, otlp.Text("container.image.name", image))
 	}
 	if t := c.Tags.Get("image_tag"); t != "" {
-		who = append(who, otlp.Texts("container.image.tags", []string{t}))
+		out = append(out, otlp.Texts("container.image.tags", []string{t}))
 	}
-	return otlp.Of(otlp.Merged(tagAttributes(c.High), who), set.Metrics()) // a container chooses keys of tags; who it is they do not say
+	return out
 }
 
 func addSamples(set *otlp.Set, samples []series.Sample, at time.Time, ofContainer bool) {

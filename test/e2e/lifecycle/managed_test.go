@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vitrine/test/engine"
+	"vitrine/test/otlplogs"
 	"vitrine/test/vitrine"
 )
 
@@ -185,7 +186,12 @@ func (m *managed) expectVisitor(status int) {
 }
 
 func TestManagedPluginFromInstallationToUninstallation(t *testing.T) {
-	m := installed(t, "VITRINE_LOG_LEVEL=debug")
+	m := installed(t, "VITRINE_LOG_LEVEL=debug", "VITRINE_OTLP_ENDPOINT=unix:///run/vitrine-otlp/otlp.sock", "VITRINE_OTLP_COMPRESSION=gzip", "VITRINE_OTLP_RESOURCE=host.name=web-1")
+	folder := m.Path("/run/vitrine-otlp") // as docs/outputs.md has it: a plugin has no network
+	must(t, os.MkdirAll(folder, 0o700))
+	l, err := net.Listen("unix", folder+"/otlp.sock")
+	must(t, err)
+	collector := otlplogs.Listen(t, l)
 	m.expectSettings(repository+":1", "VITRINE_LOG_LEVEL=debug", "VITRINE_AUDIT=stdout")
 	if asked(t, m.Engine) {
 		t.Error("dockerd asks a plugin that nobody has named")
@@ -194,6 +200,12 @@ func TestManagedPluginFromInstallationToUninstallation(t *testing.T) {
 	m.expectVisitor(http.StatusForbidden)
 	rings(t, m.admin, time.Now(), m.Log)
 	m.named()
+	eventually(t, 20*time.Second, "the denial to be sent by OTLP", func() error {
+		if !collector.Has("vitrine.decision", `"allow":false`, "/containers/json") {
+			return errors.New("no record of it has come")
+		}
+		return nil
+	})
 
 	for _, step := range []struct {
 		name string

@@ -40,12 +40,12 @@ func start(t *testing.T, e *engine.Engine) *rig {
 	return startAs(t, e, 65532)
 }
 
-func startAs(t *testing.T, e *engine.Engine, id uint32) *rig {
+func startAs(t *testing.T, e *engine.Engine, id uint32, more ...string) *rig {
 	t.Helper()
 	if err := os.Chmod(e.Socket, 0o666); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), monitor.Build(t), "run", "--docker", "unix://"+e.Socket, "--interval", "1s", "--http", "127.0.0.1:0", "--dogstatsd-socket", "")
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), monitor.Build(t), append([]string{"run", "--docker", "unix://" + e.Socket, "--interval", "1s", "--http", "127.0.0.1:0", "--dogstatsd-socket", ""}, more...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: id, Gid: id}}
 	r := &rig{Engine: e, t: t, client: http.DefaultClient}
 	r.address, r.log = monitor.Start(t, cmd)

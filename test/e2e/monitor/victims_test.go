@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"vitrine/test/engine"
+	"vitrine/test/otlplogs"
 	"vitrine/test/wait"
 )
 
@@ -20,7 +21,8 @@ func TestVictims(t *testing.T) {
 	if err := e.ImportBusybox(); err != nil {
 		t.Fatal(err)
 	}
-	r := startAs(t, e, 0)
+	told := otlplogs.Listen(t, nil)
+	r := startAs(t, e, 0, "--otlp-endpoint", told.URL, "--otlp-signals", "logs", "--otlp-compression", "gzip")
 	log, err := os.OpenFile("/dev/kmsg", os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err == nil {
 		_ = log.Close()
@@ -42,6 +44,10 @@ func TestVictims(t *testing.T) {
 	}
 	r.soon(container("docker_oom_kills_total", "forked", `pid1_alive="true"`), is(1))
 	r.soon(container("docker_oom_kills_total", "pid1", `pid1_alive="false"`), is(1))
+	wait.Until(t, "a receiver of OTLP is told of both", func() bool {
+		return told.Has("vitrine.container.oom_kill forked: the OOM killer killed 1 inside", "and PID 1 lives on") &&
+			told.Has("vitrine.container.oom_kill pid1: died of the OOM killer") && told.Has("vitrine.container.exit pid1: ended with exit code 137")
+	})
 	if err != nil {
 		if !strings.Contains(r.log(), "counted, but not named") {
 			t.Errorf("the monitor does not say that it cannot read the log (%v)", err)
