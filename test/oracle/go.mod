@@ -8,6 +8,7 @@ require (
 	github.com/DataDog/datadog-agent/pkg/util/cgroups v0.85.2
 	github.com/aws/aws-sdk-go-v2/service/ecs v1.105.1
 	github.com/containerd/cgroups/v3 v3.1.3
+	github.com/grafana/grafana-foundation-sdk/go v0.0.22
 	github.com/moby/buildkit v0.34.2
 	github.com/moby/moby/client v0.6.2
 	github.com/opencontainers/cgroups v0.1.0
@@ -60,7 +61,6 @@ require (
 	github.com/gofrs/flock v0.13.1 // indirect
 	github.com/google/shlex v0.0.0-20191202100458-e7afc7fbc510 // indirect
 	github.com/google/uuid v1.6.0 // indirect
-	github.com/grafana/grafana-foundation-sdk/go v0.0.22 // indirect
 	github.com/grpc-ecosystem/grpc-gateway/v2 v2.31.0 // indirect
 	github.com/in-toto/attestation v1.2.0 // indirect
 	github.com/in-toto/in-toto-golang v0.11.0 // indirect
