@@ -36,7 +36,7 @@ type Options struct {
 	Left    func()          // what has arrived is left to the server; nil: nobody asks
 }
 
-// Lane serves one connection. Read is the connection's for the server, and StateIdle must be told of; who closes the
+// Lane serves one connection. Read is the connection's for the server, and StateIdle and Taken must be told of; who closes the
 // connection for the server asks Keeps first.
 type Lane struct {
 	Options
@@ -63,6 +63,10 @@ func New(inner, outer net.Conn, o Options) *Lane {
 
 // StateIdle says that the server waits for a request again; its ConnState tells.
 func (l *Lane) StateIdle() { l.waits.Store(true) }
+
+// Taken says that the server has taken a request, and its handler begins. The head of one that came along with the one before needs no
+// Read, so that its body would be looked at for a request.
+func (l *Lane) Taken() { l.waits.Store(false) }
 
 // Read implements net.Conn for the server.
 func (l *Lane) Read(p []byte) (int, error) {

@@ -304,6 +304,23 @@ func TestBeginningOfARequestClosed(t *testing.T) {
 	}
 }
 
+// TestBodyOfWhatCameAlongClosed: what is in a body is no request, also where the body's head came along with the request before.
+func TestBodyOfWhatCameAlongClosed(t *testing.T) {
+	const inner = "DELETE /inner HTTP/1.1\r\nHost: x\r\n\r\n"
+	var asked atomic.Int32
+	p := open(t, true, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/inner" {
+			asked.Add(1)
+		}
+		body, _ := io.ReadAll(r.Body)
+		_, _ = fmt.Fprintf(w, "%s had %q", r.URL.Path, body)
+	}))
+	answer := p.send("GET /first HTTP/1.1\r\nHost: x\r\n\r\n"+fmt.Sprintf("POST /second HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", len(inner)), inner)
+	if asked.Load() != 0 || !strings.Contains(answer, fmt.Sprintf("/second had %q", inner)) {
+		t.Errorf("asked %d times for what is in a body:\n%s", asked.Load(), answer)
+	}
+}
+
 // TestBothWaysInTurn on one connection: after the server's turn comes the lane's again. Who asks at once may find the
 // server still there, which has read the first byte of it then.
 func TestBothWaysInTurn(t *testing.T) {

@@ -19,8 +19,24 @@ type Listener struct {
 	open map[*conn]struct{}
 }
 
-// NewListener makes a Listener for srv.Serve. It sets the server's ConnState; srv is to be shut down by Shutdown.
+type laneKey struct{}
+
+// NewListener makes a Listener for srv.Serve. It sets the server's ConnState and ConnContext, and stands before its Handler; srv is to be
+// shut down by Shutdown.
 func NewListener(srv *http.Server, l net.Listener) *Listener {
+	next := srv.Handler
+	srv.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if lane, is := r.Context().Value(laneKey{}).(*Lane); is {
+			lane.Taken()
+		}
+		next.ServeHTTP(w, r)
+	})
+	srv.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		if c, ok := c.(*conn); ok {
+			ctx = context.WithValue(ctx, laneKey{}, c.lane)
+		}
+		return ctx
+	}
 	srv.ConnState = func(c net.Conn, s http.ConnState) {
 		if c, ok := c.(*conn); ok && s == http.StateIdle {
 			c.lane.StateIdle()
