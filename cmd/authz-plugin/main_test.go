@@ -194,7 +194,8 @@ func TestSocketsOfListeners(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, err := settingsOf(t, "", nil, "--listen", "a=unix:///run/a/a.sock", "--listen", "l=unix://"+dir+"/link/l.sock,denials=audit",
-		"--listen", "b=unix:///run/b/b.sock,mode=0600,host=/srv//b.sock", "--upstream", "unix:///srv/docker.sock")
+		"--listen", "b=unix:///run/b/b.sock,mode=0600,host=/srv//b.sock", "--upstream", "unix:///srv/docker.sock",
+		"--policy", "preset:monitor", "--policy", dir+"/link", "--state-dir", "/srv/state", "--grants", "", "--admin-socket", "", "--plugin-socket", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,6 +207,7 @@ func TestSocketsOfListeners(t *testing.T) {
 			{Listener: "l", Path: dir + "/real/l.sock", Lifts: true},
 		},
 		Engine: []string{"/run/docker.sock", "/srv/docker.sock"},
+		Own:    []string{dir + "/link", "/srv/state", dir + "/real"},
 	}
 	if got := s.sockets(); !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v", got)

@@ -360,7 +360,36 @@ func (s *settings) sockets() *operation.Sockets {
 		}
 	}
 	out.Gateway = append(out.Gateway, resolved...)
+	out.Engine = withoutLinks(out.Engine)
+	out.Own = withoutLinks(s.deciding())
 	return out
+}
+
+// deciding are the paths of which whoever writes there decides.
+func (s *settings) deciding() (paths []string) {
+	for _, p := range append(slices.Clone(s.policy), s.stateDir, s.grants, s.adminSocket, s.pluginSocket) {
+		if _, preset := strings.CutPrefix(p, "preset:"); p == "" || preset {
+			continue
+		}
+		if whole, err := filepath.Abs(p); err == nil {
+			paths = append(paths, whole)
+		}
+	}
+	return paths
+}
+
+// withoutLinks are the paths, and what those are that lead through links, if that can be told.
+func withoutLinks(paths []string) []string {
+	for _, p := range paths {
+		folder, err := filepath.EvalSymlinks(filepath.Dir(p))
+		if is := filepath.Join(folder, filepath.Base(p)); err == nil && !slices.Contains(paths, is) {
+			paths = append(paths, is)
+		}
+		if is, err := filepath.EvalSymlinks(p); err == nil && !slices.Contains(paths, is) {
+			paths = append(paths, is)
+		}
+	}
+	return paths
 }
 
 // onlyLoopback tells that this network namespace reaches nobody else.

@@ -89,10 +89,12 @@ func containerRows() []row {
 
 func imageRows() []row {
 	rows := []row{
-		{"ImageInspect", buildArgs, []string{"/ContainerConfig/Cmd/*", "/Comment"}},
-		// The command of ContainerConfig is the last step of a build, any of these.
-		{"ImageInspect", env, []string{"/Config/Env/*", "/ContainerConfig/Env/*", "/ContainerConfig/Cmd/*"}},
-		{"ImageInspect", health, []string{"/Config/Healthcheck/Test", "/ContainerConfig/Healthcheck/Test", "/ContainerConfig/Cmd/*"}},
+		// The command of ContainerConfig is the last step of a build, and OnBuild are steps of others, any of these.
+		{"ImageInspect", buildArgs, []string{"/ContainerConfig/Cmd/*", "/Comment", "/Config/OnBuild", "/ContainerConfig/OnBuild"}},
+		{"ImageInspect", env, []string{"/Config/Env/*", "/ContainerConfig/Env/*", "/ContainerConfig/Cmd/*", "/Config/OnBuild", "/ContainerConfig/OnBuild"}},
+		{"ImageInspect", health, []string{
+			"/Config/Healthcheck/Test", "/ContainerConfig/Healthcheck/Test", "/ContainerConfig/Cmd/*", "/Config/OnBuild", "/ContainerConfig/OnBuild",
+		}},
 	}
 	for _, config := range []string{"/Config", "/ContainerConfig"} {
 		rows = append(rows, row{"ImageInspect", commands, under(config, "/Cmd", "/Entrypoint", "/Shell", "/OnBuild")})

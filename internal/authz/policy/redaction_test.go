@@ -252,7 +252,7 @@ func TestCheckOfRedaction(t *testing.T) {
 	if len(found) != 1 || !found[0].Warning || found[0].Line != 5 {
 		t.Fatalf("%v", found)
 	}
-	wantContains(t, found[0].Message, "/ContainerConfig/Cmd/*, /ContainerConfig/Env/* shows them too")
+	wantContains(t, found[0].Message, "/ContainerConfig/Cmd/*, /ContainerConfig/Env/*, /ContainerConfig/OnBuild shows them too")
 
 	dir = policyDir(t, "authz.rego", module(`default allow := false
 redact contains "/Config/Env/*"

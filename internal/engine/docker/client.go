@@ -17,12 +17,15 @@ import (
 // a path with its own newest version, without a negotiation that an engine
 // might refuse, and the few fields that are read have kept their names all that
 // time.
-type Client struct{ http *http.Client }
+type Client struct {
+	http *http.Client
+	most int64 // maxAnswer, but in tests
+}
 
 // NewClient speaks through rt, which decides where the engine is: the host of
 // the requests is always "docker".
 func NewClient(rt http.RoundTripper) *Client {
-	return &Client{&http.Client{
+	return &Client{most: maxAnswer, http: &http.Client{
 		Transport: rt,
 		CheckRedirect: func(*http.Request, []*http.Request) error { // the engine redirects only paths that are not clean
 			return http.ErrUseLastResponse
@@ -36,8 +39,8 @@ var ErrSeveral = errors.New("the reference is ambiguous")
 // ErrNotFound says that the engine knows no such object.
 var ErrNotFound = errors.New("no such object")
 
-// maxAnswer bounds what is read of one answer, in bytes. A list of 10000
-// containers with 20 labels each is about 30 MB.
+// maxAnswer bounds what is read of one answer, or of one element of a list, in bytes. A container may have some MB of labels,
+// and whoever may make containers chooses them: so nobody can say how long a list of all may be.
 const maxAnswer = 64 << 20
 
 // Ping asks whether the engine answers, GET /_ping.
@@ -83,12 +86,8 @@ func (s Summary) Name() string {
 // ContainerList lists all containers, stopped ones too, GET /containers/json. Of an
 // entry that cannot be understood there is what could be, if that is its id.
 func (c *Client) ContainerList(ctx context.Context) ([]Summary, error) {
-	var rows []json.RawMessage
-	if err := c.json(ctx, "/containers/json", url.Values{"all": {"1"}}, &rows); err != nil {
-		return nil, err
-	}
-	out := make([]Summary, 0, len(rows))
-	for _, row := range rows {
+	var out []Summary
+	err := c.each(ctx, "/containers/json", url.Values{"all": {"1"}}, func(row json.RawMessage) error {
 		var s Summary
 		if err := json.Unmarshal(row, &s); err != nil {
 			s = Summary{ID: s.ID}
@@ -96,8 +95,9 @@ func (c *Client) ContainerList(ctx context.Context) ([]Summary, error) {
 		if isID(s.ID) {
 			out = append(out, s)
 		}
-	}
-	return out, nil
+		return nil
+	})
+	return out, err
 }
 
 // inspected is what is read of GET /containers/{id}/json.
@@ -224,15 +224,63 @@ func (c *Client) json(ctx context.Context, path string, query url.Values, to any
 		return err
 	}
 	defer resp.Body.Close()
-	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	b, err := io.ReadAll(io.LimitReader(resp.Body, c.most+1))
 	if err != nil {
 		return fmt.Errorf("read answer to GET %s: %w", path, err)
 	}
-	if len(b) > maxAnswer {
-		return fmt.Errorf("read answer to GET %s: more than %d bytes", path, maxAnswer)
+	if int64(len(b)) > c.most {
+		return fmt.Errorf("read answer to GET %s: more than %d bytes", path, c.most)
 	}
 	if err := json.Unmarshal(b, to); err != nil {
 		return fmt.Errorf("parse answer to GET %s: %w", path, err)
+	}
+	return nil
+}
+
+// each reads an answer that is a list, and holds one element of it at a time.
+func (c *Client) each(ctx context.Context, path string, query url.Values, take func(element json.RawMessage) error) error {
+	resp, err := c.get(ctx, path, query)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	in := &io.LimitedReader{R: resp.Body, N: c.most}
+	if err := elements(json.NewDecoder(in), func(element json.RawMessage) error {
+		in.N = c.most
+		return take(element)
+	}); err != nil {
+		if in.N <= 0 {
+			err = fmt.Errorf("an element has more than %d bytes", c.most)
+		}
+		return fmt.Errorf("parse answer to GET %s: %w", path, err)
+	}
+	return nil
+}
+
+// elements reads one list, or null for none.
+func elements(dec *json.Decoder, take func(element json.RawMessage) error) error {
+	begin, err := dec.Token()
+	switch {
+	case err != nil:
+		return err
+	case begin == json.Delim('['):
+		for dec.More() {
+			var element json.RawMessage
+			if err := dec.Decode(&element); err != nil {
+				return err
+			}
+			if err := take(element); err != nil {
+				return err
+			}
+		}
+		if _, err := dec.Token(); err != nil {
+			return err
+		}
+	case begin != nil:
+		return errors.New("it is no list")
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("something follows the list")
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ type Defaults struct {
 	LogDriver    string // "json-file"
 	HostCgroupns bool   // containers are in the host's cgroup namespace, as on cgroup v1
 	HostUsers    bool   // and in its user namespace
+	Root         string // where it keeps all that it has, without links: "/var/lib/docker"
 }
 
 // Kind is what sort of engine it is, which decides what of it can be guarded.
@@ -25,9 +26,9 @@ type Kind struct {
 // defaults asks what the engine is and does by default, GET /info.
 func (c *Client) defaults(ctx context.Context) (*Defaults, *Kind, error) {
 	var out struct {
-		ServerVersion, DefaultRuntime, LoggingDriver string
-		SecurityOptions                              []string
-		BuildahVersion                               string // of Podman alone
+		ServerVersion, DefaultRuntime, LoggingDriver, DockerRootDir string
+		SecurityOptions                                             []string
+		BuildahVersion                                              string // of Podman alone
 	}
 	if err := c.json(ctx, "/info", nil, &out); err != nil {
 		return nil, nil, err
@@ -40,6 +41,7 @@ func (c *Client) defaults(ctx context.Context) (*Defaults, *Kind, error) {
 		Version: out.ServerVersion, Runtime: out.DefaultRuntime, LogDriver: out.LoggingDriver,
 		HostCgroupns: !slices.Contains(out.SecurityOptions, "name=cgroupns"),
 		HostUsers:    !slices.Contains(out.SecurityOptions, "name=userns") && !k.Rootless,
+		Root:         out.DockerRootDir,
 	}, k, nil
 }
 

@@ -47,8 +47,8 @@ func TestDefaultsClosed(t *testing.T) {
 	}
 	engine.text.Store(`{"ServerVersion":"20.10.24+dfsg1","DefaultRuntime":"runc","LoggingDriver":"journald","SecurityOptions":["name=seccomp,profile=default","name=cgroupns"]}`)
 	wait.Until(t, "cgroup v2", is(Defaults{Version: "20.10.24+dfsg1", Runtime: "runc", LogDriver: "journald", HostUsers: true}))
-	engine.text.Store(`{"DefaultRuntime":"runsc","LoggingDriver":"json-file","SecurityOptions":["name=userns"]}`)
-	wait.Until(t, "other defaults", is(Defaults{Runtime: "runsc", LogDriver: "json-file", HostCgroupns: true}))
+	engine.text.Store(`{"DefaultRuntime":"runsc","LoggingDriver":"json-file","DockerRootDir":"/data/docker","SecurityOptions":["name=userns"]}`)
+	wait.Until(t, "other defaults", is(Defaults{Runtime: "runsc", LogDriver: "json-file", HostCgroupns: true, Root: "/data/docker"}))
 	engine.text.Store(`{"DefaultRuntime":"runc","LoggingDriver":"json-file","SecurityOptions":["name=rootless","name=cgroupns"]}`)
 	wait.Until(t, "rootless", is(Defaults{Runtime: "runc", LogDriver: "json-file"}))
 	wait.Until(t, "rootless, as a kind", func() bool { return *inv.Kind() == Kind{Rootless: true} })

@@ -3,6 +3,7 @@ package docker
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/url"
@@ -28,7 +29,12 @@ func (n NetworkInfo) Host() bool { return n.Driver == "host" || n.Name == "host"
 // networkList lists all networks but the swarm's predefined ones, GET /networks.
 func (c *Client) networkList(ctx context.Context) ([]NetworkInfo, error) {
 	var out []NetworkInfo
-	err := c.json(ctx, "/networks", nil, &out)
+	err := c.each(ctx, "/networks", nil, func(element json.RawMessage) error {
+		var n NetworkInfo
+		err := json.Unmarshal(element, &n)
+		out = append(out, n)
+		return err
+	})
 	return out, err
 }
 

@@ -398,65 +398,67 @@ const (
 	byCheckpoint     class = railed + 6
 	byContainer      class = railed + 7
 	byContainerName  class = railed + 8
-	byDevice         class = railed + 9
-	byDeviceRequests class = railed + 10
-	byDeviceRules    class = railed + 11
-	onDevices        class = railed + 12
-	byEndpoints      class = railed + 13
-	onEnv            class = railed + 14
-	byEnv            class = railed + 15
-	byExecPrivileged class = railed + 16
-	byExecUser       class = railed + 17
-	onExtraHosts     class = railed + 18
-	onGroupAdd       class = railed + 19
-	onHostPort       class = railed + 20
-	byImage          class = railed + 21
-	byImportSource   class = railed + 22
-	byInitPath       class = railed + 23
-	byIpamDriver     class = railed + 24
-	byIpc            class = railed + 25
-	byIsolation      class = railed + 26
-	byLabels         class = railed + 27
-	onLimits         class = railed + 28
-	byLinks          class = railed + 29
-	byLogDriver      class = railed + 30
-	byLogOptions     class = railed + 31
-	byMacAddress     class = railed + 32
-	byMaskedPaths    class = railed + 33
-	byMountSource    class = railed + 34
-	byMountType      class = railed + 35
-	onNamedNetwork   class = railed + 36
-	byNamespace      class = railed + 37
-	onNetworkAddress class = railed + 38
-	onNetworkDriver  class = railed + 39
-	byNetworkDriver  class = railed + 40
-	byNetworkID      class = railed + 41
-	byNetworkMode    class = railed + 42
-	onOom            class = railed + 43
-	onOutbound       class = railed + 44
-	byOutputs        class = railed + 45
-	onPrivileged     class = railed + 46
-	byPropagation    class = railed + 47
-	byPsArgs         class = railed + 48
-	byPull           class = railed + 49
-	byReadonlyPaths  class = railed + 50
-	byRemote         class = railed + 51
-	byRepository     class = railed + 52
-	onRuntime        class = railed + 53
-	byRuntime        class = railed + 54
-	onSecurityOpt    class = railed + 55
-	bySecurityMode   class = railed + 56
-	bySecurityOpt    class = railed + 57
-	onSwarmSecret    class = railed + 58
-	onSysctl         class = railed + 59
-	byTaskRuntime    class = railed + 60
-	byTmpfs          class = railed + 61
-	onUserns         class = railed + 62
-	onVolumeDriver   class = railed + 63
-	byVolumeDriver   class = railed + 64
-	byVolumeOptions  class = railed + 65
-	byVolumes        class = railed + 66
-	byVolumesFrom    class = railed + 67
+	byCpuShares      class = railed + 9
+	byDevice         class = railed + 10
+	byDeviceRequests class = railed + 11
+	byDeviceRules    class = railed + 12
+	onDevices        class = railed + 13
+	byEndpoints      class = railed + 14
+	onEnv            class = railed + 15
+	byEnv            class = railed + 16
+	byExecPrivileged class = railed + 17
+	byExecUser       class = railed + 18
+	onExtraHosts     class = railed + 19
+	onGroupAdd       class = railed + 20
+	onHostPort       class = railed + 21
+	byImage          class = railed + 22
+	byImportSource   class = railed + 23
+	byInitPath       class = railed + 24
+	byIpamDriver     class = railed + 25
+	byIpc            class = railed + 26
+	byIsolation      class = railed + 27
+	byLabels         class = railed + 28
+	onLimits         class = railed + 29
+	byLinks          class = railed + 30
+	byLogDetails     class = railed + 31
+	byLogDriver      class = railed + 32
+	byLogOptions     class = railed + 33
+	byMacAddress     class = railed + 34
+	byMaskedPaths    class = railed + 35
+	byMountSource    class = railed + 36
+	byMountType      class = railed + 37
+	onNamedNetwork   class = railed + 38
+	byNamespace      class = railed + 39
+	onNetworkAddress class = railed + 40
+	onNetworkDriver  class = railed + 41
+	byNetworkDriver  class = railed + 42
+	byNetworkID      class = railed + 43
+	byNetworkMode    class = railed + 44
+	onOom            class = railed + 45
+	onOutbound       class = railed + 46
+	byOutputs        class = railed + 47
+	onPrivileged     class = railed + 48
+	byPropagation    class = railed + 49
+	byPsArgs         class = railed + 50
+	byPull           class = railed + 51
+	byReadonlyPaths  class = railed + 52
+	byRemote         class = railed + 53
+	byRepository     class = railed + 54
+	onRuntime        class = railed + 55
+	byRuntime        class = railed + 56
+	onSecurityOpt    class = railed + 57
+	bySecurityMode   class = railed + 58
+	bySecurityOpt    class = railed + 59
+	onSwarmSecret    class = railed + 60
+	onSysctl         class = railed + 61
+	byTaskRuntime    class = railed + 62
+	byTmpfs          class = railed + 63
+	onUserns         class = railed + 64
+	onVolumeDriver   class = railed + 65
+	byVolumeDriver   class = railed + 66
+	byVolumeOptions  class = railed + 67
+	byVolumes        class = railed + 68
+	byVolumesFrom    class = railed + 69
 )
 
 var classNames = [...]string{
@@ -475,6 +477,7 @@ var classNames = [...]string{
 	byCheckpoint:     "checkpoint()",
 	byContainer:      "container()",
 	byContainerName:  "containerName()",
+	byCpuShares:      "cpuShares()",
 	byDevice:         "device()",
 	byDeviceRequests: "deviceRequests()",
 	byDeviceRules:    "deviceRules()",
@@ -496,6 +499,7 @@ var classNames = [...]string{
 	byLabels:         "labels()",
 	onLimits:         "limits",
 	byLinks:          "links()",
+	byLogDetails:     "logDetails()",
 	byLogDriver:      "logDriver()",
 	byLogOptions:     "logOptions()",
 	byMacAddress:     "macAddress()",
@@ -586,7 +590,7 @@ var paramTable = [...]param{
 	{name: "stream", class: harmless},
 	{name: "dir", class: railed},
 	{name: "size", class: harmless},
-	{name: "details", class: harmless},
+	{name: "details", class: byLogDetails},
 	{name: "follow", class: harmless},
 	{name: "since", class: moment},
 	{name: "stderr", class: harmless},
@@ -664,7 +668,7 @@ var paramTable = [...]param{
 	{name: "cpuquota", class: harmless},
 	{name: "cpusetcpus", class: harmless},
 	{name: "cpusetmems", class: harmless},
-	{name: "cpushares", class: harmless},
+	{name: "cpushares", class: byCpuShares},
 	{name: "dockerfile", class: named},
 	{name: "extrahosts", class: onExtraHosts, list: true},
 	{name: "forcerm", class: harmless},
@@ -1003,7 +1007,7 @@ var propTable = [...]prop{
 	{name: "BlkioDeviceReadIOps", fold: "blkiodevicereadiops", node: 21, class: harmless},
 	{name: "BlkioDeviceWriteBps", fold: "blkiodevicewritebps", node: 21, class: harmless},
 	{name: "BlkioDeviceWriteIOps", fold: "blkiodevicewriteiops", node: 21, class: harmless},
-	{name: "BlkioWeight", fold: "blkioweight", node: 10, class: harmless},
+	{name: "BlkioWeight", fold: "blkioweight", node: 10, class: onLimits},
 	{name: "BlkioWeightDevice", fold: "blkioweightdevice", node: 23, class: harmless},
 	{name: "Capabilities", fold: "capabilities", node: 3, class: onCap},
 	{name: "CapAdd", fold: "capadd", node: 14, class: onCap},
@@ -1021,7 +1025,7 @@ var propTable = [...]prop{
 	{name: "CpuRealtimeRuntime", fold: "cpurealtimeruntime", node: 10, class: onLimits},
 	{name: "CpusetCpus", fold: "cpusetcpus", node: 2, class: named},
 	{name: "CpusetMems", fold: "cpusetmems", node: 2, class: named},
-	{name: "CpuShares", fold: "cpushares", node: 10, class: harmless},
+	{name: "CpuShares", fold: "cpushares", node: 10, class: byCpuShares},
 	{name: "DeviceCgroupRules", fold: "devicecgrouprules", node: 3, class: byDeviceRules},
 	{name: "DeviceRequests", fold: "devicerequests", node: 27, class: byDeviceRequests},
 	{name: "Devices", fold: "devices", node: 29, class: onDevices},
@@ -1139,7 +1143,7 @@ var propTable = [...]prop{
 	{name: "BlkioDeviceReadIOps", fold: "blkiodevicereadiops", node: 21, class: harmless},
 	{name: "BlkioDeviceWriteBps", fold: "blkiodevicewritebps", node: 21, class: harmless},
 	{name: "BlkioDeviceWriteIOps", fold: "blkiodevicewriteiops", node: 21, class: harmless},
-	{name: "BlkioWeight", fold: "blkioweight", node: 10, class: harmless},
+	{name: "BlkioWeight", fold: "blkioweight", node: 10, class: onLimits},
 	{name: "BlkioWeightDevice", fold: "blkioweightdevice", node: 23, class: harmless},
 	{name: "CgroupParent", fold: "cgroupparent", node: 2, class: byCgroupParent},
 	{name: "CpuCount", fold: "cpucount", node: 10, class: harmless},
@@ -1150,7 +1154,7 @@ var propTable = [...]prop{
 	{name: "CpuRealtimeRuntime", fold: "cpurealtimeruntime", node: 10, class: onLimits},
 	{name: "CpusetCpus", fold: "cpusetcpus", node: 2, class: named},
 	{name: "CpusetMems", fold: "cpusetmems", node: 2, class: named},
-	{name: "CpuShares", fold: "cpushares", node: 10, class: harmless},
+	{name: "CpuShares", fold: "cpushares", node: 10, class: byCpuShares},
 	{name: "DeviceCgroupRules", fold: "devicecgrouprules", node: 3, class: byDeviceRules},
 	{name: "DeviceRequests", fold: "devicerequests", node: 27, class: byDeviceRequests},
 	{name: "Devices", fold: "devices", node: 29, class: onDevices},

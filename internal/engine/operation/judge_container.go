@@ -1,9 +1,13 @@
 package operation
 
 import (
+	"cmp"
+	"encoding/json"
 	"slices"
 	"strconv"
 	"strings"
+
+	units "github.com/docker/go-units"
 
 	"vitrine/internal/engine/imagename"
 	"vitrine/internal/engine/principal"
@@ -50,6 +54,7 @@ func (o *Operation) judgeLabels(_ map[string]any, value any) {
 	}
 	if principal.TooManyLabels(len(labels), n) {
 		minted = []string{principal.Label.Any()}
+		o.hazard(HazardLimits) // they are in each list, and in each event about the container
 	}
 	o.mint(minted...)
 }
@@ -240,17 +245,44 @@ func (o *Operation) judgeLogDriver(_ map[string]any, value any) {
 	}
 }
 
+// maxLogBuffer is how much a container may have the daemon hold of its output, in bytes; by itself it holds 1 MB.
+const maxLogBuffer = 16 << 20
+
 // judgeLogOptions accepts what those drivers take: how much is kept, and what is
-// noted beside a line. No other driver is sent elsewhere by it.
+// noted beside a line. No other driver is sent elsewhere by it. What is buffered is in the daemon's
+// own memory, where no limit of the container's holds.
 func (o *Operation) judgeLogOptions(_ map[string]any, value any) {
 	options, _ := value.(map[string]any)
 	for option := range options {
 		switch option {
-		case "max-size", "max-file", "compress", "mode", "max-buffer-size", "tag", "labels", "labels-regex", "env", "env-regex":
+		case "max-size", "max-file", "compress", "mode", "tag", "labels", "labels-regex", "env", "env-regex":
+		case "max-buffer-size":
+			size, err := units.RAMInBytes(text(options, option)) // as the daemon reads it
+			o.hazardIf(HazardLimits, err != nil || size > maxLogBuffer)
 		default:
 			o.hazard(HazardLogDriver)
 		}
 	}
+}
+
+// judgeLogDetails: what is noted beside a line may be the values of environment variables (log option env).
+func (o *Operation) judgeLogDetails(_ map[string]any, value any) {
+	details, _ := value.(string)
+	o.hazardIf(HazardEnv, truthy(details))
+}
+
+// defaultCPUShares is what a container has that asks for none.
+const defaultCPUShares = 1024
+
+// judgeCPUShares: with more than the default, others get less of a busy processor, services of the host too.
+func (o *Operation) judgeCPUShares(_ map[string]any, value any) {
+	n, is := value.(json.Number)
+	if !is { // a parameter
+		s, _ := value.(string)
+		n = json.Number(cmp.Or(s, "0"))
+	}
+	shares, err := n.Int64()
+	o.hazardIf(HazardLimits, err != nil || shares > defaultCPUShares)
 }
 
 // judgePsArgs: ps runs as root on the host with what the caller says, and can

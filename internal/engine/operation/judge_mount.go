@@ -26,7 +26,9 @@ func (o *Operation) hostPath(p string) {
 	p = canonicalPath(p)
 	o.ask(p)
 	o.judgePath(p)
-	o.reach(o.sockets.below(p))
+	sockets := o.sockets.below(p)
+	o.hazardIf(HazardVitrineFiles, len(sockets) > 0) // who writes there can put a socket of its own in the place of ours
+	o.reach(sockets)
 }
 
 // ask notes a path or a volume that is asked for, unless the container before it had it.
@@ -215,7 +217,8 @@ func isBind(options map[string]any) bool {
 }
 
 // judgePath looks for the engine's sockets and Vitrine's own files, in both
-// directions: /run holds docker.sock, and docker.sock is in /run.
+// directions: /run holds docker.sock, and docker.sock is in /run. They are where they usually are, and
+// where our settings and the engine say that they are besides.
 func (o *Operation) judgePath(p string) {
 	p = onRun(p)
 	everything := p == "/" || within(p, "/proc") // /proc/1/root is the host's root
@@ -223,10 +226,11 @@ func (o *Operation) judgePath(p string) {
 	socket := strings.HasSuffix(name, ".sock") &&
 		(strings.Contains(name, "docker") || strings.Contains(name, "containerd") || strings.Contains(name, "buildkit"))
 	rootless := p == "/run/user" || path.Dir(p) == "/run/user" // hold docker.sock of a rootless engine
-	o.hazardIf(HazardEngineSocket, everything || socket || rootless || touches(p,
-		"/run/docker", "/run/docker.sock", "/run/containerd", "/run/buildkit", "/var/lib/containerd"))
-	o.hazardIf(HazardVitrineFiles, everything || strings.HasPrefix(p, "/run/vitrine") || touches(p,
-		"/run/vitrine", "/run/docker/plugins", "/etc/docker", "/var/lib/docker"))
+	o.hazardIf(HazardEngineSocket, everything || socket || rootless || touches(p, append(o.sockets.engines(),
+		"/run/docker", "/run/docker.sock", "/run/containerd", "/run/buildkit", "/var/lib/containerd")...))
+	o.hazardIf(HazardVitrineFiles, everything || strings.HasPrefix(p, "/run/vitrine") || touches(p, append(o.sockets.own(),
+		"/run/vitrine", "/run/docker/plugins", "/etc/docker", "/var/lib/docker", "/var/lib/vitrine")...) ||
+		isAbsolute(o.engine.Root) && touches(p, path.Clean(o.engine.Root)))
 }
 
 // OwnsHost says of a path of the host, and of all below it, that who writes there has the host: what is run as root, says

@@ -126,7 +126,7 @@ func (o *Operation) withParam(name string, value map[string]any) (*Operation, er
 func (o *Operation) labelled(create bool) []map[string]any {
 	body := o.body()
 	switch o.ID {
-	case "NetworkCreate", "VolumeCreate", "SecretCreate", "ConfigCreate":
+	case "NetworkCreate", "VolumeCreate", "SecretCreate", "ConfigCreate", "SecretUpdate", "ConfigUpdate":
 		return []map[string]any{body}
 	case "ContainerCreate":
 		return append(volumeOptions(object(body, "HostConfig"), create), body)

@@ -28,6 +28,8 @@ func TestClosedLabelsOfWhatIsMade(t *testing.T) {
 		{post("/volumes/create", `{"Name":"v"}`), nil, 1},
 		{post("/services/create", `{"Name":"s","TaskTemplate":{"ContainerSpec":{"Image":"x","Labels":{"a":"d"},`+mount("")+`}}}`), []string{"d"}, 3},
 		{post("/build?labels=%7B%22a%22%3A%22b%22%7D", ""), []string{"b"}, 1},
+		{post("/secrets/x/update?version=1", `{"Labels":{"a":"b"}}`), []string{"b"}, 1},
+		{post("/configs/x/update?version=1", `{"Name":"c"}`), nil, 1},
 		{post("/containers/web/stop", ""), nil, 0},
 	} {
 		op := mustParse(t, tc.req)

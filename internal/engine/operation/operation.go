@@ -172,6 +172,7 @@ type Engine struct {
 	LogDriver    string // "json-file"
 	HostCgroupns bool   // containers see the host's cgroups, as on cgroup v1
 	HostUsers    bool   // a user of a container has the same number on the host
+	Root         string // where it keeps all that it has: "/var/lib/docker"
 }
 
 // Request is what a door has of a request, before any judgement.

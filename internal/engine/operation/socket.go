@@ -22,6 +22,22 @@ type Sockets struct {
 	Gateway []Socket
 	// Engine are the canonical paths under which clients know the Engine's.
 	Engine []string
+	// Own are canonical paths of ours: who writes there decides.
+	Own []string
+}
+
+// engines and own are those of no Sockets, too, with /run in place of /var/run.
+func (s *Sockets) engines() []string { return s.onRun(func(s *Sockets) []string { return s.Engine }) }
+func (s *Sockets) own() []string     { return s.onRun(func(s *Sockets) []string { return s.Own }) }
+
+func (s *Sockets) onRun(of func(*Sockets) []string) (paths []string) {
+	if s == nil {
+		return nil
+	}
+	for _, p := range of(s) {
+		paths = append(paths, onRun(p))
+	}
+	return paths
 }
 
 // For is the socket that a caller's containers are given: of the listener by which it came itself, or the first

@@ -15,6 +15,7 @@ var sockets = &Sockets{
 		{Listener: "srv", Path: "/srv/ci/x.sock"},
 	},
 	Engine: []string{"/run/docker.sock", "/srv/engine/api.sock"},
+	Own:    []string{"/srv/ours/policy.yaml", "/var/run/ours"},
 }
 
 func socketed(t *testing.T, method, uri, body string) *Operation {
@@ -22,6 +23,23 @@ func socketed(t *testing.T, method, uri, body string) *Operation {
 	req := request(method, uri, body)
 	req.Sockets = sockets
 	return mustParse(t, req)
+}
+
+// TestWhatDecidesElsewhereThanUsualClosed: where the settings have the engine's socket and our files, and where the engine says that it
+// keeps all that it has.
+func TestWhatDecidesElsewhereThanUsualClosed(t *testing.T) {
+	for path, want := range map[string]string{
+		"/srv/engine/api.sock": "engine-socket host-path", "/srv/engine": "engine-socket host-path", "/srv/engine2": "host-path", "/srv/engine/x": "host-path",
+		"/srv/ours": "host-path vitrine-files", "/srv/ours/policy.yaml": "host-path vitrine-files", "/srv/ours/x": "host-path", "/run/ours/x": "host-path vitrine-files",
+		"/data/docker/volumes": "host-path vitrine-files", "/data": "host-path vitrine-files", "/data/dockers": "host-path",
+		"/var/lib/vitrine": "host-path vitrine-files", "/var/lib/vitrine/grants.json": "host-path vitrine-files",
+	} {
+		req := post("/containers/create", `{"Image":"x","HostConfig":{"Binds":["`+path+`:/x"]}}`)
+		req.Sockets, req.Engine = sockets, &Engine{Root: "/data/docker/"}
+		if got := hazards(mustParse(t, req)); got != want {
+			t.Errorf("%s: %q, want %q", path, got, want)
+		}
+	}
 }
 
 // TestWhoeverMountsASocketOfOursMintsItsListenerClosed: the file, the folder that holds it, its volume.
@@ -208,10 +226,11 @@ func TestTheGatewaysSocketByItsOwnName(t *testing.T) {
 	}
 }
 
-// TestSocketThatLiftsIsAHazardClosed: who could connect there would be let through what the policy denies, wherever the socket is.
+// TestSocketThatLiftsIsAHazardClosed: who could connect there would be let through what the policy denies, wherever the socket is. A path is a hazard
+// of each socket: who writes there can put another in its place.
 func TestSocketThatLiftsIsAHazardClosed(t *testing.T) {
 	ours := &Sockets{Gateway: []Socket{{Listener: "learn", Path: "/srv/learn/l.sock", Lifts: true}, {Listener: "ci", Path: "/srv/ci/c.sock"}, {Listener: "old", Path: "/data/volumes/v/_data/o.sock", Lifts: true}}}
-	for bind, is := range map[string]bool{"/srv": true, "/srv/learn": true, "/srv/learn/l.sock": true, "/srv/ci": false, "/srv/other": false, "v": true, "w": false} {
+	for bind, is := range map[string]bool{"/srv": true, "/srv/learn": true, "/srv/learn/l.sock": true, "/srv/ci": true, "/srv/other": false, "v": true, "w": false} {
 		body := `{"Image":"x","HostConfig":{"Binds":["` + bind + `:/x"]}}`
 		req := request("POST", "/containers/create", body)
 		req.Sockets = ours

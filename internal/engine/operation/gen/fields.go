@@ -36,8 +36,8 @@ var table = []fields{
 	{"ContainerCreate", harmless, "HostConfig NetworkingConfig name"},
 	{"HealthConfig", harmless, "Interval Retries StartInterval StartPeriod Test Timeout"},
 
-	{"HostConfig Resources", harmless, `BlkioDeviceReadBps BlkioDeviceReadIOps BlkioDeviceWriteBps BlkioDeviceWriteIOps BlkioWeight
-		BlkioWeightDevice CpuCount CpuPercent CpuPeriod CpuQuota CpuShares Init IOMaximumBandwidth
+	{"HostConfig Resources", harmless, `BlkioDeviceReadBps BlkioDeviceReadIOps BlkioDeviceWriteBps BlkioDeviceWriteIOps
+		BlkioWeightDevice CpuCount CpuPercent CpuPeriod CpuQuota Init IOMaximumBandwidth
 		IOMaximumIOps KernelMemory KernelMemoryTCP Memory MemoryReservation MemorySwap MemorySwappiness
 		NanoCpus PidsLimit RestartPolicy`},
 	{"HostConfig Resources", named, "CpusetCpus CpusetMems"},
@@ -46,7 +46,9 @@ var table = []fields{
 	{"HostConfig Resources", "deviceRules()", "DeviceCgroupRules"},
 	{"HostConfig Resources", "devices", "Devices"},
 	{"HostConfig", "limits", "StorageOpt"},
-	{"HostConfig Resources", "limits", "CpuRealtimePeriod CpuRealtimeRuntime DiskQuota Ulimits"},
+	// A weight is what others get less; the kernel's scale of BlkioWeight is another one with each scheduler.
+	{"HostConfig Resources", "limits", "BlkioWeight CpuRealtimePeriod CpuRealtimeRuntime DiskQuota Ulimits"},
+	{"HostConfig Resources", "cpuShares()", "CpuShares"},
 	{"HostConfig Resources", "oom", "OomKillDisable"},
 	{"HostConfig.Ulimits Resources.Ulimits", part, "Hard Name Soft"},
 	{"HostConfig.BlkioWeightDevice Resources.BlkioWeightDevice", harmless, "Weight"},
@@ -237,11 +239,12 @@ var table = []fields{
 	{"AuthConfig", "outbound", "serveraddress"},
 
 	// Parameters of queries.
-	{"?ImageBuild", harmless, `buildid cachefrom cpuperiod cpuquota cpusetcpus cpusetmems cpushares forcerm id memory memswap
+	{"?ImageBuild", harmless, `buildid cachefrom cpuperiod cpuquota cpusetcpus cpusetmems forcerm id memory memswap
 		nocache pull q rm session shmsize squash version`},
 	{"?ImageBuild", named, "dockerfile platform target"}, // FROM pulls, too
 	{"?ImageBuild", private, "labels"},                   // are often made of the environment of who builds
 	{"?ImageBuild", "cgroupParent()", "cgroupparent"},
+	{"?ImageBuild", "cpuShares()", "cpushares"},
 	{"?ImageBuild", "env", "buildargs"},
 	{"?ImageBuild", "extra-hosts", "extrahosts"},
 	{"?ImageBuild", "isolation()", "isolation"},
@@ -296,7 +299,9 @@ var table = []fields{
 	{"?ContainerRestart ?ContainerStop", harmless, "t"},
 	{"?ContainerList", harmless, "all limit size trunc_cmd"},
 	{"?ContainerList", named, "before since"},
-	{"?ContainerLogs ?ServiceLogs ?TaskLogs", harmless, "details follow stderr stdout tail timestamps"},
+	{"?ContainerLogs ?ServiceLogs ?TaskLogs", harmless, "follow stderr stdout tail timestamps"},
+	{"?ContainerLogs", "logDetails()", "details"},
+	{"?ServiceLogs ?TaskLogs", harmless, "details"}, // without which Docker's command line cannot say whose a line is
 	{"?ContainerLogs ?ServiceLogs ?TaskLogs", moment, "since"},
 	{"?ContainerLogs", moment, "until"},
 	{"?ContainerResize ?ExecResize", moment, "h w"},

@@ -1,0 +1,50 @@
+package docker
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// TestClosedListThatSomebodyMakesLong: whoever may make containers and networks chooses how long their labels are, and so how long
+// the lists of all; the others are not to be unknown for that.
+func TestClosedListThatSomebodyMakesLong(t *testing.T) {
+	e := newEngine(t)
+	const most, each = 1 << 20, 100 << 10
+	const n = most/each + 1
+	c := e.client()
+	c.most = most
+	rows := make([]string, n)
+	for i := range rows {
+		rows[i] = fmt.Sprintf(`{"Id":%q,"Names":["/c%d"],"Name":"n%d","State":"running","Labels":{"a":%q}}`, id(i), i, i, strings.Repeat("x", each))
+	}
+	list := "[" + strings.Join(rows, ",") + "]"
+	e.others = map[string]string{"/containers/json": list, "/networks": list}
+	containers, err := c.ContainerList(t.Context())
+	if err != nil || len(containers) != n || containers[n-1].ID != id(n-1) {
+		t.Errorf("%d containers, %v", len(containers), err)
+	}
+	networks, err := c.networkList(t.Context())
+	if err != nil || len(networks) != n || networks[n-1].Name != fmt.Sprint("n", n-1) {
+		t.Errorf("%d networks, %v", len(networks), err)
+	}
+	e.others["/networks"] = `[{"Id":"` + strings.Repeat("x", most) + `"}]`
+	if _, err := c.networkList(t.Context()); err == nil || !strings.Contains(err.Error(), "an element has more than") {
+		t.Errorf("an element without an end: %v", err)
+	}
+}
+
+func TestElementsClosed(t *testing.T) {
+	for text, want := range map[string]string{
+		`[1, 2]` + "\n": "1 2 <nil>", `[]`: "<nil>", ` null `: "<nil>",
+		``: "EOF", `[`: "EOF", `[1`: "1 EOF", `[1,]`: "1 invalid character", `[1}`: "1 invalid character", `{}`: "it is no list", `"a"`: "it is no list",
+		`[1] 2`: "1 something follows the list", `[] x`: "something follows the list", `null 1`: "something follows the list",
+	} {
+		got := ""
+		err := elements(json.NewDecoder(strings.NewReader(text)), func(e json.RawMessage) error { got += string(e) + " "; return nil })
+		if got += fmt.Sprint(err); !strings.HasPrefix(got, want) {
+			t.Errorf("%q: %s, want %s", text, got, want)
+		}
+	}
+}
