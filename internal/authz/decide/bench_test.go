@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -79,7 +78,7 @@ func manyObjects(containers, networks, volumes int) http.Handler {
 func inventoryOf(b *testing.B, engine http.Handler) *docker.Inventory {
 	b.Helper()
 	server := httptest.NewServer(engine)
-	inv := docker.NewInventory(docker.NewClient(toServer(server)), slog.New(slog.NewTextHandler(io.Discard, nil)))
+	inv := docker.NewInventory(docker.NewClient(toServer(server)), slog.New(slog.DiscardHandler))
 	inv.FollowNetworks()
 	ctx, cancel := context.WithCancel(b.Context())
 	done := make(chan struct{})

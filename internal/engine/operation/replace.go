@@ -232,9 +232,12 @@ func (b *before) otherHost(host map[string]any) error {
 // otherByVersion says why a daemon that is asked by an older version of its API would make more of the same mounts, nil if it would not: it takes what
 // that version does not know from a request without a word.
 func (b *before) otherByVersion(o *Operation) error {
-	minor, err := strconv.Atoi(strings.TrimPrefix(o.Version, "1."))
-	if err != nil { // the daemon's own newest
+	if o.Version == "" { // the daemon's own newest
 		return nil
+	}
+	minor, err := strconv.Atoi(strings.TrimPrefix(o.Version, "1."))
+	if err != nil {
+		return fmt.Errorf("nobody knows what API %s can say: %w", o.Version, err)
 	}
 	for i, m := range list(b.host, "Mounts") {
 		mount, _ := m.(map[string]any)
