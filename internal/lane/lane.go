@@ -36,8 +36,9 @@ type Options struct {
 	Left    func()          // what has arrived is left to the server; nil: nobody asks
 }
 
-// Lane serves one connection. Read is the connection's for the server, and StateIdle and Taken must be told of; who closes the
-// connection for the server asks Keeps first.
+// Lane serves one connection. Read is the connection's for the server; who closes the connection for the server asks Keeps first.
+// What it has left to the server once is the server's from then on, unless StateIdle and Taken are told of. That is for clients who are
+// trusted to send one request after another: of one that comes in pieces behind another, the Lane may take a piece for a whole one.
 type Lane struct {
 	Options
 	inner net.Conn // what is read and written

@@ -249,7 +249,8 @@ func (s *Server) httpServer() *http.Server {
 	}
 }
 
-// lane is the short way of what arrives whole on a connection.
+// lane is the short way of what arrives whole on a connection. Once something was left to the server, all that follows is: where the
+// server stands in what a caller sends is nobody's guess then.
 func (s *Server) lane(c *conn) *lane.Lane {
 	return lane.New(c.Conn, c, lane.Options{
 		Handler: s, Context: context.WithValue(context.Background(), connKey{}, c),

@@ -42,9 +42,6 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.unread.Store(false)
-	if c.lane != nil && !lane.Whole(w) {
-		c.lane.Taken()
-	}
 	who := c.identity
 	if why := s.closed(); why != "" {
 		w.Header().Set("Retry-After", "1")

@@ -26,9 +26,6 @@ func connState(c net.Conn, state http.ConnState) {
 		c = t.NetConn()
 	}
 	own, ok := c.(*conn)
-	if ok && own.lane != nil && state == http.StateIdle {
-		own.lane.StateIdle()
-	}
 	if ok && (state == http.StateActive || state == http.StateIdle && !secure) {
 		own.unread.Store(true)
 	}

@@ -249,6 +249,38 @@ func TestEachRequestOnAConnectionIsDecided(t *testing.T) {
 	}
 }
 
+// TestPieceOfARequestIsNoneClosed: what follows the beginning of a request is its continuation, however it is cut into packets: its
+// headers, where the cut is at the end of a line, and its body, where its head came along with the request before.
+func TestPieceOfARequestIsNoneClosed(t *testing.T) {
+	g := startHTTP(t, func(http.ResponseWriter, *http.Request) {})
+	const first, whole = "GET /version HTTP/1.1\r\nHost: d\r\n\r\n", "GET /containers/json HTTP/1.1\r\nHost: d\r\n\r\n"
+	for begun, want := range map[string]int{
+		"GET /info HTTP/1.1\r\nHost: d\r\n": http.StatusBadRequest,
+		fmt.Sprintf("POST /containers/web/kill HTTP/1.1\r\nHost: d\r\nContent-Length: %d\r\n\r\n", len(whole)): http.StatusBadRequest,
+	} {
+		c := g.dial()
+		if _, err := io.WriteString(c, first+begun); err != nil {
+			t.Fatal(err)
+		}
+		in := bufio.NewReader(c)
+		for i, status := range []int{http.StatusOK, want} {
+			res, err := http.ReadResponse(in, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.Copy(io.Discard, res.Body); err != nil || res.StatusCode != status {
+				t.Errorf("after %q, answer %d: %s, %v, want %d", begun, i, res.Status, err, status)
+			}
+			if _, err := io.WriteString(c, whole); i == 0 && err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if seen := strings.Join(g.reached(), " "); strings.Contains(seen, "/containers/json") {
+		t.Errorf("the daemon saw %s", seen)
+	}
+}
+
 func TestHTTP10WithoutHostIsCloseDelimited(t *testing.T) {
 	g := startHTTP(t, func(w http.ResponseWriter, _ *http.Request) {
 		for range 3 {
