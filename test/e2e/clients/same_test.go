@@ -23,6 +23,9 @@ type step struct {
 	name  string
 	cmd   func(s *session) *exec.Cmd
 	input string
+	// coarse: of its exchanges, only which they are and how they end is compared: python3-docker prints what it reads of the answers, and the
+	// rest depends on which layers were made in one second.
+	coarse bool
 }
 
 // session is one way to the Engine.
@@ -41,9 +44,6 @@ type seen struct {
 	output string
 	wire   []string
 }
-
-// python is the step that runs testdata/session.py.
-const python = "python3-docker"
 
 // explained are the differences that are meant, each with its reason: by which
 // way, in which step (the end of its name), and of which line or exchange.
@@ -134,7 +134,7 @@ func (s *session) run(into map[string]seen, prefix string, steps []step) {
 		}
 		var wire []string
 		for _, e := range s.rec.take() {
-			if one.name == python { // it prints what it reads of the answers; the rest depends on which layers were made in one second
+			if one.coarse {
 				wire = append(wire, fmt.Sprintf("%s %s -> %d", e.method, e.uri, e.status))
 				continue
 			}

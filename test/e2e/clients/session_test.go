@@ -69,11 +69,17 @@ func dockerSteps() (steps []step) {
 	return steps
 }
 
+// ownCompose is the compose 2 that came with an engine, if one did.
+func ownCompose(e *engine.Engine) (program string, ok bool) {
+	program = filepath.Join(e.Dir, "state/docker/cli-plugins/docker-compose")
+	return program, exists(program)
+}
+
 // otherSteps are those of python3-docker and docker-compose: the distribution's, or the one that came with the engine.
 func otherSteps(t *testing.T, e *engine.Engine) []step {
 	t.Helper()
 	program, flags, built := "docker-compose", []string{"--no-ansi"}, "proj_built_1" // 1
-	if own := filepath.Join(e.Dir, "state/docker/cli-plugins/docker-compose"); exists(own) {
+	if own, ok := ownCompose(e); ok {
 		program, flags, built = own, []string{"--ansi=never", "--progress=plain"}, "proj-built-1" // 2
 	}
 	compose := func(file string, args ...string) step {
@@ -88,7 +94,7 @@ func otherSteps(t *testing.T, e *engine.Engine) []step {
 	}
 	two := func(args ...string) step { return compose("two.yaml", args...) }
 	steps := []step{
-		{name: python, cmd: func(s *session) *exec.Cmd {
+		{name: "python3-docker", coarse: true, cmd: func(s *session) *exec.Cmd {
 			return exec.Command("/usr/bin/python3", "testdata/session.py", s.rec.socket)
 		}},
 		one("config"), one("build"), one("up", "--detach"), docker("wait " + built), one("ps"), one("images"), one("logs", "built"), one("exec", "-T", "web", "echo", "in"),
