@@ -94,6 +94,7 @@ var onlyIn = map[string][]string{
 	"github.com/docker/go-plugins-help": {"internal/authz/plugin"},
 	"go.opentelemetry.io/proto/otlp/":   {"internal/otlp", "internal/authz/audit", "internal/monitor/export", "test/otlplogs"},
 	"charm.land/":                       {"internal/monitor/top"},
+	"github.com/xo/terminfo":            {"internal/monitor/top"},
 	"github.com/spf13/cobra":            {"internal/command", "cmd/authz-plugin", "cmd/monitor"},
 }
 

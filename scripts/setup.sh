@@ -31,6 +31,7 @@ jq                  jq                                 all    the bill of materi
 rpm                 rpm                                all    reads the package that "make release" makes
 strace              strace                             all    which system calls the units need
 tmux                tmux                               all    a terminal for "monitor top"
+openssh-server      sshd                               all    "monitor top" from elsewhere
 patchelf            patchelf                           all    gives runc of another suite its own C library
 nodejs              node                               all    builds the page of the monitor, and opens it in a test
 npm                 npm                                all    fetches what that needs, see scripts/web.sh

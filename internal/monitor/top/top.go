@@ -18,6 +18,7 @@ import (
 	"unicode"
 
 	tea "charm.land/bubbletea/v2"
+	"github.com/xo/terminfo"
 
 	"vitrine/internal/monitor/asks"
 	"vitrine/internal/monitor/status"
@@ -28,7 +29,7 @@ type Options struct {
 	Source *Source
 	In     io.Reader
 	Out    io.Writer
-	// Environ are the variables of the terminal: TERM, NO_COLOR, COLORTERM.
+	// Environ are the variables of the terminal: TERM, NO_COLOR, COLORTERM, each NAME=VALUE.
 	Environ []string
 }
 
@@ -36,7 +37,7 @@ type Options struct {
 func Run(ctx context.Context, o Options) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	p := tea.NewProgram(newModel(ctx, o.Source), tea.WithContext(ctx), tea.WithInput(o.In), tea.WithOutput(o.Out), tea.WithEnvironment(o.Environ))
+	p := tea.NewProgram(newModel(ctx, o.Source), tea.WithContext(ctx), tea.WithInput(o.In), tea.WithOutput(o.Out), tea.WithEnvironment(environment(o.Environ)))
 	followed := make(chan struct{})
 	go func() {
 		defer close(followed)
@@ -49,6 +50,28 @@ func Run(ctx context.Context, o Options) error {
 		return nil
 	}
 	return err
+}
+
+// environment adds NO_COLOR=1 where no colour is to be written. Bubbletea writes colours to each terminal but TERM=dumb,
+// and takes NO_COLOR=yes for no; any value is meant (https://no-color.org).
+func environment(of []string) []string {
+	for _, variable := range of {
+		name, value, _ := strings.Cut(variable, "=")
+		if name == "NO_COLOR" && value != "" || name == "TERM" && colourless(value) {
+			return append(slices.Clip(of), "NO_COLOR=1") // the last one counts
+		}
+	}
+	return of
+}
+
+// colourless says whether terminfo(5) knows no colour of a terminal. Where terminfo is not installed, as in the image of the
+// monitor, the terminals of DEC are known by their names.
+func colourless(term string) bool {
+	known, err := terminfo.Load(term)
+	if err != nil {
+		return strings.HasPrefix(term, "vt")
+	}
+	return known.Num(terminfo.MaxColors) <= 0
 }
 
 // tab is what the screen shows.
