@@ -46,7 +46,7 @@ go run ./cmd/authz-plugin policy check rego
 go run ./cmd/authz-plugin policy test rego
 
 step "tests that try a few of many cases: all of them"
-grep -rl --include='*_test.go' '"vitrine/test/long"' cmd internal | xargs -n 1 dirname | sort -u | sed 's|^|./|' | VITRINE_LONG=1 xargs go test -timeout 30m
+grep -rl --include='*_test.go' '"vitrine/test/long"' cmd internal | xargs -n 1 dirname | sort -u | sed 's|^|./|' | VITRINE_LONG=1 xargs go test -timeout 45m
 
 step "the tests hold what they say: a sample of single changes, another one with each commit"
 go run ./test/mutate -held -most 3 -sample 60 -seed "$(git rev-parse HEAD)"
