@@ -142,3 +142,14 @@ func TestRecreateClosed(t *testing.T) {
 		}
 	}
 }
+
+// TestWhoSeesEverythingIsHeldToNoView: an operation that cannot be limited to some objects is no matter of his.
+func TestWhoSeesEverythingIsHeldToNoView(t *testing.T) {
+	op := parse(t, "GET", "/secrets", "")
+	if _, unmet := Meet(Gateway, op, Demand{}); unmet != nil {
+		t.Error(unmet.Reason)
+	}
+	if _, unmet := Meet(Gateway, op, Demand{Where: map[string]string{"team": "blue"}}); unmet == nil || unmet.Rule != "where" {
+		t.Errorf("%+v", unmet)
+	}
+}
