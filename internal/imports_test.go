@@ -80,7 +80,7 @@ var allowed = map[string][]string{
 	"monitor/status":    {"monitor/collect", "monitor/dogstatsd", "monitor/messages", "monitor/series", "monitor/tag"},
 	"monitor/asks":      {},
 	"monitor/page":      {"monitor/asks", "monitor/messages", "monitor/status", "monitor/tag"},
-	"monitor/top":       {"monitor/asks", "monitor/export", "monitor/status"},
+	"monitor/top":       {"command", "monitor/asks", "monitor/export", "monitor/status"},
 	"monitor/export":    {"otlp", "monitor/collect", "monitor/dogstatsd", "monitor/messages", "monitor/oom", "monitor/series", "monitor/tag"},
 
 	"rego":             {},
@@ -94,7 +94,7 @@ var onlyIn = map[string][]string{
 	"github.com/docker/go-plugins-help": {"internal/authz/plugin"},
 	"go.opentelemetry.io/proto/otlp/":   {"internal/otlp", "internal/authz/audit", "internal/monitor/export", "test/otlplogs"},
 	"charm.land/":                       {"internal/monitor/top"},
-	"github.com/xo/terminfo":            {"internal/monitor/top"},
+	"github.com/xo/terminfo":            {"internal/command"},
 	"github.com/spf13/cobra":            {"internal/command", "cmd/authz-plugin", "cmd/monitor"},
 }
 

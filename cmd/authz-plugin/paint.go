@@ -5,15 +5,17 @@ import (
 	"os"
 	"strings"
 	"unicode"
+
+	"vitrine/internal/command"
 )
 
 // brush colours words for a person's terminal.
 type brush bool
 
-// brushFor paints on a terminal, unless its user wants no colours (https://no-color.org).
+// brushFor paints on a terminal that has colours and may show them.
 func brushFor(w io.Writer) brush {
 	f, ok := w.(*os.File)
-	if !ok || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
+	if !ok || command.Colourless(os.Environ()) {
 		return false
 	}
 	info, err := f.Stat()

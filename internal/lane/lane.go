@@ -215,9 +215,11 @@ func parse(b []byte) *request {
 	in.r.Reset(&in.bytes)
 	r := &request{in: in}
 	var err error
-	if r.Request, err = http.ReadRequest(in.r); err == nil && plain(r.Request) && // a body in chunks has no length
-		r.ContentLength == int64(in.r.Buffered()+in.bytes.Len()) {
-		return r
+	if r.Request, err = http.ReadRequest(in.r); err == nil {
+		body := in.r.Buffered() + in.bytes.Len()
+		if r.ContentLength == int64(body) && plain(r.Request, b[:len(b)-body]) { // a body in chunks has no length
+			return r
+		}
 	}
 	r.free()
 	return nil
@@ -225,13 +227,13 @@ func parse(b []byte) *request {
 
 // plain reports whether there is nothing about a request for which the server has rules beyond those of
 // http.ReadRequest. It asks for more than they do: what it does not know is not plain.
-func plain(r *http.Request) bool {
+func plain(r *http.Request, head []byte) bool {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete:
 	default:
 		return false
 	}
-	if r.Proto != "HTTP/1.1" || r.RequestURI[0] != '/' || !named(r.Host, "-._~%:[]") {
+	if r.Proto != "HTTP/1.1" || r.RequestURI[0] != '/' || !named(r.Host, "-._~%:[]") && !hosted(r.Host, head) {
 		return false
 	}
 	for name, values := range r.Header {
@@ -246,6 +248,12 @@ func plain(r *http.Request) bool {
 		}
 	}
 	return true
+}
+
+// hosted reports whether the host is empty because the client says so, as dockerd 20.10 does in its questions to plugins. For the
+// server one that says nothing is no client of HTTP/1.1, and http.ReadRequest does not tell the two apart.
+func hosted(host string, head []byte) bool {
+	return host == "" && bytes.Contains(head, []byte("\r\nHost: \r\n"))
 }
 
 // ordinary reports whether a header is none of those that change how a request is read, or what comes after it.

@@ -131,8 +131,8 @@ func (a *asked) row() row {
 }
 
 func pluginQuestion(name, body string) []byte {
-	return fmt.Appendf(nil, "POST /AuthZPlugin.%s HTTP/1.1\r\nHost: plugin.moby.localhost\r\nUser-Agent: Go-http-client/1.1\r\nContent-Length: %d\r\n"+
-		"Accept: application/vnd.docker.plugins.v1.2+json\r\nAccept-Encoding: gzip\r\n\r\n%s", name, len(body), body)
+	return fmt.Appendf(nil, "POST /AuthZPlugin.%s HTTP/1.1\r\nHost: \r\nUser-Agent: Go-http-client/1.1\r\nContent-Length: %d\r\n"+
+		"Accept: application/vnd.docker.plugins.v1.2+json\r\n\r\n%s", name, len(body), body)
 }
 
 // What dockerd 20.10 asks about a ping, and about its answer.

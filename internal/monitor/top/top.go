@@ -18,8 +18,8 @@ import (
 	"unicode"
 
 	tea "charm.land/bubbletea/v2"
-	"github.com/xo/terminfo"
 
+	"vitrine/internal/command"
 	"vitrine/internal/monitor/asks"
 	"vitrine/internal/monitor/status"
 )
@@ -53,25 +53,12 @@ func Run(ctx context.Context, o Options) error {
 }
 
 // environment adds NO_COLOR=1 where no colour is to be written. Bubbletea writes colours to each terminal but TERM=dumb,
-// and takes NO_COLOR=yes for no; any value is meant (https://no-color.org).
+// and takes NO_COLOR=yes for no.
 func environment(of []string) []string {
-	for _, variable := range of {
-		name, value, _ := strings.Cut(variable, "=")
-		if name == "NO_COLOR" && value != "" || name == "TERM" && colourless(value) {
-			return append(slices.Clip(of), "NO_COLOR=1") // the last one counts
-		}
+	if command.Colourless(of) {
+		return append(slices.Clip(of), "NO_COLOR=1") // the last one counts
 	}
 	return of
-}
-
-// colourless says whether terminfo(5) knows no colour of a terminal. Where terminfo is not installed, as in the image of the
-// monitor, the terminals of DEC are known by their names.
-func colourless(term string) bool {
-	known, err := terminfo.Load(term)
-	if err != nil {
-		return strings.HasPrefix(term, "vt")
-	}
-	return known.Num(terminfo.MaxColors) <= 0
 }
 
 // tab is what the screen shows.

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	tea "charm.land/bubbletea/v2"
-	"github.com/charmbracelet/colorprofile"
 	"github.com/charmbracelet/x/ansi"
 
 	"vitrine/internal/monitor/asks"
@@ -162,29 +161,6 @@ func TestKeys(t *testing.T) {
 	press(m, "?")
 	if got := screen(m); !strings.Contains(got, "sort containers by") {
 		t.Errorf("help:\n%s", got)
-	}
-}
-
-// TestNoColour: none where the person, or the terminal, wants none.
-func TestNoColour(t *testing.T) {
-	t.Setenv("TERMINFO", t.TempDir()) // knows none: what follows holds in an image without terminfo too
-	for _, tt := range []struct {
-		environ string
-		none    bool
-	}{
-		{"TERM=xterm-256color", false},
-		{"TERM=xterm-256color NO_COLOR=", false},
-		{"TERM=xterm-256color NO_COLOR=yes", true},
-		{"NO_COLOR=0 TERM=xterm", true},
-		{"TERM=vt100", true},
-		{"TERM=vt000-unknown", true},
-		{"TERM=unknown", false},
-		{"", false},
-	} {
-		out := environment(strings.Fields(tt.environ))
-		if got := colorprofile.Env(out) <= colorprofile.ASCII; tt.environ != "" && got != tt.none {
-			t.Errorf("%q: without colour: %v, by %q", tt.environ, got, out)
-		}
 	}
 }
 
