@@ -11,7 +11,8 @@
 // goroutine that watches the client, a context with an end, timers, and two layers of buffers.
 //
 // What differs for the handler: the request's context does not end when the client leaves; a deadline for reading is
-// without effect, as all is read; nothing guesses a Content-Type. A read deadline of the connection is the Lane's.
+// without effect, as all is read; nothing guesses a Content-Type; a connection that it has hijacked is closed when it
+// returns. A read deadline of the connection is the Lane's.
 package lane
 
 import (
@@ -124,15 +125,10 @@ func (l *Lane) serve(r *request) (goesOn bool) {
 	}
 	w := newResponse(l, r)
 	defer w.free()
-	answered := false
-	defer func() {
-		goesOn = l.end(answered) // a handler that panics has not answered: the server closes the connection
-	}()
-	l.waits.Store(false)
+	defer func() { goesOn = l.end(goesOn) }() // a handler that panics has not answered: the server closes the connection
 	l.Handler.ServeHTTP(w, r.WithContext(l.Context))
 	_ = r.Body.Close() // before the answer is whole: then nobody reads on whoever sees it
-	answered = w.finish()
-	return answered
+	return w.finish()
 }
 
 func (l *Lane) begin() bool {
@@ -141,10 +137,11 @@ func (l *Lane) begin() bool {
 	if l.ends {
 		return false
 	}
-	if l.Idle == 0 && !l.served { // the deadline of the first request's head
+	if !l.served { // the deadline of the first request's head
 		_ = l.inner.SetReadDeadline(time.Time{})
 	}
 	l.serving, l.served = true, true
+	l.waits.Store(false)
 	return true
 }
 
@@ -152,7 +149,7 @@ func (l *Lane) end(answered bool) (goesOn bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.serving = false
-	goesOn = answered && !l.ends && !l.hijacked
+	goesOn = answered && !l.ends
 	l.waits.Store(goesOn)
 	return goesOn
 }
@@ -174,7 +171,7 @@ func (l *Lane) Drain() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.ends = true
-	if l.served && !l.serving && l.waits.Load() {
+	if l.served && l.waits.Load() {
 		_ = l.inner.SetReadDeadline(time.Unix(1, 0)) // an error shows in the next read
 	}
 }

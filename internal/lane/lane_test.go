@@ -108,6 +108,9 @@ var said = map[string]http.HandlerFunc{
 			_, _ = io.WriteString(w, strings.Repeat("x", 1000))
 		}
 	},
+	"/zero": declares("0", ""),
+	"/2048": declares("", strings.Repeat("x", 2048)),
+	"/101":  func(w http.ResponseWriter, _ *http.Request) { typed(w); w.WriteHeader(http.StatusSwitchingProtocols) },
 	"/huge": func(w http.ResponseWriter, _ *http.Request) {
 		typed(w)
 		w.Header().Set("Content-Length", "300000")
@@ -179,6 +182,16 @@ var said = map[string]http.HandlerFunc{
 		_ = c.Close()
 	},
 	"/echo": func(w http.ResponseWriter, r *http.Request) { typed(w); _, _ = io.WriteString(w, seen(r)) },
+}
+
+func declares(length, body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		typed(w)
+		if length != "" {
+			w.Header().Set("Content-Length", length)
+		}
+		_, _ = io.WriteString(w, body)
+	}
 }
 
 func typed(w http.ResponseWriter) { w.Header().Set("Content-Type", "text/plain") }

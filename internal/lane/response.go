@@ -114,15 +114,14 @@ func (w *response) frames(name string) bool {
 
 // frame decides how the body is framed, as far as the head tells.
 func (w *response) frame() {
-	declared, err := strconv.ParseInt(w.header.Get("Content-Length"), 10, 64)
-	has := err == nil && declared >= 0
+	declared, err := strconv.ParseUint(w.header.Get("Content-Length"), 10, 63)
 	switch chunks := w.header.Get("Transfer-Encoding") != ""; {
 	case w.bodiless():
 		w.decide(none)
 	case chunks:
 		w.decide(chunked)
-	case has:
-		w.declared = declared
+	case err == nil:
+		w.declared = int64(declared) //nolint:gosec // of 63 bits
 		w.decide(length)
 	}
 }
@@ -194,7 +193,7 @@ func (w *response) Write(p []byte) (int, error) {
 
 // emit writes a piece of the body, at the latest with the next flush.
 func (w *response) emit(p []byte) {
-	if len(p) == 0 || w.err != nil || w.head() {
+	if w.err != nil || w.head() {
 		return
 	}
 	end := ""
@@ -233,7 +232,7 @@ func (w *response) send() error {
 	return w.err
 }
 
-// finish ends the answer, and reports whether the connection can go on.
+// finish ends the answer, and reports whether the connection can go on: not one that is somebody else's now.
 func (w *response) finish() bool {
 	if w.lane.isHijacked() {
 		return false

@@ -38,15 +38,15 @@ import (
 var decisionPath = []string{
 	"internal/authz/ticket", "internal/authz/obligation", "internal/authz/object", "internal/authz/redact",
 	"internal/authz/answer", "internal/engine/principal", "internal/kernel/cgroupname", "internal/fair", "internal/lane", "internal/kernel/unixsocket", "internal/kernel/peercred",
-	"internal/kernel/procfs", "internal/kernel/hostpath", "internal/caller/attest",
+	"internal/kernel/procfs", "internal/kernel/hostpath", "internal/caller/attest", "internal/caller/identity",
 	"internal/authz/view", "internal/authz/audit", "internal/authz/plugin", "internal/authz/decide", "internal/authz/gateway",
 	"internal/authz/policy", "internal/engine/operation",
 }
 
 // unheld are those that have survivors nobody has looked at yet: -held leaves them out, so that a sample fails by what is new.
 var unheld = []string{
-	"internal/authz/decide", "internal/authz/gateway", "internal/authz/policy", "internal/caller/identity",
-	"internal/engine/operation", "internal/lane",
+	"internal/authz/decide", "internal/authz/gateway", "internal/authz/policy",
+	"internal/engine/operation",
 }
 
 const equivalentsFile = "test/mutate/equivalents.txt"

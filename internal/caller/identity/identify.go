@@ -60,12 +60,12 @@ func (i *Identifier) ShowProcesses(proc procfs.FS) { i.proc = &proc }
 // process is what the peer's process says of itself. It is the peer's if that is alive afterwards: only then
 // has the number meant no other one. What cannot be read is left out.
 func (i *Identifier) process(c *Connection) *Process {
-	if i.proc == nil || c.peer == nil {
+	if i.proc == nil {
 		return nil
 	}
-	exe, errExe := i.proc.Exe(c.peer.PID)
-	login, errLogin := i.proc.LoginUID(c.peer.PID)
-	if errExe != nil && errLogin != nil || c.peer.Alive() != nil {
+	exe, _ := i.proc.Exe(c.peer.PID)
+	login, _ := i.proc.LoginUID(c.peer.PID)
+	if c.peer.Alive() != nil {
 		return nil
 	}
 	return &Process{LoginUID: login, Exe: exe}
@@ -195,7 +195,7 @@ func describe(c *Connection, a attest.Attestation, users *names) *Identity {
 // listener that it was accepted on says which file. A port can be reached by anybody, and behind TLS a certificate says
 // more.
 func (id *Identity) addListener(c *Connection) {
-	if c.kind == "" && c.peer != nil && c.listener != "" {
+	if c.peer != nil {
 		id.add(principal.Listener, c.listener)
 	}
 }
@@ -266,8 +266,8 @@ func containerPrincipals(c docker.Container, labels bool) []string {
 		keys = []string{principal.OwnerLabel}
 	}
 	for _, key := range keys {
-		if value, has := c.Labels[key]; has && c.Gave(key) && key != "" && !strings.Contains(key, "=") {
-			p := principal.OfLabel(key, value)
+		if c.Gave(key) && key != "" && !strings.Contains(key, "=") {
+			p := principal.OfLabel(key, c.Labels[key])
 			id.add(p.Kind, p.Value)
 		}
 	}
@@ -279,15 +279,19 @@ func containerPrincipals(c docker.Container, labels bool) []string {
 // why the container is not known, and then it must be taken for anyone's.
 //
 // They guard a container against others, so they are rather too many: where the
-// image is not known, each label may be the container's own, and too many labels
-// are label:*, any.
+// image is not known, each label may be the container's own; too many labels
+// are label:*, any, and mounts that are not known are listener:*.
 func (i *Identifier) ContainerPrincipals(ctx context.Context, ref string) (principals []string, err error) {
 	c, err := i.container(ctx, ref)
 	if err != nil {
 		return nil, err
 	}
 	principals = containerPrincipals(c, true)
-	if i.listeners != nil && c.Detail != nil {
+	switch {
+	case i.listeners == nil:
+	case c.Detail == nil: // it was not looked at, and may have any of them mounted
+		principals = append(principals, principal.Listener.Any())
+	default:
 		for _, m := range c.Detail.Mounts {
 			for _, name := range i.listeners(m.Source) {
 				principals = append(principals, principal.Listener.With(name))

@@ -311,7 +311,7 @@ func TestListenerIsOfPlainSocketsClosed(t *testing.T) {
 		"local": NewLocal(), "ourselves": NewSelf("gateway"), "no peer": NewUnix("ci", nil), "no name": NewUnix("", self(t)),
 	} {
 		for _, p := range i.Identify(t.Context(), c).Principals {
-			if strings.HasPrefix(p, "listener:") {
+			if isListener(p) {
 				t.Errorf("%s: %s", name, p)
 			}
 		}
@@ -336,6 +336,32 @@ func TestMountedListenerIsGuardedClosed(t *testing.T) {
 	}
 	if id := i.Identify(t.Context(), NewUnix("agents", self(t))); slices.Contains(id.Principals, "listener:ci") {
 		t.Error("what it has mounted is not what it came by")
+	}
+	if got, err := New(f, f, nil).ContainerPrincipals(t.Context(), monitorID); err != nil || slices.ContainsFunc(got, isListener) {
+		t.Errorf("there is no listener: %q, %v", got, err)
+	}
+	c.Detail = nil
+	f.containers[monitorID] = c
+	if got, err := i.ContainerPrincipals(t.Context(), monitorID); err != nil || !slices.Contains(got, "listener:*") {
+		t.Errorf("nobody has looked what it has mounted, and it is guarded as %q, %v", got, err)
+	}
+}
+
+func isListener(p string) bool { return strings.HasPrefix(p, "listener:") }
+
+// TestKindOfACallerThatIsNotThere is what the first of its principals that is one is of.
+func TestKindOfACallerThatIsNotThere(t *testing.T) {
+	for _, tc := range []struct {
+		of   []string
+		want Kind
+	}{
+		{[]string{"unix:root", "container:web"}, Host}, {[]string{"uid:1000"}, Host}, {[]string{"label:a=b"}, Container},
+		{[]string{"tls:ci"}, TLS}, {[]string{"local"}, Local}, {[]string{"listener:ci"}, Peer},
+		{[]string{"web", "nobody:x", "container:web"}, Container}, {[]string{"web"}, ""}, {nil, ""},
+	} {
+		if got := KindOf(tc.of); got != tc.want {
+			t.Errorf("%q is %q, want %q", tc.of, got, tc.want)
+		}
 	}
 }
 

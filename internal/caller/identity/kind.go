@@ -6,8 +6,7 @@ import "vitrine/internal/engine/principal"
 // about a caller that is not there.
 func KindOf(principals []string) Kind {
 	for _, s := range principals {
-		p := principal.Split(s)
-		if of := p.Kind.Facts().Of; of != "" || p.Kind == "" {
+		if of := principal.Split(s).Kind.Facts().Of; of != "" {
 			return Kind(of)
 		}
 	}
