@@ -121,7 +121,7 @@ func (w *response) frame() {
 	case chunks:
 		w.decide(chunked)
 	case err == nil:
-		w.declared = int64(declared) //nolint:gosec // of 63 bits
+		w.declared = int64(declared)
 		w.decide(length)
 	}
 }

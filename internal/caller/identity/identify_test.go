@@ -355,9 +355,15 @@ func TestKindOfACallerThatIsNotThere(t *testing.T) {
 		of   []string
 		want Kind
 	}{
-		{[]string{"unix:root", "container:web"}, Host}, {[]string{"uid:1000"}, Host}, {[]string{"label:a=b"}, Container},
-		{[]string{"tls:ci"}, TLS}, {[]string{"local"}, Local}, {[]string{"listener:ci"}, Peer},
-		{[]string{"web", "nobody:x", "container:web"}, Container}, {[]string{"web"}, ""}, {nil, ""},
+		{[]string{"unix:root", "container:web"}, Host},
+		{[]string{"uid:1000"}, Host},
+		{[]string{"label:a=b"}, Container},
+		{[]string{"tls:ci"}, TLS},
+		{[]string{"local"}, Local},
+		{[]string{"listener:ci"}, Peer},
+		{[]string{"web", "nobody:x", "container:web"}, Container},
+		{[]string{"web"}, ""},
+		{nil, ""},
 	} {
 		if got := KindOf(tc.of); got != tc.want {
 			t.Errorf("%q is %q, want %q", tc.of, got, tc.want)
