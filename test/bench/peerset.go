@@ -196,17 +196,23 @@ rules:
 // ourFlags are those of a gateway alone: the built-in rules with data of a folder, and the audit log in a file. Who asks
 // reads what the others' rules let it read.
 func (p *peerBench) ourFlags(v *peer) ([]string, error) {
-	folder := v.socket + ".policy"
-	err := errors.Join(os.Mkdir(folder, 0o755), os.WriteFile(filepath.Join(folder, "data.yaml"), []byte(`strict: true # nobody is admin
+	folder, err := policyFolder(v.socket, `strict: true # nobody is admin
 roles:
   reader: # as the built-in role look, and logs and files
     access: [ping, list, inspect]
     operations: [SystemEvents, ContainerLogs, ContainerArchive]
     redact: {"*": [env, exec, health, build-args, volume-options, log-options, proxies, swarm-spec, config-data, errors]}
 bindings: {reader: ["unix:root"]}
-`), 0o600))
+`)
 	return []string{
 		"serve", "--config", "", "--policy", folder, "--audit", v.socket + ".audit", "--upstream", "unix://" + p.socket("engine"), "--state-dir", "", "--grants", "",
 		"--plugin-socket", "", "--admin-socket", "", "--listen", "agents=unix://" + v.socket + ",mode=0600",
 	}, err
+}
+
+// policyFolder is one with that data. It lies in a folder of its own, as the one in which it lies is watched: the audit log there
+// would wake the program with each record.
+func policyFolder(socket, data string) (string, error) {
+	folder := filepath.Join(socket+".etc", "policy")
+	return folder, errors.Join(os.MkdirAll(folder, 0o755), os.WriteFile(filepath.Join(folder, "data.yaml"), []byte(data), 0o600))
 }

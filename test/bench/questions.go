@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"text/tabwriter"
 	"time"
@@ -79,8 +78,7 @@ type asked struct {
 // serve starts our plugin with the built-in rules and data of a folder, and the audit log in a file.
 func (a *asked) serve(p *peerBench, program string) error {
 	socket := p.socket(a.name)
-	folder := socket + ".policy"
-	err := errors.Join(os.Mkdir(folder, 0o755), os.WriteFile(filepath.Join(folder, "data.yaml"), []byte("bindings: {admin: [local]}\n"), 0o644))
+	folder, err := policyFolder(socket, "bindings: {admin: [local]}\n")
 	if err != nil {
 		return err
 	}
