@@ -61,8 +61,8 @@ const (
 	mostResting = 8
 )
 
-// ErrBusy says that a caller's own requests left no turn in time.
-var ErrBusy = errors.New("other requests of the same caller are being worked on")
+// errBusy says that a caller's own requests left no turn in time.
+var errBusy = errors.New("other requests of the same caller are being worked on")
 
 // Queue hands out turns.
 type Queue struct {
@@ -132,7 +132,7 @@ func (t *Turn) Take(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		t.Give()
-		return ErrBusy
+		return errBusy
 	}
 }
 
@@ -146,7 +146,7 @@ func (q *Queue) take(t *Turn) (ready chan struct{}, err error) {
 		return nil, nil
 	}
 	if len(c.waiting) >= mostWaiting {
-		return nil, ErrBusy
+		return nil, errBusy
 	}
 	t.state, t.ready = waiting, make(chan struct{})
 	c.waiting = append(c.waiting, t)

@@ -161,7 +161,7 @@ func TestGeneratedCallers(t *testing.T) {
 						}
 						if err == nil {
 							s.work(key, &turn, r)
-						} else if !errors.Is(err, ErrBusy) {
+						} else if !errors.Is(err, errBusy) {
 							t.Errorf("seed %d: %v", seed, err)
 						}
 						if key[0] == 'h' { // it owes nothing
@@ -226,7 +226,7 @@ func TestQueueOfOneCallerEndsClosed(t *testing.T) {
 		}
 		synctest.Wait()
 		turn := q.Of("a")
-		if err := turn.Take(t.Context()); !errors.Is(err, ErrBusy) {
+		if err := turn.Take(t.Context()); !errors.Is(err, errBusy) {
 			t.Errorf("one more: %v", err)
 		}
 		turn.Give()

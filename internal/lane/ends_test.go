@@ -163,7 +163,7 @@ func TestDrainedLaneTakesNothing(t *testing.T) {
 	}
 	<-begun
 	l := p.lanes.lanes()[0]
-	if l.Serving() || l.Keeps() {
+	if l.isServing() || l.Keeps() {
 		t.Error("a tunnel is kept until it ends")
 	}
 	close(goOn)

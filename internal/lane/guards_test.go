@@ -100,7 +100,7 @@ func TestRestOfARequestIsTheServersClosed(t *testing.T) {
 		if h.asked != before {
 			t.Errorf("%s: a body was taken for a request", what)
 		}
-		l.StateIdle()
+		l.idled()
 		gives(t, l, buffer, "")
 		if h.asked != before+1 {
 			t.Errorf("%s: when the server waits again, %d requests more went by the lane", what, h.asked-before)

@@ -63,12 +63,12 @@ func New(inner, outer net.Conn, o Options) *Lane {
 	return l
 }
 
-// StateIdle says that the server waits for a request again; its ConnState tells.
-func (l *Lane) StateIdle() { l.waits.Store(true) }
+// idled says that the server waits for a request again; its ConnState tells.
+func (l *Lane) idled() { l.waits.Store(true) }
 
-// Taken says that the server has taken a request, and its handler begins. The head of one that came along with the one before needs no
+// taken says that the server has taken a request, and its handler begins. The head of one that came along with the one before needs no
 // Read, so that its body would be looked at for a request.
-func (l *Lane) Taken() { l.waits.Store(false) }
+func (l *Lane) taken() { l.waits.Store(false) }
 
 // Read implements net.Conn for the server.
 func (l *Lane) Read(p []byte) (int, error) {
@@ -176,8 +176,8 @@ func (l *Lane) Drain() {
 	}
 }
 
-// Serving reports whether a request is being answered of which the server does not know.
-func (l *Lane) Serving() bool {
+// isServing reports whether a request is being answered of which the server does not know.
+func (l *Lane) isServing() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.serving && !l.hijacked

@@ -27,7 +27,7 @@ func NewListener(srv *http.Server, l net.Listener) *Listener {
 	next := srv.Handler
 	srv.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if lane, is := r.Context().Value(laneKey{}).(*Lane); is {
-			lane.Taken()
+			lane.taken()
 		}
 		next.ServeHTTP(w, r)
 	})
@@ -39,7 +39,7 @@ func NewListener(srv *http.Server, l net.Listener) *Listener {
 	}
 	srv.ConnState = func(c net.Conn, s http.ConnState) {
 		if c, ok := c.(*conn); ok && s == http.StateIdle {
-			c.lane.StateIdle()
+			c.lane.idled()
 		}
 	}
 	return &Listener{Listener: l, srv: srv, open: map[*conn]struct{}{}}
@@ -93,7 +93,7 @@ func Drained(ctx context.Context, lanes func() []*Lane) {
 	for {
 		serving := false
 		for _, lane := range lanes() {
-			serving = serving || lane.Serving()
+			serving = serving || lane.isServing()
 		}
 		if !serving {
 			return

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Nearest is the word that differs least, "" if all differ by more than a third of the letters, and one.
-func Nearest(s string, words []string) string { return Within(s, words, 1+len(s)/3) }
+// nearest is the word that differs least, "" if all differ by more than a third of the letters, and one.
+func nearest(s string, words []string) string { return Within(s, words, 1+len(s)/3) }
 
 // Within is the word that differs least, "" if all differ by more letters than most.
 func Within(s string, words []string, most int) string {
@@ -23,7 +23,7 @@ func Within(s string, words []string, most int) string {
 
 // Hint ends a message with the nearest word, "" if there is none.
 func Hint(s string, words []string) string {
-	if near := Nearest(s, words); near != "" {
+	if near := nearest(s, words); near != "" {
 		return fmt.Sprintf("; is it %s?", near)
 	}
 	return ""

@@ -100,8 +100,8 @@ func (b *Browser) On(tb testing.TB) *Browser {
 	return &Browser{tb: tb, in: b.in, out: b.out}
 }
 
-// Try tells the browser to do something.
-func (b *Browser) Try(verb string, args Args) (json.RawMessage, error) {
+// try tells the browser to do something.
+func (b *Browser) try(verb string, args Args) (json.RawMessage, error) {
 	b.tb.Helper()
 	all := map[string]any{"verb": verb}
 	maps.Copy(all, args)
@@ -132,7 +132,7 @@ func (b *Browser) Try(verb string, args Args) (json.RawMessage, error) {
 // Do is Try that must work; the answer goes into out, if that is not nil.
 func (b *Browser) Do(out any, verb string, args Args) {
 	b.tb.Helper()
-	value, err := b.Try(verb, args)
+	value, err := b.try(verb, args)
 	if err != nil {
 		b.tb.Fatal(err)
 	}
@@ -147,7 +147,7 @@ func (b *Browser) Do(out any, verb string, args Args) {
 func (b *Browser) See(selector, text string) time.Time {
 	b.tb.Helper()
 	var ms int64
-	value, err := b.Try("wait", Args{"selector": selector, "text": text, "ms": wait.Patience(10 * time.Second).Milliseconds()})
+	value, err := b.try("wait", Args{"selector": selector, "text": text, "ms": wait.Patience(10 * time.Second).Milliseconds()})
 	if err != nil {
 		b.tb.Fatalf("%v\nthe page shows:\n%s", err, strings.Join(b.Texts("body"), "\n"))
 	}

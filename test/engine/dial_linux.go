@@ -13,7 +13,7 @@ import (
 // Dial connects from inside the engine's network namespace: to its TLS listener, its registry, a container's address.
 // The connection stays usable everywhere.
 func (e *Engine) Dial(ctx context.Context, network, address string) (net.Conn, error) {
-	pid, err := e.HolderPid()
+	pid, err := e.holderPid()
 	if err != nil {
 		return nil, err
 	}
@@ -34,7 +34,7 @@ func DialFrom(ctx context.Context, pid int, network, address string) (net.Conn, 
 // Listen listens inside the engine's network namespace: for what the daemon, or a container on the host's network, is to
 // call.
 func (e *Engine) Listen(ctx context.Context, network, address string) (net.Listener, error) {
-	pid, err := e.HolderPid()
+	pid, err := e.holderPid()
 	if err != nil {
 		return nil, err
 	}

@@ -279,8 +279,8 @@ func (e *Engine) Resume() error { return e.run("start", e.flags...) }
 // Pid returns dockerd's process id.
 func (e *Engine) Pid() (int, error) { return e.readPid("dockerd") }
 
-// HolderPid returns the process id of the holder: a process that does nothing but keep the namespaces.
-func (e *Engine) HolderPid() (int, error) { return e.readPid("holder") }
+// holderPid returns the process id of the holder: a process that does nothing but keep the namespaces.
+func (e *Engine) holderPid() (int, error) { return e.readPid("holder") }
 
 func (e *Engine) readPid(name string) (int, error) {
 	data, err := os.ReadFile(filepath.Join(e.Dir, "state", name))

@@ -26,7 +26,7 @@ func TestEngineRunsContainersAndLeavesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	holder, err := e.HolderPid()
+	holder, err := e.holderPid()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -210,7 +210,7 @@ func TestRecordOfACaller(t *testing.T) {
 		"7":         {UID: &uid},
 		"":          {},
 	} {
-		c := CallerOf(id)
+		c := callerOf(id)
 		if got := c.account(); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}

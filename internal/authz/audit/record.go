@@ -108,8 +108,8 @@ type Caller struct {
 	Why         string  `json:"why,omitempty"` // why it is unknown
 }
 
-// CallerOf gives the facts of an identity that a record keeps.
-func CallerOf(id *identity.Identity) Caller {
+// callerOf gives the facts of an identity that a record keeps.
+func callerOf(id *identity.Identity) Caller {
 	c := Caller{Kind: id.Kind, Principals: id.Principals, UID: id.UID, PID: id.PID, Why: id.Why()}
 	if c.Principals == nil {
 		c.Principals = []string{}
@@ -178,7 +178,7 @@ func OfGrant(e *grant.Event, revision string) Record {
 // New fills the facts that every record has.
 func New(id string, at time.Time, caller *identity.Identity, method, uri string, op *operation.Operation, d policy.Decision) Record {
 	r := Record{
-		Time: at.UTC(), ID: id, Door: caller.Door, Listener: caller.Listener, Caller: CallerOf(caller),
+		Time: at.UTC(), ID: id, Door: caller.Door, Listener: caller.Listener, Caller: callerOf(caller),
 		Method: method, PolicyRevision: d.Revision, Reasons: d.Reasons,
 	}
 	if op != nil {

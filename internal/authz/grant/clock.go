@@ -35,8 +35,8 @@ func (c *Clock) Now() time.Time {
 	return c.latest
 }
 
-// AtLeast says that it was at some time already.
-func (c *Clock) AtLeast(at time.Time) {
+// atLeast says that it was at some time already.
+func (c *Clock) atLeast(at time.Time) {
 	_, running := c.read()
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -65,7 +65,7 @@ func NewKeeper(o Options) *Keeper {
 	if k.broken != nil {
 		k.o.Logger.Error("all that ends has ended, because it cannot be told what time it was", "error", k.broken)
 	}
-	o.Clock.AtLeast(k.state.Latest)
+	o.Clock.atLeast(k.state.Latest)
 	k.saved = k.state.Latest
 	return k
 }
@@ -128,7 +128,7 @@ func (k *Keeper) Look(ctx context.Context) {
 	var open []Grant
 	for _, g := range grants {
 		k.file[g.ID] = g
-		k.o.Clock.AtLeast(g.From) // it was that time when it was granted
+		k.o.Clock.atLeast(g.From) // it was that time when it was granted
 	}
 	for _, g := range grants {
 		if _, ended := k.state.Ended[g.ID]; !ended && !g.Over(k.Now()) {

@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// Version is that of the format.
-const Version = 1
+// version is that of the format.
+const version = 1
 
 const (
 	maxLine  = 256 << 10 // bytes of a line that is read
@@ -37,7 +37,7 @@ type header struct {
 // WriteTo writes the record as docs/record.md has it.
 func (s *Store) WriteTo(w io.Writer) (int64, error) {
 	c := &counting{w: bufio.NewWriter(w)}
-	c.line(header{Version, stamp(time.Now()), s.PutOut()}, "")
+	c.line(header{version, stamp(time.Now()), s.PutOut()}, "")
 	for _, t := range s.all() {
 		t.line.First, t.line.Last = stamp(t.line.First), stamp(t.line.Last)
 		c.line(counts{t.line.Count, t.line.First, t.line.Last, t.line.Sample, t.line.Revision, t.line.Lossy}, t.text)
@@ -101,8 +101,8 @@ func Read(r io.Reader, name string) (lines []*Line, problems []error, err error)
 	switch err := json.Unmarshal(in.line, &h); {
 	case err != nil || h.Version < 1:
 		return nil, nil, &ReadError{name, 1, errors.New("this is no record: it does not begin with {\"vitrine_record\":1")}
-	case h.Version > Version:
-		return nil, nil, &ReadError{name, 1, fmt.Errorf("its version is %d, and this program knows %d: use the authz-plugin that wrote it", h.Version, Version)}
+	case h.Version > version:
+		return nil, nil, &ReadError{name, 1, fmt.Errorf("its version is %d, and this program knows %d: use the authz-plugin that wrote it", h.Version, version)}
 	}
 	n := 1
 	wrong := func(err error) {

@@ -26,8 +26,8 @@ import (
 )
 
 const (
-	// DefaultLimit bounds what a Store holds, in bytes.
-	DefaultLimit = 4 << 20
+	// defaultLimit bounds what a Store holds, in bytes.
+	defaultLimit = 4 << 20
 	// overhead is about what a shape costs beside its text.
 	overhead = 512
 	// maxShape bounds one shape, in bytes: its keys, paths and names are its caller's. With its counts it is well
@@ -89,7 +89,7 @@ func (k *Kept) Text() string { return k.text }
 // New makes a Store.
 func New(o Options) *Store {
 	if o.Limit <= 0 {
-		o.Limit = DefaultLimit
+		o.Limit = defaultLimit
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

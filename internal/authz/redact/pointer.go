@@ -39,8 +39,8 @@ func (p Pointer) String() string {
 	return b.String()
 }
 
-// Covers reports whether p names all that q names.
-func (p Pointer) Covers(q Pointer) bool {
+// covers reports whether p names all that q names.
+func (p Pointer) covers(q Pointer) bool {
 	if len(p) > len(q) {
 		return false
 	}
@@ -52,9 +52,9 @@ func (p Pointer) Covers(q Pointer) bool {
 	return true
 }
 
-// Meet is the pointer that names what both name; there is none if they name
+// meet is the pointer that names what both name; there is none if they name
 // nothing in common.
-func (p Pointer) Meet(q Pointer) (both Pointer, ok bool) {
+func (p Pointer) meet(q Pointer) (both Pointer, ok bool) {
 	if len(p) < len(q) {
 		p, q = q, p
 	}
@@ -76,7 +76,7 @@ func Minimal(pointers []Pointer) []Pointer {
 	for i, p := range pointers {
 		covered := func(j int) bool {
 			q := pointers[j]
-			return q.Covers(p) && (j < i || !p.Covers(q)) // of two equal ones the first stays
+			return q.covers(p) && (j < i || !p.covers(q)) // of two equal ones the first stays
 		}
 		redundant := false
 		for j := range pointers {
@@ -93,7 +93,7 @@ func Minimal(pointers []Pointer) []Pointer {
 // CoverAll reports whether one of pointers, each alone, covers each of what.
 func CoverAll(pointers, what []Pointer) bool {
 	for _, w := range what {
-		if !slices.ContainsFunc(pointers, func(p Pointer) bool { return p.Covers(w) }) {
+		if !slices.ContainsFunc(pointers, func(p Pointer) bool { return p.covers(w) }) {
 			return false
 		}
 	}
@@ -110,7 +110,7 @@ const maxRefined = 1000
 func Refine(lists [][]Pointer) ([][]Pointer, error) {
 	var all []Pointer
 	add := func(p Pointer) {
-		if !slices.ContainsFunc(all, func(q Pointer) bool { return p.Covers(q) && q.Covers(p) }) {
+		if !slices.ContainsFunc(all, func(q Pointer) bool { return p.covers(q) && q.covers(p) }) {
 			all = append(all, p)
 		}
 	}
@@ -121,7 +121,7 @@ func Refine(lists [][]Pointer) ([][]Pointer, error) {
 	}
 	for i := 1; i < len(all); i++ { // all grows
 		for j := range i {
-			if p, ok := all[i].Meet(all[j]); ok {
+			if p, ok := all[i].meet(all[j]); ok {
 				add(p)
 			}
 		}

@@ -51,11 +51,11 @@ func TestWhatPointersCoverInCommon(t *testing.T) {
 	} {
 		a, b := pointers(t, tc.a)[0], pointers(t, tc.b)[0]
 		for _, pair := range [][2]Pointer{{a, b}, {b, a}} {
-			both, ok := pair[0].Meet(pair[1])
+			both, ok := pair[0].meet(pair[1])
 			if got := both.String(); ok != (tc.both != "none") || ok && !strings.EqualFold(got, tc.both) {
 				t.Errorf("%s and %s: %s, %v", pair[0], pair[1], got, ok)
 			}
-			if ok && (!a.Covers(both) || !b.Covers(both)) {
+			if ok && (!a.covers(both) || !b.covers(both)) {
 				t.Errorf("%s and %s do not both cover %s", a, b, both)
 			}
 		}

@@ -9,8 +9,8 @@ import (
 	"vitrine/internal/kernel/peercred"
 )
 
-// NoContainer is [Options.Own] of one that runs in no container.
-const NoContainer = "none"
+// noContainer is [Options.Own] of one that runs in no container.
+const noContainer = "none"
 
 // OwnContainer gives the full id of the container that this process runs in, ""
 // for none. The error says why that cannot be told, and what would help; it is an
@@ -19,7 +19,7 @@ const NoContainer = "none"
 // mount on our /etc/hostname names the container; it is our own mount namespace,
 // so who could forge that is us.
 func (a *Attestor) OwnContainer() (id string, err error) {
-	if a.own == NoContainer {
+	if a.own == noContainer {
 		return "", nil
 	}
 	if a.own != "" {
@@ -53,7 +53,7 @@ func (a *Attestor) OwnContainer() (id string, err error) {
 }
 
 func noHelp(err error) error {
-	return fmt.Errorf("%w; name our container in own_container, or say that there is none: own_container=%s", err, NoContainer)
+	return fmt.Errorf("%w; name our container in own_container, or say that there is none: own_container=%s", err, noContainer)
 }
 
 // namedContainer is the one that the operator names. It stays the one that it was

@@ -92,7 +92,7 @@ func TestOwnContainer(t *testing.T) {
 			delete(w.Proc, "2/stat")
 			w.File("500/mountinfo", "9 8 0:1 / / rw - ext4 /dev/x rw\n")
 		}, why: "pid: host; name our container in own_container", later: never},
-		"a unit, without the host's PIDs, which says so": {build: func(w *world) { delete(w.Proc, "2/stat") }, own: NoContainer},
+		"a unit, without the host's PIDs, which says so": {build: func(w *world) { delete(w.Proc, "2/stat") }, own: noContainer},
 		"without the host's PIDs, in no container that Docker knows": {build: func(w *world) {
 			delete(w.Proc, "2/stat")
 			w.Process(500, "/", containerNS(1))

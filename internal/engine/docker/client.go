@@ -55,8 +55,8 @@ func (c *Client) Ping(ctx context.Context) error {
 // Version is what is read of GET /version.
 type Version struct{ Version, APIVersion, MinAPIVersion string }
 
-// Version asks what the engine is, GET /version.
-func (c *Client) Version(ctx context.Context) (Version, error) {
+// version asks what the engine is, GET /version.
+func (c *Client) version(ctx context.Context) (Version, error) {
 	var v struct {
 		Version       string
 		APIVersion    string `json:"ApiVersion"`

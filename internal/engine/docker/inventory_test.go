@@ -195,7 +195,7 @@ func TestPingAndVersion(t *testing.T) {
 	if err := e.client().Ping(t.Context()); err != nil {
 		t.Errorf("Ping: %v", err)
 	}
-	v, err := e.client().Version(t.Context())
+	v, err := e.client().version(t.Context())
 	if want := (Version{"20.10.24", "1.41", "1.12"}); err != nil || v != want {
 		t.Errorf("Version = %v, %v, want %v", v, err, want)
 	}

@@ -44,8 +44,8 @@ const (
 	Denied    Verdict = "denied"
 )
 
-// NotUnderstood is the class of what is no operation.
-const NotUnderstood = "not-understood"
+// notUnderstood is the class of what is no operation.
+const notUnderstood = "not-understood"
 
 // Board is who asked for what since the reader began, or as far as authz-plugin remembered then.
 type Board struct {

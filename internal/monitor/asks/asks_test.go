@@ -225,7 +225,7 @@ func TestShapes(t *testing.T) {
 	}
 	none := socket(t, path+"2", http.NewServeMux())
 	defer none.Close()
-	if _, err := New(path+"2", func() {}).Shapes(t.Context(), "container:a", "write"); !errors.Is(err, ErrNoRecord) {
+	if _, err := New(path+"2", func() {}).Shapes(t.Context(), "container:a", "write"); !errors.Is(err, errNoRecord) {
 		t.Errorf("without a record: %v", err)
 	}
 }

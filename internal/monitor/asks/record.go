@@ -82,9 +82,9 @@ func (r *Reader) take(rec *record) bool {
 	if rec.Time.After(c.last) {
 		c.last = rec.Time
 	}
-	class := NotUnderstood
+	class := notUnderstood
 	if rec.Operation != "" {
-		class = cmp.Or(rec.Access, NotUnderstood)
+		class = cmp.Or(rec.Access, notUnderstood)
 	}
 	one := c.cells[class]
 	if one == nil {

@@ -28,8 +28,8 @@ type Shape struct {
 // shapesMost is how many of a cell are shown: the most frequent ones.
 const shapesMost = 30
 
-// ErrNoRecord says that authz-plugin keeps no record of shapes.
-var ErrNoRecord = errors.New("authz-plugin keeps no record of shapes")
+// errNoRecord says that authz-plugin keeps no record of shapes.
+var errNoRecord = errors.New("authz-plugin keeps no record of shapes")
 
 // shape is what is read of a line of /shapes.
 type shape struct {
@@ -63,7 +63,7 @@ func (r *Reader) Shapes(ctx context.Context, name, class string) ([]Shape, error
 	resp, err := r.get(ctx, client, "/shapes")
 	var no *refused
 	if errors.As(err, &no) && no.status == http.StatusNotFound {
-		return nil, ErrNoRecord
+		return nil, errNoRecord
 	}
 	if err != nil {
 		return nil, err

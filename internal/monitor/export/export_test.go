@@ -499,7 +499,7 @@ names them (Linux 5.0): whom the OOM killer chose, and not the others of a group
 // TestNamesDoNotMoveTheCursor: nothing that a terminal obeys is printed.
 func TestNamesDoNotMoveTheCursor(t *testing.T) {
 	for _, name := range []string{"a\x1b[2J", "a\u009b2J", "a\u202eb", "a\u2028b", "a\xffb", "a\nb"} {
-		for _, r := range Sentence(collect.Event{Name: collect.EventExit, ContainerName: name}) {
+		for _, r := range sentence(collect.Event{Name: collect.EventExit, ContainerName: name}) {
 			if r < ' ' || r >= 0x7f && r != '\uFFFD' && r != '?' {
 				t.Errorf("%q: %q is printed", name, r)
 			}

@@ -206,7 +206,7 @@ func (p *page) heading(name, kind, help string) {
 		name = strings.TrimSuffix(strings.TrimSuffix(name, "_total"), "_info")
 	}
 	fmt.Fprintf(p, "# HELP %s %s\n# TYPE %s %s\n", name, p.help(help), name, kind)
-	if unit := Unit(name); p.open && unit != "" {
+	if unit := unit(name); p.open && unit != "" {
 		fmt.Fprintf(p, "# UNIT %s %s\n", name, unit)
 	}
 }
@@ -225,8 +225,8 @@ func (p *page) help(text string) string {
 	return helpText.Replace(text)
 }
 
-// Unit is the base unit that a metric's name ends with; "" if it has none.
-func Unit(prom string) string {
+// unit is the base unit that a metric's name ends with; "" if it has none.
+func unit(prom string) string {
 	prom = strings.TrimSuffix(prom, "_total")
 	for _, unit := range []string{"bytes", "seconds", "ratio"} {
 		if strings.HasSuffix(prom, "_"+unit) {

@@ -172,7 +172,7 @@ func Table(w io.Writer, v *series.View, width int) error {
 		fmt.Fprintf(w, "the open files of some containers (%d) cannot be seen: before Linux 6.2 that takes CAP_SYS_PTRACE\n", n)
 	}
 	for _, e := range v.Events {
-		fmt.Fprintln(w, Sentence(e))
+		fmt.Fprintln(w, sentence(e))
 	}
 	return nil
 }
@@ -191,8 +191,8 @@ func unseenFiles(containers []*series.Container, all []values) int {
 	return n
 }
 
-// Sentence says what happened, and when.
-func Sentence(e collect.Event) string {
+// sentence says what happened, and when.
+func sentence(e collect.Event) string {
 	name := collect.Printable(e.ContainerName)
 	if e.PID1Alive {
 		name += ":"

@@ -365,7 +365,7 @@ func (a *Aggregator) checkContext(from *origin, c *dogstatsd.Check) *checkAlias 
 	}
 	alias := &checkAlias{Check: check, cost: max(unit, len(labels)+checkRest)}
 	if twins > 1 {
-		alias.cost += SeriesLabelMost
+		alias.cost += seriesLabelMost
 	}
 	if !a.contexts.take(from, &from.used, alias.cost) {
 		return nil

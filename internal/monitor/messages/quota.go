@@ -16,9 +16,9 @@ const (
 
 	// BucketsMost is how many bounds of a distribution are on the page at most, without +Inf.
 	BucketsMost = 26
-	// SeriesLabelMost is how long the label can be that keeps series apart that are one to
+	// seriesLabelMost is how long the label can be that keeps series apart that are one to
 	// Prometheus, in bytes.
-	SeriesLabelMost = 128
+	seriesLabelMost = 128
 	// HelpMost is how much of a client's name is in a help text, in bytes.
 	HelpMost = 100
 
@@ -49,7 +49,7 @@ func (s *series) price(twin bool) int {
 	of := formOf(s.Type)
 	line := len(s.Family) + len(s.Labels) + of.rest + valueMost
 	if twin {
-		line += SeriesLabelMost
+		line += seriesLabelMost
 	}
 	heading := 2*len(s.Family) + min(2*len(s.Name), HelpMost) + of.words
 	return max(of.least, of.lines*line+of.headings*heading)

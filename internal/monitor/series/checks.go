@@ -14,7 +14,7 @@ const (
 	CheckService = "docker.service_up"
 	CheckExit    = "docker.exit"
 	CheckHealth  = "docker.container_health"
-	CheckState   = "docker.container_state"
+	checkState   = "docker.container_state"
 )
 
 // service is the check of the Engine itself.
@@ -50,7 +50,7 @@ func (a *Aggregator) judge(c *Container) {
 		add(CheckHealth, status, time.Time{}, message)
 	}
 	if status, message, ok := c.state(); ok {
-		add(CheckState, status, time.Time{}, message)
+		add(checkState, status, time.Time{}, message)
 	}
 }
 

@@ -72,7 +72,7 @@ func (d *Detail) fill(c *series.Container, row Container) {
 		d.Tags = append(d.Tags, t.String())
 	}
 	for i := range c.Checks {
-		d.Checks = append(d.Checks, CheckOf(&c.Checks[i]))
+		d.Checks = append(d.Checks, checkOf(&c.Checks[i]))
 	}
 	for i := range c.Series {
 		s := &c.Series[i]
@@ -100,7 +100,7 @@ func (d *Detail) fill(c *series.Container, row Container) {
 	}
 }
 
-// CheckOf is a check as people are shown it.
-func CheckOf(c *messages.Check) Check {
+// checkOf is a check as people are shown it.
+func checkOf(c *messages.Check) Check {
 	return Check{Check: c.Name, Status: c.Status.String(), Message: c.Message, Time: c.Time}
 }

@@ -47,8 +47,8 @@ type Problem struct {
 	Since    *time.Time `json:"since,omitempty"` // if that is known
 }
 
-// Worst is the severity of the worst problem; 0 if there is none.
-func (c *Container) Worst() Severity {
+// worst is the severity of the worst problem; 0 if there is none.
+func (c *Container) worst() Severity {
 	var worst Severity
 	for i := range c.Problems {
 		worst = max(worst, c.Problems[i].Severity)

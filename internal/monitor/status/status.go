@@ -235,14 +235,14 @@ func (k *Keeper) State() *State {
 			} else {
 				s.Stopped++
 			}
-			if out.Worst() > Note {
+			if out.worst() > Note {
 				s.Trouble++
 			}
 			s.Containers = append(s.Containers, out)
 		}
 	})
 	slices.SortStableFunc(s.Containers, func(a, b Container) int {
-		return cmp.Or(cmp.Compare(b.Worst(), a.Worst()), strings.Compare(a.Name, b.Name))
+		return cmp.Or(cmp.Compare(b.worst(), a.worst()), strings.Compare(a.Name, b.Name))
 	})
 	for id, l := range k.known {
 		if !l.gone.IsZero() {
