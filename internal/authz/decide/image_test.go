@@ -62,9 +62,25 @@ func TestClosedLabelsOfImages(t *testing.T) {
 			t.Errorf("%s: carried with %q", uri, got)
 		}
 	}
-	if v := ask("POST", `/build?nocache=1&t=ci/x&labels={"team":"blue"}`); v.Allow {
-		t.Error("a build gives the label itself")
+	const itself = `/build?nocache=1&t=ci/x&labels={"team":"blue"}`
+	if v := ask("POST", itself); v.Allow || v.Code != "stamp" {
+		t.Errorf("a build gives the label itself: %v %s", v.Allow, v.Message)
 	}
+	for _, tc := range []struct {
+		door, code   string
+		allow, admin bool
+	}{{"gateway", "policy", false, false}, {"plugin", "", true, false}, {"gateway", "", true, true}} { // who is given no label may give it
+		w.decide = func(in *policy.Input) policy.Decision {
+			d := names(in)
+			d.Allow, d.Admin = tc.allow, tc.admin
+			return d
+		}
+		w.who = &identity.Identity{Kind: identity.TLS, Principals: []string{"tls:x"}, Door: tc.door}
+		if v := ask("POST", itself); v.Allow != tc.allow || v.Code != tc.code || strings.Contains(v.Carried().URI, "built-by") {
+			t.Errorf("%+v: %v %s, carried as %s", tc, v.Allow, v.Message, v.Carried().URI)
+		}
+	}
+	w.who = nil
 	w.decide = func(in *policy.Input) policy.Decision { // without a view it has the stamp
 		d := names(in)
 		d.Where = nil
@@ -72,5 +88,25 @@ func TestClosedLabelsOfImages(t *testing.T) {
 	}
 	if got := changed("POST", "/build?t=x"); !slices.Equal(got, []audit.Change{{What: "label", To: "team=blue"}, {What: "label", To: "vitrine.owner=me"}}) {
 		t.Errorf("without a view: %v", got)
+	}
+}
+
+// TestClosedImageNamesAreThoseOfTheWholeDecision: what was planned for a decision that did not look at the container that is entered is not
+// what another one allows.
+func TestClosedImageNamesAreThoseOfTheWholeDecision(t *testing.T) {
+	for name, allow := range map[string]bool{"ci/*": true, "other/*": false} {
+		w := &world{containers: map[string][]string{"mine": {"container:mine", "container-id:" + idOf("mine")}}}
+		w.decide = func(in *policy.Input) policy.Decision {
+			d := names(in)
+			if len(in.Enters) > 0 {
+				d.ImageNames = []string{name}
+			}
+			return d
+		}
+		o := w.options()
+		o.Objects = objects
+		if v := w.ask(t, o, "POST", "/commit?container=mine&repo=ci/x", ""); v.Allow != allow {
+			t.Errorf("%s: %v %s", name, v.Allow, v.Message)
+		}
 	}
 }

@@ -197,6 +197,10 @@ func TestWhatTurnsCostClosed(t *testing.T) {
 			Method: "POST", URI: "/containers/create", Header: http.Header{"Content-Type": {"application/json"}},
 			ContentLength: int64(len(large)), ReadBody: func() ([]byte, error) { return large, nil },
 		}, 300 * time.Millisecond, time.Second},
+		"a body that has arrived": {&operation.Request{
+			Method: "POST", URI: "/containers/create", Header: http.Header{"Content-Type": {"application/json"}}, Arrived: true,
+			ContentLength: int64(len(large)), ReadBody: func() ([]byte, error) { return large, nil },
+		}, 200 * time.Millisecond, time.Second},
 		"a body that breaks off": {&operation.Request{
 			Method: "POST", URI: "/containers/create", Header: http.Header{"Content-Type": {"application/json"}},
 			ContentLength: int64(len(large)), ReadBody: func() ([]byte, error) { return nil, errors.New("gone") },

@@ -25,7 +25,10 @@ var errStamp = errors.New("what it makes cannot be labelled")
 // that: so a label that somebody's role is bound to is guarded, whoever gives it. in is then
 // about the request with its labels.
 func (s *Steps) stamped(ctx context.Context, in *policy.Input, d policy.Decision) (policy.Decision, error) {
-	if labels := ofImage(in.Operation, &d); labels != nil && d.Allows() && !d.Admin && in.Caller.Door == string(obligation.Gateway) {
+	if !d.Allows() || d.Admin || in.Caller.Door != string(obligation.Gateway) {
+		return d, nil
+	}
+	if labels := ofImage(in.Operation, &d); labels != nil {
 		op, err := in.Operation.WithImageLabels(labels)
 		if err != nil {
 			return d, fmt.Errorf("%w: %w", errStamp, err)
@@ -33,7 +36,7 @@ func (s *Steps) stamped(ctx context.Context, in *policy.Input, d policy.Decision
 		in.Operation = op // of none of them anybody's role can be
 		return d, nil
 	}
-	if !d.Allows() || d.Admin || len(d.Stamp) == 0 || in.Caller.Door != string(obligation.Gateway) {
+	if len(d.Stamp) == 0 {
 		return d, nil
 	}
 	op, err := in.Operation.WithLabels(d.Stamp)

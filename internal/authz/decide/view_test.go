@@ -259,12 +259,13 @@ func TestClosedStreamThatSharesLess(t *testing.T) {
 		now  policy.Decision
 		ends bool
 	}{
-		"the same":      {policy.Decision{Allow: true, Where: blueOnly, Shared: shared}, false},
-		"shares less":   {policy.Decision{Allow: true, Where: blueOnly}, true},
-		"another view":  {policy.Decision{Allow: true, Where: map[string]string{"team": "red"}, Shared: shared}, true},
+		"the same":      {policy.Decision{Allow: true, Where: blueOnly, Shared: shared, ImageNames: []string{"ci/*"}}, false},
+		"shares less":   {policy.Decision{Allow: true, Where: blueOnly, ImageNames: []string{"ci/*"}}, true},
+		"another view":  {policy.Decision{Allow: true, Where: map[string]string{"team": "red"}, Shared: shared, ImageNames: []string{"ci/*"}}, true},
+		"names others":  {policy.Decision{Allow: true, Where: blueOnly, Shared: shared, ImageNames: []string{"other/*"}}, true},
 		"without limit": {policy.Decision{Allow: true}, false},
 	} {
-		w := &world{decision: policy.Decision{Allow: true, Where: blueOnly, Shared: shared}}
+		w := &world{decision: policy.Decision{Allow: true, Where: blueOnly, Shared: shared, ImageNames: []string{"ci/*"}}}
 		o := w.options()
 		o.Objects = objects
 		s := decide.New(o)
@@ -297,5 +298,19 @@ func TestViewIsPlannedOnce(t *testing.T) {
 	o.Objects = y
 	if v := w.ask(t, o, "POST", "/containers/mine/start", ""); !v.Allow || y.asked != 1 {
 		t.Errorf("asked %d times; %v %s", y.asked, v.Allow, v.Message)
+	}
+}
+
+// TestClosedRailBeforeTheView: who gives the gateway's own label is told so, whatever else is named.
+func TestClosedRailBeforeTheView(t *testing.T) {
+	w := &world{decision: policy.Decision{Allow: true, Where: blueOnly, Shared: map[string][]string{"images": {"*"}}}}
+	o := w.options()
+	o.Objects = objects
+	for label, code := range map[string]string{operation.OwnerLabel: "rail-owner-label", "other": "view"} {
+		w.records = nil
+		v := w.ask(t, o, "POST", "/containers/create", `{"Image":"x","Labels":{"`+label+`":"me"},"HostConfig":{"NetworkMode":"theirs"}}`)
+		if v.Allow || v.Code != code {
+			t.Errorf("%s: %v %q %s", label, v.Allow, v.Code, v.Message)
+		}
 	}
 }

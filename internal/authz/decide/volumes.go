@@ -63,13 +63,12 @@ func (u *inUse) free(names []string) {
 func volumesOf(op *operation.Operation) (names []string) {
 	switch op.ID {
 	case "VolumeCreate", "VolumeInspect", "VolumeDelete", "ContainerCreate":
-		for _, o := range op.Objects() {
+		for _, o := range op.Objects() { // sorted
 			if o.Kind == operation.KindVolume {
 				names = append(names, o.Ref)
 			}
 		}
 	}
-	slices.Sort(names)
 	return slices.Compact(names)
 }
 

@@ -35,6 +35,18 @@ func (s *shelf) Objects(ctx context.Context, op *operation.Operation) []object.O
 	return tenancy{labels: map[string]map[string]string{"data": s.labels, "x": blueOnly, "mine": blueOnly}}.Objects(ctx, op)
 }
 
+// asks gives what asks steps on a connection.
+func asks(t *testing.T, steps *decide.Steps, c *identity.Connection) func(method, uri, body string) *decide.Verdict {
+	return func(method, uri, body string) *decide.Verdict {
+		req := &operation.Request{Method: method, URI: uri, Proto: "HTTP/1.1", Header: http.Header{}}
+		if body != "" {
+			req.Header.Set("Content-Type", "application/json")
+			req.ContentLength, req.ReadBody = int64(len(body)), func() ([]byte, error) { return []byte(body), nil }
+		}
+		return steps.Authorize(t.Context(), c, req)
+	}
+}
+
 // TestClosedVolumeIsWhatWasJudged: while a request of who sees only some objects is about a volume, and until it is answered, no other one
 // is judged by what the name means now.
 func TestClosedVolumeIsWhatWasJudged(t *testing.T) {
@@ -44,15 +56,7 @@ func TestClosedVolumeIsWhatWasJudged(t *testing.T) {
 		w.decide = func(*policy.Input) policy.Decision { return policy.Decision{Allow: true, Where: blueOnly} }
 		o := w.options()
 		o.Objects = s
-		steps := decide.New(o)
-		ask := func(method, uri, body string) *decide.Verdict {
-			req := &operation.Request{Method: method, URI: uri, Proto: "HTTP/1.1", Header: http.Header{}}
-			if body != "" {
-				req.Header.Set("Content-Type", "application/json")
-				req.ContentLength, req.ReadBody = int64(len(body)), func() ([]byte, error) { return []byte(body), nil }
-			}
-			return steps.Authorize(t.Context(), identity.NewLocal(), req)
-		}
+		ask := asks(t, decide.New(o), identity.NewLocal())
 		const mounts = `{"Image":"x","HostConfig":{"Binds":["data:/x","other:/y"]}}`
 		for _, second := range [][3]string{
 			{"POST", "/containers/create", mounts}, {"DELETE", "/volumes/data", ""}, {"GET", "/volumes/data", ""}, {"POST", "/volumes/create", `{"Name":"data"}`},
@@ -101,4 +105,95 @@ func TestClosedVolumeIsWhatWasJudged(t *testing.T) {
 			v.Finish(0, false)
 		}
 	})
+}
+
+// TestClosedVolumeIsReadAgain: what a policy has read of it before the name was free is not what is judged.
+func TestClosedVolumeIsReadAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &shelf{labels: blueOnly}
+		w := &world{decide: func(in *policy.Input) policy.Decision {
+			in.Objects()
+			return policy.Decision{Allow: true, Where: blueOnly}
+		}}
+		o := w.options()
+		o.Objects, o.Policy = s, looking{w}
+		ask := asks(t, decide.New(o), identity.NewLocal())
+		first := ask("DELETE", "/volumes/data", "")
+		if !first.Allow {
+			t.Fatal(first.Message)
+		}
+		done := make(chan *decide.Verdict)
+		go func() { done <- ask("GET", "/volumes/data", "") }()
+		synctest.Wait() // it waits for the name
+		s.set(map[string]string{"team": "red"})
+		first.Finish(http.StatusNoContent, false)
+		if v := <-done; !v.Allow || !v.View.Nothing {
+			t.Errorf("%v %s: it is judged by what the volume was", v.Allow, v.Message)
+		}
+	})
+}
+
+// TestWaitingForAVolume holds up nothing else: no other volume, and no other request of the same caller.
+func TestWaitingForAVolume(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{decide: func(*policy.Input) policy.Decision { return policy.Decision{Allow: true, Where: blueOnly} }}
+		o := w.options()
+		o.Objects = &shelf{labels: blueOnly}
+		steps := decide.New(o)
+		first := asks(t, steps, of("first"))("DELETE", "/volumes/data", "")
+		if !first.Allow {
+			t.Fatal(first.Message)
+		}
+		ask := asks(t, steps, of("second"))
+		from := time.Now()
+		done := make(chan *decide.Verdict)
+		go func() {
+			done <- ask("POST", "/containers/create", `{"Image":"x","HostConfig":{"Binds":["another:/x","data:/y"]}}`)
+		}()
+		synctest.Wait()
+		if v := ask("GET", "/_ping", ""); time.Since(from) > 0 {
+			t.Errorf("a ping waits %s beside it", time.Since(from))
+		} else {
+			v.Finish(http.StatusOK, false)
+		}
+		v := <-done
+		if v.Finish(v.Status, false); v.Code != "busy" {
+			t.Errorf("%v %s", v.Allow, v.Message)
+		}
+		from = time.Now()
+		v = ask("DELETE", "/volumes/another", "")
+		if v.Code == "busy" || time.Since(from) > 0 {
+			t.Errorf("what was taken before it is not given back: %s", v.Message)
+		}
+		v.Finish(http.StatusNotFound, false)
+		first.Finish(http.StatusNoContent, false)
+	})
+}
+
+// TestVolumeIsHeldOnce by a request that is decided more than once: as its policy has labels for it, and as the policy changes.
+func TestVolumeIsHeldOnce(t *testing.T) {
+	y := newYard(0)
+	y.labels = map[string]map[string]string{"x": {}, "data": ofCI, "mine": ofCI}
+	w, o := ciWorld(three, y)
+	w.containers = map[string][]string{"mine": {"container:mine", "container-id:" + idOf("mine")}}
+	steps := decide.New(o)
+	ask := asks(t, steps, identity.NewLocal())
+	for range 3 {
+		v := ask("POST", "/containers/create", `{"Image":"x","HostConfig":{"Binds":["data:/x"],"VolumesFrom":["mine"]}}`)
+		if !v.Allow {
+			t.Fatal(v.Message)
+		}
+		if err := steps.StillAllowed(t.Context(), identity.NewLocal(), v); err != nil {
+			t.Error(err)
+		}
+		v.Finish(http.StatusCreated, false) // and that it counts, and holds the volume, is over
+	}
+	y.has = 2
+	for range 2 {
+		v := ask("POST", "/containers/create", `{"Image":"x","HostConfig":{"Binds":["data:/x"]}}`)
+		if !v.Allow || !v.Counted() {
+			t.Fatal(v.Message)
+		}
+		v.Finish(http.StatusCreated, false)
+	}
 }
