@@ -66,6 +66,9 @@ func TestClosedLabelsOfImages(t *testing.T) {
 	if v := ask("POST", itself); v.Allow || v.Code != "stamp" {
 		t.Errorf("a build gives the label itself: %v %s", v.Allow, v.Message)
 	}
+	if v := ask("POST", `/commit?container=mine&repo=ci/x&changes=LABEL+team%3Dred&changes=CMD+echo+%5C`); v.Allow || v.Code != "stamp" {
+		t.Errorf("a commit whose last change goes on in the label's line: %s", v.Message)
+	}
 	for _, tc := range []struct {
 		door, code   string
 		allow, admin bool

@@ -182,6 +182,7 @@ var functionExamples = map[string]map[string]string{
 		`{"syslog-address":"tcp://x"}`: "log-driver", `{"syslog-address":"unix:///run/docker.sock"}`: "engine-socket log-driver",
 		`{"syslog-tls-ca-cert":"/etc/docker"}`: "log-driver vitrine-files", `{"max-size":"1m","max-file":"3","compress":"true","tag":"x","mode":"non-blocking"}`: "",
 		`{"max-buffer-size":"16m"}`: "", `{"mode":"non-blocking","max-buffer-size":"17m"}`: "limits", `{"max-buffer-size":"200g"}`: "limits", `{"max-buffer-size":"x"}`: "limits",
+		`{"max-file":"1000"}`: "", `{"max-file":"1001"}`: "limits", `{"max-file":"x"}`: "limits", `{"tag":"{{.ImageName}}/{{ .Name }}/{{.FullID}}"}`: "",
 	},
 	"macAddress()":               {`"02:42:ac:11:00:02"`: "network-address", `""`: ""},
 	"maskedPaths()":              {`[]`: "unmasked", `["/proc/kcore"]`: "unmasked", `[` + allMasked + `]`: "", `[` + allMasked + `,"/proc/x"]`: ""},

@@ -78,7 +78,7 @@ func Hazards() []HazardInfo {
 		{HazardUserns, "chooses the user namespace (host: no remapping)"},
 		{HazardGroupAdd, "adds groups to the container's process, e.g. the docker group's"},
 		{HazardOOM, "changes what the kernel kills first when memory runs out"},
-		{HazardLimits, "sets limits that keep a container from starving the host and others: ulimits, real-time CPU, weights above the default, the size of its file system, what the daemon buffers of its output, more than 64 KiB or 1000 of labels"},
+		{HazardLimits, "sets limits that keep a container from starving the host and others: ulimits, real-time CPU, weights above the default, the size of its file system, what the daemon does with its output (a large buffer, thousands of files, a tag that is computed), more than 64 KiB or 1000 of labels"},
 		{HazardLogDriver, "a log driver, or options of one, that may send logs elsewhere"},
 		{HazardEnv, "sets environment variables, or the answer shows them"},
 		{HazardSwarmSecret, "gives a service secrets or configs, or has a plugin make a secret"},

@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	units "github.com/docker/go-units"
-
 	"vitrine/internal/engine/imagename"
 	"vitrine/internal/engine/principal"
 	"vitrine/internal/kernel/cgroupname"
@@ -233,42 +231,6 @@ func (o *Operation) judgeCgroupParent(_ map[string]any, value any) {
 			o.enter(id)
 		}
 	}
-}
-
-// judgeLogDriver accepts the drivers that write to files of Docker's own, and
-// the daemon's default.
-func (o *Operation) judgeLogDriver(_ map[string]any, value any) {
-	switch value {
-	case "", "json-file", "local", "none", o.engine.LogDriver:
-	default:
-		o.hazard(HazardLogDriver)
-	}
-}
-
-// maxLogBuffer is how much a container may have the daemon hold of its output, in bytes; by itself it holds 1 MB.
-const maxLogBuffer = 16 << 20
-
-// judgeLogOptions accepts what those drivers take: how much is kept, and what is
-// noted beside a line. No other driver is sent elsewhere by it. What is buffered is in the daemon's
-// own memory, where no limit of the container's holds.
-func (o *Operation) judgeLogOptions(_ map[string]any, value any) {
-	options, _ := value.(map[string]any)
-	for option := range options {
-		switch option {
-		case "max-size", "max-file", "compress", "mode", "tag", "labels", "labels-regex", "env", "env-regex":
-		case "max-buffer-size":
-			size, err := units.RAMInBytes(text(options, option)) // as the daemon reads it
-			o.hazardIf(HazardLimits, err != nil || size > maxLogBuffer)
-		default:
-			o.hazard(HazardLogDriver)
-		}
-	}
-}
-
-// judgeLogDetails: what is noted beside a line may be the values of environment variables (log option env).
-func (o *Operation) judgeLogDetails(_ map[string]any, value any) {
-	details, _ := value.(string)
-	o.hazardIf(HazardEnv, truthy(details))
 }
 
 // defaultCPUShares is what a container has that asks for none.

@@ -136,6 +136,12 @@ func (o *Operation) judgeVolumeOptions(in map[string]any, value any) {
 		driver = text(in, "Driver")
 	}
 	o.hazardIf(HazardVolumeDriver, len(options) > 0)
+	for key := range options {
+		if o.Resource == "services" && computed(text(options, key)) {
+			o.hazard(HazardHostPath)
+			o.hostPath("/")
+		}
+	}
 	if driver != "" && driver != "local" {
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -98,6 +99,31 @@ func TestHazardsOfCreate(t *testing.T) {
 	} {
 		if got := hazards(mustParse(t, request("POST", "/containers/create", body))); got != want {
 			t.Errorf("%s: %q, want %q", body, got, want)
+		}
+	}
+}
+
+// TestClosedTagIsFilledInByTheDaemon: a tag is a Go template, and what it does is done in the daemon's own memory and time.
+func TestClosedTagIsFilledInByTheDaemon(t *testing.T) {
+	for tag, want := range map[string]string{
+		`{{pad .Name 100000000000000 0}}`:              "limits",
+		`{{printf "%1000000d" 1}}`:                     "limits",
+		`{{define "x"}}{{template "x"}}{{end}}{{.ID}}`: "limits",
+		`{{.ID}}{{.Command}}`:                          "limits",
+		`{{.ContainerLabels}}`:                         "limits",
+		`{{range 10}}x{{end}}`:                         "limits",
+		`{{.ID}`:                                       "limits",
+		`{{/* */}}`:                                    "limits",
+		strings.Repeat(`{{.Name}}`, 200):               "limits",
+		``:                                             "",
+		`web`:                                          "",
+		`{{.ImageName}}|{{.Name}}|{{.ImageFullID}}|{{.FullID}}`: "",
+		`{{- .ID }}`: "limits",
+		`docker/{{ .Hostname }}/{{.DaemonName}}-{{.ID}}`: "",
+	} {
+		body := `{"HostConfig":{"LogConfig":{"Config":{"tag":` + strconv.Quote(tag) + `}}}}`
+		if got := hazards(mustParse(t, request("POST", "/containers/create", body))); got != want {
+			t.Errorf("%.80s: %q, want %q", tag, got, want)
 		}
 	}
 }

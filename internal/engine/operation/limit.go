@@ -2,6 +2,7 @@ package operation
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -230,6 +231,9 @@ func (o *Operation) WithImageLabels(labels map[string]string) (*Operation, error
 	case "ImageBuild":
 		return o.WithLabels(labels)
 	case "ImageCommit":
+		if goesOn(o.Query["changes"]) {
+			return nil, errors.New("the last of its changes goes on in the next line, which would be a label's: end it")
+		}
 		r := *o
 		r.Query = maps.Clone(o.Query)
 		for _, key := range slices.Sorted(maps.Keys(labels)) {
@@ -242,6 +246,18 @@ func (o *Operation) WithImageLabels(labels map[string]string) (*Operation, error
 		return &r, nil
 	}
 	return o, nil
+}
+
+// goesOn says that the last line of a Dockerfile's instructions is continued, with whichever character it has chosen for that. What
+// is blank, or a comment, does not end it.
+func goesOn(changes []string) bool {
+	lines := strings.Split(strings.Join(changes, "\n"), "\n")
+	for _, line := range slices.Backward(lines) {
+		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
+			return strings.HasSuffix(line, `\`) || strings.HasSuffix(line, "`")
+		}
+	}
+	return false
 }
 
 // inDockerfile writes text between double quotes of a Dockerfile.

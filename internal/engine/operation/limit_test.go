@@ -2,6 +2,7 @@ package operation
 
 import (
 	"net/http"
+	"net/url"
 	"reflect"
 	"slices"
 	"strings"
@@ -93,6 +94,19 @@ func TestImageLabels(t *testing.T) {
 	list := parsed(t, http.MethodGet, "/images/json")
 	if got, err = list.WithImageLabels(labels); err != nil || got != list {
 		t.Error("a list")
+	}
+}
+
+// TestClosedLabelsOfACommitAreNoPartOfItsChanges: the last of these is ended, however it would go on.
+func TestClosedLabelsOfACommitAreNoPartOfItsChanges(t *testing.T) {
+	for changes, ok := range map[string]bool{
+		"CMD echo \\": false, "CMD echo \\ \t": false, "CMD a\\\nCMD b\\": false, "CMD echo \\\n\n# a comment": false, "# escape=`\nCMD echo `": false, "\\": false,
+		"CMD echo": true, "CMD a \\\n b": true, "# a comment\\": true, "": true,
+	} {
+		commit := parsed(t, http.MethodPost, "/commit?container=x&repo=r&changes=LABEL+vitrine.owner%3Dme&changes="+url.QueryEscape(changes))
+		if got, err := commit.WithImageLabels(map[string]string{"vitrine.owner": ""}); (err == nil) != ok {
+			t.Errorf("%q: %v, %v", changes, got, err)
+		}
 	}
 }
 

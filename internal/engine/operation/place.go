@@ -80,6 +80,10 @@ func mountPlaces(of map[string]any, under string, visit func(place)) {
 		m, _ := v.(map[string]any)
 		switch kind := text(m, "Type"); {
 		case kind == "tmpfs", kind == "image":
+		case under != "HostConfig." && computed(text(m, "Source")):
+			if kind == "bind" || isAbsolute(text(m, "Source")) {
+				visit(place{path: "/", field: under + "Mounts[].Source", mount: true})
+			}
 		case kind == "bind", isAbsolute(text(m, "Source")):
 			visitKey(m, "Source", place{field: under + "Mounts[].Source", mount: true, bind: kind == "bind"}, visit)
 		}
@@ -87,6 +91,9 @@ func mountPlaces(of map[string]any, under string, visit func(place)) {
 		volumePlaces(text(driver, "Name"), object(driver, "Options"), under+"Mounts[].VolumeOptions.DriverConfig.Options", visit)
 	}
 }
+
+// computed says of a text in a mount of a service that it is a Go template, of which the swarm makes another text: any path.
+func computed(text string) bool { return strings.Contains(text, "{{") }
 
 // resourcePlaces are those of a container's resources: devices that it is given,
 // and block devices whose use is limited, which the daemon looks up.

@@ -41,6 +41,26 @@ func TestClosedRelativeHostPath(t *testing.T) {
 	}
 }
 
+// TestClosedComputedPath: the swarm fills in templates in the mounts of a service, so that a path with one may be any.
+func TestClosedComputedPath(t *testing.T) {
+	const climbs = `/srv/app/{{printf \"%c%c\" 46 46}}/{{printf \"%c%c\" 46 46}}/etc`
+	for _, mount := range []string{
+		`{"Type":"bind","Source":"` + climbs + `","Target":"/x"}`,
+		`{"Type":"bind2","Source":"` + climbs + `","Target":"/x"}`,
+		`{"Type":"volume","Source":"v","Target":"/x","VolumeOptions":{"DriverConfig":{"Options":{"o":"bind","device":"` + climbs + `"}}}}`,
+		`{"Type":"volume","Source":"v","Target":"/x","VolumeOptions":{"DriverConfig":{"Options":{"type":"nfs","o":"{{\"bind\"}}","device":"{{\"/etc\"}}"}}}}`,
+	} {
+		op := mustParse(t, request("POST", "/services/create", `{"TaskTemplate":{"ContainerSpec":{"Mounts":[`+mount+`]}}}`))
+		if !slices.Contains(op.HostPath, "/") || !slices.Contains(op.Hazards, HazardEngineSocket) || !slices.Contains(op.Hazards, HazardHostPath) {
+			t.Errorf("%s: host paths %v, hazards %v", mount, op.HostPath, op.Hazards)
+		}
+	}
+	op := mustParse(t, request("POST", "/services/create", `{"TaskTemplate":{"ContainerSpec":{"Mounts":[{"Type":"volume","Source":"app-{{.Task.Slot}}","Target":"/x"}]}}}`))
+	if want := []string{"volume:app-{{.Task.Slot}}"}; !slices.Equal(op.HostPath, want) || slices.Contains(op.Hazards, HazardHostPath) {
+		t.Errorf("a volume of each task's own: host paths %v, hazards %v", op.HostPath, op.Hazards)
+	}
+}
+
 // TestClosedDeviceOfAnyNumber: who may name some devices of the host gets no other
 // one by a number, by a driver, or by a file that it has made for it elsewhere.
 func TestClosedDeviceOfAnyNumber(t *testing.T) {
