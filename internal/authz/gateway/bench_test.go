@@ -10,15 +10,20 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"vitrine/internal/authz/audit"
 	"vitrine/internal/authz/decide"
 	"vitrine/internal/authz/policy"
+	"vitrine/internal/authz/record"
 	"vitrine/internal/authz/ticket"
+	"vitrine/internal/caller/identity"
 	"vitrine/test/wait"
 )
 
@@ -58,14 +63,52 @@ func BenchmarkRequest(b *testing.B) {
 	}
 }
 
-// BenchmarkAllocs counts what one ping through the gateway allocates, the fake
-// daemon and the client included.
+// BenchmarkAllocs counts what a request through the gateway allocates, with a policy from a folder, the audit log and the record of shapes: the
+// fake daemon is in it where it answers, the client allocates nothing.
 func BenchmarkAllocs(b *testing.B) {
-	for _, w := range benchWays(b, 0) {
-		b.Run(w.name, func(b *testing.B) {
+	folder := b.TempDir()
+	const data = "strict: true\nroles: {reader: {access: [ping, list, inspect]}}\nbindings: {reader: [\"unix:ci\"]}\n"
+	if err := os.WriteFile(filepath.Join(folder, "data.yaml"), []byte(data), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	e := policy.New(policy.Options{Paths: []string{folder}})
+	if err := e.Load(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	log := audit.NewLog(io.Discard, audit.JSON, slog.New(slog.DiscardHandler))
+	ctx, stop := context.WithCancel(context.Background())
+	var writer sync.WaitGroup
+	writer.Go(func() { _ = log.Run(ctx) })
+	b.Cleanup(func() { stop(); writer.Wait() })
+
+	g := newRig(b)
+	serve(b, g.upstream, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "[]\n") }))
+	g.set(func() {
+		g.caller = &identity.Identity{Kind: identity.Host, Door: "gateway", User: "ci", Principals: []string{"unix:ci"}}
+	})
+	g.start(func(c *Config) {
+		c.Tickets, c.Logger = nil, slog.New(slog.DiscardHandler)
+		c.Authorizer = decide.New(decide.Options{Identifier: g, Policy: e, Record: log.Add, Shapes: record.New(record.Options{})})
+	})
+	wait.Until(b, "the daemon", g.srv.Ready)
+	const create = `{"Image":"bb:1","Cmd":["sleep","1000"],"Labels":{"com.example.team":"blue"},"HostConfig":{"NetworkMode":"default","RestartPolicy":{"Name":"no"}},"Env":["A=`
+	body := create + strings.Repeat("x", 100) + `","B=` + strings.Repeat("y", 100) + `"]}`
+	head := " HTTP/1.1\r\nHost: docker\r\nUser-Agent: Docker-Client/20.10.24 (linux)\r\n"
+	for name, request := range map[string]string{
+		"ping":          "GET /_ping" + head + "\r\n",
+		"list":          "GET /v1.41/containers/json" + head + "\r\n",
+		"denied create": fmt.Sprintf("POST /v1.41/containers/create?name=job%sContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", head, len(body), body),
+	} {
+		b.Run(name, func(b *testing.B) {
+			c, ask, answer := dialPath(b, g.sock), []byte(request), make([]byte, 4096)
 			b.ReportAllocs()
 			for b.Loop() {
-				w.get(b)
+				if _, err := c.Write(ask); err != nil {
+					b.Fatal(err)
+				}
+				if n, err := c.Read(answer); err != nil || n < len("HTTP/1.1 200") {
+					b.Fatal(n, err)
+				}
 			}
 		})
 	}

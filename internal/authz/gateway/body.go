@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"sync"
 	"time"
 
 	"vitrine/internal/engine/operation"
@@ -19,15 +20,19 @@ type body struct {
 	r   *http.Request
 	key string
 
+	text    *bytes.Buffer // of bodyTexts
 	counted bool
 	big     bool // it counts as one of the few big ones, too
 }
+
+// bodyTexts are buffers that bodies are read into; what is judged is a copy.
+var bodyTexts = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 func newBody(s *Server, w http.ResponseWriter, r *http.Request, key string) *body {
 	return &body{s: s, w: w, r: r, key: key}
 }
 
-// read returns the whole body, or a *operation.Refusal. A client that asked for
+// read returns the whole body, which is gone with release, or a *operation.Refusal. A client that asked for
 // 100-continue gets it here, after the request's head was found in order.
 func (b *body) read() ([]byte, error) {
 	limit := b.s.limits.JSONBytes
@@ -39,28 +44,29 @@ func (b *body) read() ([]byte, error) {
 	}
 	rc := http.NewResponseController(b.w)
 	_ = rc.SetReadDeadline(time.Now().Add(b.s.limits.BodyTimeout)) // every connection of ours has deadlines
-	in := io.LimitReader(b.r.Body, limit+1)
-	var buf bytes.Buffer
+	b.text = bodyTexts.Get().(*bytes.Buffer)                       //nolint:forcetypeassert // its New makes nothing else
 	if n := b.r.ContentLength; n > 0 {
-		buf.Grow(int(min(n, bigBody)) + bytes.MinRead) // whoever announces much could send it as well, and wait then
+		b.text.Grow(int(min(n, bigBody)) + bytes.MinRead) // whoever announces much could send it as well, and wait then
 	}
-	_, err := io.CopyN(&buf, in, bigBody+1)
-	if err == nil {
+	in := io.LimitedReader{R: b.r.Body, N: bigBody + 1}
+	_, err := b.text.ReadFrom(&in)
+	if err == nil && in.N == 0 {
 		if b.big = b.s.bigBody.add(b.key); !b.big {
 			return nil, &operation.Refusal{Status: http.StatusServiceUnavailable, Code: "busy", Reason: "too many large request bodies at once; try again"}
 		}
-		_, err = buf.ReadFrom(in)
+		in.N = limit - bigBody
+		_, err = b.text.ReadFrom(&in)
 	}
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return nil, &operation.Refusal{Status: http.StatusRequestTimeout, Code: "body-timeout", Reason: fmt.Sprintf("the body did not arrive within %s", b.s.limits.BodyTimeout)}
-	case err != nil && !errors.Is(err, io.EOF):
+	case err != nil:
 		return nil, &operation.Refusal{Status: http.StatusBadRequest, Code: "body-broken", Reason: "the body broke off"}
-	case int64(buf.Len()) > limit:
+	case int64(b.text.Len()) > limit:
 		return nil, tooLarge(limit)
 	}
 	_ = rc.SetReadDeadline(time.Time{})
-	return buf.Bytes(), nil
+	return b.text.Bytes(), nil
 }
 
 func tooLarge(limit int64) error {
@@ -74,5 +80,9 @@ func (b *body) release() {
 	}
 	if b.big {
 		b.s.bigBody.remove(b.key)
+	}
+	if b.text != nil && b.text.Cap() <= 2*bigBody {
+		b.text.Reset()
+		bodyTexts.Put(b.text)
 	}
 }

@@ -10,7 +10,6 @@ import (
 
 	"vitrine/internal/authz/object"
 	"vitrine/internal/caller/identity"
-	"vitrine/internal/engine/operation"
 )
 
 // field is one value of the input: its place, and how it is taken from an Input.
@@ -88,7 +87,7 @@ func operationFields() []field {
 			}
 			return strs(list)
 		}),
-		operation("hazard_fields", func(in *Input) value { return tree(hazardFields(in.Operation)) }),
+		operation("hazard_fields", func(in *Input) value { return tree(orEmpty(in.Operation.HazardFields)) }),
 		operation("host_paths", func(in *Input) value { return strs(in.Operation.HostPath) }),
 		operation("unresolved", func(in *Input) value { return strs(in.Unresolved) }),
 		operation("substituted", func(in *Input) value { return strs(in.Operation.SubstitutedIn) }),
@@ -101,20 +100,6 @@ func operationFields() []field {
 		operation("version", func(in *Input) value { return str(in.Operation.Version) }),
 	}
 }
-
-// hazardFields are the fields by hazard; most operations have no hazard.
-func hazardFields(op *operation.Operation) map[string][]string {
-	if len(op.HazardFields) == 0 {
-		return noFields
-	}
-	out := make(map[string][]string, len(op.HazardFields))
-	for h, fields := range op.HazardFields {
-		out[string(h)] = fields
-	}
-	return out
-}
-
-var noFields = map[string][]string{}
 
 func requestFields() []field {
 	request := func(name string, of func(*Input) value) field { return field{"request", name, of} }
@@ -352,7 +337,7 @@ func (p projection) appendKey(b []byte, in *Input) ([]byte, bool) {
 	return b, true
 }
 
-func orEmpty[M ~map[string]V, V any](m M) M {
+func orEmpty[M ~map[K]V, K comparable, V any](m M) M {
 	if m == nil {
 		return M{}
 	}

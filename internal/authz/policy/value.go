@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"sync"
@@ -21,7 +20,7 @@ type value struct {
 	kind valueKind
 	str  string
 	list []string
-	tree any // nil, bool, string, json.Number, []any, []string, map[string]any, map[string]string, map[string][]string, []object.Object
+	tree any // nil, bool, string, json.Number, []any, []string, map[string]any, map[string]string, map[string][]string, map[operation.Hazard][]string, []object.Object
 }
 
 type valueKind uint8
@@ -135,13 +134,17 @@ func treeTerm(v any) (*ast.Term, error) {
 	case map[string]string:
 		return objectTerm(v, func(s string) (*ast.Term, error) { return ast.StringTerm(s), nil })
 	case map[string][]string:
-		return objectTerm(v, func(l []string) (*ast.Term, error) { return listTerm(l), nil })
+		return objectTerm(v, listsTerm)
+	case map[operation.Hazard][]string:
+		return objectTerm(v, listsTerm)
 	default:
 		return nil, fmt.Errorf("a %T is no JSON value", v)
 	}
 }
 
-func objectTerm[V any](m map[string]V, member func(V) (*ast.Term, error)) (*ast.Term, error) {
+func listsTerm(l []string) (*ast.Term, error) { return listTerm(l), nil }
+
+func objectTerm[K ~string, V any](m map[K]V, member func(V) (*ast.Term, error)) (*ast.Term, error) {
 	if len(m) == 0 {
 		return emptyObject, nil
 	}
@@ -151,7 +154,7 @@ func objectTerm[V any](m map[string]V, member func(V) (*ast.Term, error)) (*ast.
 		if err != nil {
 			return nil, err
 		}
-		pairs = append(pairs, [2]*ast.Term{ast.StringTerm(k), t})
+		pairs = append(pairs, [2]*ast.Term{ast.StringTerm(string(k)), t})
 	}
 	return ast.ObjectTerm(pairs...), nil
 }
@@ -230,7 +233,9 @@ func appendTree(b []byte, v any) ([]byte, bool) {
 	case map[string]string:
 		return appendObject(b, v, func(b []byte, s string) ([]byte, bool) { return appendString(b, s), true })
 	case map[string][]string:
-		return appendObject(b, v, func(b []byte, l []string) ([]byte, bool) { return appendList(b, l), true })
+		return appendObject(b, v, appendLists)
+	case map[operation.Hazard][]string:
+		return appendObject(b, v, appendLists)
 	default:
 		return b, false
 	}
@@ -254,11 +259,7 @@ func appendNamed(b []byte, list []object.Object) []byte {
 		}
 		b = appendList(b, o.Names)
 		var room [16]string
-		keys := room[:0]
-		for k := range o.Labels {
-			keys = append(keys, k)
-		}
-		slices.Sort(keys)
+		keys := sortedKeys(room[:0], o.Labels)
 		b = binary.AppendUvarint(append(b, '{'), uint64(len(keys)))
 		for _, k := range keys {
 			b = appendString(appendString(b, k), o.Labels[k])
@@ -267,17 +268,29 @@ func appendNamed(b []byte, list []object.Object) []byte {
 	return b
 }
 
-func appendObject[V any](b []byte, m map[string]V, member func([]byte, V) ([]byte, bool)) ([]byte, bool) {
+func appendLists(b []byte, l []string) ([]byte, bool) { return appendList(b, l), true }
+
+func appendObject[K ~string, V any](b []byte, m map[K]V, member func([]byte, V) ([]byte, bool)) ([]byte, bool) {
 	b = append(b, '{')
 	b = binary.AppendUvarint(b, uint64(len(m)))
-	for _, k := range slices.Sorted(maps.Keys(m)) {
-		b = appendString(b, k)
+	var room [16]K
+	for _, k := range sortedKeys(room[:0], m) {
+		b = appendString(b, string(k))
 		var ok bool
 		if b, ok = member(b, m[k]); !ok {
 			return b, false
 		}
 	}
 	return b, true
+}
+
+// sortedKeys are appended to room.
+func sortedKeys[K ~string, V any](room []K, m map[K]V) []K {
+	for k := range m {
+		room = append(room, k)
+	}
+	slices.Sort(room)
+	return room
 }
 
 // descend follows object keys. A path through anything but an object does not
@@ -292,6 +305,8 @@ func descend(v any, path []string) (any, bool) {
 			v, ok = m[key]
 		case map[string][]string:
 			v, ok = m[key]
+		case map[operation.Hazard][]string:
+			v, ok = m[operation.Hazard(key)]
 		}
 		if !ok {
 			return nil, false

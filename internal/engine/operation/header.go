@@ -24,7 +24,7 @@ const noHTTP2 = "HTTP/2 is not accepted, as nothing can judge the calls inside i
 
 // readHeaders judges the headers. The keys may have any spelling.
 func readHeaders(h http.Header, proto string) (headers, *Refusal) {
-	hs := headers{visible: make(http.Header, len(h))}
+	hs := headers{visible: visible(h)}
 	for key, values := range h {
 		key = http.CanonicalHeaderKey(key)
 		switch key {
@@ -50,14 +50,29 @@ func readHeaders(h http.Header, proto string) (headers, *Refusal) {
 		case "Http2-Settings":
 			return hs, refuse("http2-upgrade", noHTTP2)
 		}
-		if !hidden(key) {
-			hs.visible[key] = append(hs.visible[key], values...)
-		}
 	}
 	if strings.HasPrefix(proto, "HTTP/") && !strings.HasPrefix(proto, "HTTP/1.") {
 		return hs, refuse("http2-preface", noHTTP2)
 	}
 	return hs, nil
+}
+
+// visible are the headers that a policy may see: those of the request itself, if that are all of them.
+func visible(h http.Header) http.Header {
+	all := true
+	for key := range h {
+		all = all && key == http.CanonicalHeaderKey(key) && !hidden(key)
+	}
+	if all && h != nil {
+		return h
+	}
+	out := make(http.Header, len(h))
+	for key, values := range h {
+		if key = http.CanonicalHeaderKey(key); !hidden(key) {
+			out[key] = append(out[key], values...)
+		}
+	}
+	return out
 }
 
 func mediaType(values []string) (string, *Refusal) {

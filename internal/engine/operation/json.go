@@ -3,6 +3,7 @@ package operation
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -28,7 +29,29 @@ type decoder struct {
 	values  int
 	depth   int
 	path    []string // of the value being read
+	members []member // of the objects and lists being read, the innermost one's last
 	unknown []string // JSON pointers to keys that the schema lacks
+}
+
+// decoders have room for what they read; most requests need little.
+var decoders = sync.Pool{New: func() any { return &decoder{path: make([]string, 0, 8), members: make([]member, 0, 64)} }}
+
+// free gives a decoder back without anything of what it read.
+func (d *decoder) free() {
+	const most = 1024
+	if cap(d.members) <= most {
+		clear(d.members[:cap(d.members)])
+		clear(d.path[:cap(d.path)])
+		*d = decoder{path: d.path[:0], members: d.members[:0]}
+		decoders.Put(d)
+	}
+}
+
+// member is one of an object, or of a list.
+type member struct {
+	key   string
+	pos   int // behind the key
+	value any
 }
 
 // syntaxError is a text that is not in order; the code is a Refusal's.
@@ -46,7 +69,9 @@ func decodeJSON(text string, typ uint16, out []byte) (value any, canonical []byt
 	if !utf8.ValidString(text) {
 		return nil, nil, nil, &syntaxError{"body-utf8", "the JSON is not valid UTF-8"}
 	}
-	d := decoder{in: text, out: out}
+	d := decoders.Get().(*decoder) //nolint:forcetypeassert // its New makes nothing else
+	defer d.free()
+	d.in, d.out = text, out
 	if value, err = d.value(typ); err != nil {
 		return nil, nil, nil, err
 	}
@@ -86,12 +111,12 @@ func (d *decoder) value(typ uint16) (any, error) {
 		if n.kind != kindObject && n.kind != kindMap && n.kind != kindAny {
 			return nil, d.mismatch(n, "an object")
 		}
-		return d.nested(n, d.object)
+		return d.nested(n, c)
 	case c == '[':
 		if n.kind != kindArray && n.kind != kindStrings && n.kind != kindAny {
 			return nil, d.mismatch(n, "a list")
 		}
-		return d.nested(n, d.array)
+		return d.nested(n, c)
 	case c == '"':
 		if n.kind != kindString && n.kind != kindStrings && n.kind != kindAny {
 			return nil, d.mismatch(n, "a string")
@@ -123,12 +148,17 @@ func (d *decoder) crowded() error {
 	return d.fail("body-complex", "%s has more than %d members", d.pointer(""), maxMembers)
 }
 
-func (d *decoder) nested(n *node, read func(*node) (any, error)) (any, error) {
+// nested reads an object or a list, whichever begins. (A function that is told what to read would have the decoder on the heap.)
+func (d *decoder) nested(n *node, begins byte) (v any, err error) {
 	if d.depth++; d.depth > maxDepth {
 		return nil, d.fail("body-depth", "the JSON is nested more than %d deep", maxDepth)
 	}
 	d.pos++
-	v, err := read(n)
+	if begins == '{' {
+		v, err = d.object(n)
+	} else {
+		v, err = d.array(n)
+	}
 	d.depth--
 	return v, err
 }
@@ -138,20 +168,20 @@ func (d *decoder) array(n *node) (any, error) {
 	if n.kind == kindStrings {
 		elem = nodeString
 	}
-	list := []any{}
 	d.out = append(d.out, '[')
 	if d.peek() == ']' {
 		d.pos++
 		d.out = append(d.out, ']')
-		return list, nil
+		return []any{}, nil
 	}
+	first := len(d.members)
 	d.path = append(d.path, "*")
 	for {
 		v, err := d.value(elem)
 		if err != nil {
 			return nil, err
 		}
-		if list = append(list, v); len(list) > maxMembers && n.kind != kindStrings {
+		if d.members = append(d.members, member{value: v}); len(d.members)-first > maxMembers && n.kind != kindStrings {
 			d.path = d.path[:len(d.path)-1]
 			return nil, d.crowded()
 		}
@@ -162,7 +192,7 @@ func (d *decoder) array(n *node) (any, error) {
 			d.path = d.path[:len(d.path)-1]
 			d.out = append(d.out, ']')
 			d.pos++
-			return list, nil
+			return d.list(first), nil
 		default:
 			return nil, d.fail("body-json", "no , or ] after an element")
 		}
@@ -170,39 +200,42 @@ func (d *decoder) array(n *node) (any, error) {
 	}
 }
 
-func (d *decoder) object(n *node) (any, error) {
-	size := 0
-	if d.depth <= 2 { // a create's HostConfig comes with most of its keys, once
-		const member = 24 // bytes of text; fewer are rare
-		size = min(int(n.props.hi-n.props.lo)/2, (len(d.in)-d.pos)/member)
+// list makes a list of the members since the first.
+func (d *decoder) list(first int) []any {
+	list := make([]any, len(d.members)-first)
+	for i, m := range d.members[first:] {
+		list[i] = m.value
 	}
-	obj := make(map[string]any, size)
+	d.members = d.members[:first]
+	return list
+}
+
+func (d *decoder) object(n *node) (any, error) {
 	d.out = append(d.out, '{')
 	if d.peek() == '}' {
 		d.pos++
 		d.out = append(d.out, '}')
-		return obj, nil
+		return map[string]any{}, nil
 	}
+	first := len(d.members)
 	var unknown []string
 	for {
 		key, typ, known, err := d.key(n)
 		if err != nil {
 			return nil, err
 		}
-		if _, again := obj[key]; again {
-			return nil, d.fail("body-duplicate-key", "the key %s comes twice", d.pointer(key))
-		}
 		if !known {
 			if unknown, err = d.addUnknown(unknown, key); err != nil {
 				return nil, err
 			}
 		}
+		m := member{key: key, pos: d.pos}
 		d.path = append(d.path, key)
-		if obj[key], err = d.value(typ); err != nil {
+		if m.value, err = d.value(typ); err != nil {
 			return nil, err
 		}
 		d.path = d.path[:len(d.path)-1]
-		if len(obj) > maxMembers {
+		if d.members = append(d.members, m); len(d.members)-first > maxMembers {
 			return nil, d.crowded()
 		}
 		switch d.peek() {
@@ -211,12 +244,26 @@ func (d *decoder) object(n *node) (any, error) {
 		case '}':
 			d.out = append(d.out, '}')
 			d.pos++
-			return obj, nil
+			return d.mapped(first)
 		default:
 			return nil, d.fail("body-json", "no , or } after a value")
 		}
 		d.pos++
 	}
+}
+
+// mapped makes an object of the members since the first.
+func (d *decoder) mapped(first int) (any, error) {
+	obj := make(map[string]any, len(d.members)-first)
+	for _, m := range d.members[first:] {
+		if _, again := obj[m.key]; again {
+			d.pos = m.pos
+			return nil, d.fail("body-duplicate-key", "the key %s comes twice", d.pointer(m.key))
+		}
+		obj[m.key] = m.value
+	}
+	d.members = d.members[:first]
+	return obj, nil
 }
 
 // key reads a key with its colon and gives it in canonical spelling, with the
@@ -252,7 +299,7 @@ func (d *decoder) addUnknown(list []string, key string) ([]string, error) {
 		return nil, d.fail("body-unknown-keys", "more than %d unknown keys", maxUnknown)
 	}
 	for _, other := range list {
-		if strings.EqualFold(other, key) {
+		if other != key && strings.EqualFold(other, key) {
 			return nil, d.fail("body-duplicate-key", "the keys %q and %q are one to the daemon", other, key)
 		}
 	}
