@@ -1,5 +1,7 @@
 // Package decide is the one place that calls the steps of a decision in order:
-// identify, parse, decide, record. Both doors call Authorize and nothing else.
+// identify, parse, decide, record. Both doors have each request decided by Authorize, which does
+// the first three, and recorded by Verdict.Finish. Differential records what is denied at the plugin's door without
+// a decision; StillAllowed decides once more, without a record, what is still carried.
 //
 // A request is denied unless every step says yes: the caller is established,
 // the parser understands the request in exactly one way, no rail stands in
@@ -11,9 +13,10 @@
 // that none keeps the others' waiting. A turn is kept until the request is denied, or
 // the door gives it back: by Verdict.Release, and by Finish at the latest.
 //
-// What the caller of Authorize must still do: answer what the verdict says,
-// meet the decision's obligations (redaction) or deny, forward nothing but the
-// operation, and call Verdict.Finish exactly once, in a defer.
+// What the policy wants on what is made (labels, limits, paths of the host) is put into the
+// operation here. What the caller of Authorize must still do: answer what the verdict says,
+// meet the decision's obligations (package obligation) or deny, forward nothing but
+// Verdict.Carried, and call Verdict.Finish in a defer; the first call counts.
 package decide
 
 import (

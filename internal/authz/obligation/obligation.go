@@ -1,10 +1,12 @@
-// Package obligation says whether a door can do what a decision demands of an
-// answer, and if not, why. It is the one place that knows: the doors deny by it,
-// and so does every command that says beforehand what a door would do.
+// Package obligation says whether a door can do what a decision demands of the
+// answer, or of what is made, and if not, why. It is the one place that knows: the
+// doors deny by it, and so does every command that says beforehand what a door would do.
 //
-// A decision that allows may demand that values of the answer are blanked, or that
-// only some objects are shown. Who cannot see to that must deny. The gateway blanks
-// answers that are JSON and end, and events one by one; the plugin is asked
+// A decision that allows may demand that values of the answer are blanked, that
+// only some objects are shown, or that what is made has labels, limits or paths other
+// than those asked for. A door that cannot see to that must deny. The gateway blanks
+// answers that are JSON and end, and events one by one; what changes the request
+// package decide has done before a door asks here. The plugin can change nothing: it is asked
 // before there is an answer, and never sees it.
 //
 // It does not carry anything out, and asks nobody. What it is given is the parsed
@@ -31,7 +33,7 @@ const (
 	Plugin  Door = "plugin"
 )
 
-// Demand is what a decision demands of the answer.
+// Demand is what a decision demands of the answer, and of what is made.
 type Demand struct {
 	Redact           []string          // JSON Pointers
 	KeepEnv          []string          // environment names whose values are shown all the same

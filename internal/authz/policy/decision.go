@@ -71,8 +71,8 @@ type Diagnostics struct {
 // Allows is the whole decision: to allow is nothing beside a failure.
 func (d *Decision) Allows() bool { return d.Allow && !d.Failed }
 
-// Demand is what an allowing decision demands of the answer; a door that cannot meet it must
-// deny.
+// Demand is what an allowing decision demands of the answer, and of what is made; a door that cannot
+// meet it must deny.
 func (d *Decision) Demand() obligation.Demand {
 	return obligation.Demand{Redact: d.Redact, KeepEnv: d.KeepEnv, Where: d.Where, Stamp: d.Stamp, Ceilings: d.Ceilings, Recreate: len(d.Recreate) > 0, WithoutRedaction: d.WithoutRedaction}
 }

@@ -7,7 +7,7 @@
 // accident: what is empty, gone, cut off or still being written must not let in what the
 // policy in force keeps out. The last good policy outlives the process in
 // Options.StateDir. Without one the engine denies everything. It evaluates package docker.authz and reads
-// allow, reasons, codes, admin, redact, keep_env, where, without_redaction and audit from it.
+// from it what makes a Decision: allow, admin, reasons, codes, and the obligations (see rules).
 //
 // Unknown means no. Only `allow == true` allows. Undefined, a value of another
 // type, an error in a builtin, a panic and a deadline deny with Failed set, and a
@@ -22,8 +22,8 @@
 // It asks nobody and resolves nothing: the caller of Decide has identified the
 // peer, parsed the request and resolved the containers that it enters, and must
 // not change an Input, or what it points to, after handing it in. It must also
-// obey the whole Decision: an obligation (redact, where) that it cannot meet is a
-// denial.
+// obey the whole Decision: an obligation (redact, where, stamp, ceilings) that it cannot
+// meet is a denial.
 package policy
 
 import (
