@@ -1,5 +1,5 @@
 // Package gateway is the door in front of dockerd's socket: it knows who is
-// calling, because the kernel or a certificate says so, asks package authz, and
+// calling, because the kernel or a certificate says so, asks package decide, and
 // carries what is allowed to dockerd and its answer back.
 //
 // What goes up is never what came in. A request is written anew from the
@@ -28,11 +28,13 @@
 // that dockerd may give without asking us (301, 4xx, 5xx) prove nothing, so a
 // ping of our own every ten seconds makes sure.
 //
-// It decides nothing, redacts no stream but that of events, and does not filter
-// lists: an obligation that it cannot meet is a denial. Answers, uploads and tunnels are
+// It decides nothing. Answers are redacted (package redact) and what is outside the
+// caller's view is left out of lists and events (package view); of streams that is done to
+// events alone, and an obligation that it cannot meet is a denial. Such an answer is
+// held until all of it has come. Other answers, uploads and tunnels are
 // neither buffered nor cut when idle; what bounds them is Limits. The caller
-// must keep the folders of the sockets out of others' reach (ListenUnix checks
-// this), raise the limit of open files above Limits.Connections twice over,
+// must keep the folders of the sockets out of others' reach (package unixsocket
+// checks this), raise the limit of open files above Limits.Connections twice over,
 // and call CloseContainer when a container dies.
 package gateway
 

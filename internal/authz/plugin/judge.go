@@ -101,7 +101,7 @@ func caller(req *authorization.Request) (conn *identity.Connection, why string) 
 	return identity.NewLocal(), ""
 }
 
-// authorize asks package authz, and denies what this door cannot do.
+// authorize asks package decide, and denies what this door cannot do.
 func (d *Door) authorize(ctx context.Context, conn *identity.Connection, req *authorization.Request, header http.Header) authorization.Response {
 	op, err := toOperation(req, header)
 	if err != nil {
