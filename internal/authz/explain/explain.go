@@ -2,8 +2,8 @@
 // known, which roles it holds and by which line, which line of which file decided, what the smallest change is that would
 // allow the request, and what else that change would open.
 //
-// A change is only told after the request was decided once more under it and was allowed; every part of it was taken away, and
-// was missed. What it opens is counted by deciding the catalogue's examples before and after: there may be more requests of
+// A change is only told after the request was decided once more under it and was allowed; without any one part of it the request is
+// denied. What it opens is counted by deciding the catalogue's examples before and after: there may be more requests of
 // these kinds, not other kinds.
 //
 // It writes nothing and asks no Engine. Whoever runs it may read the policy.

@@ -1,5 +1,5 @@
 // Package learn asks a record of shapes what policies would have made of it: which requests two of them answer
-// otherwise (Compare), the smallest role under which a caller could have done what it did (Role), and what a policy
+// otherwise (Compare), the smallest role under which a caller could have done what it did (Learn), and what a policy
 // grants that nobody used (Unused).
 //
 // It never reasons about rules. Whatever it says of a policy it has decided, shape by shape, through

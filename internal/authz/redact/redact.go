@@ -9,7 +9,7 @@
 // strings of an array under a key Env are "NAME=value": they become "NAME=",
 // or stay whole if the name is to be kept. In a stream of events, where a
 // pointer /Action or /status ends (API before 1.52 has both), the string loses
-// only what the Engine appends to an action: see Action. It is all blanked if
+// only what the Engine appends to an action: see operation.BlankAction. It is all blanked if
 // another pointer, such as /*, ends there too.
 //
 // The answer is the daemon's, but containers, images and plugins choose much of
@@ -22,7 +22,7 @@
 // It does not know which fields are secret, that is the policy's to say; and it
 // holds the whole document, or one event, in memory, so the caller must bound
 // its size. What a request asks the daemon to filter by is not blanked: for
-// events the caller must refuse AsksForMore.
+// events the caller must refuse what operation.AsksForMore tells.
 package redact
 
 import (

@@ -7,8 +7,9 @@
 // A ticket is 128 random bits that live in this process's memory only. It is
 // good for one Take, and only for the method, the URI and the body that the
 // gateway forwarded. There is no clock: a ticket lives exactly as long as the
-// request that it belongs to, so an abandoned one is a bug of its issuer, not
-// something to be swept up later.
+// request that it belongs to, so one that stays is a bug of its issuer, not
+// something to be swept up later. The last ones whose requests were given up are
+// remembered: dockerd may ask about such a request late, and nobody meddled with it.
 //
 // The package decides nothing and logs nothing. The caller must treat a ticket
 // that Take does not know, and an Entry whose Check fails, as a request that

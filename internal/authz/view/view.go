@@ -1,5 +1,5 @@
 // Package view limits a request to the objects that its caller may see. What is
-// outside a view does not exist for who has it: lists and events leave it out, and where a request names it the
+// outside a caller's view does not exist for that caller: lists and events leave it out, and where a request names it the
 // answer is the daemon's own to something that is not there.
 //
 // An object is in a view if it has all of the view's labels, or if the view shares it. What is shared may be looked
