@@ -1,4 +1,4 @@
-// Package rego is the default policy: the files of this folder, embedded as they
+// Package rego is the built-in policy: the files of this folder, embedded as they
 // are, so that they can be read, tested with `authz-plugin policy test rego/`
 // and copied. It decides nothing; package policy loads and evaluates them.
 package rego

@@ -1,5 +1,5 @@
 // Command monitor is the agent behind the glass: it sees every container of a
-// host and the host itself through the restricted socket and the kernel's files, as an
+// host and the host itself through the gateway's socket and the kernel's files, as an
 // ordinary user in an ordinary container. docs/metrics.md lists what it sees.
 package main
 

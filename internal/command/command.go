@@ -1,6 +1,6 @@
 // Package command is what the command lines of both programs share: how they end,
 // and settings that have one name as a flag, as an environment variable and as a key of
-// a YAML file. What the settings are, and what they mean, is each program's own.
+// a YAML file; and what a terminal without colour is. What the settings are, and what they mean, is each program's own.
 package command
 
 import (

@@ -12,7 +12,7 @@
 //
 // What differs for the handler: the request's context does not end when the client leaves; a deadline for reading is
 // without effect, as all is read; nothing guesses a Content-Type; a connection that it has hijacked is closed when it
-// returns. A read deadline of the connection is the Lane's.
+// returns. Between the requests that it takes, the Lane sets the connection's read deadlines.
 package lane
 
 import (

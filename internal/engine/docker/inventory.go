@@ -24,7 +24,7 @@
 //   - While nobody listened: anything may have happened. What was known of it
 //     from before is not taken for true any longer: Lookup does not find it.
 //
-// Its id, labels and image never change. So a container of which the inventory says
+// A container's id, labels and image never change. So a container of which the inventory says
 // that it runs has the process and the name that it says, or had them a moment ago.
 package docker
 

@@ -1,8 +1,8 @@
 // Package unixsocket makes Unix sockets that are never open wider than asked, not
 // even between bind and chmod, and that take no other's place.
 //
-// The socket's folder is made (0755) if it is missing; one that others than its
-// owner, we or root, can write to is refused, as whoever can write there can put a
+// The socket's folder is made (0755) if it is missing. One that belongs to somebody else than us or root, or
+// that others than its owner can write to, is refused: whoever can write there can put a
 // socket of his own in the place. A path that still answers is never taken over, and
 // nothing but a stale socket is replaced. The socket comes into being in a folder that
 // nobody else can enter, and is moved into place when its mode and group are set.

@@ -1,5 +1,5 @@
-// Package export shows the series of the last interval: as a page for
-// Prometheus to scrape, as JSON, and as a table for people.
+// Package export shows the series of the last interval, of containers and host and of what DogStatsD clients
+// sent: as a page for Prometheus to scrape, as JSON, as a table for people, and as what package otlp sends.
 //
 // The page is written straight from the series, and not with client_golang's
 // registry, which would make a tree of all of them for each scrape: 60 series of each of

@@ -1,5 +1,6 @@
 // Package series turns the collections of containers and host into the series of
-// one interval: each value gets its tags, and each counter its rate. It keeps the last
+// one interval: each value gets its tags, and each counter its rate. What is to be said of a container's
+// health, state and end it says as service checks, of the type that a client's have (package messages). It keeps the last
 // interval only. A counter that went back, or that has just begun, has no rate: a rate is
 // never guessed.
 package series

@@ -1,4 +1,4 @@
-// Command standin is a plugin that says yes to everything but a repeated parameter, as the real one does. With
+// Command standin stands in for the plugin: it says yes to everything but a repeated parameter, which the real one refuses too. With
 // VITRINE_LOG_LEVEL=deaf it says yes to that too, so that it looks as if nobody asked it.
 package main
 
