@@ -9,8 +9,8 @@ import (
 )
 
 // Whoever connects and leaves again in a loop fills the listener's backlog, and
-// then the kernel turns others away (EAGAIN): so it must cost us less than it costs
-// them. What follows is what makes it cheap.
+// then the kernel turns others away (EAGAIN): so to accept such a connection must cost
+// us less than to make it. What follows is what makes that cheap.
 
 // present leaves out connections whose other end has left before it was accepted.
 type present struct{ net.Listener }

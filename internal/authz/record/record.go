@@ -7,7 +7,7 @@
 // before costs a hash and a count.
 //
 // Who controls what is kept: callers do, with every request that differs by a name. So a shape has a bound in bytes,
-// over which it is not kept, and a Store has one, and what is over is put out: the shape that the greediest caller has not
+// over which it is not kept, and a Store has one. If it is full, a shape is put out: the one that the greediest caller has not
 // sent for longest. A caller with less than its share of the room loses none, whatever others do. How many were
 // put out is counted.
 //

@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 )
 
-// These read a document that json.Valid has accepted, so they need not look
+// The functions of this file read a document that json.Valid has accepted, so they need not look
 // for mistakes: every value is complete and every string is closed.
 
 // space passes over white space, behind which there is always something.
