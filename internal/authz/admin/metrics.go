@@ -28,7 +28,7 @@ type Sources struct {
 	// Candidate counts the requests that a candidate for the policy would decide otherwise, by direction, and those
 	// that it had no time for; nil: there is none.
 	Candidate func() (differs map[string]uint64, skipped uint64)
-	PutOut    func() uint64        // shapes that the record had no room for; nil: there is no record
+	PutOut    func() uint64        // shapes that the record has not, or no more; nil: there is no record
 	OTLP      prometheus.Collector // what is sent by OTLP; nil: nothing is
 	// Gauges are further values by metric name, with their help.
 	Gauges []Gauge
@@ -84,7 +84,7 @@ func NewMetrics(src Sources) *Metrics {
 	if src.PutOut != nil {
 		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "vitrine_record_shapes_put_out_total",
-			Help: "Shapes of decisions that were put out of the record to make room.",
+			Help: "Shapes of decisions that were put out of the record to make room, or not taken into it.",
 		}, func() float64 { return float64(src.PutOut()) }))
 	}
 	if src.OTLP != nil {

@@ -17,7 +17,7 @@ import (
 // noted keeps what it is told of decisions.
 type noted []*record.Seen
 
-func (n *noted) Add(s *record.Seen) { *n = append(*n, s) }
+func (n *noted) Add(s *record.Seen) { kept := *s; *n = append(*n, &kept) }
 
 // seen is what the record is told of one request; nil if of none.
 func (w *world) seen(t *testing.T, o decide.Options, method, uri, body string) *record.Seen {

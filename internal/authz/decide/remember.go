@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 
 	"vitrine/internal/authz/audit"
 	"vitrine/internal/authz/object"
@@ -24,7 +25,9 @@ func (v *Verdict) remember(r audit.Record) {
 	if s.Shapes == nil || v.asked == nil || v.Caller.Kind == identity.Self || v.Status == http.StatusServiceUnavailable || v.Code == "internal-error" {
 		return
 	}
-	seen := &record.Seen{
+	seen := seens.Get().(*record.Seen)
+	defer seens.Put(seen)
+	*seen = record.Seen{
 		Time: r.Time, ID: v.id, Caller: v.Caller, Asked: v.asked, Engine: v.engine,
 		World: v.world, Revision: v.Decision.Revision, Verdict: v.outcome(),
 	}
@@ -40,6 +43,9 @@ func (v *Verdict) remember(r audit.Record) {
 	}
 	s.Shapes.Add(seen)
 }
+
+// seens are what decisions are told in: nothing of one is kept.
+var seens = sync.Pool{New: func() any { return new(record.Seen) }}
 
 // ownNow is the container that we run in, "" for none, nil if that cannot be told just now.
 func (s *Steps) ownNow() *string {

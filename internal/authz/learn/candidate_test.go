@@ -80,7 +80,7 @@ func TestOneCallerDoesNotFillTheCandidateClosed(t *testing.T) {
 		c := learn.NewCandidate(is, func() policy.Status { return policy.Status{Revision: "r1"} })
 		store := record.New(record.Options{Told: c.Tell})
 		for i := range 300 {
-			ask(t, was, store, decide.Enforce, asked{"container:traefik", "GET", "/containers/" + strings.Repeat("x", i+1) + "/json", ""})
+			ask(t, was, store, decide.Enforce, asked{"container:traefik", "GET", []string{"/containers/", "/images/"}[i%2] + strings.Repeat("x", i+1) + "/json", ""})
 		}
 		ask(t, was, store, decide.Enforce, asked{"container:prometheus", "GET", "/containers/json", ""})
 		ctx, cancel := context.WithCancel(t.Context())
@@ -104,7 +104,7 @@ func TestCandidateHoldsNobodyUpClosed(t *testing.T) {
 	ask(t, e, store, decide.Enforce, asked{"container:traefik", "GET", "/_ping", ""})
 	revision = "r1"
 	for i := range 300 {
-		if v := ask(t, e, store, decide.Enforce, asked{"container:traefik", "GET", "/containers/" + strings.Repeat("x", i+1) + "/json", ""}); v.Answer != record.Allow {
+		if v := ask(t, e, store, decide.Enforce, asked{"container:traefik", "GET", []string{"/containers/", "/images/"}[i%2] + strings.Repeat("x", i+1) + "/json", ""}); v.Answer != record.Allow {
 			t.Fatalf("%v", v)
 		}
 	}

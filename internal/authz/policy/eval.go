@@ -479,8 +479,9 @@ func printable(s string) string {
 	return s
 }
 
-// stackRoom is about what an evaluation takes of its goroutine's stack, in bytes.
-const stackRoom = 120 << 10
+// stackRoom is what an evaluation may take of its goroutine's stack, in bytes: so much of it makes a stack of 256 KiB at once. One
+// of 128 KiB is enough for most, and copied for those with hazards and paths.
+const stackRoom = 127 << 10
 
 // growStack makes that room at once, rather than by a copy at each doubling.
 //

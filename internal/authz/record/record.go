@@ -8,8 +8,9 @@
 //
 // Who controls what is kept: callers do, with every request that differs by a name. So a shape has a bound in bytes,
 // over which it is not kept, and a Store has one. If it is full, a shape is put out: the one that the greediest caller has not
-// sent for longest. A caller with less than its share of the room loses none, whatever others do. How many were
-// put out is counted.
+// sent for longest. A caller with less than its share of the room loses none, whatever others do. And of what a caller asks
+// of one operation so many new requests a second are looked at, and no more: its other operations are recorded all the
+// same, so that none can be hidden behind another one. How many were put out, or not looked at, is counted.
 //
 // A Store can be kept in a file, whose format is docs/record.md. The file may have been cut, or written by
 // anybody: what can be read of it is taken, and the rest is said with its line. It is evidence of what was
@@ -20,6 +21,7 @@ import (
 	"container/list"
 	"hash/maphash"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -33,6 +35,12 @@ const (
 	// maxShape bounds one shape, in bytes: its keys, paths and names are its caller's. With its counts it is well
 	// below maxLine, so that what is written can be read.
 	maxShape = 64 << 10
+	// burst and perSecond bound the work that a caller makes by requests of one operation of which none is
+	// like another: to make the shape of one costs as much as to decide it.
+	burst     = 256
+	perSecond = 8
+	// maxCallers is how many there may be before those are forgotten that have no shape.
+	maxCallers = 4096
 )
 
 // Options configure a Store. The zero value keeps DefaultLimit bytes in memory.
@@ -65,12 +73,33 @@ type Store struct {
 type caller struct {
 	recent *list.List // of *Kept, the latest first
 	size   int
+	rates  map[string]*rate // by operation
+}
+
+// rate is how many requests that were not seen just so may still be looked at, of one caller's for one operation.
+type rate struct {
+	left float64
+	at   time.Time
+}
+
+// take says whether there is one, at the time of a decision. A clock that goes back gives none.
+func (r *rate) take(at time.Time) bool {
+	if passed := at.Sub(r.at); passed > 0 {
+		r.left = min(burst, r.left+passed.Seconds()*perSecond)
+	}
+	r.at = at
+	if r.left < 1 {
+		return false
+	}
+	r.left--
+	return true
 }
 
 // Kept is a shape in a Store.
 type Kept struct {
 	text   string // of the shape
 	caller string
+	of     *caller // the same
 	id     uint64
 	fast   uint64        // where it stands in fast
 	at     *list.Element // nil once it was put out
@@ -102,11 +131,16 @@ func (s *Store) Add(seen *Seen) {
 	hash := seen.hash(s.seed)
 	s.mu.Lock()
 	kept := s.fast[hash]
-	if kept != nil && kept.at != nil {
+	known := kept != nil && kept.at != nil
+	if known {
 		s.count(kept, seen)
+	} else if !s.mayLook(seen) {
+		s.putOut++
 		s.mu.Unlock()
-	} else {
-		s.mu.Unlock()
+		return
+	}
+	s.mu.Unlock()
+	if !known {
 		if kept = s.first(seen, hash); kept == nil {
 			return
 		}
@@ -116,10 +150,21 @@ func (s *Store) Add(seen *Seen) {
 	}
 }
 
+// mayLook says whether a request that was not seen just so may be looked at now.
+func (s *Store) mayLook(seen *Seen) bool {
+	of := s.caller(seen.Caller.String())
+	r := of.rates[seen.Asked.ID]
+	if r == nil {
+		r = &rate{left: burst, at: seen.Time}
+		of.rates[seen.Asked.ID] = r
+	}
+	return r.take(seen.Time)
+}
+
 func (s *Store) count(k *Kept, seen *Seen) {
 	k.line.Count++
 	k.line.Last, k.line.Sample, k.line.Revision = seen.Time, seen.ID, seen.Revision
-	s.callers[k.caller].recent.MoveToFront(k.at)
+	k.of.recent.MoveToFront(k.at)
 	s.changed = true
 }
 
@@ -155,12 +200,8 @@ func (s *Store) add(text, name string, line Line) *Kept {
 		s.putOut++
 		return nil
 	}
-	k := &Kept{text: text, caller: name, line: line, id: maphash.String(s.seed, text)}
-	of := s.callers[name]
-	if of == nil {
-		of = &caller{recent: list.New()}
-		s.callers[name] = of
-	}
+	of := s.caller(name)
+	k := &Kept{text: text, caller: name, of: of, line: line, id: maphash.String(s.seed, text)}
 	k.at = of.recent.PushFront(k)
 	of.size += cost
 	s.size += cost
@@ -168,6 +209,19 @@ func (s *Store) add(text, name string, line Line) *Kept {
 	s.changed = true
 	s.makeRoom(k)
 	return k
+}
+
+// caller gives one by name. Of those that have no shape only so many are remembered.
+func (s *Store) caller(name string) *caller {
+	of := s.callers[name]
+	if of == nil {
+		if len(s.callers) >= maxCallers {
+			maps.DeleteFunc(s.callers, func(_ string, c *caller) bool { return c.recent.Len() == 0 })
+		}
+		of = &caller{recent: list.New(), rates: map[string]*rate{}}
+		s.callers[name] = of
+	}
+	return of
 }
 
 // makeRoom puts out what is over, and a little more, so that this is seldom done. It spares what has just come.
@@ -192,7 +246,7 @@ func (s *Store) makeRoom(spared *Kept) {
 
 func (s *Store) forget(k *Kept) {
 	cost := len(k.text) + overhead
-	of := s.callers[k.caller]
+	of := k.of
 	of.recent.Remove(k.at)
 	if of.size -= cost; of.recent.Len() == 0 {
 		delete(s.callers, k.caller)
@@ -211,7 +265,7 @@ func (s *Store) slow(k *Kept) {
 	}
 }
 
-// PutOut is how many shapes there was no room for.
+// PutOut is how many shapes there was no room for, or were not looked at.
 func (s *Store) PutOut() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -135,7 +135,9 @@ func TestOneCallerPutsOutOnlyItsOwnClosed(t *testing.T) {
 		s.Add(seen(t, "container:quiet", "GET", fmt.Sprintf("/containers/q%d/json", i), ""))
 	}
 	for i := range 2000 {
-		s.Add(seen(t, "container:loud", "GET", fmt.Sprintf("/containers/l%d/json", i), ""))
+		one := seen(t, "container:loud", "GET", fmt.Sprintf("/containers/l%d/json", i), "")
+		one.Time = one.Time.Add(time.Duration(i) * time.Second)
+		s.Add(one)
 	}
 	quiet, latest := 0, false
 	for _, l := range lines(t, s) {
@@ -154,6 +156,47 @@ func TestOneCallerPutsOutOnlyItsOwnClosed(t *testing.T) {
 	huge := seen(t, "container:huge", "GET", "/containers/"+strings.Repeat("x", 64<<10)+"/json", "")
 	if s.Add(huge); strings.Contains(fmt.Sprint(lines(t, s)), "huge") {
 		t.Error("one shape takes half the room")
+	}
+}
+
+// TestNewRequestsAreLookedAtByNumberClosed: whoever sends ever new ones of an operation makes so much work and no more, whether their
+// shapes are kept or too large; and hides nothing of what else it asks, or others do.
+func TestNewRequestsAreLookedAtByNumberClosed(t *testing.T) {
+	for what, pad := range map[string]string{"kept": "", "too large": strings.Repeat("x", 64<<10)} {
+		looked := 0
+		s := record.New(record.Options{Reads: func([]string) bool { looked++; return false }})
+		flood := func(n int, later time.Duration) (new int) {
+			t.Helper()
+			before := looked
+			for i := range n {
+				one := seen(t, "container:loud", "GET", fmt.Sprintf("/containers/%d%s%d/json", i, pad, later), "")
+				one.Time = one.Time.Add(later)
+				s.Add(one)
+			}
+			return looked - before
+		}
+		for _, tt := range []struct {
+			later time.Duration
+			want  int
+		}{{0, 256}, {time.Second, 8}, {time.Second / 2, 0}, {time.Hour, 256}} {
+			if got := flood(400, tt.later); got != tt.want {
+				t.Errorf("%s, after %s: %d were looked at, want %d", what, tt.later, got, tt.want)
+			}
+		}
+		if got := int(s.PutOut()) + s.Size(); got != 1600 {
+			t.Errorf("%s: %d are counted", what, got)
+		}
+		s.Add(seen(t, "container:loud", "POST", "/containers/create?name=x", `{"Image":"a"}`))
+		s.Add(seen(t, "container:quiet", "GET", "/containers/1/json", ""))
+		others := 0
+		for _, l := range lines(t, s) {
+			if l.Operation.ID == "ContainerCreate" || l.Caller.String() == "container:quiet" {
+				others++
+			}
+		}
+		if others != 2 {
+			t.Errorf("%s: %d of two others are kept", what, others)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"hash/maphash"
 	"slices"
+	"sync"
 	"time"
 
 	"vitrine/internal/authz/object"
@@ -144,63 +145,79 @@ func (s *Seen) shape() *Shape {
 	return &Shape{Caller: &caller, Engine: s.Engine, Operation: op, World: world, Verdict: s.Verdict}
 }
 
+// keys are the buffers in which a hash is made.
+var keys = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
+
+// maxKey bounds what such a buffer keeps.
+const maxKey = 64 << 10
+
 // hash is the same for the same decision on the same request. Two may have one hash: what is read
 // of it is a count.
 func (s *Seen) hash(seed maphash.Seed) uint64 {
-	var h maphash.Hash
-	h.SetSeed(seed)
-	text := func(parts ...string) {
-		for _, p := range parts {
-			_, _ = h.WriteString(p)
-			_ = h.WriteByte(0)
-		}
-	}
-	text(string(s.Caller.Kind), s.Caller.Door, s.Caller.Listener, s.Caller.User)
-	text(s.Caller.Principals...)
-	text(s.Asked.Method, s.Asked.URI, string(s.Asked.BodyState))
-	_, _ = h.Write(s.Asked.Canonical)
-	text(s.Revision, string(s.Verdict.Answer), s.Verdict.Code)
+	buf := keys.Get().(*[]byte)
+	b := key((*buf)[:0])
+	b.text(string(s.Caller.Kind), s.Caller.Door, s.Caller.Listener, s.Caller.User)
+	b.list(s.Caller.Principals)
+	b.text(s.Asked.Method, s.Asked.URI, string(s.Asked.BodyState))
+	b = append(b, s.Asked.Canonical...)
+	b.text(s.Revision, string(s.Verdict.Answer), s.Verdict.Code)
 	if s.Engine != nil {
-		text(s.Engine.Version)
+		b.text(s.Engine.Version)
 	}
-	s.World.hash(text)
-	return h.Sum64()
+	s.World.addTo(&b)
+	hash := maphash.Bytes(seed, b)
+	if cap(b) <= maxKey {
+		*buf = b
+		keys.Put(buf)
+	}
+	return hash
 }
 
-func (w *World) hash(text func(...string)) {
-	for _, c := range w.Containers {
-		text(c.Ref, c.Why)
-		text(c.Principals...)
+// key is what a hash is made of: texts, each ended.
+type key []byte
+
+func (b *key) text(parts ...string) { b.list(parts) }
+
+func (b *key) list(parts []string) {
+	for _, p := range parts {
+		*b = append(append(*b, p...), 0)
 	}
-	text(w.Joined...)
+}
+
+func (w *World) addTo(b *key) {
+	for _, c := range w.Containers {
+		b.text(c.Ref, c.Why)
+		b.list(c.Principals)
+	}
+	b.list(w.Joined)
 	if w.Networks != nil {
-		text(w.Networks.Why)
-		text(w.Networks.Fields...)
+		b.text(w.Networks.Why)
+		b.list(w.Networks.Fields)
 	}
 	for _, p := range w.Paths {
-		text(p.From, p.To, p.Why)
+		b.text(p.From, p.To, p.Why)
 	}
 	for _, o := range w.Objects {
-		text(o.Ref, o.ID)
+		b.text(o.Ref, o.ID)
 	}
 	for _, s := range w.Starts {
-		text(s.ID, s.Why)
+		b.text(s.ID, s.Why)
 		for _, n := range s.Networks {
-			text(n.Ref, n.ID)
+			b.text(n.Ref, n.ID)
 		}
 	}
 	if w.Socket != nil {
-		text(w.Socket.Path)
+		b.text(w.Socket.Path)
 	}
 	if w.Old != nil {
-		text(w.Old.Name)
-		text(w.Old.Fields...)
+		b.text(w.Old.Name)
+		b.list(w.Old.Fields)
 	}
 	if w.Own != nil {
-		text(*w.Own)
+		b.text(*w.Own)
 	}
 	if w.OwnExec {
-		text("own")
+		b.text("own")
 	}
 }
 
