@@ -50,7 +50,7 @@ func otelName(m *collect.Metric, ofContainer bool) otlp.Name {
 	if n, ok := conventions[m.Prom]; ok {
 		return n
 	}
-	counter := m.Kind == collect.Counter
+	counter := m.Counter()
 	whose, rest, _ := strings.Cut(m.Prom, "_")
 	if !ofContainer {
 		return otlp.Ours("vitrine."+whose, rest, counter)

@@ -125,7 +125,7 @@ func TestOTLPNamesAreDistinct(t *testing.T) {
 		for _, m := range of.list {
 			n := otelName(m, of.container)
 			key := n.Name + "{" + joined(n.Attributes) + "}"
-			if seen[key] != "" || n.Name == "" || (n.In == otlp.Counter) != (m.Kind == collect.Counter) {
+			if seen[key] != "" || n.Name == "" || (n.In == otlp.Counter) != m.Counter() {
 				t.Errorf("%s is %s, as is %s", m.Prom, key, seen[key])
 			}
 			seen[key] = m.Prom

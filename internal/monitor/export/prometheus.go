@@ -180,7 +180,7 @@ func (p *page) family(m *collect.Metric, series []series.Sample, container strin
 		}
 		if !*begun {
 			kind := "gauge"
-			if m.Kind == collect.Counter {
+			if m.Counter() {
 				kind = "counter"
 			}
 			p.heading(m.Prom, kind, m.Help)

@@ -33,10 +33,10 @@ func (s *Sample) Converted() (float64, bool) {
 	switch {
 	case s.Metric.Name == "":
 		return 0, false
-	case s.Metric.Kind == collect.Counter:
-		return s.Rate * s.Metric.Scale, s.HasRate
+	case s.Metric.Counter():
+		return s.Rate * s.Metric.Scale(), s.HasRate
 	}
-	return s.Value * s.Metric.Scale, true
+	return s.Value * s.Metric.Scale(), true
 }
 
 // Container is a container and its series.
@@ -227,7 +227,7 @@ func rates(before, now []Sample, dt time.Duration) {
 	at := 0
 	for i := range now {
 		s := &now[i]
-		if s.Metric.Kind != collect.Counter {
+		if !s.Metric.Counter() {
 			continue
 		}
 		j := find(before, at, s)

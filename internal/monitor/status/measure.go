@@ -68,7 +68,7 @@ func measure(c *series.Container) numbers {
 		s := &c.Series[i]
 		switch s.Metric.Prom {
 		case "docker_cpu_usage_seconds_total":
-			m.rate(CPU, s, s.Metric.Scale)
+			m.rate(CPU, s, s.Metric.Scale())
 		case "docker_cpu_throttled_ratio":
 			m.at[Throttled] = s.Value
 		case "docker_mem_working_set_bytes":
