@@ -90,10 +90,7 @@ func printAnswer(ctx context.Context, std command.Streams, v *decide.Verdict, un
 	if !f.asJSON && !f.showInput {
 		return a.print(std)
 	}
-	enc := json.NewEncoder(std.Out)
-	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(a); err != nil {
+	if err := printJSON(std.Out, a); err != nil {
 		return command.ExitError{Code: command.Failed, Err: fmt.Errorf("print the decision: %w", err)}
 	}
 	return nil

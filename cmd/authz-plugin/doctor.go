@@ -1,13 +1,11 @@
 package main
 
 import (
-	"encoding/json"
 	"os"
 
 	"github.com/spf13/cobra"
 
 	"vitrine/internal/authz/doctor"
-	"vitrine/internal/authz/policy"
 	"vitrine/internal/command"
 )
 
@@ -34,13 +32,10 @@ Exit 0: nothing high, 1: a finding is high, 2: wrong use.`,
 			}
 			findings := doctor.Examine(doctor.Gather(cmd.Context(), doctor.Config{
 				Socket: s.upstream, Admin: s.adminSocket, Proc: s.proc, Etc: "/etc",
-				Policy: policy.Options{Paths: s.policy, BuiltinIfAbsent: s.builtinIfAbsent, AllowByDefault: s.allowByDefault},
+				Policy: s.policy,
 			}))
 			if asJSON {
-				enc := json.NewEncoder(std.Out)
-				enc.SetEscapeHTML(false)
-				enc.SetIndent("", "  ")
-				err = enc.Encode(findings)
+				err = printJSON(std.Out, findings)
 			} else {
 				err = doctor.Write(std.Out, findings)
 			}

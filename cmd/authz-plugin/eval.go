@@ -122,16 +122,14 @@ func (f *evalFlags) question(method, uri string, stdin io.Reader) (*explain.Ques
 		}
 		objects = append(objects, o)
 	}
-	var opts settings
-	if err := setPolicy(&opts, f.policy); err != nil {
-		return nil, err
-	}
 	lent, err := f.lent()
 	if err != nil {
 		return nil, err
 	}
+	of := policyAt(f.policy)
+	of.Lent, of.AllowByDefault, of.Positions = lent, f.byDefault, true
 	q := &explain.Question{
-		Policy:  policy.Options{Lent: lent, Paths: opts.policy, BuiltinIfAbsent: opts.builtinIfAbsent, AllowByDefault: f.byDefault, Positions: true},
+		Policy:  of,
 		Options: decide.Options{Engine: usualEngine, Objects: objects, Sockets: usualSockets()}, Caller: caller,
 		Request: func() *operation.Request { again := *req; return &again },
 	}

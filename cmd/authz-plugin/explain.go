@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -47,10 +46,7 @@ func explainOne(ctx context.Context, f evalFlags, method, uri string, std comman
 		return command.ExitError{Code: command.Usage, Err: err}
 	}
 	if f.asJSON {
-		enc := json.NewEncoder(std.Out)
-		enc.SetIndent("", "  ")
-		enc.SetEscapeHTML(false)
-		err = enc.Encode(a)
+		err = printJSON(std.Out, a)
 	} else {
 		err = printExplanation(a, std)
 	}

@@ -87,7 +87,7 @@ func notGranted(err error) error {
 
 // lend writes a grant, if the policy lends its role for so long.
 func lend(s *settings, g *grant.Grant, length time.Duration) error {
-	most, err := policy.Lends(policy.Options{Paths: s.policy, BuiltinIfAbsent: s.builtinIfAbsent, AllowByDefault: s.allowByDefault}, g.Role)
+	most, err := policy.Lends(s.policy, g.Role)
 	switch {
 	case err != nil:
 		return err

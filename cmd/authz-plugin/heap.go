@@ -14,14 +14,13 @@ const (
 	leastGC     = 25 // percent
 	mostGC      = 400
 	heapLive    = "/gc/heap/live:bytes"
-	gcVariable  = "GOGC"
 	sameEnough  = 10 // percent: to set it stops the program for a moment
 	emptyHeapGC = 1 << 20
 )
 
 // keepHeap sees to that after each collection. It does nothing where the environment sets GOGC.
 func keepHeap() {
-	if os.Getenv(gcVariable) != "" {
+	if os.Getenv("GOGC") != "" {
 		return
 	}
 	k := &heapKeeper{percent: 100}

@@ -22,7 +22,7 @@ func TestGarbageFillsTheHeapUpToItsGoal(t *testing.T) {
 
 // TestHeapIsKeptAfterEachCollection: what lives grows and shrinks again.
 func TestHeapIsKeptAfterEachCollection(t *testing.T) {
-	t.Setenv(gcVariable, "")
+	t.Setenv("GOGC", "")
 	before := debug.SetGCPercent(100)
 	defer debug.SetGCPercent(before)
 	keepHeap()
@@ -43,7 +43,7 @@ func TestHeapIsKeptAfterEachCollection(t *testing.T) {
 
 // TestOperatorsGOGCStands.
 func TestOperatorsGOGCStands(t *testing.T) {
-	t.Setenv(gcVariable, "50")
+	t.Setenv("GOGC", "50")
 	before := debug.SetGCPercent(50)
 	defer debug.SetGCPercent(before)
 	keepHeap()

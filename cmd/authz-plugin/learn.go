@@ -134,7 +134,7 @@ Exit 0: none, 1: some, 2: it cannot be told.`,
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&from, "record", "", "`FILE` of a record, or an admin socket; default: "+defaultAdmin())
+	cmd.Flags().StringVar(&from, "record", "", "`FILE` of a record, or an admin socket; default: "+defaultAdmin)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the differences as JSON")
 	cmd.Flags().BoolVar(&byDefault, "allow-by-default", false, "accept a policy that allows an empty input")
 	return cmd
@@ -180,7 +180,7 @@ Exit 0: all is used, 1: something is not, 2: it cannot be told.`,
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&from, "record", "", "`FILE` of a record, or an admin socket; default: "+defaultAdmin())
+	cmd.Flags().StringVar(&from, "record", "", "`FILE` of a record, or an admin socket; default: "+defaultAdmin)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print it as JSON")
 	return cmd
 }
@@ -192,16 +192,6 @@ func printJSON(w io.Writer, v any) error {
 	return enc.Encode(v)
 }
 
-// defaultAdmin is where serve has its admin socket unless it is told otherwise.
-func defaultAdmin() string {
-	for _, o := range table.Options {
-		if o.Key == "admin_socket" {
-			return o.Default[0]
-		}
-	}
-	return ""
-}
-
 // errUnread is a record of which a part is not known: what lies in it may say otherwise.
 var errUnread = errors.New("not every line of the record could be read: it cannot be told what is in the others")
 
@@ -210,7 +200,7 @@ var errUnread = errors.New("not every line of the record could be read: it canno
 func recorded(cmd *cobra.Command, from string, w io.Writer) (lines []*record.Line, unread bool, err error) {
 	usage := func(err error) error { return command.ExitError{Code: command.Usage, Err: err} }
 	if from == "" {
-		from = defaultAdmin()
+		from = defaultAdmin
 		if cmd.Flags().Lookup("admin-socket") != nil {
 			s, err := readSettings(cmd.Flags(), os.Environ())
 			if err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"vitrine/internal/command"
+	"vitrine/internal/engine/operation"
 	"vitrine/internal/version"
 )
 
@@ -27,5 +28,5 @@ func run(ctx context.Context, args []string, std command.Streams) int {
 }
 
 func versionText() string {
-	return fmt.Sprintf("authz-plugin %s, Engine API 1.24 to %s", version.Text(), newestAPI())
+	return fmt.Sprintf("authz-plugin %s, Engine API 1.24 to %s", version.Text(), operation.MaxVersion)
 }

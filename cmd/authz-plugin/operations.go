@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -11,8 +10,6 @@ import (
 	"vitrine/internal/command"
 	"vitrine/internal/engine/operation"
 )
-
-func newestAPI() string { return operation.MaxVersion }
 
 func operationsCommand(std command.Streams) *cobra.Command {
 	var access string
@@ -39,9 +36,7 @@ func listOperations(access string, asJSON bool, std command.Streams) error {
 		return command.ExitError{Code: command.Usage, Err: fmt.Errorf("--access %q: there is no such class; there are ping, list, inspect, stream, content, secret, interactive, write, build and admin", access)}
 	}
 	if asJSON {
-		enc := json.NewEncoder(std.Out)
-		enc.SetIndent("", "  ")
-		return enc.Encode(found)
+		return printJSON(std.Out, found)
 	}
 	w := tabwriter.NewWriter(std.Out, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, strings.Join([]string{"OPERATION", "ACCESS", "RESOURCE", "METHOD", "PATH"}, "\t"))

@@ -107,12 +107,7 @@ rules. What it prints is a data file again: in a folder with the same .rego file
 it is the same policy. With --rules, print the rules instead. Without a PATH that is
 /etc/docker/vitrine if it holds a policy, else the built-in one.`,
 		RunE: func(cmd *cobra.Command, paths []string) error {
-			var opts settings
-			err := setPolicy(&opts, paths)
-			if err == nil {
-				err = policy.Show(cmd.Context(), policy.Options{Paths: opts.policy, BuiltinIfAbsent: opts.builtinIfAbsent}, rules, std.Out)
-			}
-			if err != nil {
+			if err := policy.Show(cmd.Context(), policyAt(paths), rules, std.Out); err != nil {
 				return command.ExitError{Code: command.Usage, Err: err}
 			}
 			return nil

@@ -157,17 +157,15 @@ func (p *parts) buildPolicy(ctx context.Context) {
 		Lend:   func(ctx context.Context, list []grant.Grant) { p.engine.Lend(ctx, list) },
 		Record: func(e grant.Event) { p.keep(audit.OfGrant(&e, p.engine.Status().Revision)) },
 	})
-	p.engine = policy.New(policy.Options{
-		Paths: s.policy, BuiltinIfAbsent: s.builtinIfAbsent, StateDir: s.stateDir, AllowByDefault: s.allowByDefault, Logger: p.log,
-		NoGateway: len(s.listeners) == 0,
-		Now:       p.grants.Now, Holds: p.grants.Holds,
-		OnLoad: func() {
-			select {
-			case p.loaded <- struct{}{}:
-			default: // one that came just before is still to be seen to
-			}
-		},
-	})
+	of := s.policy
+	of.StateDir, of.Logger, of.NoGateway, of.Now, of.Holds = s.stateDir, p.log, len(s.listeners) == 0, p.grants.Now, p.grants.Holds
+	of.OnLoad = func() {
+		select {
+		case p.loaded <- struct{}{}:
+		default: // one that came just before is still to be seen to
+		}
+	}
+	p.engine = policy.New(of)
 	p.run = append(p.run, func(ctx context.Context) error {
 		_ = p.engine.Load(ctx) // the engine has logged why, and denies until the files are mended
 		return p.engine.Watch(ctx)
@@ -202,7 +200,7 @@ func (p *parts) buildCandidate() func(*record.Kept) {
 		return nil
 	}
 	engine := policy.New(policy.Options{
-		Paths: []string{p.settings.candidate}, AllowByDefault: p.settings.allowByDefault, Logger: p.log.With("policy", "candidate"),
+		Paths: []string{p.settings.candidate}, AllowByDefault: p.settings.policy.AllowByDefault, Logger: p.log.With("policy", "candidate"),
 	})
 	p.candidate = learn.NewCandidate(engine, engine.Status)
 	p.run = append(p.run, p.candidate.Run, func(ctx context.Context) error {

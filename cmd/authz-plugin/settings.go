@@ -21,6 +21,7 @@ import (
 	"vitrine/internal/authz/audit"
 	"vitrine/internal/authz/decide"
 	"vitrine/internal/authz/gateway"
+	"vitrine/internal/authz/policy"
 	"vitrine/internal/command"
 	"vitrine/internal/engine/operation"
 	"vitrine/internal/otlp"
@@ -28,30 +29,27 @@ import (
 
 // settings is the configuration of serve, checked.
 type settings struct {
-	pluginSocket string // "" for none
-	listeners    []listener
-	upstream     string // path of a Unix socket
-	policy       []string
-	// builtinIfAbsent: the built-in policy stands in while policy does not exist.
-	builtinIfAbsent bool
-	stateDir        string // "" for none
-	grants          string // "" for none
-	allowByDefault  bool
-	mode            decide.Mode
-	candidate       string // "" for none
-	record          string // a file, "" for memory alone
-	audit           string // "stderr", "stdout" or a file
-	auditFormat     audit.Format
-	otlp            otlp.Config
-	adminSocket     string // "" for none
-	adminAllow      []string
-	requirePlugin   bool
-	passwd          string
-	proc            string
-	hostRoot        string // "" for that of the process behind upstream
-	ownContainer    string // "": it is found out
-	logLevel        slog.Level
-	limits          gateway.Limits
+	pluginSocket  string // "" for none
+	listeners     []listener
+	upstream      string // path of a Unix socket
+	policy        policy.Options
+	stateDir      string // "" for none
+	grants        string // "" for none
+	mode          decide.Mode
+	candidate     string // "" for none
+	record        string // a file, "" for memory alone
+	audit         string // "stderr", "stdout" or a file
+	auditFormat   audit.Format
+	otlp          otlp.Config
+	adminSocket   string // "" for none
+	adminAllow    []string
+	requirePlugin bool
+	passwd        string
+	proc          string
+	hostRoot      string // "" for that of the process behind upstream
+	ownContainer  string // "": it is found out
+	logLevel      slog.Level
+	limits        gateway.Limits
 }
 
 // listener is one of the gateway's.
@@ -73,6 +71,7 @@ type listener struct {
 const (
 	defaultConfig = "/etc/docker/vitrine/config.yaml"
 	defaultGrants = "/etc/docker/vitrine/grants.yaml"
+	defaultAdmin  = "/run/vitrine-admin/admin.sock"
 	defaultListen = "agents=unix:///run/vitrine/docker/docker.sock,mode=0666"
 )
 
@@ -85,14 +84,14 @@ var table = command.Settings[settings]{File: defaultConfig, Options: slices.Conc
 	{Key: "policy", List: true, Help: "`PATH` of a policy: a folder, a .rego or data file, a bundle (.tar.gz), or preset:NAME; default /etc/docker/vitrine if it holds one, else the built-in policy", Set: setPolicy},
 	{Key: "state_dir", Default: []string{"/var/lib/vitrine"}, Help: "keep the last good policy in `DIR`, for a start at which its files are broken or gone, and which rights have ended; the folder must be there, and be ours alone; \"\" for none", Set: setPath(func(s *settings) *string { return &s.stateDir }, true)},
 	{Key: "grants", Default: []string{defaultGrants}, Help: "`FILE` of the rights that are lent, which grant and revoke write; it must be ours alone, as its folder must; \"\" for none", Set: setPath(func(s *settings) *string { return &s.grants }, true)},
-	{Key: "allow_by_default", Default: []string{"false"}, Help: "`BOOL`: accept a policy that allows an empty input", Set: command.Bool(func(s *settings) *bool { return &s.allowByDefault })},
+	{Key: "allow_by_default", Default: []string{"false"}, Help: "`BOOL`: accept a policy that allows an empty input", Set: command.Bool(func(s *settings) *bool { return &s.policy.AllowByDefault })},
 	{Key: "mode", Default: []string{"enforce"}, Help: "`MODE`: enforce, or audit, in which the policy's denials are recorded and lifted", Set: command.One(setMode)},
 	{Key: "audit", Default: []string{"stderr"}, Help: "append records of decisions to `FILE`, or to stderr or stdout", Set: setPath(func(s *settings) *string { return &s.audit }, false)},
 	{Key: "audit_format", Default: []string{"json"}, Help: "`FORMAT` of records, in the file and by OTLP: json, or ocsf (API Activity of the Open Cybersecurity Schema Framework)", Set: command.One(setAuditFormat)},
 	{Key: "candidate", Default: []string{""}, Help: "decide beside the policy what another one at `PATH` would make of each request, and count what differs; \"\" for none", Set: setPath(func(s *settings) *string { return &s.candidate }, true)},
 	{Key: "record", Default: []string{""}, Help: "keep the shapes of what was asked in `FILE` over restarts, for learn and policy diff; \"\" keeps them in memory alone", Set: setPath(func(s *settings) *string { return &s.record }, true)},
-	{Key: "admin_socket", Default: []string{"/run/vitrine-admin/admin.sock"}, Help: "metrics, health and recent decisions on a socket at `PATH`; \"\" for none", Set: setPath(func(s *settings) *string { return &s.adminSocket }, true)},
-	{Key: "admin_allow", List: true, Default: []string{"unix:root", "unix:vitrine-monitor", "container:monitor"}, Help: "`PRINCIPAL` that may read the admin socket", Set: setList(func(s *settings) *[]string { return &s.adminAllow })},
+	{Key: "admin_socket", Default: []string{defaultAdmin}, Help: "metrics, health and recent decisions on a socket at `PATH`; \"\" for none", Set: setPath(func(s *settings) *string { return &s.adminSocket }, true)},
+	{Key: "admin_allow", List: true, Default: []string{"unix:root", "unix:vitrine-monitor", "container:monitor"}, Help: "`PRINCIPAL` that may read the admin socket", Set: func(s *settings, v []string) error { s.adminAllow = nonEmpty(v); return nil }},
 	{Key: "require_plugin", Default: []string{"false"}, Help: "`BOOL`: answer 503 while dockerd does not ask the plugin", Set: command.Bool(func(s *settings) *bool { return &s.requirePlugin })},
 	{Key: "passwd", Default: []string{"/etc/passwd"}, Help: "`FILE` with the host's users, for unix: principals", Set: setPath(func(s *settings) *string { return &s.passwd }, false)},
 	{Key: "proc", Default: []string{"/proc"}, Help: "`DIR` with the host's processes", Set: setPath(func(s *settings) *string { return &s.proc }, false)},
@@ -155,19 +154,18 @@ func setPath(field func(*settings) *string, mayBeEmpty bool) func(*settings, []s
 	})
 }
 
-func setList(field func(*settings) *[]string) func(*settings, []string) error {
-	return func(s *settings, v []string) error {
-		*field(s) = nonEmpty(v)
-		return nil
-	}
+func setPolicy(s *settings, v []string) error {
+	of := policyAt(v)
+	s.policy.Paths, s.policy.BuiltinIfAbsent = of.Paths, of.BuiltinIfAbsent
+	return nil
 }
 
-func setPolicy(s *settings, v []string) error {
-	s.policy = nonEmpty(v)
-	if len(s.policy) == 0 {
-		s.policy, s.builtinIfAbsent = []string{filepath.Dir(defaultConfig)}, true
+// policyAt is the policy of some paths; without any, that of the usual folder, and while that does not exist the built-in one.
+func policyAt(paths []string) policy.Options {
+	if paths = nonEmpty(paths); len(paths) == 0 {
+		return policy.Options{Paths: []string{filepath.Dir(defaultConfig)}, BuiltinIfAbsent: true}
 	}
-	return nil
+	return policy.Options{Paths: paths}
 }
 
 func setMode(s *settings, v string) error {
@@ -367,7 +365,7 @@ func (s *settings) sockets() *operation.Sockets {
 
 // deciding are the paths of which whoever writes there decides.
 func (s *settings) deciding() (paths []string) {
-	for _, p := range append(slices.Clone(s.policy), s.stateDir, s.grants, s.adminSocket, s.pluginSocket) {
+	for _, p := range append(slices.Clone(s.policy.Paths), s.stateDir, s.grants, s.adminSocket, s.pluginSocket) {
 		if _, preset := strings.CutPrefix(p, "preset:"); p == "" || preset {
 			continue
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -97,7 +98,7 @@ func writeStatus(w io.Writer, s *admin.Status, b brush) error {
 		if !g.From.IsZero() {
 			what = "grant " + g.ID
 		}
-		line(what, "%s, ends in %s (%s; by %s)", harmless(g.String()), g.Until.Sub(s.Time).Round(time.Second), harmless(first(g.Reason, "no reason")), harmless(g.By))
+		line(what, "%s, ends in %s (%s; by %s)", harmless(g.String()), g.Until.Sub(s.Time).Round(time.Second), harmless(cmp.Or(g.Reason, "no reason")), harmless(g.By))
 	}
 	for _, r := range s.Refused {
 		line("grant "+r.Grant.ID, "%s", b.bad("refused: "+harmless(r.Why)))
@@ -107,7 +108,7 @@ func writeStatus(w io.Writer, s *admin.Status, b brush) error {
 		for _, change := range slices.Sorted(maps.Keys(s.Candidate)) {
 			differs = append(differs, fmt.Sprintf("%d %s", s.Candidate[change], harmless(change)))
 		}
-		line("candidate", "would answer otherwise: %s", first(strings.Join(differs, ", "), "nothing"))
+		line("candidate", "would answer otherwise: %s", cmp.Or(strings.Join(differs, ", "), "nothing"))
 	}
 	denied := fmt.Sprintf("%d denied", s.LastHour.Denied)
 	if s.LastHour.Denied > 0 {
@@ -153,13 +154,6 @@ func policyLines(line func(name, format string, args ...any), s *admin.Status, b
 func suffix(is bool, s string) string {
 	if !is {
 		return ""
-	}
-	return s
-}
-
-func first(s, otherwise string) string {
-	if s == "" {
-		return otherwise
 	}
 	return s
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -41,11 +40,9 @@ func (f *proofFlags) prover(ctx context.Context) (p *policy.Prover, paths []stri
 	if hint := spelling.Hint(f.hazard, names); f.hazard != "" && !operation.IsHazard(f.hazard) {
 		return nil, nil, fmt.Errorf("--hazard %q: there is no such hazard%s", f.hazard, hint)
 	}
-	var opts settings
-	if err := setPolicy(&opts, f.policy); err != nil {
-		return nil, nil, err
-	}
-	p, err = policy.NewProver(ctx, policy.Options{Paths: opts.policy, BuiltinIfAbsent: opts.builtinIfAbsent, AllowByDefault: f.byDefault})
+	of := policyAt(f.policy)
+	of.AllowByDefault = f.byDefault
+	p, err = policy.NewProver(ctx, of)
 	if err != nil {
 		return nil, nil, fmt.Errorf("load the policy: %w", err)
 	}
@@ -83,10 +80,7 @@ Exit 0: proved, 1: not decided, 2: wrong arguments, or a policy that does not lo
 // print prints what was found, and says by the exit status whether it is decided.
 func (f *proofFlags) print(std command.Streams, found any, state policy.State, inWords func()) error {
 	if f.asJSON {
-		enc := json.NewEncoder(std.Out)
-		enc.SetIndent("", "  ")
-		enc.SetEscapeHTML(false)
-		if err := enc.Encode(found); err != nil {
+		if err := printJSON(std.Out, found); err != nil {
 			return command.ExitError{Code: command.Failed, Err: fmt.Errorf("print what was found: %w", err)}
 		}
 	} else {
