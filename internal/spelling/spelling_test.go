@@ -8,7 +8,7 @@ func TestNearest(t *testing.T) {
 		"chekc": "check", "Check": "check", "tst": "test", "ft": "fmt", "vitrine_mde": "VITRINE_MODE",
 		"": "", "paint": "", "x": "",
 	} {
-		if got := nearest(s, words); got != want {
+		if got := Within(s, words, 1+len(s)/3); got != want {
 			t.Errorf("nearest to %q is %q, want %q", s, got, want)
 		}
 	}
