@@ -78,27 +78,27 @@ const (
 // table is the only list of serve's settings; plugin/config.json is compared with
 // it by a test.
 var table = command.Settings[settings]{File: defaultConfig, Options: slices.Concat([]command.Option[settings]{
-	{Key: "plugin_socket", Default: []string{"/run/docker/plugins/vitrine.sock"}, Help: "`PATH` of dockerd's plugin socket; \"\" for a gateway alone", Set: setPath(func(s *settings) *string { return &s.pluginSocket }, true)},
+	{Key: "plugin_socket", Default: []string{"/run/docker/plugins/vitrine.sock"}, Help: "`PATH` of dockerd's plugin socket; \"\" for a gateway alone", Set: command.Value(absolute, func(s *settings) *string { return &s.pluginSocket })},
 	{Key: "listen", List: true, Default: []string{defaultListen}, Help: "`SPEC` of a gateway listener: NAME=unix:///PATH[,mode=0666][,group=G], NAME=fd://NAME of a Unix socket that systemd listens on, either with [,host=PATH] if the host has it elsewhere, or NAME=tcp://HOST:PORT, all with [,denials=audit|enforce] for a mode of its own and ,cert=FILE,key=FILE,ca=FILE for mutual TLS; \"\" for none", Set: setListen},
-	{Key: "upstream", Default: []string{"unix:///run/docker.sock"}, Help: "`ADDR` of dockerd's own socket", Set: command.One(setUpstream)},
+	{Key: "upstream", Default: []string{"unix:///run/docker.sock"}, Help: "`ADDR` of dockerd's own socket", Set: command.Value(upstream, func(s *settings) *string { return &s.upstream })},
 	{Key: "policy", List: true, Help: "`PATH` of a policy: a folder, a .rego or data file, a bundle (.tar.gz), or preset:NAME; default /etc/docker/vitrine if it holds one, else the built-in policy", Set: setPolicy},
-	{Key: "state_dir", Default: []string{"/var/lib/vitrine"}, Help: "keep the last good policy in `DIR`, for a start at which its files are broken or gone, and which rights have ended; the folder must be there, and be ours alone; \"\" for none", Set: setPath(func(s *settings) *string { return &s.stateDir }, true)},
-	{Key: "grants", Default: []string{defaultGrants}, Help: "`FILE` of the rights that are lent, which grant and revoke write; it must be ours alone, as its folder must; \"\" for none", Set: setPath(func(s *settings) *string { return &s.grants }, true)},
-	{Key: "allow_by_default", Default: []string{"false"}, Help: "`BOOL`: accept a policy that allows an empty input", Set: command.Bool(func(s *settings) *bool { return &s.policy.AllowByDefault })},
-	{Key: "mode", Default: []string{"enforce"}, Help: "`MODE`: enforce, or audit, in which the policy's denials are recorded and lifted", Set: command.One(setMode)},
-	{Key: "audit", Default: []string{"stderr"}, Help: "append records of decisions to `FILE`, or to stderr or stdout", Set: setPath(func(s *settings) *string { return &s.audit }, false)},
-	{Key: "audit_format", Default: []string{"json"}, Help: "`FORMAT` of records, in the file and by OTLP: json, or ocsf (API Activity of the Open Cybersecurity Schema Framework)", Set: command.One(setAuditFormat)},
-	{Key: "candidate", Default: []string{""}, Help: "decide beside the policy what another one at `PATH` would make of each request, and count what differs; \"\" for none", Set: setPath(func(s *settings) *string { return &s.candidate }, true)},
-	{Key: "record", Default: []string{""}, Help: "keep the shapes of what was asked in `FILE` over restarts, for learn and policy diff; \"\" keeps them in memory alone", Set: setPath(func(s *settings) *string { return &s.record }, true)},
-	{Key: "admin_socket", Default: []string{defaultAdmin}, Help: "metrics, health and recent decisions on a socket at `PATH`; \"\" for none", Set: setPath(func(s *settings) *string { return &s.adminSocket }, true)},
+	{Key: "state_dir", Default: []string{"/var/lib/vitrine"}, Help: "keep the last good policy in `DIR`, for a start at which its files are broken or gone, and which rights have ended; the folder must be there, and be ours alone; \"\" for none", Set: command.Value(absolute, func(s *settings) *string { return &s.stateDir })},
+	{Key: "grants", Default: []string{defaultGrants}, Help: "`FILE` of the rights that are lent, which grant and revoke write; it must be ours alone, as its folder must; \"\" for none", Set: command.Value(absolute, func(s *settings) *string { return &s.grants })},
+	{Key: "allow_by_default", Default: []string{"false"}, Help: "`BOOL`: accept a policy that allows an empty input", Set: command.Value(command.Bool, func(s *settings) *bool { return &s.policy.AllowByDefault })},
+	{Key: "mode", Default: []string{"enforce"}, Help: "`MODE`: enforce, or audit, in which the policy's denials are recorded and lifted", Set: command.Value(mode, func(s *settings) *decide.Mode { return &s.mode })},
+	{Key: "audit", Default: []string{"stderr"}, Help: "append records of decisions to `FILE`, or to stderr or stdout", Set: command.Value(given, func(s *settings) *string { return &s.audit })},
+	{Key: "audit_format", Default: []string{"json"}, Help: "`FORMAT` of records, in the file and by OTLP: json, or ocsf (API Activity of the Open Cybersecurity Schema Framework)", Set: command.Value(auditFormat, func(s *settings) *audit.Format { return &s.auditFormat })},
+	{Key: "candidate", Default: []string{""}, Help: "decide beside the policy what another one at `PATH` would make of each request, and count what differs; \"\" for none", Set: command.Value(absolute, func(s *settings) *string { return &s.candidate })},
+	{Key: "record", Default: []string{""}, Help: "keep the shapes of what was asked in `FILE` over restarts, for learn and policy diff; \"\" keeps them in memory alone", Set: command.Value(absolute, func(s *settings) *string { return &s.record })},
+	{Key: "admin_socket", Default: []string{defaultAdmin}, Help: "metrics, health and recent decisions on a socket at `PATH`; \"\" for none", Set: command.Value(absolute, func(s *settings) *string { return &s.adminSocket })},
 	{Key: "admin_allow", List: true, Default: []string{"unix:root", "unix:vitrine-monitor", "container:monitor"}, Help: "`PRINCIPAL` that may read the admin socket", Set: func(s *settings, v []string) error { s.adminAllow = nonEmpty(v); return nil }},
-	{Key: "require_plugin", Default: []string{"false"}, Help: "`BOOL`: answer 503 while dockerd does not ask the plugin", Set: command.Bool(func(s *settings) *bool { return &s.requirePlugin })},
-	{Key: "passwd", Default: []string{"/etc/passwd"}, Help: "`FILE` with the host's users, for unix: principals", Set: setPath(func(s *settings) *string { return &s.passwd }, false)},
-	{Key: "proc", Default: []string{"/proc"}, Help: "`DIR` with the host's processes", Set: setPath(func(s *settings) *string { return &s.proc }, false)},
+	{Key: "require_plugin", Default: []string{"false"}, Help: "`BOOL`: answer 503 while dockerd does not ask the plugin", Set: command.Value(command.Bool, func(s *settings) *bool { return &s.requirePlugin })},
+	{Key: "passwd", Default: []string{"/etc/passwd"}, Help: "`FILE` with the host's users, for unix: principals", Set: command.Value(given, func(s *settings) *string { return &s.passwd })},
+	{Key: "proc", Default: []string{"/proc"}, Help: "`DIR` with the host's processes", Set: command.Value(given, func(s *settings) *string { return &s.proc })},
 	{Key: "own_container", Help: "`NAME` or id of the container that this runs in, \"none\" if in none; default: it is found out", Set: command.One(func(s *settings, v string) error { s.ownContainer = strings.TrimPrefix(v, "/"); return nil })},
-	{Key: "host_root", Default: []string{""}, Help: "`DIR` that is the host's root directory, below which host paths are looked up; \"\" for that of the process that listens at upstream", Set: setPath(func(s *settings) *string { return &s.hostRoot }, true)},
+	{Key: "host_root", Default: []string{""}, Help: "`DIR` that is the host's root directory, below which host paths are looked up; \"\" for that of the process that listens at upstream", Set: command.Value(absolute, func(s *settings) *string { return &s.hostRoot })},
 	{Key: "limits", List: true, Help: "limit `NAME=N` on what callers may use; docs/install.md lists them", Set: setLimits},
-	{Key: "log_level", Default: []string{"info"}, Help: "log from `LEVEL` on: debug, info, warn or error", Set: command.LogLevel(func(s *settings) *slog.Level { return &s.logLevel })},
+	{Key: "log_level", Default: []string{"info"}, Help: "log from `LEVEL` on: debug, info, warn or error", Set: command.Value(command.LogLevel, func(s *settings) *slog.Level { return &s.logLevel })},
 }, otlp.Options(func(s *settings) *otlp.Config { return &s.otlp }))}
 
 // readSettings reads what serve was told.
@@ -141,17 +141,20 @@ func (s *settings) check() command.SettingErrors {
 	return wrong
 }
 
-func setPath(field func(*settings) *string, mayBeEmpty bool) func(*settings, []string) error {
-	return command.One(func(s *settings, value string) error {
-		if value == "" && !mayBeEmpty {
-			return errors.New("is empty; give a path")
-		}
-		if mayBeEmpty && value != "" && !filepath.IsAbs(value) {
-			return fmt.Errorf("%q is not an absolute path, such as /run/vitrine/x.sock", value)
-		}
-		*field(s) = value
-		return nil
-	})
+// given reads a file's name, which is always needed.
+func given(v string) (string, error) {
+	if v == "" {
+		return "", errors.New("is empty; give a path")
+	}
+	return v, nil
+}
+
+// absolute reads an absolute path, "" for none.
+func absolute(v string) (string, error) {
+	if v != "" && !filepath.IsAbs(v) {
+		return "", fmt.Errorf("%q is not an absolute path, such as /run/vitrine/x.sock", v)
+	}
+	return v, nil
 }
 
 func setPolicy(s *settings, v []string) error {
@@ -168,28 +171,27 @@ func policyAt(paths []string) policy.Options {
 	return policy.Options{Paths: paths}
 }
 
-func setMode(s *settings, v string) error {
-	switch s.mode = decide.Mode(v); s.mode {
+func mode(v string) (decide.Mode, error) {
+	switch m := decide.Mode(v); m {
 	case decide.Enforce, decide.Audit:
-		return nil
+		return m, nil
 	}
-	return fmt.Errorf("%q is no mode; there are enforce and audit", v)
+	return "", fmt.Errorf("%q is no mode; there are enforce and audit", v)
 }
 
-func setAuditFormat(s *settings, v string) error {
-	if s.auditFormat = audit.FormatOf(v); s.auditFormat == nil {
-		return fmt.Errorf("%q is no format; there are json and ocsf", v)
+func auditFormat(v string) (audit.Format, error) {
+	if f := audit.FormatOf(v); f != nil {
+		return f, nil
 	}
-	return nil
+	return nil, fmt.Errorf("%q is no format; there are json and ocsf", v)
 }
 
-func setUpstream(s *settings, v string) error {
+func upstream(v string) (string, error) {
 	path, ok := strings.CutPrefix(v, "unix://")
 	if !ok || !filepath.IsAbs(path) {
-		return fmt.Errorf("%q is not the address of a Unix socket, such as unix:///run/docker.sock", v)
+		return "", fmt.Errorf("%q is not the address of a Unix socket, such as unix:///run/docker.sock", v)
 	}
-	s.upstream = path
-	return nil
+	return path, nil
 }
 
 // limits are the names of gateway.Limits' fields.

@@ -12,7 +12,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"vitrine/internal/caller/attest"
-	"vitrine/internal/engine/docker"
 	"vitrine/internal/kernel/cgroup"
 	"vitrine/internal/monitor/dogstatsd"
 	"vitrine/internal/monitor/export"
@@ -46,7 +45,7 @@ func (p *parts) receive(s *settings, log *slog.Logger) (*receiver, error) {
 	// Senders are processes of our own PID namespace, whatever s.proc shows.
 	finder := sender.New(p.inventory, cgroups, attest.Options{CgroupsAlone: true})
 	of, tagger := s.messages, tag.New(s.tags)
-	of.Tagger, of.Keys = containerTags{p.inventory, tagger}, tagger.Keys()
+	of.Tags, of.Keys = p.tags(tagger), tagger.Keys()
 	of.Logger, cfg.Logger = log, log
 	r := &receiver{messages: messages.New(of), quota: of.Quota}
 	r.server = dogstatsd.New(cfg, finder, r.messages)
@@ -112,17 +111,13 @@ func hierarchies(root string) (map[string]fs.FS, error) {
 	return out, nil
 }
 
-// containerTags is an [messages.Tagger] of the inventory's containers.
-type containerTags struct {
-	inventory *docker.Inventory
-	tagger    *tag.Tagger
-}
-
-// ContainerTags returns the tags of a container by its full id.
-func (t containerTags) ContainerTags(id string, level tag.Cardinality) ([]tag.Tag, bool) {
-	c, ok := t.inventory.Recall(id)
-	if !ok {
-		return nil, false
+// tags gives a container's by its full id, at a cardinality; false if the container is not known.
+func (p *parts) tags(by *tag.Tagger) func(id string, level tag.Cardinality) ([]tag.Tag, bool) {
+	return func(id string, level tag.Cardinality) ([]tag.Tag, bool) {
+		c, ok := p.inventory.Recall(id)
+		if !ok {
+			return nil, false
+		}
+		return by.Tags(&c).At(level), true
 	}
-	return t.tagger.Tags(&c).At(level), true
 }

@@ -51,7 +51,7 @@ func (p *parts) face(s *settings, received *receiver, self prometheus.Gatherer) 
 	f.asks = asks.New(s.admin, func() { f.page.Asked() })
 	of := page.Options{
 		Status: f.status, Asks: f.asks, Watch: p.collector.Watch, Token: s.token,
-		Tags: containerTags{p.inventory, tag.New(s.tags)}.ContainerTags,
+		Tags: p.tags(tag.New(s.tags)),
 	}
 	if d := received.page(); d != nil {
 		of.DogStatsD, of.Sent = export.Senders(p.series, d), d.Latest

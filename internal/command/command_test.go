@@ -23,7 +23,7 @@ func table(file string) Settings[things] {
 	return Settings[things]{File: file, Options: []Option[things]{
 		{Key: "the_one", Default: []string{"default"}, Help: "`X`", Also: "DD_ONE", Set: One(func(s *things, v string) error { s.one = v; return nil })},
 		{Key: "many", List: true, Help: "`Y`", Set: func(s *things, v []string) error { s.many = v; return nil }},
-		{Key: "on", Default: []string{"false"}, Help: "`BOOL`", Set: Bool(func(s *things) *bool { return &s.on })},
+		{Key: "on", Default: []string{"false"}, Help: "`BOOL`", Set: Value(Bool, func(s *things) *bool { return &s.on })},
 	}}
 }
 

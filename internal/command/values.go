@@ -17,26 +17,29 @@ func One[S any](set func(s *S, value string) error) func(*S, []string) error {
 	}
 }
 
-// Bool sets a field to true or false.
-func Bool[S any](field func(*S) *bool) func(*S, []string) error {
-	return One(func(s *S, v string) error {
-		b, err := strconv.ParseBool(v)
-		if err != nil {
-			return fmt.Errorf("%q is neither true nor false", v)
-		}
-		*field(s) = b
-		return nil
+// Value makes the Set of an option with one value, "" if there is none, which parse reads into a field.
+func Value[S, T any](parse func(value string) (T, error), field func(*S) *T) func(*S, []string) error {
+	return One(func(s *S, v string) (err error) {
+		*field(s), err = parse(v)
+		return err
 	})
 }
 
-// LogLevel sets a field to a level by its name.
-func LogLevel[S any](field func(*S) *slog.Level) func(*S, []string) error {
-	return One(func(s *S, v string) error {
-		if err := field(s).UnmarshalText([]byte(v)); err != nil {
-			return fmt.Errorf("%q is no level; there are debug, info, warn and error", v)
-		}
-		return nil
-	})
+// Bool reads true or false.
+func Bool(v string) (bool, error) {
+	b, err := strconv.ParseBool(v)
+	if err != nil {
+		err = fmt.Errorf("%q is neither true nor false", v)
+	}
+	return b, err
+}
+
+// LogLevel reads a level's name.
+func LogLevel(v string) (level slog.Level, err error) {
+	if level.UnmarshalText([]byte(v)) != nil {
+		err = fmt.Errorf("%q is no level; there are debug, info, warn and error", v)
+	}
+	return level, err
 }
 
 // GroupID is the number of a group, by its name or by itself.

@@ -39,7 +39,7 @@ func (webTags) ContainerTags(_ string, level tag.Cardinality) ([]tag.Tag, bool) 
 // sent is what clients' messages give.
 func sent(t *testing.T, o *dogstatsd.Origin, lines ...string) *DogStatsD {
 	t.Helper()
-	m := messages.New(messages.Config{Tagger: webTags{}})
+	m := messages.New(messages.Config{Tags: webTags{}.ContainerTags})
 	server := dogstatsd.New(dogstatsd.Config{}, nil, m)
 	statsd.Feed(t, m, o, lines...)
 	m.Flush(time.Now())

@@ -129,7 +129,7 @@ func TestNativeHistogramHoldsWhatWasSent(t *testing.T) {
 
 // TestNativeCountsNeverFall: a reader takes a bucket that falls for a new beginning.
 func TestNativeCountsNeverFall(t *testing.T) {
-	m := messages.New(messages.Config{Tagger: webTags{}})
+	m := messages.New(messages.Config{Tags: webTags{}.ContainerTags})
 	var p dogstatsd.Parser
 	before := map[int]uint64{}
 	for i := range 40 {

@@ -26,7 +26,7 @@ func (replicas) ContainerTags(id string, _ tag.Cardinality) ([]tag.Tag, bool) {
 // sentBy is what messages of several containers give, each as "container line".
 func sentBy(t *testing.T, lines ...string) *DogStatsD {
 	t.Helper()
-	m := messages.New(messages.Config{Tagger: replicas{}})
+	m := messages.New(messages.Config{Tags: replicas{}.ContainerTags})
 	for _, line := range lines {
 		id, line, _ := strings.Cut(line, " ")
 		statsd.Feed(t, m, &dogstatsd.Origin{Source: dogstatsd.SourceKernel, Container: id}, line)

@@ -89,9 +89,9 @@ func spelled(name string, way int) string {
 }
 
 // filledBy has a sender fill its quota.
-func filledBy(tb testing.TB, tagger messages.Tagger, quota int, line func(i int) string) *DogStatsD {
+func filledBy(tb testing.TB, tags func(string, tag.Cardinality) ([]tag.Tag, bool), quota int, line func(i int) string) *DogStatsD {
 	tb.Helper()
-	m := messages.New(messages.Config{Tagger: tagger, Quota: quota})
+	m := messages.New(messages.Config{Tags: tags, Quota: quota})
 	server := dogstatsd.New(dogstatsd.Config{}, nil, m)
 	for i := range 25000 {
 		if i == 300 || i == 1000 || i%2500 == 2499 {
@@ -110,13 +110,13 @@ func filledBy(tb testing.TB, tagger messages.Tagger, quota int, line func(i int)
 func TestQuotaIsAPriceOfThePageClosed(t *testing.T) {
 	quota := long.Of(2000, 20_000)
 	most := 250 * quota
-	for accept, tagger := range map[string]messages.Tagger{"": nil, "application/openmetrics-text;version=1.0.0": serviceTags{}} {
+	for accept, tags := range map[string]func(string, tag.Cardinality) ([]tag.Tag, bool){"": nil, "application/openmetrics-text;version=1.0.0": serviceTags{}.ContainerTags} {
 		own := len(scrapeSent(t, sent(t, web), accept))
 		for name, line := range greedy {
-			d := filledBy(t, tagger, quota, line)
+			d := filledBy(t, tags, quota, line)
 			n, o := len(scrapeSent(t, d, accept))-own, d.Latest().Origins[0]
 			if n > most || o.Used > quota || o.Refused == 0 {
-				t.Errorf("%s (%T, %q): %d bytes, %+v", name, tagger, accept, n, o)
+				t.Errorf("%s (%q): %d bytes, %+v", name, accept, n, o)
 			}
 		}
 	}
@@ -149,7 +149,7 @@ func TestBoundsAreFew(t *testing.T) {
 func BenchmarkScrape(b *testing.B) {
 	for _, name := range []string{"counts", "histograms", "distributions", "distributions of names", "names that are taken", "spellings of one series", "checks"} {
 		b.Run(name, func(b *testing.B) {
-			d := filledBy(b, serviceTags{}, 20_000, greedy[name])
+			d := filledBy(b, serviceTags{}.ContainerTags, 20_000, greedy[name])
 			h := Metrics(filled(), d, nil)
 			r := httptest.NewRequestWithContext(b.Context(), http.MethodGet, "/metrics", nil)
 			size := 0

@@ -77,7 +77,7 @@ func generated(t *testing.T, seed uint64) string {
 		"docker_container", "dogstatsd_contexts", "process_start_time_seconds", "1", "\u00e9", "\xff", "\"", "\\", "# HELP x", " ", "x y", "{}", "bytes", "x_bytes", "x_seconds_total", "le",
 	}
 	values := []string{"0", "1", "-1", "0.1", "-0.25", "1e308", "-1e308", "5e-324", "1e-7:1e7", "-3:0:4", "9007199254740993", "1.7976931348623157e308:1.7976931348623157e308", "NaN:1", "-0"}
-	m := messages.New(messages.Config{Tagger: webTags{}})
+	m := messages.New(messages.Config{Tags: webTags{}.ContainerTags})
 	server := dogstatsd.New(dogstatsd.Config{}, nil, m)
 	for range 1 + r.IntN(4) {
 		for range 60 {

@@ -32,13 +32,6 @@ import (
 	"vitrine/internal/monitor/tag"
 )
 
-// Tagger knows the tags of containers.
-type Tagger interface {
-	// ContainerTags returns the tags of a container by its full id at a
-	// cardinality, sorted; false if it does not know the container.
-	ContainerTags(id string, level tag.Cardinality) ([]tag.Tag, bool)
-}
-
 // Config configures an Aggregator.
 type Config struct {
 	Interval    time.Duration   // between two snapshots; 10 s if zero
@@ -47,19 +40,19 @@ type Config struct {
 
 	// Quota is how much one origin may have, 20000 if zero, in units of 240 bytes of the
 	// page that Prometheus reads: a short count, gauge, set or check is 1, a histogram 4, a
-	// distribution 8. Most is how much all origins may have, 200000 if zero, and half of it
-	// those who are not established by the kernel.
-	Quota, Most int
-	// SetMembers and Events are how many one origin may send in an interval:
-	// 100000 and 100 if zero. All together may send ten times as many, and half of that
-	// those who are not established by the kernel.
-	SetMembers, Events int
+	// distribution 8.
+	Quota int
 
-	Tagger Tagger // nil: messages have their own tags alone
-	// Keys are those that only the Tagger's tags may have, besides those of [tag.Rules].
+	// Tags are a container's by its full id at a cardinality, sorted; false if the container is not known. nil: messages have
+	// their own tags alone.
+	Tags func(id string, level tag.Cardinality) ([]tag.Tag, bool)
+	// Keys are those that only these Tags may have, besides those of [tag.Rules].
 	Keys   []string
 	Logger *slog.Logger
 }
+
+// How many members of sets, and events, one origin may send in an interval.
+const setMembers, recentEvents = 100_000, 100
 
 // Aggregator adds messages up. It is a dogstatsd.Sink. The caller runs it, and reads [Aggregator.Latest].
 type Aggregator struct {
@@ -130,18 +123,13 @@ func New(cfg Config) *Aggregator {
 	cfg.Expiry = cmp.Or(cfg.Expiry, 5*time.Minute)
 	cfg.Cardinality = cmp.Or(cfg.Cardinality, tag.Low)
 	cfg.Quota = cmp.Or(cfg.Quota, 20000)
-	cfg.Most = cmp.Or(cfg.Most, 200000)
-	cfg.SetMembers = cmp.Or(cfg.SetMembers, 100000)
-	cfg.Events = cmp.Or(cfg.Events, 100)
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	a := &Aggregator{
 		cfg: cfg, log: cfg.Logger, seed: maphash.MakeSeed(),
 		origins: map[originKey]*origin{}, series: map[string]*series{}, epoch: 1,
-		contexts: pool{one: cfg.Quota * unit, all: cfg.Most * unit}, twins: map[uint64]int{},
-		members: pool{one: cfg.SetMembers, all: 10 * cfg.SetMembers},
-		recent:  pool{one: cfg.Events, all: 10 * cfg.Events},
+		contexts: newPool(cfg.Quota * unit), members: newPool(setMembers), recent: newPool(recentEvents), twins: map[uint64]int{},
 	}
 	a.latest.Store(&Snapshot{})
 	a.ours = map[string]bool{}

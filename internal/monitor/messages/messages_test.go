@@ -161,7 +161,7 @@ func TestMessageTags(t *testing.T) {
 		{"its own is no contradiction", map[*dogstatsd.Origin]string{web1: "a:1|c|#service:shop"}, []string{"count a{service:shop} 1 total 1"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			a := New(Config{Tagger: containers})
+			a := New(Config{Tags: containers.ContainerTags})
 			for o, line := range tt.lines {
 				statsd.Feed(t, a, o, line)
 			}
@@ -172,7 +172,7 @@ func TestMessageTags(t *testing.T) {
 
 func TestTagsThatChange(t *testing.T) {
 	containers := tagger{}
-	a := New(Config{Tagger: containers, Cardinality: tag.High, Expiry: 20 * time.Second})
+	a := New(Config{Tags: containers.ContainerTags, Cardinality: tag.High, Expiry: 20 * time.Second})
 	statsd.Feed(t, a, web1, "a:1|c", "_sc|up|0") // before the inventory knows it
 	containers["web1"] = "web.1"
 	a.Flush(time.Now())
@@ -246,7 +246,8 @@ func TestLongTagsCostMore(t *testing.T) {
 // TestClaimsTakeHalfAtMost: who may claim to be anybody takes the room of others who do,
 // and nobody's whom the kernel knows.
 func TestClaimsTakeHalfAtMost(t *testing.T) {
-	a := New(Config{Quota: 10, Most: 40})
+	a := New(Config{Quota: 10})
+	a.contexts.all = 40 * unit
 	for i := range 100 {
 		statsd.Feed(t, a, &dogstatsd.Origin{Source: dogstatsd.SourceClient, Container: fmt.Sprintf("%064x", i%5)}, fmt.Sprintf("x%d:1|c", i))
 	}
@@ -269,7 +270,8 @@ func TestClaimsTakeHalfAtMost(t *testing.T) {
 // TestClaimsTakeHalfOfAnIntervalAtMost: likewise of events and of members of sets,
 // and the next interval begins anew.
 func TestClaimsTakeHalfOfAnIntervalAtMost(t *testing.T) {
-	a := New(Config{SetMembers: 4, Events: 2})
+	a := New(Config{})
+	a.members, a.recent = newPool(4), newPool(2)
 	for range 2 {
 		for i := range 100 {
 			anybody := &dogstatsd.Origin{Source: dogstatsd.SourceClient, Container: fmt.Sprintf("%064x", i%50)}
@@ -286,7 +288,7 @@ func TestClaimsTakeHalfOfAnIntervalAtMost(t *testing.T) {
 
 // TestLongTagsOfTheContainer: a container's labels are as long as it likes.
 func TestLongTagsOfTheContainer(t *testing.T) {
-	a := New(Config{Quota: 1000, Tagger: tagger{"web1": strings.Repeat("x", 1<<20)}})
+	a := New(Config{Quota: 1000, Tags: tagger{"web1": strings.Repeat("x", 1<<20)}.ContainerTags})
 	statsd.Feed(t, a, web1, "a:1|c|card:high")
 	if s := a.Flush(time.Now()); len(s.Series) != 0 || s.Origins[0].Refused != 1 {
 		t.Errorf("%d series, %+v", len(s.Series), s.Origins)
@@ -306,7 +308,8 @@ func TestOrderOfTagsIsNoWayRoundTheQuota(t *testing.T) {
 }
 
 func TestSetMembersAreBounded(t *testing.T) {
-	a := New(Config{SetMembers: 50})
+	a := New(Config{})
+	a.members = newPool(50)
 	for i := range 200 {
 		statsd.Feed(t, a, web1, fmt.Sprintf("s%d:%d|s", i%2, i))
 	}
@@ -409,14 +412,15 @@ func TestTimedIsShown(t *testing.T) {
 }
 
 func TestTimed(t *testing.T) {
-	a := New(Config{Tagger: tagger{"web1": "w"}})
+	a := New(Config{Tags: tagger{"web1": "w"}.ContainerTags})
 	statsd.Feed(t, a, web1, "c:3|c|T1656581400|@0.5", "g:1|g|T1656581400", "h:1|h|T1656581400")
 	s := a.Flush(time.Now())
 	expect(t, s, "count c{service:shop} 0 total 6", "histogram h{service:shop} count 1 sum 1 min 1 max 1 total 1")
 }
 
 func TestEventsAndChecks(t *testing.T) {
-	a := New(Config{Events: 2, Tagger: tagger{"web1": "w"}})
+	a := New(Config{Tags: tagger{"web1": "w"}.ContainerTags})
+	a.recent = newPool(2)
 	statsd.Feed(t, a, web1, `_e{1,3}:a|b\n|h:me|t:error|#x|d:5`, "_e{1,1}:a|b", "_e{1,1}:c|d", "_sc|db|0|#x", "_sc|db|2|#x|m:down", "_sc|db|1|#y")
 	s := a.Flush(time.Now())
 	if len(s.Events) != 2 || s.Events[0].Text != "b\n" || s.Events[0].Host != "me" || join(s.Events[0].Tags) != "service:shop,x" || s.Events[0].Time.Unix() != 5 {
@@ -435,7 +439,7 @@ func TestEventsAndChecks(t *testing.T) {
 }
 
 func TestMessagesAllocateNothing(t *testing.T) {
-	a := New(Config{Tagger: tagger{"web1": "w"}})
+	a := New(Config{Tags: tagger{"web1": "w"}.ContainerTags})
 	var p dogstatsd.Parser
 	for _, line := range []string{"page.views:1|c|#a:b,c:d", "h:3.5|h|#x", "d:1:2:3|d|@0.5", "s:member|s", "g:1|g"} {
 		l := []byte(line)

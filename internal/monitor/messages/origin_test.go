@@ -30,7 +30,7 @@ func (h *host) ContainerTags(id string, level tag.Cardinality) ([]tag.Tag, bool)
 }
 
 func (h *host) messages() *Aggregator {
-	return New(Config{Tagger: h, Keys: h.tagger.Keys()})
+	return New(Config{Tags: h.ContainerTags, Keys: h.tagger.Keys()})
 }
 
 func mapped(t *testing.T, labels string) *tag.Tagger {

@@ -61,6 +61,9 @@ type pool struct {
 	used, unproven int // what all have, and the part of it of those whom the kernel did not establish
 }
 
+// newPool lets all together have ten times as much as one, and half of that those who are not established by the kernel.
+func newPool(one int) pool { return pool{one: one, all: 10 * one} }
+
 // take gives an origin, which has so much already, n more if it may have them.
 func (p *pool) take(from *origin, has *int, n int) bool {
 	if *has+n > p.one || p.used+n > p.all {

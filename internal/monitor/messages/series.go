@@ -32,31 +32,36 @@ type series struct {
 	Family, Labels string // as Prometheus has them
 	looks          uint64 // hash of the two
 
-	active int  // epoch of the last message
-	seen   bool // in this interval
+	active int // epoch of the last message
+	interval
 
-	value             float64 // a count's sum, a gauge's last
-	count, sum        float64 // of a histogram or distribution; weighted by the sample rate
-	smallest, biggest float64
-	sketch            *ddsketch.DDSketch
-	members           map[uint64]struct{}
+	timedFrom *origin // who sent timedValue
 
-	// Of values with a time of their own.
-	timedSeen  bool      // in this interval
-	timedSum   float64   // of a count, in this interval
-	timedValue float64   // of a gauge, the latest
-	timedAt    time.Time // its time; zero: none
-	timedFrom  *origin   // who sent it
-
-	added, off           float64 // of a count in this interval: by values above 0, and off by those below
 	total                float64 // of a count
 	totalAdded, totalOff float64 // of a count
-	belowZero            bool    // a histogram or distribution has had a value that is
 	totalCount, totalSum float64
 	totalSketch          *ddsketch.DDSketch // never changed once it is in a Snapshot
 	everSeen             bool
 	recent               kept
 	asOf                 time.Time // end of the last interval in which a gauge came without a time
+}
+
+// interval is what a series has had in one.
+type interval struct {
+	seen              bool
+	value             float64 // a count's sum, a gauge's last
+	count, sum        float64 // of a histogram or distribution; weighted by the sample rate
+	smallest, biggest float64
+	sketch            *ddsketch.DDSketch
+	members           map[uint64]struct{}
+	added, off        float64 // of a count: by values above 0, and off by those below
+	belowZero         bool    // a histogram or distribution has had a value that is, also in an interval before
+
+	// Of values with a time of their own.
+	timedSeen  bool
+	timedSum   float64   // of a count
+	timedValue float64   // of a gauge, the latest, also of an interval before
+	timedAt    time.Time // its time; zero: none
 }
 
 // add takes a message's values.
@@ -132,31 +137,18 @@ func clamp(v float64) float64 {
 
 // taken is what a series had in one interval.
 type taken struct {
-	s                             *series
-	seen                          bool
-	value                         float64
-	count, sum, smallest, biggest float64
-	sketch                        *ddsketch.DDSketch
-	members                       int
-	added, off                    float64
-	belowZero                     bool
-
-	timedSeen            bool
-	timedSum, timedValue float64
-	timedAt              time.Time
+	s *series
+	interval
+	size int // how many members there were
 }
 
 // take ends the interval for a series.
 func (s *series) take() taken {
-	t := taken{
-		s, s.seen, s.value, s.count, s.sum, s.smallest, s.biggest, s.sketch, len(s.members), s.added, s.off, s.belowZero,
-		s.timedSeen, s.timedSum, s.timedValue, s.timedAt,
+	t := taken{s, s.interval, len(s.members)}
+	s.interval = interval{members: s.members, belowZero: s.belowZero, timedValue: s.timedValue, timedAt: s.timedAt}
+	if s.Type == dogstatsd.Gauge {
+		s.value = t.value
 	}
-	s.timedSeen, s.timedSum, s.added, s.off = false, 0, 0, 0
-	if s.Type != dogstatsd.Gauge {
-		s.value = 0
-	}
-	s.seen, s.count, s.sum, s.sketch = false, 0, 0, nil
 	if len(s.members) > 1024 {
 		s.members = nil // the next interval may be a quiet one
 	}

@@ -200,24 +200,8 @@ func (a *Aggregator) take(s *Snapshot) []taken {
 		out = append(out, x.take())
 	}
 	for key, from := range a.origins {
-		for k, c := range from.contexts {
-			if expired(c.active) {
-				delete(from.contexts, k)
-				a.contexts.giveBack(from, &from.used, c.cost)
-			}
-		}
-		for k, c := range from.checks {
-			if expired(c.active) {
-				delete(from.checks, k)
-				a.contexts.giveBack(from, &from.used, c.cost)
-			}
-		}
-		for k, c := range from.results {
-			if expired(c.active) {
-				delete(from.results, k)
-				a.untwin(c.looks)
-				continue
-			}
+		a.forget(from, expired)
+		for _, c := range from.results {
 			s.Checks = append(s.Checks, *c)
 		}
 		if from.used == 0 && expired(from.active) {
@@ -238,6 +222,28 @@ func (a *Aggregator) take(s *Snapshot) []taken {
 	return out
 }
 
+// forget drops what of an origin is gone, by the epoch in which it was last active. The caller holds the lock.
+func (a *Aggregator) forget(from *origin, gone func(active int) bool) {
+	for key, c := range from.contexts {
+		if gone(c.active) {
+			delete(from.contexts, key)
+			a.contexts.giveBack(from, &from.used, c.cost)
+		}
+	}
+	for key, c := range from.checks {
+		if gone(c.active) {
+			delete(from.checks, key)
+			a.contexts.giveBack(from, &from.used, c.cost)
+		}
+	}
+	for key, c := range from.results {
+		if gone(c.active) {
+			delete(from.results, key)
+			a.untwin(c.looks)
+		}
+	}
+}
+
 // close adds an interval that ends now to the totals.
 func (t *taken) close(now time.Time, window int) Series {
 	x := t.s
@@ -252,7 +258,7 @@ func (t *taken) close(now time.Time, window int) Series {
 		x.totalAdded, x.totalOff = finite(x.totalAdded+t.added), finite(x.totalOff+t.off)
 		out.Total, out.Added, out.Off = x.total, x.totalAdded, x.totalOff
 	case dogstatsd.Set:
-		out.Value = float64(t.members)
+		out.Value = float64(t.size)
 	case dogstatsd.Histogram, dogstatsd.Distribution:
 		if t.seen {
 			out.Min, out.Max = t.smallest, t.biggest

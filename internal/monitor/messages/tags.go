@@ -81,11 +81,11 @@ func compareTags(a, b tag.Tag) int {
 
 // originTags are the tags of who sends, as of the last time that was asked.
 func (a *Aggregator) originTags(from *origin, level tag.Cardinality) []tag.Tag {
-	if level <= tag.None || from.key.container == "" || a.cfg.Tagger == nil {
+	if level <= tag.None || from.key.container == "" || a.cfg.Tags == nil {
 		return nil
 	}
 	if !from.tagged[level] {
-		from.tags[level], _ = a.cfg.Tagger.ContainerTags(from.key.container, level)
+		from.tags[level], _ = a.cfg.Tags(from.key.container, level)
 		from.tagged[level] = true
 	}
 	return from.tags[level]
@@ -94,7 +94,7 @@ func (a *Aggregator) originTags(from *origin, level tag.Cardinality) []tag.Tag {
 // retag asks again for the tags of all origins. Contexts of one whose tags have
 // changed are forgotten: the next message makes them anew.
 func (a *Aggregator) retag() {
-	if a.cfg.Tagger == nil {
+	if a.cfg.Tags == nil {
 		return
 	}
 	type question struct {
@@ -112,25 +112,14 @@ func (a *Aggregator) retag() {
 	}
 	a.mu.Unlock()
 	for _, q := range ask {
-		tags, ok := a.cfg.Tagger.ContainerTags(q.from.key.container, q.level)
+		tags, ok := a.cfg.Tags(q.from.key.container, q.level)
 		if !ok {
 			continue // gone: what was known last holds for its last messages
 		}
 		a.mu.Lock()
 		if !slices.Equal(tags, q.from.tags[q.level]) {
 			q.from.tags[q.level] = tags
-			for key, c := range q.from.contexts {
-				delete(q.from.contexts, key)
-				a.contexts.giveBack(q.from, &q.from.used, c.cost)
-			}
-			for key, c := range q.from.checks {
-				delete(q.from.checks, key)
-				a.contexts.giveBack(q.from, &q.from.used, c.cost)
-			}
-			for key, c := range q.from.results { // the latest words are of the old tags
-				delete(q.from.results, key)
-				a.untwin(c.looks)
-			}
+			a.forget(q.from, func(int) bool { return true }) // the latest words of checks, too, are of the old tags
 		}
 		a.mu.Unlock()
 	}
