@@ -173,3 +173,18 @@ func TestEveryStringIsDecided(t *testing.T) {
 	}
 	golden(t, filepath.Join("testdata", "shown.txt"), b.String())
 }
+
+// leaves calls visit for each value of an answer that holds no others, and for
+// free ones: its place, with "*" for keys and indices that are free.
+func (n *node) leaves(at []string, visit func(at []string, n *node)) {
+	switch n.kind {
+	case list, mapping:
+		nodes[n.elem].leaves(append(at, "*"), visit)
+	case object:
+		for _, m := range n.members() {
+			nodes[m.node].leaves(append(at, m.name), visit)
+		}
+	case free, scalar, text:
+		visit(at, n)
+	}
+}

@@ -66,15 +66,6 @@ func Compile(pointers, keepEnv []string) (*Plan, error) {
 	return p, nil
 }
 
-// JSON blanks in doc what the pointers name. See Compile and Plan.Apply.
-func JSON(doc []byte, pointers, keepEnv []string) ([]byte, error) {
-	p, err := Compile(pointers, keepEnv)
-	if err != nil {
-		return nil, err
-	}
-	return p.Apply(doc)
-}
-
 // Apply returns doc without the values that the plan names. It does not change
 // doc. The error is ErrNotJSON.
 func (p *Plan) Apply(doc []byte) ([]byte, error) { return p.apply(doc, false) }

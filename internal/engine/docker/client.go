@@ -52,20 +52,6 @@ func (c *Client) Ping(ctx context.Context) error {
 	return resp.Body.Close()
 }
 
-// Version is what is read of GET /version.
-type Version struct{ Version, APIVersion, MinAPIVersion string }
-
-// version asks what the engine is, GET /version.
-func (c *Client) version(ctx context.Context) (Version, error) {
-	var v struct {
-		Version       string
-		APIVersion    string `json:"ApiVersion"`
-		MinAPIVersion string
-	}
-	err := c.json(ctx, "/version", nil, &v)
-	return Version(v), err
-}
-
 // Summary is one entry of the list of containers.
 type Summary struct {
 	ID    string `json:"Id"`

@@ -190,14 +190,10 @@ func TestStopsWhileEventsArrive(t *testing.T) {
 	}
 }
 
-func TestPingAndVersion(t *testing.T) {
+func TestPing(t *testing.T) {
 	e := newEngine(t)
 	if err := e.client().Ping(t.Context()); err != nil {
 		t.Errorf("Ping: %v", err)
-	}
-	v, err := e.client().version(t.Context())
-	if want := (Version{"20.10.24", "1.41", "1.12"}); err != nil || v != want {
-		t.Errorf("Version = %v, %v, want %v", v, err, want)
 	}
 	e.down()
 	if err := e.client().Ping(t.Context()); err == nil {

@@ -47,8 +47,8 @@ func TestExitedProcessIsAskedForOnce(t *testing.T) {
 	for i := range 10_000 {
 		packet := fmt.Appendf(nil, "a%d:1|g", i)
 		want = append(want, fmt.Sprintf("gauge a%d from web", i))
-		if o := x.datagram.origin(datagram(), packet); o != nil {
-			x.datagram.worker.deliver(packet, o, x.datagram.counts)
+		if o := x.receivers[0].origin(datagram(), packet); o != nil {
+			x.receivers[0].worker.deliver(packet, o, x.receivers[0].counts)
 		}
 	}
 	if got := x.sink.wait(t, len(want)); !slices.Equal(got, want) {
@@ -108,8 +108,8 @@ func BenchmarkExited(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		for range 10_000 {
-			if o := x.datagram.origin(datagram(), packet); o != nil {
-				x.datagram.worker.deliver(packet, o, x.datagram.counts)
+			if o := x.receivers[0].origin(datagram(), packet); o != nil {
+				x.receivers[0].worker.deliver(packet, o, x.receivers[0].counts)
 			}
 		}
 	}

@@ -49,13 +49,7 @@ type Tags []byte
 // say nothing.
 func (t Tags) All() iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
-		for len(t) > 0 {
-			tag := []byte(t)
-			if i := bytes.IndexByte(t, ','); i >= 0 {
-				tag, t = t[:i], t[i+1:]
-			} else {
-				t = nil
-			}
+		for tag := range bytes.SplitSeq(t, []byte(",")) {
 			if len(tag) > 0 && !yield(tag) {
 				return
 			}

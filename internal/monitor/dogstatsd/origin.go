@@ -105,9 +105,7 @@ func (s *Server) origin(kernel *Origin, c *Claim, tags Tags) *Origin {
 // contradicts says that a client claims to be elsewhere. Claims by inode are
 // not compared: what a client sees of cgroups depends on where it looks.
 func contradicts(kernel *Origin, c *Claim, tags Tags) bool {
-	for rest := c.Local; len(rest) > 0; {
-		var item []byte
-		item, rest, _ = bytes.Cut(rest, []byte(","))
+	for item := range bytes.SplitSeq(c.Local, []byte(",")) {
 		if id, ok := containerID(item); ok && string(id) != kernel.Container {
 			return true
 		}
@@ -139,9 +137,7 @@ func containerID(item []byte) ([]byte, bool) {
 
 // external reads it-<init>,cn-<container name>,pu-<pod uid>.
 func external(b []byte) (uid, name []byte) {
-	for len(b) > 0 {
-		var item []byte
-		item, b, _ = bytes.Cut(b, []byte(","))
+	for item := range bytes.SplitSeq(b, []byte(",")) {
 		if v, ok := bytes.CutPrefix(item, []byte("pu-")); ok {
 			uid = v
 		} else if v, ok := bytes.CutPrefix(item, []byte("cn-")); ok {

@@ -79,7 +79,7 @@ func reuse(t *testing.T, pidfds, queued, deferred bool) {
 	if deferred && kernelNamesExited(t) {
 		x.attestor.knows(ownCgroup(t), "old")
 	}
-	x.datagram.pidfds = x.datagram.pidfds && pidfds
+	x.receivers[0].pidfds = x.receivers[0].pidfds && pidfds
 	if !queued {
 		x.serve()
 	}
@@ -112,7 +112,7 @@ func reuse(t *testing.T, pidfds, queued, deferred bool) {
 		x.serve()
 	}
 	x.attestor.late.Store(false)
-	exact := pidfds && x.datagram.pidfds
+	exact := pidfds && x.receivers[0].pidfds
 	for _, got := range x.sink.wait(t, 3) {
 		what, from, _ := strings.Cut(strings.TrimPrefix(got, "count "), " from ")
 		if from != what && from != "none" {

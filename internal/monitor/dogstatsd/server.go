@@ -68,10 +68,11 @@ type Server struct {
 	foreign  sync.Once
 	started  time.Time
 
-	datagram, udp *receiver
-	stream        net.Listener
-	resolver      *resolver
-	conns         connections
+	receivers []*receiver // datagram socket and UDP, as far as they are asked for
+	udp       *receiver   // of them; nil: none
+	stream    net.Listener
+	resolver  *resolver
+	conns     connections
 }
 
 // New makes a Server that does not listen yet.
@@ -99,9 +100,11 @@ func (s *Server) Listen() (err error) {
 		}
 	}()
 	if s.cfg.Datagram.Path != "" {
-		if s.datagram, err = s.listenDatagram(s.cfg.Datagram); err != nil {
+		r, err := s.listenDatagram(s.cfg.Datagram)
+		if err != nil {
 			return err
 		}
+		s.receivers = append(s.receivers, r)
 	}
 	if s.cfg.Stream.Path != "" {
 		if s.stream, err = unixsocket.Listen(s.cfg.Stream.file()); err != nil {
@@ -112,6 +115,7 @@ func (s *Server) Listen() (err error) {
 		if s.udp, err = s.listenUDP(s.cfg.UDP); err != nil {
 			return err
 		}
+		s.receivers = append(s.receivers, s.udp)
 	}
 	return nil
 }
@@ -136,19 +140,15 @@ func (s *Server) Serve(ctx context.Context) error {
 		}
 	}
 	wg.Go(func() { s.resolver.run(ctx) })
-	for _, r := range []*receiver{s.datagram, s.udp} {
-		if r != nil {
-			wg.Go(func() { fail(r.run()) })
-		}
+	for _, r := range s.receivers {
+		wg.Go(func() { fail(r.run()) })
 	}
 	if s.stream != nil {
 		wg.Go(func() { fail(s.serveStream(ctx)) })
 	}
 	<-ctx.Done()
-	for _, r := range []*receiver{s.datagram, s.udp} {
-		if r != nil {
-			r.interrupt()
-		}
+	for _, r := range s.receivers {
+		r.interrupt()
 	}
 	if s.stream != nil {
 		_ = s.stream.Close()
@@ -164,10 +164,8 @@ func (s *Server) Serve(ctx context.Context) error {
 }
 
 func (s *Server) closeSockets() {
-	for _, r := range []*receiver{s.datagram, s.udp} {
-		if r != nil {
-			r.close()
-		}
+	for _, r := range s.receivers {
+		r.close()
 	}
 	if s.stream != nil {
 		_ = s.stream.Close()

@@ -211,16 +211,15 @@ func (p *page) clientFamily(f *family) {
 		})
 	case f.kind == summary:
 		each(f.name, summary, "DogStatsD histogram ", func(s *messages.Series, l string) { p.summary(f.name, l, s) })
-		each(f.name+"_max", gauge, "Greatest recent value of DogStatsD histogram ", func(s *messages.Series, l string) {
-			if s.Recent.Known {
-				p.sample(f.name+"_max", l, "", "", s.Recent.Max)
-			}
-		})
-		each(f.name+"_avg", gauge, "Mean in an interval of DogStatsD histogram ", func(s *messages.Series, l string) {
-			if s.Recent.Known {
-				p.sample(f.name+"_avg", l, "", "", s.Recent.Avg)
-			}
-		})
+		recent := func(name, what string, of func(r *messages.Recent) float64) {
+			each(name, gauge, what+" of DogStatsD histogram ", func(s *messages.Series, l string) {
+				if s.Recent.Known {
+					p.sample(name, l, "", "", of(&s.Recent))
+				}
+			})
+		}
+		recent(f.name+"_max", "Greatest recent value", func(r *messages.Recent) float64 { return r.Max })
+		recent(f.name+"_avg", "Mean in an interval", func(r *messages.Recent) float64 { return r.Avg })
 	case f.kind == histogram:
 		each(f.name, histogram, "DogStatsD distribution ", func(s *messages.Series, l string) { p.buckets(f.name, l, s) })
 	}

@@ -1,6 +1,7 @@
 package export
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -198,20 +199,11 @@ func clientAttributes(host string, tags []tag.Tag, ours ...*commonpb.KeyValue) [
 
 // tagAttributes are tags as Prometheus's labels have them: one without a value is "true", several of a key are one list.
 func tagAttributes(tags []tag.Tag) (out []*commonpb.KeyValue) {
-	for i := 0; i < len(tags); {
-		next := i + 1
-		for next < len(tags) && tags[next].Key == tags[i].Key {
-			next++
+	for key, values := range tag.ByKey(tags) {
+		for i, v := range values {
+			values[i] = cmp.Or(v, "true")
 		}
-		values := make([]string, 0, next-i)
-		for _, t := range tags[i:next] {
-			if t.Value == "" {
-				t.Value = "true"
-			}
-			values = append(values, t.Value)
-		}
-		out = append(out, otlp.Text(tag.Legible(tags[i].Key), tag.Legible(strings.Join(values, ","))))
-		i = next
+		out = append(out, otlp.Text(tag.Legible(key), tag.Legible(strings.Join(values, ","))))
 	}
 	return out
 }

@@ -272,21 +272,11 @@ func (p *page) info(containers []*series.Container) {
 		p.label(&sep, "container_name", c.Name)
 		clear(seen)
 		seen["container_name"] = true
-		tags := c.High
-		for i, t := range tags {
-			name := tag.Name(t.Key)
-			if i > 0 && tags[i-1].Key == t.Key || seen[name] { // several values, or two keys that Prometheus can't tell apart
-				continue
+		for key, values := range tag.ByKey(c.High) {
+			if name := tag.Name(key); !seen[name] { // else two keys that Prometheus can't tell apart
+				seen[name] = true
+				p.label(&sep, name, strings.Join(values, ","))
 			}
-			seen[name] = true
-			values := []string{t.Value}
-			for _, more := range tags[i+1:] {
-				if more.Key != t.Key {
-					break
-				}
-				values = append(values, more.Value)
-			}
-			p.label(&sep, name, strings.Join(values, ","))
 		}
 		p.value(sep, 1)
 	}

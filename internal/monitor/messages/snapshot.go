@@ -146,11 +146,11 @@ func (a *Aggregator) Flush(now time.Time) *Snapshot {
 		}
 	}
 	slices.SortFunc(s.Series, func(x, y Series) int {
-		return cmp.Or(strings.Compare(x.Name, y.Name), slices.CompareFunc(x.Tags, y.Tags, compareTags),
+		return cmp.Or(strings.Compare(x.Name, y.Name), slices.CompareFunc(x.Tags, y.Tags, tag.Compare),
 			cmp.Compare(x.Type, y.Type), strings.Compare(x.Host, y.Host), cmp.Compare(y.Given, x.Given))
 	})
 	slices.SortFunc(s.Checks, func(x, y Check) int {
-		return cmp.Or(strings.Compare(x.Name, y.Name), slices.CompareFunc(x.Tags, y.Tags, compareTags), strings.Compare(x.Host, y.Host),
+		return cmp.Or(strings.Compare(x.Name, y.Name), slices.CompareFunc(x.Tags, y.Tags, tag.Compare), strings.Compare(x.Host, y.Host),
 			strings.Compare(x.Container, y.Container), cmp.Compare(x.Origin, y.Origin))
 	})
 	slices.SortFunc(s.Origins, func(x, y Usage) int {

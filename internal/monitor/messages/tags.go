@@ -56,7 +56,7 @@ func (a *Aggregator) label(from *origin, sent dogstatsd.Tags, level tag.Cardinal
 		}
 	}
 	l.tags = append(l.tags, l.given...)
-	slices.SortFunc(l.tags, compareTags)
+	slices.SortFunc(l.tags, tag.Compare)
 	l.tags = slices.Compact(l.tags)
 	return l
 }
@@ -73,10 +73,6 @@ func (a *Aggregator) mayUse(from *origin, t tag.Tag) bool {
 		return from.key.container == "" && unified[name]
 	}
 	return !slices.ContainsFunc(own, func(o tag.Tag) bool { return tag.Name(o.Key) == name })
-}
-
-func compareTags(a, b tag.Tag) int {
-	return cmp.Or(strings.Compare(a.Key, b.Key), strings.Compare(a.Value, b.Value))
 }
 
 // originTags are the tags of who sends, as of the last time that was asked.

@@ -59,16 +59,11 @@ func Labels(host string, tags []Tag, ours ...Tag) string {
 	}
 	slices.SortStableFunc(all, func(a, b Tag) int { return strings.Compare(a.Key, b.Key) })
 	var out []byte
-	for i := 0; i < len(all); {
-		var values []string
-		first := i
-		for ; i < len(all) && all[i].Key == all[first].Key; i++ {
-			values = append(values, all[i].Value)
-		}
-		if first > 0 {
+	for key, values := range ByKey(all) {
+		if out != nil {
 			out = append(out, ',')
 		}
-		out = AppendLabel(out, all[first].Key, strings.Join(values, ","))
+		out = AppendLabel(out, key, strings.Join(values, ","))
 	}
 	return string(out)
 }

@@ -1,6 +1,7 @@
 package tag
 
 import (
+	"cmp"
 	"path"
 	"strings"
 
@@ -147,12 +148,7 @@ func unified() []Rule {
 			for _, attr := range otel {
 				values = append(values, s.otel[attr])
 			}
-			for _, v := range values {
-				if v != "" {
-					return v
-				}
-			}
-			return ""
+			return cmp.Or(values...)
 		}}
 	}
 	return []Rule{

@@ -14,6 +14,7 @@ package tag
 import (
 	"cmp"
 	"encoding/json"
+	"iter"
 	"slices"
 	"strings"
 
@@ -66,7 +67,7 @@ func (t *Tags) At(c Cardinality) []Tag {
 	for level := Low; level <= c; level++ {
 		out = append(out, t.by[level]...)
 	}
-	slices.SortFunc(out, compare)
+	slices.SortFunc(out, Compare)
 	return out
 }
 
@@ -82,8 +83,24 @@ func (t *Tags) Get(key string) string {
 	return ""
 }
 
-func compare(a, b Tag) int {
+// Compare orders tags by key, then value.
+func Compare(a, b Tag) int {
 	return cmp.Or(strings.Compare(a.Key, b.Key), strings.Compare(a.Value, b.Value))
+}
+
+// ByKey yields the keys of sorted tags, each with its values.
+func ByKey(tags []Tag) iter.Seq2[string, []string] {
+	return func(yield func(key string, values []string) bool) {
+		for len(tags) > 0 {
+			key, values := tags[0].Key, []string(nil)
+			for ; len(tags) > 0 && tags[0].Key == key; tags = tags[1:] {
+				values = append(values, tags[0].Value)
+			}
+			if !yield(key, values) {
+				return
+			}
+		}
+	}
 }
 
 // add puts a tag in. What is empty is no tag.
@@ -152,7 +169,7 @@ func (g *Tagger) Tags(c *docker.Container) *Tags {
 		m.apply(t, s.env)
 	}
 	for level := range t.by {
-		slices.SortFunc(t.by[level], compare)
+		slices.SortFunc(t.by[level], Compare)
 		t.by[level] = slices.Compact(t.by[level])
 	}
 	return t
