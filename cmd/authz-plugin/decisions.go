@@ -9,7 +9,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -42,16 +41,12 @@ Exit 1: it does not answer, or the stream broke off.`,
   authz-plugin decisions --denied --as container:ci
   authz-plugin decisions --json -n 1000 | jq -r 'select(.allow | not) | .code' | sort | uniq -c`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := readSettings(cmd.Flags(), os.Environ())
-			if err == nil && f.n < 0 {
-				err = command.ExitError{Code: command.Usage, Err: errors.New("--lines: want a number of decisions")}
-			}
-			if err != nil {
-				return err
+		RunE: command.With(readSettings, func(cmd *cobra.Command, s *settings, _ []string) error {
+			if f.n < 0 {
+				return command.ExitError{Code: command.Usage, Err: errors.New("--lines: want a number of decisions")}
 			}
 			return showDecisions(cmd.Context(), s, f, std.Out)
-		},
+		}),
 	}
 	table.AddFlags(cmd.Flags())
 	flags := cmd.Flags()

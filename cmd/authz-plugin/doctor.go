@@ -1,8 +1,6 @@
 package main
 
 import (
-	"os"
-
 	"github.com/spf13/cobra"
 
 	"vitrine/internal/authz/doctor"
@@ -25,15 +23,12 @@ Exit 0: nothing high, 1: a finding is high, 2: wrong use.`,
 		Example: `  authz-plugin doctor
   authz-plugin doctor --json | jq '.[] | select(.severity == "high")'`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := readSettings(cmd.Flags(), os.Environ())
-			if err != nil {
-				return err
-			}
+		RunE: command.With(readSettings, func(cmd *cobra.Command, s *settings, _ []string) error {
 			findings := doctor.Examine(doctor.Gather(cmd.Context(), doctor.Config{
 				Socket: s.upstream, Admin: s.adminSocket, Proc: s.proc, Etc: "/etc",
 				Policy: s.policy,
 			}))
+			var err error
 			if asJSON {
 				err = printJSON(std.Out, findings)
 			} else {
@@ -43,7 +38,7 @@ Exit 0: nothing high, 1: a finding is high, 2: wrong use.`,
 				return nil
 			}
 			return command.ExitError{Code: command.Failed, Err: err}
-		},
+		}),
 	}
 	table.AddFlags(cmd.Flags())
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the findings as JSON")

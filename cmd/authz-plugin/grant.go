@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"vitrine/internal/authz/grant"
 	"vitrine/internal/authz/policy"
@@ -40,11 +41,7 @@ Exit 0: granted, 1: not, 2: wrong use, or the file of grants is wrong.`,
 		Example: `  authz-plugin grant --role deployer --to tls:alice --for 30m --reason "roll back 4.2"
   authz-plugin revoke g-3f9a2c`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := grantSettings(cmd)
-			if err != nil {
-				return err
-			}
+		RunE: command.With(grantSettings, func(cmd *cobra.Command, s *settings, _ []string) error {
 			for _, p := range to {
 				if _, err := principal.Parse(p); err != nil {
 					return command.ExitError{Code: command.Usage, Err: fmt.Errorf("--to: %w", err)}
@@ -59,7 +56,7 @@ Exit 0: granted, 1: not, 2: wrong use, or the file of grants is wrong.`,
 			}
 			fmt.Fprintf(std.Out, "%s: %s until %s (%s)\n", g.ID, g.String(), g.Until.Format(time.RFC3339), length)
 			return nil
-		},
+		}),
 	}
 	table.AddFlags(cmd.Flags())
 	cmd.Flags().StringVar(&role, "role", "", "`ROLE` to lend")
@@ -69,8 +66,8 @@ Exit 0: granted, 1: not, 2: wrong use, or the file of grants is wrong.`,
 	return cmd
 }
 
-func grantSettings(cmd *cobra.Command) (*settings, error) {
-	s, err := readSettings(cmd.Flags(), os.Environ())
+func grantSettings(flags *pflag.FlagSet, environ []string) (*settings, error) {
+	s, err := readSettings(flags, environ)
 	if err == nil && s.grants == "" {
 		err = command.ExitError{Code: command.Usage, Err: errors.New("grants: no file of grants is configured")}
 	}
@@ -144,11 +141,7 @@ func revokeCommand(std command.Streams) *cobra.Command {
 too. It cannot be taken back; grant anew. Run it as root on the host.
 Exit 0: revoked, 1: there is no such grant, or it is over, 2: the file of grants is wrong.`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := grantSettings(cmd)
-			if err != nil {
-				return err
-			}
+		RunE: command.With(grantSettings, func(cmd *cobra.Command, s *settings, args []string) error {
 			now, err := grantTime(s)
 			var was grant.Grant
 			if err == nil {
@@ -170,7 +163,7 @@ Exit 0: revoked, 1: there is no such grant, or it is over, 2: the file of grants
 			}
 			fmt.Fprintf(std.Out, "%s: %s revoked, %s before its time\n", was.ID, was.String(), was.Until.Sub(now))
 			return nil
-		},
+		}),
 	}
 	table.AddFlags(cmd.Flags())
 	cmd.Flags().StringVar(&reason, "reason", "", "`TEXT` for the audit log: why")
@@ -186,11 +179,7 @@ Bindings of the policy that end are in authz-plugin status. Run it as root on th
 Exit 1: they cannot be told, 2: the file is wrong or cannot be believed, which is no
 grants at all.`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := grantSettings(cmd)
-			if err != nil {
-				return err
-			}
+		RunE: command.With(grantSettings, func(cmd *cobra.Command, s *settings, _ []string) error {
 			now, err := grantTime(s)
 			var list []grant.Grant
 			if err == nil {
@@ -207,7 +196,7 @@ grants at all.`,
 				return notGranted(err)
 			}
 			return nil
-		},
+		}),
 	}
 	table.AddFlags(cmd.Flags())
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print them as JSON")

@@ -55,16 +55,12 @@ SIGHUP changes nothing: policies are reloaded when their files change.`,
   authz-plugin serve --plugin-socket "" --listen agents=unix:///run/vitrine/docker/docker.sock
   authz-plugin serve --policy /etc/docker/vitrine --mode audit --audit /var/log/vitrine.log`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := readSettings(cmd.Flags(), os.Environ())
-			if err != nil {
-				return err
-			}
+		RunE: command.With(readSettings, func(cmd *cobra.Command, s *settings, _ []string) error {
 			if err := serve(cmd.Context(), s, std); err != nil {
 				return command.ExitError{Code: command.Failed, Err: err}
 			}
 			return nil
-		},
+		}),
 	}
 	table.AddFlags(cmd.Flags())
 	return cmd

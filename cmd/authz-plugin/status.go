@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -29,11 +28,7 @@ authz-plugin that runs, also of a managed plugin; run it as root on the host. Th
 those of serve, of which it reads admin_socket and upstream.
 Exit 0: all is well, 1: something is wrong, or it does not answer, 2: wrong use.`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := readSettings(cmd.Flags(), os.Environ())
-			if err != nil {
-				return err
-			}
+		RunE: command.With(readSettings, func(cmd *cobra.Command, s *settings, _ []string) error {
 			body, err := adminGet(cmd.Context(), s, "/status")
 			if err != nil {
 				return err
@@ -56,7 +51,7 @@ Exit 0: all is well, 1: something is wrong, or it does not answer, 2: wrong use.
 				return command.ExitError{Code: command.Failed, Err: err}
 			}
 			return nil
-		},
+		}),
 	}
 	table.AddFlags(cmd.Flags())
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print it as JSON")

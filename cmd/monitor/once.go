@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -41,11 +40,7 @@ the same variables and file, but not the flags that monitor run was given.`,
   monitor once --json | jq '.containers[] | {name, state}'
   monitor once --between 10s`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := readSettings(cmd.Flags(), os.Environ())
-			if err != nil {
-				return err
-			}
+		RunE: command.With(readSettings, func(cmd *cobra.Command, s *settings, _ []string) error {
 			if s.logLevel == slog.LevelInfo {
 				s.logLevel = slog.LevelWarn // what is printed is the answer
 			}
@@ -54,7 +49,7 @@ the same variables and file, but not the flags that monitor run was given.`,
 				return command.ExitError{Code: command.Failed, Err: err}
 			}
 			return p.once(cmd.Context(), std, s.docker, between, asJSON)
-		},
+		}),
 	}
 	table.AddFlags(cmd.Flags())
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")

@@ -41,16 +41,12 @@ variable over the file.`,
   monitor run --docker unix:///var/run/docker.sock --interval 5s
   monitor run --proc /host/proc --cgroup /host/sys/fs/cgroup --http 0.0.0.0:9780`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := readSettings(cmd.Flags(), os.Environ())
-			if err != nil {
-				return err
-			}
+		RunE: command.With(readSettings, func(cmd *cobra.Command, s *settings, _ []string) error {
 			if err := runForEver(cmd.Context(), s, s.logger(std)); err != nil {
 				return command.ExitError{Code: command.Failed, Err: err}
 			}
 			return nil
-		},
+		}),
 	}
 	table.AddFlags(cmd.Flags())
 	return cmd

@@ -25,11 +25,7 @@ same variables and file as monitor run, but not the flags that monitor run was g
   docker exec --interactive --tty monitor /monitor top
   monitor top --from unix:///run/vitrine-page/page.sock`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := readSettings(cmd.Flags(), os.Environ())
-			if err != nil {
-				return err
-			}
+		RunE: command.With(readSettings, func(cmd *cobra.Command, s *settings, _ []string) error {
 			if from == "" && len(s.http) == 0 {
 				return errors.New("no monitor to ask: --from says where one answers")
 			}
@@ -52,7 +48,7 @@ same variables and file as monitor run, but not the flags that monitor run was g
 				return command.ExitError{Code: command.Failed, Err: fmt.Errorf("show the screen: %w", err)}
 			}
 			return nil
-		},
+		}),
 	}
 	table.AddFlags(cmd.Flags())
 	cmd.Flags().StringVar(&from, "from", "", "`ADDR` at which a monitor answers: HOST:PORT or unix:///PATH (default the first of --http)")

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"vitrine/internal/spelling"
@@ -102,6 +104,17 @@ func (t Settings[S]) Read(s *S, flags *pflag.FlagSet, environ []string) SettingE
 		}
 	}
 	return append(wrong, t.unknown(file)...)
+}
+
+// With makes what runs a command that is given its settings, as read makes them of flags and environment.
+func With[S any](read func(flags *pflag.FlagSet, environ []string) (*S, error), run func(cmd *cobra.Command, s *S, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		s, err := read(cmd.Flags(), os.Environ())
+		if err != nil {
+			return err
+		}
+		return run(cmd, s, args)
+	}
 }
 
 // misspelt objects to variables that are nearly ours: what was meant to be set, a mode or a guard,

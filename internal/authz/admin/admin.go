@@ -14,7 +14,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math"
 	"net"
 	"net/http"
 	"slices"
@@ -180,9 +179,9 @@ func (s *Server) decisions(w http.ResponseWriter, r *http.Request) {
 	enc := json.NewEncoder(w)
 	flush := http.NewResponseController(w)
 	var live <-chan audit.Record
-	past := s.o.Log.Recent(math.MaxInt)
+	past := s.o.Log.Recent()
 	if query.Get("follow") != "" {
-		past, live = s.o.Log.Follow(r.Context(), math.MaxInt)
+		past, live = s.o.Log.Follow(r.Context())
 	}
 	past = slices.DeleteFunc(past, unwanted)
 	for _, rec := range past[max(0, len(past)-n):] {

@@ -72,14 +72,14 @@ func NewMetrics(src Sources) *Metrics {
 	m.registry.MustRegister(m.decisions, m.differential, m.redacted, m.duration,
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		policyCollector{src.Policy},
+		collector(src.policy),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "vitrine_audit_records_lost_total",
 			Help: "Audit records that could not be written.",
 		}, func() float64 { return float64(src.Lost()) }),
 	)
 	if src.Candidate != nil {
-		m.registry.MustRegister(candidateCollector{src.Candidate})
+		m.registry.MustRegister(collector(src.candidate))
 	}
 	if src.PutOut != nil {
 		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
@@ -112,9 +112,15 @@ func (m *Metrics) Observe(r audit.Record) {
 	m.duration.Observe(r.Duration.Seconds())
 }
 
-// policyCollector reads the policy's status at each scrape, so that the series
-// of a replaced revision does not stay behind.
-type policyCollector struct{ status func() policy.Status }
+// collector is asked at each scrape. It describes nothing beforehand: which series there are hangs on what it finds, so that
+// those of a replaced revision do not stay behind.
+type collector func(ch chan<- prometheus.Metric)
+
+// Describe implements prometheus.Collector.
+func (collector) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements prometheus.Collector.
+func (c collector) Collect(ch chan<- prometheus.Metric) { c(ch) }
 
 var (
 	policyInfo = prometheus.NewDesc("vitrine_policy_info",
@@ -123,18 +129,14 @@ var (
 		"When the policy that decides was loaded, in seconds since the epoch.", nil, nil)
 	policyOK = prometheus.NewDesc("vitrine_policy_last_load_success",
 		"1 if the last load of a policy succeeded, 0 if it was refused; /healthz says why.", nil, nil)
+	candidateDiffers = prometheus.NewDesc("vitrine_candidate_differs_total",
+		"Requests that the candidate for the policy would have decided otherwise, by direction.", []string{"direction"}, nil)
+	candidateSkipped = prometheus.NewDesc("vitrine_candidate_skipped_total",
+		"Decisions that the candidate for the policy had no time for.", nil, nil)
 )
 
-// Describe implements prometheus.Collector.
-func (policyCollector) Describe(ch chan<- *prometheus.Desc) {
-	ch <- policyInfo
-	ch <- policyLoaded
-	ch <- policyOK
-}
-
-// Collect implements prometheus.Collector.
-func (c policyCollector) Collect(ch chan<- prometheus.Metric) {
-	s := c.status()
+func (src *Sources) policy(ch chan<- prometheus.Metric) {
+	s := src.Policy()
 	if s.Revision != "" {
 		ch <- prometheus.MustNewConstMetric(policyInfo, prometheus.GaugeValue, 1, s.Revision, s.Source)
 		ch <- prometheus.MustNewConstMetric(policyLoaded, prometheus.GaugeValue, float64(s.LoadedAt.Unix()))
@@ -146,27 +148,8 @@ func (c policyCollector) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(policyOK, prometheus.GaugeValue, ok)
 }
 
-// candidateCollector reads what a candidate counts.
-type candidateCollector struct {
-	counts func() (differs map[string]uint64, skipped uint64)
-}
-
-var (
-	candidateDiffers = prometheus.NewDesc("vitrine_candidate_differs_total",
-		"Requests that the candidate for the policy would have decided otherwise, by direction.", []string{"direction"}, nil)
-	candidateSkipped = prometheus.NewDesc("vitrine_candidate_skipped_total",
-		"Decisions that the candidate for the policy had no time for.", nil, nil)
-)
-
-// Describe implements prometheus.Collector.
-func (candidateCollector) Describe(ch chan<- *prometheus.Desc) {
-	ch <- candidateDiffers
-	ch <- candidateSkipped
-}
-
-// Collect implements prometheus.Collector.
-func (c candidateCollector) Collect(ch chan<- prometheus.Metric) {
-	differs, skipped := c.counts()
+func (src *Sources) candidate(ch chan<- prometheus.Metric) {
+	differs, skipped := src.Candidate()
 	for direction, n := range differs {
 		ch <- prometheus.MustNewConstMetric(candidateDiffers, prometheus.CounterValue, float64(n), direction)
 	}

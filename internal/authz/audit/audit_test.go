@@ -240,9 +240,9 @@ func TestFollowHasNoGapAndEndsWithASlowReader(t *testing.T) {
 		go func() { _ = log.Run(run) }()
 		log.Add(record("1"))
 		log.Add(record("2"))
-		past, live := log.Follow(run, 1)
+		past, live := log.Follow(run)
 		log.Add(record("3"))
-		if len(past) != 1 || past[0].ID != "2" {
+		if len(past) != 2 || past[1].ID != "2" {
 			t.Fatalf("past = %v", past)
 		}
 		if next := <-live; next.ID != "3" {
@@ -258,7 +258,7 @@ func TestFollowHasNoGapAndEndsWithASlowReader(t *testing.T) {
 		if n == 0 || n >= 300 {
 			t.Errorf("a reader that fell behind got %d records before the end", n)
 		}
-		if got := log.Recent(5000); len(got) != 303 || got[0].ID != "1" {
+		if got := log.Recent(); len(got) != 303 || got[0].ID != "1" {
 			t.Errorf("recent: %d records", len(got))
 		}
 		cancel()
@@ -278,9 +278,9 @@ func TestRecentKeepsTheLast(t *testing.T) {
 	}
 	cancel()
 	<-done
-	got := log.Recent(10)
-	if len(got) != 10 || got[9].Status != 1499 || got[0].Status != 1490 {
-		t.Errorf("last ten = %v … %v", got[0].Status, got[9].Status)
+	got := log.Recent()
+	if len(got) != 1000 || got[999].Status != 1499 || got[0].Status != 500 {
+		t.Errorf("%d records, %v … %v", len(got), got[0].Status, got[len(got)-1].Status)
 	}
 }
 

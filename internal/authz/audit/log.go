@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -229,26 +230,17 @@ func (l *Log) remember(r Record) {
 	}
 }
 
-// Recent returns the last n records, oldest first.
-func (l *Log) Recent(n int) []Record {
+// Recent returns the last records, oldest first.
+func (l *Log) Recent() []Record {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.recentLocked(n)
+	return slices.Concat(l.recent[l.next:], l.recent[:l.next])
 }
 
-func (l *Log) recentLocked(n int) []Record {
-	n = max(0, min(n, len(l.recent)))
-	out := make([]Record, 0, n)
-	for i := len(l.recent) - n; i < len(l.recent); i++ {
-		out = append(out, l.recent[(l.next+i)%len(l.recent)])
-	}
-	return out
-}
-
-// Follow returns the last n records and a channel of those that come after
+// Follow returns the last records and a channel of those that come after
 // them, without a gap. The channel is closed when ctx ends or when its reader
 // falls too far behind.
-func (l *Log) Follow(ctx context.Context, n int) ([]Record, <-chan Record) {
+func (l *Log) Follow(ctx context.Context) ([]Record, <-chan Record) {
 	f := make(chan Record, followed)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -261,5 +253,5 @@ func (l *Log) Follow(ctx context.Context, n int) ([]Record, <-chan Record) {
 			close(f)
 		}
 	})
-	return l.recentLocked(n), f
+	return slices.Concat(l.recent[l.next:], l.recent[:l.next]), f
 }

@@ -301,14 +301,4 @@ func (c *Client) get(ctx context.Context, path string, query url.Values) (*http.
 }
 
 // isID says that s is a container's full id.
-func isID(s string) bool {
-	if len(s) != 64 {
-		return false
-	}
-	for _, c := range []byte(s) {
-		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return false
-		}
-	}
-	return true
-}
+func isID(s string) bool { return len(s) == 64 && strings.Trim(s, "0123456789abcdef") == "" }

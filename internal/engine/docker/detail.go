@@ -99,17 +99,14 @@ func (c *Client) Counts(ctx context.Context) (Counts, error) {
 	var images []Image
 	var networks []struct{}
 	var volumes, dangling struct{ Volumes []struct{} }
-	if err := c.json(ctx, "/images/json", nil, &images); err != nil {
-		return Counts{}, err
-	}
-	if err := c.json(ctx, "/volumes", nil, &volumes); err != nil {
-		return Counts{}, err
-	}
-	if err := c.json(ctx, "/volumes", url.Values{"filters": {`{"dangling":["true"]}`}}, &dangling); err != nil {
-		return Counts{}, err
-	}
-	if err := c.json(ctx, "/networks", nil, &networks); err != nil {
-		return Counts{}, err
+	for _, question := range []struct {
+		path  string
+		query url.Values
+		to    any
+	}{{"/images/json", nil, &images}, {"/volumes", nil, &volumes}, {"/volumes", url.Values{"filters": {`{"dangling":["true"]}`}}, &dangling}, {"/networks", nil, &networks}} {
+		if err := c.json(ctx, question.path, question.query, question.to); err != nil {
+			return Counts{}, err
+		}
 	}
 	for i := range images { // older engines say so of images without a name
 		images[i].Names = slices.DeleteFunc(images[i].Names, func(name string) bool { return name == "<none>:<none>" })

@@ -34,11 +34,6 @@ type frame struct {
 	line    []byte
 }
 
-func (l *live) init() {
-	l.slots, l.news = make(chan struct{}, streamsMost), make(chan struct{})
-	l.state.version, l.board.version = 1, 1
-}
-
 // Collected says that the status is another.
 func (p *Page) Collected() { p.live.renew(&p.live.state) }
 

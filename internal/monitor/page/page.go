@@ -80,7 +80,8 @@ type file struct {
 // New makes it. The caller calls [Page.Collected] and [Page.Asked] when there is news.
 func New(o Options) (*Page, error) {
 	p := &Page{o: o, files: map[string]file{}, api: http.NewServeMux(), slots: make(chan struct{}, requestsMost)}
-	p.live.init()
+	p.live.slots, p.live.news = make(chan struct{}, streamsMost), make(chan struct{})
+	p.live.state.version, p.live.board.version = 1, 1
 	if err := p.load(); err != nil {
 		return nil, err
 	}

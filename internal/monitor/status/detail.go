@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"vitrine/internal/monitor/messages"
 	"vitrine/internal/monitor/series"
 	"vitrine/internal/monitor/tag"
 )
@@ -72,7 +71,8 @@ func (d *Detail) fill(c *series.Container, row Container) {
 		d.Tags = append(d.Tags, t.String())
 	}
 	for i := range c.Checks {
-		d.Checks = append(d.Checks, checkOf(&c.Checks[i]))
+		check := &c.Checks[i]
+		d.Checks = append(d.Checks, Check{Check: check.Name, Status: check.Status.String(), Message: check.Message, Time: check.Time})
 	}
 	for i := range c.Series {
 		s := &c.Series[i]
@@ -98,9 +98,4 @@ func (d *Detail) fill(c *series.Container, row Container) {
 	for _, n := range c.Detail.Networks {
 		d.Networks = append(d.Networks, strings.Join(strings.Fields(n.Name+" "+n.IPv4+" "+n.IPv6), " "))
 	}
-}
-
-// checkOf is a check as people are shown it.
-func checkOf(c *messages.Check) Check {
-	return Check{Check: c.Name, Status: c.Status.String(), Message: c.Message, Time: c.Time}
 }

@@ -84,7 +84,7 @@ func (r *ring) read(step time.Duration) *History {
 	n := len(r.codes) / int(measures)
 	h := &History{Step: step.Seconds(), Values: map[string][]*float64{}}
 	h.From = time.Unix((r.step-int64(n))*int64(step.Seconds()), 0).UTC()
-	for _, m := range Measures() {
+	for m := range measures {
 		list := make([]*float64, 0, n+1)
 		for i := range n {
 			list = append(list, r.codes[(r.first+i)%n*int(measures)+int(m)].decode())

@@ -25,9 +25,6 @@ func (m Measure) String() string {
 	return [...]string{"cpu", "throttled", "memory", "net_in", "net_out", "disk"}[m]
 }
 
-// Measures are all, in order.
-func Measures() []Measure { return []Measure{CPU, Throttled, Memory, NetIn, NetOut, Disk} }
-
 // numbers of a container; NaN is not known.
 type numbers struct {
 	at              [measures]float64

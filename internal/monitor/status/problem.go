@@ -2,7 +2,6 @@ package status
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"vitrine/internal/monitor/dogstatsd"
@@ -163,5 +162,5 @@ func plural(n uint64, of string) string {
 	if n == 1 {
 		return "1 " + of
 	}
-	return strings.Join([]string{fmt.Sprint(n), of + "s"}, " ")
+	return fmt.Sprintf("%d %ss", n, of)
 }
