@@ -134,7 +134,7 @@ type Reader struct {
 	socket   string
 	onChange func()
 	watchers atomic.Int64
-	watched  chan struct{}
+	wake     chan struct{} // ask at once how authz-plugin is
 
 	mu      sync.Mutex
 	up      bool
@@ -169,7 +169,7 @@ type cell struct {
 // New makes a reader of the admin socket at that path; "" for one that reads nothing. onChange is called after news, and must not wait.
 func New(socket string, onChange func()) *Reader {
 	r := &Reader{
-		socket: socket, onChange: onChange, watched: make(chan struct{}, 1),
+		socket: socket, onChange: onChange, wake: make(chan struct{}, 1),
 		callers: map[string]*caller{}, seen: map[string]bool{}, order: make([]string, seenMost),
 		why: "it has not been tried yet",
 	}

@@ -175,12 +175,8 @@ func TestFollows(t *testing.T) {
 			<-req.Context().Done()
 		}
 	})
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		w.WriteHeader(http.StatusServiceUnavailable)
-		_, _ = io.WriteString(w, `{"status":"failing","checks":{"audit":"ok","policy":"refused"}}`)
-	})
-	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, "# HELP x\nvitrine_plugin_asked 0\nvitrine_policy_info{revision=\"ab\\\"c\",source=\"/etc\"} 1\n")
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"plugin":{"asked":false},"policy":{"revision":"ab\"c","source":"/etc"},"checks":{"audit":"ok","policy":"refused"}}`)
 	})
 	srv := socket(t, path, mux)
 	defer srv.Close()
@@ -248,7 +244,7 @@ func TestMetrics(t *testing.T) {
 	if got, err := r.Metrics(t.Context()); string(got) != answer || err != nil || asked.Method != http.MethodGet || asked.RequestURI != "/metrics" {
 		t.Errorf("%q, %v, of %+v", got, err, asked)
 	}
-	answer = strings.Repeat("#", metricsMost+1)
+	answer = strings.Repeat("#", answerMost+1)
 	if got, err := r.Metrics(t.Context()); err == nil {
 		t.Errorf("%d bytes of too many", len(got))
 	}

@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -26,6 +25,8 @@ const (
 	askWait   = 5 * time.Second
 	tryAgain  = 2 * time.Second
 	lineMost  = 1 << 20
+
+	answerMost = 8 << 20 // bytes; authz-plugin's metrics are some 100 KiB
 )
 
 // Run follows until ctx ends.
@@ -62,11 +63,16 @@ func (r *Reader) client() *http.Client {
 // Watch makes the reader ask more often how authz-plugin is, until stop is called.
 func (r *Reader) Watch() (stop func()) {
 	r.watchers.Add(1)
+	r.hurry()
+	return sync.OnceFunc(func() { r.watchers.Add(-1) })
+}
+
+// hurry has it asked at once.
+func (r *Reader) hurry() {
 	select {
-	case r.watched <- struct{}{}:
+	case r.wake <- struct{}{}:
 	default:
 	}
-	return sync.OnceFunc(func() { r.watchers.Add(-1) })
 }
 
 // refused is an answer that is no 200.
@@ -86,8 +92,7 @@ func (r *Reader) get(ctx context.Context, client *http.Client, path string) (*ht
 	if err != nil {
 		return nil, err
 	}
-	// healthz is 503 where a check fails, and says which.
-	if resp.StatusCode != http.StatusOK && path != "/healthz" || resp.StatusCode == http.StatusForbidden {
+	if resp.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
 		_ = resp.Body.Close()
 		return nil, &refused{resp.StatusCode, strings.TrimSpace(string(text))}
@@ -132,6 +137,7 @@ func (r *Reader) connected() (before bool) {
 	defer r.mu.Unlock()
 	before = !r.since.IsZero()
 	r.up, r.why, r.hint = true, "", ""
+	r.hurry() // it may be another one by now
 	r.onChange()
 	return before
 }
@@ -181,7 +187,7 @@ func (r *Reader) keepGuard(ctx context.Context, client *http.Client) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-r.watched:
+		case <-r.wake:
 		case <-time.After(every):
 		}
 	}
@@ -190,56 +196,48 @@ func (r *Reader) keepGuard(ctx context.Context, client *http.Client) {
 func (r *Reader) askGuard(ctx context.Context, client *http.Client) {
 	ctx, cancel := context.WithTimeout(ctx, askWait)
 	defer cancel()
-	var g Guard
-	if resp, err := r.get(ctx, client, "/healthz"); err == nil {
-		_ = json.NewDecoder(io.LimitReader(resp.Body, lineMost)).Decode(&g) // what cannot be read is not known
-		_ = resp.Body.Close()
+	var said struct {
+		Plugin struct{ Asked *bool }
+		Policy struct{ Revision, Source string }
+		Checks map[string]string
 	}
-	if resp, err := r.get(ctx, client, "/metrics"); err == nil {
-		g.read(io.LimitReader(resp.Body, 16*lineMost))
+	if resp, err := r.get(ctx, client, "/status"); err == nil {
+		_ = json.NewDecoder(io.LimitReader(resp.Body, answerMost)).Decode(&said) // what cannot be read is not known
 		_ = resp.Body.Close()
 	}
 	r.mu.Lock()
-	r.guard = g
+	r.guard = Guard{said.Plugin.Asked, said.Policy.Revision, said.Policy.Source, said.Checks}
 	r.mu.Unlock()
 	r.onChange()
 }
 
-// read finds in the metrics whether dockerd asks, and the policy.
-func (g *Guard) read(metrics io.Reader) {
-	lines := bufio.NewScanner(metrics)
-	lines.Buffer(nil, lineMost)
-	for lines.Scan() {
-		line := lines.Text()
-		if v, ok := strings.CutPrefix(line, "vitrine_plugin_asked "); ok {
-			asked := v == "1"
-			g.Asked = &asked
-		}
-		if v, ok := strings.CutPrefix(line, "vitrine_policy_info{"); ok {
-			g.Revision, g.Source = label(v, "revision"), label(v, "source")
-		}
+// Metrics are authz-plugin's own, in Prometheus's text format, as its admin socket tells them now. The question is ours: nothing
+// of whoever wants them reaches the socket. The error says why there are none and what to do.
+func (r *Reader) Metrics(ctx context.Context) ([]byte, error) {
+	if r.socket == "" {
+		return nil, fmt.Errorf("%s: %s", r.why, r.hint)
 	}
+	ctx, cancel := context.WithTimeout(ctx, askWait)
+	defer cancel()
+	client := r.client()
+	defer client.CloseIdleConnections()
+	text, err := r.metrics(ctx, client)
+	if err != nil {
+		why, hint := r.explain(err)
+		return nil, fmt.Errorf("%s: %s", why, hint)
+	}
+	return text, nil
 }
 
-// label is the value of one in a line of metrics; "" if it is not there.
-func label(line, name string) string {
-	_, rest, ok := strings.Cut(line, name+`="`)
-	if !ok {
-		return ""
-	}
-	end := 0
-	for end < len(rest) && rest[end] != '"' {
-		if rest[end] == '\\' {
-			end++
-		}
-		end++
-	}
-	if end >= len(rest) {
-		return ""
-	}
-	v, err := strconv.Unquote(`"` + rest[:end] + `"`)
+func (r *Reader) metrics(ctx context.Context, client *http.Client) ([]byte, error) {
+	resp, err := r.get(ctx, client, "/metrics")
 	if err != nil {
-		return ""
+		return nil, err
 	}
-	return v
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, answerMost+1))
+	if err == nil && len(text) > answerMost {
+		err = fmt.Errorf("its metrics are longer than %d bytes", answerMost)
+	}
+	return text, err
 }
