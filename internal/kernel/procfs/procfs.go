@@ -58,18 +58,11 @@ func (s Stat) Running() bool { return !s.Dead() && s.Flags&FlagExiting == 0 }
 
 // Stat reads /proc/<pid>/stat.
 func (p FS) Stat(pid int) (Stat, error) {
-	b, err := p.read(pid, "stat")
-	if err != nil {
-		return Stat{}, fmt.Errorf("read state of pid %d: %w", pid, err)
-	}
-	s, err := parseStat(b)
-	if err != nil {
-		return Stat{}, fmt.Errorf("parse state of pid %d: %w", pid, err)
-	}
-	if s.PID != pid {
+	s, err := parsed(p, pid, "stat", "state", parseStat)
+	if err == nil && s.PID != pid {
 		return Stat{}, fmt.Errorf("parse state of pid %d: it speaks of pid %d", pid, s.PID)
 	}
-	return s, nil
+	return s, err
 }
 
 // parseStat reads a stat line. The second field, the comm, is the process's
@@ -105,17 +98,7 @@ type Status struct {
 }
 
 // Status reads /proc/<pid>/status.
-func (p FS) Status(pid int) (Status, error) {
-	b, err := p.read(pid, "status")
-	if err != nil {
-		return Status{}, fmt.Errorf("read status of pid %d: %w", pid, err)
-	}
-	s, err := parseStatus(b)
-	if err != nil {
-		return Status{}, fmt.Errorf("parse status of pid %d: %w", pid, err)
-	}
-	return s, nil
-}
+func (p FS) Status(pid int) (Status, error) { return parsed(p, pid, "status", "status", parseStatus) }
 
 // parseStatus reads the lines of a status file. The kernel escapes line ends in
 // the only field that a process chooses (Name), so a line is a line.
@@ -222,6 +205,18 @@ func (p FS) read(pid int, name string) ([]byte, error) {
 	return fs.ReadFile(p.root, strconv.Itoa(pid)+"/"+name)
 }
 
+// parsed reads a file of a process. With an error there is nothing: parse gives none then.
+func parsed[T any](p FS, pid int, name, what string, parse func([]byte) (T, error)) (out T, err error) {
+	b, err := p.read(pid, name)
+	if err != nil {
+		return out, fmt.Errorf("read %s of pid %d: %w", what, pid, err)
+	}
+	if out, err = parse(b); err != nil {
+		err = fmt.Errorf("parse %s of pid %d: %w", what, pid, err)
+	}
+	return out, err
+}
+
 // Cgroup is one line of /proc/<pid>/cgroup, see cgroups(7).
 type Cgroup struct {
 	// Hierarchy names the hierarchy: "" is cgroup v2's, else the controllers
@@ -234,15 +229,7 @@ type Cgroup struct {
 
 // Cgroups reads /proc/<pid>/cgroup.
 func (p FS) Cgroups(pid int) ([]Cgroup, error) {
-	b, err := p.read(pid, "cgroup")
-	if err != nil {
-		return nil, fmt.Errorf("read cgroup membership of pid %d: %w", pid, err)
-	}
-	c, err := parseCgroups(b)
-	if err != nil {
-		return nil, fmt.Errorf("parse cgroup membership of pid %d: %w", pid, err)
-	}
-	return c, nil
+	return parsed(p, pid, "cgroup", "cgroup membership", parseCgroups)
 }
 
 // parseCgroups reads lines "id:controllers:path". A path may hold colons and

@@ -97,8 +97,8 @@ func (c *Collector) readNetwork(t *tracked) {
 	if !t.net.owner {
 		return
 	}
-	err := c.readInterfaces(&t.net)
-	if gone(err) {
+	var err error
+	if t.net.raw, err = c.interfaces(t.net.file, t.net.raw); gone(err) {
 		return
 	}
 	if !c.check(SourceNetwork, t.Name, &t.failing[SourceNetwork], err) && len(t.net.raw) == 0 {
@@ -114,15 +114,14 @@ func (c *Collector) readNetwork(t *tracked) {
 	}
 }
 
-func (c *Collector) readInterfaces(n *network) error {
-	n.raw = n.raw[:0]
-	b, err := n.file.Read(c.buf)
+// interfaces reads those of a namespace into the memory of into.
+func (c *Collector) interfaces(of procfs.File, into []procfs.Interface) ([]procfs.Interface, error) {
+	b, err := of.Read(c.buf)
 	if err != nil {
-		return err
+		return into[:0], err
 	}
 	c.buf = b
-	n.raw, err = procfs.ParseNetDev(b, n.raw)
-	return err
+	return procfs.ParseNetDev(b, into)
 }
 
 // fits says that the names of networks still belong to the interfaces.
@@ -184,12 +183,8 @@ func interfaceOf(net docker.Network, addrs []procfs.Address) string {
 func (c *Collector) readHost() {
 	s := &c.snap
 	s.Host = s.Host[:0]
-	b, err := c.hostNet.Read(c.buf)
-	c.ifaces = c.ifaces[:0]
-	if err == nil {
-		c.buf = b
-		c.ifaces, err = procfs.ParseNetDev(b, c.ifaces)
-	}
+	var err error
+	c.ifaces, err = c.interfaces(c.hostNet, c.ifaces)
 	c.check(SourceNetwork, "host", &c.failing.net, err)
 	for _, i := range c.ifaces {
 		if !strings.HasPrefix(i.Name, "veth") {
