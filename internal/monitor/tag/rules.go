@@ -64,7 +64,13 @@ func parseARN(s string) arn {
 
 // rules are the tags that every container may have.
 func rules() []Rule {
-	out := []Rule{
+	label := func(key string, c Cardinality, label string) Rule {
+		return Rule{key, c, "label `" + label + "`", func(s *source) string { return s.Labels[label] }}
+	}
+	variable := func(key string, c Cardinality, variable string) Rule {
+		return Rule{key, c, "environment `" + variable + "`", func(s *source) string { return s.env[variable] }}
+	}
+	return []Rule{
 		{"container_name", High, "name", func(s *source) string { return s.Name }},
 		{"container_id", High, "id", func(s *source) string { return s.ID }},
 		{"runtime", Low, "always `docker`", func(*source) string { return "docker" }},
@@ -89,50 +95,33 @@ func rules() []Rule {
 			}
 			return c + "_" + p
 		}},
+		label("compose_project", Low, "com.docker.compose.project"),
+		label("compose_service", Low, "com.docker.compose.service"),
+		label("swarm_service", Low, "com.docker.swarm.service.name"),
+		label("swarm_namespace", Low, "com.docker.stack.namespace"),
+		label("rancher_container", High, "io.rancher.container.name"),
+		label("rancher_stack", Low, "io.rancher.stack.name"),
+		label("rancher_service", Low, "io.rancher.stack_service.name"),
+		label("git.commit.sha", Low, "org.opencontainers.image.revision"),
+		label("git.repository_url", Low, "org.opencontainers.image.source"),
+		label("ecs_container_name", Low, "com.amazonaws.ecs.container-name"),
+		label("task_family", Low, "com.amazonaws.ecs.task-definition-family"),
+		label("task_name", Low, "com.amazonaws.ecs.task-definition-family"),
+		label("task_version", Low, "com.amazonaws.ecs.task-definition-version"),
+		label("task_arn", Orchestrator, "com.amazonaws.ecs.task-arn"),
+		label("pod_name", Orchestrator, "io.kubernetes.pod.name"),
+		label("kube_namespace", Low, "io.kubernetes.pod.namespace"),
+		label("kube_container_name", Low, "io.kubernetes.container.name"),
+		variable("marathon_app", Low, "MARATHON_APP_ID"),
+		variable("chronos_job", Low, "CHRONOS_JOB_NAME"),
+		variable("chronos_job_owner", Low, "CHRONOS_JOB_OWNER"),
+		variable("mesos_task", Orchestrator, "MESOS_TASK_ID"),
+		variable("nomad_task", Low, "NOMAD_TASK_NAME"),
+		variable("nomad_job", Low, "NOMAD_JOB_NAME"),
+		variable("nomad_group", Low, "NOMAD_GROUP_NAME"),
+		variable("nomad_namespace", Low, "NOMAD_NAMESPACE"),
+		variable("nomad_dc", Low, "NOMAD_DC"),
 	}
-	for _, l := range []struct {
-		key         string
-		cardinality Cardinality
-		label       string
-	}{
-		{"compose_project", Low, "com.docker.compose.project"},
-		{"compose_service", Low, "com.docker.compose.service"},
-		{"swarm_service", Low, "com.docker.swarm.service.name"},
-		{"swarm_namespace", Low, "com.docker.stack.namespace"},
-		{"rancher_container", High, "io.rancher.container.name"},
-		{"rancher_stack", Low, "io.rancher.stack.name"},
-		{"rancher_service", Low, "io.rancher.stack_service.name"},
-		{"git.commit.sha", Low, "org.opencontainers.image.revision"},
-		{"git.repository_url", Low, "org.opencontainers.image.source"},
-		{"ecs_container_name", Low, "com.amazonaws.ecs.container-name"},
-		{"task_family", Low, "com.amazonaws.ecs.task-definition-family"},
-		{"task_name", Low, "com.amazonaws.ecs.task-definition-family"},
-		{"task_version", Low, "com.amazonaws.ecs.task-definition-version"},
-		{"task_arn", Orchestrator, "com.amazonaws.ecs.task-arn"},
-		{"pod_name", Orchestrator, "io.kubernetes.pod.name"},
-		{"kube_namespace", Low, "io.kubernetes.pod.namespace"},
-		{"kube_container_name", Low, "io.kubernetes.container.name"},
-	} {
-		out = append(out, Rule{l.key, l.cardinality, "label `" + l.label + "`", func(s *source) string { return s.Labels[l.label] }})
-	}
-	for _, e := range []struct {
-		key         string
-		cardinality Cardinality
-		variable    string
-	}{
-		{"marathon_app", Low, "MARATHON_APP_ID"},
-		{"chronos_job", Low, "CHRONOS_JOB_NAME"},
-		{"chronos_job_owner", Low, "CHRONOS_JOB_OWNER"},
-		{"mesos_task", Orchestrator, "MESOS_TASK_ID"},
-		{"nomad_task", Low, "NOMAD_TASK_NAME"},
-		{"nomad_job", Low, "NOMAD_JOB_NAME"},
-		{"nomad_group", Low, "NOMAD_GROUP_NAME"},
-		{"nomad_namespace", Low, "NOMAD_NAMESPACE"},
-		{"nomad_dc", Low, "NOMAD_DC"},
-	} {
-		out = append(out, Rule{e.key, e.cardinality, "environment `" + e.variable + "`", func(s *source) string { return s.env[e.variable] }})
-	}
-	return out
 }
 
 // unified are Datadog's unified service tags: the first source that is set.

@@ -288,15 +288,7 @@ func containerLines(d *status.Detail, touched []asks.Request) []string {
 			"  net in " + shown(d.NetIn, export.Bytes) + "/s out " + shown(d.NetOut, export.Bytes) + "/s  disk " + shown(d.Disk, export.Bytes) + "/s",
 		fmt.Sprintf("restarts %.0f  threads %s", d.Restarts, shown(d.Threads, func(v float64) string { return fmt.Sprintf("%.0f", v) })),
 	}
-	part := func(name string, n int, line func(i int) string) {
-		if n == 0 {
-			return
-		}
-		lines = append(lines, "", bold.Render(name))
-		for i := range n {
-			lines = append(lines, "  "+line(i))
-		}
-	}
+	part := func(name string, n int, line func(i int) string) { lines = section(lines, name, n, line) }
 	part("What is wrong", len(d.Problems), func(i int) string { return condition(&status.Container{Problems: d.Problems[i : i+1]}) })
 	part("Who asked Docker for it", len(touched), func(i int) string { return requestLine(&touched[i]) })
 	part("What happened", len(d.Events), func(i int) string { return clock(d.Events[i].Time) + "  " + clean(d.Events[i].Text) })
@@ -328,21 +320,24 @@ func labels(all map[string]string) string {
 
 // cellLines are a caller's requests of a class in full.
 func cellLines(d *asks.Detail) []string {
-	lines := []string{"", bold.Render("Operations")}
-	for i := range d.Operations {
+	lines := section(nil, "Operations", len(d.Operations), func(i int) string {
 		o := &d.Operations[i]
-		lines = append(lines, fmt.Sprintf("  %-28s allowed %d, would deny %d, denied %d", clean(o.ID), o.Allowed, o.WouldDeny, o.Denied))
-	}
-	if len(d.Reasons) > 0 {
-		lines = append(lines, "", bold.Render("Reasons"))
-	}
-	for i := range d.Reasons {
+		return fmt.Sprintf("%-28s allowed %d, would deny %d, denied %d", clean(o.ID), o.Allowed, o.WouldDeny, o.Denied)
+	})
+	lines = section(lines, "Reasons", len(d.Reasons), func(i int) string {
 		r := &d.Reasons[i]
-		lines = append(lines, fmt.Sprintf("  %s  %d times, last %s", clean(r.Text), r.Count, clock(r.Last)))
+		return fmt.Sprintf("%s  %d times, last %s", clean(r.Text), r.Count, clock(r.Last))
+	})
+	return section(lines, "Requests", len(d.Requests), func(i int) string { return requestLine(&d.Requests[i]) })
+}
+
+// section adds a part with a line for each of its things; none if there are none.
+func section(lines []string, name string, n int, line func(i int) string) []string {
+	if n > 0 {
+		lines = append(lines, "", bold.Render(name))
 	}
-	lines = append(lines, "", bold.Render("Requests"))
-	for i := range d.Requests {
-		lines = append(lines, "  "+requestLine(&d.Requests[i]))
+	for i := range n {
+		lines = append(lines, "  "+line(i))
 	}
 	return lines
 }
