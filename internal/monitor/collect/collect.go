@@ -243,7 +243,7 @@ func (c *Collector) Count(ctx context.Context) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.counts = nil
-	if c.check(SourceEngine, "counts", &c.failing.counts, err) {
+	if c.check(sourceEngine, "counts", &c.failing.counts, err) {
 		c.counts = &n
 	}
 }
@@ -300,10 +300,10 @@ func (c *Collector) Collect(now time.Time) *Snapshot {
 // readRare reads what changes seldom.
 func (c *Collector) readRare() {
 	n, err := c.proc.CPUs()
-	c.check(SourceProc, "processors", &c.failing.cpus, err)
+	c.check(sourceProc, "processors", &c.failing.cpus, err)
 	c.snap.CPUs = n
 	c.devices, err = c.proc.BlockDevices()
-	c.check(SourceProc, "block devices", &c.failing.devices, err)
+	c.check(sourceProc, "block devices", &c.failing.devices, err)
 }
 
 // engine notes whether the Engine's list and events can be had.
@@ -349,7 +349,7 @@ func (c *Collector) match(now time.Time) {
 
 // check counts a failure, logs it once for as long as it says the same (last
 // remembers it), and tells whether there was none.
-func (c *Collector) check(from Source, of string, last *string, err error) bool {
+func (c *Collector) check(from source, of string, last *string, err error) bool {
 	if err == nil {
 		if *last != "" {
 			*last = ""

@@ -87,7 +87,7 @@ func (c *Collector) open(t *tracked) {
 	if t.unseen || t.outside {
 		err = nil // it ended, and the Engine is about to say so; or see checkSight
 	}
-	c.check(SourceProc, t.Name, &t.failing[SourceProc], err)
+	c.check(sourceProc, t.Name, &t.failing[sourceProc], err)
 }
 
 var errBlind = errors.New("no process of any container can be seen; run the monitor in the host's PID namespace (docker run --pid host), " +
@@ -111,7 +111,7 @@ func (c *Collector) checkSight() {
 			outside = cgroup.ErrOutside
 		}
 	}
-	c.check(SourceCgroup, "containers", &c.failing.outside, outside)
+	c.check(sourceCgroup, "containers", &c.failing.outside, outside)
 	if running == 0 || unseen < running {
 		c.blind = 0
 	} else {
@@ -121,7 +121,7 @@ func (c *Collector) checkSight() {
 	if c.blind > 1 {
 		err = errBlind
 	}
-	c.check(SourceProc, "containers", &c.failing.blind, err)
+	c.check(sourceProc, "containers", &c.failing.blind, err)
 }
 
 func (c *Collector) tryOpen(t *tracked) error {
@@ -183,7 +183,7 @@ func (c *Collector) read(t *tracked, now time.Time) {
 		t.close()
 		return
 	}
-	c.check(SourceCgroup, t.Name, &t.failing[SourceCgroup], err)
+	c.check(sourceCgroup, t.Name, &t.failing[sourceCgroup], err)
 	t.Read, t.last = now, now
 	t.Throttled = throttled(before, t.Stats.CPU)
 	if first {

@@ -8,7 +8,7 @@ import (
 
 // followAll takes the events that are waiting.
 func (c *Collector) followAll(now time.Time) {
-	c.snap.Errors[SourceEvents] += c.lost.Swap(0)
+	c.snap.Errors[sourceEvents] += c.lost.Swap(0)
 	for {
 		select {
 		case e := <-c.events:

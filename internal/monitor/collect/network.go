@@ -101,7 +101,7 @@ func (c *Collector) readNetwork(t *tracked) {
 	if t.net.raw, err = c.interfaces(t.net.file, t.net.raw); gone(err) {
 		return
 	}
-	if !c.check(SourceNetwork, t.Name, &t.failing[SourceNetwork], err) && len(t.net.raw) == 0 {
+	if !c.check(sourceNetwork, t.Name, &t.failing[sourceNetwork], err) && len(t.net.raw) == 0 {
 		return
 	}
 	if !t.net.fits(t.Detail) {
@@ -152,7 +152,7 @@ func (c *Collector) nameNetworks(t *tracked) {
 	if gone(err) {
 		return
 	}
-	c.check(SourceNetwork, t.Name, &t.failing[SourceNetwork], err)
+	c.check(sourceNetwork, t.Name, &t.failing[sourceNetwork], err)
 	for _, net := range t.Detail.Networks {
 		if i := interfaceOf(net, addrs); i != "" {
 			n.names[i] = net.Name
@@ -185,7 +185,7 @@ func (c *Collector) readHost() {
 	s.Host = s.Host[:0]
 	var err error
 	c.ifaces, err = c.interfaces(c.hostNet, c.ifaces)
-	c.check(SourceNetwork, "host", &c.failing.net, err)
+	c.check(sourceNetwork, "host", &c.failing.net, err)
 	for _, i := range c.ifaces {
 		if !strings.HasPrefix(i.Name, "veth") {
 			s.Host = append(s.Host, Interface{i, ""})

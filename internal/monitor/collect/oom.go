@@ -110,7 +110,7 @@ func (c *Collector) die(t *tracked, e docker.Event, code int) {
 func (c *Collector) readHostKills() {
 	total, err := c.proc.OOMKills()
 	c.snap.OOMKills = cgroup.Value{N: total, Set: err == nil}
-	c.check(SourceProc, "OOM kills of the host", &c.failing.kills, err)
+	c.check(sourceProc, "OOM kills of the host", &c.failing.kills, err)
 	c.host.Counted(c.snap.OOMKills)
 }
 

@@ -98,21 +98,21 @@ type Event struct {
 	ExitCode int // of docker.exit
 }
 
-// Source is where collecting can fail.
-type Source int
+// source is where collecting can fail.
+type source int
 
 // The sources.
 const (
-	SourceCgroup  Source = iota // a container's cgroup files
-	SourceProc                  // facts about a container's init
-	SourceNetwork               // net/dev of a container or the host
-	SourceEngine                // the Engine's answers
-	SourceEvents                // events that came faster than they were used
+	sourceCgroup  source = iota // a container's cgroup files
+	sourceProc                  // facts about a container's init
+	sourceNetwork               // net/dev of a container or the host
+	sourceEngine                // the Engine's answers
+	sourceEvents                // events that came faster than they were used
 	sources
 )
 
 // String is the source's name, as in metrics.
-func (s Source) String() string {
+func (s source) String() string {
 	return [...]string{"cgroup", "proc", "network", "engine", "events"}[s]
 }
 

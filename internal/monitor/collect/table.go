@@ -210,7 +210,7 @@ func (t *Table) Rest(s *Snapshot, emit Emit) {
 		emit(&t.silent, 1, Labels{u.ID, u.Name})
 	}
 	for i, n := range s.Errors {
-		emit(&t.errors, float64(n), Labels{Source(i).String()})
+		emit(&t.errors, float64(n), Labels{source(i).String()})
 	}
 }
 

@@ -22,7 +22,7 @@ func (c *Collector) readLog() {
 		return
 	}
 	victims, err := c.victims()
-	c.check(SourceProc, "the kernel's log", &c.failing.log, err)
+	c.check(sourceProc, "the kernel's log", &c.failing.log, err)
 	for _, v := range victims {
 		for _, t := range c.known {
 			if v.Within(t.memory) {
