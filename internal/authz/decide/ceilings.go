@@ -37,7 +37,7 @@ func (s *Steps) within(ctx context.Context, in *policy.Input, d policy.Decision)
 	return again, nil
 }
 
-// making counts the containers that are about to be made, by owner: the daemon does not know of them yet, and would let
+// making counts what is about to be made, by kind and owner: the daemon does not know of them yet, and would let
 // several at once past a maximum.
 type making struct {
 	mu sync.Mutex
@@ -89,17 +89,28 @@ func (v *Verdict) settle(status int) {
 	}
 }
 
-// count denies a container more than its caller may have. The daemon is asked after the request has been counted among those that are
+// counted is how many of a kind a request's caller may have, where it makes one; 0 for any number.
+func (v *Verdict) counted() (kind operation.Kind, most int64) {
+	switch v.Operation.ID {
+	case "ContainerCreate":
+		return operation.KindContainer, v.Decision.Ceilings.Containers
+	case "NetworkCreate":
+		return operation.KindNetwork, v.Decision.Ceilings.Networks
+	}
+	return "", 0
+}
+
+// count denies a container or a network more than its caller may have. The daemon is asked after the request has been counted among those that are
 // about to make one, and that is over when the daemon has answered it: so each is counted by one of the two at least, and at times by both,
 // which denies too much for a moment.
 func (s *Steps) count(ctx context.Context, v *Verdict) {
-	most := v.Decision.Ceilings.Containers
-	if most == 0 || v.lifted || v.Decision.Admin || v.again || v.Operation.ID != "ContainerCreate" {
+	kind, most := v.counted()
+	if most == 0 || v.lifted || v.Decision.Admin || v.again {
 		return
 	}
 	owner := v.Decision.Stamp[operation.OwnerLabel]
 	if owner == "" || s.Objects == nil {
-		v.deny(http.StatusForbidden, "ceiling", "it may have a number of containers of its own, and it cannot be told which are its own")
+		v.deny(http.StatusForbidden, "ceiling", fmt.Sprintf("it may have a number of %ss of its own, and it cannot be told which are its own", kind))
 		return
 	}
 	for _, o := range v.named.get() {
@@ -108,13 +119,13 @@ func (s *Steps) count(ctx context.Context, v *Verdict) {
 			return
 		}
 	}
-	before, end := s.making.begin(owner)
-	has, err := s.Objects.Owned(ctx, owner)
+	before, end := s.making.begin(string(kind) + " " + owner)
+	has, err := s.Objects.Owned(ctx, kind, owner)
 	switch {
 	case err != nil:
-		v.deny(http.StatusServiceUnavailable, "object", "it cannot be told now how many containers it has; try again")
+		v.deny(http.StatusServiceUnavailable, "object", fmt.Sprintf("it cannot be told now how many %ss it has; try again", kind))
 	case int64(has)+before >= most:
-		v.deny(http.StatusForbidden, "ceiling", fmt.Sprintf("it has %d containers, and %d are allowed: remove one", int64(has)+before, most))
+		v.deny(http.StatusForbidden, "ceiling", fmt.Sprintf("it has %d %ss, and %d are allowed: remove one", int64(has)+before, kind, most))
 	default:
 		v.lasts(end)
 		return

@@ -19,7 +19,7 @@ import (
 	"vitrine/internal/engine/operation"
 )
 
-func (y tenancy) Owned(context.Context, string) (int, error) { return 0, y.err }
+func (y tenancy) Owned(context.Context, operation.Kind, string) (int, error) { return 0, y.err }
 
 // yard is a daemon with a number of somebody's containers.
 type yard struct {
@@ -28,12 +28,17 @@ type yard struct {
 	has  int
 	asks int
 	err  error
+
+	networks int
 }
 
-func (y *yard) Owned(_ context.Context, owner string) (int, error) {
+func (y *yard) Owned(_ context.Context, kind operation.Kind, owner string) (int, error) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	y.asks++
+	if kind == operation.KindNetwork {
+		return y.networks, y.err
+	}
 	if owner != "container:ci" {
 		return 0, fmt.Errorf("asked for %q", owner)
 	}
@@ -42,7 +47,7 @@ func (y *yard) Owned(_ context.Context, owner string) (int, error) {
 
 var (
 	ofCI  = map[string]string{operation.OwnerLabel: "container:ci"}
-	three = policy.Decision{Allow: true, Where: ofCI, Stamp: ofCI, Shared: map[string][]string{"images": {"x"}}, Ceilings: operation.Ceilings{Memory: 1 << 20, Containers: 3}}
+	three = policy.Decision{Allow: true, Where: ofCI, Stamp: ofCI, Shared: map[string][]string{"images": {"x"}}, Ceilings: operation.Ceilings{Memory: 1 << 20, Containers: 3, Networks: 2}}
 )
 
 const creates = `{"Image":"x"}`
@@ -120,6 +125,29 @@ func TestCeilingsClosed(t *testing.T) {
 	w.who.Door = "plugin"
 	if v := w.ask(t, o, "POST", "/containers/create", creates); len(v.Operation.Set) > 0 { // that would be what the door says it does
 		t.Errorf("the plugin's door takes %v for set", v.Operation.Set)
+	}
+}
+
+// TestClosedNetworksAreCounted, beside those that are about to be made; containers are others.
+func TestClosedNetworksAreCounted(t *testing.T) {
+	y := newYard(3)
+	y.networks = 1
+	const named = `{"Name":"n"}`
+	_, o := ciWorld(three, y)
+	s := decide.New(o)
+	ask := func() *decide.Verdict {
+		req := creating()
+		req.URI, req.ContentLength = "/networks/create", int64(len(named))
+		req.ReadBody = func() ([]byte, error) { return []byte(named), nil }
+		return s.Authorize(t.Context(), identity.NewLocal(), req)
+	}
+	first, second := ask(), ask()
+	if !first.Allow || second.Allow || second.Code != "ceiling" || !strings.Contains(second.Message, "it has 2 networks, and 2 are allowed") {
+		t.Errorf("%v %s, then %v %s", first.Allow, first.Message, second.Allow, second.Message)
+	}
+	first.Finish(http.StatusCreated, false)
+	if v := ask(); !v.Allow {
+		t.Errorf("after the daemon's answer: %s", v.Message)
 	}
 }
 
@@ -247,6 +275,6 @@ func TestRacedCreatesClosed(t *testing.T) {
 	})
 }
 
-func (joining) Owned(context.Context, string) (int, error) { return 0, nil }
+func (joining) Owned(context.Context, operation.Kind, string) (int, error) { return 0, nil }
 
-func (*counting) Owned(context.Context, string) (int, error) { return 0, nil }
+func (*counting) Owned(context.Context, operation.Kind, string) (int, error) { return 0, nil }

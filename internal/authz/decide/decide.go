@@ -68,8 +68,8 @@ type Objects interface {
 	// Objects are what the request names.
 	Objects(ctx context.Context, op *operation.Operation) []object.Object
 	view.Containers
-	// Owned is how many containers the daemon has that are labelled as somebody's.
-	Owned(ctx context.Context, owner string) (int, error)
+	// Owned is how many containers, or networks, the daemon has that are labelled as somebody's.
+	Owned(ctx context.Context, kind operation.Kind, owner string) (int, error)
 }
 
 // Policy answers an input. Its zero decision denies.

@@ -61,14 +61,17 @@ func TestWhatARecordSaysClosed(t *testing.T) {
 		"objects, of what names none": {&record.World{}, func(p *past) (string, error) {
 			return ref(p.Objects(ctx, &operation.Operation{ID: "ContainerList"}), nil)
 		}, "", "", ""},
-		"our own":                      {full, (*past).own, "c0ffee", "", ""},
-		"our own, in none":             {&record.World{Own: &none}, (*past).own, "", "", ""},
-		"our own, unasked":             {&record.World{}, (*past).own, "", "", "in which container Vitrine ran"},
-		"what joins at a start":        {full, func(p *past) (string, error) { return ref(p.JoinedBy(ctx, "c0ffee")) }, "lan", "", ""},
-		"what joins, lost":             {full, func(p *past) (string, error) { return ref(p.JoinedBy(ctx, "lost")) }, "", "no answer", ""},
-		"what joins, unasked":          {full, func(p *past) (string, error) { return ref(p.JoinedBy(ctx, "other")) }, "", "", "which networks a container joins when it starts"},
-		"how many there were, unasked": {full, func(p *past) (string, error) { n, err := p.Owned(ctx, "x"); return fmt.Sprint(n), err }, "0", "", "how many containers the caller had"},
-		"who borrows, unasked":         {full, func(p *past) (string, error) { return p.AnyBorrowed(nil) }, "", "", "which labels containers have by their images"},
+		"our own":               {full, (*past).own, "c0ffee", "", ""},
+		"our own, in none":      {&record.World{Own: &none}, (*past).own, "", "", ""},
+		"our own, unasked":      {&record.World{}, (*past).own, "", "", "in which container Vitrine ran"},
+		"what joins at a start": {full, func(p *past) (string, error) { return ref(p.JoinedBy(ctx, "c0ffee")) }, "lan", "", ""},
+		"what joins, lost":      {full, func(p *past) (string, error) { return ref(p.JoinedBy(ctx, "lost")) }, "", "no answer", ""},
+		"what joins, unasked":   {full, func(p *past) (string, error) { return ref(p.JoinedBy(ctx, "other")) }, "", "", "which networks a container joins when it starts"},
+		"how many there were, unasked": {full, func(p *past) (string, error) {
+			n, err := p.Owned(ctx, operation.KindContainer, "x")
+			return fmt.Sprint(n), err
+		}, "0", "", "how many containers the caller had"},
+		"who borrows, unasked": {full, func(p *past) (string, error) { return p.AnyBorrowed(nil) }, "", "", "which labels containers have by their images"},
 		"given labels, unasked": {full, func(p *past) (string, error) {
 			labels, err := p.GivenLabels(ctx, "x")
 			return fmt.Sprint(len(labels)), err

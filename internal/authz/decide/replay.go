@@ -119,7 +119,7 @@ func (p *past) Joined(_ context.Context, ref string) ([]string, error) {
 }
 
 // Owned is recorded nowhere, and changes with each request.
-func (p *past) Owned(context.Context, string) (int, error) {
+func (p *past) Owned(context.Context, operation.Kind, string) (int, error) {
 	p.miss("how many containers the caller had")
 	return 0, nil
 }

@@ -24,7 +24,7 @@ func (blue) Decide(context.Context, *policy.Input) policy.Decision {
 	return policy.Decision{Allow: true, Where: map[string]string{"team": "blue"}}
 }
 
-func (blue) Owned(context.Context, string) (int, error) { return 0, nil }
+func (blue) Owned(context.Context, operation.Kind, string) (int, error) { return 0, nil }
 
 func (blue) HostNetworks(context.Context, *operation.Operation) ([]string, error) { return nil, nil }
 

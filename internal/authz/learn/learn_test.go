@@ -64,7 +64,7 @@ func (world) Objects(_ context.Context, op *operation.Operation) (list []object.
 	return list
 }
 
-func (world) Owned(context.Context, string) (int, error)                         { return 0, nil }
+func (world) Owned(context.Context, operation.Kind, string) (int, error)         { return 0, nil }
 func (world) GivenLabels(context.Context, string) (map[string]string, error)     { return nil, nil }
 func (world) JoinedBy(context.Context, string) ([]object.Object, error)          { return nil, nil }
 func (world) AnyBorrowed(func(map[string]string) bool) (image string, err error) { return "", nil }

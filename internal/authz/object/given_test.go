@@ -69,11 +69,14 @@ func TestOwnedClosed(t *testing.T) {
 			"imageless":    {ID: "imageless", Labels: ci, ImageLabels: ci},
 		},
 	}
-	if n, err := object.NewResolver(e).Owned(t.Context(), "container:ci"); n != 4 || err != nil || !slices.Equal(e.labelled, []string{"vitrine.owner=container:ci"}) {
+	if n, err := object.NewResolver(e).Owned(t.Context(), operation.KindContainer, "container:ci"); n != 4 || err != nil || !slices.Equal(e.labelled, []string{"vitrine.owner=container:ci"}) {
 		t.Errorf("%d, %v, asked for %q", n, err, e.labelled)
 	}
+	if n, err := object.NewResolver(e).Owned(t.Context(), operation.KindNetwork, "container:ci"); n != len(e.owned) || err != nil || !slices.Contains(e.labelled, "networks vitrine.owner=container:ci") {
+		t.Errorf("%d networks, %v, of %v", n, err, e.labelled)
+	}
 	e.err = errors.New("the Engine does not answer")
-	if n, err := object.NewResolver(e).Owned(t.Context(), "container:ci"); n != 7 || err == nil {
+	if n, err := object.NewResolver(e).Owned(t.Context(), operation.KindContainer, "container:ci"); n != 7 || err == nil {
 		t.Errorf("%d, %v", n, err)
 	}
 }

@@ -88,6 +88,11 @@ func (e *engine) Labelled(_ context.Context, label string) ([]string, error) {
 	return e.owned, e.err
 }
 
+func (e *engine) LabelledNetworks(_ context.Context, label string) ([]string, error) {
+	e.labelled = append(e.labelled, "networks "+label)
+	return e.owned, e.err
+}
+
 func (e *engine) NetworksOf(context.Context, string) ([]string, error) { return e.joins, e.err }
 
 func (e *engine) Ready() bool { return e.err == nil }

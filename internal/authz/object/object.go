@@ -55,6 +55,7 @@ type Inventory interface {
 	NetworksOf(ctx context.Context, id string) (refs []string, err error)
 	Append(list []docker.Container) []docker.Container
 	Labelled(ctx context.Context, label string) (ids []string, err error)
+	LabelledNetworks(ctx context.Context, label string) (ids []string, err error)
 	Ready() bool
 }
 
@@ -187,9 +188,13 @@ func (r *Resolver) JoinedBy(ctx context.Context, id string) (list []Object, err 
 	return list, err
 }
 
-// Owned is how many containers were labelled as an owner's when they were made. Whoever publishes an image may write any owner into it, so
+// Owned is how many containers, or networks, were labelled as an owner's when they were made. Whoever publishes an image may write any owner into it, so
 // a container with the value of its image is nobody's; one of which that cannot be told counts.
-func (r *Resolver) Owned(ctx context.Context, owner string) (n int, err error) {
+func (r *Resolver) Owned(ctx context.Context, kind operation.Kind, owner string) (n int, err error) {
+	if kind == operation.KindNetwork {
+		ids, err := r.inv.LabelledNetworks(ctx, operation.OwnerLabel+"="+owner)
+		return len(ids), err
+	}
 	ids, err := r.inv.Labelled(ctx, operation.OwnerLabel+"="+owner)
 	for _, id := range ids {
 		c, err := r.inv.Find(ctx, id)

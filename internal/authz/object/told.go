@@ -119,9 +119,9 @@ func (f Told) GivenLabels(_ context.Context, id string) (map[string]string, erro
 func (Told) JoinedBy(context.Context, string) ([]Object, error) { return nil, nil }
 
 // Owned counts those that are told of.
-func (f Told) Owned(_ context.Context, owner string) (n int, _ error) {
+func (f Told) Owned(_ context.Context, kind operation.Kind, owner string) (n int, _ error) {
 	for _, o := range f {
-		if o.Kind == operation.KindContainer && o.Labels[operation.OwnerLabel] == owner {
+		if o.Kind == kind && o.Labels[operation.OwnerLabel] == owner {
 			n++
 		}
 	}

@@ -109,7 +109,7 @@ func TestToldObjects(t *testing.T) {
 	if labels, err := objects.GivenLabels(t.Context(), "other"); err == nil {
 		t.Errorf("of one of which nothing is told: %v", labels)
 	}
-	if n, err := append(objects, told(t, "container:job,label=vitrine.owner=x", "container:db2,label=vitrine.owner=y")...).Owned(t.Context(), "x"); err != nil || n != 2 {
+	if n, err := append(objects, told(t, "container:job,label=vitrine.owner=x", "container:db2,label=vitrine.owner=y")...).Owned(t.Context(), operation.KindContainer, "x"); err != nil || n != 2 {
 		t.Errorf("%d, %v", n, err)
 	}
 }

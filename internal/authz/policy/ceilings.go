@@ -29,6 +29,7 @@ func ceilings() map[string]ceiling {
 		"cpus":       {"a number of processors, 0.01 at least", false, func(c *operation.Ceilings, n float64) { c.NanoCPUs = int64(math.Round(n * 1e9)) }},
 		"pids":       {"a number of processes", true, func(c *operation.Ceilings, n float64) { c.Pids = int64(n) }},
 		"containers": {"a number of containers", true, func(c *operation.Ceilings, n float64) { c.Containers = int64(n) }},
+		"networks":   {"a number of networks", true, func(c *operation.Ceilings, n float64) { c.Networks = int64(n) }},
 	}
 }
 

@@ -323,6 +323,7 @@ func TestDataProblems(t *testing.T) {
 		"cpus as a text":       {"roles: {r: {access: [list], ceilings: {cpus: '2'}}}", "ceilings.cpus: must be"},
 		"another ceiling":      {"roles: {r: {access: [list], ceilings: {cpu: 2}}}", "ceilings.cpu: unknown key; is it cpus?"},
 		"no ceilings":          {"roles: {r: {access: [list], ceilings: {}}}", "ceilings: is empty"},
+		"how many networks":    {"roles: {r: {access: [list], ceilings: {networks: 2}}}", "ceilings.networks: counts the holder's own networks"},
 		"how many, of whom":    {"roles: {r: {access: [list], ceilings: {containers: 2}}}", "ceilings.containers: counts the holder's own"},
 		"relative host path":   {"roles: {r: {access: [list], host_paths: [srv]}}", "must be an absolute path"},
 		"empty role":           {"roles: {r: {hazards: [cap]}}", "roles.r: grants nothing"},

@@ -152,8 +152,11 @@ func (c *roleChecker) role(key string, v any) {
 			c.problem(fmt.Sprintf("%s.image_names.%d", key, i), "$owner, between slashes, keeps one owner's names from another's: write it with own, and only there")
 		}
 	}
-	if of, _ := role["ceilings"].(map[string]any); of["containers"] != nil && role["own"] == nil {
-		c.problem(key+".ceilings.containers", "counts the holder's own containers, and nothing is the holder's own: write own")
+	of, _ := role["ceilings"].(map[string]any)
+	for _, kind := range []string{"containers", "networks"} {
+		if of[kind] != nil && role["own"] == nil {
+			c.problem(key+".ceilings."+kind, "counts the holder's own %s, and nothing is the holder's own: write own", kind)
+		}
 	}
 	if role["resources"] != nil && role["access"] == nil {
 		c.problem(key+".resources", "limits access, and there is none in this role")

@@ -156,7 +156,7 @@ func (p *Plan) network(ctx context.Context, doc json.RawMessage) (json.RawMessag
 	return json.Marshal(all)
 }
 
-// image leaves out of what is said of an image which containers use it and, unless it is the caller's own, its names that are not
+// image leaves out of what is said of an image which containers use it, where it was pulled, how much it shares with others and, unless it is the caller's own, its names that are not
 // shared: others may have given it those.
 func (p *Plan) image(doc json.RawMessage, labels map[string]string) (json.RawMessage, error) {
 	var all map[string]json.RawMessage
@@ -171,7 +171,14 @@ func (p *Plan) image(doc json.RawMessage, labels map[string]string) (json.RawMes
 
 // imageKeys leaves out of an image's keys what image does.
 func (p *Plan) imageKeys(all map[string]json.RawMessage, labels map[string]string) error {
-	delete(all, "Manifests")
+	for _, key := range []string{"Manifests", "Identity"} { // which containers use it, and from where it was pulled
+		delete(all, key)
+	}
+	for _, key := range []string{"Containers", "SharedSize"} { // how many use it, and what it shares with others: of what is not shown, too
+		if all[key] != nil {
+			all[key] = number(unsaid)
+		}
+	}
 	for _, key := range []string{"RepoTags", "RepoDigests", "Tags"} {
 		var names []string
 		if p.view.Owns(operation.KindImage, labels) || all[key] == nil {

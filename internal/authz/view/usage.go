@@ -52,7 +52,7 @@ func (p *Plan) usage(ctx context.Context, doc json.RawMessage) (json.RawMessage,
 		if err := p.imageKeys(i, o.Labels); err != nil {
 			return nil, err
 		}
-		i["Containers"], i["SharedSize"] = number(int64(uses[o.ID])), number(unsaid)
+		i["Containers"] = number(int64(uses[o.ID]))
 		images, layers = append(images, i), layers+o.Size
 	}
 	for _, v := range all.Volumes {

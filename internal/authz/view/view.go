@@ -25,6 +25,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"vitrine/internal/authz/object"
@@ -200,6 +201,8 @@ func (v *View) Limit(ctx context.Context, op *operation.Operation, named []objec
 			return nil, denied(http.StatusForbidden, "its list cannot be limited: %v", err)
 		}
 		p.Operation, p.filtered = limited, true
+	} else if n, err := strconv.Atoi(op.Query.Get("limit")); how.what == list && err == nil && n > 0 {
+		return nil, denied(http.StatusForbidden, "a limit would count what it does not see, as some containers are shared with it: leave it out")
 	}
 	return p, nil
 }

@@ -261,8 +261,8 @@ func TestClosedListsAndNetworks(t *testing.T) {
 		{"/containers/json", `[{"Id":"1","Labels":{}},{"Id":"2","Labels":{"team":"blue"}},{"Id":"3","Labels":{"team":"blue"}}]`, `[{"Id":"1","Labels":{}}]`},
 		{"/containers/json", `[]`, `[]`},
 		{"/containers/json", `null`, `null`},
-		{"/images/json", `[{"Id":"a","Labels":{"team":"blue"},"Manifests":[{"ImageData":{"Containers":["2"]}}]},{"Id":"b","Labels":null,"RepoTags":["alpine:3"]},{"Id":"c","RepoTags":["alpinist:3","x/alpine:1"]},{"Id":"d","RepoTags":null}]`, `[{"Id":"a","Labels":{"team":"blue"}},{"Id":"b","Labels":null,"RepoTags":["alpine:3"]}]`},
-		{"/images/alpine/json", `{"Id":"b","RepoTags":["planted:1","alpine:3"],"RepoDigests":["planted@sha256:00"],"Config":{"Labels":{"a":"b"}}}`, `{"Config":{"Labels":{"a":"b"}},"Id":"b","RepoDigests":[],"RepoTags":["alpine:3"]}`},
+		{"/images/json", `[{"Id":"a","Labels":{"team":"blue"},"Containers":3,"SharedSize":7,"Manifests":[{"ImageData":{"Containers":["2"]}}]},{"Id":"b","Labels":null,"RepoTags":["alpine:3"]},{"Id":"c","RepoTags":["alpinist:3","x/alpine:1"]},{"Id":"d","RepoTags":null}]`, `[{"Containers":-1,"Id":"a","Labels":{"team":"blue"},"SharedSize":-1},{"Id":"b","Labels":null,"RepoTags":["alpine:3"]}]`},
+		{"/images/alpine/json", `{"Id":"b","RepoTags":["planted:1","alpine:3"],"RepoDigests":["planted@sha256:00"],"Identity":{"Pull":[{"Repository":"planted"}]},"Config":{"Labels":{"a":"b"}}}`, `{"Config":{"Labels":{"a":"b"}},"Id":"b","RepoDigests":[],"RepoTags":["alpine:3"]}`},
 		{"/images/mine/json", `{"Id":"b","RepoTags":["mine:1"],"Config":{"Labels":{"team":"blue"}}}`, `{"Config":{"Labels":{"team":"blue"}},"Id":"b","RepoTags":["mine:1"]}`},
 		{"/images/alpine/history", `[{"Id":"b","Tags":["planted:1","alpine:3"]},{"Id":"c","Tags":null}]`, `[{"Id":"b","Tags":["alpine:3"]},{"Id":"c","Tags":null}]`},
 		{"/volumes", `{"Volumes":[{"Name":"x","Labels":{"team":"blue"}},{"Name":"cache-1"},{"Name":"acache-1"}],"Warnings":null}`, `{"Volumes":[{"Name":"x","Labels":{"team":"blue"}},{"Name":"cache-1"}],"Warnings":null}`},
@@ -352,6 +352,20 @@ func TestFilterKeepsTheClientsOwn(t *testing.T) {
 		}
 		if got := plan.Operation.Query.Get("filters"); got != want || !plan.Filtered() {
 			t.Errorf("%s: %s, want %s", filters, got, want)
+		}
+	}
+}
+
+// TestClosedLimitOfAList: the daemon counts what is not seen, too, where it cannot leave that out itself.
+func TestClosedLimitOfAList(t *testing.T) {
+	shares := New(blue, map[string][]string{"containers": {"front"}}, nil)
+	for _, tc := range []struct {
+		of    *View
+		limit string
+		ok    bool
+	}{{shares, "1", false}, {shares, "-1", true}, {shares, "0", true}, {shares, "", true}, {shares, "x", true}, {New(blue, nil, nil), "1", true}} { // not a number: the daemon refuses it
+		if _, denial := tc.of.Limit(t.Context(), parse(t, http.MethodGet, "/containers/json?limit="+tc.limit, ""), nil, given{}); (denial == nil) != tc.ok {
+			t.Errorf("%+v: %+v", tc, denial)
 		}
 	}
 }

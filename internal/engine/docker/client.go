@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -225,13 +226,18 @@ func (c *Client) json(ctx context.Context, path string, query url.Values, to any
 
 // each reads an answer that is a list, and holds one element of it at a time.
 func (c *Client) each(ctx context.Context, path string, query url.Values, take func(element json.RawMessage) error) error {
+	return c.eachOf(ctx, "", path, query, take)
+}
+
+// eachOf is each for the list under a key of the answer; "" for an answer that is the list.
+func (c *Client) eachOf(ctx context.Context, key, path string, query url.Values, take func(element json.RawMessage) error) error {
 	resp, err := c.get(ctx, path, query)
 	if err != nil {
 		return err
 	}
 	defer resp.Body.Close()
 	in := &io.LimitedReader{R: resp.Body, N: c.most}
-	if err := elements(json.NewDecoder(in), func(element json.RawMessage) error {
+	if err := elements(json.NewDecoder(in), key, func(element json.RawMessage) error {
 		in.N = c.most
 		return take(element)
 	}); err != nil {
@@ -243,32 +249,65 @@ func (c *Client) each(ctx context.Context, path string, query url.Values, take f
 	return nil
 }
 
-// elements reads one list, or null for none.
-func elements(dec *json.Decoder, take func(element json.RawMessage) error) error {
-	begin, err := dec.Token()
-	switch {
-	case err != nil:
+// elements reads a text that is one list, or an object with a list under a key; null is none.
+func elements(dec *json.Decoder, key string, take func(element json.RawMessage) error) error {
+	read := list
+	if key != "" {
+		read = func(dec *json.Decoder, take func(json.RawMessage) error) error { return member(dec, key, take) }
+	}
+	if err := read(dec, take); err != nil {
 		return err
-	case begin == json.Delim('['):
-		for dec.More() {
-			var element json.RawMessage
-			if err := dec.Decode(&element); err != nil {
-				return err
-			}
-			if err := take(element); err != nil {
-				return err
-			}
-		}
-		if _, err := dec.Token(); err != nil {
-			return err
-		}
-	case begin != nil:
-		return errors.New("it is no list")
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return errors.New("something follows the list")
 	}
 	return nil
+}
+
+func list(dec *json.Decoder, take func(element json.RawMessage) error) error {
+	begin, err := dec.Token()
+	switch {
+	case err != nil:
+		return err
+	case begin == nil:
+		return nil
+	case begin != json.Delim('['):
+		return errors.New("it is no list")
+	}
+	for dec.More() {
+		var element json.RawMessage
+		if err := dec.Decode(&element); err != nil {
+			return err
+		}
+		if err := take(element); err != nil {
+			return err
+		}
+	}
+	_, err = dec.Token()
+	return err
+}
+
+// member reads the list under a key of an object, and steps over the others.
+func member(dec *json.Decoder, key string, take func(element json.RawMessage) error) error {
+	if begin, err := dec.Token(); err != nil || begin != json.Delim('{') {
+		return cmp.Or(err, errors.New("it is no object"))
+	}
+	for dec.More() {
+		name, err := dec.Token()
+		if err != nil {
+			return err
+		}
+		if name == key {
+			err = list(dec, take)
+		} else {
+			err = dec.Decode(new(json.RawMessage))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	_, err := dec.Token()
+	return err
 }
 
 // get returns an answer with status 200, whose body the caller must close.

@@ -2,6 +2,7 @@ package docker
 
 import (
 	"context"
+	"encoding/json"
 	"net/url"
 	"slices"
 	"strings"
@@ -94,22 +95,29 @@ type Image struct {
 }
 
 // Counts asks four questions: GET /images/json, /volumes, /volumes of those that
-// no container uses, and /networks.
-func (c *Client) Counts(ctx context.Context) (Counts, error) {
-	var images []Image
-	var networks []struct{}
-	var volumes, dangling struct{ Volumes []struct{} }
-	for _, question := range []struct {
-		path  string
-		query url.Values
-		to    any
-	}{{"/images/json", nil, &images}, {"/volumes", nil, &volumes}, {"/volumes", url.Values{"filters": {`{"dangling":["true"]}`}}, &dangling}, {"/networks", nil, &networks}} {
-		if err := c.json(ctx, question.path, question.query, question.to); err != nil {
+// no container uses, and /networks. However long a list is, one element of it is held at a time.
+func (c *Client) Counts(ctx context.Context) (n Counts, err error) {
+	images := func(element json.RawMessage) error {
+		var i Image
+		if err := json.Unmarshal(element, &i); err != nil {
+			return err
+		}
+		// older engines say so of images without a name
+		i.Names = slices.DeleteFunc(i.Names, func(name string) bool { return name == "<none>:<none>" })
+		n.Images = append(n.Images, i)
+		return nil
+	}
+	counts := func(n *int) func(json.RawMessage) error { return func(json.RawMessage) error { *n++; return nil } }
+	dangling := url.Values{"filters": {`{"dangling":["true"]}`}}
+	for _, ask := range []func() error{
+		func() error { return c.each(ctx, "/images/json", nil, images) },
+		func() error { return c.eachOf(ctx, "Volumes", "/volumes", nil, counts(&n.Volumes)) },
+		func() error { return c.eachOf(ctx, "Volumes", "/volumes", dangling, counts(&n.Dangling)) },
+		func() error { return c.each(ctx, "/networks", nil, counts(&n.Networks)) },
+	} {
+		if err := ask(); err != nil {
 			return Counts{}, err
 		}
 	}
-	for i := range images { // older engines say so of images without a name
-		images[i].Names = slices.DeleteFunc(images[i].Names, func(name string) bool { return name == "<none>:<none>" })
-	}
-	return Counts{images, len(volumes.Volumes), len(dangling.Volumes), len(networks)}, nil
+	return n, nil
 }

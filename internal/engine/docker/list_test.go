@@ -42,9 +42,37 @@ func TestElementsClosed(t *testing.T) {
 		`[1] 2`: "1 something follows the list", `[] x`: "something follows the list", `null 1`: "something follows the list",
 	} {
 		got := ""
-		err := elements(json.NewDecoder(strings.NewReader(text)), func(e json.RawMessage) error { got += string(e) + " "; return nil })
+		err := elements(json.NewDecoder(strings.NewReader(text)), "", func(e json.RawMessage) error { got += string(e) + " "; return nil })
 		if got += fmt.Sprint(err); !strings.HasPrefix(got, want) {
 			t.Errorf("%q: %s, want %s", text, got, want)
 		}
+	}
+}
+
+func TestElementsUnderAKeyClosed(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"Warnings":["a",{}],"Volumes":[1,2],"x":null}`: "1 2 <nil>", `{"Volumes":null}`: "<nil>", `{}`: "<nil>",
+		`{"Volumes":{}}`: "it is no list", `[]`: "it is no object", `{"Volumes":[1]`: "1 EOF", `{"x":`: "EOF", `{"Volumes":[]} 2`: "something follows the list", ``: "EOF",
+	} {
+		got := ""
+		err := elements(json.NewDecoder(strings.NewReader(text)), "Volumes", func(e json.RawMessage) error { got += string(e) + " "; return nil })
+		if got += fmt.Sprint(err); !strings.Contains(got, want) {
+			t.Errorf("%q: %s, want %s", text, got, want)
+		}
+	}
+}
+
+// TestCountsOfLongLists: whoever makes networks and volumes labels them, so that nobody can say how long the lists are.
+func TestCountsOfLongLists(t *testing.T) {
+	const most = 1000
+	c := NewClient(answers{
+		"/images/json": `[` + strings.Repeat(`{"RepoTags":["a:1"]},`, most) + `{}]`,
+		"/volumes":     `{"Warnings":null,"Volumes":[` + strings.Repeat(`{"Labels":{"a":"b"}},`, most) + `{}]}`,
+		"/volumes?filters=%7B%22dangling%22%3A%5B%22true%22%5D%7D": `{"Volumes":null}`,
+		"/networks": `[` + strings.Repeat(`{"Labels":{"a":"b"}},`, most) + `{}]`,
+	})
+	c.most = most
+	if n, err := c.Counts(t.Context()); err != nil || len(n.Images) != most+1 || n.Volumes != most+1 || n.Networks != most+1 || n.Dangling != 0 {
+		t.Errorf("%d %+v, %v", len(n.Images), n.Volumes, err)
 	}
 }

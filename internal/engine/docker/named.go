@@ -55,14 +55,27 @@ func (inv *Inventory) Service(ctx context.Context, ref string) (Named, error) {
 // Labelled are the ids of the containers that have a label, by GET /containers/json: the daemon's own word, of this moment. It takes
 // the labels of images too.
 func (inv *Inventory) Labelled(ctx context.Context, label string) (ids []string, err error) {
+	return inv.labelled(ctx, "/containers/json", label)
+}
+
+// LabelledNetworks are the ids of the networks that have a label, by GET /networks.
+func (inv *Inventory) LabelledNetworks(ctx context.Context, label string) (ids []string, err error) {
+	return inv.labelled(ctx, "/networks", label)
+}
+
+func (inv *Inventory) labelled(ctx context.Context, path, label string) (ids []string, err error) {
 	filters, err := json.Marshal(map[string][]string{"label": {label}})
 	if err != nil {
 		return nil, err
 	}
+	query := url.Values{"filters": {string(filters)}}
+	if path == "/containers/json" {
+		query.Set("all", "1")
+	}
 	var all []struct {
 		ID string `json:"Id"`
 	}
-	err = inv.lookUp(ctx, "/containers/json", url.Values{"all": {"1"}, "filters": {string(filters)}}, &all)
+	err = inv.lookUp(ctx, path, query, &all)
 	for _, c := range all {
 		ids = append(ids, c.ID)
 	}

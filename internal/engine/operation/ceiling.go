@@ -9,12 +9,14 @@ import (
 	units "github.com/docker/go-units"
 )
 
-// Ceilings are how much a container may be given, and how many of them somebody may have; zero is no ceiling.
+// Ceilings are how much a container may be given, and how many of them, and of networks, somebody may have; zero is no ceiling.
 type Ceilings struct {
-	Memory     int64 `json:"memory,omitempty"`     // bytes; with swap twice as many, which is what the daemon gives by itself
-	NanoCPUs   int64 `json:"nano_cpus,omitempty"`  // processors, in 10⁻⁹
-	Pids       int64 `json:"pids,omitempty"`       // processes and threads
-	Containers int64 `json:"containers,omitempty"` // that the holder has, running or not: not the request's to say, see package decide
+	Memory   int64 `json:"memory,omitempty"`    // bytes; with swap twice as many, which is what the daemon gives by itself
+	NanoCPUs int64 `json:"nano_cpus,omitempty"` // processors, in 10⁻⁹
+	Pids     int64 `json:"pids,omitempty"`      // processes and threads
+	// How many the holder has, containers that do not run too: not the request's to say, see package decide.
+	Containers int64 `json:"containers,omitempty"`
+	Networks   int64 `json:"networks,omitempty"`
 }
 
 // defaultCPUPeriod is the kernel's, in µs, where a request gives a quota without a period.

@@ -67,6 +67,7 @@ var functions = [len(classNames)]function{
 	byNetworkDriver:  {unless(HazardNetworkDriver, "bridge", "overlay"), []Hazard{HazardNetworkDriver}},
 	byNetworkID:      {(*Operation).judgeNetworkID, []Hazard{HazardNamedNetwork, HazardHostNamespace}},
 	byNetworkMode:    {(*Operation).judgeNetworkMode, []Hazard{HazardHostNamespace, HazardJoinedNamespace, HazardNamedNetwork}},
+	byOtherLabels:    {(*Operation).judgeOtherLabels, []Hazard{HazardLimits}},
 	byOutputs:        {(*Operation).judgeOutputs, []Hazard{HazardOutbound}},
 	byPropagation:    {unless(HazardPropagation, "private", "rprivate", "slave", "rslave"), []Hazard{HazardPropagation}},
 	byPsArgs:         {(*Operation).judgePsArgs, []Hazard{HazardEnv}},

@@ -194,6 +194,7 @@ var functionExamples = map[string]map[string]string{
 	"networkID()":                {`"x"`: ""}, // of the Engine's own network
 	"networkID() NetworkConnect": {`"x"`: "named-network", `"host"`: "host-namespace"},
 	"networkMode()":              {`"host"`: "host-namespace", `"Host"`: "host-namespace", `"container:x"`: "joined-namespace", `"n"`: "named-network", `"default"`: "", `"bridge"`: "", `"none"`: "", `""`: ""},
+	"otherLabels()":              {`{"a":"b"}`: "", `{"a":"` + strings.Repeat("x", 64<<10) + `"}`: "limits"},
 	"outputs()":                  {`[{"Type":"image","Attrs":{"name":"x","push":"true"}}]`: "outbound", `[{"Type":"image","Attrs":{"name":"x"}}]`: ""},
 	"propagation()":              {`"rshared"`: "propagation", `"x"`: "propagation", `"rprivate"`: "", `"rslave"`: "", `""`: ""},
 	"psArgs()":                   {`"axe"`: "env", `""`: ""},

@@ -19,6 +19,7 @@ func (o *Operation) judge() {
 	o.Hazards, o.HazardFields, o.HostPath, o.Mints, o.Enters = nil, nil, nil, nil, nil
 	o.judgeFields(o.entry)
 	o.judgePlaces()
+	o.judgeTexts()
 	o.judgeOperation()
 	o.at, o.element = nil, ""
 	for h, fields := range o.noted {
@@ -75,11 +76,15 @@ func (o *Operation) judgeOperation() {
 		o.mint(principal.Image.Any(), principal.ImageID.Any())
 	case "ImageBuild":
 		o.mint(principal.ImageID.Any(), principal.ContainerUID.Any(), principal.ContainerGID.Any()) // its steps run as the users of their choice
+		o.at = append(o.at[:0], "Dockerfile")                                                       // FROM, and ADD of a URL, which the daemon asks from the host's own network
+		o.hazard(HazardOutbound)
 	case "ImagePush", "ImageSearch", "DistributionInspect", "GetPluginPrivileges", "SystemAuth":
 		o.hazard(HazardOutbound)
 		o.hideCredentials()
-	case "ServiceCreate", "ServiceUpdate", // a task's name and labels are the swarm's
-		"PluginPull", "PluginUpgrade", "PluginCreate", "PluginEnable", "PluginSet", "SwarmInit", "SwarmJoin", "SwarmUpdate":
+	case "ServiceCreate", "ServiceUpdate": // a task's name and labels are the swarm's
+		o.mint("*")
+		o.judgeTask()
+	case "PluginPull", "PluginUpgrade", "PluginCreate", "PluginEnable", "PluginSet", "SwarmInit", "SwarmJoin", "SwarmUpdate":
 		o.mint("*")
 	}
 }

@@ -57,6 +57,64 @@ func (o *Operation) judgeLabels(_ map[string]any, value any) {
 	o.mint(minted...)
 }
 
+// judgeOtherLabels is for those of what nobody is told by.
+func (o *Operation) judgeOtherLabels(_ map[string]any, value any) {
+	labels, _ := value.(map[string]any)
+	n := 0
+	for key := range labels {
+		n += len(key) + len(text(labels, key))
+	}
+	o.hazardIf(HazardLimits, principal.TooManyLabels(len(labels), n))
+}
+
+// maxText is how long a setting of a container may be. runc quotes in its errors what it cannot set, and of one that is longer than
+// a pipe is wide it never comes back: the container can then be inspected and removed by nobody, nor others be pruned.
+const maxText = 16 << 10
+
+// judgeTexts is for all texts that the runtime may quote: the program's name among its arguments, and settings.
+func (o *Operation) judgeTexts() {
+	body := o.body()
+	switch o.ID {
+	case "ContainerCreate":
+		o.judgeText("HostConfig", body["HostConfig"])
+		o.judgeText("Cmd", first(body["Cmd"]))
+		o.judgeText("Entrypoint", first(body["Entrypoint"]))
+	case "ContainerUpdate":
+		for key, value := range body {
+			o.judgeText(key, value)
+		}
+	}
+}
+
+func (o *Operation) judgeText(field string, value any) {
+	o.at = append(o.at[:0], field)
+	o.hazardIf(HazardLimits, long(value))
+	o.at = o.at[:0]
+}
+
+func first(list any) string {
+	if all := texts(list); len(all) > 0 {
+		return all[0]
+	}
+	return ""
+}
+
+func long(value any) bool {
+	switch v := value.(type) {
+	case string:
+		return len(v) > maxText
+	case []any:
+		return slices.ContainsFunc(v, long)
+	case map[string]any:
+		for key, member := range v {
+			if len(key) > maxText || long(member) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 const defaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // judgeEnv accepts the PATH that the daemon gives by itself.

@@ -24,7 +24,7 @@ const (
 	// maxLogFiles is how many files there may be of a container's output. The daemon tries to rename each of them whenever one
 	// is full, whether there is such a file or not, and meanwhile nobody can inspect or remove the container.
 	maxLogFiles = 1000
-	maxLogTag   = 1 << 10 // bytes
+	maxTemplate = 1 << 10 // bytes
 )
 
 // judgeLogOptions accepts what those drivers take: how much is kept, and what is
@@ -39,7 +39,7 @@ func (o *Operation) judgeLogOptions(_ map[string]any, value any) {
 			files, err := strconv.Atoi(text) // as the daemon reads it
 			o.hazardIf(HazardLimits, err != nil || files > maxLogFiles)
 		case "tag":
-			o.hazardIf(HazardLimits, computes(text))
+			o.hazardIf(HazardLimits, len(text) > maxTemplate || computes(text, tagField))
 		case "max-buffer-size":
 			size, err := units.RAMInBytes(text) // as the daemon reads it
 			o.hazardIf(HazardLimits, err != nil || size > maxLogBuffer)
@@ -52,10 +52,11 @@ func (o *Operation) judgeLogOptions(_ map[string]any, value any) {
 // tagField is what a tag may have of the container, each no longer than a name.
 var tagField = regexp.MustCompile(`\{\{\s*\.(ID|FullID|Name|ImageID|ImageFullID|ImageName|DaemonName|Hostname)\s*\}\}`)
 
-// computes says of a tag, which is a Go template for the daemon to fill in, that it does more than name what the container is: one that
+// computes says of a Go template for the daemon to fill in that it has more than these fields: one that
 // pads a text to some TB, or goes round, ends the daemon, again at each of its starts where the container is restarted.
-func computes(tag string) bool {
-	return len(tag) > maxLogTag || strings.Contains(tagField.ReplaceAllLiteralString(tag, " "), "{{")
+func computes(template string, fields *regexp.Regexp) bool {
+	left := fields.ReplaceAllLiteralString(template, " ")
+	return strings.Contains(left, "{{") || left != template && len(template) > maxTemplate
 }
 
 // judgeLogDetails: what is noted beside a line may be the values of environment variables (log option env).

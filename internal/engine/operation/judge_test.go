@@ -128,6 +128,50 @@ func TestClosedTagIsFilledInByTheDaemon(t *testing.T) {
 	}
 }
 
+// TestClosedTasksAreMadeByTheSwarm, with the memory of its daemons.
+func TestClosedTasksAreMadeByTheSwarm(t *testing.T) {
+	for spec, want := range map[string]string{
+		`{"TaskTemplate":{"ContainerSpec":{"Hostname":"{{printf \"%1000000d\" 1}}"}}}`:                                                         "limits",
+		`{"TaskTemplate":{"ContainerSpec":{"Env":["A={{range 9}}x{{end}}"]}}}`:                                                                 "env limits",
+		`{"TaskTemplate":{"ContainerSpec":{"Mounts":[{"Type":"tmpfs","Target":"/{{print .}}"}]}}}`:                                             "limits",
+		`{"TaskTemplate":{"ContainerSpec":{"Mounts":[{"VolumeOptions":{"Labels":{"a":"{{.Service}}"}}}]}}}`:                                    "limits",
+		`{"TaskTemplate":{"ContainerSpec":{"Hostname":"` + strings.Repeat("{{.Node.Hostname}}", 100) + `"}}}`:                                  "limits",
+		`{"Mode":{"Replicated":{"Replicas":10001}}}`:                                                                                           "limits",
+		`{"Mode":{"Replicated":{"Replicas":1e9}}}`:                                                                                             "limits",
+		`{"Mode":{"ReplicatedJob":{"MaxConcurrent":10001}}}`:                                                                                   "limits",
+		`{"Mode":{"ReplicatedJob":{"TotalCompletions":10001}}}`:                                                                                "limits",
+		`{"Mode":{"Replicated":{"Replicas":10000}}}`:                                                                                           "",
+		`{"Mode":{"Global":{}},"TaskTemplate":{"ContainerSpec":{"Command":["{{range 9}}"],"Hostname":"{{.Node.Hostname}}-{{ .Task.Slot }}"}}}`: "",
+		`{"TaskTemplate":{"ContainerSpec":{"Env":["A={{index .Service.Labels \"a\"}}","B=` + strings.Repeat("x", 2000) + `"]}}}`:               "env",
+	} {
+		if got := hazards(mustParse(t, request("POST", "/services/create", spec))); got != want {
+			t.Errorf("%.120s: %q, want %q", spec, got, want)
+		}
+	}
+}
+
+// TestClosedLongTexts: the runtime hangs when it quotes one.
+func TestClosedLongTexts(t *testing.T) {
+	long := strings.Repeat("x", 16<<10)
+	for body, want := range map[string]string{
+		`{"Cmd":["` + long + `x"]}`:                                                            "limits",
+		`{"Cmd":"` + long + `x"}`:                                                              "limits",
+		`{"Entrypoint":["` + long + `x"]}`:                                                     "limits",
+		`{"HostConfig":{"CpusetCpus":"` + long + `x"}}`:                                        "limits",
+		`{"HostConfig":{"Tmpfs":{"/` + long + `":""}}}`:                                        "limits",
+		`{"HostConfig":{"MaskedPaths":[` + allMasked + `,"` + long + `x"]}}`:                   "limits",
+		`{"HostConfig":{"Mounts":[{"Type":"tmpfs","Target":"/` + long + `"}]}}`:                "limits",
+		`{"HostConfig":{"CpusetCpus":"` + long + `"},"Cmd":["sh","-c","` + long + long + `"]}`: "",
+	} {
+		if got := hazards(mustParse(t, request("POST", "/containers/create", body))); got != want {
+			t.Errorf("%.60s: %q, want %q", body, got, want)
+		}
+	}
+	if got := hazards(mustParse(t, request("POST", "/containers/x/update", `{"CpusetMems":"`+long+`x"}`))); got != "limits" {
+		t.Errorf("an update: %q", got)
+	}
+}
+
 // TestClosedTmpfsOptionIsReadWhole: each element of it goes into one text with commas, in
 // which the kernel finds the options.
 func TestClosedTmpfsOptionIsReadWhole(t *testing.T) {
@@ -202,7 +246,7 @@ func TestHazardsElsewhere(t *testing.T) {
 		{"POST", "/networks/create", `{"Name":"n","Driver":"macvlan","Options":{"parent":"eth0"}}`, "network-driver"},
 		{"POST", "/networks/n/connect", `{"Container":"web","EndpointConfig":{"Links":["db:x"]}}`, "link named-network"},
 		{"POST", "/build?networkmode=host&extrahosts=a:1&remote=http://x&buildargs={%22A%22:%22b%22}", "", "env extra-hosts host-namespace outbound"},
-		{"POST", "/build?remote=client-session&version=2", "", ""},
+		{"POST", "/build?remote=client-session&version=2", "", "outbound"},
 		{"POST", "/images/create?fromImage=x", "", "outbound"},
 		{"POST", "/images/create?fromSrc=http://x", "", "outbound"},
 		{"POST", "/images/create?fromSrc=-", "", ""},

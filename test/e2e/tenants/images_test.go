@@ -21,7 +21,7 @@ roles:
     image_names: ["ci/$owner/*", "localhost:1/$owner/*"]
   builder:
     operations: [ImageBuild]
-    hazards: [env]
+    hazards: [env, outbound]
     own: true
     shared: {images: ["*"]}
     image_names: ["ci/$owner/*"]

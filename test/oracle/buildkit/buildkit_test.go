@@ -31,7 +31,7 @@ const builderUID = 4202
 
 const policyData = `
 roles:
-  builder: {access: [ping, list, inspect, build]}
+  builder: {access: [ping, list, inspect, build], hazards: [outbound]}
 bindings:
   admin: ["unix:root", "local"]
   builder: ["uid:4202"]

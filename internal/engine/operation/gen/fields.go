@@ -102,7 +102,9 @@ var table = []fields{
 	{"Mount.TmpfsOptions", harmless, "Mode SizeBytes"},
 	{"Mount.TmpfsOptions", "tmpfs()", "Options"},
 	{"Mount.VolumeOptions", harmless, "DriverConfig NoCopy"},
-	{"Mount.VolumeOptions", named, "Labels Subpath"},
+	{"Mount.VolumeOptions", named, "Subpath"},
+	// What anything is labelled with is in each list of its kind.
+	{"Mount.VolumeOptions NetworkCreate VolumeCreateRequest ServiceSpec TaskSpec.ContainerSpec SecretSpec ConfigSpec", "otherLabels()", "Labels"},
 	{"Mount.VolumeOptions.DriverConfig", "volumeDriver()", "Name"},
 	{"Mount.VolumeOptions.DriverConfig", "volumeOptions()", "Options"},
 
@@ -128,7 +130,7 @@ var table = []fields{
 
 	// Networks and volumes.
 	{"NetworkCreate", harmless, "Attachable CheckDuplicate ConfigOnly EnableIPv4 Internal IPAM"},
-	{"NetworkCreate", named, "Labels Name Scope"},
+	{"NetworkCreate", named, "Name Scope"},
 	{"NetworkCreate", "networkDriver()", "Driver"},
 	// EnableIPv6 turns on forwarding for all of the host's interfaces; Ingress
 	// takes over what the swarm publishes.
@@ -141,7 +143,7 @@ var table = []fields{
 	{"NetworkConnectRequest NetworkDisconnectRequest", "container()", "Container"},
 	{"NetworkConnectRequest", harmless, "EndpointConfig"},
 	{"NetworkDisconnectRequest", harmless, "Force"},
-	{"VolumeCreateRequest", named, "Labels Name"},
+	{"VolumeCreateRequest", named, "Name"},
 	{"VolumeCreateRequest", "volumeDriver()", "Driver"},
 	{"VolumeCreateRequest", "volumeOptions()", "DriverOpts"},
 	{"VolumeCreateRequest", "volume-driver", "ClusterVolumeSpec"},
@@ -158,7 +160,7 @@ var table = []fields{
 
 	// Services, whose tasks are containers on any node.
 	{"ServiceSpec", harmless, "EndpointSpec Mode Networks RollbackConfig TaskTemplate UpdateConfig"},
-	{"ServiceSpec", named, "Labels Name"},
+	{"ServiceSpec", named, "Name"},
 	{"ServiceSpec.Mode", harmless, "Global GlobalJob Replicated ReplicatedJob"},
 	{"ServiceSpec.Mode.Replicated", harmless, "Replicas"},
 	{"ServiceSpec.Mode.ReplicatedJob", harmless, "MaxConcurrent TotalCompletions"},
@@ -190,7 +192,7 @@ var table = []fields{
 	{"TaskSpec.RestartPolicy", harmless, "Condition Delay MaxAttempts Window"},
 	{"TaskSpec.ContainerSpec", harmless, `Args CapabilityDrop Command DNSConfig Healthcheck Init Mounts OpenStdin Privileges ReadOnly
 		StopGracePeriod TTY`},
-	{"TaskSpec.ContainerSpec", named, "Dir Hostname Labels StopSignal User"},
+	{"TaskSpec.ContainerSpec", named, "Dir Hostname StopSignal User"},
 	{"TaskSpec.ContainerSpec", "cap", "CapabilityAdd"},
 	{"TaskSpec.ContainerSpec", "env()", "Env"},
 	{"TaskSpec.ContainerSpec", "extra-hosts", "Hosts"},
@@ -211,11 +213,12 @@ var table = []fields{
 	{"TaskSpec.ContainerSpec.Privileges.CredentialSpec", "security-opt", "Config File Registry"},
 	{"TaskSpec.ContainerSpec.Privileges.Seccomp", "security-opt", "Profile"},
 	{"TaskSpec.ContainerSpec.Privileges.SELinuxContext", "security-opt", "Disable Level Role Type User"},
-	{"SecretSpec ConfigSpec", harmless, "Data Templating"},
-	{"SecretSpec ConfigSpec", named, "Labels Name"},
+	{"SecretSpec ConfigSpec", harmless, "Data"},
+	{"SecretSpec ConfigSpec", "limits", "Templating"}, // a node's daemon fills it in, see judgeTask
+	{"SecretSpec ConfigSpec", named, "Name"},
 	{"SecretSpec", "swarm-secret", "Driver"}, // a plugin that makes it
 	{"SecretSpec.Driver", part, "Name Options"},
-	{"SecretSpec.Templating ConfigSpec.Templating", harmless, "Name Options"},
+	{"SecretSpec.Templating ConfigSpec.Templating", part, "Name Options"},
 
 	// Plugins and the swarm itself.
 	{"PluginPull PluginUpgrade", railed, "Description Name Value"},
