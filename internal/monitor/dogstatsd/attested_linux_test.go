@@ -21,6 +21,7 @@ import (
 	"vitrine/internal/caller/attest"
 	"vitrine/internal/engine/docker"
 	"vitrine/internal/kernel/peercred"
+	"vitrine/internal/kernel/unixsocket"
 	"vitrine/internal/monitor/sender"
 )
 
@@ -217,7 +218,7 @@ func (e *engine) listen() (l *listening, serve func()) {
 	if err := l.HostProvable(); err != nil {
 		cannot(t, err.Error())
 	}
-	cfg := Config{Datagram: Socket{Path: filepath.Join(dir, "d"), Mode: 0o722}, Logger: slog.New(slog.DiscardHandler)}
+	cfg := Config{Datagram: unixsocket.File{Path: filepath.Join(dir, "d"), Mode: 0o722}, Logger: slog.New(slog.DiscardHandler)}
 	l.Server = New(cfg, l.finder, l.sink)
 	if err := l.Listen(); err != nil {
 		t.Fatal(err)

@@ -47,22 +47,24 @@ func parseLength(b []byte) (int, bool) {
 	return n, true
 }
 
-func (e *Event) field(f []byte) {
-	if len(f) > 0 && f[0] == '#' {
-		e.Tags = f[1:]
-		return
-	}
-	if e.claim(f) || len(f) < 2 || f[1] != ':' {
-		return
-	}
-	value := f[2:]
-	switch f[0] {
-	case 'd':
-		if t, ok := parseTime(value); ok {
-			e.Time = t
+// field takes what an event and a check have alike; of another field it gives key and value.
+func (a *about) field(f []byte) (key byte, value []byte) {
+	switch {
+	case a.claim(f), len(f) < 2 || f[1] != ':':
+	case f[0] == 'd':
+		if t, ok := parseTime(f[2:]); ok {
+			a.Time = t
 		}
-	case 'h':
-		e.Host = value
+	case f[0] == 'h':
+		a.Host = f[2:]
+	default:
+		return f[0], f[2:]
+	}
+	return 0, nil
+}
+
+func (e *Event) field(f []byte) {
+	switch key, value := e.about.field(f); key {
 	case 'k':
 		e.AggregationKey = value
 	case 'p':
@@ -97,18 +99,8 @@ func (p *Parser) check(line []byte) Reason {
 	for len(rest) > 0 {
 		var f []byte
 		f, rest = cutField(rest)
-		switch {
-		case len(f) > 0 && f[0] == '#':
-			c.Tags = f[1:]
-		case c.claim(f), len(f) < 2 || f[1] != ':':
-		case f[0] == 'd':
-			if t, ok := parseTime(f[2:]); ok {
-				c.Time = t
-			}
-		case f[0] == 'h':
-			c.Host = f[2:]
-		case f[0] == 'm':
-			c.Message = p.unescape(p.unescape(f[2:], "\\n", "\n"), "m\\:", "m:")
+		if key, value := c.field(f); key == 'm' {
+			c.Message = p.unescape(p.unescape(value, "\\n", "\n"), "m\\:", "m:")
 		}
 	}
 	return Parsed

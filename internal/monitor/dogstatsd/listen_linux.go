@@ -13,8 +13,8 @@ import (
 	"vitrine/internal/kernel/unixsocket"
 )
 
-func (s *Server) listenDatagram(at Socket) (*receiver, error) {
-	fd, remove, err := unixsocket.Bind(unix.SOCK_DGRAM, at.file(), func(fd int) error {
+func (s *Server) listenDatagram(at unixsocket.File) (*receiver, error) {
+	fd, remove, err := unixsocket.Bind(unix.SOCK_DGRAM, at, func(fd int) error {
 		return errors.Join(
 			unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSCRED, 1),
 			unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1))

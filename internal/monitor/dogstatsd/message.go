@@ -35,8 +35,9 @@ func (t Type) String() string {
 	return "unknown"
 }
 
-// Claim is what a client says of its own origin. It is the client's word.
+// Claim is what a client says of any message: its tags, and its own origin. It is the client's word.
 type Claim struct {
+	Tags        Tags
 	Local       []byte          // behind "c:"
 	External    []byte          // behind "e:"
 	Cardinality tag.Cardinality // of the tags that it wants of its origin
@@ -66,7 +67,6 @@ type Metric struct {
 	Member []byte    // for a Set
 	Rate   float64   // sample rate, > 0; 1 unless sent
 	Time   int64     // seconds since 1970; 0 unless sent
-	Tags   Tags
 	Claim
 	// Skipped counts values that are NaN or infinite: they are not in Values.
 	Skipped int
@@ -90,13 +90,17 @@ func (a AlertType) String() string {
 // Event is one event message. See [Metric] for how long its slices hold.
 type Event struct {
 	Title, Text    []byte // unescaped
-	Time           int64  // seconds since 1970; 0 unless sent
-	Host           []byte
 	AggregationKey []byte
 	LowPriority    bool
 	Source         []byte
 	Alert          AlertType
-	Tags           Tags
+	about
+}
+
+// about is what an event and a service check have alike.
+type about struct {
+	Time int64 // seconds since 1970; 0 unless sent
+	Host []byte
 	Claim
 }
 
@@ -119,9 +123,6 @@ func (s Status) String() string {
 type Check struct {
 	Name    []byte
 	Status  Status
-	Time    int64 // seconds since 1970; 0 unless sent
-	Host    []byte
 	Message []byte // unescaped
-	Tags    Tags
-	Claim
+	about
 }

@@ -85,14 +85,14 @@ func (s *Server) unseen() *Origin {
 
 // origin weighs what the client claims against the kernel's word: the kernel's
 // wins. It returns nil for a message that is to be refused.
-func (s *Server) origin(kernel *Origin, c *Claim, tags Tags) *Origin {
+func (s *Server) origin(kernel *Origin, c *Claim) *Origin {
 	switch {
 	case kernel.claimable && !s.cfg.IgnoreClaims:
-		if o := s.claims.resolve(s.attestor, c, tags); o != nil {
+		if o := s.claims.resolve(s.attestor, c); o != nil {
 			return o
 		}
 		return nowhere
-	case kernel.Source != SourceKernel || !contradicts(kernel, c, tags):
+	case kernel.Source != SourceKernel || !contradicts(kernel, c):
 		return kernel
 	}
 	s.counts.mismatches.Add(1)
@@ -104,13 +104,13 @@ func (s *Server) origin(kernel *Origin, c *Claim, tags Tags) *Origin {
 
 // contradicts says that a client claims to be elsewhere. Claims by inode are
 // not compared: what a client sees of cgroups depends on where it looks.
-func contradicts(kernel *Origin, c *Claim, tags Tags) bool {
+func contradicts(kernel *Origin, c *Claim) bool {
 	for item := range bytes.SplitSeq(c.Local, []byte(",")) {
 		if id, ok := containerID(item); ok && string(id) != kernel.Container {
 			return true
 		}
 	}
-	for _, uid := range [...][]byte{podUID(c.External), entityID(tags)} {
+	for _, uid := range [...][]byte{podUID(c.External), entityID(c.Tags)} {
 		if len(uid) > 0 && string(uid) != kernel.podUID {
 			return true
 		}
@@ -162,8 +162,8 @@ const (
 	claimsMost = 4096
 )
 
-func (m *claims) resolve(a Attestor, c *Claim, tags Tags) *Origin {
-	entity := entityID(tags)
+func (m *claims) resolve(a Attestor, c *Claim) *Origin {
+	entity := entityID(c.Tags)
 	if len(c.Local)+len(c.External)+len(entity) == 0 {
 		return nil
 	}

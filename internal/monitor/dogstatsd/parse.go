@@ -160,8 +160,6 @@ func (m *Metric) field(f []byte) Reason {
 			return BadRate
 		}
 		m.Rate = rate
-	case '#':
-		m.Tags = f[1:]
 	case 'T':
 		t, ok := parseTime(f[1:])
 		if !ok {
@@ -181,18 +179,18 @@ func (m *Metric) shortField(f []byte) Reason {
 		return BadRate
 	case "T":
 		return BadTime
-	case "#":
-		m.Tags = nil
 	}
+	m.claim(f)
 	return Parsed
 }
 
 // claim takes what all kinds of messages have, and says whether it was that.
 func (c *Claim) claim(f []byte) bool {
-	if len(f) < 2 {
-		return false
-	}
 	switch {
+	case len(f) > 0 && f[0] == '#':
+		c.Tags = f[1:]
+	case len(f) < 2:
+		return false
 	case f[0] == 'c' && f[1] == ':':
 		c.Local = f[2:]
 	case f[0] == 'e' && f[1] == ':':

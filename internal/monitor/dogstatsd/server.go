@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"io/fs"
 	"log/slog"
 	"net"
 	"sync"
@@ -14,26 +13,11 @@ import (
 	"vitrine/internal/kernel/unixsocket"
 )
 
-// Socket is where a Unix socket listens.
-type Socket struct {
-	Path string      // "": not at all
-	Mode fs.FileMode // of the socket; 0722 if zero, as clients need to write
-	GID  int         // the socket's group; 0 leaves it
-}
-
-func (at Socket) file() unixsocket.File {
-	f := unixsocket.File{Path: at.Path, Mode: at.Mode, GID: at.GID}
-	if f.GID == 0 {
-		f.GID = -1
-	}
-	return f
-}
-
 // Config of a Server.
 type Config struct {
-	Datagram Socket
-	Stream   Socket
-	UDP      string // host:port; "": not at all
+	// Without a path there is no socket; its mode is 0722 if zero, as clients need to write, and a group of 0 leaves it.
+	Datagram, Stream unixsocket.File
+	UDP              string // host:port; "": not at all
 
 	MaxPacket     int // bytes; 8192 if zero. What is longer loses its last line
 	ReceiveBuffer int // bytes of the kernel's, for UDP; 0 leaves the kernel's default
@@ -80,8 +64,9 @@ func New(cfg Config, a Attestor, sink Sink) *Server {
 	cfg.MaxPacket = cmp.Or(cfg.MaxPacket, 8192)
 	cfg.MaxConns = cmp.Or(cfg.MaxConns, 1024)
 	cfg.MaxSenders = cmp.Or(cfg.MaxSenders, 4096)
-	cfg.Datagram.Mode = cmp.Or(cfg.Datagram.Mode, 0o722)
-	cfg.Stream.Mode = cmp.Or(cfg.Stream.Mode, 0o722)
+	for _, at := range []*unixsocket.File{&cfg.Datagram, &cfg.Stream} {
+		at.Mode, at.GID = cmp.Or(at.Mode, 0o722), cmp.Or(at.GID, -1)
+	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -107,7 +92,7 @@ func (s *Server) Listen() (err error) {
 		s.receivers = append(s.receivers, r)
 	}
 	if s.cfg.Stream.Path != "" {
-		if s.stream, err = unixsocket.Listen(s.cfg.Stream.file()); err != nil {
+		if s.stream, err = unixsocket.Listen(s.cfg.Stream); err != nil {
 			return err
 		}
 	}
@@ -201,17 +186,7 @@ func (w *worker) line(line []byte, kernel *Origin) {
 		w.refuse(reason, line, kernel)
 		return
 	}
-	var claim *Claim
-	var tags Tags
-	switch kind {
-	case KindMetric:
-		claim, tags = &p.Metric.Claim, p.Metric.Tags
-	case KindEvent:
-		claim, tags = &p.Event.Claim, p.Event.Tags
-	case KindCheck:
-		claim, tags = &p.Check.Claim, p.Check.Tags
-	}
-	o := s.origin(kernel, claim, tags)
+	o := s.origin(kernel, [...]*Claim{KindMetric: &p.Metric.Claim, KindEvent: &p.Event.Claim, KindCheck: &p.Check.Claim}[kind])
 	if o == nil {
 		s.counts.rejected.Add(1)
 		return

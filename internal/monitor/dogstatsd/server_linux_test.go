@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"vitrine/internal/kernel/peercred"
+	"vitrine/internal/kernel/unixsocket"
 	"vitrine/test/wait"
 )
 
@@ -176,7 +177,7 @@ func TestSocketPathIsAFileClosed(t *testing.T) {
 	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := New(Config{Datagram: Socket{Path: path}}, &fakeAttestor{}, &recorder{})
+	s := New(Config{Datagram: unixsocket.File{Path: path}}, &fakeAttestor{}, &recorder{})
 	if err := s.Listen(); err == nil {
 		t.Fatal("a file was replaced by a socket")
 	}

@@ -18,6 +18,7 @@ import (
 
 	"vitrine/internal/caller/attest"
 	"vitrine/internal/kernel/peercred"
+	"vitrine/internal/kernel/unixsocket"
 	"vitrine/internal/monitor/dogstatsd"
 	"vitrine/internal/monitor/sender"
 	"vitrine/test/wait"
@@ -116,7 +117,7 @@ func TestDatadogClient(t *testing.T) {
 func client(t *testing.T, transport string, uid uint32, dir string) {
 	a := New(Config{})
 	srv := dogstatsd.New(dogstatsd.Config{
-		Datagram: dogstatsd.Socket{Path: filepath.Join(dir, "dsd.sock")}, Stream: dogstatsd.Socket{Path: filepath.Join(dir, "stream.sock")},
+		Datagram: unixsocket.File{Path: filepath.Join(dir, "dsd.sock")}, Stream: unixsocket.File{Path: filepath.Join(dir, "stream.sock")},
 		UDP: "127.0.0.1:0", ReceiveBuffer: 4 << 20,
 	}, hostAlone{}, a)
 	if err := srv.Listen(); err != nil {

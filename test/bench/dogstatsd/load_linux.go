@@ -14,6 +14,7 @@ import (
 
 	"vitrine/internal/caller/attest"
 	"vitrine/internal/engine/docker"
+	"vitrine/internal/kernel/unixsocket"
 	"vitrine/internal/monitor/dogstatsd"
 	"vitrine/internal/monitor/messages"
 	"vitrine/internal/monitor/sender"
@@ -198,7 +199,7 @@ func vitrine(args []string) error {
 	sink := &counting{Aggregator: messages.New(messages.Config{}), done: make(chan struct{})}
 	sink.left.Store(int64(lines))
 	attestor := sender.New(noContainers{}, nil, attest.Options{})
-	srv := dogstatsd.New(dogstatsd.Config{Datagram: dogstatsd.Socket{Path: path}}, attestor, sink)
+	srv := dogstatsd.New(dogstatsd.Config{Datagram: unixsocket.File{Path: path}}, attestor, sink)
 	if err := srv.Listen(); err != nil {
 		return err
 	}
