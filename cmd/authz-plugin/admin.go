@@ -23,9 +23,9 @@ func (p *parts) buildAdmin() error {
 	}
 	if p.otlp != nil {
 		sources.OTLP = p.otlp
+		p.run = append(p.run, func(ctx context.Context) error { return p.otlp.Run(ctx, otlp.Gathered(p.metrics.Gatherer(), p.log)) })
 	}
 	p.metrics = admin.NewMetrics(sources)
-	p.buildOTLP()
 	if p.settings.adminSocket == "" {
 		return nil
 	}
@@ -43,16 +43,6 @@ func (p *parts) buildAdmin() error {
 	})
 	p.run = append(p.run, func(ctx context.Context) error { return srv.Serve(ctx, peercred.NewListener(ln, p.log)) })
 	return nil
-}
-
-// buildOTLP sends metrics and records to a receiver, if there is one.
-func (p *parts) buildOTLP() {
-	if p.otlp == nil {
-		return
-	}
-	p.run = append(p.run, func(ctx context.Context) error {
-		return p.otlp.Run(ctx, otlp.Gathered(p.metrics.Gatherer(), p.log))
-	})
 }
 
 func (p *parts) gauges() []admin.Gauge {

@@ -121,17 +121,10 @@ Exit 0: none, 1: some, 2: it cannot be told.`,
 			} else {
 				err = report.Write(std.Out, time.Now())
 			}
-			switch {
-			case err != nil:
-				return command.ExitError{Code: command.Usage, Err: err}
-			case unread:
-				return command.ExitError{Code: command.Usage, Err: errUnread}
-			case len(report.Differences) > 0:
-				return command.ExitError{Code: command.Failed}
-			case len(report.Failed) > 0:
-				return command.ExitError{Code: command.Usage, Err: errors.New("not every shape could be decided")}
+			if err := told(err, unread, len(report.Differences)); err != nil || len(report.Failed) == 0 {
+				return err
 			}
-			return nil
+			return command.ExitError{Code: command.Usage, Err: errors.New("not every shape could be decided")}
 		},
 	}
 	cmd.Flags().StringVar(&from, "record", "", "`FILE` of a record, or an admin socket; default: "+defaultAdmin)
@@ -169,15 +162,7 @@ Exit 0: all is used, 1: something is not, 2: it cannot be told.`,
 			} else {
 				err = learn.WriteUnused(std.Out, unused, since)
 			}
-			switch {
-			case err != nil:
-				return command.ExitError{Code: command.Usage, Err: err}
-			case unread:
-				return command.ExitError{Code: command.Usage, Err: errUnread}
-			case len(unused) > 0:
-				return command.ExitError{Code: command.Failed}
-			}
-			return nil
+			return told(err, unread, len(unused))
 		},
 	}
 	cmd.Flags().StringVar(&from, "record", "", "`FILE` of a record, or an admin socket; default: "+defaultAdmin)
@@ -192,8 +177,18 @@ func printJSON(w io.Writer, v any) error {
 	return enc.Encode(v)
 }
 
-// errUnread is a record of which a part is not known: what lies in it may say otherwise.
-var errUnread = errors.New("not every line of the record could be read: it cannot be told what is in the others")
+// told ends a command that was asked what is found in the record. A part of it that is not known may say otherwise.
+func told(err error, unread bool, found int) error {
+	switch {
+	case err != nil:
+		return command.ExitError{Code: command.Usage, Err: err}
+	case unread:
+		return command.ExitError{Code: command.Usage, Err: errors.New("not every line of the record could be read: it cannot be told what is in the others")}
+	case found > 0:
+		return command.ExitError{Code: command.Failed}
+	}
+	return nil
+}
 
 // recorded reads a record from a file or an admin socket, and tells on w what of it cannot be read, if
 // something is unread.

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"iter"
+	"slices"
 	"strings"
 
 	yaml "go.yaml.in/yaml/v3"
@@ -47,15 +49,26 @@ func followed(n *yaml.Node) *yaml.Node {
 
 // at gives the value of a key, nil without one.
 func at(n *yaml.Node, key string) *yaml.Node {
-	if n = followed(n); n == nil || n.Kind != yaml.MappingNode {
-		return nil
-	}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		if n.Content[i].Value == key {
-			return followed(n.Content[i+1])
+	for k, v := range pairs(n) {
+		if k.Value == key {
+			return v
 		}
 	}
 	return nil
+}
+
+// pairs are the keys and values of a mapping; none of anything else.
+func pairs(n *yaml.Node) iter.Seq2[*yaml.Node, *yaml.Node] {
+	return func(yield func(key, value *yaml.Node) bool) {
+		if n = followed(n); n == nil || n.Kind != yaml.MappingNode {
+			return
+		}
+		for pair := range slices.Chunk(n.Content, 2) {
+			if !yield(pair[0], followed(pair[1])) {
+				return
+			}
+		}
+	}
 }
 
 func text(n *yaml.Node) string {
@@ -67,14 +80,9 @@ func text(n *yaml.Node) string {
 
 // services are those of a compose file, nil if it is none.
 func services(doc *yaml.Node) (all []service) {
-	of := at(doc, "services")
-	if of == nil || of.Kind != yaml.MappingNode {
-		return nil
-	}
-	for i := 0; i+1 < len(of.Content); i += 2 {
-		n := followed(of.Content[i+1])
+	for key, n := range pairs(at(doc, "services")) {
 		all = append(all, service{
-			name: of.Content[i].Value, container: text(at(n, "container_name")), image: text(at(n, "image")),
+			name: key.Value, container: text(at(n, "container_name")), image: text(at(n, "image")),
 			environment: settings(at(n, "environment")), command: settings(at(n, "command")), labels: settings(at(n, "labels")),
 		})
 	}
@@ -86,8 +94,8 @@ func settings(n *yaml.Node) (all []setting) {
 	switch {
 	case n == nil:
 	case n.Kind == yaml.MappingNode:
-		for i := 0; i+1 < len(n.Content); i += 2 {
-			all = append(all, setting{n.Content[i].Value, text(followed(n.Content[i+1])), n.Content[i].Line})
+		for key, value := range pairs(n) {
+			all = append(all, setting{key.Value, text(value), key.Line})
 		}
 	case n.Kind == yaml.SequenceNode:
 		for _, item := range n.Content {

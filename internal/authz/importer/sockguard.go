@@ -142,11 +142,8 @@ func (s *source) others(doc *yaml.Node) {
 }
 
 func keys(n *yaml.Node) (all []string) {
-	if n = followed(n); n == nil || n.Kind != yaml.MappingNode {
-		return nil
-	}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		all = append(all, n.Content[i].Value)
+	for key := range pairs(n) {
+		all = append(all, key.Value)
 	}
 	return all
 }
