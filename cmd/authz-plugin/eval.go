@@ -206,6 +206,9 @@ func evalCaller(f evalFlags) (*identity.Identity, error) {
 	return id, nil
 }
 
+// maxBody is more than any door judges, in bytes.
+const maxBody = 32 << 20
+
 func evalRequest(f evalFlags, method, uri string, stdin io.Reader) (*operation.Request, error) {
 	header := http.Header{}
 	for _, h := range f.headers {
@@ -219,12 +222,18 @@ func evalRequest(f evalFlags, method, uri string, stdin io.Reader) (*operation.R
 	if f.body == "" {
 		return req, nil
 	}
-	var body []byte
-	var err error
-	if f.body == "-" {
-		body, err = io.ReadAll(stdin)
-	} else {
-		body, err = os.ReadFile(f.body)
+	from := stdin
+	if f.body != "-" {
+		file, err := os.Open(f.body)
+		if err != nil {
+			return nil, fmt.Errorf("--body: %w", err)
+		}
+		defer file.Close()
+		from = file
+	}
+	body, err := io.ReadAll(io.LimitReader(from, maxBody+1))
+	if err == nil && len(body) > maxBody {
+		err = fmt.Errorf("%s has more than %d bytes: no request like that is judged", f.body, maxBody)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("--body: %w", err)

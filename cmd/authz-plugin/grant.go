@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
@@ -36,8 +37,9 @@ func grantCommand(std command.Streams) *cobra.Command {
 how long at most: "grant: {max: 1h}" in the role. The grant is written to the file
 grants, and serve takes it from there within a second; when its time is over what
 it allowed ends, open streams too. Both are in the audit log. Run it as root on the
-host; the settings are those of serve, of which it reads grants, policy and state_dir.
-Exit 0: granted, 1: not, 2: wrong use, or the file of grants is wrong.`,
+host; the settings are those of serve, of which it reads grants, policy, state_dir,
+admin_socket and upstream. It says whether serve, asked at its admin socket, has taken it.
+Exit 0: granted, 1: not, or it does not hold, 2: wrong use, or the file of grants is wrong.`,
 		Example: `  authz-plugin grant --role deployer --to tls:alice --for 30m --reason "roll back 4.2"
   authz-plugin revoke g-3f9a2c`,
 		Args: cobra.NoArgs,
@@ -55,6 +57,11 @@ Exit 0: granted, 1: not, 2: wrong use, or the file of grants is wrong.`,
 				return notGranted(err)
 			}
 			fmt.Fprintf(std.Out, "%s: %s until %s (%s)\n", g.ID, g.String(), g.Until.Format(time.RFC3339), length)
+			said, err := whetherItHolds(cmd.Context(), s, g.ID)
+			if err != nil {
+				return command.ExitError{Code: command.Failed, Err: err}
+			}
+			fmt.Fprintln(std.Err, said)
 			return nil
 		}),
 	}
@@ -97,6 +104,35 @@ func lend(s *settings, g *grant.Grant, length time.Duration) error {
 	}
 	g.From, g.Until = now, now.Add(length)
 	return grant.Change(s.grants, now, func(list []grant.Grant) ([]grant.Grant, error) { return append(list, *g), nil })
+}
+
+// taking is how long serve may take to read the file again.
+const taking = 5 * time.Second
+
+// whetherItHolds asks serve whether a grant that was written holds. Without a serve that answers it holds once one runs.
+func whetherItHolds(ctx context.Context, s *settings, id string) (said string, err error) {
+	for began := time.Now(); ; {
+		status, _, err := askStatus(ctx, s)
+		if err != nil {
+			return fmt.Sprintf("it is written; whether it holds cannot be told: %v", err), nil
+		}
+		if slices.ContainsFunc(status.Holding, func(g grant.Grant) bool { return g.ID == id }) {
+			return "it holds", nil
+		}
+		for _, r := range status.Refused {
+			if r.Grant.ID == id {
+				return "", fmt.Errorf("%s is written, and does not hold: %s", id, r.Why)
+			}
+		}
+		if time.Since(began) > taking {
+			return "", fmt.Errorf("%s is written to %s, and authz-plugin has not taken it: does it read that file? its status says what is wrong", id, s.grants)
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+			return "", ctx.Err()
+		}
+	}
 }
 
 // grantTime is the time by which rights end: the host's, or a later one that serve has seen.

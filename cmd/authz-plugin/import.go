@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -82,8 +84,18 @@ func printImported(w io.Writer, made *importer.Result) error {
 	return nil
 }
 
+func statError(path string) error {
+	_, err := os.Lstat(path)
+	return err
+}
+
 // writeImported writes new files: a policy that is there already is somebody's.
 func writeImported(dir string, made *importer.Result) error {
+	for _, name := range []string{"data.yaml", "data.cases"} { // both or none
+		if path := filepath.Join(dir, name); !errors.Is(statError(path), fs.ErrNotExist) {
+			return fmt.Errorf("%s is there already, or cannot be told: it is left as it is", path)
+		}
+	}
 	for name, text := range map[string][]byte{"data.yaml": made.Data, "data.cases": made.Cases} {
 		f, err := os.OpenFile(filepath.Join(dir, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644) //nolint:gosec // a policy is no secret, and may be read by the service's user
 		if err != nil {

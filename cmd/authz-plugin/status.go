@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -29,25 +30,16 @@ those of serve, of which it reads admin_socket and upstream.
 Exit 0: all is well, 1: something is wrong, or it does not answer, 2: wrong use.`,
 		Args: cobra.NoArgs,
 		RunE: command.With(readSettings, func(cmd *cobra.Command, s *settings, _ []string) error {
-			body, err := adminGet(cmd.Context(), s, "/status")
+			status, raw, err := askStatus(cmd.Context(), s)
 			if err != nil {
 				return err
-			}
-			defer body.Close()
-			var status admin.Status
-			raw, err := io.ReadAll(io.LimitReader(body, 32<<20))
-			if err == nil {
-				err = json.Unmarshal(raw, &status)
-			}
-			if err != nil {
-				return command.ExitError{Code: command.Failed, Err: fmt.Errorf("read the status: %w", err)}
 			}
 			if asJSON {
 				_, err = std.Out.Write(raw)
 			} else {
-				err = writeStatus(std.Out, &status, brushFor(std.Out))
+				err = writeStatus(std.Out, status, brushFor(std.Out))
 			}
-			if err != nil || !well(&status) {
+			if err != nil || !well(status) {
 				return command.ExitError{Code: command.Failed, Err: err}
 			}
 			return nil
@@ -56,6 +48,24 @@ Exit 0: all is well, 1: something is wrong, or it does not answer, 2: wrong use.
 	table.AddFlags(cmd.Flags())
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print it as JSON")
 	return cmd
+}
+
+// askStatus asks the authz-plugin that runs; raw is its answer.
+func askStatus(ctx context.Context, s *settings) (status *admin.Status, raw []byte, err error) {
+	body, err := adminGet(ctx, s, "/status")
+	if err != nil {
+		return nil, nil, err
+	}
+	defer body.Close()
+	raw, err = io.ReadAll(io.LimitReader(body, 32<<20))
+	if err == nil {
+		status = new(admin.Status) // not nil, for an answer of null either
+		err = json.Unmarshal(raw, status)
+	}
+	if err != nil {
+		return nil, nil, command.ExitError{Code: command.Failed, Err: fmt.Errorf("read the status: %w", err)}
+	}
+	return status, raw, nil
 }
 
 // well reports whether nothing is wrong. That something was denied is what it is for.

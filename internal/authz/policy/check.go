@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"vitrine/internal/engine/operation"
 	"vitrine/internal/engine/principal"
 )
 
@@ -59,6 +60,7 @@ func checkData(src *sources, opts Options) []Problem {
 	if opts.Survey != nil {
 		checkHostPaths(data, opts.Survey, report)
 	}
+	checkWaysAround(data, report)
 	checkBindings(src, data, opts.Never, report)
 	checkStreams(data, report)
 	checkViews(data, report)
@@ -83,6 +85,32 @@ func checkHostPaths(data map[string]any, survey func(string) []string, report fu
 			for _, message := range survey(p) {
 				report(fmt.Sprintf("roles.%s.host_paths.%d", name, i), message)
 			}
+		}
+	}
+}
+
+// checkWaysAround warns of roles that hold paths of the host to some folders, and reach into containers that may have others mounted.
+// Who sees only some containers reaches only those.
+func checkWaysAround(data map[string]any, report func(key, message string)) {
+	roles, _ := data["roles"].(map[string]any)
+	for _, name := range slices.Sorted(maps.Keys(roles)) {
+		role, _ := roles[name].(map[string]any)
+		if role["host_paths"] == nil || role["own"] != nil || role["where"] != nil {
+			continue
+		}
+		var ways []string
+		hazards := stringsOf(role["hazards"])
+		for _, h := range []operation.Hazard{operation.HazardVolumesFrom, operation.HazardJoinedNamespace} {
+			if slices.Contains(hazards, string(h)) || slices.Contains(hazards, "*") {
+				ways = append(ways, "the hazard "+string(h))
+			}
+		}
+		if grants(role, "ContainerExec") {
+			ways = append(ways, "ContainerExec")
+		}
+		if len(ways) > 0 {
+			report("roles."+name+".host_paths", fmt.Sprintf(
+				"by %s its holders reach what any other container has mounted, whatever host_paths says: limit it to containers by own or where, or leave that out", strings.Join(ways, " and ")))
 		}
 	}
 }

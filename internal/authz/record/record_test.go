@@ -165,7 +165,7 @@ func TestNewRequestsAreLookedAtByNumberClosed(t *testing.T) {
 	for what, pad := range map[string]string{"kept": "", "too large": strings.Repeat("x", 64<<10)} {
 		looked := 0
 		s := record.New(record.Options{Reads: func([]string) bool { looked++; return false }})
-		flood := func(n int, later time.Duration) (new int) {
+		flood := func(n int, later time.Duration) (more int) {
 			t.Helper()
 			before := looked
 			for i := range n {
