@@ -22,19 +22,27 @@ const inGuest = "VITRINE_GUEST"
 func InGuest() bool { return os.Getenv(inGuest) != "" }
 
 // Boot runs the test that calls it once more, in a guest: the test binary of the package in the working folder, built
-// static. The test fails here if it fails there, or skips, and skips where there is no QEMU or no kernel, which
+// static, as are programs, our main packages that the guest has in its PATH. The test fails here if it fails there, or skips, and skips where there is no QEMU or no kernel, which
 // is a failure where VITRINE_REQUIRE is set.
-func Boot(t *testing.T) {
+func Boot(t *testing.T, programs ...string) {
 	t.Helper()
 	kernel := require(t)
 	dir := t.TempDir()
-	binary := filepath.Join(dir, "test")
-	build := exec.CommandContext(t.Context(), "go", "test", "-c", "-vet=off", "-ldflags=-s -w", "-o", binary, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build the guest's test: %v\n%s", err, out)
+	files := map[string]string{"brd.ko": filepath.Join(kernel, "brd.ko")}
+	build := func(name, what string, args ...string) {
+		t.Helper()
+		files[name] = filepath.Join(dir, filepath.Base(name))
+		cmd := exec.CommandContext(t.Context(), "go", append(args, "-ldflags=-s -w", "-o", files[name], what)...)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("build %s for the guest: %v\n%s", what, err, out)
+		}
 	}
-	ramdisk(t, filepath.Join(dir, "initrd"), filepath.Join(kernel, "brd.ko"), binary)
+	build("test", ".", "test", "-c", "-vet=off")
+	for _, p := range programs {
+		build("bin/"+filepath.Base(p), p, "build")
+	}
+	ramdisk(t, filepath.Join(dir, "initrd"), files)
 	began := time.Now()
 	out := boot(t, dir, filepath.Join(kernel, "vmlinuz"))
 	verdict := regexp.MustCompile(`(?m)^@@EXIT (\d+)@@$`).FindStringSubmatch(out)
@@ -75,8 +83,8 @@ func require(t *testing.T) string {
 	return dir
 }
 
-// ramdisk writes the initramfs.
-func ramdisk(t *testing.T, to, driver, binary string) {
+// ramdisk writes the initramfs, with files by the names that they have there.
+func ramdisk(t *testing.T, to string, files map[string]string) {
 	t.Helper()
 	busybox, err := exec.LookPath("busybox")
 	if err != nil {
@@ -87,7 +95,8 @@ func ramdisk(t *testing.T, to, driver, binary string) {
 		a.add(dir, modeDir|0o755, nil)
 	}
 	a.add("init", modeFile|0o755, fmt.Appendf(nil, initScript, t.Name()))
-	for name, from := range map[string]string{"bin/busybox": busybox, "brd.ko": driver, "test": binary} {
+	files["bin/busybox"] = busybox
+	for name, from := range files {
 		content, err := os.ReadFile(from)
 		if err != nil {
 			t.Fatal(err)
@@ -112,7 +121,7 @@ ip link set lo up
 insmod /brd.ko rd_nr=2 rd_size=65536 && mkswap /dev/ram0 >/dev/null && swapon /dev/ram0
 stty -F /dev/ttyS1 -onlcr
 exec >/dev/ttyS1 2>&1
-VITRINE_GUEST=1 /test -test.v -test.run '^%s$' -test.timeout 150s
+VITRINE_GUEST=1 /test -test.v -test.run '^%s$' -test.timeout 280s
 echo "@@EXIT $?@@"
 poweroff -f
 `
@@ -120,7 +129,7 @@ poweroff -f
 // boot runs QEMU until the guest powers off, and returns what it wrote.
 func boot(t *testing.T, dir, kernel string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	path := func(name string) string { return filepath.Join(dir, name) }
 	qemu := exec.CommandContext(ctx, "qemu-system-x86_64",

@@ -236,12 +236,18 @@ func (p *Process) Log() string { return p.log.String() }
 // Audit reads the audit log so far.
 func (p *Process) Audit() []audit.Record {
 	p.tb.Helper()
-	data, err := os.ReadFile(p.AuditFile)
+	return AuditIn(p.tb, p.AuditFile)
+}
+
+// AuditIn reads an audit log, of whomever's.
+func AuditIn(tb testing.TB, file string) []audit.Record {
+	tb.Helper()
+	data, err := os.ReadFile(file)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
-		p.tb.Fatal(err)
+		tb.Fatal(err)
 	}
 	var out []audit.Record
 	for line := range strings.Lines(string(data)) {
@@ -250,7 +256,7 @@ func (p *Process) Audit() []audit.Record {
 		}
 		var r audit.Record
 		if err := json.Unmarshal([]byte(line), &r); err != nil {
-			p.tb.Fatalf("audit line %q: %v", line, err)
+			tb.Fatalf("audit line %q: %v", line, err)
 		}
 		out = append(out, r)
 	}
