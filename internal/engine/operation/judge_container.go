@@ -76,7 +76,11 @@ func (o *Operation) judgeTexts() {
 	body := o.body()
 	switch o.ID {
 	case "ContainerCreate":
-		o.judgeText("HostConfig", body["HostConfig"])
+		for key, value := range object(body, "HostConfig") {
+			if key != "SecurityOpt" { // a whole seccomp profile, which the daemon reads
+				o.judgeText("HostConfig."+key, value)
+			}
+		}
 		o.judgeText("Cmd", first(body["Cmd"]))
 		o.judgeText("Entrypoint", first(body["Entrypoint"]))
 	case "ContainerUpdate":

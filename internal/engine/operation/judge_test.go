@@ -167,6 +167,9 @@ func TestClosedLongTexts(t *testing.T) {
 			t.Errorf("%.60s: %q, want %q", body, got, want)
 		}
 	}
+	if got := hazards(mustParse(t, request("POST", "/containers/create", `{"HostConfig":{"SecurityOpt":["seccomp=`+long+`x"]}}`))); got != "security-opt" {
+		t.Errorf("a seccomp profile: %q", got)
+	}
 	if got := hazards(mustParse(t, request("POST", "/containers/x/update", `{"CpusetMems":"`+long+`x"}`))); got != "limits" {
 		t.Errorf("an update: %q", got)
 	}
