@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"regexp"
 	"runtime"
 	"strings"
@@ -420,3 +421,48 @@ type closing struct{ closed chan struct{} }
 
 func (closing) Read([]byte) (int, error) { return 0, io.EOF }
 func (c closing) Close() error           { close(c.closed); return nil }
+
+// TestPlainRequestGoesByTheLane, its body too.
+func TestPlainRequestGoesByTheLane(t *testing.T) {
+	whole := make(chan bool, 1)
+	g := startHTTP(t, func(http.ResponseWriter, *http.Request) {}, func(c *Config) { c.Authorizer = arrival{c.Authorizer, whole} })
+	if status, body := g.do("POST", "/containers/create", "application/json", `{"Image":"x"}`); status != http.StatusOK || !<-whole {
+		t.Errorf("%d %s", status, body)
+	}
+}
+
+// arrival is an Authorizer that notes whether a request has arrived whole.
+type arrival struct {
+	decide.Authorizer
+	whole chan bool
+}
+
+func (a arrival) Authorize(ctx context.Context, c *identity.Connection, r *operation.Request) *decide.Verdict {
+	a.whole <- r.Arrived
+	return a.Authorizer.Authorize(ctx, c, r)
+}
+
+// TestEndWaitsForTheLane: a request that net/http's server does not know of is answered, too, when the gateway is to stop.
+func TestEndWaitsForTheLane(t *testing.T) {
+	begun, stopped := make(chan struct{}), make(chan struct{})
+	g := startHTTP(t, func(w http.ResponseWriter, _ *http.Request) {
+		close(begun)
+		<-stopped
+		_, _ = io.WriteString(w, "[]")
+	})
+	c := g.dial()
+	if _, err := io.WriteString(c, "GET /containers/json HTTP/1.1\r\nHost: d\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	<-begun
+	g.stop()
+	_ = c.SetReadDeadline(time.Now().Add(drainTime / 20)) // if it is not waited for, it is closed soon
+	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("it is not waited for: %v", err)
+	}
+	_ = c.SetReadDeadline(time.Now().Add(wait.Patience(10 * time.Second)))
+	close(stopped)
+	if answer, err := io.ReadAll(c); err != nil || !strings.HasSuffix(string(answer), "[]") {
+		t.Errorf("answer %q, %v", answer, err)
+	}
+}

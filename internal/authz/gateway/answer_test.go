@@ -185,6 +185,14 @@ func TestNewerEngineSpeaksAnAPIThatWeKnow(t *testing.T) {
 	}
 }
 
+// TestOlderEngineSpeaksItsOwnAPI: a client that was told of a newer one would ask in that.
+func TestOlderEngineSpeaksItsOwnAPI(t *testing.T) {
+	g := startHTTP(t, func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Api-Version", "1.41") })
+	if answer := g.raw("GET /containers/json HTTP/1.1\r\nHost: d\r\nConnection: close\r\n\r\n"); !strings.Contains(answer, "\r\nApi-Version: 1.41\r\n") {
+		t.Errorf("%q", answer)
+	}
+}
+
 func TestVersionsAreCompared(t *testing.T) {
 	for v, want := range map[string]bool{"1.99": true, "2.0": true, operation.MaxVersion: false, "1.24": false, "1.9": false, "0.99": false, "": false, "x.y": false, "1": false, "99": false, "99.x": false, "x.99": false} {
 		if got := newer(v); got != want {

@@ -40,11 +40,9 @@ func (t *task) whileConnected() *connected {
 func (c *connected) look() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch {
-	case c.ended || c.unhook != nil:
-	case c.request.Done() == nil:
+	if c.request.Done() == nil {
 		go c.halfClosed()
-	default:
+	} else {
 		c.unhook = context.AfterFunc(c.request, c.halfClosed)
 	}
 }
@@ -156,19 +154,20 @@ func (l *looking) over(c *connected) {
 
 // endRequest ends the request that there is.
 func (l *looking) endRequest() {
-	l.mu.Lock()
-	c := l.at
-	l.mu.Unlock()
-	if c != nil {
+	if c := l.current(); c != nil {
 		c.end()
 	}
 }
 
 func (l *looking) look() {
-	l.mu.Lock()
-	c := l.at
-	l.mu.Unlock()
-	if c != nil {
+	if c := l.current(); c != nil {
 		c.look()
 	}
+}
+
+// current is the request that there is, nil if there is none.
+func (l *looking) current() *connected {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.at
 }

@@ -1,11 +1,16 @@
 package gateway
 
 import (
+	"bufio"
 	"context"
+	"io"
+	"net"
 	"net/http"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"vitrine/test/wait"
 )
 
 // connectedTask is a task whose client's half ends by the function; peer is nil, so it has left then.
@@ -28,8 +33,9 @@ func TestConnectedEndsWhenTheClientLeaves(t *testing.T) {
 			defer cancel()
 			context.AfterFunc(derived, func() { child = time.Since(began) })
 			unhooked := false
-			if !atEnd(ctx, func() { unhooked = true })() {
-				t.Error("a hook was not there to be taken off")
+			unhook := atEnd(ctx, func() { unhooked = true })
+			if !unhook() || unhook() {
+				t.Error("a hook is taken off once")
 			}
 			time.Sleep(after)
 			if ctx.Err() != nil {
@@ -71,4 +77,50 @@ func TestConnectedOfTheRequestBefore(t *testing.T) {
 			t.Error("nobody looks whether the client of the next one leaves")
 		}
 	})
+}
+
+// TestConnectionThatWeCloseEndsItsRequest at once: nobody has to find out that its client has gone.
+func TestConnectionThatWeCloseEndsItsRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := net.Pipe()
+		defer theirs.Close()
+		task, leave := connectedTask(t)
+		defer leave()
+		task.conn.Conn, task.conn.conns = ours, newConnections(Limits{}.withDefaults())
+		ctx, began := task.whileConnected(), time.Now()
+		defer ctx.end()
+		_ = task.conn.sever()
+		if <-ctx.Done(); time.Since(began) > 0 {
+			t.Errorf("it ends after %s", time.Since(began))
+		}
+	})
+}
+
+// TestNobodyLooksAfterTheAnswer whether a client leaves that may ask again.
+func TestNobodyLooksAfterTheAnswer(t *testing.T) {
+	g := startHTTP(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "[]") })
+	c := g.dial()
+	if _, err := io.WriteString(c, "GET /containers/json HTTP/1.1\r\nHost: d\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, res.Body)
+	wait.Until(t, "the request to be over", func() bool {
+		all := g.srv.conns.all()
+		return len(all) == 1 && all[0].current() == nil
+	})
+}
+
+// TestClosedConnectionHasHungUp: nobody is at the other end of what we have closed.
+func TestClosedConnectionHasHungUp(t *testing.T) {
+	a, _ := unixPair(t)
+	if hungUp(a) {
+		t.Error("the other end is there")
+	}
+	if _ = a.Close(); !hungUp(a) {
+		t.Error("it is closed")
+	}
 }

@@ -94,7 +94,7 @@ const (
 )
 
 func acts(op *operation.Operation) bool {
-	return op.Access == operation.Write && op.Carry == operation.CarryPlain && !op.Has(operation.Waits)
+	return op.Access == operation.Write && op.Carry == operation.CarryPlain
 }
 
 func (t *task) reconsider(ctx context.Context) {

@@ -298,8 +298,9 @@ func TestHTTP10WithoutHostIsCloseDelimited(t *testing.T) {
 
 // A client that ends its half after the request still gets its answer.
 func TestClientThatHalfClosesEarly(t *testing.T) {
-	g := startHTTP(t, func(w http.ResponseWriter, _ *http.Request) {
-		time.Sleep(50 * time.Millisecond) // long enough for the end to be noticed
+	var g *rig
+	g = startHTTP(t, func(w http.ResponseWriter, _ *http.Request) {
+		wait.Until(t, "the end of the client's half to be noticed", g.noticed)
 		_, _ = io.WriteString(w, "[]")
 	})
 	c := g.dial()
@@ -308,6 +309,14 @@ func TestClientThatHalfClosesEarly(t *testing.T) {
 	if answer, err := io.ReadAll(c); err != nil || !strings.HasSuffix(string(answer), "[]") {
 		t.Errorf("answer %q, %v", answer, err)
 	}
+}
+
+// noticed says that net/http has read the end of what a client sends, and so ended the request's context.
+func (g *rig) noticed() bool {
+	return slices.ContainsFunc(g.srv.conns.all(), func(c *conn) bool {
+		at := c.current()
+		return at != nil && at.request.Err() != nil
+	})
 }
 
 func TestContinueComesAfterTheDecision(t *testing.T) {

@@ -42,6 +42,7 @@ type rig struct {
 	srv      *Server
 	tickets  *ticket.Store
 	steps    *decide.Steps
+	stop     context.CancelFunc
 
 	mu       sync.Mutex
 	caller   *identity.Identity
@@ -257,11 +258,14 @@ func (g *rig) start(options ...option) {
 	}
 	g.srv = srv
 	ctx, cancel := context.WithCancel(context.Background())
+	g.stop = func() {
+		g.set(func() { g.stopping = true })
+		cancel()
+	}
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve(ctx) }()
 	g.t.Cleanup(func() {
-		g.set(func() { g.stopping = true })
-		cancel()
+		g.stop()
 		if err := <-done; err != nil {
 			g.t.Errorf("Serve: %v", err)
 		}

@@ -51,7 +51,7 @@ func splice(dst, src net.Conn) error {
 			return err
 		})
 		switch {
-		case err != nil && !moved && errors.Is(err, unix.EINVAL):
+		case !moved && errors.Is(err, unix.EINVAL):
 			return errNoSplice
 		case err != nil:
 			return err
@@ -93,13 +93,10 @@ func move(ready func(func(fd uintptr) bool) error, f func(fd int) error) (err er
 	return err
 }
 
-// unixConn is what carries a connection, if that is a Unix socket and nothing else.
+// unixConn is what carries a connection, if that is a Unix socket and nothing else: what speaks TLS on one is a connection of its own.
 func unixConn(c net.Conn) *net.UnixConn {
 	switch c := c.(type) {
 	case *conn:
-		if c.tls != nil {
-			return nil
-		}
 		return unixConn(c.Conn)
 	case *peercred.Conn:
 		return c.UnixConn

@@ -84,8 +84,45 @@ func TestSpliceEnds(t *testing.T) {
 	if err := splice(dst, src); !errors.Is(err, net.ErrClosed) || isWrite(err) {
 		t.Errorf("from who was closed: %v", err)
 	}
-	if err := splice(dst, struct{ net.Conn }{src}); !errors.Is(err, errNoSplice) {
-		t.Errorf("what is no Unix socket: %v", err)
+	for _, pair := range [][2]net.Conn{{dst, struct{ net.Conn }{src}}, {struct{ net.Conn }{dst}, src}} {
+		if err := splice(pair[0], pair[1]); !errors.Is(err, errNoSplice) {
+			t.Errorf("what is no Unix socket: %v", err)
+		}
+	}
+}
+
+// TestSpliceLeavesNothing open, however often it ends.
+func TestSpliceLeavesNothing(t *testing.T) {
+	open := func() int {
+		list, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(list)
+	}
+	const times = 64
+	_, src := unixPair(t)
+	dst, _ := unixPair(t)
+	_ = src.SetReadDeadline(time.Now().Add(-time.Second))
+	before := open()
+	for range times {
+		if err := splice(dst, src); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatal(err)
+		}
+	}
+	if more := open() - before; more >= times {
+		t.Errorf("%d descriptors more are open", more)
+	}
+}
+
+// TestMuchIsLeftToTheKernel, and nothing of it in a buffer.
+func TestMuchIsLeftToTheKernel(t *testing.T) {
+	var dst bytes.Buffer
+	all := random(t, 3<<20)
+	src := bufio.NewReaderSize(bytes.NewReader(all), 300_000)
+	err := copyStream(&dst, src, &buffers{}, 1<<20)
+	if n := dst.Len(); !errors.Is(err, errMuch) || n < 1<<20 || n == len(all) || src.Buffered() > 0 || !bytes.Equal(dst.Bytes(), all[:n]) {
+		t.Errorf("%v after %d bytes, %d are left", err, dst.Len(), src.Buffered())
 	}
 }
 

@@ -54,7 +54,7 @@ func missing(kind bodyKind) *Refusal {
 // cannot wait for its end.
 func (o *Operation) noBody(req *Request, e *entry) *Refusal {
 	if req.ContentLength < 0 && (req.Proto == "" || e.carry != CarryUpgrade) {
-		if text, r := read(req); r != nil || len(text) == 0 {
+		if text, r := read(req); len(text) == 0 {
 			return r
 		}
 	}

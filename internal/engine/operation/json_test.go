@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -13,17 +14,21 @@ import (
 func TestJSONCanonical(t *testing.T) {
 	create := entryOf(t, "ContainerCreate").schema
 	for name, c := range map[string]struct{ in, want string }{
-		"spelling":              {`{"image":"a","HOSTCONFIG":{"binds":null}}`, `{"Image":"a","HostConfig":{"Binds":null}}`},
-		"long s and Kelvin":     {`{"ho\u017ftconfig":{"networ\u212amode":"host"}}`, `{"HostConfig":{"NetworkMode":"host"}}`},
-		"raw long s":            {`{"hoſtconfig":{}}`, `{"HostConfig":{}}`},
-		"free keys stay":        {`{"Labels":{"A":"1","a":"2","ſ":"3"}}`, `{"Labels":{"A":"1","a":"2","ſ":"3"}}`},
-		"closed below free":     {`{"networkingconfig":{"endpointsconfig":{"Net":{"ALIASES":[]}}}}`, `{"NetworkingConfig":{"EndpointsConfig":{"Net":{"Aliases":[]}}}}`},
-		"numbers are tokens":    {`{"StopTimeout":1e2,"HostConfig":{"Memory":9223372036854775807,"CpuShares":-0.50}}`, `{"StopTimeout":1e2,"HostConfig":{"Memory":9223372036854775807,"CpuShares":-0.50}}`},
-		"null, absent, empty":   {` { "Cmd" : null , "Env" : [ ] , "Entrypoint":"" } `, `{"Cmd":null,"Env":[],"Entrypoint":""}`},
-		"escapes":               {`{"Image":"\u0061\/\n\"\\\ud83d\ude00"}`, `{"Image":"a/\u000a\"\\😀"}`},
-		"more escapes":          {`{"Image":"\b\f\r\t\u00E9\u007f\u2028"}`, "{\"Image\":\"\\u0008\\u000c\\u000d\\u0009é\u007f\u2028\"}"},
-		"order stays":           {`{"Tty":true,"Image":"x","Cmd":[]}`, `{"Tty":true,"Image":"x","Cmd":[]}`},
-		"unknown below unknown": {`{"X":{"Privileged":true,"privileged":false}}`, `{"X":{"Privileged":true,"privileged":false}}`},
+		"spelling":               {`{"image":"a","HOSTCONFIG":{"binds":null}}`, `{"Image":"a","HostConfig":{"Binds":null}}`},
+		"long s and Kelvin":      {`{"ho\u017ftconfig":{"networ\u212amode":"host"}}`, `{"HostConfig":{"NetworkMode":"host"}}`},
+		"raw long s":             {`{"hoſtconfig":{}}`, `{"HostConfig":{}}`},
+		"free keys stay":         {`{"Labels":{"A":"1","a":"2","ſ":"3"}}`, `{"Labels":{"A":"1","a":"2","ſ":"3"}}`},
+		"closed below free":      {`{"networkingconfig":{"endpointsconfig":{"Net":{"ALIASES":[]}}}}`, `{"NetworkingConfig":{"EndpointsConfig":{"Net":{"Aliases":[]}}}}`},
+		"numbers are tokens":     {`{"StopTimeout":1e2,"HostConfig":{"Memory":9223372036854775807,"CpuShares":-0.50}}`, `{"StopTimeout":1e2,"HostConfig":{"Memory":9223372036854775807,"CpuShares":-0.50}}`},
+		"null, absent, empty":    {` { "Cmd" : null , "Env" : [ ] , "Entrypoint":"" } `, `{"Cmd":null,"Env":[],"Entrypoint":""}`},
+		"escapes":                {`{"Image":"\u0061\/\n\"\\\ud83d\ude00"}`, `{"Image":"a/\u000a\"\\😀"}`},
+		"more escapes":           {`{"Image":"\b\f\r\t\u00E9\u007f\u2028"}`, "{\"Image\":\"\\u0008\\u000c\\u000d\\u0009é\u007f\u2028\"}"},
+		"order stays":            {`{"Tty":true,"Image":"x","Cmd":[]}`, `{"Tty":true,"Image":"x","Cmd":[]}`},
+		"spaces stay":            {`{"Image":"a b !#[]~"}`, `{"Image":"a b !#[]~"}`},
+		"upper and lower digits": {`{"Image":"\u00AF\uFACE\uabcd\u0af9"}`, "{\"Image\":\"\u00af\uface\uabcd\u0af9\"}"},
+		"exponents":              {`{"X":[1E+2,1e-2,1e999,-0.5E10,0e0]}`, `{"X":[1E+2,1e-2,1e999,-0.5E10,0e0]}`},
+		"a long number":          {`{"StopTimeout":` + strings.Repeat("1", maxNumber) + `}`, `{"StopTimeout":` + strings.Repeat("1", maxNumber) + `}`},
+		"unknown below unknown":  {`{"X":{"Privileged":true,"privileged":false}}`, `{"X":{"Privileged":true,"privileged":false}}`},
 	} {
 		_, got, _, err := decodeJSON(c.in, create, nil)
 		if err != nil || string(got) != c.want {
@@ -35,18 +40,33 @@ func TestJSONCanonical(t *testing.T) {
 func TestJSONClosed(t *testing.T) {
 	create := entryOf(t, "ContainerCreate").schema
 	for in, want := range map[string]string{
-		``:                       "body-json",
-		`{`:                      "body-json",
-		`{"Image":"a"`:           "body-json",
-		`{"Image":"a",}`:         "body-json",
-		`{"Cmd":["a",]}`:         "body-json",
-		`{"Image" "a"}`:          "body-json",
-		`{Image:"a"}`:            "body-json",
-		`{"StopTimeout":01}`:     "body-json",
-		`{"StopTimeout":1.}`:     "body-json",
-		`{"StopTimeout":-}`:      "body-json",
-		`{"StopTimeout":1e}`:     "body-json",
-		`{"StopTimeout":1e1000}`: "body-number",
+		``:                        "body-json",
+		`{`:                       "body-json",
+		`{"Image":"a"`:            "body-json",
+		`{"Image":"a",}`:          "body-json",
+		`{"Cmd":["a",]}`:          "body-json",
+		`{"Image" "a"}`:           "body-json",
+		`{Image:"a"}`:             "body-json",
+		`{xImage":"a"}`:           "body-json",
+		`{"Image";"a"}`:           "body-json",
+		`{"\x:1}`:                 "body-json",
+		`{"Image":"\u00:1"}`:      "body-json",
+		`{"Image":"\u00/1"}`:      "body-json",
+		`{"Image":"\u00G1"}`:      "body-json",
+		`{"Image":"\u12`:          "body-json",
+		`{"Image":"\n`:            "body-json",
+		`{"Image":"\`:             "body-json",
+		"{\"Image\":\"\\na\nb\"}": "body-json",
+		`{"Image":{}}`:            "body-type",
+		`{"Tty":{}}`:              "body-type",
+		`{"Image":true}`:          "body-type",
+		`{"Cmd":[1]}`:             "body-type",
+		`{"Cmd":[["a"]]}`:         "body-type",
+		`{"StopTimeout":01}`:      "body-json",
+		`{"StopTimeout":1.}`:      "body-json",
+		`{"StopTimeout":-}`:       "body-json",
+		`{"StopTimeout":1e}`:      "body-json",
+		`{"StopTimeout":1e1000}`:  "body-number",
 		`{"StopTimeout":` + strings.Repeat("1", 65) + `}`: "body-number",
 		`{"Tty":True}`:              "body-json",
 		"{\"Image\":\"a\nb\"}":      "body-json",
@@ -134,4 +154,40 @@ func FuzzJSON(f *testing.F) {
 			t.Fatalf("%q: canonical %q, and again %q (%v)", in, canonical, again, err)
 		}
 	})
+}
+
+// TestJSONLimitsClosed: as much as may be, and one more.
+func TestJSONLimitsClosed(t *testing.T) {
+	zeros := func(n int) string { return "[" + strings.TrimSuffix(strings.Repeat("0,", n), ",") + "]" }
+	lists := func(values int) string { // a list of lists that are so many values together
+		var all []string
+		for values--; values > 0; values -= min(values, maxMembers) {
+			all = append(all, zeros(min(values, maxMembers)-1))
+		}
+		return "[" + strings.Join(all, ",") + "]"
+	}
+	members := func(n int) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, `,"%d":0`, i)
+		}
+		return "{" + strings.TrimPrefix(b.String(), ",") + "}"
+	}
+	for name, text := range map[string]func(more int) string{
+		"body-depth":             func(more int) string { return strings.Repeat("[", maxDepth+more) + strings.Repeat("]", maxDepth+more) },
+		"body-complex":           func(more int) string { return lists(maxValues + more) },
+		"body-complex, elements": func(more int) string { return zeros(maxMembers + more) },
+		"body-complex, members":  func(more int) string { return members(maxMembers + more) },
+	} {
+		if _, _, _, err := decodeJSON(text(0), nodeAny, nil); err != nil {
+			t.Errorf("%s: as much as may be: %v", name, err)
+		}
+		code, _, _ := strings.Cut(name, ",")
+		if _, _, _, err := decodeJSON(text(1), nodeAny, nil); err == nil || err.(*syntaxError).code != code { //nolint:errorlint // it is one
+			t.Errorf("%s: one more: %v", name, err)
+		}
+	}
+	if _, _, _, err := decodeJSON("[]", entryOf(t, "ContainerCreate").schema, nil); err == nil || !strings.HasPrefix(err.Error(), "/ must be an object and is a list") {
+		t.Error(err)
+	}
 }

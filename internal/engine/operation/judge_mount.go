@@ -67,7 +67,7 @@ func (o *Operation) judgeVolumesFrom(_ map[string]any, value any) {
 // anonymous volume.
 func (o *Operation) judgeBind(spec string) {
 	source, rest, ok := strings.Cut(spec, ":")
-	if !ok || source == "" {
+	if !ok {
 		return
 	}
 	o.judgeVolume(source)
@@ -227,7 +227,7 @@ func isBind(options map[string]any) bool {
 // where our settings and the engine say that they are besides.
 func (o *Operation) judgePath(p string) {
 	p = onRun(p)
-	everything := p == "/" || within(p, "/proc") // /proc/1/root is the host's root
+	everything := within(p, "/proc") // /proc/1/root is the host's root; and / holds what is looked for
 	name := path.Base(p)
 	socket := strings.HasSuffix(name, ".sock") &&
 		(strings.Contains(name, "docker") || strings.Contains(name, "containerd") || strings.Contains(name, "buildkit"))
@@ -236,7 +236,7 @@ func (o *Operation) judgePath(p string) {
 		"/run/docker", "/run/docker.sock", "/run/containerd", "/run/buildkit", "/var/lib/containerd")...))
 	o.hazardIf(HazardVitrineFiles, everything || strings.HasPrefix(p, "/run/vitrine") || touches(p, append(o.sockets.own(),
 		"/run/vitrine", "/run/docker/plugins", "/etc/docker", "/var/lib/docker", "/var/lib/vitrine")...) ||
-		isAbsolute(o.engine.Root) && touches(p, path.Clean(o.engine.Root)))
+		touches(p, path.Clean(o.engine.Root)))
 }
 
 // OwnsHost says of a path of the host, and of all below it, that who writes there has the host: what is run as root, says

@@ -289,6 +289,11 @@ func TestMintsAndEnters(t *testing.T) {
 		{"POST", "/images/x/tag?repo=localhost:5000/x&tag=1", "", "image:localhost:5000/x", ""},
 		{"POST", "/images/x/tag?repo=nginx", "", fmt.Sprintf(hub, "nginx"), ""},
 		{"POST", "/images/x/tag?repo=docker.io/library/nginx", "", fmt.Sprintf(hub, "nginx"), ""},
+		{"POST", "/images/x/tag?repo=index.docker.io/library/nginx", "", fmt.Sprintf(hub, "nginx"), ""},
+		{"POST", "/images/x/tag?repo=localhost/x", "", "image:localhost/x", ""},
+		{"POST", "/images/x/tag?repo=Reg/x", "", "image:Reg/x", ""},
+		{"POST", "/images/x/tag?repo=a.b", "", "image:a.b image:docker.io/a.b image:docker.io/library/a.b image:index.docker.io/a.b image:index.docker.io/library/a.b image:library/a.b", ""}, // no registry without a slash
+		{"POST", "/images/x/tag?repo=library/a/b", "", "image:docker.io/library/a/b image:index.docker.io/library/a/b image:library/a/b", ""},
 		{"POST", "/images/x/tag?repo=vitrine/monitor:1", "", "image:docker.io/vitrine/monitor image:index.docker.io/vitrine/monitor image:vitrine/monitor", ""},
 		{"POST", "/build?t=h:1/a&t=h:1/b:2&outputs=[{%22Type%22:%22image%22,%22Attrs%22:{%22name%22:%22h:1/c%22}}]", "", "container-gid:* container-uid:* image-id:* image:h:1/a image:h:1/b image:h:1/c", ""},
 		{"POST", "/build?networkmode=container:x", "", "container-gid:* container-uid:* image-id:*", "x"},

@@ -376,7 +376,7 @@ func (o *Operation) WithTargetName(name string) (with *Operation, ok bool) {
 	}
 	r := *o
 	r.Path = o.Path[:at] + name + rest
-	if again, named := find(r.Method, r.Path); again != e || named != name {
+	if again, named := find(r.Method, r.Path); again != e || named != name || checkPath(r.Path) != nil {
 		return nil, false
 	}
 	r.URI = (&target{path: r.Path, version: o.Version}).canonicalURI(o.Query)

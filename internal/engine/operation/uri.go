@@ -82,9 +82,6 @@ func decodePath(raw string) (string, *Refusal) {
 // hiddenRune says that a reader of a log would not see a character: controls,
 // and those that change the direction of writing.
 func hiddenRune(r rune) bool {
-	if r < utf8.RuneSelf {
-		return r < ' ' || r == 0x7f
-	}
 	return !unicode.IsGraphic(r)
 }
 
@@ -112,8 +109,8 @@ func checkPath(path string) *Refusal {
 // cutVersion takes /v1.41 off the path. The daemon accepts more (v01.41,
 // v1.41.0, v1.41.); no client sends it.
 func (t *target) cutVersion() *Refusal {
-	rest, ok := strings.CutPrefix(t.path, "/v")
-	if !ok || rest == "" || rest[0] != '.' && (rest[0] < '0' || rest[0] > '9') {
+	rest, _ := strings.CutPrefix(t.path, "/v")
+	if rest == "" || rest[0] != '.' && (rest[0] < '0' || rest[0] > '9') {
 		return nil
 	}
 	version, path, ok := strings.Cut(rest, "/")
@@ -159,7 +156,7 @@ func parseQuery(raw string, e *entry) (url.Values, []string, *Refusal) {
 			return nil, nil, refuse("query-repeated", "the query parameter %q is not known, and may be given once", name)
 		case p == nil || p.class == unclassified:
 			unknown = append(unknown, "?"+name)
-		case len(list) > 1 && !p.list:
+		case !p.list:
 			list = list[:1]
 			values[name] = list
 		}
