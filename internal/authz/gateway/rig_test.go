@@ -275,6 +275,9 @@ func (g *rig) start(options ...option) {
 		if s := srv.Stats(); s.Connections != 0 || s.Streams != 0 {
 			g.t.Errorf("left behind: %+v", s)
 		}
+		if srv.life.Err() == nil {
+			g.t.Error("what waits for nobody may go on for ever")
+		}
 	})
 }
 
