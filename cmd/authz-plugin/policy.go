@@ -75,7 +75,7 @@ Exit 0: in order, warnings aside, 1: serve would refuse it.`,
 					bad++
 				}
 				p.Warning = false // else it says so too
-				fmt.Fprintf(std.Out, "%s: %s\n", kind, p.Error())
+				fmt.Fprintf(std.Out, "%s: %s\n", kind, command.Shown(p.Error()))
 			}
 			if bad > 0 {
 				return command.ExitError{Code: command.Failed}

@@ -160,3 +160,17 @@ func TestRun(t *testing.T) {
 		})
 	}
 }
+
+// TestMessagesSteerNoTerminalClosed: what is quoted of files and callers in an error stays in its line, and in bounds.
+func TestMessagesSteerNoTerminalClosed(t *testing.T) {
+	for message, want := range map[string]string{
+		"a: b\n\tc":                "a: b\n\tc",
+		"\x1b]0;x\a\x1b[2Jé\x00\r": "?]0;x??[2Jé??",
+		"\xff\u202e":               "??",
+		strings.Repeat("é", 3000):  strings.Repeat("é", 1000) + "…",
+	} {
+		if got := Shown(message); got != want {
+			t.Errorf("%q is shown as %q", message, got)
+		}
+	}
+}

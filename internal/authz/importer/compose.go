@@ -36,6 +36,9 @@ func (s *source) document() (*yaml.Node, error) {
 	if len(node.Content) != 1 || node.Content[0].Kind != yaml.MappingNode {
 		return nil, nil
 	}
+	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		return nil, s.problem(0, "has more in it than one document")
+	}
 	return node.Content[0], nil
 }
 

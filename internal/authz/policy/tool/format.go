@@ -59,7 +59,15 @@ func regoFiles(path string) ([]string, error) {
 	return files, err
 }
 
+// maxFile is what a policy's file may have, in bytes.
+const maxFile = 8 << 20
+
 func formatFile(name string, mode FormatMode, w io.Writer) (same bool, err error) {
+	if info, err := os.Stat(name); err != nil {
+		return false, err
+	} else if !info.Mode().IsRegular() || info.Size() > maxFile { // a pipe is not waited for
+		return false, fmt.Errorf("%s is no file of at most %d bytes", name, maxFile)
+	}
 	raw, err := os.ReadFile(name)
 	if err != nil {
 		return false, err
