@@ -43,7 +43,7 @@ func (f *evalFlags) addTo(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&f.policy, "policy", nil, "`PATH` of a policy, as for serve; default /etc/docker/vitrine if it holds one, else the built-in policy")
 	flags.BoolVar(&f.byDefault, "allow-by-default", false, "accept a policy that allows an empty input")
 	flags.StringArrayVar(&f.headers, "header", nil, "request `HEADER`, such as 'Content-Type: application/json'")
-	flags.StringArrayVar(&f.objects, "object", nil, "`OBJECT` that there is: KIND:NAME[,id=ID][,label=KEY=VALUE][,image=NAME], or KIND:NAME,none of what there is not; may be given several times")
+	flags.StringArrayVar(&f.objects, "object", nil, "`OBJECT` that there is: KIND:NAME[,id=ID][,label=KEY=VALUE][,image=NAME][,network=NAME], or KIND:NAME,none of what there is not; may be given several times")
 	flags.StringVar(&f.grants, "grants", "", "`FILE` of rights that are lent, as grant writes it; without it and without --policy, "+defaultGrants+" if it is there")
 	flags.StringVar(&f.body, "body", "", "request body from `FILE`; - is standard input")
 	flags.BoolVar(&f.host, "host", false, "look up paths of the host on this machine")

@@ -19,7 +19,7 @@ import (
 
 // joining is an Objects.
 type joining struct {
-	view.Containers
+	view.Engine
 	joins bool
 	err   error
 	list  []object.Object

@@ -67,7 +67,7 @@ type Objects interface {
 	HostNetworks(ctx context.Context, op *operation.Operation) (fields []string, err error)
 	// Objects are what the request names.
 	Objects(ctx context.Context, op *operation.Operation) []object.Object
-	view.Containers
+	view.Engine
 	// Owned is how many containers, or networks, the daemon has that are labelled as somebody's.
 	Owned(ctx context.Context, kind operation.Kind, owner string) (int, error)
 }

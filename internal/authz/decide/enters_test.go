@@ -77,7 +77,7 @@ func TestExecThatAnotherHasMadeIsAnybodysClosed(t *testing.T) {
 		}
 		return steps.Authorize(t.Context(), identity.NewLocal(), req)
 	}
-	ask("/containers/web/exec", `{"User":"1000"}`).MadeExec("mine")
+	ask("/containers/web/exec", `{"User":"1000"}`).Made("mine")
 	for id, anybodys := range map[string]bool{"mine": false, "other": true} {
 		v := ask("/exec/"+id+"/start", `{}`)
 		if got := slices.Contains(v.Enters, "container-uid:*") && slices.Contains(w.input.Enters, "container-gid:*"); got != anybodys || !slices.Contains(v.Enters, "container:web") {

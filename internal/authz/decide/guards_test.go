@@ -94,15 +94,20 @@ func TestOwnExecIsToldOfExecsOnly(t *testing.T) {
 		if !v.Allow {
 			t.Error(v.Message)
 		}
-		if uri == "/_ping" {
-			v.MadeExec("e1")
-		}
+		v.Made("e1") // which it does not
 		return w.input.OwnExec
 	}
 	if ask("/exec/e1/json") {
 		t.Error("it is one's own before it is made")
 	}
 	ask("/_ping")
+	if ask("/exec/e1/json") {
+		t.Error("a ping has made it")
+	}
+	steps.Authorize(t.Context(), identity.NewLocal(), &operation.Request{
+		Method: "POST", URI: "/containers/web/exec", Header: http.Header{"Content-Type": {"application/json"}},
+		ContentLength: 2, ReadBody: func() ([]byte, error) { return []byte(`{}`), nil },
+	}).Made("e1")
 	if !ask("/exec/e1/json") || ask("/exec/e2/json") || ask("/containers/e1/json") {
 		t.Error("its maker's is the exec e1, and nothing else")
 	}
@@ -173,7 +178,7 @@ func TestOurOwnCallsSayWhyNot(t *testing.T) {
 
 // counting is an Objects that counts questions.
 type counting struct {
-	view.Containers
+	view.Engine
 	networks, objects int
 }
 

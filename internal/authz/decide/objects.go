@@ -3,6 +3,7 @@ package decide
 import (
 	"context"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -46,7 +47,7 @@ func (s *Steps) objects(ctx context.Context, v *Verdict) *named {
 // pin has the daemon given the ids of what the decision was made on, in place of names: what
 // was judged is what is done. A container that the request enters, or that might be our
 // own, is such in any case, wherever it is named; other objects are if the policy read
-// them. why says that an id cannot be put in place of its name. Ids stand for names of containers, and of networks in
+// them. why says that an id cannot be put in place of its name. Ids stand for names of containers, and of networks and of what a swarm has in
 // paths; of an image, which is untagged by its name and removed by its id, the name is part
 // of what is asked. What an admin asks is forwarded as it is written, unless the policy
 // looked at what it means.
@@ -55,7 +56,7 @@ func (v *Verdict) pin(objects *named) (why string) {
 		cannot = "the id of what it names cannot be put in its place"
 		other  = "what it names has just become another container; try again"
 	)
-	carried, ids := v.Carried(), v.containers.ids
+	carried, ids, entered := v.Carried(), v.containers.ids, true
 	if v.View != nil && v.View.Nothing {
 		return "" // what is forwarded names nothing that there is
 	}
@@ -64,6 +65,7 @@ func (v *Verdict) pin(objects *named) (why string) {
 		if ids, ok = objects.containers(ids); !ok {
 			return other
 		}
+		entered = false
 	}
 	if !v.Decision.Admin {
 		var ok bool
@@ -87,7 +89,9 @@ func (v *Verdict) pin(objects *named) (why string) {
 	if carried != v.Operation {
 		v.carried = carried
 		if !v.Decision.Admin {
-			v.pinned = maps.Clone(ids)
+			if v.pinned = ids; entered { // these are for another decision of the request, too
+				v.pinned = maps.Clone(ids)
+			}
 			maps.DeleteFunc(v.pinned, func(ref, id string) bool { return ref == id })
 			for ref, id := range v.pinned {
 				v.View.Pinned(id, ref)
@@ -115,14 +119,14 @@ func (n *named) containers(ids map[string]string) (all map[string]string, ok boo
 	return all, true
 }
 
-// target is the container or network that the request is about, or the image that it gives another name; the zero Object if there is
+// target is the container, the network or the object of a swarm that the request is about, or the image that it gives another name; the zero Object if there is
 // none, or if the policy did not read it.
 func (n *named) target(operationID string) object.Object {
 	if n == nil || !n.read.Load() {
 		return object.Object{}
 	}
 	for _, o := range n.list {
-		pinned := o.Kind == operation.KindContainer || o.Kind == operation.KindNetwork || operationID == "ImageTag"
+		pinned := !slices.Contains([]operation.Kind{operation.KindVolume, operation.KindImage, operation.KindExec, operation.KindPlugin}, o.Kind) || operationID == "ImageTag"
 		if o.Role == operation.RoleTarget && pinned {
 			return o
 		}

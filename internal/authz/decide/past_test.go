@@ -72,10 +72,10 @@ func TestWhatARecordSaysClosed(t *testing.T) {
 			return fmt.Sprint(n), err
 		}, "0", "", "how many containers the caller had"},
 		"who borrows, unasked": {full, func(p *past) (string, error) { return p.AnyBorrowed(nil) }, "", "", "which labels containers have by their images"},
-		"given labels, unasked": {full, func(p *past) (string, error) {
-			labels, err := p.GivenLabels(ctx, "x")
-			return fmt.Sprint(len(labels)), err
-		}, "0", "the record does not say which labels a container was given", ""},
+		"one in an answer": {full, func(p *past) (string, error) {
+			o, err := p.Object(ctx, operation.KindContainer, "x")
+			return o.ID, err
+		}, "", "the record does not say what a container is", ""},
 	} {
 		p := &past{world: tc.world, of: op}
 		got, err := tc.ask(p)

@@ -96,12 +96,12 @@ func textOf(err error) string {
 
 // noting notes what a view finds out of containers.
 type noting struct {
-	view.Containers
+	view.Engine
 	world *record.World
 }
 
 func (n noting) JoinedBy(ctx context.Context, id string) ([]object.Object, error) {
-	networks, err := n.Containers.JoinedBy(ctx, id)
+	networks, err := n.Engine.JoinedBy(ctx, id)
 	n.world.Starts = append(n.world.Starts, record.Start{ID: id, Networks: networks, Why: textOf(err)})
 	return networks, err
 }

@@ -2,6 +2,7 @@ package decide
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -39,6 +40,8 @@ type old struct {
 	revision string            // of the policy that let it be replaced
 	end      time.Time
 	fields   []string // of a replay, instead of all that it had
+	made     string   // the id of what its caller has made in its place, "" for nothing yet
+	alike    bool     // that has its networks and its HostConfig
 }
 
 func (m *olds) add(caller string, o *old) {
@@ -90,15 +93,37 @@ func (m *olds) has(caller string) bool {
 	return len(m.of[caller]) > 0
 }
 
+// get is a copy of what is remembered for a caller under a name, nil for nothing.
 func (m *olds) get(caller, name string) *old {
+	return m.find(caller, func(o *old) bool { return o.Name == name && name != "" })
+}
+
+// replacedBy is a copy of what the caller has made the container with a full id in the place of, nil for nothing.
+func (m *olds) replacedBy(caller, id string) *old {
+	return m.find(caller, func(o *old) bool { return o.made == id && id != "" })
+}
+
+func (m *olds) find(caller string, is func(*old) bool) *old {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, o := range m.of[caller] {
-		if o.Name == name && name != "" && o.end.After(time.Now()) {
-			return o
+		if is(o) && o.end.After(time.Now()) {
+			found := *o
+			return &found
 		}
 	}
 	return nil
+}
+
+// made notes what a caller has made in the place of a container.
+func (m *olds) made(caller string, of *old, id string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, o := range m.of[caller] {
+		if o.Name == of.Name {
+			o.made, o.alike = id, of.alike
+		}
+	}
 }
 
 // fits says whether a container is one of those that a role may replace.
@@ -139,6 +164,8 @@ func (s *Steps) replacing(ctx context.Context, v *Verdict, in *policy.Input, obj
 			if err := op.Runs(&before.Old); err != nil {
 				return unlike(err)
 			}
+			_, err := asBefore(op, before, objects)
+			before.alike = err == nil
 		}
 		v.inPlaceOf = before
 		return nil
@@ -146,9 +173,10 @@ func (s *Steps) replacing(ctx context.Context, v *Verdict, in *policy.Input, obj
 	other, err := *in, error(nil)
 	if before.fields != nil {
 		other.Operation = op.ReplacingIn(before.fields)
-	} else if other.Operation, err = s.asBefore(ctx, op, before, objects); err != nil {
+	} else if other.Operation, err = asBefore(op, before, objects); err != nil {
 		return unlike(err)
 	}
+	before.alike = true
 	if d := s.Policy.Decide(ctx, &other); !d.Allows() || !before.counts(&d) {
 		return nil
 	}
@@ -156,22 +184,16 @@ func (s *Steps) replacing(ctx context.Context, v *Verdict, in *policy.Input, obj
 	return nil
 }
 
-// asBefore is the operation in the place of what was before. Who comes into that one's networks is what was made in its place: whoever else has its
-// name, renamed or made without its hazards, is not.
-func (s *Steps) asBefore(ctx context.Context, op *operation.Operation, before *old, objects *named) (*operation.Operation, error) {
+// asBefore is the operation in the place of what was before. Who comes into that one's networks is what this caller made in its place: whoever else has
+// its name, renamed or made by another, is not.
+func asBefore(op *operation.Operation, before *old, objects *named) (*operation.Operation, error) {
 	networks := map[string]string{}
 	for _, o := range objects.get() {
 		switch {
 		case o.Kind == operation.KindNetwork:
 			networks[o.Ref] = o.ID
-		case op.ID == "NetworkConnect": // the container
-			now, err := s.Old(ctx, o.ID)
-			if err == nil {
-				err = before.MadeAnew(now)
-			}
-			if err != nil {
-				return nil, err
-			}
+		case op.ID == "NetworkConnect" && (o.ID == "" || o.ID != before.made || !before.alike): // the container
+			return nil, errors.New("the container of that name is another one, or was made with more")
 		}
 	}
 	return op.Replacing(&before.Old, networks)
@@ -227,7 +249,7 @@ func (s *Steps) replaceable(ctx context.Context, v *Verdict, objects *named, unl
 		if o.Kind != operation.KindContainer && o.Kind != operation.KindExec {
 			continue
 		}
-		if changed++; !s.mayReplace(v, o.Ref, o.Known, o.Labels) {
+		if changed++; !s.mayReplace(v, o) {
 			return
 		}
 	}
@@ -238,21 +260,26 @@ func (s *Steps) replaceable(ctx context.Context, v *Verdict, objects *named, unl
 		s.keep(ctx, v, objects.target(op.ID))
 	}
 	if v.inPlaceOf != nil {
-		v.world.Old = &record.Old{Name: v.inPlaceOf.Name, Labels: v.inPlaceOf.labels, Fields: op.ReplacedFields()}
+		v.world.Old = &record.Old{Name: v.inPlaceOf.Name, Labels: v.inPlaceOf.labels, Fields: op.ReplacedFields(), Made: v.inPlaceOf.made}
 	}
 }
 
-// mayReplace denies a request that names a container which its caller may not replace.
-func (s *Steps) mayReplace(v *Verdict, ref string, known *bool, labels map[string]string) bool {
+// mayReplace denies a request that names a container which its caller may not replace. What it has made in the place of one, a moment ago, is
+// that one's still: an image that sets the labels takes away the word of who gave them.
+func (s *Steps) mayReplace(v *Verdict, o object.Object) bool {
 	switch {
-	case known == nil:
-		v.deny(http.StatusServiceUnavailable, "object", fmt.Sprintf("it cannot be told now whether container %q is one that it may change; try again", ref))
-	case !*known:
-		v.deny(http.StatusNotFound, "recreate", fmt.Sprintf("there is no container %q", ref))
-	case !fits(v.Decision.Recreate, labels):
-		v.deny(http.StatusForbidden, "recreate", fmt.Sprintf("container %q is none of those that it may replace: it was not given their labels", ref))
-	default:
+	case o.Known == nil:
+		v.deny(http.StatusServiceUnavailable, "object", fmt.Sprintf("it cannot be told now whether container %q is one that it may change; try again", o.Ref))
+	case !*o.Known:
+		v.deny(http.StatusNotFound, "recreate", fmt.Sprintf("there is no container %q", o.Ref))
+	case fits(v.Decision.Recreate, o.Labels):
 		return true
+	default:
+		if before := s.olds.replacedBy(ownerOf(v.Caller), o.ID); before.counts(&v.Decision) {
+			v.inPlaceOf = before
+			return true
+		}
+		v.deny(http.StatusForbidden, "recreate", fmt.Sprintf("container %q is none of those that it may replace: it was not given their labels", o.Ref))
 	}
 	return false
 }
@@ -273,5 +300,9 @@ func (s *Steps) keep(ctx context.Context, v *Verdict, target object.Object) {
 		v.deny(http.StatusForbidden, "recreate", fmt.Sprintf("what the container has is %d bytes long, and %d can be remembered to make it anew", had.Size(), oldSize))
 		return
 	}
-	s.olds.add(caller, &old{Old: *had, labels: target.Labels, revision: v.Decision.Revision, end: time.Now().Add(oldsAfter)})
+	now := &old{Old: *had, labels: target.Labels, revision: v.Decision.Revision, end: time.Now().Add(oldsAfter)}
+	if before := v.inPlaceOf; before != nil { // see mayReplace
+		now.labels, now.made, now.alike = before.labels, before.made, before.alike
+	}
+	s.olds.add(caller, now)
 }

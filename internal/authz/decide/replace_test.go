@@ -104,12 +104,58 @@ func TestRecreates(t *testing.T) {
 			if !v.Allow || !slices.Equal(v.Operation.Replaced, []string{"HostConfig.Binds", "HostConfig.Privileged"}) {
 				t.Errorf("%s: create %s: %s, %v", away[1], name, v.Message, v.Operation.Replaced)
 			}
+			v.Made(idOf("web"))
 		}
 		if v := u.ask(t, tool("a"), "POST", "/networks/shop/connect", `{"Container":"web","EndpointConfig":{"NetworkID":"0f"}}`); !v.Allow {
 			t.Error(v.Message)
 		}
 		if v := u.ask(t, tool("a"), "POST", "/containers/web/start", ""); !v.Allow {
 			t.Error(v.Message)
+		}
+	}
+}
+
+// makes has a caller make web anew, and the daemon give it the id of a name.
+func (u *updater) makes(t *testing.T, who *identity.Identity, name, body string) {
+	t.Helper()
+	u.ask(t, who, "POST", "/containers/create?name=web", body).Made(idOf(name))
+}
+
+// TestRecreatedIsNotStranded: what was made in the place of a container is connected, started and taken away again, though its image sets the
+// labels, and nobody can tell any more who gave them.
+func TestRecreatedIsNotStranded(t *testing.T) {
+	u := newUpdater()
+	u.ask(t, tool("a"), "POST", "/containers/web/stop", "")
+	u.makes(t, tool("a"), "web", anew)
+	u.tenancy.labels["web"] = nil
+	for _, uri := range []string{"/containers/web/start", "/containers/web/stop", "/containers/web/rename?name=gone"} {
+		if v := u.ask(t, tool("a"), "POST", uri, ""); !v.Allow {
+			t.Errorf("%s: %s", uri, v.Message)
+		}
+	}
+	u.makes(t, tool("a"), "web", anew) // once more, as that was taken away too
+	if v := u.ask(t, tool("a"), "POST", "/networks/shop/connect", `{"Container":"web"}`); !v.Allow {
+		t.Error(v.Message)
+	}
+}
+
+// TestClosedRecreatedIsThatOne: nothing else is what was made in the place of a container, whatever its name.
+func TestClosedRecreatedIsThatOne(t *testing.T) {
+	for name, change := range map[string]func(u *updater){
+		"nothing was made":      func(*updater) {},
+		"another caller's":      func(u *updater) { u.makes(t, tool("b"), "web", anew) },
+		"another of the name":   func(u *updater) { u.makes(t, tool("a"), "gone", anew) },
+		"the daemon names none": func(u *updater) { u.ask(t, tool("a"), "POST", "/containers/create?name=web", anew).Made("") },
+		"under another policy":  func(u *updater) { u.makes(t, tool("a"), "web", anew); u.revision = "2" },
+		"after a restart":       func(u *updater) { u.makes(t, tool("a"), "web", anew); u.restart() },
+		"no create":             func(u *updater) { u.ask(t, tool("a"), "POST", "/containers/web/kill", "").Made(idOf("web")) },
+	} {
+		u := newUpdater()
+		u.ask(t, tool("a"), "POST", "/containers/web/stop", "")
+		change(u)
+		u.tenancy.labels["web"] = nil
+		if v := u.ask(t, tool("a"), "POST", "/containers/web/start", ""); v.Allow || v.Code != "recreate" {
+			t.Errorf("%s: %v, %s", name, v.Allow, v.Message)
 		}
 	}
 }
@@ -134,11 +180,12 @@ func TestClosedRecreate(t *testing.T) {
 		"more than it had":                      {nil, "a", "/containers/create?name=web", `{"Image":"nginx","HostConfig":{"Privileged":true,"Binds":["/:/srv"]}}`, "HostConfig.Binds is another"},
 		"another program":                       {nil, "a", "/containers/create?name=web", strings.Replace(anew, `"Image"`, `"Cmd":["sh"],"Image"`, 1), "Cmd is another"},
 		"another network":                       {nil, "a", "/networks/vault/connect", `{"Container":"web"}`, "no hazards"},
-		"another that has its name":             {func(u *updater) { u.old.Config = []byte(`{"Image":"evil","Cmd":["sh"]}`) }, "a", "/networks/shop/connect", `{"Container":"web"}`, `its image is "evil", and was "nginx"`},
-		"another of its image":                  {func(u *updater) { u.old.Host = []byte(`{"Privileged":true,"Binds":["/home:/srv"]}`) }, "a", "/networks/shop/connect", `{"Container":"web"}`, "HostConfig.Binds is another"},
-		"one of which nobody says what it is":   {func(u *updater) { u.err = errors.New("no answer") }, "a", "/networks/shop/connect", `{"Container":"web"}`, "no answer"},
-		"another network of the name":           {func(u *updater) { u.tenancy.ids["shop"] = "0f0f" }, "a", "/networks/shop/connect", `{"Container":"web"}`, `network "shop" is another one`},
-		"a network that is gone":                {func(u *updater) { delete(u.tenancy.labels, "shop") }, "a", "/networks/shop/connect", `{"Container":"web"}`, `network "shop" is another one`},
+		"another that has its name":             {nil, "a", "/networks/shop/connect", `{"Container":"web"}`, "is another one"},
+		"made by another":                       {func(u *updater) { u.makes(t, tool("b"), "web", anew) }, "a", "/networks/shop/connect", `{"Container":"web"}`, "is another one"},
+		"made, and it is another one by now":    {func(u *updater) { u.makes(t, tool("a"), "gone", anew) }, "a", "/networks/shop/connect", `{"Container":"web"}`, "is another one"},
+		"made with what it may have anyhow":     {func(u *updater) { u.makes(t, tool("a"), "web", `{"Image":"nginx"}`) }, "a", "/networks/shop/connect", `{"Container":"web"}`, "was made with more"},
+		"another network of the name":           {func(u *updater) { u.makes(t, tool("a"), "web", anew); u.tenancy.ids["shop"] = "0f0f" }, "a", "/networks/shop/connect", `{"Container":"web"}`, `network "shop" is another one`},
+		"a network that is gone":                {func(u *updater) { u.makes(t, tool("a"), "web", anew); delete(u.tenancy.labels, "shop") }, "a", "/networks/shop/connect", `{"Container":"web"}`, `network "shop" is another one`},
 		"made into another network of the name": {func(u *updater) { u.tenancy.ids["shop"] = "0f0f" }, "a", "/containers/create?name=web", strings.Replace(anew, `"Image"`, `"NetworkingConfig":{"EndpointsConfig":{"shop":{}}},"Image"`, 1), `network "shop" is another one`},
 		"another container":                     {nil, "a", "/networks/shop/connect", `{"Container":"vault"}`, "no hazards"},
 	} {
@@ -300,12 +347,15 @@ func TestRecreateIsBounded(t *testing.T) {
 func TestRecreateReplays(t *testing.T) {
 	u := newUpdater()
 	u.ask(t, tool("a"), "POST", "/containers/web/stop", "")
-	u.ask(t, tool("a"), "POST", "/containers/create?name=web", anew)
+	u.makes(t, tool("a"), "web", anew)
 	u.ask(t, tool("a"), "POST", "/networks/shop/connect", `{"Container":"web","EndpointConfig":{"NetworkID":"0f"}}`)
 	u.ask(t, tool("a"), "POST", "/containers/create?name=other", anew)
 	u.ask(t, tool("a"), "POST", "/containers/vault/stop", "")
 	u.ask(t, tool("a"), "POST", "/containers/create?name=web", `{"Image":"nginx"}`)
-	want := []record.Answer{record.Allow, record.Allow, record.Allow, record.Deny, record.Deny, record.Allow}
+	u.makes(t, tool("a"), "web", anew)
+	u.tenancy.labels["web"] = nil
+	u.ask(t, tool("a"), "POST", "/containers/web/start", "")
+	want := []record.Answer{record.Allow, record.Allow, record.Allow, record.Deny, record.Deny, record.Allow, record.Allow, record.Allow}
 	for i, s := range u.seen {
 		shape := &record.Shape{Caller: s.Caller, Operation: s.Asked.Shape(), World: s.World, Verdict: s.Verdict}
 		got, err := decide.Replay(t.Context(), &u.world, shape)

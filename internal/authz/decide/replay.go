@@ -57,7 +57,7 @@ func Replay(ctx context.Context, p Policy, shape *record.Shape) (again Replayed,
 		if fields == nil {
 			fields = []string{}
 		}
-		steps.olds.add(ownerOf(v.Caller), &old{Old: operation.Old{Name: o.Name}, labels: o.Labels, fields: fields, end: v.start.Add(oldsAfter)})
+		steps.olds.add(ownerOf(v.Caller), &old{Old: operation.Old{Name: o.Name}, labels: o.Labels, fields: fields, made: o.Made, end: v.start.Add(oldsAfter)})
 	}
 	defer func() {
 		if p := recover(); p != nil {
@@ -173,8 +173,8 @@ func (p *past) own() (string, error) {
 	return *p.world.Own, nil
 }
 
-func (p *past) GivenLabels(context.Context, string) (map[string]string, error) {
-	return nil, errors.New("the record does not say which labels a container was given")
+func (p *past) Object(_ context.Context, kind operation.Kind, _ string) (object.Object, error) {
+	return object.Object{}, fmt.Errorf("the record does not say what a %s is", kind)
 }
 
 func (p *past) JoinedBy(_ context.Context, id string) ([]object.Object, error) {

@@ -120,8 +120,16 @@ func (v *Verdict) Lend() { v.turn.Lend() }
 // Engine waits for something.
 func (v *Verdict) Release() { v.turn.Give() }
 
-// MadeExec tells which exec the request has made: from now on it is the caller's own.
-func (v *Verdict) MadeExec(id string) { v.steps.execs.add(ownerOf(v.Caller), id) }
+// Made tells what the request has made, by the daemon's word. An exec is the caller's own from now on; a container is the one
+// that it made in the place of another.
+func (v *Verdict) Made(id string) {
+	switch {
+	case v.Operation.ID == "ContainerExec":
+		v.steps.execs.add(ownerOf(v.Caller), id)
+	case v.Operation.ID == "ContainerCreate" && v.inPlaceOf != nil:
+		v.steps.olds.made(ownerOf(v.Caller), v.inPlaceOf, id)
+	}
+}
 
 // Differential records a request at the plugin door that does not agree with
 // what the gateway judged: a ticket that is unknown, used, or for another

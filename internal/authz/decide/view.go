@@ -155,9 +155,13 @@ func (s *Steps) outside(ctx context.Context, v *Verdict, in *policy.Input, objec
 	if v.Caller.Door != string(obligation.Gateway) || op.Target == "" && len(op.Enters) == 0 {
 		return s.Policy.Decide(ctx, in), false
 	}
-	entering := *in
-	entering.Enters = nil
-	d = s.Policy.Decide(ctx, &entering)
+	first := in
+	if len(in.Enters) > 0 {
+		entering := *in
+		entering.Enters = nil
+		first = &entering
+	}
+	d = s.Policy.Decide(ctx, first)
 	if d.Allows() && !d.Admin && len(d.Where) > 0 {
 		if plan, denial := s.limited(ctx, v, op, &d, objects); denial != nil || plan.Nothing {
 			v.Decision, v.Allow, v.Status = d, true, 0
@@ -194,7 +198,9 @@ func (v *Verdict) Changes() []audit.Change {
 		}
 	case v.View != nil && v.View.Filtered():
 		for _, label := range slices.Sorted(maps.Keys(v.Decision.Where)) {
-			list = append(list, audit.Change{What: "filter", To: label + "=" + v.Decision.Where[label]})
+			if label != operation.NetworkLabel {
+				list = append(list, audit.Change{What: "filter", To: label + "=" + v.Decision.Where[label]})
+			}
 		}
 	}
 	if to := v.Carried(); v.pinned[v.Operation.Target] == "" && v.View != nil && !v.View.Nothing && to.Path != v.Operation.Path {

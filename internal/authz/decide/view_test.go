@@ -54,7 +54,9 @@ func hexOf(name string) (out string) {
 	return out
 }
 
-func (y tenancy) GivenLabels(context.Context, string) (map[string]string, error) { return nil, y.err }
+func (y tenancy) Object(context.Context, operation.Kind, string) (object.Object, error) {
+	return object.Object{}, y.err
+}
 
 func (y tenancy) JoinedBy(context.Context, string) ([]object.Object, error) { return nil, y.err }
 

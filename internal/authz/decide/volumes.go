@@ -14,49 +14,85 @@ import (
 // looks at one of that name. Who sees everything is not held up, and can change what a name means; he is trusted with it.
 type inUse struct {
 	mu sync.Mutex
-	by map[string]chan struct{} // closed when the name is free
+	by map[string]*inTurn
+}
+
+// inTurn is who has a name, and who waits for it.
+type inTurn struct {
+	caller string
+	waits  []waiting
+}
+
+type waiting struct {
+	caller string
+	turn   chan struct{} // closed when it has the name
 }
 
 // take waits until all names are free. The error is the context's.
-func (u *inUse) take(ctx context.Context, names []string) (free func(), err error) {
+func (u *inUse) take(ctx context.Context, caller string, names []string) (free func(), err error) {
 	defer fair.Rest(ctx)()
 	for i, name := range names { // sorted, so that nobody waits in a circle
-		for {
-			taken := u.try(name)
-			if taken == nil {
-				break
-			}
-			select {
-			case <-taken:
-			case <-ctx.Done():
-				u.free(names[:i])
-				return nil, ctx.Err()
-			}
+		turn := u.join(name, caller)
+		select {
+		case <-turn:
+		case <-ctx.Done():
+			u.leave(name, turn)
+			u.free(names[:i])
+			return nil, ctx.Err()
 		}
 	}
 	return sync.OnceFunc(func() { u.free(names) }), nil
 }
 
-// try takes a name, or gives what is closed when it is free.
-func (u *inUse) try(name string) (taken chan struct{}) {
+// join waits for a name. The turn is closed when it is the caller's.
+func (u *inUse) join(name, caller string) (turn chan struct{}) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if taken = u.by[name]; taken == nil {
-		if u.by == nil {
-			u.by = map[string]chan struct{}{}
-		}
-		u.by[name] = make(chan struct{})
+	w := waiting{caller, make(chan struct{})}
+	if had := u.by[name]; had != nil {
+		had.waits = append(had.waits, w)
+		return w.turn
 	}
-	return taken
+	if u.by == nil {
+		u.by = map[string]*inTurn{}
+	}
+	u.by[name] = &inTurn{caller: caller}
+	close(w.turn)
+	return w.turn
+}
+
+// leave ends that somebody waits for a name, which may have become his meanwhile.
+func (u *inUse) leave(name string, turn chan struct{}) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	had := u.by[name]
+	if i := slices.IndexFunc(had.waits, func(w waiting) bool { return w.turn == turn }); i >= 0 {
+		had.waits = slices.Delete(had.waits, i, i+1)
+		return
+	}
+	u.pass(name)
 }
 
 func (u *inUse) free(names []string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	for _, name := range names {
-		close(u.by[name])
-		delete(u.by, name)
+		u.pass(name)
 	}
+}
+
+// pass gives a name to whoever has waited longest, of other callers than who had it if there are any: so that one who asks a lot keeps none from it.
+// The caller holds mu.
+func (u *inUse) pass(name string) {
+	had := u.by[name]
+	if len(had.waits) == 0 {
+		delete(u.by, name)
+		return
+	}
+	next := max(0, slices.IndexFunc(had.waits, func(w waiting) bool { return w.caller != had.caller }))
+	w := had.waits[next]
+	had.caller, had.waits = w.caller, slices.Delete(had.waits, next, next+1)
+	close(w.turn)
 }
 
 // volumesOf are the names of volumes that an operation is about, sorted, each once.
@@ -78,7 +114,7 @@ func (s *Steps) holdVolumes(ctx context.Context, v *Verdict, objects *named) err
 	if len(names) == 0 || v.holds || v.again {
 		return nil
 	}
-	free, err := s.volumes.take(ctx, names)
+	free, err := s.volumes.take(ctx, ownerOf(v.Caller), names)
 	if err != nil {
 		return err
 	}

@@ -32,7 +32,7 @@ func (t *task) answer(ex exchange) {
 		t.held(ex)
 		return
 	}
-	first := t.exec(ex)
+	first := t.made(ex)
 	if ex.base().res.ContentLength < 0 {
 		t.w.Header().Set("Transfer-Encoding", "chunked") // else net/http counts a short one, and docker-py takes that for no stream
 	}
@@ -46,19 +46,19 @@ func (t *task) answer(ex exchange) {
 	}
 }
 
-// maxExec is more than the answer that names an exec has.
-const maxExec = 1 << 10
+// maxMade is more than the answer that names what was made has, which may warn of much.
+const maxMade = 64 << 10
 
-// exec learns from the daemon's answer which exec the caller has made, before the
+// made learns from the daemon's answer which exec or container the caller has made, before the
 // caller can know it. It gives what it has read.
-func (t *task) exec(ex exchange) (read []byte) {
-	if !t.v.Operation.Has(operation.AnswersExec) || ex.base().res.StatusCode != http.StatusCreated {
+func (t *task) made(ex exchange) (read []byte) {
+	if !t.v.Operation.Has(operation.AnswersID) || ex.base().res.StatusCode != http.StatusCreated {
 		return nil
 	}
-	read, _ = io.ReadAll(io.LimitReader(ex, maxExec)) // an error comes again when the rest is read
+	read, _ = io.ReadAll(io.LimitReader(ex, maxMade)) // an error comes again when the rest is read
 	var made struct{ ID string }
 	if json.Unmarshal(read, &made) == nil {
-		t.v.MadeExec(made.ID)
+		t.v.Made(made.ID)
 	}
 	return read
 }

@@ -283,7 +283,7 @@ func TestExecThatOneHasMadeIsOnesOwnClosed(t *testing.T) {
 	for _, c := range []struct {
 		answer string
 		status int
-	}{{`{"Id":"e3"}`, 404}, {`{"Id":"e3"`, 201}, {`["e3"]`, 201}, {strings.Repeat(" ", 4<<10) + `{"Id":"e3"}`, 201}, {"", 201}} {
+	}{{`{"Id":"e3"}`, 404}, {`{"Id":"e3"`, 201}, {`["e3"]`, 201}, {strings.Repeat(" ", 64<<10) + `{"Id":"e3"}`, 201}, {"", 201}} {
 		answer, status = c.answer, c.status
 		if body := create(); body != answer || own("e3") {
 			t.Errorf("%d %.20q: its own %v, answered %.20q", c.status, c.answer, own("e3"), body)

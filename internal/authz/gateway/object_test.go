@@ -13,7 +13,7 @@ import (
 )
 
 // byObjects is a policy that allows containers by what they are.
-type byObjects struct{ view.Containers }
+type byObjects struct{ view.Engine }
 
 func (byObjects) ReadsObjects() bool { return true }
 

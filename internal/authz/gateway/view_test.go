@@ -28,11 +28,11 @@ func (blue) Owned(context.Context, operation.Kind, string) (int, error) { return
 
 func (blue) HostNetworks(context.Context, *operation.Operation) ([]string, error) { return nil, nil }
 
-func (blue) GivenLabels(_ context.Context, id string) (map[string]string, error) {
+func (blue) Object(_ context.Context, _ operation.Kind, id string) (object.Object, error) {
 	if id == containerID {
-		return map[string]string{"team": "blue"}, nil
+		return object.Object{Kind: operation.KindContainer, Labels: map[string]string{"team": "blue"}}, nil
 	}
-	return nil, errors.New("it is not there")
+	return object.Object{}, errors.New("it is not there")
 }
 
 func (blue) JoinedBy(context.Context, string) ([]object.Object, error) { return nil, nil }

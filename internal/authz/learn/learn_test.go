@@ -64,8 +64,10 @@ func (world) Objects(_ context.Context, op *operation.Operation) (list []object.
 	return list
 }
 
-func (world) Owned(context.Context, operation.Kind, string) (int, error)         { return 0, nil }
-func (world) GivenLabels(context.Context, string) (map[string]string, error)     { return nil, nil }
+func (world) Owned(context.Context, operation.Kind, string) (int, error) { return 0, nil }
+func (world) Object(context.Context, operation.Kind, string) (object.Object, error) {
+	return object.Object{}, nil
+}
 func (world) JoinedBy(context.Context, string) ([]object.Object, error)          { return nil, nil }
 func (world) AnyBorrowed(func(map[string]string) bool) (image string, err error) { return "", nil }
 func (world) Resolve(_ context.Context, _, path string) (resolved string, err error) {

@@ -19,13 +19,13 @@ func TestClosedLabelsOfAnImageAreNotGiven(t *testing.T) {
 		"2": {ID: "2", Image: "gone", Labels: map[string]string{"team": "blue"}},
 	}}
 	r := object.NewResolver(e)
-	if got, err := r.GivenLabels(t.Context(), "1"); err != nil || !maps.Equal(got, map[string]string{"team": "blue"}) {
+	if got, err := r.Object(t.Context(), operation.KindContainer, "1"); err != nil || !maps.Equal(got.Labels, map[string]string{"team": "blue"}) {
 		t.Errorf("%v, %v", got, err)
 	}
-	if got, err := r.GivenLabels(t.Context(), "2"); err == nil {
+	if got, err := r.Object(t.Context(), operation.KindContainer, "2"); err == nil {
 		t.Errorf("of an image that is not known: %v", got)
 	}
-	if got, err := r.GivenLabels(t.Context(), "3"); !errors.Is(err, docker.ErrNotFound) {
+	if got, err := r.Object(t.Context(), operation.KindContainer, "3"); !errors.Is(err, docker.ErrNotFound) {
 		t.Errorf("of none: %v, %v", got, err)
 	}
 	with := func(key string) func(map[string]string) bool {

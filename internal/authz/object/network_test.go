@@ -1,6 +1,7 @@
 package object_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -72,8 +73,8 @@ func (e *engine) Image(_ context.Context, ref string) (docker.Named, error) {
 	return look(e, e.others, ref)
 }
 
-func (e *engine) Service(_ context.Context, ref string) (docker.Named, error) {
-	return look(e, e.others, ref)
+func (e *engine) Swarm(_ context.Context, resource, ref string) (docker.Named, error) {
+	return look(e, e.others, cmp.Or(map[string]string{"services": ref}[resource], resource+"/"+ref))
 }
 
 func (e *engine) Append(list []docker.Container) []docker.Container {

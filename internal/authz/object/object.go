@@ -38,9 +38,11 @@ type Object struct {
 	Name  string   `json:"name"`
 	Names []string `json:"names"` // all of them: an image may have several
 	// Labels are those that were given to it, and nobody may change them. A container's lack those that its image
-	// sets, which are its publisher's word.
+	// sets, which are its publisher's word. A task has its service's.
 	Labels map[string]string `json:"labels"`
 	Image  string            `json:"image"` // of a container or a service, as typed when it was made
+	// Networks are names of those that a container is in, or joins when it starts.
+	Networks []string `json:"networks,omitempty"`
 }
 
 // Inventory is what a Resolver needs of a *docker.Inventory.
@@ -51,7 +53,7 @@ type Inventory interface {
 	ServiceNetwork(ctx context.Context, ref string) (docker.NetworkInfo, error)
 	Volume(ctx context.Context, name string) (docker.Named, error)
 	Image(ctx context.Context, ref string) (docker.Named, error)
-	Service(ctx context.Context, ref string) (docker.Named, error)
+	Swarm(ctx context.Context, resource, ref string) (docker.Named, error)
 	NetworksOf(ctx context.Context, id string) (refs []string, err error)
 	Append(list []docker.Container) []docker.Container
 	Labelled(ctx context.Context, label string) (ids []string, err error)
@@ -100,24 +102,26 @@ func (r *Resolver) resolve(ctx context.Context, n operation.Object, o *Object) {
 		o.named(r.inv.Volume(ctx, n.Ref))
 	case operation.KindImage:
 		o.named(r.inv.Image(ctx, n.Ref))
-	case operation.KindService:
-		o.named(r.inv.Service(ctx, n.Ref))
-	case operation.KindTask, operation.KindSecret, operation.KindConfig, operation.KindNode, operation.KindPlugin:
+	case operation.KindService, operation.KindTask, operation.KindSecret, operation.KindConfig, operation.KindNode:
+		o.named(r.inv.Swarm(ctx, string(n.Kind)+"s", n.Ref))
+	case operation.KindPlugin:
 		o.unknown(fmt.Errorf("a %s is not looked up", n.Kind))
 	}
 }
 
+// known are what Known points at, which nobody changes.
+var known = [2]bool{false, true}
+
 func (o *Object) unknown(err error) {
 	if errors.Is(err, docker.ErrNotFound) {
-		o.Known = new(bool)
+		o.Known = &known[0]
 		return
 	}
 	o.Why, o.Several = err.Error(), errors.Is(err, docker.ErrSeveral)
 }
 
 func (o *Object) found(id, name string, names []string, labels map[string]string, image string) {
-	known := true
-	o.Known, o.ID, o.Name, o.Names, o.Labels, o.Image = &known, id, name, names, labels, image
+	o.Known, o.ID, o.Name, o.Names, o.Labels, o.Image = &known[1], id, name, names, labels, image
 }
 
 func (o *Object) container(c docker.Container, err error) {
@@ -138,6 +142,7 @@ func (o *Object) container(c docker.Container, err error) {
 		break
 	}
 	o.found(c.ID, c.Name, []string{c.Name}, labels, c.Image)
+	o.Networks = c.Networks
 }
 
 func (o *Object) network(found []docker.NetworkInfo, err error) {
@@ -163,18 +168,17 @@ func (o *Object) named(n docker.Named, err error) {
 	o.found(n.ID, name, n.Names, n.Labels, n.Image)
 }
 
-// GivenLabels are the labels that a container was given when it was made: all but its image's.
-// The error says why they cannot be told.
-func (r *Resolver) GivenLabels(ctx context.Context, id string) (map[string]string, error) {
-	var o Object
-	o.container(r.inv.Find(ctx, id))
+// Object is the object of a kind that has a full id. The error says why that cannot be told.
+func (r *Resolver) Object(ctx context.Context, kind operation.Kind, id string) (Object, error) {
+	o := Object{Kind: kind, Ref: id}
+	r.resolve(ctx, operation.Object{Kind: kind, Ref: id}, &o)
 	switch {
 	case o.Known == nil:
-		return nil, errors.New(o.Why)
+		return Object{}, errors.New(o.Why)
 	case !*o.Known:
-		return nil, docker.ErrNotFound
+		return Object{}, docker.ErrNotFound
 	}
-	return o.Labels, nil
+	return o, nil
 }
 
 // JoinedBy are the networks that a container joins when it starts.

@@ -25,6 +25,7 @@ func TestObjects(t *testing.T) {
 		others: map[string]docker.Named{
 			"data": {ID: "data", Names: []string{"data"}, Labels: map[string]string{"team": "blue"}},
 			"app":  {ID: "sha256:1", Names: []string{"app:1", "alias:2"}}, "s1": {ID: "s1x", Names: []string{"shop"}, Image: "app:1"},
+			"nodes/n1": {ID: "n1x", Names: []string{"host"}},
 		},
 	}
 	const blue = `"labels":{"team":"blue"}`
@@ -40,7 +41,8 @@ func TestObjects(t *testing.T) {
 				`{"role":"uses","kind":"volume","ref":"data","known":true,"why":"","id":"data","name":"data","names":["data"],` + blue + `,"image":""}]`,
 		},
 		{"/services/s1/update?version=1", `{}`, `[{"role":"target","kind":"service","ref":"s1","known":true,"why":"","id":"s1x","name":"shop","names":["shop"],"labels":null,"image":"app:1"}]`},
-		{"/nodes/n1/update?version=1", `{}`, `[{"role":"target","kind":"node","ref":"n1","known":null,"why":"a node is not looked up","id":"","name":"","names":null,"labels":null,"image":""}]`},
+		{"/nodes/n1/update?version=1", `{}`, `[{"role":"target","kind":"node","ref":"n1","known":true,"why":"","id":"n1x","name":"host","names":["host"],"labels":null,"image":""}]`},
+		{"/plugins/p1/disable", "", `[{"role":"target","kind":"plugin","ref":"p1","known":null,"why":"a plugin is not looked up","id":"","name":"","names":null,"labels":null,"image":""}]`},
 	} {
 		got, err := json.Marshal(object.NewResolver(e).Objects(t.Context(), parse(t, tc.uri, tc.body)))
 		if err != nil || string(got) != tc.want {
@@ -83,7 +85,7 @@ func TestEachQuestionThatFailsClosed(t *testing.T) {
 	gone := errors.New("the daemon does not answer")
 	for uri, body := range map[string]string{
 		"/containers/x/stop": "", "/exec/x/resize?h=1&w=1": "", "/networks/x/disconnect": `{"Container":""}`,
-		"/images/x/push": "", "/services/x/update?version=1": "{}", "/containers/create": `{"HostConfig":{"Binds":["data:/d"]}}`,
+		"/images/x/push": "", "/services/x/update?version=1": "{}", "/secrets/x/update?version=1": "{}", "/containers/create": `{"HostConfig":{"Binds":["data:/d"]}}`,
 	} {
 		list := object.NewResolver(&engine{err: gone}).Objects(t.Context(), parse(t, uri, body))
 		if len(list) == 0 {
@@ -156,9 +158,9 @@ func TestLabelsThatAreTheImagesAreNotGivenClosed(t *testing.T) {
 		"nobody knows whose, and other labels": {of(map[string]string{"team": "red"}, nil, false), false, false, ""},
 	} {
 		r := object.NewResolver(&engine{containers: map[string]docker.Container{"id": tc.container}})
-		labels, err := r.GivenLabels(t.Context(), "id")
-		if (err == nil) != tc.told || such(labels) != tc.given {
-			t.Errorf("%s: given %v, %v", name, labels, err)
+		o, err := r.Object(t.Context(), operation.KindContainer, "id")
+		if (err == nil) != tc.told || such(o.Labels) != tc.given {
+			t.Errorf("%s: given %v, %v", name, o.Labels, err)
 		}
 		if image, err := r.AnyBorrowed(such); image != tc.borrowed || err != nil {
 			t.Errorf("%s: borrowed from %q, %v", name, image, err)
@@ -168,12 +170,12 @@ func TestLabelsThatAreTheImagesAreNotGivenClosed(t *testing.T) {
 	if image, err := unknown.AnyBorrowed(func(map[string]string) bool { return true }); image != "app:1" || err != nil {
 		t.Errorf("of a view that any labels are in: %q, %v", image, err)
 	}
-	if labels, err := object.NewResolver(&engine{}).GivenLabels(t.Context(), "id"); !errors.Is(err, docker.ErrNotFound) || labels != nil {
-		t.Errorf("there is none: %v, %v", labels, err)
+	if o, err := object.NewResolver(&engine{}).Object(t.Context(), operation.KindContainer, "id"); !errors.Is(err, docker.ErrNotFound) || o.Labels != nil {
+		t.Errorf("there is none: %+v, %v", o, err)
 	}
 	gone := object.NewResolver(&engine{err: errors.New("the daemon does not answer")})
-	if labels, err := gone.GivenLabels(t.Context(), "id"); err == nil || errors.Is(err, docker.ErrNotFound) || labels != nil {
-		t.Errorf("no answer: %v, %v", labels, err)
+	if o, err := gone.Object(t.Context(), operation.KindContainer, "id"); err == nil || errors.Is(err, docker.ErrNotFound) || o.Labels != nil {
+		t.Errorf("no answer: %+v, %v", o, err)
 	}
 	if image, err := gone.AnyBorrowed(such); err == nil || image != "" {
 		t.Errorf("before all are known: %q, %v", image, err)

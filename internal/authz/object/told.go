@@ -15,7 +15,7 @@ import (
 // Told are the objects of an Engine that there is not, in words: those of eval's --object, and of object lines in cases.
 type Told []Object
 
-// ParseTold reads one: KIND:NAME[,id=ID][,label=KEY=VALUE][,image=NAME], or KIND:NAME,none of what there is not.
+// ParseTold reads one: KIND:NAME[,id=ID][,label=KEY=VALUE][,image=NAME][,network=NAME], or KIND:NAME,none of what there is not.
 func ParseTold(text string) (Object, error) {
 	o, err := parseTold(text)
 	if err != nil {
@@ -46,10 +46,12 @@ func parseTold(text string) (Object, error) {
 			o.ID = value
 		case key == "image":
 			o.Image = value
+		case key == "network" && value != "":
+			o.Networks = append(o.Networks, value)
 		case key == "label" && isLabel:
 			o.Labels[label] = labelled
 		default:
-			return Object{}, fmt.Errorf("%q is none of id=ID, image=NAME and label=KEY=VALUE, or none alone for what there is not", part)
+			return Object{}, fmt.Errorf("%q is none of id=ID, image=NAME, network=NAME and label=KEY=VALUE, or none alone for what there is not", part)
 		}
 	}
 	return o, nil
@@ -106,13 +108,13 @@ func (f Told) HostNetworks(_ context.Context, op *operation.Operation) (fields [
 	return fields, nil
 }
 
-// GivenLabels are those of a container that is told of.
-func (f Told) GivenLabels(_ context.Context, id string) (map[string]string, error) {
-	o, ok := f.find(operation.KindContainer, id)
+// Object is one that is told of.
+func (f Told) Object(_ context.Context, kind operation.Kind, id string) (Object, error) {
+	o, ok := f.find(kind, id)
 	if !ok {
-		return nil, errNoEngine
+		return Object{}, errNoEngine
 	}
-	return o.Labels, nil
+	return o, nil
 }
 
 // JoinedBy is nothing: what is told of a container says nothing of its networks.

@@ -47,8 +47,8 @@ func told(t *testing.T, texts ...string) (objects Told) {
 }
 
 func TestParseTold(t *testing.T) {
-	o := told(t, "container:web,id=0f3c,image=nginx:1,label=team=blue,label=empty=,label=a=b=c")[0]
-	if o.Kind != operation.KindContainer || o.Name != "web" || o.ID != "0f3c" || o.Image != "nginx:1" || !*o.Known || len(o.Labels) != 3 || o.Labels["team"] != "blue" || o.Labels["a"] != "b=c" {
+	o := told(t, "container:web,id=0f3c,image=nginx:1,label=team=blue,label=empty=,label=a=b=c,network=edge,network=db")[0]
+	if o.Kind != operation.KindContainer || o.Name != "web" || o.ID != "0f3c" || o.Image != "nginx:1" || !*o.Known || len(o.Labels) != 3 || o.Labels["team"] != "blue" || o.Labels["a"] != "b=c" || !slices.Equal(o.Networks, []string{"edge", "db"}) {
 		t.Errorf("%+v", o)
 	}
 	if o := told(t, "volume:v")[0]; o.ID != "v" || !*o.Known || o.Labels == nil || !slices.Equal(o.Names, []string{"v"}) {
@@ -63,7 +63,7 @@ func TestParseTold(t *testing.T) {
 func TestParseToldClosed(t *testing.T) {
 	for text, says := range map[string]string{
 		"web": "no kind or no name", "container:": "no kind or no name", "": "no kind or no name", "containers:web": `no kind "containers"`,
-		"container:web,id=": `"id="`, "container:web,x=y": `"x=y"`, "container:web,y": `"y"`, "container:web,label=team": `"label=team"`, "container:web,team=a=b": `"team=a=b"`, "container:web,": `""`,
+		"container:web,id=": `"id="`, "container:web,network=": `"network="`, "container:web,x=y": `"x=y"`, "container:web,y": `"y"`, "container:web,label=team": `"label=team"`, "container:web,team=a=b": `"team=a=b"`, "container:web,": `""`,
 		"container:web,none,id=1": `"none"`, "container:web,id=1,none": `"none"`,
 	} {
 		o, err := ParseTold(text)
@@ -103,11 +103,11 @@ func TestToldObjects(t *testing.T) {
 			t.Errorf("%s: %v, %v", network, fields, err)
 		}
 	}
-	if labels, err := objects.GivenLabels(t.Context(), "0f3c"); err != nil || labels["team"] != "blue" {
-		t.Errorf("%v, %v", labels, err)
+	if o, err := objects.Object(t.Context(), operation.KindContainer, "0f3c"); err != nil || o.Labels["team"] != "blue" {
+		t.Errorf("%+v, %v", o, err)
 	}
-	if labels, err := objects.GivenLabels(t.Context(), "other"); err == nil {
-		t.Errorf("of one of which nothing is told: %v", labels)
+	if o, err := objects.Object(t.Context(), operation.KindContainer, "other"); err == nil {
+		t.Errorf("of one of which nothing is told: %+v", o)
 	}
 	if n, err := append(objects, told(t, "container:job,label=vitrine.owner=x", "container:db2,label=vitrine.owner=y")...).Owned(t.Context(), operation.KindContainer, "x"); err != nil || n != 2 {
 		t.Errorf("%d, %v", n, err)

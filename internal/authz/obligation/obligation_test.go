@@ -92,7 +92,7 @@ func TestUnmetClosed(t *testing.T) {
 		"some objects, or unseen":   {"GET", "/containers/json", "", Demand{Where: label, WithoutRedaction: true}, "", "where!"},
 		"some objects, and blanked": {"GET", "/containers/x/json", "", Demand{Where: label, Redact: env}, "plan", "where!"},
 		"some objects, counted":     {"GET", "/info", "", Demand{Where: label}, "plan", "where!"},
-		"what nobody can limit":     {"GET", "/tasks", "", Demand{Where: label}, "where", "where"},
+		"what nobody can limit":     {"GET", "/plugins", "", Demand{Where: label}, "where", "where"},
 		"labels on what it makes":   {"POST", "/containers/create", `{"Image":"a"}`, Demand{Stamp: label}, "", "stamp!"},
 		"labels on a build":         {"POST", "/build", "", Demand{Stamp: label}, "", "stamp!"},
 		"labels on nothing":         {"GET", "/containers/json", "", Demand{Stamp: label}, "", ""},
@@ -145,7 +145,7 @@ func TestRecreateClosed(t *testing.T) {
 
 // TestWhoSeesEverythingIsHeldToNoView: an operation that cannot be limited to some objects is no matter of his.
 func TestWhoSeesEverythingIsHeldToNoView(t *testing.T) {
-	op := parse(t, "GET", "/secrets", "")
+	op := parse(t, "GET", "/plugins", "")
 	if _, unmet := Meet(Gateway, op, Demand{}); unmet != nil {
 		t.Error(unmet.Reason)
 	}

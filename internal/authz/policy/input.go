@@ -137,7 +137,7 @@ func objectTrees(list []object.Object) []any {
 		}
 		out[i] = map[string]any{
 			"role": string(o.Role), "kind": string(o.Kind), "ref": o.Ref, "known": known, "why": o.Why,
-			"id": o.ID, "name": o.Name, "names": nonNil(o.Names), "labels": orEmpty(o.Labels), "image": o.Image,
+			"id": o.ID, "name": o.Name, "names": nonNil(o.Names), "labels": orEmpty(o.Labels), "image": o.Image, "networks": nonNil(o.Networks),
 		}
 	}
 	return out

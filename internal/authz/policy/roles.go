@@ -124,7 +124,7 @@ func (c *roleChecker) role(key string, v any) {
 		"host_paths":        c.list(c.hostPath),
 		"redact":            c.redact,
 		"keep_env":          c.list(func(string, string) {}),
-		"where":             c.labels,
+		"where":             c.visible,
 		"stamp":             c.labels,
 		"own":               c.own,
 		"ceilings":          c.ceilings,
@@ -197,6 +197,23 @@ func (c *roleChecker) hostPath(key, s string) {
 	}
 }
 
+// visible checks what a role sees: labels, and the name of a network, which is none.
+func (c *roleChecker) visible(key string, v any) {
+	labels, _ := v.(map[string]any)
+	network, limited := labels[operation.NetworkLabel]
+	if !limited {
+		c.labels(key, v)
+		return
+	}
+	if name, is := network.(string); !is || name == "" || slices.Contains([]string{"host", "none", "default"}, name) {
+		c.problem(join(key, operation.NetworkLabel), "must be the name of a network that containers are in, not %v", network)
+	}
+	rest := maps.Clone(labels)
+	if delete(rest, operation.NetworkLabel); len(rest) > 0 {
+		c.labels(key, rest)
+	}
+}
+
 // labels checks an object of labels.
 func (c *roleChecker) labels(key string, v any) {
 	labels, ok := v.(map[string]any)
@@ -215,6 +232,8 @@ func (c *roleChecker) labels(key string, v any) {
 			c.problem(at, "%q is no label that the daemon can be asked for", label)
 		case label == ownerLabel:
 			c.problem(at, "%s is what own gives: write own", label)
+		case label == operation.NetworkLabel:
+			c.problem(at, "%s is no label: it stands in a role's where, for the containers of a network", label)
 		case strings.ContainsRune(value, 0):
 			c.problem(at, "%q is no value of a label", value)
 		}

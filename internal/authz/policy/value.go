@@ -257,7 +257,7 @@ func appendNamed(b []byte, list []object.Object) []byte {
 		for _, s := range [...]string{string(o.Role), string(o.Kind), o.Ref, o.Why, o.ID, o.Name, o.Image} {
 			b = appendString(b, s)
 		}
-		b = appendList(b, o.Names)
+		b = appendList(appendList(b, o.Names), o.Networks)
 		var room [16]string
 		keys := sortedKeys(room[:0], o.Labels)
 		b = binary.AppendUvarint(append(b, '{'), uint64(len(keys)))

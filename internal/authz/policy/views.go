@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"vitrine/internal/authz/view"
+	"vitrine/internal/engine/operation"
 	"vitrine/internal/engine/principal"
 )
 
@@ -219,7 +220,12 @@ func checkStamp(key string, role map[string]any, report func(key, message string
 	where, _ := role["where"].(map[string]any)
 	stamp, _ := role["stamp"].(map[string]any)
 	for _, label := range slices.Sorted(maps.Keys(where)) {
-		if value, is := where[label].(string); is && label != ownerLabel && len(makes) > 0 && stamp[label] != value {
+		value, is := where[label].(string)
+		switch {
+		case len(makes) == 0 || !is || label == ownerLabel || stamp[label] == value:
+		case label == operation.NetworkLabel:
+			report(key+".where", fmt.Sprintf("grants %s, and sees what it makes only if that is a container in network %s", strings.Join(makes, " and "), value))
+		default:
 			report(key+".where", fmt.Sprintf("grants %s, and what it makes is not one of the objects that it sees, or is given labels of its choice: write stamp: {%s: %v} too", strings.Join(makes, " and "), label, where[label]))
 		}
 	}

@@ -63,6 +63,7 @@ type Old struct {
 	Name   string            `json:"name"`
 	Labels map[string]string `json:"labels,omitempty"` // that it was given
 	Fields []string          `json:"fields,omitempty"` // of the request, which the old one had in the same words
+	Made   string            `json:"made,omitempty"`   // the id of what was made, where the request is about that
 }
 
 // Networks are the fields of a request that name the host's network.
@@ -210,7 +211,7 @@ func (w *World) addTo(b *key) {
 		b.text(w.Socket.Path)
 	}
 	if w.Old != nil {
-		b.text(w.Old.Name)
+		b.text(w.Old.Name, w.Old.Made)
 		b.list(w.Old.Fields)
 	}
 	if w.Own != nil {

@@ -62,14 +62,21 @@ func (p *Plan) under(ctx context.Context, doc []byte) ([]byte, error) {
 	return json.Marshal(all)
 }
 
+// items filters a list. Each element is read once, and passed on in the bytes that it has.
 func (p *Plan) items(ctx context.Context, doc []byte) ([]byte, error) {
-	var all []json.RawMessage
-	if err := json.Unmarshal(doc, &all); err != nil {
-		return nil, fmt.Errorf("%w: %w", errUnlike, err)
+	dec := json.NewDecoder(bytes.NewReader(doc))
+	if begin, err := dec.Token(); err != nil || begin != json.Delim('[') {
+		return nil, fmt.Errorf("%w: it is no list", errUnlike)
 	}
 	out := append(make([]byte, 0, len(doc)), '[')
-	for _, item := range all {
-		shown, err := p.item(ctx, item)
+	for dec.More() {
+		from := dec.InputOffset()
+		o, err := p.element(dec)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", errUnlike, err)
+		}
+		item := json.RawMessage(bytes.TrimLeft(doc[from:dec.InputOffset()], ", \t\r\n"))
+		shown, err := p.item(ctx, item, o)
 		if err != nil {
 			return nil, err
 		}
@@ -81,32 +88,51 @@ func (p *Plan) items(ctx context.Context, doc []byte) ([]byte, error) {
 		}
 		out = append(out, shown...)
 	}
+	if _, err := dec.Token(); err != nil || len(bytes.TrimSpace(doc[dec.InputOffset():])) > 0 {
+		return nil, fmt.Errorf("%w: it does not end as a list", errUnlike)
+	}
 	return append(out, ']'), nil
 }
 
+// element is what is read of an element of a list.
+type element struct {
+	ID       string `json:"Id"`
+	Name     string
+	Names    []string
+	RepoTags []string
+	Labels   map[string]string
+	Spec     struct{ Labels map[string]string } // of what a swarm has
+	Service  string                             `json:"ServiceID"` // of a task
+}
+
+func (p *Plan) element(dec *json.Decoder) (o element, err error) {
+	if p.how.kind != operation.KindContainer {
+		return o, dec.Decode(&o)
+	}
+	var c struct { // whose labels the list does not say: it has those of images too
+		ID    string `json:"Id"`
+		Names []string
+	}
+	err = dec.Decode(&c)
+	return element{ID: c.ID, Names: c.Names}, err
+}
+
 // item is an element of a list as the caller may see it, nil if it may not.
-func (p *Plan) item(ctx context.Context, item json.RawMessage) (json.RawMessage, error) {
-	var o struct {
-		ID       string `json:"Id"`
-		Name     string
-		Names    []string
-		RepoTags []string
-		Labels   map[string]string
-		Spec     struct{ Labels map[string]string } // of a service
-	}
-	if err := json.Unmarshal(item, &o); err != nil {
-		return nil, fmt.Errorf("%w: %w", errUnlike, err)
-	}
+func (p *Plan) item(ctx context.Context, item json.RawMessage, o element) (json.RawMessage, error) {
 	if p.how.what == history {
 		return p.image(item, nil)
 	}
 	kind := p.how.kind
-	if kind == operation.KindService {
-		o.Labels = o.Spec.Labels
-	}
-	shown := p.view.has(kind, o.Labels, o.RepoTags) || p.view.Shares(kind, append(o.RepoTags, o.Name)...)
-	if kind == operation.KindContainer {
+	var shown bool
+	switch {
+	case kind == operation.KindContainer:
 		shown = p.container(ctx, o.ID, o.Names)
+	case kind == operation.KindTask:
+		shown = p.task(ctx, o.Service)
+	case slices.Contains([]operation.Kind{operation.KindService, operation.KindSecret, operation.KindConfig, operation.KindNode}, kind):
+		shown = p.view.Owns(kind, o.Spec.Labels)
+	default:
+		shown = p.view.has(kind, o.Labels, o.RepoTags) || p.view.Shares(kind, append(o.RepoTags, o.Name)...)
 	}
 	switch {
 	case !shown:
@@ -121,13 +147,36 @@ func (p *Plan) item(ctx context.Context, item json.RawMessage) (json.RawMessage,
 
 // container says whether a container is in the view. One of which that cannot be told is not.
 func (p *Plan) container(ctx context.Context, id string, names []string) bool {
+	shown, err := p.shows(ctx, id, names)
+	return shown && err == nil
+}
+
+// task says whether a task is in the view: as its service is.
+func (p *Plan) task(ctx context.Context, service string) bool {
+	shown, known := p.seen[service]
+	if !known {
+		o, err := p.of.Object(ctx, operation.KindService, service)
+		shown = err == nil && p.view.Has(o)
+		p.see(service, shown)
+	}
+	return shown
+}
+
+func (p *Plan) see(id string, shown bool) {
+	if p.seen == nil || len(p.seen) > maxSeen {
+		p.seen = map[string]bool{}
+	}
+	p.seen[id] = shown
+}
+
+func (p *Plan) shows(ctx context.Context, id string, names []string) (bool, error) {
 	for _, name := range names {
 		if p.view.Shares(operation.KindContainer, strings.TrimPrefix(name, "/")) {
-			return true
+			return true, nil
 		}
 	}
-	labels, err := p.of.GivenLabels(ctx, id)
-	return err == nil && p.view.Owns(operation.KindContainer, labels)
+	o, err := p.of.Object(ctx, operation.KindContainer, id)
+	return err == nil && p.view.Has(o), err
 }
 
 // network leaves out who else is in a network.
@@ -211,14 +260,15 @@ func (p *Plan) Event(ctx context.Context, event []byte) bool {
 	}
 	switch e.Type {
 	case "container":
-		shown, known := p.seen[e.Actor.ID]
-		if !known { // later events may be about one that is gone
-			shown = p.container(ctx, e.Actor.ID, []string{e.Actor.Attributes["name"]})
-			if p.seen == nil || len(p.seen) > maxSeen {
-				p.seen = map[string]bool{}
-			}
-			p.seen[e.Actor.ID] = shown
+		was, known := p.seen[e.Actor.ID]
+		if known && p.view.Network == "" { // its labels stay as they are
+			return was
 		}
+		shown, err := p.shows(ctx, e.Actor.ID, []string{e.Actor.Attributes["name"]})
+		if err != nil && known {
+			return was // it is gone
+		}
+		p.see(e.Actor.ID, shown)
 		return shown
 	case "image":
 		return p.view.has(operation.KindImage, e.Actor.Attributes, []string{e.Actor.Attributes["name"], e.Actor.ID}) || p.view.Shares(operation.KindImage, e.Actor.Attributes["name"], e.Actor.ID)
@@ -226,7 +276,7 @@ func (p *Plan) Event(ctx context.Context, event []byte) bool {
 	return false
 }
 
-// maxSeen bounds what is remembered of a stream of events.
+// maxSeen bounds what is remembered.
 const maxSeen = 10000
 
 // Pinned notes that the daemon is given an id in place of the name.

@@ -20,7 +20,9 @@ type liar struct {
 	err    error
 }
 
-func (l liar) GivenLabels(context.Context, string) (map[string]string, error) { return blue, l.err }
+func (l liar) Object(context.Context, operation.Kind, string) (object.Object, error) {
+	return object.Object{Kind: operation.KindContainer, Labels: blue}, l.err
+}
 
 func (l liar) JoinedBy(context.Context, string) ([]object.Object, error) { return l.joined, l.err }
 
@@ -31,7 +33,7 @@ func (l liar) AnyBorrowed(such func(map[string]string) bool) (string, error) {
 	return "", l.err
 }
 
-func limit(t *testing.T, v *View, method, uri, body string, of Containers) (*Plan, *Denial) {
+func limit(t *testing.T, v *View, method, uri, body string, of Engine) (*Plan, *Denial) {
 	t.Helper()
 	op := parse(t, method, uri, body)
 	return v.Limit(t.Context(), op, about(op, world), of)

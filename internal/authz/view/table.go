@@ -65,7 +65,11 @@ var table = map[string]how{
 	"ImagePrune": {what: pruned, kind: operation.KindImage, filtered: true},
 	"BuildPrune": {what: pruned}, // of a cache in which nothing is anybody's
 
-	"ServiceList": {what: list, kind: operation.KindService, filtered: true}, "ServiceInspect": uses,
+	"ServiceList": {what: list, kind: operation.KindService, filtered: true}, "ServiceInspect": uses, "ServiceLogs": changes,
+	"TaskList": {what: list, kind: operation.KindTask}, "TaskInspect": uses, "TaskLogs": changes, // of services of one's own
+	"SecretList": {what: list, kind: operation.KindSecret, filtered: true}, "SecretInspect": uses,
+	"ConfigList": {what: list, kind: operation.KindConfig, filtered: true}, "ConfigInspect": uses,
+	"NodeList": {what: list, kind: operation.KindNode}, "NodeInspect": uses,
 
 	"NetworkList":      {what: network, kind: operation.KindNetwork, filtered: true},
 	"NetworkListSlash": {what: network, kind: operation.KindNetwork, filtered: true},

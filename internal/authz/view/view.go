@@ -4,7 +4,7 @@
 //
 // An object is in a view if it has all of the view's labels, or if the view shares it. What is shared may be looked
 // at and used, and not changed. A container's labels are those that it was given when it was made: those of its image
-// are its publisher's word, though the daemon counts them.
+// are its publisher's word, though the daemon counts them. In a view of a network are the containers that are in it, and it is shared itself.
 //
 // The daemon is asked to leave out what it can by a label filter; what it cannot tell apart is left out of its answer.
 // An operation of which the table does not say how it can be limited is refused, and so is one that names an object
@@ -36,6 +36,8 @@ import (
 // View is what a caller may see. The zero value is of no labels, and so of everything.
 type View struct {
 	Labels map[string]string
+	// Network is the name of a network that containers must be in, "" for any. Nothing else is in one.
+	Network string
 	// Shared are names of objects that are everybody's, by kind. One that ends in "*" stands for all that begin so.
 	Shared map[operation.Kind][]string
 	// ImageNames are repositories whose names are the caller's own, "NAME/*" for all below one: an image belongs to who has
@@ -52,7 +54,14 @@ func Kinds() map[string]operation.Kind {
 
 // New makes a view of what a policy says; kinds that are not known share nothing.
 func New(labels map[string]string, shared map[string][]string, imageNames []string) *View {
-	v := &View{Labels: labels, Shared: map[operation.Kind][]string{}, ImageNames: imageNames}
+	v := &View{Labels: labels, ImageNames: imageNames}
+	if network, limited := labels[operation.NetworkLabel]; limited {
+		v.Labels, v.Network = maps.Clone(labels), network
+		delete(v.Labels, operation.NetworkLabel)
+	}
+	if len(shared) > 0 {
+		v.Shared = map[operation.Kind][]string{}
+	}
 	for kind, names := range shared {
 		if k, known := Kinds()[kind]; known {
 			v.Shared[k] = names
@@ -62,9 +71,9 @@ func New(labels map[string]string, shared map[string][]string, imageNames []stri
 }
 
 // Owns says whether an object has the labels. An image is nobody's own by the label that the gateway gives: whoever
-// publishes one can label it so, and what is built is not labelled where views are.
+// publishes one can label it so, and what is built is not labelled where views are. Of containers [View.Has] knows more.
 func (v *View) Owns(kind operation.Kind, labels map[string]string) bool {
-	if _, own := v.Labels[operation.OwnerLabel]; own && kind == operation.KindImage {
+	if _, own := v.Labels[operation.OwnerLabel]; own && kind == operation.KindImage || v.Network != "" && !inNetworks(kind) {
 		return false
 	}
 	for key, value := range v.Labels {
@@ -75,8 +84,16 @@ func (v *View) Owns(kind operation.Kind, labels map[string]string) bool {
 	return true
 }
 
+// inNetworks says that what is of a kind can be in a network: an exec is where its container is.
+func inNetworks(kind operation.Kind) bool {
+	return kind == operation.KindContainer || kind == operation.KindExec
+}
+
 // Shares says whether an object of a kind is everybody's by one of its names.
 func (v *View) Shares(kind operation.Kind, names ...string) bool {
+	if kind == operation.KindNetwork && v.Network != "" && slices.Contains(names, v.Network) {
+		return true
+	}
 	for _, pattern := range v.Shared[kind] {
 		prefix, open := strings.CutSuffix(pattern, "*")
 		for _, name := range names {
@@ -123,10 +140,10 @@ func denied(status int, format string, args ...any) *Denial {
 	return &Denial{Status: status, Code: "view", Reason: fmt.Sprintf(format, args...)}
 }
 
-// Containers says which labels a container was given.
-type Containers interface {
-	// GivenLabels are those of the container with a full id, without those of its image. The error says why they cannot be told.
-	GivenLabels(ctx context.Context, id string) (map[string]string, error)
+// Engine says what answers name, and what a request does beside what it names.
+type Engine interface {
+	// Object is the container, or the service, with a full id. The error says why it cannot be told.
+	Object(ctx context.Context, kind operation.Kind, id string) (object.Object, error)
 	// JoinedBy are the networks that a container joins when it starts: those that mean others by now have their names.
 	JoinedBy(ctx context.Context, id string) ([]object.Object, error)
 	// AnyBorrowed gives the image of a container that has such labels by its image, and not of its own; "" if there is none.
@@ -148,12 +165,12 @@ type Plan struct {
 	back     []string // decoy and name, in turn
 	view     *View
 	how      how
-	of       Containers
-	seen     map[string]bool // containers of a stream of events
+	of       Engine
+	seen     map[string]bool // containers of a stream of events, or services of a list of tasks
 }
 
 // Limit plans how a request is carried within a view, given what it names.
-func (v *View) Limit(ctx context.Context, op *operation.Operation, named []object.Object, of Containers) (*Plan, *Denial) {
+func (v *View) Limit(ctx context.Context, op *operation.Operation, named []object.Object, of Engine) (*Plan, *Denial) {
 	how := table[op.ID]
 	if how.what == refused {
 		return nil, &Denial{Status: http.StatusForbidden, Code: "obligation", Reason: Unlimited(op)}
@@ -178,6 +195,9 @@ func (v *View) Limit(ctx context.Context, op *operation.Operation, named []objec
 			return nil, denial
 		}
 	}
+	if how.what == pruned && how.kind != "" && v.Network != "" {
+		return nil, denied(http.StatusForbidden, "it sees what is in network %q, to which the removal of all at once cannot be held: remove by name", v.Network)
+	}
 	if how.what == pruned && how.kind == operation.KindContainer {
 		if denial := p.prunes(); denial != nil {
 			return nil, denial
@@ -190,7 +210,7 @@ func (v *View) Limit(ctx context.Context, op *operation.Operation, named []objec
 		}
 		p.Operation = limited
 	}
-	if how.filtered && (how.what == pruned || len(v.Shared[how.kind]) == 0 && (how.kind != operation.KindImage || len(v.ImageNames) == 0)) {
+	if byNetwork := v.Network != "" && !inNetworks(how.kind); how.filtered && len(v.Labels) > 0 && !byNetwork && (how.what == pruned || len(v.Shared[how.kind]) == 0 && (how.kind != operation.KindImage || len(v.ImageNames) == 0)) {
 		labels := v.Labels
 		if _, own := labels[operation.OwnerLabel]; own && how.kind == operation.KindImage && how.what == pruned { // see Owns
 			labels = maps.Clone(labels)
@@ -210,9 +230,13 @@ func (v *View) Limit(ctx context.Context, op *operation.Operation, named []objec
 // Filtered says whether the daemon is asked for the view's objects alone.
 func (p *Plan) Filtered() bool { return p.filtered }
 
-// Unlimited says why an operation cannot be limited to a view.
+// Unlimited says why an operation cannot be limited to a view, and what to do instead.
 func Unlimited(op *operation.Operation) string {
-	return fmt.Sprintf("it may only see some objects, and %s cannot be limited to them", op.ID)
+	instead := ""
+	if op.ID == "ImageLoad" {
+		instead = ": the names that it gives are in the archive, which streams past. Import a file system under a name of its own (docker import), build, or push and pull"
+	}
+	return fmt.Sprintf("it may only see some objects, and %s cannot be limited to them%s", op.ID, instead)
 }
 
 // Can says whether the table knows how to limit an operation.

@@ -27,15 +27,15 @@ func parse(t *testing.T, method, uri, body string) *operation.Operation {
 	return op
 }
 
-// given are labels of containers by id; an id that is missing cannot be told.
+// given are labels of containers by id; an id that is missing cannot be told. The label net is the network that it is in.
 type given map[string]map[string]string
 
-func (g given) GivenLabels(_ context.Context, id string) (map[string]string, error) {
+func (g given) Object(_ context.Context, kind operation.Kind, id string) (object.Object, error) {
 	labels, ok := g[id]
 	if !ok {
-		return nil, errors.New("the Engine does not answer")
+		return object.Object{}, errors.New("the Engine does not answer")
 	}
-	return labels, nil
+	return object.Object{Kind: kind, Known: &yes, ID: id, Labels: labels, Networks: strings.Fields(labels["net"])}, nil
 }
 
 func (g given) JoinedBy(_ context.Context, id string) ([]object.Object, error) {
@@ -69,6 +69,7 @@ func about(op *operation.Operation, labels map[string]map[string]string) (list [
 			o.Known, o.Why, o.Several = nil, "2 may be meant", true
 		case ok:
 			o.Known, o.ID, o.Name, o.Names, o.Labels = &yes, "id-of-"+n.Ref, n.Ref, []string{n.Ref}, l
+			o.Networks = strings.Fields(l["net"])
 		}
 		list = append(list, o)
 	}
@@ -141,7 +142,14 @@ func TestClosedOutsideTheView(t *testing.T) {
 		{"POST", "/volumes/create", `{"Name":"missing"}`, "as asked"},
 		{"GET", `/containers/json?filters={"since":["theirs"]}`, "", "hidden"},
 		{"GET", `/containers/json?filters={"since":["theirs"],"before":["bare"]}`, "", "hidden"},
-		{"GET", "/tasks", "", "403"},
+		{"GET", "/plugins", "", "403"},
+		{"GET", "/secrets/mine", "", "as asked"},
+		{"GET", "/secrets/theirs", "", "hidden"},
+		{"GET", "/tasks/theirs", "", "hidden"},
+		{"GET", "/nodes/missing", "", "missing"},
+		{"GET", "/services/theirs/logs?stdout=1", "", "hidden"},
+		{"GET", `/tasks?filters={"service":["theirs"]}`, "", "hidden"},
+		{"POST", "/images/load", "", "403"},
 		{"POST", "/containers/prune", "", "as asked"},
 		{"POST", "/images/create?fromImage=alpine&tag=3", "", "as asked"},
 		{"POST", "/images/create?fromImage=docker.io/library/alpine&tag=3", "", "as asked"},
@@ -386,5 +394,23 @@ func TestSharedNames(t *testing.T) {
 	}
 	if kinds := Kinds(); len(kinds) != 4 || !slices.Contains([]operation.Kind{kinds["images"]}, operation.KindImage) {
 		t.Error(kinds)
+	}
+}
+
+// BenchmarkList is a list of 1 000 containers, all of which are shown.
+func BenchmarkList(b *testing.B) {
+	const row = `{"Id":"mine","Names":["/web"],"Image":"nginx:1","ImageID":"sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef","Command":"sleep 1000","Created":1764300000,"Ports":[{"IP":"0.0.0.0","PrivatePort":80,"PublicPort":8080,"Type":"tcp"}],"Labels":{"team":"blue","com.docker.compose.project":"bench","com.docker.compose.service":"web"},"State":"running","Status":"Up 2 hours","HostConfig":{"NetworkMode":"default"},"NetworkSettings":{"Networks":{"bridge":{"IPAMConfig":null,"Links":null,"Aliases":null,"NetworkID":"0f3c","EndpointID":"9a2b","Gateway":"172.17.0.1","IPAddress":"172.17.0.2","IPPrefixLen":16,"MacAddress":"02:42:ac:11:00:02"}}},"Mounts":[]}`
+	doc := []byte("[" + strings.Repeat(row+",", 999) + row + "]\n")
+	req := &operation.Request{Method: "GET", URI: "/containers/json", Proto: "HTTP/1.1", Header: http.Header{}}
+	op, err := operation.Parse(req)
+	if err != nil {
+		b.Fatal(err)
+	}
+	plan, _ := New(blue, nil, nil).Limit(b.Context(), op, nil, given{"mine": blue})
+	b.SetBytes(int64(len(doc)))
+	for b.Loop() {
+		if got, err := plan.Apply(b.Context(), doc); err != nil || len(got) != len(doc)-1 {
+			b.Fatal(len(got), err)
+		}
 	}
 }

@@ -82,7 +82,9 @@ func newAsks(inv *Inventory, helpers *sync.WaitGroup) *asks {
 func (a *asks) follow(ctx context.Context, e Event) {
 	inv := a.inv
 	if e.Type == "network" {
-		inv.networkEvent(e.Action)
+		if id := inv.networkEvent(e); id != "" {
+			a.about(id, true)
+		}
 		return
 	}
 	if e.Action != "" {

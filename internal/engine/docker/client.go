@@ -336,6 +336,9 @@ func (c *Client) get(ctx context.Context, path string, query url.Values) (*http.
 	if strings.Contains(said, "Multiple IDs found") || strings.Contains(said, "is ambiguous") {
 		return nil, fmt.Errorf("GET %s: %s: %w", path, said, ErrSeveral)
 	}
+	if resp.StatusCode == http.StatusServiceUnavailable && strings.HasPrefix(said, `{"message":"This node is not a swarm manager`) { // which has no object of a swarm
+		return nil, fmt.Errorf("GET %s: %s: %w", path, said, ErrNotFound)
+	}
 	return nil, fmt.Errorf("GET %s: %s: %s", path, resp.Status, said)
 }
 

@@ -162,6 +162,8 @@ func (e *engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	part := strings.Split(r.URL.Path, "/")
 	switch {
+	case strings.HasPrefix(e.others[r.URL.Path], "503 "):
+		http.Error(w, e.others[r.URL.Path][4:], http.StatusServiceUnavailable)
 	case e.others[r.URL.Path] != "":
 		_, _ = w.Write([]byte(e.others[r.URL.Path]))
 	case r.Method != http.MethodGet:

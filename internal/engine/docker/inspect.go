@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"vitrine/internal/fair"
@@ -93,7 +95,7 @@ func (inv *Inventory) ask(ctx context.Context, ref string) (Container, error) {
 	}
 	c := Container{
 		ID: in.ID, Name: strings.TrimPrefix(in.Name, "/"), Image: in.Config.Image, ImageID: in.Image,
-		Labels: in.Config.Labels, StartedAt: in.State.StartedAt, asked: asked,
+		Labels: in.Config.Labels, StartedAt: in.State.StartedAt, Networks: slices.Sorted(maps.Keys(in.NetworkSettings.Networks)), asked: asked,
 	}
 	if in.State.Running && in.State.Pid > 0 {
 		c.Running, c.Pid = true, in.State.Pid

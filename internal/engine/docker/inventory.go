@@ -58,6 +58,9 @@ type Container struct {
 	// Rev changes whenever anything above does: what was made from an older Rev
 	// is stale.
 	Rev uint64
+	// Networks are names of those that it is in, or joins when it starts, as of its last inspect. Events keep them where the
+	// inventory follows networks.
+	Networks []string
 	// Detail is what else the last inspect said; nil before one.
 	Detail *Detail
 

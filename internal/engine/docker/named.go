@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -38,18 +39,30 @@ func (inv *Inventory) Image(ctx context.Context, ref string) (Named, error) {
 	return Named{out.ID, out.RepoTags, out.Config.Labels, ""}, given(err, out.ID)
 }
 
-// Service asks for a swarm's service by whatever names it, GET /services/{id}.
-func (inv *Inventory) Service(ctx context.Context, ref string) (Named, error) {
+// Swarm asks for an object of a swarm by whatever names it, GET /services/{id}, or another resource: tasks, secrets, configs, nodes. A task has the labels
+// and the image of its service: it is nobody's but that one's.
+func (inv *Inventory) Swarm(ctx context.Context, resource, ref string) (Named, error) {
 	var out struct {
-		ID   string
-		Spec struct {
+		ID, ServiceID string
+		Spec          struct {
 			Name         string
 			Labels       map[string]string
 			TaskTemplate struct{ ContainerSpec struct{ Image string } }
 		}
+		Description struct{ Hostname string } // of a node
 	}
-	err := inv.lookUp(ctx, "/services/"+url.PathEscape(ref), nil, &out)
-	return Named{out.ID, []string{out.Spec.Name}, out.Spec.Labels, out.Spec.TaskTemplate.ContainerSpec.Image}, given(err, out.ID)
+	err := inv.lookUp(ctx, "/"+resource+"/"+url.PathEscape(ref), nil, &out)
+	found := Named{ID: out.ID, Labels: out.Spec.Labels, Image: out.Spec.TaskTemplate.ContainerSpec.Image}
+	if name := cmp.Or(out.Spec.Name, out.Description.Hostname); name != "" {
+		found.Names = []string{name}
+	}
+	if resource == "tasks" && err == nil {
+		var of Named
+		if of, err = inv.Swarm(ctx, "services", out.ServiceID); err == nil {
+			found.Labels, found.Image = of.Labels, of.Image
+		}
+	}
+	return found, given(err, out.ID)
 }
 
 // Labelled are the ids of the containers that have a label, by GET /containers/json: the daemon's own word, of this moment. It takes

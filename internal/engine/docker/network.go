@@ -180,12 +180,24 @@ func (inv *Inventory) dropNetworks() {
 // FollowNetworks has events keep the list of networks. Call it before Run.
 func (inv *Inventory) FollowNetworks() { inv.followsNetworks = true }
 
-// networkEvent: containers come and go in a network without changing it.
-func (inv *Inventory) networkEvent(action string) {
-	if action == "connect" || action == "disconnect" {
-		return
-	}
+// networkEvent: containers come and go in a network without changing it. It gives the id of one of which it is not known yet that it does. (One that
+// starts is in its networks by name from its create on; of one that is disconnected nobody says whether it has ended, or has left.)
+func (inv *Inventory) networkEvent(e Event) (container string) {
 	inv.mu.Lock()
 	defer inv.mu.Unlock()
-	inv.dropNetworks()
+	id := e.Attributes["container"]
+	switch e.Action {
+	case "connect":
+		if c, known := inv.byID[id]; !known || slices.Contains(c.Networks, e.Attributes["name"]) {
+			return ""
+		}
+	case "disconnect":
+		if _, known := inv.byID[id]; !known {
+			return ""
+		}
+	default:
+		inv.dropNetworks()
+		return ""
+	}
+	return id
 }

@@ -2,6 +2,8 @@ package docker
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -92,6 +94,46 @@ func TestNetworksAreListedWhenOneIsAskedFor(t *testing.T) {
 	}
 }
 
+// TestNetworksOfAContainer are those that the last inspect said, which is asked for when it comes into one or leaves it.
+func TestNetworksOfAContainer(t *testing.T) {
+	e := newEngine(t)
+	in := func(networks ...string) {
+		all := map[string]any{}
+		for _, name := range networks {
+			all[name] = map[string]any{}
+		}
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.containers[id(1)]["NetworkSettings"] = map[string]any{"Networks": all}
+	}
+	e.set(1, "web", "busybox:1", 1001, nil)
+	in("edge")
+	inv := e.inventory()
+	inv.FollowNetworks()
+	e.follow(inv)
+	wait.Until(t, "ready", inv.Ready)
+	is := func(networks ...string) func() bool {
+		return func() bool { c, ok := inv.Lookup("web"); return ok && slices.Equal(c.Networks, networks) }
+	}
+	if !is("edge")() {
+		t.Error("it is not in its network")
+	}
+	say := func(action, network string) {
+		e.say(fmt.Sprintf(`{"Type":"network","Action":%q,"Actor":{"ID":"0a","Attributes":{"container":%q,"name":%q}}}`, action, id(1), network))
+	}
+	before := e.count("/containers/" + id(1) + "/json")
+	say("connect", "edge") // as it is each time that it starts
+	in("db", "edge")
+	say("connect", "db")
+	wait.Until(t, "in both", is("db", "edge"))
+	if n := e.count("/containers/"+id(1)+"/json") - before; n != 1 {
+		t.Errorf("asked %d times, want once", n)
+	}
+	in("db")
+	say("disconnect", "edge")
+	wait.Until(t, "in one", is("db"))
+}
+
 // TestNetworksWithoutEventsAreAskedForEachTime.
 func TestNetworksWithoutEventsAreAskedForEachTime(t *testing.T) {
 	e := newEngine(t)
@@ -133,6 +175,11 @@ func TestNamedObjects(t *testing.T) {
 		"/images/shop/web:1/json": `{"Id":"sha256:1","RepoTags":["shop/web:1","x:2"],"Config":{"Labels":{"a":"b"}}}`,
 		"/services/s1":            `{"ID":"s1x","Spec":{"Name":"shop","Labels":{"team":"blue"},"TaskTemplate":{"ContainerSpec":{"Image":"app"}}}}`,
 		"/volumes/odd":            `{}`,
+		"/tasks/t1":               `{"ID":"t1x","ServiceID":"s1","Spec":{},"Labels":{"team":"red"}}`,
+		"/tasks/t2":               `{"ID":"t2x","ServiceID":"gone","Labels":{"team":"blue"}}`,
+		"/secrets/none":           `503 {"message":"This node is not a swarm manager. Use \"docker swarm init\""}`,
+		"/secrets/lost":           `503 {"message":"the swarm has no leader: This node is not a swarm manager"}`,
+		"/nodes/n1":               `{"ID":"n1x","Spec":{"Role":"manager"},"Description":{"Hostname":"host"}}`,
 	}
 	inv := e.inventory()
 	if v, err := inv.Volume(t.Context(), "data"); err != nil || v.ID != "data" || v.Labels["team"] != "blue" {
@@ -141,7 +188,23 @@ func TestNamedObjects(t *testing.T) {
 	if i, err := inv.Image(t.Context(), "shop/web:1"); err != nil || i.ID != "sha256:1" || len(i.Names) != 2 || i.Labels["a"] != "b" {
 		t.Errorf("image %+v, %v", i, err)
 	}
-	if s, err := inv.Service(t.Context(), "s1"); err != nil || s.ID != "s1x" || s.Names[0] != "shop" || s.Image != "app" {
+	if got, err := inv.Swarm(t.Context(), "secrets", "none"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("without a swarm: %+v, %v", got, err)
+	}
+	if got, err := inv.Swarm(t.Context(), "secrets", "lost"); err == nil || errors.Is(err, ErrNotFound) {
+		t.Errorf("of a swarm that does not answer: %+v, %v", got, err)
+	}
+	// A task is its service's; of a service that cannot be told nothing is known.
+	if got, err := inv.Swarm(t.Context(), "tasks", "t1"); err != nil || got.ID != "t1x" || got.Image != "app" || got.Labels["team"] != "blue" || len(got.Names) > 0 {
+		t.Errorf("a task is %+v, %v", got, err)
+	}
+	if got, err := inv.Swarm(t.Context(), "tasks", "t2"); err == nil {
+		t.Errorf("of no service: %+v", got)
+	}
+	if got, err := inv.Swarm(t.Context(), "nodes", "n1"); err != nil || got.ID != "n1x" || !slices.Equal(got.Names, []string{"host"}) {
+		t.Errorf("a node is %+v, %v", got, err)
+	}
+	if s, err := inv.Swarm(t.Context(), "services", "s1"); err != nil || s.ID != "s1x" || s.Names[0] != "shop" || s.Image != "app" {
 		t.Errorf("service %+v, %v", s, err)
 	}
 	if v, err := inv.Volume(t.Context(), "gone"); !errors.Is(err, ErrNotFound) {

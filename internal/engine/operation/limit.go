@@ -15,6 +15,9 @@ import (
 // OwnerLabel is the label by which an object is somebody's own.
 const OwnerLabel = principal.OwnerLabel
 
+// NetworkLabel stands in a view for the name of a network that containers are in. It is no label: an object that has one of this name is in no network by it.
+const NetworkLabel = "vitrine.network"
+
 // WithLabelFilter is the operation with a filter more: the daemon shows, or removes, only
 // objects that have all of these labels. The client's own filters hold, too. The
 // operation itself is not changed.
@@ -181,6 +184,9 @@ func (o *Operation) MakesLabelled() bool { return o.ID == "ImageBuild" || len(o.
 // with labels is returned as it is. What the request gives otherwise is an error. The
 // operation itself is not changed: the new one is judged anew.
 func (o *Operation) WithLabels(labels map[string]string) (*Operation, error) {
+	if o.BodyState != BodyJSON && o.ID != "ImageBuild" {
+		return o, nil
+	}
 	for _, key := range slices.Sorted(maps.Keys(labels)) {
 		for _, given := range o.GivenLabel(key) {
 			if given != labels[key] {
@@ -191,7 +197,7 @@ func (o *Operation) WithLabels(labels map[string]string) (*Operation, error) {
 	if o.ID == "ImageBuild" {
 		return o.buildWithLabels(labels)
 	}
-	if o.BodyState != BodyJSON || len(o.labelled(false)) == 0 {
+	if len(o.labelled(false)) == 0 {
 		return o, nil
 	}
 	r := *o

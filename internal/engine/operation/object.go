@@ -368,17 +368,21 @@ func (o *Operation) WithTarget(id string) (with *Operation, ok bool) {
 
 // WithTargetName is WithTarget for whatever the path names.
 func (o *Operation) WithTargetName(name string) (with *Operation, ok bool) {
-	e, typed := find(o.Method, o.Path)
 	at := 2 + strings.IndexByte(o.Path[1:], '/') // behind the resource
 	rest, is := strings.CutPrefix(o.Path[at:], o.Target)
-	if e == nil || typed != o.Target || !is {
+	if o.Target == "" || !is {
+		return nil, false
+	}
+	version := ""
+	if o.Version != "" {
+		version = "/v" + o.Version
+	}
+	full := version + o.Path[:at] + name + rest
+	path := full[len(version):]
+	if e, named := find(o.Method, path); e == nil || e.id != o.ID || named != name || checkPath(path) != nil {
 		return nil, false
 	}
 	r := *o
-	r.Path = o.Path[:at] + name + rest
-	if again, named := find(r.Method, r.Path); again != e || named != name || checkPath(r.Path) != nil {
-		return nil, false
-	}
-	r.URI = (&target{path: r.Path, version: o.Version}).canonicalURI(o.Query)
+	r.Path, r.URI = path, (&target{raw: full}).canonicalURI(o.Query)
 	return &r, true
 }

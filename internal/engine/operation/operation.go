@@ -83,7 +83,7 @@ type Trait uint8
 // The traits.
 const (
 	AnswersEvents   Trait = 1 << iota // its answer is a stream of JSON documents, Docker's events
-	AnswersExec                       // its answer names the exec that it has made
+	AnswersID                         // its answer names the exec or the container that it has made
 	AnswersProgress                   // its answer is a stream of progress
 	AnswersVersion                    // its answer's body names API versions
 	HidesBody                         // dockerd may keep its body from plugins, to guard passwords

@@ -56,7 +56,7 @@ func (o *Operation) Replacing(old *Old, networks map[string]string) (*Operation,
 	var fields []string
 	switch o.ID {
 	case "ContainerCreate":
-		if err := cmp.Or(config.otherProgram(o.body(), nil), config.otherHost(object(o.body(), "HostConfig")), config.otherByVersion(o)); err != nil {
+		if err := cmp.Or(config.otherProgram(o.body()), config.otherHost(object(o.body(), "HostConfig")), config.otherByVersion(o)); err != nil {
 			return nil, err
 		}
 		fields = config.inCreate(o.body())
@@ -133,60 +133,36 @@ func (o *Operation) Runs(old *Old) error {
 	if err != nil {
 		return err
 	}
-	return config.otherProgram(o.body(), nil)
-}
-
-// MadeAnew says why a container is not the one before it, made anew: that it has its name says nothing.
-func (old *Old) MadeAnew(now *Old) error {
-	config, err := old.read()
-	if err != nil {
-		return err
-	}
-	is, err := now.read()
-	if err != nil {
-		return err
-	}
-	for _, c := range []before{config, is} { // what the daemon drops of what older clients send
-		delete(c.host, "Annotations")
-		delete(c.host, "ConsoleSize")
-		delete(object(c.config, "Healthcheck"), "StartInterval")
-		delete(object(c.image, "Healthcheck"), "StartInterval")
-	}
-	return cmp.Or(config.otherProgram(is.config, is.image), config.otherHost(is.host))
+	return config.otherProgram(o.body())
 }
 
 // program are keys that say what runs, as whom, and what reaches it, beside the command.
 var program = []string{"Healthcheck", "NetworkDisabled", "OpenStdin", "Shell", "StdinOnce", "Tty", "User", "WorkingDir"}
 
-// otherProgram says why a body of a create, or what a container of an image has, is that of another container; nil if it is not: then
-// it has the same image, whatever its tag, and runs the same in it. What was the image's own may be left to the image again.
-func (b *before) otherProgram(is, image map[string]any) error {
+// otherProgram says why a body of a create is that of another container; nil if it is not: then it has the same image, whatever its tag, and runs the
+// same in it. What was the image's own may be left to the image again.
+func (b *before) otherProgram(is map[string]any) error {
 	if !sameImage(text(is, "Image"), text(b.config, "Image")) {
 		return fmt.Errorf("its image is %q, and was %q", text(is, "Image"), text(b.config, "Image"))
 	}
-	keys := slices.Concat([]string{"Entrypoint", "Cmd"}, program)
-	if image == nil {
-		entrypoint, cmd := command(is, b.image)
-		switch {
-		case !same(entrypoint, b.config["Entrypoint"]):
-			return errors.New("its Entrypoint is another")
-		case !same(cmd, b.config["Cmd"]):
-			return errors.New("its Cmd is another")
-		}
-		keys = program
+	entrypoint, cmd := command(is, b.image)
+	switch {
+	case !same(entrypoint, b.config["Entrypoint"]):
+		return errors.New("its Entrypoint is another")
+	case !same(cmd, b.config["Cmd"]):
+		return errors.New("its Cmd is another")
 	}
-	for _, key := range keys {
-		was, left := b.config[key], same(is[key], image[key])
-		if !same(is[key], was) && (!left || !same(was, b.image[key])) {
+	for _, key := range program {
+		if was := b.config[key]; !same(is[key], was) && (isSet(is[key]) || !same(was, b.image[key])) {
 			return fmt.Errorf("%s is another", key)
 		}
 	}
-	if isSet(b.host["PublishAllPorts"]) && !subset(is["ExposedPorts"], merged(object(image, "ExposedPorts"), object(b.config, "ExposedPorts"))) {
+	if isSet(b.host["PublishAllPorts"]) && !subset(is["ExposedPorts"], object(b.config, "ExposedPorts")) {
 		return errors.New("its ExposedPorts has more, and all of them are published")
 	}
 	env, envBefore := texts(is["Env"]), texts(b.config["Env"])
 	for _, v := range env {
-		if !slices.Contains(envBefore, v) && !slices.Contains(texts(image["Env"]), v) {
+		if !slices.Contains(envBefore, v) {
 			return errors.New("its Env has more")
 		}
 	}

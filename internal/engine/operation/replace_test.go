@@ -189,41 +189,6 @@ func TestClosedReplacingOfWhatOthersGive(t *testing.T) {
 	}
 }
 
-// TestMadeAnewClosed: of whatever has a container's name, only what was made in its place is it.
-func TestMadeAnewClosed(t *testing.T) {
-	made := func(change ...string) *Old {
-		text := strings.NewReplacer(change...)
-		return &Old{
-			Config: []byte(text.Replace(`{"Image":"docker.io/library/nginx:1.26","User":"1000","Cmd":["nginx","new"],"Entrypoint":["/new"],"Env":["PATH=/new","MODE=safe"],"ExposedPorts":{"443/tcp":{}}}`)),
-			Host:   []byte(text.Replace(strings.Replace(beforeHost, "/web/base", "/anew/base", 1))),
-			Image:  []byte(`{"Env":["PATH=/new"],"Entrypoint":["/new"],"Cmd":["nginx","new"],"ExposedPorts":{"443/tcp":{}}}`),
-		}
-	}
-	if err := oldWeb().MadeAnew(made()); err != nil {
-		t.Error(err)
-	}
-	if err := (&Old{Config: []byte(`{"Image":"a"}`), Host: []byte(`{"NetworkMode":"default","ConsoleSize":[24,80]}`)}).MadeAnew(&Old{Config: []byte(`{"Image":"a"}`), Host: []byte(`{"NetworkMode":"bridge","ConsoleSize":[0,0]}`)}); err != nil {
-		t.Errorf("by an older client, of a newer daemon: %v", err)
-	}
-	for _, change := range [][]string{
-		{"nginx:1.26", "evil"},
-		{`"nginx","new"`, `"sh"`},
-		{`["/new"]`, `["sh"]`},
-		{`["/new"]`, `null`},
-		{"1000", "0"},
-		{"safe", "unsafe"},
-		{`,"MODE=safe"`, ""},
-		{"/srv/link", "/"},
-		{"NET_RAW", "MKNOD"},
-		{`"Memory": 0`, `"PidMode": "host"`},
-		{`"User"`, `"OpenStdin":true,"User"`},
-	} {
-		if err := oldWeb().MadeAnew(made(change...)); err == nil {
-			t.Errorf("%q for %q", change[1], change[0])
-		}
-	}
-}
-
 func shop(body map[string]any) map[string]any {
 	return body["NetworkingConfig"].(map[string]any)["EndpointsConfig"].(map[string]any)["shop"].(map[string]any)
 }

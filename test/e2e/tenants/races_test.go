@@ -104,7 +104,7 @@ func TestVolumesMadeAnewMeanwhileClosed(t *testing.T) {
 func TestNetworksMadeAnewMeanwhileClosed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	rounds := long.Of(20, 1000)
+	rounds := long.Of(20, 250) // a network takes the Engine a while: 1 000 are -count 4
 	box := w.made(a, "/containers/create?name=minebox", `{"Image":"bb:1","Cmd":["sleep","10000"]}`)
 	var all sync.WaitGroup
 	var stop atomic.Bool

@@ -144,7 +144,7 @@ func TestTwoTenants(t *testing.T) {
 	t.Run("stamps", func(t *testing.T) { w.on(t).stamps(its) })
 	t.Run("names that mean something else later", func(t *testing.T) { w.on(t).later() })
 	t.Run("all tags of a name", func(t *testing.T) { w.on(t).tags(its) })
-	t.Run("what cannot be limited", func(t *testing.T) { w.on(t).refused("GET", "/tasks", "", http.StatusForbidden) })
+	t.Run("what cannot be limited", func(t *testing.T) { w.on(t).refused("GET", "/plugins", "", http.StatusForbidden) })
 
 	if after := w.whole(its, "planted"); after != before {
 		t.Errorf("what b has is not what it was:\n%s\nand now\n%s", before, after)

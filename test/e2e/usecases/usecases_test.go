@@ -131,7 +131,13 @@ func begin(t *testing.T, e *engine.Engine, c *useCase) *world {
 		"--listen", "agents=unix://" + folder + "/docker.sock,mode=0666",
 		"--listen", "tls=tcp://" + tlsAddress + ",cert=" + server.CertFile + ",key=" + server.KeyFile + ",ca=" + w.ca.File,
 	}})
+	for _, name := range []string{"edge", "inner"} {
+		e.Docker("network", "create", name)
+		t.Cleanup(func() { must(t, e.DockerCommand(e.Socket, "network", "rm", name).Run()) })
+	}
 	for name, flags := range map[string][]string{
+		"routed":   {"--network", "edge"},
+		"claims":   {"--network", "inner", "--label", "vitrine.network=edge"},
 		"shop":     {"--label", "team=blue", "--label", "traefik.enable=true"},
 		"other":    {"--label", "team=red"},
 		"db":       nil,

@@ -158,6 +158,18 @@ func TestWatchtower(t *testing.T) {
 	t.Cleanup(func() { _ = e.DockerCommand(e.Socket, "rm", "--force", "blog-old").Run() })
 	a.must(201, "POST", "/v1.41/containers/create?name=blog", a.create())
 	a.must(204, "POST", "/v1.41/containers/blog/start", nil)
+	// An image that sets the label itself: nobody can tell who gave it, and what the tool made of it is its own all the same.
+	e.Docker("tag", "bb:1", "site:1")
+	w.container("site", "site:1", "--label", "com.centurylinklabs.watchtower.enable=true", "--pid", "host")
+	e.Docker("commit", "--change", "LABEL com.centurylinklabs.watchtower.enable=true", "site", "site:2")
+	s := &anew{world: w}
+	s.takeAway("site")
+	body = s.create()
+	body["Image"] = "site:2"
+	s.must(201, "POST", "/v1.41/containers/create?name=site", body)
+	for _, what := range []string{"start", "stop?t=0", "start"} {
+		s.must(204, "POST", "/v1.41/containers/site/"+what, nil)
+	}
 	// Whoever else renames a container onto a name that was stopped gives nothing away.
 	a.takeAway("blog")
 	e.Docker("rename", "db", "blog")

@@ -84,8 +84,8 @@ var carries = map[string]string{
 // traits are what sets operations apart from others of their class.
 var traits = map[string]string{
 	"SystemEvents":  "AnswersEvents",
-	"ContainerExec": "AnswersExec",
-	"ImageCreate":   "AnswersProgress", "ImagePush": "AnswersProgress", "PluginPull": "AnswersProgress",
+	"ContainerExec": "AnswersID", "ContainerCreate": "AnswersID",
+	"ImageCreate": "AnswersProgress", "ImagePush": "AnswersProgress", "PluginPull": "AnswersProgress",
 	"PluginPush": "AnswersProgress", "PluginUpgrade": "AnswersProgress",
 	"SystemVersion":  "AnswersVersion",
 	"SystemAuth":     "HidesBody",
