@@ -391,7 +391,12 @@ func (w *world) later() {
 	camp := w.made(a, "/networks/create", `{"Name":"camp"}`)
 	w.made(a, "/containers/create?name=camper", `{"Image":"bb:1","Cmd":["sleep","1000"],"HostConfig":{"NetworkMode":"camp"}}`)
 	w.refused("DELETE", "/networks/"+camp, "", http.StatusNoContent)
-	w.made(b, "/networks/create", `{"Name":"camp"}`)
+	w.p.Eventually("the name to be free", func() error { // as the Engine's events say, a moment after its answer
+		if got := w.ask(b, http.MethodPost, "/networks/create", `{"Name":"camp"}`); got.Status != http.StatusCreated {
+			return errors.New(got.Body)
+		}
+		return nil
+	})
 	for _, path := range []string{"/containers/camper/start", "/containers/camper/restart"} {
 		w.refused("POST", path, "", http.StatusNotFound)
 	}
