@@ -250,3 +250,21 @@ func TestNamesThatMakeAnotherRequestClosed(t *testing.T) {
 		t.Errorf("%v", ok)
 	}
 }
+
+// TestOneHiddenHeaderIsHiddenClosed though all others may be seen, and each is written as it should be.
+func TestOneHiddenHeaderIsHiddenClosed(t *testing.T) {
+	for _, key := range []string{"Authorization", "Cookie", "X-Registry-Auth", "X-Vitrine-Ticket", "authorization", "accept", ""} {
+		req := request("GET", "/info", "")
+		req.Header = http.Header{"User-Agent": {"x"}}
+		if key != "" {
+			req.Header[key] = []string{"secret"}
+		}
+		seen, want := mustParse(t, req).Headers, 1
+		if key == "accept" {
+			want = 2
+		}
+		if len(seen) != want || seen.Get("User-Agent") != "x" || want == 2 && seen.Get("Accept") != "secret" {
+			t.Errorf("with %q a policy sees %v", key, seen)
+		}
+	}
+}
