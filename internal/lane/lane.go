@@ -38,7 +38,7 @@ type Options struct {
 }
 
 // Lane serves one connection. Read is the connection's for the server; who closes the connection for the server asks Keeps first.
-// What it has left to the server once is the server's from then on, unless StateIdle and Taken are told of. That is for clients who are
+// What it has left to the server once is the server's from then on, unless a [Listener] tells it when the server waits again. That is for clients who are
 // trusted to send one request after another: of one that comes in pieces behind another, the Lane may take a piece for a whole one.
 type Lane struct {
 	Options
