@@ -45,9 +45,10 @@ type Lane struct {
 	inner net.Conn // what is read and written
 	outer net.Conn // what the server has, and who hijacks gets
 
-	waits atomic.Bool // the server waits for a request, and has nothing of it
-	whole int         // the length of the server's empty buffer
-	until time.Time   // the read deadline between requests, or a little before it
+	waits  atomic.Bool // the server waits for a request, and has nothing of it
+	whole  int         // the length of the server's empty buffer
+	until  time.Time   // the read deadline between requests, or a little before it
+	header http.Header // of the answer
 
 	mu       sync.Mutex
 	serving  bool
@@ -58,7 +59,7 @@ type Lane struct {
 
 // New makes the Lane of a connection. outer is the connection as the server has it, whose Read is the Lane's.
 func New(inner, outer net.Conn, o Options) *Lane {
-	l := &Lane{Options: o, inner: inner, outer: outer}
+	l := &Lane{Options: o, inner: inner, outer: outer, header: http.Header{}}
 	l.waits.Store(true)
 	return l
 }

@@ -59,7 +59,8 @@ type out struct{ head, body []byte }
 var outs = sync.Pool{New: func() any { return new(out) }}
 
 func newResponse(l *Lane, r *request) *response {
-	return &response{lane: l, method: r.Method, in: r.in.r, header: make(http.Header, 8), out: outs.Get().(*out)} //nolint:forcetypeassert // its New makes nothing else
+	clear(l.header)
+	return &response{lane: l, method: r.Method, in: r.in.r, header: l.header, out: outs.Get().(*out)} //nolint:forcetypeassert // its New makes nothing else
 }
 
 // free gives the buffers back; the response fails from then on.

@@ -212,7 +212,7 @@ func (p *Process) Metrics() string {
 func MetricsAt(path string) (string, error) { return get(path, "/metrics") }
 
 func get(socket, path string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), wait.Patience(5*time.Second))
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://vitrine"+path, nil)
 	if err != nil {

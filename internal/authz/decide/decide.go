@@ -120,6 +120,7 @@ type Steps struct {
 	making making
 	// volumes are held for requests of callers in a view.
 	volumes inUse
+	nobody  *identity.Identity // the caller, as long as nobody has looked
 }
 
 // New connects the steps. Options.Identifier, Policy and Record are required.
@@ -130,13 +131,13 @@ func New(o Options) *Steps {
 	if o.Patience <= 0 {
 		o.Patience = 8 * time.Second
 	}
-	return &Steps{Options: o, ids: newIDSource(), turns: fair.New()}
+	return &Steps{Options: o, ids: newIDSource(), turns: fair.New(), nobody: &identity.Identity{Kind: identity.Unknown}}
 }
 
 // Authorize decides one request.
 func (s *Steps) Authorize(ctx context.Context, conn *identity.Connection, req *operation.Request) (v *Verdict) {
 	v = &Verdict{
-		Status: http.StatusForbidden, Caller: &identity.Identity{Kind: identity.Unknown},
+		Status: http.StatusForbidden, Caller: s.nobody,
 		request: req, steps: s, id: s.ids.next(), start: time.Now(),
 	}
 	defer func() {
@@ -389,13 +390,13 @@ func (v *Verdict) deny(status int, code string, reasons ...string) {
 	}
 	what := "do this"
 	if op := v.Operation; op != nil {
-		what = fmt.Sprintf("%s (%s %s)", op.ID, op.Method, op.Path)
+		what = op.ID + " (" + op.Method + " " + op.Path + ")"
 	}
 	why := strings.Join(reasons, "; ")
 	if why == "" {
 		why = "the policy gives no reason"
 	}
-	v.Message = fmt.Sprintf("vitrine: %s may not %s: %s [%s]", who, what, why, code)
+	v.Message = "vitrine: " + who + " may not " + what + ": " + why + " [" + code + "]"
 }
 
 // idSource numbers requests: unique in this process, and with a random prefix

@@ -129,6 +129,22 @@ func TestFoldingIsGos(t *testing.T) {
 	}
 }
 
+// TestDecodersKeepNothingClosed: what one request holds is in no other's decoder, though it broke off in the middle.
+func TestDecodersKeepNothingClosed(t *testing.T) {
+	for _, text := range []string{`{"a":{"b":["secret",1]}}`, `{"a":{"b":["secret",]}}`, `{"a":"secret","a":"secret"}`} {
+		_, _, _, _ = decodeJSON(text, nodeAny, nil)
+		d := decoders.Get().(*decoder)
+		for _, m := range d.members[:cap(d.members)] {
+			if m != (member{}) {
+				t.Errorf("%s: %+v is left", text, m)
+			}
+		}
+		if p := strings.Join(d.path[:cap(d.path)], ""); p != "" || d.in != "" || d.out != nil || d.unknown != nil || d.depth != 0 {
+			t.Errorf("%s: %q of %+v is left", text, p, d)
+		}
+	}
+}
+
 // FuzzJSON holds the decoder against encoding/json, which accepts more.
 func FuzzJSON(f *testing.F) {
 	for _, s := range []string{`{"a":[1,2.5e-3,"x\u00e9\n",null,true]}`, `[[],{}]`, `"\ud83d\ude00"`, `{"a":1}{}`, `-0`, `1e400`} {

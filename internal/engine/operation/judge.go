@@ -130,7 +130,13 @@ func (o *Operation) hazardIf(h Hazard, is bool) {
 // container was made of, and root there can become anybody.
 func (o *Operation) mintAnyUser() { o.mint(principal.ContainerUID.Any(), principal.ContainerGID.Any()) }
 
-func (o *Operation) mint(principals ...string) { o.Mints = append(o.Mints, principals...) }
+func (o *Operation) mint(principals ...string) {
+	const most = 8 // have no more, and need no second list
+	if o.Mints == nil && len(principals) > 0 {
+		o.Mints = make([]string, 0, max(most, len(principals)))
+	}
+	o.Mints = append(o.Mints, principals...)
+}
 
 // mintImage notes that what a repository means changes, in all its spellings.
 func (o *Operation) mintImage(ref string) {
