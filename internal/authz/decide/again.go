@@ -13,7 +13,8 @@ import (
 	"vitrine/internal/caller/identity"
 )
 
-// ErrUndecided says that a request could not be decided once more just now, such as while the Engine is busy with what it names.
+// ErrUndecided says that a request could not be decided once more just now, such as while the Engine is busy with what it names, or
+// the policy does not answer in time.
 var ErrUndecided = errors.New("it cannot be decided now")
 
 // StillAllowed decides once more what was allowed, without a record: the policy
@@ -34,7 +35,7 @@ func (s *Steps) StillAllowed(ctx context.Context, conn *identity.Connection, v *
 	s.identify(ctx, conn, now)
 	s.decide(ctx, now)
 	switch {
-	case now.Status == http.StatusServiceUnavailable:
+	case now.Status == http.StatusServiceUnavailable || !now.Allow && now.Decision.Failed:
 		return fmt.Errorf("%w: %s", ErrUndecided, now.Message)
 	case !now.Allow:
 		return errors.New(now.Message)

@@ -360,6 +360,9 @@ func (s *Steps) rail(ctx context.Context, v *Verdict, in *policy.Input, typed *o
 	if why = s.ownContainer(ctx, v, in); why != "" {
 		return "rail-own-container", why
 	}
+	if v.again && v.Decision.Failed { // the label is the gateway's own, and nobody knows whether it would give it now
+		return "", ""
+	}
 	return "rail-owner-label", reserved(typed, given(typed, &v.Decision))
 }
 

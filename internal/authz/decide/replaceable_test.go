@@ -197,6 +197,27 @@ func TestWhatIsDeniedIsNotUndecided(t *testing.T) {
 	}
 }
 
+// TestPolicyThatFailsIsUndecided: what the gateway has labelled is no label of the caller's while nobody knows which labels there are.
+func TestPolicyThatFailsIsUndecided(t *testing.T) {
+	w := &world{decision: policy.Decision{Allow: true, Stamp: map[string]string{operation.OwnerLabel: "container:web"}}}
+	o := w.options()
+	s := decide.New(o)
+	v := s.Authorize(t.Context(), identity.NewLocal(), &operation.Request{
+		Method: "POST", URI: "/containers/create", Proto: "HTTP/1.1", Header: http.Header{"Content-Type": {"application/json"}},
+		ContentLength: 13, ReadBody: func() ([]byte, error) { return []byte(`{"Image":"x"}`), nil },
+	})
+	if !v.Allow || !strings.Contains(string(v.Carried().Canonical), operation.OwnerLabel) {
+		t.Fatal(v.Message)
+	}
+	for mode, fails := range map[decide.Mode]bool{decide.Enforce: true, decide.Audit: false} {
+		s.Mode, w.decision = mode, policy.Decision{Diagnostics: policy.Diagnostics{Failed: true, Reasons: []string{"it was late"}}}
+		err := s.StillAllowed(t.Context(), identity.NewLocal(), v)
+		if fails && (!errors.Is(err, decide.ErrUndecided) || !strings.Contains(err.Error(), "it was late")) || !fails && err != nil {
+			t.Errorf("mode %v: %v", mode, err)
+		}
+	}
+}
+
 // TestCountedIsWhatMakesAContainer of a caller that may have so many.
 func TestCountedIsWhatMakesAContainer(t *testing.T) {
 	for uri, want := range map[string]bool{"/containers/create": true, "/networks/prune": false} {

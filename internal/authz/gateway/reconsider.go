@@ -135,7 +135,11 @@ func (t *task) enter() {
 	if t.s.tasks.add(t) {
 		return
 	}
-	if err := t.stillAllowed(context.WithoutCancel(t.r.Context())); err != nil {
+	err := t.stillAllowed(context.WithoutCancel(t.r.Context()))
+	switch {
+	case errors.Is(err, decide.ErrUndecided):
+		t.v.Deny(http.StatusServiceUnavailable, "policy-changed", "the policy has just changed; try again: "+err.Error())
+	case err != nil:
 		t.v.Deny(http.StatusForbidden, "policy-changed", "the policy has just changed: "+err.Error())
 	}
 }

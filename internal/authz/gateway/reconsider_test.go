@@ -177,21 +177,26 @@ func readLine(br *bufio.Reader) (string, error) {
 // TestPolicyThatChangesDuringTheDecisionClosed: what was decided by the policy of
 // a moment before is decided again before it is carried.
 func TestPolicyThatChangesDuringTheDecisionClosed(t *testing.T) {
-	var g *rig
-	g = startHTTP(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "[]") }, func(c *Config) {
-		c.Authorizer = changing{c.Authorizer, func() {
-			g.set(func() { g.decision = policy.Decision{} })
-			g.srv.Reconsider(context.Background())
-		}}
-	})
-	if status, body := g.do("GET", "/containers/json", "", ""); status != http.StatusForbidden || !strings.Contains(body, "the policy has just changed") {
-		t.Errorf("answer %d %s", status, body)
-	}
-	if slices.Contains(g.reached(), "GET /containers/json") {
-		t.Error("it reached the daemon")
-	}
-	if rec := g.recorded(1)[0]; rec.Allow {
-		t.Errorf("audit record %+v", rec)
+	for status, now := range map[int]policy.Decision{
+		http.StatusForbidden:          {},
+		http.StatusServiceUnavailable: {Diagnostics: policy.Diagnostics{Failed: true}}, // late, say: it may be asked again
+	} {
+		var g *rig
+		g = startHTTP(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "[]") }, func(c *Config) {
+			c.Authorizer = changing{c.Authorizer, func() {
+				g.set(func() { g.decision = now })
+				g.srv.Reconsider(context.Background())
+			}}
+		})
+		if got, body := g.do("GET", "/containers/json", "", ""); got != status || !strings.Contains(body, "the policy has just changed") {
+			t.Errorf("answer %d %s", got, body)
+		}
+		if slices.Contains(g.reached(), "GET /containers/json") {
+			t.Error("it reached the daemon")
+		}
+		if rec := g.recorded(1)[0]; rec.Allow {
+			t.Errorf("audit record %+v", rec)
+		}
 	}
 }
 
