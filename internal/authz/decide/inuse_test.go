@@ -69,3 +69,31 @@ func TestVolumeOfWhoGaveUpClosed(t *testing.T) {
 		}
 	})
 }
+
+// TestVolumeStaysWithWhoHasItClosed as one of those who wait for it gives up, and the other has it next.
+func TestVolumeStaysWithWhoHasItClosed(t *testing.T) {
+	has := func(turn chan struct{}) bool {
+		select {
+		case <-turn:
+			return true
+		default:
+			return false
+		}
+	}
+	for gone := range 2 {
+		var u inUse
+		u.join("x", "a")
+		turns := []chan struct{}{u.join("x", "b"), u.join("x", "c")}
+		u.leave("x", turns[gone])
+		if has(turns[0]) || has(turns[1]) {
+			t.Errorf("%d gives up, and somebody has what a has", gone)
+		}
+		u.free([]string{"x"})
+		if has(turns[gone]) || !has(turns[1-gone]) {
+			t.Errorf("%d gives up, and has it, or the other has not", gone)
+		}
+		if u.free([]string{"x"}); len(u.by) > 0 {
+			t.Errorf("%v are held", u.by)
+		}
+	}
+}

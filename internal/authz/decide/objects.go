@@ -56,7 +56,7 @@ func (v *Verdict) pin(objects *named) (why string) {
 		cannot = "the id of what it names cannot be put in its place"
 		other  = "what it names has just become another container; try again"
 	)
-	carried, ids, entered := v.Carried(), v.containers.ids, true
+	carried, ids := v.Carried(), v.containers.ids
 	if v.View != nil && v.View.Nothing {
 		return "" // what is forwarded names nothing that there is
 	}
@@ -65,7 +65,6 @@ func (v *Verdict) pin(objects *named) (why string) {
 		if ids, ok = objects.containers(ids); !ok {
 			return other
 		}
-		entered = false
 	}
 	if !v.Decision.Admin {
 		var ok bool
@@ -89,10 +88,8 @@ func (v *Verdict) pin(objects *named) (why string) {
 	if carried != v.Operation {
 		v.carried = carried
 		if !v.Decision.Admin {
-			if v.pinned = ids; entered { // these are for another decision of the request, too
-				v.pinned = maps.Clone(ids)
-			}
-			maps.DeleteFunc(v.pinned, func(ref, id string) bool { return ref == id })
+			v.pinned = ids
+			maps.DeleteFunc(v.pinned, func(ref, id string) bool { return ref == id }) // one stands for itself, in another decision of the request too
 			for ref, id := range v.pinned {
 				v.View.Pinned(id, ref)
 			}

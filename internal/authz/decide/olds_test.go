@@ -2,6 +2,7 @@ package decide
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -125,5 +126,27 @@ func TestWhichContainerIsEnteredClosed(t *testing.T) {
 	}
 	if got := (*named)(nil).entered(); got != "" {
 		t.Errorf("of what nobody can say: %q", got)
+	}
+}
+
+// TestWhatHasNoIDIsNothingThatWasMadeClosed: of what the daemon has named nothing is known, and so it is not what has no id either.
+func TestWhatHasNoIDIsNothingThatWasMadeClosed(t *testing.T) {
+	var m olds
+	m.add("a", anOld("x"))
+	if m.replacedBy("a", "") != nil {
+		t.Error("what has no id is in the place of a container")
+	}
+	op, err := operation.Parse(operation.ExampleRequest("POST", "/networks/shop/connect", `{"Container":"web"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, want := range map[string]string{"": "is another one", "c1": ""} {
+		before := &old{Old: operation.Old{Name: "web", Config: []byte(`{}`), Host: []byte(`{}`), Networks: []byte(`{"shop":{"NetworkID":"0f"}}`)}, made: id, alike: true}
+		_, err := asBefore(op, before, &named{ask: func() []object.Object {
+			return []object.Object{{Kind: operation.KindNetwork, Ref: "shop", ID: "0f"}, {Role: operation.RoleEnters, Kind: operation.KindContainer, Ref: "web", Name: "web", ID: id}}
+		}})
+		if (err != nil) != (want != "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v", id, err)
+		}
 	}
 }

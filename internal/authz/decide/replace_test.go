@@ -160,6 +160,27 @@ func TestClosedRecreatedIsThatOne(t *testing.T) {
 	}
 }
 
+// TestClosedOnlyACreateMakes what is in the place of a container, and only one that was asked in its place.
+func TestClosedOnlyACreateMakes(t *testing.T) {
+	u := newUpdater()
+	u.ask(t, tool("a"), "POST", "/containers/web/stop", "")
+	u.makes(t, tool("a"), "web", anew)
+	u.tenancy.labels["web"] = nil
+	u.ask(t, tool("a"), "POST", "/containers/web/kill", "").Made(idOf("vault"))
+	u.where = nil // it makes containers of any name for once
+	if v := u.ask(t, tool("a"), "POST", "/containers/create?name=other", `{"Image":"x"}`); !v.Allow {
+		t.Error(v.Message)
+	} else {
+		v.Made(idOf("vault"))
+	}
+	u.where = []map[string]string{updated}
+	for name, allow := range map[string]bool{"web": true, "vault": false} {
+		if v := u.ask(t, tool("a"), "POST", "/containers/"+name+"/start", ""); v.Allow != allow {
+			t.Errorf("%s: %v, %s", name, v.Allow, v.Message)
+		}
+	}
+}
+
 func TestClosedRecreate(t *testing.T) {
 	for name, tc := range map[string]struct {
 		between        func(u *updater)

@@ -55,10 +55,7 @@ func (p Pointer) covers(q Pointer) bool {
 // meet is the pointer that names what both name; there is none if they name
 // nothing in common.
 func (p Pointer) meet(q Pointer) (both Pointer, ok bool) {
-	if len(p) < len(q) {
-		p, q = q, p
-	}
-	both = slices.Clone(p)
+	both = slices.Concat(p, q[min(len(p), len(q)):])
 	for i, segment := range q {
 		switch {
 		case both[i] == "*":

@@ -65,7 +65,7 @@ func (p *Plan) under(ctx context.Context, doc []byte) ([]byte, error) {
 // items filters a list. Each element is read once, and passed on in the bytes that it has.
 func (p *Plan) items(ctx context.Context, doc []byte) ([]byte, error) {
 	dec := json.NewDecoder(bytes.NewReader(doc))
-	if begin, err := dec.Token(); err != nil || begin != json.Delim('[') {
+	if begin, _ := dec.Token(); begin != json.Delim('[') {
 		return nil, fmt.Errorf("%w: it is no list", errUnlike)
 	}
 	out := append(make([]byte, 0, len(doc)), '[')
@@ -147,8 +147,8 @@ func (p *Plan) item(ctx context.Context, item json.RawMessage, o element) (json.
 
 // container says whether a container is in the view. One of which that cannot be told is not.
 func (p *Plan) container(ctx context.Context, id string, names []string) bool {
-	shown, err := p.shows(ctx, id, names)
-	return shown && err == nil
+	shown, _ := p.shows(ctx, id, names)
+	return shown
 }
 
 // task says whether a task is in the view: as its service is.
@@ -265,8 +265,8 @@ func (p *Plan) Event(ctx context.Context, event []byte) bool {
 			return was
 		}
 		shown, err := p.shows(ctx, e.Actor.ID, []string{e.Actor.Attributes["name"]})
-		if err != nil && known {
-			return was // it is gone
+		if err != nil {
+			return was // it is gone, or cannot be told just now, of which nothing is remembered
 		}
 		p.see(e.Actor.ID, shown)
 		return shown

@@ -42,9 +42,14 @@ func limit(t *testing.T, v *View, method, uri, body string, of Engine) (*Plan, *
 // TestClosedErrorsAreNoYes: what is said along with an error does not count.
 func TestClosedErrorsAreNoYes(t *testing.T) {
 	l, v := liar{err: errors.New("the Engine does not answer")}, New(blue, nil, nil)
-	plan, _ := limit(t, v, http.MethodGet, "/containers/json", "", l)
-	if got, err := plan.Apply(t.Context(), []byte(`[{"Id":"1"}]`)); err != nil || string(got) != "[]" {
-		t.Errorf("%s, %v", got, err)
+	for uri, list := range map[string]string{"/containers/json": `[{"Id":"1"}]`, "/tasks": `[{"ID":"1","ServiceID":"2"}]`} {
+		plan, _ := limit(t, v, http.MethodGet, uri, "", l)
+		if got, err := plan.Apply(t.Context(), []byte(list)); err != nil || string(got) != "[]" {
+			t.Errorf("%s: %s, %v", uri, got, err)
+		}
+	}
+	if plan, _ := limit(t, v, http.MethodGet, "/events", "", l); plan.Event(t.Context(), []byte(`{"Type":"container","Actor":{"ID":"1"}}`)) {
+		t.Error("an event is shown")
 	}
 	for _, asked := range []string{"/containers/mine/start", "/containers/prune"} {
 		if _, denial := limit(t, v, http.MethodPost, asked, "", l); denial == nil || denial.Status != http.StatusServiceUnavailable {
@@ -242,10 +247,10 @@ func TestClosedImagesOfSeveralKinds(t *testing.T) {
 
 // TestEventsAreRememberedWithinBounds.
 func TestEventsAreRememberedWithinBounds(t *testing.T) {
-	plan, _ := limit(t, New(blue, nil, nil), http.MethodGet, "/events", "", given{})
+	plan, _ := limit(t, New(blue, nil, nil), http.MethodGet, "/events", "", liar{})
 	for i := range 2*maxSeen + 10 {
 		plan.Event(t.Context(), fmt.Appendf(nil, `{"Type":"container","Actor":{"ID":"%d"}}`, i))
-		if len(plan.seen) > maxSeen+1 {
+		if len(plan.seen) == 0 || len(plan.seen) > maxSeen+1 {
 			t.Fatalf("%d are remembered", len(plan.seen))
 		}
 	}

@@ -23,7 +23,7 @@ func TestClosedViewOfANetwork(t *testing.T) {
 		"GET /containers/web/json": "as asked", "GET /containers/db/json": "hidden", "GET /containers/forged/json": "hidden", "GET /containers/missing/json": "missing",
 		"POST /containers/web/stop": "as asked", "DELETE /containers/db": "hidden", "POST /exec/web/resize": "as asked", "GET /exec/db/json": "hidden",
 		"GET /networks/edge": "as asked", "DELETE /networks/edge": "403", "GET /networks/other": "hidden",
-		"GET /volumes/data": "hidden", "GET /images/img/json": "hidden",
+		"GET /volumes/data": "hidden", "GET /images/img/json": "hidden", "GET /volumes/edge": "hidden", "GET /images/edge/json": "hidden", // of its name
 		"GET /containers/json": "as asked", "GET /networks": "as asked", "GET /events": "as asked",
 		"POST /containers/prune": "403", "POST /networks/prune": "403", "POST /volumes/prune": "403", "POST /images/prune": "403",
 	} {
@@ -54,6 +54,10 @@ func TestNetworkAndLabels(t *testing.T) {
 		if o.Kind = operation.KindContainer; v.Has(o) != (name == "both") {
 			t.Error(name)
 		}
+	}
+	image := object.Object{Kind: operation.KindImage, Names: []string{"ci/web:1"}}
+	if named := New(edge, nil, []string{"ci/*"}); !named.Has(image) || New(edge, nil, nil).Has(image) {
+		t.Error("an image is its own by its name, and is in no network")
 	}
 	op := parse(t, "GET", "/containers/json", "")
 	plan, _ := v.Limit(t.Context(), op, nil, given(networked))

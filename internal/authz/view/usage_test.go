@@ -104,21 +104,10 @@ func TestClosedPrunesOfWhatIsNobodys(t *testing.T) {
 		}
 	}
 	for _, uri := range []string{"/build/prune?all=1", `/build/prune?filters=%7B%22id%22%3A%7B%22theirs%22%3Atrue%7D%7D`, `/build/prune?filters=%7B%22id%22%3A%5B%22theirs%22%5D%7D`} {
-		if got := prune(blue, uri); !strings.Contains(got, `{"id":`) || !strings.Contains(got, `"vitrine-`) || strings.Contains(got, "theirs") {
-			t.Errorf("%s: %s", uri, got)
+		for _, labels := range []map[string]string{blue, edge} {
+			if got := prune(labels, uri); !strings.Contains(got, `{"id":`) || !strings.Contains(got, `"vitrine-`) || strings.Contains(got, "theirs") {
+				t.Errorf("%v: %s: %s", labels, uri, got)
+			}
 		}
-	}
-}
-
-// TestClosedServices: those of a view, by the labels of the service, which are not its tasks'.
-func TestClosedServices(t *testing.T) {
-	op := parse(t, "GET", "/services", "")
-	p, denial := New(blue, nil, nil).Limit(t.Context(), op, nil, given{})
-	if denial != nil || !p.Filtered() {
-		t.Fatalf("%v", denial)
-	}
-	doc, err := p.Apply(t.Context(), []byte(`[{"ID":"1","Spec":{"Name":"mine","Labels":{"team":"blue"}}},{"ID":"2","Spec":{"Name":"hidden","Labels":{"team":"red"},"TaskTemplate":{"ContainerSpec":{"Labels":{"team":"blue"}}}}},{"ID":"3"}]`))
-	if err != nil || !strings.Contains(string(doc), "mine") || strings.Contains(string(doc), "hidden") || strings.Contains(string(doc), `"3"`) {
-		t.Errorf("%s, %v", doc, err)
 	}
 }

@@ -276,6 +276,7 @@ func TestClosedListsAndNetworks(t *testing.T) {
 		{"/volumes", `{"Volumes":[{"Name":"x","Labels":{"team":"blue"}},{"Name":"cache-1"},{"Name":"acache-1"}],"Warnings":null}`, `{"Volumes":[{"Name":"x","Labels":{"team":"blue"}},{"Name":"cache-1"}],"Warnings":null}`},
 		{"/volumes", `{"Volumes":null}`, `{"Volumes":null}`},
 		{"/networks", `[{"Name":"bridge","Containers":{"1":{"Name":"a"},"2":{"Name":"b"}},"Peers":[{}]},{"Name":"theirs"}]`, `[{"Containers":{"1":{"Name":"a"}},"Name":"bridge"}]`},
+		{"/networks", `[{"Id":"nameless"}]`, `[]`},
 		{"/networks/bridge", `{"Name":"bridge","Containers":{"2":{"Name":"b"},"3":{}},"Services":{"s":{}}}`, `{"Containers":{},"Name":"bridge"}`},
 	} {
 		op := parse(t, http.MethodGet, tc.uri, "")
@@ -290,7 +291,7 @@ func TestClosedListsAndNetworks(t *testing.T) {
 	}
 	op := parse(t, http.MethodGet, "/containers/json", "")
 	plan, _ := v.Limit(t.Context(), op, nil, of)
-	for _, odd := range []string{`{}`, `[1]`, `[{"Id":1}]`, `"x"`, `[`, `[{"Id":"1"}`} {
+	for _, odd := range []string{`{}`, `[1]`, `[{"Id":1}]`, `"x"`, `[`, `[{"Id":"1"}`, `[{"Id":"1"}] [{"Id":"2"}]`} {
 		if got, err := plan.Apply(t.Context(), []byte(odd)); err == nil {
 			t.Errorf("%s: %s", odd, got)
 		}
@@ -324,6 +325,47 @@ func TestClosedEvents(t *testing.T) {
 	delete(of, "1") // it is gone
 	if !shown(`{"Type":"container","Action":"destroy","Actor":{"ID":"1"}}`) {
 		t.Error("the end of a container that was seen is not shown")
+	}
+	of["3"] = blue // the Engine answers again
+	if !shown(`{"Type":"container","Actor":{"ID":"3"}}`) {
+		t.Error("a container that could not be told once is never shown")
+	}
+}
+
+// counting notes what it is asked about.
+type counting struct {
+	given
+	asked []string
+}
+
+func (c *counting) Object(ctx context.Context, kind operation.Kind, id string) (object.Object, error) {
+	c.asked = append(c.asked, string(kind)+" "+id)
+	return c.given.Object(ctx, kind, id)
+}
+
+// TestEventsAskOnce: of a container whose labels are known the daemon is not asked again.
+func TestEventsAskOnce(t *testing.T) {
+	of := &counting{given: given{"1": blue, "2": nil}}
+	plan, _ := New(blue, nil, nil).Limit(t.Context(), parse(t, http.MethodGet, "/events", ""), nil, of)
+	for range 3 {
+		for id, want := range map[string]bool{"1": true, "2": false} {
+			if got := plan.Event(t.Context(), []byte(`{"Type":"container","Actor":{"ID":"`+id+`"}}`)); got != want {
+				t.Errorf("%s: %v", id, got)
+			}
+		}
+	}
+	if len(of.asked) != 2 {
+		t.Errorf("asked about %q", of.asked)
+	}
+}
+
+// TestUnlimitedSaysWhatToDoInstead where there is something.
+func TestUnlimitedSaysWhatToDoInstead(t *testing.T) {
+	for asked, instead := range map[string]bool{"POST /images/load": true, "GET /plugins": false} {
+		method, uri, _ := strings.Cut(asked, " ")
+		if why := Unlimited(parse(t, method, uri, "")); strings.Contains(why, "docker import") != instead {
+			t.Errorf("%s: %s", asked, why)
+		}
 	}
 }
 
@@ -375,6 +417,9 @@ func TestClosedLimitOfAList(t *testing.T) {
 		if _, denial := tc.of.Limit(t.Context(), parse(t, http.MethodGet, "/containers/json?limit="+tc.limit, ""), nil, given{}); (denial == nil) != tc.ok {
 			t.Errorf("%+v: %+v", tc, denial)
 		}
+	}
+	if _, denial := shares.Limit(t.Context(), parse(t, http.MethodGet, "/containers/mine/json?limit=1", ""), nil, given{}); denial != nil {
+		t.Errorf("what is no list has no limit: %+v", denial)
 	}
 }
 
