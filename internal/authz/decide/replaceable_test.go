@@ -218,6 +218,36 @@ func TestPolicyThatFailsIsUndecided(t *testing.T) {
 	}
 }
 
+// TestOwnerLabelIsTheGatewaysClosed: whoever gives it himself is refused though the policy fails, in audit mode too, and what the gateway has given
+// does not outlast a policy that gives it no more.
+func TestOwnerLabelIsTheGatewaysClosed(t *testing.T) {
+	w := &world{decision: policy.Decision{Diagnostics: policy.Diagnostics{Failed: true}}}
+	o := w.options()
+	o.Mode = decide.Audit
+	if v := w.ask(t, o, "POST", "/containers/create", `{"Image":"x","Labels":{"vitrine.owner":"other"}}`); v.Allow || v.Code != "rail-owner-label" {
+		t.Errorf("%v %s", v.Allow, v.Message)
+	}
+	w = &world{}
+	s := decide.New(w.options())
+	for _, tc := range []struct {
+		now  string
+		ends bool
+	}{{"container:web", false}, {"container:other", true}, {"", true}} {
+		w.decision = policy.Decision{Allow: true, Stamp: map[string]string{operation.OwnerLabel: "container:web"}}
+		v := asks(t, s, identity.NewLocal())("POST", "/containers/create", `{"Image":"x"}`)
+		if !v.Allow {
+			t.Fatal(v.Message)
+		}
+		if w.decision.Stamp = nil; tc.now != "" {
+			w.decision.Stamp = map[string]string{operation.OwnerLabel: tc.now}
+		}
+		if err := s.StillAllowed(t.Context(), identity.NewLocal(), v); (err != nil) != tc.ends || errors.Is(err, decide.ErrUndecided) {
+			t.Errorf("as it is %q now: %v", tc.now, err)
+		}
+		v.Finish(http.StatusCreated, false)
+	}
+}
+
 // TestCountedIsWhatMakesAContainer of a caller that may have so many.
 func TestCountedIsWhatMakesAContainer(t *testing.T) {
 	for uri, want := range map[string]bool{"/containers/create": true, "/networks/prune": false} {
