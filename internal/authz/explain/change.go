@@ -13,8 +13,8 @@ import (
 	"vitrine/internal/engine/operation"
 )
 
-// Change is a change of data that would allow a request, decided under it.
-type Change struct {
+// change is a change of data that would allow a request, decided under it.
+type change struct {
 	Edits []string `json:"edits"` // one a line of data.yaml
 	// Opens is what else the caller could do then: operations of the catalogue, with the hazards that they could carry.
 	Opens []Opened `json:"opens"`
@@ -46,7 +46,7 @@ type edit struct {
 const adminRole = "admin"
 
 // change looks for the fewest edits that allow the request; of as many, for those that open least. why says why there are none.
-func (q *Question) change(ctx context.Context, now *policy.Engine, m *policy.Model, v *decide.Verdict) (c *Change, why string) {
+func (q *Question) change(ctx context.Context, now *policy.Engine, m *policy.Model, v *decide.Verdict) (c *change, why string) {
 	op := v.Operation
 	best, under := q.best(ctx, now, q.candidates(m, op))
 	if best == nil {
@@ -55,7 +55,7 @@ func (q *Question) change(ctx context.Context, now *policy.Engine, m *policy.Mod
 	if best == nil {
 		return nil, "no change of roles was found that would allow it (" + strings.Join(v.Reasons(), "; ") + ")"
 	}
-	c = &Change{Opens: []Opened{}}
+	c = &change{Opens: []Opened{}}
 	for _, e := range best {
 		c.Edits = append(c.Edits, e.say)
 	}

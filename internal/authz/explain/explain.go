@@ -38,14 +38,14 @@ type Answer struct {
 	Allow     bool             `json:"allow"`
 	Code      string           `json:"code,omitempty"`
 	Message   string           `json:"message"`
-	Decided   []Line           `json:"decided"`
-	Change    *Change          `json:"change,omitempty"`
+	Decided   []line           `json:"decided"`
+	Change    *change          `json:"change,omitempty"`
 	// Why says why there is no change to tell of a denied request.
 	Why string `json:"why_no_change,omitempty"`
 }
 
-// Line is a line of a file that decided.
-type Line struct {
+// line is a line of a file that decided.
+type line struct {
 	At   string `json:"at"`
 	What string `json:"what"`
 }
@@ -85,10 +85,10 @@ func Explain(ctx context.Context, q Question) (*Answer, error) {
 }
 
 // lines are those that decided: of data what a role says of the operation, and the rules that gave the reasons.
-func lines(m *policy.Model, v *decide.Verdict) (out []Line) {
+func lines(m *policy.Model, v *decide.Verdict) (out []line) {
 	add := func(at, what string) {
-		if at != "" && !slices.Contains(out, Line{at, what}) {
-			out = append(out, Line{at, what})
+		if at != "" && !slices.Contains(out, line{at, what}) {
+			out = append(out, line{at, what})
 		}
 	}
 	if m != nil && v.Operation != nil {

@@ -72,15 +72,15 @@ func (c *counting) line(v any, more string) {
 	c.err = errors.Join(c.err, err, errWrite)
 }
 
-// ReadError is what cannot be read of a record.
-type ReadError struct {
+// readError is what cannot be read of a record.
+type readError struct {
 	Name string // of the file
 	Line int    // from 1; 0: the record as a whole
 	Err  error
 }
 
 // Error says where it is.
-func (p *ReadError) Error() string {
+func (p *readError) Error() string {
 	if p.Line == 0 {
 		return fmt.Sprintf("%s: %v", p.Name, p.Err)
 	}
@@ -93,23 +93,23 @@ func Read(r io.Reader, name string) (lines []*Line, problems []error, err error)
 	in := &reading{r: bufio.NewReaderSize(r, maxLine)}
 	switch more := in.next(); {
 	case in.err != nil:
-		return nil, nil, &ReadError{name, 1, in.err}
+		return nil, nil, &readError{name, 1, in.err}
 	case !more:
-		return nil, nil, &ReadError{name, 0, errors.New("it is empty: a record begins with a line of its version")}
+		return nil, nil, &readError{name, 0, errors.New("it is empty: a record begins with a line of its version")}
 	}
 	var h header
 	switch err := json.Unmarshal(in.line, &h); {
 	case err != nil || h.Version < 1:
-		return nil, nil, &ReadError{name, 1, errors.New("this is no record: it does not begin with {\"vitrine_record\":1")}
+		return nil, nil, &readError{name, 1, errors.New("this is no record: it does not begin with {\"vitrine_record\":1")}
 	case h.Version > version:
-		return nil, nil, &ReadError{name, 1, fmt.Errorf("its version is %d, and this program knows %d: use the authz-plugin that wrote it", h.Version, version)}
+		return nil, nil, &readError{name, 1, fmt.Errorf("its version is %d, and this program knows %d: use the authz-plugin that wrote it", h.Version, version)}
 	}
 	n := 1
 	wrong := func(err error) {
 		if len(problems) < maxReadErrors {
-			problems = append(problems, &ReadError{name, n, err})
+			problems = append(problems, &readError{name, n, err})
 		} else if len(problems) == maxReadErrors {
-			problems = append(problems, &ReadError{name, 0, errors.New("further lines cannot be read either")})
+			problems = append(problems, &readError{name, 0, errors.New("further lines cannot be read either")})
 		}
 	}
 	for in.next() {
@@ -202,7 +202,7 @@ func ReadFile(path string) (lines []*Line, problems []error, err error) {
 	}
 	defer func() { _ = f.Close() }()
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return nil, nil, &ReadError{path, 0, errors.New("it is no file")}
+		return nil, nil, &readError{path, 0, errors.New("it is no file")}
 	}
 	return Read(f, path)
 }

@@ -130,9 +130,9 @@ func (p *Plan) item(ctx context.Context, item json.RawMessage, o element) (json.
 	case kind == operation.KindTask:
 		shown = p.task(ctx, o.Service)
 	case slices.Contains([]operation.Kind{operation.KindService, operation.KindSecret, operation.KindConfig, operation.KindNode}, kind):
-		shown = p.view.Owns(kind, o.Spec.Labels)
+		shown = p.view.owns(kind, o.Spec.Labels)
 	default:
-		shown = p.view.has(kind, o.Labels, o.RepoTags) || p.view.Shares(kind, append(o.RepoTags, o.Name)...)
+		shown = p.view.has(kind, o.Labels, o.RepoTags) || p.view.shares(kind, append(o.RepoTags, o.Name)...)
 	}
 	switch {
 	case !shown:
@@ -171,7 +171,7 @@ func (p *Plan) see(id string, shown bool) {
 
 func (p *Plan) shows(ctx context.Context, id string, names []string) (bool, error) {
 	for _, name := range names {
-		if p.view.Shares(operation.KindContainer, strings.TrimPrefix(name, "/")) {
+		if p.view.shares(operation.KindContainer, strings.TrimPrefix(name, "/")) {
 			return true, nil
 		}
 	}
@@ -230,13 +230,13 @@ func (p *Plan) imageKeys(all map[string]json.RawMessage, labels map[string]strin
 	}
 	for _, key := range []string{"RepoTags", "RepoDigests", "Tags"} {
 		var names []string
-		if p.view.Owns(operation.KindImage, labels) || all[key] == nil {
+		if p.view.owns(operation.KindImage, labels) || all[key] == nil {
 			continue
 		}
 		if err := json.Unmarshal(all[key], &names); err != nil {
 			return fmt.Errorf("%w: %w", errUnlike, err)
 		}
-		left, err := json.Marshal(slices.DeleteFunc(names, func(name string) bool { return !p.view.Shares(operation.KindImage, name) && !p.view.Names(name) }))
+		left, err := json.Marshal(slices.DeleteFunc(names, func(name string) bool { return !p.view.shares(operation.KindImage, name) && !p.view.names(name) }))
 		if err != nil {
 			return err
 		}
@@ -271,7 +271,7 @@ func (p *Plan) Event(ctx context.Context, event []byte) bool {
 		p.see(e.Actor.ID, shown)
 		return shown
 	case "image":
-		return p.view.has(operation.KindImage, e.Actor.Attributes, []string{e.Actor.Attributes["name"], e.Actor.ID}) || p.view.Shares(operation.KindImage, e.Actor.Attributes["name"], e.Actor.ID)
+		return p.view.has(operation.KindImage, e.Actor.Attributes, []string{e.Actor.Attributes["name"], e.Actor.ID}) || p.view.shares(operation.KindImage, e.Actor.Attributes["name"], e.Actor.ID)
 	}
 	return false
 }

@@ -89,17 +89,17 @@ func TestClosedNetworksAtAStart(t *testing.T) {
 func TestClosedOwner(t *testing.T) {
 	mine := map[string]string{operation.OwnerLabel: "me"}
 	v := New(mine, nil, nil)
-	if v.Owns(operation.KindImage, mine) || !v.Owns(operation.KindVolume, mine) || v.Owns(operation.KindVolume, nil) {
+	if v.owns(operation.KindImage, mine) || !v.owns(operation.KindVolume, mine) || v.owns(operation.KindVolume, nil) {
 		t.Error("owner")
 	}
-	if v := New(blue, nil, nil); !v.Owns(operation.KindImage, blue) {
+	if v := New(blue, nil, nil); !v.owns(operation.KindImage, blue) {
 		t.Error("a team's image")
 	}
-	if v := New(map[string]string{"team": ""}, nil, nil); v.Owns(operation.KindVolume, map[string]string{}) || !v.Owns(operation.KindVolume, map[string]string{"team": ""}) {
+	if v := New(map[string]string{"team": ""}, nil, nil); v.owns(operation.KindVolume, map[string]string{}) || !v.owns(operation.KindVolume, map[string]string{"team": ""}) {
 		t.Error("a label without a value")
 	}
 	all := New(blue, map[string][]string{"images": {"*"}, "volumes": {"front"}}, nil)
-	if all.Shares(operation.KindImage, "") || !all.Shares(operation.KindImage, "x") || all.Shares(operation.KindVolume, "front:1") {
+	if all.shares(operation.KindImage, "") || !all.shares(operation.KindImage, "x") || all.shares(operation.KindVolume, "front:1") {
 		t.Error("shared")
 	}
 }

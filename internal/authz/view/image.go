@@ -10,8 +10,8 @@ import (
 	"vitrine/internal/engine/operation"
 )
 
-// Names says whether a name of an image is the caller's own: by its repository, whatever its tag.
-func (v *View) Names(ref string) bool {
+// names says whether a name of an image is the caller's own: by its repository, whatever its tag.
+func (v *View) names(ref string) bool {
 	repository := imagename.Familiar(ref)
 	return repository != "" && slices.ContainsFunc(v.ImageNames, func(own string) bool {
 		below, all := strings.CutSuffix(own, "*")
@@ -21,7 +21,7 @@ func (v *View) Names(ref string) bool {
 
 // gives is Names for a name that the request changes, or sends away. What a digest means beside a name the daemon may take from
 // whatever image has it.
-func (v *View) gives(ref string) bool { return v.Names(ref) && !strings.Contains(ref, "@") }
+func (v *View) gives(ref string) bool { return v.names(ref) && !strings.Contains(ref, "@") }
 
 // Has says whether an object is the caller's: by its labels, and of an image by one of the names that it has. (What was
 // typed is not asked: a digest behind a name is not the name's.)
@@ -30,7 +30,7 @@ func (v *View) Has(o object.Object) bool {
 }
 
 func (v *View) has(kind operation.Kind, labels map[string]string, names []string) bool {
-	return v.Owns(kind, labels) || kind == operation.KindImage && slices.ContainsFunc(names, v.Names)
+	return v.owns(kind, labels) || kind == operation.KindImage && slices.ContainsFunc(names, v.names)
 }
 
 // all is the pattern by which everything of a kind is shared.

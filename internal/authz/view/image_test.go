@@ -22,14 +22,14 @@ func TestClosedNamesOfImages(t *testing.T) {
 		"reg.example:5000/team/app2": false, "reg.example/team/app": false, "reg.example:5000/ci/a/app": false, "localhost/ci/a/app": false,
 		"bad": false, "badger": false, "slash/app": false, "": false, digest: false, strings.Repeat("ab", 32): false, "ci/a/../b": false, "ci/a/app,ci/b/app": false,
 	} {
-		if got := v.Names(name); got != own {
+		if got := v.names(name); got != own {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
 	if v.gives("ci/a/app@" + digest) {
 		t.Error("a digest behind a name")
 	}
-	if New(blue, nil, nil).Names("ci/a/app") {
+	if New(blue, nil, nil).names("ci/a/app") {
 		t.Error("without names")
 	}
 	if v.Has(object.Object{Kind: operation.KindNetwork, Names: []string{"ci/a/app"}}) {

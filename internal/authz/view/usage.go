@@ -46,7 +46,7 @@ func (p *Plan) usage(ctx context.Context, doc json.RawMessage) (json.RawMessage,
 		if err := fields(i, &o); err != nil {
 			return nil, err
 		}
-		if !p.view.has(operation.KindImage, o.Labels, o.RepoTags) && !p.view.Shares(operation.KindImage, o.RepoTags...) {
+		if !p.view.has(operation.KindImage, o.Labels, o.RepoTags) && !p.view.shares(operation.KindImage, o.RepoTags...) {
 			continue
 		}
 		if err := p.imageKeys(i, o.Labels); err != nil {
@@ -64,8 +64,8 @@ func (p *Plan) usage(ctx context.Context, doc json.RawMessage) (json.RawMessage,
 		if err := fields(v, &o); err != nil {
 			return nil, err
 		}
-		switch owned := p.view.Owns(operation.KindVolume, o.Labels); {
-		case !owned && !p.view.Shares(operation.KindVolume, o.Name):
+		switch owned := p.view.owns(operation.KindVolume, o.Labels); {
+		case !owned && !p.view.shares(operation.KindVolume, o.Name):
 			continue
 		case !owned && o.UsageData != nil:
 			v["UsageData"] = json.RawMessage(fmt.Sprintf(`{"RefCount":%d,"Size":%d}`, unsaid, o.UsageData.Size))

@@ -70,9 +70,9 @@ func New(labels map[string]string, shared map[string][]string, imageNames []stri
 	return v
 }
 
-// Owns says whether an object has the labels. An image is nobody's own by the label that the gateway gives: whoever
+// owns says whether an object has the labels. An image is nobody's own by the label that the gateway gives: whoever
 // publishes one can label it so, and what is built is not labelled where views are. Of containers [View.Has] knows more.
-func (v *View) Owns(kind operation.Kind, labels map[string]string) bool {
+func (v *View) owns(kind operation.Kind, labels map[string]string) bool {
 	if _, own := v.Labels[operation.OwnerLabel]; own && kind == operation.KindImage || v.Network != "" && !inNetworks(kind) {
 		return false
 	}
@@ -89,8 +89,8 @@ func inNetworks(kind operation.Kind) bool {
 	return kind == operation.KindContainer || kind == operation.KindExec
 }
 
-// Shares says whether an object of a kind is everybody's by one of its names.
-func (v *View) Shares(kind operation.Kind, names ...string) bool {
+// shares says whether an object of a kind is everybody's by one of its names.
+func (v *View) shares(kind operation.Kind, names ...string) bool {
 	if kind == operation.KindNetwork && v.Network != "" && slices.Contains(names, v.Network) {
 		return true
 	}
@@ -126,7 +126,7 @@ func (v *View) pulls(op *operation.Operation) bool {
 	if tag != "" && !strings.Contains(tag, ":") {
 		name += ":" + tag
 	}
-	return name != "" && op.Query.Get("repo") == "" && (v.Shares(operation.KindImage, name) || v.Names(name))
+	return name != "" && op.Query.Get("repo") == "" && (v.shares(operation.KindImage, name) || v.names(name))
 }
 
 // Denial is why a request cannot be limited.
@@ -245,7 +245,7 @@ func Can(id string) bool { return table[id].what != refused }
 // look holds one object that the request names against the view.
 func (p *Plan) look(o object.Object) *Denial {
 	named, owned := p.names(o), p.view.Has(o)
-	shared := p.view.Shares(o.Kind, append(slices.Clone(o.Names), o.Name)...)
+	shared := p.view.shares(o.Kind, append(slices.Clone(o.Names), o.Name)...)
 	switch {
 	case named && (o.Several || o.Known != nil && *o.Known && !owned):
 		return denied(http.StatusConflict, "the name %q is taken", o.Ref)
@@ -258,14 +258,14 @@ func (p *Plan) look(o object.Object) *Denial {
 		return nil
 	case !*o.Known: // the name is not forwarded: it may mean something when the daemon looks
 		return p.hide(o)
-	case (owned || shared) && p.how.whole && !p.view.Shares(o.Kind, o.Ref) && !p.view.Names(o.Ref) && bare(o.Ref):
+	case (owned || shared) && p.how.whole && !p.view.shares(o.Kind, o.Ref) && !p.view.names(o.Ref) && bare(o.Ref):
 		return denied(http.StatusForbidden, "image %q would be all that have that name: say which tag", o.Ref)
-	case shared && (!owned || o.Kind == operation.KindImage && !p.view.Names(o.Ref)): // an image's labels are its publisher's
+	case shared && (!owned || o.Kind == operation.KindImage && !p.view.names(o.Ref)): // an image's labels are its publisher's
 		if o.Role == operation.RoleEnters || p.how.changes {
 			return denied(http.StatusForbidden, "%s %q is shared with it: to look at and to use, and not to change or enter", o.Kind, o.Ref)
 		}
 		return nil
-	case owned && o.Kind == operation.KindImage && p.how.changes && !p.view.Owns(o.Kind, o.Labels) && !p.view.gives(o.Ref):
+	case owned && o.Kind == operation.KindImage && p.how.changes && !p.view.owns(o.Kind, o.Labels) && !p.view.gives(o.Ref):
 		return denied(http.StatusForbidden, "image %q may have names of others: say which of its own it is to lose%s", o.Ref, p.view.which())
 	case owned:
 		return nil
@@ -299,7 +299,7 @@ func (p *Plan) starts(ctx context.Context, named []object.Object) *Denial {
 		}
 		for _, n := range joined {
 			known := n.Known != nil && *n.Known
-			if !known || !p.view.Owns(n.Kind, n.Labels) && !p.view.Shares(n.Kind, n.Name) {
+			if !known || !p.view.owns(n.Kind, n.Labels) && !p.view.shares(n.Kind, n.Name) {
 				return absent(n)
 			}
 		}
@@ -316,7 +316,7 @@ func isTarget(named []object.Object, entered object.Object) bool {
 // prunes denies the removal of containers where the daemon would remove those of others: it takes an image's labels for its
 // containers'.
 func (p *Plan) prunes() *Denial {
-	borrowed, err := p.of.AnyBorrowed(func(labels map[string]string) bool { return p.view.Owns(operation.KindContainer, labels) })
+	borrowed, err := p.of.AnyBorrowed(func(labels map[string]string) bool { return p.view.owns(operation.KindContainer, labels) })
 	switch {
 	case err != nil:
 		return &Denial{Status: http.StatusServiceUnavailable, Code: "object", Reason: "it cannot be told now which containers would be removed; try again"}

@@ -430,11 +430,11 @@ func TestSharedNames(t *testing.T) {
 		"alpine": true, "alpine:3": true, "alpine@sha256:00": true, "alpine-evil:3": false, "x/alpine:3": false, "alpine/evil:3": false,
 		"reg/golang:1": true, "reg/golang:2": false, "library": true, "": false,
 	} {
-		if got := v.Shares(operation.KindImage, name); got != want {
+		if got := v.shares(operation.KindImage, name); got != want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
-	if v.Shares(operation.KindVolume, "front") || !v.Shares(operation.KindNetwork, "x", "front") {
+	if v.shares(operation.KindVolume, "front") || !v.shares(operation.KindNetwork, "x", "front") {
 		t.Error("kinds are mixed up")
 	}
 	if kinds := Kinds(); len(kinds) != 4 || !slices.Contains([]operation.Kind{kinds["images"]}, operation.KindImage) {

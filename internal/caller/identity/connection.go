@@ -62,10 +62,10 @@ func NewLocal() *Connection { return &Connection{Account: "local", door: "plugin
 // NewSelf is one of our own calls.
 func NewSelf(door string) *Connection { return &Connection{door: door, kind: Self} }
 
-// ContainerID is the id of the container in which the peer was attested, or "".
+// containerID is the id of the container in which the peer was attested, or "".
 // When that container dies, its connections must be closed. It never blocks, so
 // that a hook of the inventory may ask.
-func (c *Connection) ContainerID() string {
+func (c *Connection) containerID() string {
 	if id := c.container.Load(); id != nil {
 		return *id
 	}

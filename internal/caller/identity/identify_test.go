@@ -203,8 +203,8 @@ func TestUnknownIsNotRememberedClosed(t *testing.T) {
 	for range 2 {
 		id := i.Identify(t.Context(), c)
 		wantPrincipals(t, id, Unknown)
-		if id.Why() != "the daemon is blocked" || id.UID == nil || c.ContainerID() != "" {
-			t.Errorf("identity %+v of container %q", id, c.ContainerID())
+		if id.Why() != "the daemon is blocked" || id.UID == nil || c.containerID() != "" {
+			t.Errorf("identity %+v of container %q", id, c.containerID())
 		}
 	}
 	f.attested = known
@@ -217,8 +217,8 @@ func TestAttestedOnceAConnection(t *testing.T) {
 	f := inContainer(monitor())
 	i, c := New(f, f, nil), NewUnix("a", self(t))
 	first := i.Identify(t.Context(), c)
-	if second := i.Identify(t.Context(), c); second != first || f.asked != 1 || c.ContainerID() != monitorID {
-		t.Errorf("attested %d times, container %q", f.asked, c.ContainerID())
+	if second := i.Identify(t.Context(), c); second != first || f.asked != 1 || c.containerID() != monitorID {
+		t.Errorf("attested %d times, container %q", f.asked, c.containerID())
 	}
 
 	renamed := monitor()
@@ -262,7 +262,7 @@ func TestWhatWasAttestedEndsClosed(t *testing.T) {
 			end(f, p)
 			f.attested = attest.Attestation{Err: errors.New("no more")}
 			wantPrincipals(t, i.Identify(t.Context(), c), Unknown)
-			if c.ContainerID() != "" {
+			if c.containerID() != "" {
 				t.Error("the connection still names the container")
 			}
 		})
@@ -291,12 +291,12 @@ func TestContainerIDDoesNotWaitForAnAttestation(t *testing.T) {
 		New(s, f, nil).Identify(t.Context(), c)
 	}()
 	<-s.begun
-	if id := c.ContainerID(); id != "" {
+	if id := c.containerID(); id != "" {
 		t.Errorf("container %q before it is attested", id)
 	}
 	close(s.letGo)
 	<-done
-	if id := c.ContainerID(); id != monitorID {
+	if id := c.containerID(); id != monitorID {
 		t.Errorf("container %q, want %q", id, monitorID)
 	}
 }

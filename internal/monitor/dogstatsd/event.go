@@ -8,16 +8,16 @@ import "bytes"
 func (p *Parser) event(line []byte) Reason {
 	head, rest, ok := bytes.Cut(line[len("_e{"):], []byte("}:"))
 	if !ok {
-		return BadEventHeader
+		return badEventHeader
 	}
 	first, second, ok := bytes.Cut(head, []byte(","))
 	titleLen, ok1 := parseLength(first)
 	textLen, ok2 := parseLength(second)
 	if !ok || !ok1 || !ok2 || titleLen == 0 {
-		return BadEventHeader
+		return badEventHeader
 	}
 	if len(rest) < titleLen+1+textLen {
-		return BadEventLength
+		return badEventLength
 	}
 	title, text, rest := rest[:titleLen], rest[titleLen+1:titleLen+1+textLen], rest[titleLen+1+textLen:]
 	p.scratch = p.scratch[:0]
@@ -88,7 +88,7 @@ func (p *Parser) check(line []byte) Reason {
 	name, rest := cutField(line[len("_sc|"):])
 	status, rest := cutField(rest)
 	if len(name) == 0 || len(status) == 0 {
-		return BadCheck
+		return badCheck
 	}
 	if len(status) != 1 || status[0]-'0' > byte(StatusUnknown) {
 		return BadStatus

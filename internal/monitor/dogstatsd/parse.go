@@ -28,17 +28,17 @@ type Reason uint8
 // The reasons. Their texts are label values: they don't change.
 const (
 	Parsed Reason = iota // it was not refused
-	NoType
-	NoName
-	NoValue
-	UnknownType
-	BadValue
-	NotFinite
-	BadRate
-	BadTime
-	BadEventHeader
-	BadEventLength
-	BadCheck
+	noType
+	noName
+	noValue
+	unknownType
+	badValue
+	notFinite
+	badRate
+	badTime
+	badEventHeader
+	badEventLength
+	badCheck
 	BadStatus
 
 	reasons = int(BadStatus) + 1
@@ -46,17 +46,17 @@ const (
 
 var reasonTexts = [reasons]string{
 	Parsed:         "parsed",
-	NoType:         "no type",
-	NoName:         "no name",
-	NoValue:        "no value",
-	UnknownType:    "unknown type",
-	BadValue:       "value is not a number",
-	NotFinite:      "value is not finite",
-	BadRate:        "bad sample rate",
-	BadTime:        "bad timestamp",
-	BadEventHeader: "bad event header",
-	BadEventLength: "event is shorter than its header says",
-	BadCheck:       "service check without name or status",
+	noType:         "no type",
+	noName:         "no name",
+	noValue:        "no value",
+	unknownType:    "unknown type",
+	badValue:       "value is not a number",
+	notFinite:      "value is not finite",
+	badRate:        "bad sample rate",
+	badTime:        "bad timestamp",
+	badEventHeader: "bad event header",
+	badEventLength: "event is shorter than its header says",
+	badCheck:       "service check without name or status",
 	BadStatus:      "unknown service check status",
 }
 
@@ -92,23 +92,23 @@ func (p *Parser) Parse(line []byte) (Kind, Reason) {
 func (p *Parser) metric(line []byte) Reason {
 	pipe := bytes.IndexByte(line, '|')
 	if pipe < 0 {
-		return NoType
+		return noType
 	}
 	colon := bytes.IndexByte(line[:pipe], ':')
 	switch {
 	case colon < 0:
-		return NoValue
+		return noValue
 	case colon == 0:
-		return NoName
+		return noName
 	case colon == pipe-1:
-		return NoValue
+		return noValue
 	}
 	value, rest := line[colon+1:pipe], line[pipe+1:]
 	m := &p.Metric
 	*m = Metric{Name: line[:colon], Rate: 1}
 	kind, rest := cutField(rest)
 	if m.Type = metricType(kind); m.Type == 0 {
-		return UnknownType
+		return unknownType
 	}
 	for len(rest) > 0 {
 		var field []byte
@@ -157,13 +157,13 @@ func (m *Metric) field(f []byte) Reason {
 		rate, ok := parseFloat(f[1:])
 		// A rate that is not above 0 would turn one sample into infinitely many.
 		if !ok || !(rate > 0) || math.IsInf(1/rate, 0) || math.IsInf(rate, 0) {
-			return BadRate
+			return badRate
 		}
 		m.Rate = rate
 	case 'T':
 		t, ok := parseTime(f[1:])
 		if !ok {
-			return BadTime
+			return badTime
 		}
 		m.Time = t
 	default:
@@ -176,9 +176,9 @@ func (m *Metric) field(f []byte) Reason {
 func (m *Metric) shortField(f []byte) Reason {
 	switch string(f) {
 	case "@":
-		return BadRate
+		return badRate
 	case "T":
-		return BadTime
+		return badTime
 	}
 	m.claim(f)
 	return Parsed
@@ -216,7 +216,7 @@ func (p *Parser) packed(b []byte) Reason {
 		f, ok := parseFloat(v)
 		switch {
 		case !ok:
-			return BadValue
+			return badValue
 		case math.IsNaN(f) || math.IsInf(f, 0):
 			m.Skipped++
 		default:
@@ -228,9 +228,9 @@ func (p *Parser) packed(b []byte) Reason {
 	case len(m.Values) > 0:
 		return Parsed
 	case m.Skipped > 0:
-		return NotFinite
+		return notFinite
 	}
-	return NoValue
+	return noValue
 }
 
 var powersOfTen = [...]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15}

@@ -95,10 +95,10 @@ func (s *Server) Telemetry() []Sample {
 }
 
 func (r Reason) kind() Kind {
-	if r == BadEventHeader || r == BadEventLength {
+	if r == badEventHeader || r == badEventLength {
 		return KindEvent
 	}
-	if r == BadCheck || r == BadStatus {
+	if r == badCheck || r == BadStatus {
 		return KindCheck
 	}
 	return KindMetric

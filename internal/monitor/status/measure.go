@@ -11,12 +11,12 @@ type Measure int
 
 // The measures.
 const (
-	CPU       Measure = iota // percent of one core
-	Throttled                // part of the periods, 0 to 1
-	Memory                   // working set, bytes
-	NetIn                    // bytes a second
-	NetOut                   // bytes a second
-	Disk                     // bytes a second, read and written
+	cpu       Measure = iota // percent of one core
+	throttled                // part of the periods, 0 to 1
+	memory                   // working set, bytes
+	netIn                    // bytes a second
+	netOut                   // bytes a second
+	disk                     // bytes a second, read and written
 	measures
 )
 
@@ -65,11 +65,11 @@ func measure(c *series.Container) numbers {
 		s := &c.Series[i]
 		switch s.Metric.Prom {
 		case "docker_cpu_usage_seconds_total":
-			m.rate(CPU, s, s.Metric.Scale())
+			m.rate(cpu, s, s.Metric.Scale())
 		case "docker_cpu_throttled_ratio":
-			m.at[Throttled] = s.Value
+			m.at[throttled] = s.Value
 		case "docker_mem_working_set_bytes":
-			m.at[Memory] = s.Value
+			m.at[memory] = s.Value
 		case "docker_mem_limit_bytes":
 			m.limit = s.Value
 		case "docker_mem_headroom_seconds":
@@ -77,11 +77,11 @@ func measure(c *series.Container) numbers {
 		case "docker_mem_working_set_ratio":
 			m.inUse = s.Value
 		case "docker_net_receive_bytes_total":
-			m.rate(NetIn, s, 1)
+			m.rate(netIn, s, 1)
 		case "docker_net_transmit_bytes_total":
-			m.rate(NetOut, s, 1)
+			m.rate(netOut, s, 1)
 		case "docker_io_read_bytes_total", "docker_io_write_bytes_total":
-			m.rate(Disk, s, 1)
+			m.rate(disk, s, 1)
 		case "docker_threads":
 			m.threads = s.Value
 		case "docker_container_restarts_total":

@@ -98,7 +98,7 @@ func problems(c *series.Container, row *Container, m *numbers, l *life, now time
 		add("paused", Note, time.Time{}, "paused")
 	}
 	memoryProblems(m, add)
-	if t := m.at[Throttled]; t >= throttledHigh {
+	if t := m.at[throttled]; t >= throttledHigh {
 		add("throttled", Warning, time.Time{}, "throttled in %.0f %% of the scheduler's periods", 100*t)
 	}
 	if c.Running && !c.Read && row.State == "running" {

@@ -277,8 +277,8 @@ func (k *Keeper) container(c *series.Container, now time.Time) Container {
 	m := measure(c)
 	out := Container{
 		ID: c.ID, Name: c.Name, Image: c.Image, Tags: []string{}, State: "running", Started: c.StartedAt,
-		CPU: m.of(CPU), Throttled: m.of(Throttled), Memory: m.of(Memory), Limit: known(m.limit), FullIn: known(m.fullIn),
-		NetIn: m.of(NetIn), NetOut: m.of(NetOut), Disk: m.of(Disk), Threads: known(m.threads), Restarts: zero(m.restarts),
+		CPU: m.of(cpu), Throttled: m.of(throttled), Memory: m.of(memory), Limit: known(m.limit), FullIn: known(m.fullIn),
+		NetIn: m.of(netIn), NetOut: m.of(netOut), Disk: m.of(disk), Threads: known(m.threads), Restarts: zero(m.restarts),
 	}
 	if d := c.Detail; d != nil {
 		out.State, out.Health = d.State, d.Health

@@ -229,7 +229,7 @@ func TestRingTurns(t *testing.T) {
 	at := began
 	for i := range 1000 {
 		m := numbers{}
-		m.at[CPU] = float64(i)
+		m.at[cpu] = float64(i)
 		r.add(at.Add(time.Duration(i)*hourStep), hourStep, size, &m)
 	}
 	cpu := r.read(hourStep).Values["cpu"]
