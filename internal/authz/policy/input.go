@@ -240,8 +240,10 @@ func allRules(c *ast.Compiler) (all []*ast.Rule) {
 }
 
 // reached are the rules of a name, those below it (where.team := "blue"), and those that they depend on.
-func reached(c *ast.Compiler, ref string) []*ast.Rule {
-	all := c.GetRulesWithPrefix(ast.MustParseRef(ref))
+func reached(c *ast.Compiler, ref string) []*ast.Rule { return reachedFrom(c, ast.MustParseRef(ref)) }
+
+func reachedFrom(c *ast.Compiler, ref ast.Ref) []*ast.Rule {
+	all := c.GetRulesWithPrefix(ref)
 	for i := 0; i < len(all); i++ {
 		for next := range c.Graph.Dependencies(all[i]) {
 			if r, ok := next.(*ast.Rule); ok && !slices.Contains(all, r) {

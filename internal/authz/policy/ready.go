@@ -60,11 +60,22 @@ func saysWith(m *ast.Module) (found bool) {
 
 // settle evaluates what reads no input.
 func (r *ready) settle(ctx context.Context, c *ast.Compiler, store storage.Store, txn storage.Transaction) error {
+	reads := map[*ast.Rule]bool{}
+	readsInput := func(rule *ast.Rule) bool {
+		does, known := reads[rule]
+		if !known { // most names depend on the same few
+			does = len(inputRefs([]*ast.Rule{rule})) > 0
+			reads[rule] = does
+		}
+		return does
+	}
 	for name, rules := range r.byName() {
-		if len(rules[0].Head.Args) > 0 || len(inputRefs(reached(c, name))) > 0 {
+		ref := refIn(rules[0].Module, rules[0])
+		if len(rules[0].Head.Args) > 0 || slices.ContainsFunc(reachedFrom(c, ref), readsInput) {
 			continue
 		}
-		results, err := rego.New(rego.Query("x = "+name), rego.Compiler(c), rego.Store(store), rego.Transaction(txn), rego.Metrics(metrics.NoOp()),
+		query := ast.NewBody(ast.Equality.Expr(ast.VarTerm("x"), ast.NewTerm(ref)))
+		results, err := rego.New(rego.ParsedQuery(query), rego.Compiler(c), rego.Store(store), rego.Transaction(txn), rego.Metrics(metrics.NoOp()),
 			rego.StrictBuiltinErrors(true),
 			rego.GenerateJSON(func(t *ast.Term, _ *rego.EvalContext) (any, error) { return t, nil })).Eval(ctx)
 		if err != nil {
@@ -90,9 +101,11 @@ func (r *ready) byName() map[string][]*ast.Rule {
 	return all
 }
 
-func nameIn(m *ast.Module, rule *ast.Rule) string {
+func nameIn(m *ast.Module, rule *ast.Rule) string { return refIn(m, rule).String() }
+
+func refIn(m *ast.Module, rule *ast.Rule) ast.Ref {
 	name, _ := rule.Head.Ref()[0].Value.(ast.Var)
-	return m.Package.Path.Append(ast.StringTerm(string(name))).String()
+	return m.Package.Path.Append(ast.StringTerm(string(name)))
 }
 
 // prune leaves out rules that can never hold, and says whether it has settled anything by that. The rules of one name may stand in
