@@ -267,7 +267,7 @@ func TestClosedTruncatedPolicyNeverWidens(t *testing.T) {
 			w := putInForce(t, files...)
 			content := files[slices.Index(files, name)+1]
 			policies := 0
-			for i := 0; i < len(strings.TrimSpace(content)); i += long.Of(5, 1) {
+			for i := 0; i < len(strings.TrimSpace(content)); i += long.Of(10, 1) {
 				write(t, w.dir, name, content[:i])
 				if _, _, err := build(t.Context(), must(readSources(w.opts.Paths, true)), w.e.opts); err == nil {
 					policies++

@@ -3,6 +3,7 @@ package policy
 import (
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"testing"
 
@@ -12,7 +13,14 @@ import (
 	"vitrine/internal/engine/operation"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// garbage is how much of it there may be, in percent of what lives, before it is collected: a policy leaves much and lives for one test, and
+// with Go's default every fifth second of the tests' time went into that.
+const garbage = 400
+
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(garbage)
+	goleak.VerifyTestMain(m)
+}
 
 // write writes a file below dir, with its folders.
 func write(t testing.TB, dir, name, content string) string {
