@@ -354,6 +354,7 @@ func TestAlarmRingsAtTheStart(t *testing.T) {
 
 // TestTunnelsEndWithTheGateway: nothing of ours goes on behind its back.
 func TestTunnelsEndWithTheGateway(t *testing.T) {
+	t.Parallel()
 	g := startRaw(t, echo(rawOK))
 	cfg := g.config()
 	cfg.Listeners = []Listener{{Name: "second", Listener: listenUnix(t, g.sock+"2")}}

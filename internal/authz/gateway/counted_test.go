@@ -25,6 +25,7 @@ func (oneEach) Decide(_ context.Context, in *policy.Input) policy.Decision {
 // TestClosedCreateCountsUntilTheDaemonHasAnswered: whoever leaves a create behind has it made all the same, and has no other meanwhile; and no
 // longer.
 func TestClosedCreateCountsUntilTheDaemonHasAnswered(t *testing.T) {
+	t.Parallel()
 	asked, answer, broken := make(chan struct{}, 2), make(chan struct{}), make(chan struct{}, 1)
 	g := startHTTP(t, func(w http.ResponseWriter, r *http.Request) {
 		asked <- struct{}{}

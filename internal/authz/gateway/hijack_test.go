@@ -107,6 +107,7 @@ func TestHijackDaemonEndsFirst(t *testing.T) {
 
 // Bytes behind a hijack that fails must never reach the daemon.
 func TestBytesBehindAFailedHijackClosed(t *testing.T) {
+	t.Parallel()
 	const smuggled = "POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 	const notFound = "HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\nContent-Length: 13\r\n\r\n{\"message\":1}"
 	for _, tc := range []struct {
@@ -193,6 +194,7 @@ func TestNothingGoesUpBeforeTheDaemonAgreesClosed(t *testing.T) {
 }
 
 func TestClientThatLeavesAHijackedStream(t *testing.T) {
+	t.Parallel()
 	for _, half := range []bool{false, true} {
 		ended := make(chan struct{})
 		g := startRaw(t, func(g *rig, c *net.UnixConn, br *bufio.Reader, r *http.Request) {

@@ -164,6 +164,7 @@ func TestSlowClients(t *testing.T) {
 
 // Timeouts are between requests, never within one.
 func TestSilentStreamIsNotCut(t *testing.T) {
+	t.Parallel()
 	short := wait.Patience(50 * time.Millisecond)
 	g := startRaw(t, echo(rawOK), limits(Limits{HeaderTimeout: short, BodyTimeout: short, IdleTimeout: short}))
 	c := g.dial()

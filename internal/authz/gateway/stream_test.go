@@ -222,6 +222,7 @@ func TestAnswerDuringUpload(t *testing.T) {
 
 // The daemon refuses an upload without reading it: the client hears why.
 func TestUploadThatTheDaemonRefuses(t *testing.T) {
+	t.Parallel()
 	g := startRaw(t, func(g *rig, c *net.UnixConn, br *bufio.Reader, r *http.Request) {
 		g.asks(r.Method, r.RequestURI, r.Header.Get(ticket.Header), nil)
 		_, _ = io.WriteString(c, "HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\nContent-Length: 22\r\n\r\n{\"message\":\"no such\"}\n")
