@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+	"vitrine/test/long"
 	"vitrine/test/wait"
 )
 
@@ -56,13 +57,13 @@ func TestInsidePIDReuse(t *testing.T) {
 	for _, pidfds := range []bool{true, false} {
 		for _, queued := range []bool{true, false} {
 			t.Run(fmt.Sprintf("pidfds=%v,queued=%v", pidfds, queued), func(t *testing.T) {
-				for range 25 {
+				for range long.Of(10, 25) {
 					reuse(t, pidfds, queued, false)
 				}
 			})
 		}
 		t.Run(fmt.Sprintf("pidfds=%v,deferred", pidfds), func(t *testing.T) {
-			for range 10 {
+			for range long.Of(4, 10) {
 				reuse(t, pidfds, false, true)
 			}
 		})
