@@ -106,8 +106,8 @@ func lend(s *settings, g *grant.Grant, length time.Duration) error {
 	return grant.Change(s.grants, now, func(list []grant.Grant) ([]grant.Grant, error) { return append(list, *g), nil })
 }
 
-// taking is how long serve may take to read the file again.
-const taking = 5 * time.Second
+// taking is how long serve may take to read the file again, on a machine that is busy.
+const taking = 20 * time.Second
 
 // whetherItHolds asks serve whether a grant that was written holds. Without a serve that answers it holds once one runs.
 func whetherItHolds(ctx context.Context, s *settings, id string) (said string, err error) {
