@@ -120,6 +120,35 @@ func TestDeadlineOfOneAnswerIsNoOthers(t *testing.T) {
 	ask(t, c, "/long")
 }
 
+// TestHeadersAreOfOneAnswerClosed: what one answer says is not in the next one of the connection.
+func TestHeadersAreOfOneAnswerClosed(t *testing.T) {
+	p := open(t, true, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		typed(w)
+		if r.URL.Path == "/first" {
+			w.Header().Set("X-First", "secret")
+		}
+		_, _ = io.WriteString(w, "x")
+	}))
+	c := p.dial()
+	br := bufio.NewReader(c)
+	for _, path := range []string{"/first", "/second"} {
+		if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: d\r\n\r\n", path); err != nil {
+			t.Fatal(err)
+		}
+		res, err := http.ReadResponse(br, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, res.Body)
+		if has := res.Header.Get("X-First") != ""; has != (path == "/first") {
+			t.Errorf("%s: %v", path, res.Header)
+		}
+	}
+	if n := p.taken.Load(); n != 2 {
+		t.Errorf("%d went by the lane", n)
+	}
+}
+
 // TestHijackIsOnce.
 func TestHijackIsOnce(t *testing.T) {
 	second := make(chan error, 1)
