@@ -39,10 +39,8 @@ func (o *Operation) judgeImage(_ map[string]any, value any) {
 func (o *Operation) judgeLabels(_ map[string]any, value any) {
 	labels, _ := value.(map[string]any)
 	var minted []string
-	n := 0
-	for key, v := range labels {
-		value, _ := v.(string) // null is "" to the daemon
-		n += len(key) + len(value)
+	for key := range labels {
+		value := text(labels, key) // null is "" to the daemon
 		switch {
 		case key == OwnerLabel:
 			o.mint(principal.OfLabel(key, value).String())
@@ -50,7 +48,7 @@ func (o *Operation) judgeLabels(_ map[string]any, value any) {
 			minted = append(minted, principal.OfLabel(key, value).String())
 		}
 	}
-	if principal.TooManyLabels(len(labels), n) {
+	if tooMany(labels) {
 		minted = []string{principal.Label.Any()}
 		o.hazard(HazardLimits) // they are in each list, and in each event about the container
 	}
@@ -60,11 +58,15 @@ func (o *Operation) judgeLabels(_ map[string]any, value any) {
 // judgeOtherLabels is for those of what nobody is told by.
 func (o *Operation) judgeOtherLabels(_ map[string]any, value any) {
 	labels, _ := value.(map[string]any)
+	o.hazardIf(HazardLimits, tooMany(labels))
+}
+
+func tooMany(labels map[string]any) bool {
 	n := 0
 	for key := range labels {
 		n += len(key) + len(text(labels, key))
 	}
-	o.hazardIf(HazardLimits, principal.TooManyLabels(len(labels), n))
+	return principal.TooManyLabels(len(labels), n)
 }
 
 // maxText is how long a setting of a container may be. runc quotes in its errors what it cannot set, and of one that is longer than
