@@ -51,6 +51,11 @@ grep -rl --include='*_test.go' '"vitrine/test/long"' cmd internal | xargs -n 1 d
 step "the tests hold what they say: a sample of single changes, another one with each commit"
 go run ./test/mutate -held -most 3 -sample 60 -seed "$(git rev-parse HEAD)"
 
+step "tests open no folder that is not theirs: vitrine.OpenDir does it"
+if git grep -nE 'Chmod\(filepath\.Dir\(.*0o?7' -- '*_test.go' ':!test/e2e/lifecycle/hostpath_test.go'; then
+	exit 1
+fi
+
 step "scripts"
 shellcheck scripts/*.sh .ci/run
 

@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -140,4 +141,18 @@ func dialAndPass(control *net.UnixConn, path string) error {
 	defer f.Close()
 	_, _, err = control.WriteMsgUnix([]byte("connected"), syscall.UnixRights(int(f.Fd())), nil)
 	return err
+}
+
+// OpenDir is a folder of the test's own that every user may enter and read. The
+// testing package's are in one of the test's name, which is closed to others; what is
+// above that is the machine's, and stays as it is.
+func OpenDir(tb testing.TB) string {
+	tb.Helper()
+	dir := tb.TempDir()
+	for _, dir := range []string{filepath.Dir(dir), dir} {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	return dir
 }

@@ -245,10 +245,10 @@ func (w *world) memory(name string) int {
 	return 0
 }
 
-// folder makes a folder with these files.
+// folder makes a folder with these files, that every user may read.
 func (w *world) folder(files map[string]string) string {
 	w.Helper()
-	dir := w.TempDir()
+	dir := vitrine.OpenDir(w)
 	for name, text := range files {
 		w.check(os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644))
 	}

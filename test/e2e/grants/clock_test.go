@@ -99,13 +99,8 @@ const job = "c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00"
 
 func newHost(t *testing.T) *host {
 	t.Helper()
-	h := &host{T: t, dir: t.TempDir()}
+	h := &host{T: t, dir: vitrine.OpenDir(t)} // the borrower comes to the socket
 	h.socket = h.dir + "/docker/docker.sock"
-	for _, dir := range []string{filepath.Dir(h.dir), h.dir} { // the borrower comes to the socket
-		if err := os.Chmod(dir, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
 	for name, text := range map[string]string{
 		"policy/data.yaml": policyData,
 		"config.yaml": fmt.Sprintf("policy: [%[1]s/policy]\ngrants: %[1]s/grants.yaml\nstate_dir: %[1]s/state\nlisten: [\"agents=unix://%[1]s/docker/docker.sock,mode=0666\"]\n"+

@@ -172,8 +172,8 @@ func TestDayInAudit(t *testing.T) {
 	const audit, learn, enforce = "A day in audit", "Learn", "Enforce"
 	first := w.blocks(audit, "yaml")[0]
 	w.p = vitrine.Start(t, vitrine.Options{Engine: w.e, Data: first, Alone: true})
-	bin := t.TempDir()
-	if err := errors.Join(os.Chmod(filepath.Dir(bin), 0o755), os.Chmod(bin, 0o755), os.Symlink(vitrine.Binary(t), bin+"/authz-plugin")); err != nil {
+	bin := vitrine.OpenDir(t)
+	if err := os.Symlink(vitrine.Binary(t), bin+"/authz-plugin"); err != nil {
 		t.Fatal(err)
 	}
 	cmd := w.e.Command("bash", "-s")

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"vitrine/test/vitrine"
 )
 
 // TestBuildByCommandLine: docker build of a command line with buildx, which speaks BuildKit's gRPC, is refused and makes nothing, and says that the
@@ -14,10 +16,10 @@ import (
 func TestBuildByCommandLine(t *testing.T) {
 	t.Parallel()
 	w := worldOf(t, imagesData)
-	dir := t.TempDir()
+	dir := vitrine.OpenDir(t)
 	for _, err := range []error{
 		os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte("FROM bb:1\nRUN echo content >/copy\n"), 0o644),
-		os.Chmod(dir, 0o777), os.Chmod(filepath.Dir(dir), 0o755), os.Chmod(filepath.Dir(filepath.Dir(dir)), 0o755),
+		os.Chown(dir, a, a),
 	} {
 		if err != nil {
 			t.Fatal(err)

@@ -127,10 +127,7 @@ func fallBack(t *testing.T, p *vitrine.Process, d dial, admin bool) {
 // folder is a context that every user may read.
 func folder(t *testing.T) string {
 	t.Helper()
-	dir := t.TempDir()
-	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	dir := vitrine.OpenDir(t)
 	for name, text := range map[string]string{"Dockerfile": "FROM bb:1\nCOPY file /file\nRUN cp /file /copy\n", "file": "content\n"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
