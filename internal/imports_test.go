@@ -14,7 +14,7 @@ import (
 
 // floors are the folders of internal/, from the ground up: a package imports from its own floor and from those
 // below. authz and monitor are the two programs' stages, and strangers to each other. What stands beside the
-// floors (command, fair, spelling, version) knows nothing of the job, and serves all.
+// floors (command, fair, printable, spelling, version) knows nothing of the job, and serves all.
 var floors = map[string][]string{
 	"kernel":  {},
 	"engine":  {"kernel"},
@@ -26,12 +26,13 @@ var floors = map[string][]string{
 // allowed is the whole import graph: what each package of ours may import of ours. A new arrow is a line here, and
 // a reviewer's question. Within a floor a package may import those before it, for their types, never one after it.
 var allowed = map[string][]string{
-	"command":  {"spelling"},
-	"fair":     {},
-	"lane":     {},
-	"otlp":     {"command", "version"},
-	"spelling": {},
-	"version":  {},
+	"command":   {"printable", "spelling"},
+	"fair":      {},
+	"lane":      {},
+	"otlp":      {"command", "version"},
+	"printable": {},
+	"spelling":  {},
+	"version":   {},
 
 	"kernel/procfs":     {},
 	"kernel/peercred":   {"kernel/procfs"},
@@ -63,7 +64,7 @@ var allowed = map[string][]string{
 	"authz/audit":       {"otlp", "version", "authz/grant", "engine/operation", "caller/identity", "authz/policy"},
 	"authz/decide":      {"authz/record", "fair", "kernel/hostpath", "engine/principal", "engine/operation", "caller/attest", "caller/identity", "authz/object", "authz/obligation", "authz/policy", "authz/audit", "authz/redact", "authz/view"},
 	"authz/explain":     {"engine/principal", "engine/operation", "caller/identity", "authz/obligation", "authz/policy", "authz/audit", "authz/decide"},
-	"authz/learn":       {"engine/operation", "authz/answer", "authz/decide", "authz/policy", "authz/record"},
+	"authz/learn":       {"printable", "engine/operation", "authz/answer", "authz/decide", "authz/policy", "authz/record"},
 	"authz/gateway":     {"lane", "kernel/peercred", "engine/operation", "caller/identity", "authz/decide", "authz/obligation", "authz/ticket", "authz/redact", "authz/view"},
 	"authz/plugin":      {"lane", "engine/operation", "caller/identity", "authz/decide", "authz/obligation", "authz/ticket"},
 	"authz/importer":    {"engine/imagename", "engine/principal", "engine/operation"},
@@ -71,7 +72,7 @@ var allowed = map[string][]string{
 	"authz/admin":       {"authz/grant", "version", "kernel/peercred", "caller/identity", "authz/audit", "authz/policy"},
 
 	"monitor/oom":       {"kernel/cgroup", "kernel/kmsg"},
-	"monitor/collect":   {"kernel/procfs", "kernel/cgroup", "kernel/kmsg", "engine/docker", "monitor/oom"},
+	"monitor/collect":   {"printable", "kernel/procfs", "kernel/cgroup", "kernel/kmsg", "engine/docker", "monitor/oom"},
 	"monitor/tag":       {"engine/imagename", "engine/docker"},
 	"monitor/sender":    {"kernel/cgroupname", "kernel/procfs", "kernel/peercred", "engine/docker", "caller/attest"},
 	"monitor/dogstatsd": {"kernel/peercred", "kernel/unixsocket", "caller/attest", "monitor/tag", "monitor/sender"},
@@ -80,11 +81,11 @@ var allowed = map[string][]string{
 	"monitor/status":    {"monitor/collect", "monitor/dogstatsd", "monitor/messages", "monitor/series", "monitor/tag"},
 	"monitor/asks":      {},
 	"monitor/page":      {"monitor/asks", "monitor/messages", "monitor/status", "monitor/tag"},
-	"monitor/top":       {"command", "monitor/asks", "monitor/export", "monitor/status"},
-	"monitor/export":    {"otlp", "monitor/collect", "monitor/dogstatsd", "monitor/messages", "monitor/oom", "monitor/series", "monitor/tag"},
+	"monitor/top":       {"command", "printable", "monitor/asks", "monitor/export", "monitor/status"},
+	"monitor/export":    {"otlp", "printable", "monitor/collect", "monitor/dogstatsd", "monitor/messages", "monitor/oom", "monitor/series", "monitor/tag"},
 
 	"rego":             {},
-	"cmd/authz-plugin": {"otlp", "authz/learn", "authz/record", "command", "rego", "spelling", "version", "kernel/hostpath", "kernel/peercred", "kernel/procfs", "kernel/unixsocket", "engine/docker", "engine/principal", "engine/operation", "caller/attest", "caller/identity", "authz/admin", "authz/audit", "authz/decide", "authz/doctor", "authz/explain", "authz/gateway", "authz/grant", "authz/importer", "authz/object", "authz/obligation", "authz/plugin", "authz/policy", "authz/policy/tool", "authz/ticket"},
+	"cmd/authz-plugin": {"otlp", "authz/learn", "authz/record", "command", "printable", "rego", "spelling", "version", "kernel/hostpath", "kernel/peercred", "kernel/procfs", "kernel/unixsocket", "engine/docker", "engine/principal", "engine/operation", "caller/attest", "caller/identity", "authz/admin", "authz/audit", "authz/decide", "authz/doctor", "authz/explain", "authz/gateway", "authz/grant", "authz/importer", "authz/object", "authz/obligation", "authz/plugin", "authz/policy", "authz/policy/tool", "authz/ticket"},
 	"cmd/monitor":      {"otlp", "command", "version", "kernel/cgroup", "engine/docker", "kernel/unixsocket", "caller/attest", "monitor/asks", "monitor/collect", "monitor/dogstatsd", "monitor/export", "monitor/messages", "monitor/page", "monitor/sender", "monitor/series", "monitor/status", "monitor/tag", "monitor/top"},
 }
 

@@ -19,6 +19,7 @@ import (
 	"vitrine/internal/authz/audit"
 	"vitrine/internal/command"
 	"vitrine/internal/engine/operation"
+	"vitrine/internal/printable"
 )
 
 type decisionsFlags struct {
@@ -140,12 +141,12 @@ func (l *decisionLine) text(n int, b brush) string {
 	case "allow":
 		verdict = b.good(verdict)
 	}
-	line := fmt.Sprintf("%s  %s  %-22s %s", b.faint(l.at.Local().Format(time.TimeOnly)), verdict, harmless(l.caller), harmless(l.operation))
+	line := fmt.Sprintf("%s  %s  %-22s %s", b.faint(l.at.Local().Format(time.TimeOnly)), verdict, printable.Line(l.caller), printable.Line(l.operation))
 	if l.object != "" {
-		line += " " + harmless(l.object)
+		line += " " + printable.Line(l.object)
 	}
 	if l.why != "" {
-		line += "  " + harmless(l.why)
+		line += "  " + printable.Line(l.why)
 	}
 	if n > 1 {
 		line += b.faint(fmt.Sprintf("  × %d", n))

@@ -16,6 +16,7 @@ import (
 	"vitrine/internal/authz/record"
 	"vitrine/internal/command"
 	"vitrine/internal/engine/principal"
+	"vitrine/internal/printable"
 )
 
 func learnCommand(std command.Streams) *cobra.Command {
@@ -217,7 +218,7 @@ func recorded(cmd *cobra.Command, from string, w io.Writer) (lines []*record.Lin
 	}
 	lines, problems, err := read()
 	for _, p := range problems {
-		fmt.Fprintln(w, "warning:", harmless(p.Error()))
+		fmt.Fprintln(w, "warning:", printable.Line(p.Error()))
 	}
 	if err != nil {
 		return nil, false, usage(fmt.Errorf("read the record: %w", err))

@@ -3,8 +3,6 @@ package main
 import (
 	"io"
 	"os"
-	"strings"
-	"unicode"
 
 	"vitrine/internal/command"
 )
@@ -33,13 +31,3 @@ func (b brush) bad(s string) string   { return b.paint("31", s) }
 func (b brush) warn(s string) string  { return b.paint("33", s) }
 func (b brush) good(s string) string  { return b.paint("32", s) }
 func (b brush) faint(s string) string { return b.paint("2", s) }
-
-// harmless is a text that comes from callers, on one line, which does nothing to a terminal.
-func harmless(s string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, strings.ToValidUTF8(s, "?"))
-}

@@ -14,6 +14,7 @@ import (
 	"vitrine/internal/caller/identity"
 	"vitrine/internal/command"
 	"vitrine/internal/kernel/hostpath"
+	"vitrine/internal/printable"
 )
 
 func policyCommand(std command.Streams) *cobra.Command {
@@ -75,7 +76,7 @@ Exit 0: in order, warnings aside, 1: serve would refuse it.`,
 					bad++
 				}
 				p.Warning = false // else it says so too
-				fmt.Fprintf(std.Out, "%s: %s\n", kind, command.Shown(p.Error()))
+				fmt.Fprintf(std.Out, "%s: %s\n", kind, printable.Message(p.Error()))
 			}
 			if bad > 0 {
 				return command.ExitError{Code: command.Failed}

@@ -17,6 +17,7 @@ import (
 	"vitrine/internal/authz/admin"
 	"vitrine/internal/authz/decide"
 	"vitrine/internal/command"
+	"vitrine/internal/printable"
 )
 
 func statusCommand(std command.Streams) *cobra.Command {
@@ -83,7 +84,7 @@ func writeStatus(w io.Writer, s *admin.Status, b brush) error {
 	line := func(name, format string, args ...any) {
 		fmt.Fprintf(tw, "%s\t%s\n", name, fmt.Sprintf(format, args...))
 	}
-	line("version", "%s", harmless(s.Version))
+	line("version", "%s", printable.Line(s.Version))
 	switch {
 	case s.Plugin.Socket == "":
 		line("dockerd", "%s", b.warn("is not asked to ask: a gateway alone; who reaches its own socket passes by"))
@@ -96,22 +97,22 @@ func writeStatus(w io.Writer, s *admin.Status, b brush) error {
 	}
 	policyLines(line, s, b)
 	for _, l := range s.Listeners {
-		line("listener", "%s %s%s%s", harmless(l.Name), harmless(l.Address), suffix(l.TLS, ", TLS"), b.warn(suffix(l.Mode != "", ", mode "+l.Mode)))
+		line("listener", "%s %s%s%s", printable.Line(l.Name), printable.Line(l.Address), suffix(l.TLS, ", TLS"), b.warn(suffix(l.Mode != "", ", mode "+l.Mode)))
 	}
 	for _, g := range s.Holding {
 		what := "binding that ends"
 		if !g.From.IsZero() {
 			what = "grant " + g.ID
 		}
-		line(what, "%s, ends in %s (%s; by %s)", harmless(g.String()), g.Until.Sub(s.Time).Round(time.Second), harmless(cmp.Or(g.Reason, "no reason")), harmless(g.By))
+		line(what, "%s, ends in %s (%s; by %s)", printable.Line(g.String()), g.Until.Sub(s.Time).Round(time.Second), printable.Line(cmp.Or(g.Reason, "no reason")), printable.Line(g.By))
 	}
 	for _, r := range s.Refused {
-		line("grant "+r.Grant.ID, "%s", b.bad("refused: "+harmless(r.Why)))
+		line("grant "+r.Grant.ID, "%s", b.bad("refused: "+printable.Line(r.Why)))
 	}
 	if s.Candidate != nil {
 		var differs []string
 		for _, change := range slices.Sorted(maps.Keys(s.Candidate)) {
-			differs = append(differs, fmt.Sprintf("%d %s", s.Candidate[change], harmless(change)))
+			differs = append(differs, fmt.Sprintf("%d %s", s.Candidate[change], printable.Line(change)))
 		}
 		line("candidate", "would answer otherwise: %s", cmp.Or(strings.Join(differs, ", "), "nothing"))
 	}
@@ -122,7 +123,7 @@ func writeStatus(w io.Writer, s *admin.Status, b brush) error {
 	line("last hour", "%d allowed, %s, %d would be denied", s.LastHour.Allowed, denied, s.LastHour.WouldDeny)
 	for _, name := range slices.Sorted(maps.Keys(s.Checks)) {
 		if said := s.Checks[name]; said != "ok" {
-			line("wrong: "+name, "%s", b.bad(harmless(said)))
+			line("wrong: "+name, "%s", b.bad(printable.Line(said)))
 		}
 	}
 	return tw.Flush()
@@ -135,7 +136,7 @@ func policyLines(line func(name, format string, args ...any), s *admin.Status, b
 		line("mode", "%s", s.Mode)
 	}
 	if len(s.Policy.AuditOnly) > 0 {
-		line("in audit", "%s", b.warn("who holds "+harmless(strings.Join(s.Policy.AuditOnly, ", "))+": what is denied is let through, and recorded"))
+		line("in audit", "%s", b.warn("who holds "+printable.Line(strings.Join(s.Policy.AuditOnly, ", "))+": what is denied is let through, and recorded"))
 	}
 	p := s.Policy
 	if p.Revision == "" {
@@ -150,7 +151,7 @@ func policyLines(line func(name, format string, args ...any), s *admin.Status, b
 	if p.Since != nil {
 		since = " since " + p.Since.Local().Format(time.DateTime)
 	}
-	line("policy", "%s from %s%s%s", p.Revision, harmless(p.Source), since, kept)
+	line("policy", "%s from %s%s%s", p.Revision, printable.Line(p.Source), since, kept)
 	if p.Roles > 0 {
 		line("", "%d roles, %d entries of bindings", p.Roles, p.Bindings)
 	}

@@ -109,7 +109,7 @@ func TestDecisionsAreReadable(t *testing.T) {
 		at + "  would-deny  container:ci           ContainerStop web  role ci allows list",
 		at + "  allow       unix:joe               ContainerCreate job",
 		at + "  allow       unix:joe               ContainerExec job",
-		at + "  deny        unknown (the process has exited) GET /x?[2J  no?route",
+		at + "  deny        unknown (the process has exited) GET /x?[2J  no route",
 		at + "  grant-end   tls:a                  role ops g-1  its time is over",
 	}, "\n") + "\n"
 	var out bytes.Buffer

@@ -12,10 +12,10 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
-	"unicode"
 
 	"github.com/spf13/cobra"
 
+	"vitrine/internal/printable"
 	"vitrine/internal/spelling"
 )
 
@@ -75,29 +75,9 @@ func Run(ctx context.Context, root *cobra.Command, args []string, std Streams) i
 		e = ExitError{Usage, fmt.Errorf("%w\nRun \"%s --help\" for usage", err, root.Name())}
 	}
 	if e.Err != nil {
-		fmt.Fprintln(std.Err, root.Name()+": "+Shown(e.Error()))
+		fmt.Fprintln(std.Err, root.Name()+": "+printable.Message(e.Error()))
 	}
 	return e.Code
-}
-
-// maxShown is how much is shown of one line of a message, in bytes.
-const maxShown = 2000
-
-// Shown is a message as a terminal may be shown it: files that are quoted in it neither steer the terminal nor fill it.
-func Shown(message string) string {
-	lines := strings.Split(strings.ToValidUTF8(message, "?"), "\n")
-	for i, line := range lines {
-		if len(line) > maxShown {
-			line = strings.ToValidUTF8(line[:maxShown], "") + "…"
-		}
-		lines[i] = strings.Map(func(r rune) rune {
-			if r != '\t' && !unicode.IsPrint(r) {
-				return '?'
-			}
-			return r
-		}, line)
-	}
-	return strings.Join(lines, "\n")
 }
 
 // refuseUnknown makes a command that only has commands below it refuse others. Cobra does

@@ -23,6 +23,7 @@ import (
 
 	"vitrine/internal/authz/decide"
 	"vitrine/internal/authz/record"
+	"vitrine/internal/printable"
 )
 
 // Policy decides, and says what of its input it reads; a *policy.Engine.
@@ -172,7 +173,7 @@ func same(a, b any) bool {
 func (r *Report) Write(w io.Writer, now time.Time) error {
 	said := map[string]string{"allow-deny": "would deny", "deny-allow": "would allow", "answer": "would answer otherwise"}
 	var b strings.Builder
-	line := func(format string, args ...any) { b.WriteString(oneLine(fmt.Sprintf(format, args...)) + "\n") }
+	line := func(format string, args ...any) { b.WriteString(printable.Line(fmt.Sprintf(format, args...)) + "\n") }
 	for _, d := range r.Differences {
 		line("%s %s of %s (%s; last: %s), e.g. %s", said[d.Change], requests(d.Requests), d.Caller, d.Operation, ago(d.Last, now), d.Example)
 		if len(d.Reasons) > 0 {

@@ -12,13 +12,13 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"vitrine/internal/authz/answer"
 	"vitrine/internal/authz/decide"
 	"vitrine/internal/authz/policy"
 	"vitrine/internal/authz/record"
 	"vitrine/internal/engine/operation"
+	"vitrine/internal/printable"
 )
 
 // Role is the smallest role under which a caller could have done what a record says it did.
@@ -345,17 +345,7 @@ func short(s string) string {
 	if len(s) > maxExample {
 		s = s[:maxExample] + "…"
 	}
-	return oneLine(strings.Clone(s))
-}
-
-// oneLine is a text on one line, which does nothing to a terminal: what a caller, or a record's writer, chose is in it.
-func oneLine(s string) string {
-	return strings.Map(func(c rune) rune {
-		if !unicode.IsPrint(c) {
-			return ' '
-		}
-		return c
-	}, strings.ToValidUTF8(s, "?"))
+	return printable.Line(strings.Clone(s))
 }
 
 // Report is what the role does not grant, in comments.
@@ -368,9 +358,9 @@ func (r *Role) Report(now time.Time) string {
 	for _, d := range r.Refused {
 		refused += d.Line.Count
 	}
-	fmt.Fprintf(&b, "# Of %s: %s allowed by this role (each was decided under it), %s not.\n", oneLine(r.Principal), requests(granted), requests(refused))
+	fmt.Fprintf(&b, "# Of %s: %s allowed by this role (each was decided under it), %s not.\n", printable.Line(r.Principal), requests(granted), requests(refused))
 	for _, d := range r.Refused {
-		fmt.Fprintf(&b, "# not granted: %s%s\n#   %s\n", oneLine(d.Line.Operation.ID), strings.Replace(comment([]*record.Line{d.Line}, now), " #", ":", 1), oneLine(d.Why))
+		fmt.Fprintf(&b, "# not granted: %s%s\n#   %s\n", printable.Line(d.Line.Operation.ID), strings.Replace(comment([]*record.Line{d.Line}, now), " #", ":", 1), printable.Line(d.Why))
 	}
 	if lossy := slices.ContainsFunc(r.Granted, func(l *record.Line) bool { return l.Lossy }); lossy {
 		b.WriteString("# Some requests were decided by a policy that reads what the record leaves out.\n")

@@ -3,7 +3,8 @@ package collect
 import (
 	"fmt"
 	"strings"
-	"unicode"
+
+	"vitrine/internal/printable"
 )
 
 // Sentence says what happened, for people, without its time and the container's name, which stand before it.
@@ -21,20 +22,10 @@ func (e *Event) Sentence() string {
 func (e *Event) Who() string {
 	var names []string
 	for _, v := range e.Victims {
-		names = append(names, Printable(v.String()))
+		names = append(names, printable.Line(v.String()))
 	}
 	if len(names) == 0 {
 		return ""
 	}
 	return " (" + strings.Join(names, ", ") + ")"
-}
-
-// Printable keeps names from moving a terminal's cursor.
-func Printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) { // C1 controls and marks of direction too
-			return '?'
-		}
-		return r
-	}, s)
 }

@@ -11,6 +11,7 @@ import (
 	"vitrine/internal/monitor/oom"
 	"vitrine/internal/monitor/series"
 	"vitrine/internal/otlp"
+	"vitrine/internal/printable"
 )
 
 // Happened gives log a record of OTLP for each event: what the OOM killer did in containers, and their ends. It counts against the container, so
@@ -38,7 +39,7 @@ func Happened(a *series.Aggregator, events []collect.Event, okExits []int, log f
 func happened(e *collect.Event, c *series.Container, okExits []int) *logspb.LogRecord {
 	r := &logspb.LogRecord{
 		TimeUnixNano: otlp.Nanos(e.Time), ObservedTimeUnixNano: otlp.Nanos(e.Time), EventName: "vitrine.container.exit",
-		Body: otlp.TextValue(collect.Printable(e.ContainerName) + ": " + e.Sentence()),
+		Body: otlp.TextValue(printable.Line(e.ContainerName) + ": " + e.Sentence()),
 	}
 	of := []*commonpb.KeyValue{otlp.Text("container.id", e.ContainerID), otlp.Text("container.name", e.ContainerName), otlp.Text("container.runtime.name", "docker")}
 	warn := !slices.Contains(okExits, e.ExitCode)

@@ -10,6 +10,7 @@ import (
 
 	"vitrine/internal/monitor/collect"
 	"vitrine/internal/monitor/series"
+	"vitrine/internal/printable"
 )
 
 // unknown stands for what is not known, or does not apply.
@@ -79,7 +80,7 @@ func columns() []column {
 		return func(_ *series.Container, v values) string { return v.as(metric, format) }
 	}
 	return []column{
-		{"CONTAINER", func(c *series.Container, _ values) string { return collect.Printable(c.Name) }},
+		{"CONTAINER", func(c *series.Container, _ values) string { return printable.Line(c.Name) }},
 		{"STATE", state},
 		{"OOM KILLS", kills},
 		{"CPU", converted("docker_cpu_usage_seconds_total", percent)},
@@ -193,7 +194,7 @@ func unseenFiles(containers []*series.Container, all []values) int {
 
 // sentence says what happened, and when.
 func sentence(e collect.Event) string {
-	name := collect.Printable(e.ContainerName)
+	name := printable.Line(e.ContainerName)
 	if e.PID1Alive {
 		name += ":"
 	}

@@ -13,6 +13,7 @@ import (
 	"vitrine/internal/monitor/asks"
 	"vitrine/internal/monitor/export"
 	"vitrine/internal/monitor/status"
+	"vitrine/internal/printable"
 )
 
 // Colours say again what words say: a terminal without any shows all.
@@ -59,7 +60,7 @@ func (m *model) View() tea.View {
 // stateLine is the state of everything.
 func (m *model) stateLine() string {
 	if m.lost != nil {
-		return red.Render("no monitor: "+clean(m.lost.Error())) + dim.Render(", trying again")
+		return red.Render("no monitor: "+printable.Line(m.lost.Error())) + dim.Render(", trying again")
 	}
 	if m.state == nil {
 		return dim.Render("waiting for the monitor…")
@@ -68,7 +69,7 @@ func (m *model) stateLine() string {
 	parts := []string{bold.Render("vitrine")}
 	switch {
 	case !s.Engine.Up:
-		parts = append(parts, red.Render("engine gone: "+clean(s.Engine.Why)))
+		parts = append(parts, red.Render("engine gone: "+printable.Line(s.Engine.Why)))
 	case s.Trouble > 0:
 		parts = append(parts, red.Render(fmt.Sprintf("%d in trouble", s.Trouble)))
 	default:
@@ -104,7 +105,7 @@ func (m *model) guardParts() []string {
 		parts = append(parts, amber.Render(fmt.Sprintf("%d would be", b.WouldDenyHour)))
 	}
 	if b.Guard.Revision != "" {
-		parts = append(parts, dim.Render("policy "+clean(b.Guard.Revision)))
+		parts = append(parts, dim.Render("policy "+printable.Line(b.Guard.Revision)))
 	}
 	return parts
 }
@@ -181,7 +182,7 @@ func (m *model) containerTable() []string {
 	head := pad("NAME", name) + fmt.Sprintf("%7s %5s %17s %8s  %s", "CPU", "THR", "MEMORY", "FULL IN", "STATE")
 	return m.table(head, len(list), func(i int) string {
 		c := list[i]
-		return pad(clean(c.Name), name-1) + " " + fmt.Sprintf("%7s %5s %17s %8s  ", shown(c.CPU, percent), shown(c.Throttled, fraction), memory(c), shown(c.FullIn, seconds)) + condition(c)
+		return pad(printable.Line(c.Name), name-1) + " " + fmt.Sprintf("%7s %5s %17s %8s  ", shown(c.CPU, percent), shown(c.Throttled, fraction), memory(c), shown(c.FullIn, seconds)) + condition(c)
 	})
 }
 
@@ -195,7 +196,7 @@ func (m *model) that() string {
 // condition is what is wrong with a container, or that nothing is.
 func condition(c *status.Container) string {
 	if len(c.Problems) == 0 {
-		return clean(strings.Join(slices.DeleteFunc([]string{c.State, c.Health}, func(s string) bool { return s == "" }), ", "))
+		return printable.Line(strings.Join(slices.DeleteFunc([]string{c.State, c.Health}, func(s string) bool { return s == "" }), ", "))
 	}
 	var parts []string
 	for i := range c.Problems {
@@ -208,7 +209,7 @@ func condition(c *status.Container) string {
 			style = dim
 		case status.Warning:
 		}
-		parts = append(parts, style.Render(clean(p.Text)))
+		parts = append(parts, style.Render(printable.Line(p.Text)))
 	}
 	return strings.Join(parts, "; ")
 }
@@ -227,7 +228,7 @@ func (m *model) askersTable() []string {
 	if b := m.board; b == nil || !b.Up {
 		lines := []string{"", "  who asks Docker cannot be seen"}
 		if b != nil {
-			lines = append(lines, "  "+clean(b.Why), "  "+clean(b.Hint))
+			lines = append(lines, "  "+printable.Line(b.Why), "  "+printable.Line(b.Hint))
 		}
 		return lines
 	}
@@ -239,7 +240,7 @@ func (m *model) askersTable() []string {
 	head := pad("CALLER", name) + fmt.Sprintf("%-15s %9s %9s %9s  %s", "CLASS", "ALLOWED", "WOULD", "DENIED", "LAST")
 	return m.table(head, len(list), func(i int) string {
 		c := list[i].cell
-		line := pad(clean(list[i].caller.Name), name-1) + " " + fmt.Sprintf("%-15s %9d %9d %9d  %s", clean(c.Class), c.Allowed, c.WouldDeny, c.Denied, clock(c.Last))
+		line := pad(printable.Line(list[i].caller.Name), name-1) + " " + fmt.Sprintf("%-15s %9d %9d %9d  %s", printable.Line(c.Class), c.Allowed, c.WouldDeny, c.Denied, clock(c.Last))
 		return verdictStyle(c.Worst).Render(line)
 	})
 }
@@ -262,7 +263,7 @@ func (m *model) eventsTable() []string {
 	}
 	return m.table(pad("TIME", 20)+pad("CONTAINER", 24)+"WHAT", len(list), func(i int) string {
 		e := list[i]
-		line := pad(clock(e.Time), 20) + pad(clean(e.Name), 23) + " " + clean(e.Text)
+		line := pad(clock(e.Time), 20) + pad(printable.Line(e.Name), 23) + " " + printable.Line(e.Text)
 		if e.Bad {
 			return red.Render(line)
 		}
@@ -274,7 +275,7 @@ func (m *model) detailLines() []string {
 	d := m.detail
 	lines := []string{bold.Render(d.title)}
 	if d.err != nil {
-		return append(lines, "", red.Render(clean(d.err.Error())))
+		return append(lines, "", red.Render(printable.Line(d.err.Error())))
 	}
 	from := min(m.scroll, max(0, len(d.lines)-1))
 	return append(lines, d.lines[from:min(len(d.lines), from+m.rows()-1)]...)
@@ -283,7 +284,7 @@ func (m *model) detailLines() []string {
 // containerLines is a container in full.
 func containerLines(d *status.Detail, touched []asks.Request) []string {
 	lines := []string{
-		fmt.Sprintf("%s  %s  %s", clean(d.Image), clean(d.State), clean(d.Health)),
+		fmt.Sprintf("%s  %s  %s", printable.Line(d.Image), printable.Line(d.State), printable.Line(d.Health)),
 		"cpu " + shown(d.CPU, percent) + "  throttled " + shown(d.Throttled, fraction) + "  memory " + memory(&d.Container) + "  full in " + shown(d.FullIn, seconds) +
 			"  net in " + shown(d.NetIn, export.Bytes) + "/s out " + shown(d.NetOut, export.Bytes) + "/s  disk " + shown(d.Disk, export.Bytes) + "/s",
 		fmt.Sprintf("restarts %.0f  threads %s", d.Restarts, shown(d.Threads, func(v float64) string { return fmt.Sprintf("%.0f", v) })),
@@ -291,20 +292,20 @@ func containerLines(d *status.Detail, touched []asks.Request) []string {
 	part := func(name string, n int, line func(i int) string) { lines = section(lines, name, n, line) }
 	part("What is wrong", len(d.Problems), func(i int) string { return condition(&status.Container{Problems: d.Problems[i : i+1]}) })
 	part("Who asked Docker for it", len(touched), func(i int) string { return requestLine(&touched[i]) })
-	part("What happened", len(d.Events), func(i int) string { return clock(d.Events[i].Time) + "  " + clean(d.Events[i].Text) })
+	part("What happened", len(d.Events), func(i int) string { return clock(d.Events[i].Time) + "  " + printable.Line(d.Events[i].Text) })
 	part("Checks", len(d.Checks), func(i int) string {
 		c := &d.Checks[i]
-		return pad(clean(c.Check), 28) + " " + pad(clean(c.Status), 9) + clean(c.Message)
+		return pad(printable.Line(c.Check), 28) + " " + pad(printable.Line(c.Status), 9) + printable.Line(c.Message)
 	})
-	part("Networks", len(d.Networks), func(i int) string { return clean(d.Networks[i]) })
-	part("Tags", len(d.Tags), func(i int) string { return clean(d.Tags[i]) })
+	part("Networks", len(d.Networks), func(i int) string { return printable.Line(d.Networks[i]) })
+	part("Tags", len(d.Tags), func(i int) string { return printable.Line(d.Tags[i]) })
 	part("Metrics", len(d.Numbers), func(i int) string {
 		n := &d.Numbers[i]
 		rate := ""
 		if n.Rate {
 			rate = "/s"
 		}
-		return pad(clean(n.Metric), 44) + fmt.Sprintf(" %16.6g%-3s ", n.Value, rate) + clean(labels(n.Labels))
+		return pad(printable.Line(n.Metric), 44) + fmt.Sprintf(" %16.6g%-3s ", n.Value, rate) + printable.Line(labels(n.Labels))
 	})
 	return lines
 }
@@ -322,11 +323,11 @@ func labels(all map[string]string) string {
 func cellLines(d *asks.Detail) []string {
 	lines := section(nil, "Operations", len(d.Operations), func(i int) string {
 		o := &d.Operations[i]
-		return fmt.Sprintf("%-28s allowed %d, would deny %d, denied %d", clean(o.ID), o.Allowed, o.WouldDeny, o.Denied)
+		return fmt.Sprintf("%-28s allowed %d, would deny %d, denied %d", printable.Line(o.ID), o.Allowed, o.WouldDeny, o.Denied)
 	})
 	lines = section(lines, "Reasons", len(d.Reasons), func(i int) string {
 		r := &d.Reasons[i]
-		return fmt.Sprintf("%s  %d times, last %s", clean(r.Text), r.Count, clock(r.Last))
+		return fmt.Sprintf("%s  %d times, last %s", printable.Line(r.Text), r.Count, clock(r.Last))
 	})
 	return section(lines, "Requests", len(d.Requests), func(i int) string { return requestLine(&d.Requests[i]) })
 }
@@ -343,9 +344,9 @@ func section(lines []string, name string, n int, line func(i int) string) []stri
 }
 
 func requestLine(r *asks.Request) string {
-	line := clock(r.Time) + "  " + pad(string(r.Verdict), 11) + clean(r.Caller+"  "+r.Method+" "+r.URI)
+	line := clock(r.Time) + "  " + pad(string(r.Verdict), 11) + printable.Line(r.Caller+"  "+r.Method+" "+r.URI)
 	if len(r.Reasons) > 0 && r.Verdict != asks.Allowed {
-		line += "  " + clean(strings.Join(r.Reasons, "; "))
+		line += "  " + printable.Line(strings.Join(r.Reasons, "; "))
 	}
 	return verdictStyle(r.Verdict).Render(line)
 }

@@ -15,6 +15,7 @@ import (
 
 	"vitrine/internal/monitor/asks"
 	"vitrine/internal/monitor/status"
+	"vitrine/internal/printable"
 )
 
 // Limits of what is read from a monitor.
@@ -147,7 +148,7 @@ func (s *Source) container(ctx context.Context, id, name string) *detail {
 // cell is what one caller asked for of one class.
 func (s *Source) cell(ctx context.Context, caller, class string) *detail {
 	var d asks.Detail
-	out := &detail{title: clean(caller) + ", class " + clean(class)}
+	out := &detail{title: printable.Line(caller) + ", class " + printable.Line(class)}
 	if out.err = s.read(ctx, "/api/board/cell?"+url.Values{"caller": {caller}, "class": {class}}.Encode(), &d); out.err == nil {
 		out.lines = cellLines(&d)
 	}

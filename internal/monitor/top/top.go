@@ -15,13 +15,13 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"unicode"
 
 	tea "charm.land/bubbletea/v2"
 
 	"vitrine/internal/command"
 	"vitrine/internal/monitor/asks"
 	"vitrine/internal/monitor/status"
+	"vitrine/internal/printable"
 )
 
 // Options are what Run needs.
@@ -210,7 +210,7 @@ func (m *model) write(key tea.KeyPressMsg) {
 			m.filter = string(r[:len(r)-1])
 		}
 	default:
-		m.filter += clean(key.Text)
+		m.filter += printable.Line(key.Text)
 	}
 }
 
@@ -247,7 +247,7 @@ func (m *model) open() tea.Cmd {
 	case m.detail != nil:
 	case m.tab == containers && at < len(m.shown()):
 		c := m.shown()[at]
-		return func() tea.Msg { return m.source.container(m.ctx, c.ID, clean(c.Name)) }
+		return func() tea.Msg { return m.source.container(m.ctx, c.ID, printable.Line(c.Name)) }
 	case m.tab == askers && at < len(m.asked()):
 		c := m.asked()[at]
 		return func() tea.Msg { return m.source.cell(m.ctx, c.caller.Name, c.cell.Class) }
@@ -340,19 +340,6 @@ func (m *model) fits(words ...string) bool {
 	return m.filter == "" || slices.ContainsFunc(words, func(w string) bool {
 		return strings.Contains(strings.ToLower(w), strings.ToLower(m.filter))
 	})
-}
-
-// clean leaves of a text what a terminal prints and does not obey, on one line.
-func clean(s string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\t' || r == '\n':
-			return ' '
-		case r == unicode.ReplacementChar || !unicode.IsPrint(r):
-			return '?'
-		}
-		return r
-	}, s)
 }
 
 // lostMsg says that the monitor does not answer.
