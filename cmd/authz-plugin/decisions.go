@@ -9,7 +9,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,6 +18,7 @@ import (
 	"vitrine/internal/authz/audit"
 	"vitrine/internal/command"
 	"vitrine/internal/engine/operation"
+	"vitrine/internal/engine/principal"
 	"vitrine/internal/printable"
 )
 
@@ -180,20 +180,13 @@ func lineOf(r *audit.Record) decisionLine {
 	return l
 }
 
-// callerName is the principal by which people know a caller.
+// callerName is the caller's name, and of one who has none, why not.
 func callerName(c *audit.Caller) string {
-	for _, kind := range []string{"container:", "unix:", "tls:", "local", "peer-uid:"} {
-		if i := slices.IndexFunc(c.Principals, func(p string) bool { return strings.HasPrefix(p, kind) }); i >= 0 {
-			return c.Principals[i]
-		}
+	name := principal.Name(c.Principals, string(c.Kind))
+	if len(c.Principals) == 0 && c.Why != "" {
+		name += " (" + c.Why + ")"
 	}
-	switch {
-	case len(c.Principals) > 0:
-		return c.Principals[0]
-	case c.Why != "":
-		return fmt.Sprintf("%s (%s)", c.Kind, c.Why)
-	}
-	return string(c.Kind)
+	return name
 }
 
 // objectOf is what the path names, or the name that something is made under.

@@ -84,14 +84,14 @@ func TestDecisionsAreReadable(t *testing.T) {
 	caller := func(principals ...string) audit.Caller {
 		return audit.Caller{Kind: identity.Container, Principals: principals}
 	}
-	ci := caller("container-id:0f", "container:ci", "image:x")
+	ci := caller("container:ci", "container-id:0f", "image:x")
 	records := []audit.Record{
 		{Operation: "ContainerList", Method: "GET", URI: "/v1.41/containers/json", Caller: ci, Allow: true},
 		{Operation: "ContainerList", Method: "GET", URI: "/v1.41/containers/json?all=1", Caller: ci, Allow: true},
 		{Operation: "ContainerStop", Method: "POST", URI: "/v1.41/containers/web/stop", Caller: ci, Code: "not-granted", Reasons: []string{"role ci allows list"}},
 		{Operation: "ContainerStop", Method: "POST", URI: "/v1.41/containers/web/stop", Caller: ci, Allow: true, Mode: "audit", Reasons: []string{"role ci allows list"}},
-		{Operation: "ContainerCreate", Method: "POST", URI: "/v1.41/containers/create?name=job", Caller: caller("uid:1", "unix:joe"), Allow: true},
-		{Operation: "ContainerExec", Method: "POST", URI: "/v1.41/containers/job/exec", Caller: caller("uid:1", "unix:joe"), Allow: true},
+		{Operation: "ContainerCreate", Method: "POST", URI: "/v1.41/containers/create?name=job", Caller: caller("unix:joe", "uid:1"), Allow: true},
+		{Operation: "ContainerExec", Method: "POST", URI: "/v1.41/containers/job/exec", Caller: caller("unix:joe", "uid:1"), Allow: true},
 		{Method: "GET", URI: "/x\x1b[2J", Caller: audit.Caller{Kind: identity.Unknown, Why: "the process has exited"}, Reasons: []string{"no\nroute"}},
 		{Event: "grant-end", ID: "g-1", Allow: true, Reasons: []string{"its time is over"}, Grant: &grant.Grant{ID: "g-1", Role: "ops", To: []string{"tls:a"}}},
 	}

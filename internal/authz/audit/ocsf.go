@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"strings"
 
-	"vitrine/internal/caller/identity"
+	"vitrine/internal/engine/principal"
 	"vitrine/internal/version"
 )
 
@@ -75,7 +75,7 @@ func (r *Record) activity() int {
 
 // who fills in the caller.
 func (e *ocsfEvent) who(c *Caller) {
-	name := cmp.Or(c.name(), string(identity.Unknown)) // the beginning of a right has no caller
+	name := principal.Name(c.Principals, string(c.Kind)) // the beginning of a right has no caller
 	e.Actor.App, e.From.Name = name, name
 	if c.UID != nil {
 		e.Actor.User = &ocsfUser{UID: strconv.FormatUint(uint64(*c.UID), 10)}

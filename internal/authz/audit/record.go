@@ -27,6 +27,7 @@ import (
 	"vitrine/internal/authz/policy"
 	"vitrine/internal/caller/identity"
 	"vitrine/internal/engine/operation"
+	"vitrine/internal/engine/principal"
 )
 
 // Record is one decision. Its JSON form is the audit log's line, documented in
@@ -139,15 +140,7 @@ func (r *Record) Sentence() string {
 	if r.Event != "" {
 		return r.Event + " " + r.Grant.String()
 	}
-	return r.Verdict() + " " + r.Caller.name() + " " + cmp.Or(r.Operation, "what was not understood")
-}
-
-// name is the caller's first principal, or its kind where it has none.
-func (c *Caller) name() string {
-	if len(c.Principals) > 0 {
-		return c.Principals[0]
-	}
-	return string(c.Kind)
+	return r.Verdict() + " " + principal.Name(r.Caller.Principals, string(r.Caller.Kind)) + " " + cmp.Or(r.Operation, "what was not understood")
 }
 
 // account is whom a record counts against in the queue.

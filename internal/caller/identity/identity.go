@@ -7,7 +7,10 @@
 // CN "root" is never uid 0, root in a container is never the host's root.
 package identity
 
-import "vitrine/internal/kernel/procfs"
+import (
+	"vitrine/internal/engine/principal"
+	"vitrine/internal/kernel/procfs"
+)
 
 // Kind is the kind of a caller. The zero value is Unknown.
 type Kind string
@@ -85,13 +88,10 @@ type Certificate struct {
 	Serial       string   `json:"serial"`
 }
 
-// String names the caller for messages: its first principal, or its kind.
+// String names the caller for messages; see [principal.Name].
 func (id *Identity) String() string {
-	if id == nil || len(id.Principals) == 0 {
-		if id != nil && id.Kind != "" {
-			return string(id.Kind)
-		}
-		return string(Unknown)
+	if id == nil {
+		id = &Identity{}
 	}
-	return id.Principals[0]
+	return principal.Name(id.Principals, string(id.Kind))
 }

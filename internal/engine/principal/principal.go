@@ -115,6 +115,18 @@ func OfLabel(key, value string) Principal {
 	return Principal{Label, key + "=" + value}
 }
 
+// Name is what people are told a caller by: its first principal, as package identity puts the one that says most first, or
+// what kind of caller it is, where it has none.
+func Name(principals []string, kind string) string {
+	switch {
+	case len(principals) > 0:
+		return principals[0]
+	case kind != "":
+		return kind
+	}
+	return "unknown"
+}
+
 // Principal is one of a kind. Of text that is no principal, the kind is "" and the value all of it.
 type Principal struct {
 	Kind  Kind

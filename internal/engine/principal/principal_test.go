@@ -26,6 +26,23 @@ func TestTable(t *testing.T) {
 	}
 }
 
+// TestName: the first says most, and who has none is of some kind.
+func TestName(t *testing.T) {
+	for want, id := range map[string]struct {
+		principals []string
+		kind       string
+	}{
+		"container:web": {[]string{"container:web", "container-id:1", "listener:ci"}, "container"},
+		"listener:ci":   {[]string{"listener:ci"}, "unknown"},
+		"self":          {nil, "self"},
+		"unknown":       {},
+	} {
+		if got := Name(id.principals, id.kind); got != want {
+			t.Errorf("%v is called %s", id, got)
+		}
+	}
+}
+
 func TestParseClosed(t *testing.T) {
 	for s, says := range map[string]string{
 		"":                          `"": there is no kind of principal ""`,

@@ -43,7 +43,7 @@ func reader() *Reader { return New("/nowhere", func() {}) }
 // TestBoard: who was denied stands first, and a cell has the colour of the worst of the last hour.
 func TestBoard(t *testing.T) {
 	r := reader()
-	r.take(decision(1, "container-id:x container:web", "ContainerList", "/containers/json", "allowed"))
+	r.take(decision(1, "container:web container-id:x", "ContainerList", "/containers/json", "allowed"))
 	r.take(decision(2, "container:traefik image:traefik", "ContainerList", "/containers/json", "would-deny", "no role allows it"))
 	r.take(decision(3, "container:ci", "ContainerCreate", "/containers/create?name=a", "denied", "hazard privileged"))
 	r.take(decision(4, "container:ci", "ContainerCreate", "/containers/create?name=a", "allowed"))
@@ -156,7 +156,7 @@ func socket(t *testing.T, path string, h http.Handler) *http.Server {
 }
 
 func line(n int) string {
-	return fmt.Sprintf(`{"time":%q,"id":"%d","caller":{"kind":"host","principals":["uid:0","unix:root"]},"operation":"ContainerList","access":"list","method":"GET","uri":"/containers/json","allow":true}`+"\n",
+	return fmt.Sprintf(`{"time":%q,"id":"%d","caller":{"kind":"host","principals":["unix:root","uid:0"]},"operation":"ContainerList","access":"list","method":"GET","uri":"/containers/json","allow":true}`+"\n",
 		began.Add(time.Duration(n)*time.Second).Format(time.RFC3339Nano), n)
 }
 

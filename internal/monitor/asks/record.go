@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"vitrine/internal/engine/principal"
 )
 
 // record is what is read of a line of /decisions; docs/audit.md has all of it.
@@ -37,20 +39,7 @@ func (rec *record) verdict() Verdict {
 	return Denied
 }
 
-// name is the principal to call somebody by: what says most in the fewest words.
-func (rec *record) name() string {
-	for _, kind := range []string{"container:", "unix:", "tls:", "uid:", "peer-uid:", "local"} {
-		for _, p := range rec.Caller.Principals {
-			if strings.HasPrefix(p, kind) {
-				return cut(p)
-			}
-		}
-	}
-	if len(rec.Caller.Principals) > 0 {
-		return cut(rec.Caller.Principals[0])
-	}
-	return cmp.Or(rec.Caller.Kind, "unknown")
-}
+func nameOf(principals []string, kind string) string { return cut(principal.Name(principals, kind)) }
 
 // take counts a decision, unless it has been told before; it reports whether it is news.
 func (r *Reader) take(rec *record) bool {
@@ -67,7 +56,7 @@ func (r *Reader) take(rec *record) bool {
 		r.since = rec.Time
 	}
 
-	name, verdict := rec.name(), rec.verdict()
+	name, verdict := nameOf(rec.Caller.Principals, rec.Caller.Kind), rec.verdict()
 	r.hour.count(rec.Time, verdict)
 	c, ok := r.callers[name]
 	if !ok {

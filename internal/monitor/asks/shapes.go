@@ -77,9 +77,7 @@ func (r *Reader) Shapes(ctx context.Context, name, class string) ([]Shape, error
 		if err := json.Unmarshal(lines.Bytes(), &s); err != nil || s.Operation.ID == "" {
 			continue // the first line, and what a newer authz-plugin may tell
 		}
-		who := record{}
-		who.Caller.Kind, who.Caller.Principals = s.Caller.Kind, s.Caller.Principals
-		if who.name() != name || s.Operation.Access != class {
+		if nameOf(s.Caller.Principals, s.Caller.Kind) != name || s.Operation.Access != class {
 			continue
 		}
 		out = append(out, s.show())
