@@ -49,17 +49,17 @@ func TestWhatIsPaidForClosed(t *testing.T) {
 		"work":                      {func(*Turn) { time.Sleep(used) }, wait(used + request)},
 		"work, and then the Engine's": {func(turn *Turn) {
 			time.Sleep(used)
-			turn.Lend()
+			turn.HandOver()
 			time.Sleep(used)
 		}, wait(used + request + used/2)}, // half of which it makes good meanwhile
 		"the Engine's, for long": {func(turn *Turn) {
-			turn.Lend()
+			turn.HandOver()
 			time.Sleep(time.Second)
-		}, wait(mostLent)},
-		"lent twice, which is once": {func(turn *Turn) {
-			turn.Lend()
+		}, wait(mostHanded)},
+		"handed over twice, which is once": {func(turn *Turn) {
+			turn.HandOver()
 			time.Sleep(used)
-			turn.Lend()
+			turn.HandOver()
 		}, wait(used)},
 		"work before a question": {func(turn *Turn) {
 			time.Sleep(used)
@@ -86,18 +86,18 @@ func TestWhatIsPaidForClosed(t *testing.T) {
 // TestLateTurnsArePaidForClosed: one that hangs is paid for when it ceases to count, and the rest of it when it ends.
 func TestLateTurnsArePaidForClosed(t *testing.T) {
 	for name, tt := range map[string]struct {
-		lent bool
-		paid time.Duration // when it ceases to count
+		handed bool
+		paid   time.Duration // when it ceases to count
 	}{
-		"working":           {false, patience + request},
-		"lent: only a part": {true, mostLent},
+		"working":                  {false, patience + request},
+		"handed over: only a part": {true, mostHanded},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				q := beside(t)
 				turn := take(t, q, "a")
-				if tt.lent {
-					turn.Lend()
+				if tt.handed {
+					turn.HandOver()
 				}
 				waited := 2 * (tt.paid - allowance)
 				if got, want := after(t, q, "a"), patience+waited; got < want-2*request || got > want {
@@ -106,7 +106,7 @@ func TestLateTurnsArePaidForClosed(t *testing.T) {
 				time.Sleep(patience)
 				turn.Give()
 				want := 2 * (waited + patience - allowance)
-				if tt.lent {
+				if tt.handed {
 					want = 0
 				}
 				if got := after(t, q, "a"); got < want-2*request || got > want {
@@ -162,7 +162,7 @@ func TestTurnIsLateAsOfWhenItWasLent(t *testing.T) {
 		turns := hold(t, q, "a")
 		time.AfterFunc(patience/2, func() {
 			for _, turn := range turns {
-				turn.Lend()
+				turn.HandOver()
 			}
 		})
 		if got, want := after(t, q, "a"), patience+patience/2; got != want {
@@ -171,12 +171,12 @@ func TestTurnIsLateAsOfWhenItWasLent(t *testing.T) {
 	})
 }
 
-// TestLendingNothingTakesNothing: what was never taken, or was given back, is not counted by being lent, and gives nobody a share.
-func TestLendingNothingTakesNothing(t *testing.T) {
+// TestHandingOverNothingTakesNothing: what was never taken, or was given back, is not counted by being handed over, and gives nobody a share.
+func TestHandingOverNothingTakesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := queue(2)
 		idle := q.Of("a")
-		idle.Lend()
+		idle.HandOver()
 		nobody := q.Of("other")
 		nobody.Give()
 		if n := len(hold(t, q, "a")); n != 4 {

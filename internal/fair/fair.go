@@ -18,8 +18,8 @@
 //
 // A turn stands for work, not for waiting: whoever waits for a client gives it
 // back, and whoever asks the Engine lets it rest. While the Engine works for the caller the
-// turn can be lent to it: the Engine's processors are everybody's too, and it knows no
-// callers. A turn that does not come back in time, lent or not, no longer counts, so that a decision
+// turn can be handed over to it: the Engine's processors are everybody's too, and it knows no
+// callers. A turn that does not come back in time, handed over or not, no longer counts, so that a decision
 // that hangs is not all that is done for its caller; each such turn makes the caller's next ones wait for longer.
 //
 // The caller of this package says who counts as one caller, must give every turn
@@ -40,8 +40,8 @@ import (
 const (
 	// request is what comes with each turn: reading the request, writing the answer.
 	request = 50 * time.Microsecond
-	// mostLent is the most that a lent turn costs: who takes longer mostly waits.
-	mostLent = 20 * time.Millisecond
+	// mostHanded is the most that a turn costs which was handed over: who takes longer mostly waits.
+	mostHanded = 20 * time.Millisecond
 	// allowance is what a caller may owe and still go on; mostOwed is the most that
 	// it can owe.
 	allowance = 10 * time.Millisecond
@@ -80,10 +80,10 @@ type caller struct {
 	seen    time.Time     // when it was active last
 	late    int           // turns that no longer count
 	resting int           // given up by Rest
-	counted []*Turn       // those that count, in the order in which they were taken, or lent
+	counted []*Turn       // those that count, in the order in which they were taken, or handed over
 	waiting []*Turn       // in order
 	owed    time.Duration // at seen
-	timer   *time.Timer   // while somebody waits: for the first of lent, or for what is owed; nil if never needed
+	timer   *time.Timer   // while somebody waits: for the first of handed, or for what is owed; nil if never needed
 }
 
 // Turn is one request's. The zero Turn belongs to nobody: it is never waited for.
@@ -94,8 +94,8 @@ type Turn struct {
 
 	// Guarded by Queue.mu.
 	state state
-	since time.Time     // when it was taken or lent, or became late
-	works bool          // of a late one: it was not lent
+	since time.Time     // when it was taken or handed over, or became late
+	works bool          // of a late one: it was not handed over
 	ready chan struct{} // closed when it is this one's turn
 }
 
@@ -105,7 +105,7 @@ const (
 	idle state = iota
 	waiting
 	held
-	lent
+	handed
 	late
 	resting
 )
@@ -177,7 +177,7 @@ func (q *Queue) time(owed time.Duration) time.Duration {
 	return 2 * owed / time.Duration(q.share())
 }
 
-// pay adds what a turn cost since it was taken, or lent.
+// pay adds what a turn cost since it was taken, or handed over.
 func (q *Queue) pay(c *caller, cost time.Duration) {
 	if q.active.Len() > 1 {
 		c.owed = min(mostOwed, c.owed+cost)
@@ -209,9 +209,9 @@ func (t *Turn) Give() {
 	case idle:
 	case waiting:
 		c.waiting = slices.DeleteFunc(c.waiting, func(o *Turn) bool { return o == t })
-	case lent:
+	case handed:
 		c.without(t)
-		q.pay(c, min(mostLent, c.seen.Sub(t.since)))
+		q.pay(c, min(mostHanded, c.seen.Sub(t.since)))
 	case held:
 		c.without(t)
 		q.pay(c, request+c.seen.Sub(t.since))
@@ -228,8 +228,8 @@ func (t *Turn) Give() {
 	q.watch(c)
 }
 
-// Lend says that from now on the Engine works for this turn, until Give.
-func (t *Turn) Lend() {
+// HandOver says that from now on the Engine works for this turn, until Give.
+func (t *Turn) HandOver() {
 	if t.queue == nil {
 		return
 	}
@@ -242,7 +242,7 @@ func (t *Turn) Lend() {
 	c := q.touch(t.key)
 	q.pay(c, request+c.seen.Sub(t.since))
 	c.without(t)
-	c.count(t, lent) // due later than before: no clock needs to be set
+	c.count(t, handed) // due later than before: no clock needs to be set
 }
 
 // Pay adds what a caller's requests cost outside of their turns.
@@ -302,7 +302,7 @@ func (q *Queue) look(c *caller) {
 		if t.works = t.state == held; t.works {
 			q.pay(c, request+c.seen.Sub(t.since))
 		} else {
-			q.pay(c, mostLent)
+			q.pay(c, mostHanded)
 		}
 		c.without(t)
 		t.state, t.since = late, c.seen

@@ -252,17 +252,17 @@ func TestLentTurnsDoNotComeBackLate(t *testing.T) {
 			if err := turn.Take(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			paying := 2 * mostLent * time.Duration(i)
+			paying := 2 * mostHanded * time.Duration(i)
 			due := time.Duration(int64(want) * int64(patience))
 			if took := time.Since(from); took < due || took > due+paying {
 				t.Errorf("turn %d came after %s, want %s and what it pays", i, took, due)
 			}
-			turn.Lend()
+			turn.HandOver()
 			turns = append(turns, &turn)
 			give(hold(t, q, "other"))
 		}
 		time.Sleep(10 * patience)
-		if turns[4].state != lent || turns[3].state != late {
+		if turns[4].state != handed || turns[3].state != late {
 			t.Error("a turn is late that nobody waited for, or the one before is not")
 		}
 		give(turns)
@@ -280,7 +280,7 @@ func TestBusyCallersPayClosed(t *testing.T) {
 	const work, during = 2 * time.Millisecond, 10 * time.Second
 	for _, tc := range []struct {
 		processors, requests int
-		beside, lent         bool
+		beside, handed       bool
 		most                 float64 // of the time, in turns
 	}{
 		{2, 100, true, false, .5},
@@ -304,8 +304,8 @@ func TestBusyCallersPayClosed(t *testing.T) {
 							turn.Give()
 							return
 						}
-						if turns.Add(1); tc.lent {
-							turn.Lend()
+						if turns.Add(1); tc.handed {
+							turn.HandOver()
 						}
 						time.Sleep(work)
 						turn.Give()
@@ -383,7 +383,7 @@ func TestNobodysTurn(t *testing.T) {
 	if err := turn.Take(t.Context()); err != nil {
 		t.Error(err)
 	}
-	turn.Lend()
+	turn.HandOver()
 	turn.Pay(time.Second)
 	Rest(With(t.Context(), &turn))()
 	Rest(t.Context())()

@@ -213,7 +213,7 @@ func TestWhatTurnsCostClosed(t *testing.T) {
 			from := time.Now()
 			v := steps.Authorize(t.Context(), of("a"), tc.req)
 			if v.Allow {
-				v.Lend()
+				v.HandOver()
 				time.Sleep(engines)
 			}
 			v.Finish(0, false)

@@ -88,7 +88,7 @@ func TestTurnsComeBackClosed(t *testing.T) {
 		"a panic":                        {world{boom: errors.New("boom")}, ping(), func(*decide.Verdict) {}},
 		"allowed":                        {world{decision: policy.Decision{Allow: true}}, ping(), finish},
 		"allowed, while it is carried":   {world{decision: policy.Decision{Allow: true}}, ping(), (*decide.Verdict).Release},
-		"lent":                           {world{decision: policy.Decision{Allow: true}}, ping(), func(v *decide.Verdict) { v.Lend(); finish(v) }},
+		"handed over":                    {world{decision: policy.Decision{Allow: true}}, ping(), func(v *decide.Verdict) { v.HandOver(); finish(v) }},
 		"denied by the door":             {world{decision: policy.Decision{Allow: true}}, ping(), func(v *decide.Verdict) { v.Deny(403, "x", "y"); finish(v) }},
 		"a body that breaks off":         {world{}, send(func() ([]byte, error) { return nil, errors.New("gone") }), func(*decide.Verdict) {}},
 		"a body that panics":             {world{}, send(func() ([]byte, error) { panic("boom") }), func(*decide.Verdict) {}},

@@ -112,9 +112,9 @@ func (v *Verdict) Finish(status int, redacted bool) {
 	})
 }
 
-// Lend says that from now on the Engine works for the request, and answers without waiting for
+// HandOver says that from now on the Engine works for the request, and answers without waiting for
 // anything: the caller keeps its turn until the answer.
-func (v *Verdict) Lend() { v.turn.Lend() }
+func (v *Verdict) HandOver() { v.turn.HandOver() }
 
 // Release gives the caller's turn back before Finish does, where the door or the
 // Engine waits for something.

@@ -98,7 +98,7 @@ func (t *task) run() {
 		return
 	}
 	if reads(t.v.Operation) {
-		t.v.Lend()
+		t.v.HandOver()
 	} else {
 		t.v.Release()
 	}
