@@ -102,7 +102,7 @@ func (s *source) allowlist(all []setting) (*allowlist, error) {
 				return nil, s.problem(one.line, "the expression for %s: %v", method, err)
 			}
 			list.expressions[method] = append(list.expressions[method], re)
-			s.judge(one, method, re)
+			s.besides(one, method, re)
 		case what == "BINDMOUNTFROM":
 			for dir := range strings.SplitSeq(one.value, ",") {
 				if !strings.HasPrefix(dir, "/") || strings.ContainsAny(dir, "\x00\n") {
@@ -118,8 +118,8 @@ func (s *source) allowlist(all []setting) (*allowlist, error) {
 	return list, nil
 }
 
-// judge says what an expression lets through besides operations, or that it has none.
-func (s *source) judge(at setting, method string, re *regexp.Regexp) {
+// besides says what an expression lets through besides operations, or that it has none.
+func (s *source) besides(at setting, method string, re *regexp.Regexp) {
 	some := false
 	for _, op := range operation.Operations() {
 		some = some || op.Method == method && op.ID != "Options" && slices.ContainsFunc(paths(op), re.MatchString)

@@ -64,7 +64,7 @@ const (
 	// maxRequest bounds what dockerd may send about one request: a body of
 	// 4 MiB, the most it shows, is 5.6 MB in base64.
 	maxRequest = 8 << 20
-	// bigRequest is the size from which only a few are read and judged at a time.
+	// bigRequest is the size from which only a few are read and decided at a time.
 	bigRequest  = 128 << 10
 	bigRequests = 4
 	// reading is how many questions are read and decoded at one time. They are not
@@ -137,7 +137,7 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// ask reads the request that dockerd asks about, judges it and answers. Whatever
+// ask reads the request that dockerd asks about, and answers it. Whatever
 // hangs, dockerd gets an answer in time: then it is the clock that gives it, and
 // nobody waits for what was hung.
 func (d *Door) ask(w http.ResponseWriter, r *http.Request) {
@@ -163,7 +163,7 @@ func (d *Door) ask(w http.ResponseWriter, r *http.Request) {
 		}
 	})
 	defer late.Stop()
-	a.answer(d.judge(ctx, req))
+	a.answer(d.reply(ctx, req))
 }
 
 // read reads the question, or says why it cannot.

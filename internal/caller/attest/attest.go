@@ -169,9 +169,9 @@ func (a *Attestor) ids(p *peercred.Peer) Attestation {
 	return out
 }
 
-// locate judges the facts of the peer's process. A judgement may need to know a
+// locate weighs the facts of the peer's process. That may need to know a
 // container that the inventory does not hold: then the Engine is asked, and all
-// is judged anew. In the end the peer must still be alive, so that the facts are
+// is weighed anew. In the end the peer must still be alive, so that the facts are
 // the peer's, and not those of a later process with the same number.
 func (a *Attestor) locate(ctx context.Context, p *peercred.Peer) (docker.Container, Kind, error) {
 	if err := p.Alive(); err != nil {
@@ -193,7 +193,7 @@ func (a *Attestor) locate(ctx context.Context, p *peercred.Peer) (docker.Contain
 	refreshed := map[string]bool{} // ids; true: the Engine says that there is no such container
 	until := time.Now().Add(patience)
 	for range 4 {
-		id, kind, err := a.judge(facts, refreshed)
+		id, kind, err := a.weigh(facts, refreshed)
 		if ask, ok := errors.AsType[*askError](err); ok {
 			if a.seen != nil {
 				a.seen(facts.Cgroups)

@@ -523,7 +523,7 @@ func TestOwnHost(t *testing.T) {
 	}
 }
 
-func FuzzJudge(f *testing.F) {
+func FuzzWeigh(f *testing.F) {
 	f.Add("/docker/"+mon, "/", "/../x")
 	f.Add("/docker/"+mon+"/"+web, "/docker/"+web, "/..")
 	f.Fuzz(func(t *testing.T, memory, cpu, unified string) {
@@ -533,7 +533,7 @@ func FuzzJudge(f *testing.F) {
 		a := w.begin(Options{})
 		facts := procfs.Process{Cgroups: []procfs.Cgroup{{Hierarchy: "memory", Path: "/" + memory}, {Hierarchy: "cpu,cpuacct", Path: "/" + cpu}, {Path: "/" + unified}}}
 		facts.Namespaces = procfs.Namespaces{User: "user:[1]", PID: "pid:[2]", Mount: "mnt:[3]"}
-		id, kind, err := a.judge(facts, nil)
+		id, kind, err := a.weigh(facts, nil)
 		for _, l := range facts.Cgroups {
 			if kind == Host && (strings.Contains(l.Path, mon) || strings.Contains(l.Path, web)) {
 				t.Errorf("the host's in %q", l.Path)

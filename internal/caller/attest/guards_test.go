@@ -170,11 +170,11 @@ func TestInitDiesBeforeTheVerdictClosed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if id, kind, err := a.judge(facts, nil); id != mon || kind != Container || err != nil {
+		if id, kind, err := a.weigh(facts, nil); id != mon || kind != Container || err != nil {
 			t.Fatal(id, kind, err)
 		}
 		damage(w)
-		id, kind, err := a.judge(facts, nil)
+		id, kind, err := a.weigh(facts, nil)
 		_, again := errors.AsType[*askError](err)
 		if kind != Unknown || id != "" || err == nil || again == (name == "not readable") {
 			t.Errorf("%s: %v, %s, %v", name, kind, id, err)

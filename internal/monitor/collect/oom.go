@@ -13,13 +13,13 @@ import (
 // track begins to remember a container.
 func (c *Collector) track(id string) *tracked {
 	t := &tracked{}
-	t.oom = c.host.Watch(func(v oom.Verdict) { c.judged(t, v) })
+	t.oom = c.host.Watch(func(v oom.Verdict) { c.settled(t, v) })
 	c.known[id] = t
 	return t
 }
 
-// judged counts kills, and tells of them if they are news.
-func (c *Collector) judged(t *tracked, v oom.Verdict) {
+// settled counts kills, and tells of them if they are news.
+func (c *Collector) settled(t *tracked, v oom.Verdict) {
 	if v.PID1Alive {
 		t.Kills.Survived += v.Kills
 	} else {

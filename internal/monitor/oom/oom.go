@@ -1,4 +1,4 @@
-// Package oom judges OOM kills in containers: whether PID 1 outlived them, which the
+// Package oom tells of OOM kills in containers: whether PID 1 outlived them, which the
 // Engine does not tell, or died of them, and whose they were. It is pure: what was
 // read and what the Engine said go in, verdicts come out, and it has no clock.
 //

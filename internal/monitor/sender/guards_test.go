@@ -243,11 +243,11 @@ func TestRunningAndNotConfirmedClosed(t *testing.T) {
 	f.make("/docker/"+web, 100, 0, 0o755)
 	a.inCgroup(100)
 	w.Held[web] = docker.Container{ID: web, Running: true, Pid: 4711}
-	if at := a.judge(100); at.Kind == attest.Container || !later(at) {
+	if at := a.known(100); at.Kind == attest.Container || !later(at) {
 		t.Errorf("kind %v, %v", at.Kind, at.Err)
 	}
 	w.Held[web] = docker.Container{ID: web}
-	w.is(a.judge(100), web)
+	w.is(a.known(100), web)
 }
 
 // TestWalkIsBounded: it looks at so many folders, and no more.

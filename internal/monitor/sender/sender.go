@@ -95,13 +95,13 @@ func (f *Finder) exited(p *peercred.Peer, why error) bool {
 
 // inCgroup says which container the processes of a version 2 cgroup belong to.
 func (f *Finder) inCgroup(id uint64) attest.Attestation {
-	at := f.judge(id)
+	at := f.known(id)
 	if at.Kind != attest.Container && !errors.Is(at.Err, attest.ErrNotYet) { // the walk may find more
 		switch c, walked := f.cgroups.walk(id); {
 		case c.ID != "":
 			at = found(c, true)
 		default:
-			if at = f.judge(id); at.Kind != attest.Container && !walked {
+			if at = f.known(id); at.Kind != attest.Container && !walked {
 				at.Err = fmt.Errorf("%w: whether there is one is %w", at.Err, attest.ErrNotYet)
 			}
 		}
@@ -124,14 +124,14 @@ func (f *Finder) unconfinedBut(id string) string {
 	return f.cgroups.unconfinedBut(id, own)
 }
 
-// judge says what the table knows of a cgroup.
+// known is what the table knows of a cgroup.
 //
 // A container that runs has the cgroup in which its init was found. Of one that
 // ended before that nothing is left but the folder's name, which is believed only
 // where the Engine makes its containers' folders. Either way nobody but root can have
 // made the folder: else the container's name might have been put there before, or
 // instead of, the container.
-func (f *Finder) judge(cgroup uint64) attest.Attestation {
+func (f *Finder) known(cgroup uint64) attest.Attestation {
 	c, ok := f.cgroups.own(place{"", cgroup})
 	if ok {
 		return found(c, true)

@@ -28,10 +28,10 @@ func (v *View) service(err error) {
 	}
 }
 
-// judge makes a container's checks anew. What only the Engine can say is unknown
+// check makes a container's checks anew. What only the Engine can say is unknown
 // while it does not answer; how a container ended last stays as it was, also
 // while it runs again: a crash that a restart policy mends is one.
-func (a *Aggregator) judge(c *Container) {
+func (a *Aggregator) check(c *Container) {
 	c.Checks = c.Checks[:0]
 	add := func(name string, status dogstatsd.Status, at time.Time, message string) {
 		c.Checks = append(c.Checks, messages.Check{Name: name, Status: status, Time: at, Message: message, Tags: c.High, Container: c.ID})

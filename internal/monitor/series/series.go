@@ -154,7 +154,7 @@ func (a *Aggregator) container(s *collect.Snapshot, in *collect.Container) *Cont
 	c.seen, c.Container, c.Read = a.seen, in.Container, !in.Read.IsZero()
 	if news || c.exit != in.LastExit || c.up != s.Engine.Up {
 		c.exit, c.up = in.LastExit, s.Engine.Up
-		a.judge(c)
+		a.check(c)
 	}
 	for i := range c.Checks {
 		if c.Checks[i].Name != CheckExit {

@@ -46,7 +46,7 @@ func (w world) sendAll(way way) {
 			w.records("")
 			r := r.named(w.names)
 			got := w.send(way, r.method, r.bytes())
-			w.judge(way, &r, got)
+			w.check(way, &r, got)
 			w.recorded(way, &r, got)
 			now := w.effects(since)
 			if changed := diff(effects, now); changed != "" {
@@ -85,8 +85,8 @@ func (w world) send(way way, method, bytes string) answer {
 	return answer{resp.StatusCode, resp.Header, string(body)}
 }
 
-// judge holds the answer against what must come of the request.
-func (w world) judge(way way, r *request, got answer) {
+// check holds the answer against what must come of the request.
+func (w world) check(way way, r *request, got answer) {
 	w.Helper()
 	if way.as == look && (strings.Contains(got.body, secret) || strings.Contains(got.body, swarmToken)) {
 		w.Errorf("answered %d with a secret:\n%s", got.status, got.body)
@@ -223,13 +223,13 @@ func TestEvalRefusesTheSameClosed(t *testing.T) {
 				cmd := exec.Command(binary, append(r.evalArgs(as), "--policy", dir)...)
 				cmd.Stdin = strings.NewReader(r.body)
 				out, err := cmd.Output()
-				r.judgeEval(t, as, out, err)
+				r.checkEval(t, as, out, err)
 			})
 		}
 	}
 }
 
-func (r *request) judgeEval(t *testing.T, as role, out []byte, err error) {
+func (r *request) checkEval(t *testing.T, as role, out []byte, err error) {
 	t.Helper()
 	var got struct {
 		Allow                    bool

@@ -18,8 +18,8 @@ import (
 	"vitrine/internal/engine/operation"
 )
 
-// judge answers one question. A panic is a denial.
-func (d *Door) judge(ctx context.Context, req *authorization.Request) (res authorization.Response) {
+// reply answers one question. A panic is a denial.
+func (d *Door) reply(ctx context.Context, req *authorization.Request) (res authorization.Response) {
 	defer func() {
 		if p := recover(); p != nil {
 			d.cfg.Logger.Error("decision panicked", "panic", p)
