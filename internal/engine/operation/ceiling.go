@@ -72,7 +72,6 @@ func (o *Operation) WithCeilings(c Ceilings) (*Operation, error) {
 		return nil, fmt.Errorf("write the request with its limits: %w", err)
 	}
 	r.Set = append(slices.Clip(o.Set), l.set...)
-	r.Unknown = slices.Clone(o.Unknown) // judge sorts it
 	r.judge()
 	return &r, nil
 }

@@ -17,6 +17,7 @@ import (
 // know is a hazard itself.
 func (o *Operation) judge() {
 	o.Hazards, o.HazardFields, o.HostPath, o.Mints, o.Enters = nil, nil, nil, nil, nil
+	o.Unknown = slices.Clone(o.Unknown) // it is sorted, and may be that of the operation which this one is made of
 	o.judgeFields(o.entry)
 	o.judgePlaces()
 	o.judgeTexts()

@@ -222,7 +222,6 @@ func (o *Operation) WithLabels(labels map[string]string) (*Operation, error) {
 	if r.Canonical, err = encode(r.Body); err != nil {
 		return nil, fmt.Errorf("write the request with labels: %w", err)
 	}
-	r.Unknown = slices.Clone(o.Unknown) // judge sorts it
 	r.judge()
 	return &r, nil
 }
@@ -281,7 +280,6 @@ func (o *Operation) buildWithLabels(labels map[string]string) (*Operation, error
 	if err != nil {
 		return nil, err
 	}
-	r.Unknown = slices.Clone(o.Unknown) // judge sorts it
 	r.judge()
 	return r, nil
 }

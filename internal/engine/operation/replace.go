@@ -73,7 +73,6 @@ func (o *Operation) ReplacingIn(fields []string) *Operation {
 	}
 	r := *o
 	r.replacement = &replacement{fields: fields, spared: map[string]bool{}}
-	r.Unknown = slices.Clone(o.Unknown) // judge sorts it
 	r.judge()
 	r.Replaced = slices.Sorted(maps.Keys(r.replacement.spared))
 	return &r

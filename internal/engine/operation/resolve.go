@@ -52,7 +52,6 @@ func (o *Operation) ResolveHostPaths(resolve func(path string) (string, error)) 
 		return nil, fmt.Errorf("write the request with resolved paths: %w", err)
 	}
 	r.Typed, r.Resolved = o, w.differing()
-	r.Unknown = slices.Clone(o.Unknown) // judge sorts it
 	r.judge()
 	if !r.readsAs(w.known) {
 		return nil, errAmbiguous

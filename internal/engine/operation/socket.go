@@ -154,7 +154,6 @@ func (o *Operation) WithSocket(instead Socket) (*Operation, error) {
 		return nil, err
 	}
 	r.given = instead
-	r.Unknown = slices.Clone(o.Unknown) // judge sorts it
 	r.judge()
 	return &r, nil
 }
