@@ -191,7 +191,7 @@ func shapeOf(t *testing.T, who *identity.Identity, method, uri, body string, of 
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &record.Shape{Caller: who, Operation: op.Shape(), World: of}
+	return &record.Shape{Caller: who, Operation: op.Outline(), World: of}
 }
 
 // TestReplay decides by what was found out then, and says what it misses.
@@ -266,7 +266,7 @@ func TestReplay(t *testing.T) {
 func TestReplayThatCannotBeClosed(t *testing.T) {
 	good := shapeOf(t, &identity.Identity{Kind: identity.Host, Door: "gateway"}, "GET", "/containers/json", "", record.World{})
 	bad := *good
-	bad.Operation = &operation.Shape{}
+	bad.Operation = &operation.Outline{}
 	for says, tc := range map[string]struct {
 		w     *world
 		shape *record.Shape

@@ -378,7 +378,7 @@ func TestRecreateReplays(t *testing.T) {
 	u.ask(t, tool("a"), "POST", "/containers/web/start", "")
 	want := []record.Answer{record.Allow, record.Allow, record.Allow, record.Deny, record.Deny, record.Allow, record.Allow, record.Allow}
 	for i, s := range u.seen {
-		shape := &record.Shape{Caller: s.Caller, Operation: s.Asked.Shape(), World: s.World, Verdict: s.Verdict}
+		shape := &record.Shape{Caller: s.Caller, Operation: s.Asked.Outline(), World: s.World, Verdict: s.Verdict}
 		got, err := decide.Replay(t.Context(), &u.world, shape)
 		if err != nil || got.Answer != want[i] || s.Verdict.Answer != want[i] {
 			t.Errorf("%s: %v, replayed %+v, was %+v", s.Asked.URI, err, got, s.Verdict)

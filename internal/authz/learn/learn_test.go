@@ -616,7 +616,7 @@ func TestDangerousIsNotLearntClosed(t *testing.T) {
 	if _, err := learn.Learn(t.Context(), learn.Options{Principal: "unix:none"}, lines); err == nil {
 		t.Error("nobody was seen")
 	}
-	hostile := &record.Line{Count: 1, Shape: record.Shape{Caller: asked{who: "unix:ci"}.caller(), Operation: &operation.Shape{ID: "SystemPing", Access: "ping", Method: "GET", URI: "/_ping", BodyState: "none"}}}
+	hostile := &record.Line{Count: 1, Shape: record.Shape{Caller: asked{who: "unix:ci"}.caller(), Operation: &operation.Outline{ID: "SystemPing", Access: "ping", Method: "GET", URI: "/_ping", BodyState: "none"}}}
 	hostile.Caller.Principals = []string{"unix:ci"}
 	r, err = learn.Learn(t.Context(), learn.Options{Principal: "unix:ci", Name: "a"}, []*record.Line{hostile})
 	if err != nil || strings.Count(r.YAML(time.Now()), "\n") != 6 {

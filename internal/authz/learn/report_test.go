@@ -64,7 +64,7 @@ func TestReportDoesNothingToATerminalClosed(t *testing.T) {
 	}}, Failed: []string{evil}}
 	var b strings.Builder
 	_ = r.Write(&b, time.Now())
-	learnt := &learn.Role{Principal: evil, Refused: []learn.Refused{{Line: &record.Line{Shape: record.Shape{Operation: &operation.Shape{ID: evil, Method: evil, URI: evil}}}, Why: evil}}}
+	learnt := &learn.Role{Principal: evil, Refused: []learn.Refused{{Line: &record.Line{Shape: record.Shape{Operation: &operation.Outline{ID: evil, Method: evil, URI: evil}}}, Why: evil}}}
 	for _, text := range []string{b.String(), learnt.Report(time.Now())} {
 		if strings.ContainsAny(text, "\x1b\a\u009b\u202e\r") || strings.Contains(text, "\nb") {
 			t.Errorf("%q", text)

@@ -187,7 +187,7 @@ func parseLine(text []byte) (*Line, error) {
 	if err != nil {
 		return nil, err
 	}
-	if now := op.Shape(); now.URI != l.Operation.URI { // an earlier version wrote more of it
+	if now := op.Outline(); now.URI != l.Operation.URI { // an earlier version wrote more of it
 		l.Operation.URI = now.URI
 		l.Operation.Dropped = slices.Compact(slices.Sorted(slices.Values(slices.Concat(l.Operation.Dropped, now.Dropped))))
 	}

@@ -16,7 +16,7 @@ import (
 type Shape struct {
 	Caller    *identity.Identity `json:"caller"`           // its pid is 0
 	Engine    *operation.Engine  `json:"engine,omitempty"` // what was known of it
-	Operation *operation.Shape   `json:"operation"`
+	Operation *operation.Outline `json:"operation"`
 	World     World              `json:"world"`
 	Verdict   Verdict            `json:"verdict"`
 }
@@ -123,7 +123,7 @@ type Seen struct {
 func (s *Seen) shape() *Shape {
 	caller := *s.Caller
 	caller.PID = 0
-	op := s.Asked.Shape()
+	op := s.Asked.Outline()
 	op.Dropped = append(op.Dropped, "caller.pid")
 	slices.Sort(op.Dropped)
 	world := s.World

@@ -12,7 +12,7 @@ type class uint8
 const (
 	unclassified class = iota // nobody has said: unknown input
 	harmless                  //
-	named                     // harmless, and a name, a path or labels: see Shape
+	named                     // harmless, and a name, a path or labels: see Outline
 	private                   // harmless, and may be a secret: its keys are kept, and its values are not
 	moment                    // harmless, and another one each time
 	part                      // told with the key that holds it

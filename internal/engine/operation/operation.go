@@ -142,7 +142,7 @@ type Operation struct {
 
 	replacement *replacement
 
-	lost  *lost               // by Shape.Operation
+	lost  *lost               // by Outline.Operation
 	noted map[Hazard][]string // by WithHazard, with their fields: they are not to be found in the request
 
 	Carry Carry

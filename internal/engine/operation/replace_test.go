@@ -227,13 +227,13 @@ func TestClosedReplacingNamesImages(t *testing.T) {
 	}
 }
 
-func TestReplacedFieldsAreOfShapes(t *testing.T) {
+func TestReplacedFieldsAreOfOutlines(t *testing.T) {
 	op := mustParse(t, request("POST", "/containers/create?name=web", asWatchtower(t, nil)))
 	in, err := op.Replacing(oldWeb(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := op.Shape().Operation(nil)
+	again, err := op.Outline().Operation(nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -150,15 +150,15 @@ func TestSubstitutedSocketIsRecorded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := json.Marshal(with.Shape())
+	text, err := json.Marshal(with.Outline())
 	if err != nil {
 		t.Fatal(err)
 	}
-	var shape Shape
-	if err := json.Unmarshal(text, &shape); err != nil {
+	var outline Outline
+	if err := json.Unmarshal(text, &outline); err != nil {
 		t.Fatal(err)
 	}
-	again, err := shape.Operation(nil)
+	again, err := outline.Operation(nil)
 	if err != nil {
 		t.Fatal(err)
 	}

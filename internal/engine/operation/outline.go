@@ -9,11 +9,11 @@ import (
 	"strings"
 )
 
-// Shape is an operation without what may be a secret in it, for a record that outlives the
+// Outline is an operation without what may be a secret in it, for a record that outlives the
 // request: which texts stay is a matter of their class (gen/fields.go), and what no class lets
 // stay is blanked. What the request does is told beside it, as it was judged with everything in it.
 // Its JSON form is part of the record's, docs/record.md.
-type Shape struct {
+type Outline struct {
 	ID           string              `json:"id"`
 	Access       Access              `json:"access"`
 	Hazards      []Hazard            `json:"hazards,omitempty"`
@@ -36,18 +36,18 @@ type Shape struct {
 	Dropped []string `json:"dropped,omitempty"`
 }
 
-// Blank stands in a Shape for a text that is left out.
+// Blank stands in an Outline for a text that is left out.
 const Blank = "REDACTED"
 
 // anyExec stands for the id of an exec, which is another one each time.
 const anyExec = "any"
 
-// maxShapeBody bounds the body of a Shape, in bytes.
-const maxShapeBody = 16 << 10
+// maxOutlineBody bounds the body of an Outline, in bytes.
+const maxOutlineBody = 16 << 10
 
-// Shape gives what may be kept of the operation.
-func (o *Operation) Shape() *Shape {
-	s := &Shape{
+// Outline gives what may be kept of the operation.
+func (o *Operation) Outline() *Outline {
+	s := &Outline{
 		ID: o.ID, Access: o.Access, Hazards: o.Hazards, HazardFields: o.HazardFields, HostPaths: o.TellPaths(),
 		Mints: o.Mints, Enters: o.Enters, Unknown: o.Unknown, Rail: o.Rail, Socket: o.given.Path, Substituted: o.SubstitutedIn,
 		Method: o.Method, URI: o.URI, BodyState: o.BodyState,
@@ -192,7 +192,7 @@ func plain(values []string) bool {
 // body is the canonical body with the texts that may stay.
 func (w *shaping) body() json.RawMessage {
 	text, err := encode(w.value(w.op.entry.schema, unclassified, w.op.Body, []string{"request", "body"}, ""))
-	if err != nil || len(text) > maxShapeBody {
+	if err != nil || len(text) > maxOutlineBody {
 		w.dropped["request.body"] = true
 		return json.RawMessage("{}")
 	}
@@ -257,13 +257,13 @@ func (w *shaping) text(c class, v string, in []string, at string) string {
 	return out
 }
 
-// errReread is a Shape of which the request, read again, does more than it did.
+// errReread is an Outline of which the request, read again, does more than it did.
 var errReread = errors.New("it does not read as what it was")
 
-// Operation is the operation that a Shape is of, without its secrets: read again by the same
-// parser, with all that it was judged to do. The Shape may come from anywhere; the error says
+// Operation is the operation that an Outline is of, without its secrets: read again by the same
+// parser, with all that it was judged to do. The Outline may come from anywhere; the error says
 // why it is none.
-func (s *Shape) Operation(e *Engine) (*Operation, error) {
+func (s *Outline) Operation(e *Engine) (*Operation, error) {
 	req := &Request{Method: s.Method, URI: s.URI, Proto: "HTTP/1.1", Engine: e}
 	if s.BodyState != BodyNone {
 		req.Header = map[string][]string{"Content-Type": {jsonType}}

@@ -8,24 +8,24 @@ import (
 	"testing"
 )
 
-// rereads holds that a shape, read again, does what its operation did, and is its own shape.
+// rereads holds that an outline, read again, does what its operation did, and is its own outline.
 func rereads(t *testing.T, op *Operation) {
 	t.Helper()
-	s := op.Shape()
+	s := op.Outline()
 	again, err := s.Operation(op.engine)
 	if err != nil {
 		t.Errorf("%s %s %s: %v", op.Method, op.URI, op.Canonical, err)
 		return
 	}
-	is := again.Shape()
+	is := again.Outline()
 	is.Dropped, s.Dropped = nil, nil
 	if !reflect.DeepEqual(s, is) {
 		t.Errorf("%s %s %s:\nwas %+v\nis  %+v", op.Method, op.URI, op.Canonical, s, is)
 	}
 }
 
-// TestShapeOfEveryKeyRereads: with its value blanked or not, the request is judged as it was.
-func TestShapeOfEveryKeyRereads(t *testing.T) {
+// TestOutlineOfEveryKeyRereads: with its value blanked or not, the request is judged as it was.
+func TestOutlineOfEveryKeyRereads(t *testing.T) {
 	for _, k := range everyKey() {
 		set, zero := k.values()
 		for _, value := range []string{set, zero} {
@@ -60,7 +60,7 @@ func TestSecretNeverComesOutClosed(t *testing.T) {
 		}
 		op := k.with(t, value)
 		op.Headers = nil
-		s := op.Shape()
+		s := op.Outline()
 		said := strings.Contains(s.URI, secret) || strings.Contains(string(s.Body), secret)
 		if hidden := len(s.Dropped) > 0; said == hidden && k.e.id != "SystemAuth" /* shows a policy nothing of it */ {
 			t.Errorf("%s %s: said %t, and dropped %v", k.e.id, k.field(), said, s.Dropped)
@@ -95,7 +95,7 @@ func TestSecretNeverComesOutClosed(t *testing.T) {
 		req.Header.Set("User-Agent", "hunter2")
 		req.Header.Set("X-Registry-Auth", "hunter2")
 		op := mustParse(t, req)
-		s := op.Shape()
+		s := op.Outline()
 		if strings.Contains(s.URI+string(s.Body), "hunter2") {
 			t.Errorf("%s %s: %s %s", c.method, c.uri, s.URI, s.Body)
 		}
@@ -103,8 +103,8 @@ func TestSecretNeverComesOutClosed(t *testing.T) {
 	}
 }
 
-// TestShapeKeepsNames, images, paths and labels, and has one shape for what differs by nothing else.
-func TestShapeKeepsNames(t *testing.T) {
+// TestOutlineKeepsNames, images, paths and labels, and is one for what differs by nothing else.
+func TestOutlineKeepsNames(t *testing.T) {
 	for _, c := range []struct{ method, uri, body, wantURI, wantBody, dropped string }{
 		{
 			"POST", "/v1.41/containers/create?name=web", `{"Image":"nginx:1","Labels":{"a":"b"},"Env":["A=1","B=2"],"Cmd":["a","b"],"HostConfig":{"Binds":["/srv:/srv"],"NetworkMode":"blue","CapAdd":["NET_ADMIN"],"Memory":5}}`,
@@ -122,7 +122,7 @@ func TestShapeKeepsNames(t *testing.T) {
 		if c.body != "" {
 			req.Header.Set("Content-Type", "application/json")
 		}
-		s := mustParse(t, req).Shape()
+		s := mustParse(t, req).Outline()
 		dropped := strings.Join(slices.DeleteFunc(s.Dropped, func(d string) bool { return d == "request.headers" }), " ")
 		if s.URI != c.wantURI || string(s.Body) != c.wantBody || dropped != c.dropped {
 			t.Errorf("%s\n%s\n%s (dropped %s)", s.URI, s.Body, c.wantBody, dropped)
@@ -130,18 +130,18 @@ func TestShapeKeepsNames(t *testing.T) {
 	}
 }
 
-// TestShapeFromAnywhereClosed: what is no shape is no operation.
-func TestShapeFromAnywhereClosed(t *testing.T) {
-	ping := mustParse(t, request("GET", "/_ping", "")).Shape()
-	create := mustParse(t, request("POST", "/containers/create", `{"Image":"a","HostConfig":{"Privileged":true}}`)).Shape()
-	for why, change := range map[string]func(ping, create *Shape){
-		"other operation":  func(p, _ *Shape) { p.ID = "ContainerList" },
-		"other state":      func(p, _ *Shape) { p.BodyState = BodyInvalid },
-		"no state":         func(p, _ *Shape) { p.BodyState = "x" },
-		"no route":         func(p, _ *Shape) { p.URI = "/nope" },
-		"fewer hazards":    func(_, c *Shape) { c.Hazards = nil },
-		"fewer mints":      func(_, c *Shape) { c.Mints = nil },
-		"body that is cut": func(_, c *Shape) { c.Body = c.Body[:9] },
+// TestOutlineFromAnywhereClosed: what is no outline is no operation.
+func TestOutlineFromAnywhereClosed(t *testing.T) {
+	ping := mustParse(t, request("GET", "/_ping", "")).Outline()
+	create := mustParse(t, request("POST", "/containers/create", `{"Image":"a","HostConfig":{"Privileged":true}}`)).Outline()
+	for why, change := range map[string]func(ping, create *Outline){
+		"other operation":  func(p, _ *Outline) { p.ID = "ContainerList" },
+		"other state":      func(p, _ *Outline) { p.BodyState = BodyInvalid },
+		"no state":         func(p, _ *Outline) { p.BodyState = "x" },
+		"no route":         func(p, _ *Outline) { p.URI = "/nope" },
+		"fewer hazards":    func(_, c *Outline) { c.Hazards = nil },
+		"fewer mints":      func(_, c *Outline) { c.Mints = nil },
+		"body that is cut": func(_, c *Outline) { c.Body = c.Body[:9] },
 	} {
 		p, c := *ping, *create
 		change(&p, &c)
@@ -167,7 +167,7 @@ func TestSecretThatBeginsLikeAPathClosed(t *testing.T) {
 	} {
 		op := mustParse(t, request("POST", c.uri, c.body))
 		judged := strings.Contains(strings.Join(op.HostPath, " "), "hunter2")
-		s := op.Shape()
+		s := op.Outline()
 		if told := strings.Join(s.HostPaths, " "); told != c.told || judged != strings.Contains(c.body, "hunter2") {
 			t.Errorf("%s: judged %v, told %s", c.body, op.HostPath, told)
 		}
