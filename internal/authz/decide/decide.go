@@ -232,16 +232,46 @@ func (s *Steps) parse(ctx context.Context, v *Verdict) bool {
 	return false
 }
 
+// question is what the policy is asked about a request, and what came out beside its answer.
+type question struct {
+	in      policy.Input // its Operation changes on the way to what would be carried
+	objects *named
+	written *operation.Operation // as it was before anything stood in the place of what the caller wrote
+	typed   *operation.Operation // without the policy's own labels and limits
+	hints   []string             // what a denial says before the policy's reasons
+	unlike  []string             // those of hints that say why it makes nothing anew
+}
+
 // decide is step 3: the policy, and the rails that only an admin passes.
 func (s *Steps) decide(ctx context.Context, v *Verdict) {
 	limited := withDeadline(ctx, s.Timeout)
 	defer limited.stop()
 	ctx = limited //nolint:contextcheck // limited inherits ctx
-	networks := s.joinsHost(ctx, v)
 
-	objects := s.objects(ctx, v)
-	v.named = objects
-	in := &policy.Input{Caller: v.Caller, Operation: v.Operation}
+	q := s.question(ctx, v)
+	settled, err := s.ask(ctx, v, q)
+	if settled {
+		return
+	}
+	if q.in.Operation.ID == "ContainerStats" {
+		v.instead = func() string { return s.stats(context.WithoutCancel(ctx), q.in) }
+	}
+	if !v.Decision.Admin && s.barred(ctx, v, q, err) {
+		return
+	}
+	if s.answer(ctx, v, q); v.Allow {
+		s.hold(ctx, v, q)
+	}
+}
+
+// question gathers what the policy is to know: what the request names, what it enters, and whether its exec is the caller's own.
+func (s *Steps) question(ctx context.Context, v *Verdict) *question {
+	q := &question{hints: s.joinsHost(ctx, v)}
+	q.objects = s.objects(ctx, v)
+	v.named = q.objects
+	q.written = v.Operation
+	q.in = policy.Input{Caller: v.Caller, Operation: v.Operation}
+	in := &q.in
 	in.Enters, v.unresolved = s.enters(ctx, v)
 	if in.Operation.Resource == "exec" {
 		in.OwnExec = s.execs.has(ownerOf(v.Caller), in.Operation.Target)
@@ -250,22 +280,29 @@ func (s *Steps) decide(ctx context.Context, v *Verdict) {
 			in.Enters = slices.Concat(in.Enters, []string{principal.ContainerGID.Any(), principal.ContainerUID.Any()})
 		}
 	}
-	if p, ok := s.Policy.(objectReader); objects != nil && ok && p.ReadsObjects() {
-		in.Objects = objects.get
+	if p, ok := s.Policy.(objectReader); q.objects != nil && ok && p.ReadsObjects() {
+		in.Objects = q.objects.get
 	}
 	v.Enters = in.Enters
-	written := v.Operation
-	unlike := s.replacing(ctx, v, in, objects)
+	return q
+}
+
+// ask has the policy decide, and again whenever the request becomes another one on the way. settled says that the verdict is there; the
+// error, why the request cannot be made into what the policy wants.
+func (s *Steps) ask(ctx context.Context, v *Verdict, q *question) (settled bool, err error) {
+	in := &q.in
+	q.unlike = s.replacing(ctx, v, in, q.objects)
 	unsocketed, settled := s.socketed(ctx, v, in)
 	if settled {
-		return
+		return true, nil
 	}
-	d, settled := s.outside(ctx, v, in, objects)
+	q.hints = slices.Concat(q.hints, q.unlike, unsocketed)
+	d, settled := s.outside(ctx, v, in, q.objects)
 	if settled {
-		return
+		return true, nil
 	}
-	d, err := s.onHost(ctx, v, in, d)
-	typed := in.Operation
+	d, err = s.onHost(ctx, v, in, d)
+	q.typed = in.Operation
 	if err == nil {
 		d, err = s.stamped(ctx, in, d)
 	}
@@ -273,45 +310,54 @@ func (s *Steps) decide(ctx context.Context, v *Verdict) {
 		d, err = s.within(ctx, in, d)
 	}
 	v.Decision = d
-	if in.Operation.ID == "ContainerStats" {
-		v.instead = func() string { return s.stats(context.WithoutCancel(ctx), *in) }
+	return false, err
+}
+
+// barred denies, whatever the policy says, what only an admin may do, and what could not be made into what the policy wants.
+func (s *Steps) barred(ctx context.Context, v *Verdict, q *question, err error) bool {
+	code, rail := s.rail(ctx, v, &q.in, q.typed)
+	switch {
+	case rail != "":
+		v.deny(http.StatusForbidden, code, append([]string{rail}, s.sayUnresolved(ctx, v, &q.in)...)...)
+	case err != nil:
+		v.denyPath(err)
+	default:
+		return false
 	}
-	if !d.Admin {
-		if code, rail := s.rail(ctx, v, in, typed); rail != "" {
-			v.deny(http.StatusForbidden, code, append([]string{rail}, s.sayUnresolved(ctx, v, in)...)...)
-			return
-		}
-		if err != nil {
-			v.denyPath(err)
-			return
-		}
-	}
+	return true
+}
+
+// answer is the policy's, or that of audit mode. An admin's request, and one that the policy would deny, are forwarded as they are written.
+func (s *Steps) answer(ctx context.Context, v *Verdict, q *question) {
+	d := &v.Decision
 	switch {
 	case d.Allows():
 		v.Allow, v.Status = true, 0
-		if !d.Admin { // whose request is forwarded as it is written
-			v.Operation = in.Operation
+		if !d.Admin {
+			v.Operation = q.in.Operation
 		}
-	case s.audits(v.Caller, &d): // as it is written, too
-		v.Operation = written
+	case s.audits(v.Caller, d):
+		v.Operation = q.written
 		v.Allow, v.Status, v.lifted = true, 0, true
 	default:
-		v.Operation = in.Operation
-		v.deny(http.StatusForbidden, v.policyCode(), slices.Concat(networks, unlike, unsocketed, d.Reasons, s.sayUnresolved(ctx, v, in))...)
+		v.Operation = q.in.Operation
+		v.deny(http.StatusForbidden, v.policyCode(), slices.Concat(q.hints, d.Reasons, s.sayUnresolved(ctx, v, &q.in))...)
 	}
-	if v.Allow {
-		s.see(ctx, v, objects)
+}
+
+// hold keeps what is allowed to the caller's view, to what it may make anew and to how much it may have, and to the objects that were judged. Each may deny it.
+func (s *Steps) hold(ctx context.Context, v *Verdict, q *question) {
+	if s.see(ctx, v, q.objects); !v.Allow {
+		return
 	}
-	if v.Allow {
-		s.replaceable(ctx, v, objects, unlike)
+	if s.replaceable(ctx, v, q.objects, q.unlike); !v.Allow {
+		return
 	}
-	if v.Allow {
-		s.count(ctx, v)
+	if s.count(ctx, v); !v.Allow {
+		return
 	}
-	if v.Allow {
-		if why := v.pin(objects); why != "" {
-			v.deny(http.StatusForbidden, "object", why)
-		}
+	if why := v.pin(q.objects); why != "" {
+		v.deny(http.StatusForbidden, "object", why)
 	}
 }
 
