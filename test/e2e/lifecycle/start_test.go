@@ -74,6 +74,7 @@ func TestPluginStartsBeforeDockerd(t *testing.T) {
 
 func TestPluginStartsWhileDockerdWaitsForIt(t *testing.T) {
 	t.Parallel()
+	vitrine.Binary(t) // which may have to be built: dockerd waits for 15 s, and then gives up
 	e := engine.Start(t, engine.Options{})
 	must(t, e.Kill())
 	must(t, e.WriteDaemonJSON(named()))
