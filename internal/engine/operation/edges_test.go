@@ -80,6 +80,7 @@ func TestBodiesOfWhatHasNoneClosed(t *testing.T) {
 	}{
 		"announced":                     {"GET", "/info", "HTTP/1.1", 5, unread, "body-unexpected"},
 		"of unknown length, and empty":  {"GET", "/info", "HTTP/1.1", -1, empty, ""},
+		"none":                          {"GET", "/info", "HTTP/1.1", 0, unread, ""},
 		"before a tunnel":               {"POST", "/session", "HTTP/1.1", -1, unread, "body-unexpected"},
 		"before a tunnel, as dockerd":   {"POST", "/session", "", -1, empty, ""},
 		"a stream, of unknown length":   {"POST", "/containers/x/attach", "HTTP/1.1", -1, unread, ""},

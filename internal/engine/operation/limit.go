@@ -53,8 +53,10 @@ func (o *Operation) WithFilter(name, value string) (*Operation, error) {
 	if filters == nil {
 		filters = map[string]any{}
 	}
-	if filters[name] = map[string]any{value: true}; asLists(filters) {
+	if asLists(filters) {
 		filters[name] = []any{value}
+	} else {
+		filters[name] = map[string]any{value: true}
 	}
 	return o.withFilters(filters)
 }

@@ -1,6 +1,8 @@
 package operation
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -117,4 +119,41 @@ func parsed(t *testing.T, method, uri string) *Operation {
 		t.Fatal(err)
 	}
 	return op
+}
+
+// TestFiltersOfAView: the daemon is asked for what has the labels too, in the form in which the client wrote its own filters, which
+// hold as before; of a filter that is set the client's values are gone.
+func TestFiltersOfAView(t *testing.T) {
+	for _, tc := range []struct{ given, labels, set string }{ // filters as JSON; "" are none
+		{"", `{"label":{"team=blue":true}}`, `{"name":{"web":true}}`},
+		{`{}`, `{"label":{"team=blue":true}}`, `{"name":{"web":true}}`},
+		{`{"label":["a=b"]}`, `{"label":["a=b","team=blue"]}`, `{"label":["a=b"],"name":["web"]}`},
+		{`{"status":["exited"]}`, `{"label":["team=blue"],"status":["exited"]}`, `{"name":["web"],"status":["exited"]}`},
+		{`{"label":{"a=b":true}}`, `{"label":{"a=b":true,"team=blue":true}}`, `{"label":{"a=b":true},"name":{"web":true}}`},
+		{`{"name":{"other":true}}`, `{"label":{"team=blue":true},"name":{"other":true}}`, `{"name":{"web":true}}`},
+		{`{"name":["other"]}`, `{"label":["team=blue"],"name":["other"]}`, `{"name":["web"]}`},
+	} {
+		uri := "/v1.41/containers/json?all=1"
+		if tc.given != "" {
+			uri += "&filters=" + url.QueryEscape(tc.given)
+		}
+		op := parsed(t, http.MethodGet, uri)
+		before, shown := op.URI, fmt.Sprint(op.Params)
+		labels, err1 := op.WithLabelFilter(map[string]string{"team": "blue"})
+		set, err2 := op.WithFilter("name", "web")
+		if err := errors.Join(err1, err2); err != nil {
+			t.Fatalf("%s: %v", tc.given, err)
+		}
+		for got, want := range map[*Operation]string{labels: tc.labels, set: tc.set} {
+			if uri := "/v1.41/containers/json?" + (url.Values{"all": {"1"}, "filters": {want}}).Encode(); got.URI != uri {
+				t.Errorf("%s is asked by %s, want %s", tc.given, got.URI, uri)
+			}
+			if again := parsed(t, http.MethodGet, got.URI); !reflect.DeepEqual(again.Params, got.Params) || again.Query.Get("filters") != got.Query.Get("filters") {
+				t.Errorf("%s: it is judged as %v and read as %v", tc.given, got.Params, again.Params)
+			}
+		}
+		if op.URI != before || fmt.Sprint(op.Params) != shown {
+			t.Errorf("%s has been changed: %s %v", tc.given, op.URI, op.Params)
+		}
+	}
 }

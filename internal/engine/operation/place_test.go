@@ -1,6 +1,7 @@
 package operation
 
 import (
+	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -135,6 +136,34 @@ func TestClosedDeviceOfAVolumeIsOnePath(t *testing.T) {
 		op := mustParse(t, request("POST", "/volumes/create", `{"DriverOpts":{"type":"none","o":"bind","device":"`+device+`"}}`))
 		if !slices.Equal(op.HostPath, []string{path.Clean(device)}) {
 			t.Errorf("%s: host paths %v, want %s", device, op.HostPath, path.Clean(device))
+		}
+	}
+}
+
+// TestConcealedPathsClosed: a path that stands in an option of which nobody knows that it holds one may be a secret, and so may be
+// what it resolves to; one that stands in a place of paths too is told.
+func TestConcealedPathsClosed(t *testing.T) {
+	at := links(map[string]string{"/srv/secret": "/run/found"})
+	for _, tc := range []struct {
+		uri, body string
+		concealed []string
+		told      []string
+	}{
+		{"/volumes/create", `{"Driver":"other","DriverOpts":{"key":"/srv/secret"}}`, []string{"/run/found", "/srv/secret"}, []string{Blank}},
+		{"/volumes/create", `{"Driver":"other","DriverOpts":{"key":"//srv/secret"}}`, []string{"//srv/secret", "/run/found", "/srv/secret"}, []string{Blank}},
+		{"/volumes/create", `{"DriverOpts":{"type":"none","o":"bind","device":"/srv/secret"}}`, nil, []string{"/run/found"}},
+		{"/volumes/create", `{"DriverOpts":{"type":"none","o":"bind","device":"/srv/secret","key":"/srv/secret"}}`, nil, []string{"/run/found"}},
+		{"/volumes/create", `{"Name":"data"}`, nil, nil},
+	} {
+		op, err := mustParse(t, post(tc.uri, tc.body)).ResolveHostPaths(at)
+		if err != nil {
+			t.Fatalf("%s: %v", tc.body, err)
+		}
+		if got := slices.Sorted(maps.Keys(op.Concealed())); !slices.Equal(got, tc.concealed) {
+			t.Errorf("%s conceals %q, want %q", tc.body, got, tc.concealed)
+		}
+		if got := op.TellPaths(); !slices.Equal(got, tc.told) {
+			t.Errorf("%s: a record has %q, want %q", tc.body, got, tc.told)
 		}
 	}
 }

@@ -261,6 +261,8 @@ func TestClosedReplacingByAnOlderVersion(t *testing.T) {
 		{"/v1.43", `{"Type":"volume","Source":"s","Target":"/t","ReadOnly":true}`, new28, true},
 		{"/v1.44", `{"Type":"bind","Source":"/s","Target":"/t","ReadOnly":true}`, new28, true},
 		{"/v1.41", `{"Type":"bind","Source":"/s","Target":"/t","ReadOnly":true}`, old25, true},
+		{"/v1.43", `{"Type":"bind","Source":"/s","Target":"/t","ReadOnly":true}`, &Engine{Version: "25.0.0"}, false},
+		{"/v1.43", `{"Type":"bind","Source":"/s","Target":"/t","ReadOnly":true}`, &Engine{Version: "24.0.9"}, true},
 	} {
 		old := &Old{Name: "web", Config: []byte(`{"Image":"x"}`), Host: []byte(`{"Mounts":[` + tc.mount + `]}`)}
 		req := request("POST", tc.version+"/containers/create?name=web", `{"Image":"x","HostConfig":{"Mounts":[`+tc.mount+`]}}`)
@@ -278,6 +280,107 @@ func TestClosedReplacingLinks(t *testing.T) {
 		op, err := mustParse(t, request("POST", "/containers/create?name=web", body)).Replacing(old, map[string]string{"shop": "aa11"})
 		if err != nil || !slices.Contains(op.Hazards, HazardLink) {
 			t.Errorf("%s: %v, %v", body, op.Hazards, err)
+		}
+	}
+}
+
+// TestWhatChangesContainersClosed, and so waits for one that is made anew: what is not a look at one, what enters one, and what
+// gives an image a name of which one may be made. A pull gives none.
+func TestWhatChangesContainersClosed(t *testing.T) {
+	for _, tc := range []struct {
+		method, uri, body string
+		changes, names    bool
+	}{
+		{"GET", "/containers/json", "", false, false},
+		{"GET", "/containers/web/json", "", false, false},
+		{"GET", "/images/x/json", "", false, false},
+		{"POST", "/containers/create", `{"Image":"x"}`, true, false},
+		{"POST", "/containers/web/stop", "", true, false},
+		{"POST", "/networks/n/connect", `{"Container":"web"}`, true, false},
+		{"POST", "/volumes/create", `{"Name":"v"}`, false, false},
+		{"POST", "/images/create?fromImage=x", "", false, false},
+		{"POST", "/images/create?fromImage=x&repo=y", "", true, true},
+		{"POST", "/images/create?fromImage=x&fromSrc=-", "", true, true},
+		{"POST", "/images/create?fromSrc=http://x/y.tar", "", true, true},
+		{"POST", "/images/create", "", true, true},
+		{"POST", "/build?t=x", "", true, true},
+		{"POST", "/commit?container=web", "", true, true},
+		{"POST", "/images/load", "", true, true},
+		{"POST", "/images/x/tag?repo=y", "", true, true},
+		{"POST", "/images/x/push", "", false, false},
+		{"DELETE", "/images/x", "", false, false},
+	} {
+		op := mustParse(t, request(tc.method, tc.uri, tc.body))
+		if op.ChangesContainers() != tc.changes || op.NamesImage() != tc.names {
+			t.Errorf("%s %s: changes containers %v, names an image %v", tc.method, tc.uri, op.ChangesContainers(), op.NamesImage())
+		}
+	}
+}
+
+// TestReplacedFieldsAreWholeClosed: what was spared of a field is spared of no other one whose name begins like it.
+func TestReplacedFieldsAreWholeClosed(t *testing.T) {
+	r := &replacement{fields: []string{"HostConfig.Privileged", "Env"}, spared: map[string]bool{}}
+	for field, want := range map[string]bool{
+		"Env": true, "Env[0]": true, "HostConfig.Privileged": true, "HostConfig.Privileged.x": true,
+		"Environment": false, "HostConfig": false, "HostConfig.PrivilegedToo": false, "": false,
+	} {
+		if r.has(field, true) != want || r.spared[field] != want {
+			t.Errorf("%q: %v", field, !want)
+		}
+	}
+}
+
+// TestDefaultNetworkHasThreeNamesClosed, and no other one is the same.
+func TestDefaultNetworkHasThreeNamesClosed(t *testing.T) {
+	for _, tc := range []struct {
+		a, b any
+		same bool
+	}{
+		{nil, "bridge", true}, {"default", "bridge", true}, {"", "default", true}, {"shop", "shop", true},
+		{"shop", "bridge", false}, {"bridge", "shop", false}, {"host", "default", false}, {nil, "host", false},
+	} {
+		if sameIn("NetworkMode", tc.a, tc.b) != tc.same {
+			t.Errorf("%v and %v are the same: %v", tc.a, tc.b, !tc.same)
+		}
+	}
+}
+
+// TestEmptyEntrypointIsNone: "" in a list takes the image's away, and what has more words does not.
+func TestEmptyEntrypointIsNone(t *testing.T) {
+	image := map[string]any{"Entrypoint": []any{"/entry"}, "Cmd": []any{"serve"}}
+	for _, tc := range []struct{ body, entrypoint, cmd string }{
+		{`{}`, `["/entry"]`, `["serve"]`},
+		{`{"Cmd":["x"]}`, `["/entry"]`, `["x"]`},
+		{`{"Entrypoint":[""],"Cmd":["x"]}`, `null`, `["x"]`},
+		{`{"Entrypoint":["",""]}`, `["",""]`, `null`},
+		{`{"Entrypoint":["sh"]}`, `["sh"]`, `null`},
+		{`{"Entrypoint":[]}`, `[]`, `["serve"]`},
+	} {
+		var body map[string]any
+		if err := json.Unmarshal([]byte(tc.body), &body); err != nil {
+			t.Fatal(err)
+		}
+		entrypoint, cmd := command(body, image)
+		got, _ := json.Marshal([]any{entrypoint, cmd})
+		if want := "[" + tc.entrypoint + "," + tc.cmd + "]"; string(got) != want {
+			t.Errorf("%s runs %s, want %s", tc.body, got, want)
+		}
+	}
+}
+
+// TestSpellingsOfARepository: an empty one has none.
+func TestSpellingsOfARepository(t *testing.T) {
+	for repository, want := range map[string]string{
+		"":                          "",
+		"nginx":                     "nginx library/nginx docker.io/nginx index.docker.io/nginx docker.io/library/nginx index.docker.io/library/nginx",
+		"library/nginx":             "library/nginx nginx docker.io/library/nginx index.docker.io/library/nginx docker.io/nginx index.docker.io/nginx",
+		"docker.io/a/b":             "a/b docker.io/a/b index.docker.io/a/b",
+		"registry.example:5000/a/b": "registry.example:5000/a/b",
+		"localhost/a":               "localhost/a",
+		"UPPER/a":                   "UPPER/a",
+	} {
+		if got := strings.Join(spellings(repository), " "); got != want {
+			t.Errorf("%q: %s", repository, got)
 		}
 	}
 }

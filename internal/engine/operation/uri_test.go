@@ -28,6 +28,7 @@ func TestURIForms(t *testing.T) {
 		"/networks/":                                      {"NetworkListSlash", "", "/networks/"},
 		"/v1.999/info":                                    {"SystemInfo", "", "/v1.999/info"},
 		"/v1.0/info":                                      {"SystemInfo", "", "/v1.0/info"},
+		"/volumes/a~b-c_d":                                {"VolumeInspect", "a~b-c_d", "/volumes/a~b-c_d"},
 		"/volumes/v1.41":                                  {"VolumeInspect", "v1.41", "/volumes/v1.41"},
 		"/version?":                                       {"SystemVersion", "", "/version"},
 		"/containers/json?&all=1&&":                       {"ContainerList", "", "/containers/json?all=1"},
