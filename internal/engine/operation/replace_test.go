@@ -336,8 +336,14 @@ func TestDefaultNetworkHasThreeNamesClosed(t *testing.T) {
 		a, b any
 		same bool
 	}{
-		{nil, "bridge", true}, {"default", "bridge", true}, {"", "default", true}, {"shop", "shop", true},
-		{"shop", "bridge", false}, {"bridge", "shop", false}, {"host", "default", false}, {nil, "host", false},
+		{nil, "bridge", true},
+		{"default", "bridge", true},
+		{"", "default", true},
+		{"shop", "shop", true},
+		{"shop", "bridge", false},
+		{"bridge", "shop", false},
+		{"host", "default", false},
+		{nil, "host", false},
 	} {
 		if sameIn("NetworkMode", tc.a, tc.b) != tc.same {
 			t.Errorf("%v and %v are the same: %v", tc.a, tc.b, !tc.same)
