@@ -4,8 +4,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"go.yaml.in/yaml/v3"
 
 	"vitrine/rego"
 	"vitrine/test/engine"
@@ -18,10 +21,11 @@ const toolsEnv = "VITRINE_TOOLS"
 
 // tool is one of them, under its preset.
 type tool struct {
-	name, preset string // name: of its file
-	run          string // for the shell, as a user of the host; $T is the folder, $W one to write to, $S the gateway's socket
-	says         string // what it only writes if it has been answered
-	asks         string // operations, at least
+	name, preset string             // name: of its file
+	run          string             // for the shell, as a user of the host; $T is the folder, $W one to write to, $S the gateway's socket
+	says         string             // what it only writes if it has been answered
+	asks         string             // operations, at least
+	before       func(w *toolWorld) // what it needs besides the container web
 	after        func(w *toolWorld)
 }
 
@@ -48,16 +52,60 @@ func toolsToRun() []tool {
 			run: `$T/cadvisor -docker unix://$S -docker_only -port 18080 -listen_ip 127.0.0.1 -logtostderr & for i in $(seq 60); do curl -fsS http://127.0.0.1:18080/metrics > $W/m && break; sleep 1; done; grep -m 3 'name="web"' $W/m; kill %1`,
 		},
 		{
+			name: "traefik-provider", preset: "traefik", says: "Host(`shop`)", asks: "SystemVersion ContainerList ContainerInspect SystemEvents", before: (*toolWorld).shop,
+			run: `$T/traefik-provider docker unix://$S > $W/o 2>&1 & ` + until("test $(grep -c 'Host(.shop.)' $W/o) -gt 1") + `; cat $W/o; kill %1`,
+		},
+		{
+			name: "traefik-provider", preset: "traefik-swarm", says: "Host(`shop`)", asks: "SystemVersion ServiceList NetworkList TaskList NodeInspect", before: (*toolWorld).shopInSwarm,
+			run: `$T/traefik-provider swarm unix://$S > $W/o 2>&1 & ` + until("test $(grep -c 'Host(.shop.)' $W/o) -gt 1") + `; cat $W/o; kill %1`,
+		},
+		{
 			name: "autoheal", preset: "autoheal", says: "Restarting container now", asks: "ContainerList ContainerRestart",
 			run: `DOCKER_SOCK=$S AUTOHEAL_INTERVAL=1 AUTOHEAL_DEFAULT_STOP_TIMEOUT=1 timeout 20 bash $T/autoheal autoheal || true`,
 		},
 	}
 }
 
+// until is the shell's: a minute of a command's tries, which end when it succeeds. The last one says whether it did.
+func until(command string) string {
+	return `for i in $(seq 60); do ` + command + ` && break; sleep 1; done; ` + command
+}
+
+// operationsOf are those that a preset's role names.
+func operationsOf(t *testing.T, preset []byte) (ids []string) {
+	t.Helper()
+	var data struct {
+		Roles map[string]struct{ Operations []string }
+	}
+	must(t, yaml.Unmarshal(preset, &data))
+	for _, role := range data.Roles {
+		ids = append(ids, role.Operations...)
+	}
+	return ids
+}
+
 type toolWorld struct {
 	*testing.T
 	e *engine.Engine
 	p *vitrine.Process
+}
+
+// shop is a healthy container that Traefik and Homepage are told of; turns is one that says hello, and ends and
+// starts again every few seconds (Docker waits ever longer for one that ran less than ten), of an image that WUD finds a registry for.
+func (w *toolWorld) shop() {
+	w.e.Docker("run", "--detach", "--name", "shop", "--label", "traefik.http.services.shop.loadbalancer.server.port=80",
+		"--label", "homepage.name=Shop", "--label", "homepage.group=all", "bb:1", "sleep", "100000")
+	w.e.Docker("tag", "bb:1", "ghcr.io/example/bb:1")
+	w.e.Docker("run", "--detach", "--name", "turns", "--restart", "always", "ghcr.io/example/bb:1", "sh", "-c", "echo hello; sleep 11")
+}
+
+// shopInSwarm is a service that Traefik reaches by the swarm's own address of it, and one whose tasks are looked for.
+func (w *toolWorld) shopInSwarm() {
+	w.e.Docker("swarm", "init", "--advertise-addr", "127.0.0.1")
+	w.e.Docker("network", "create", "--driver", "overlay", "front")
+	w.e.Docker("service", "create", "--detach", "--no-resolve-image", "--name", "shop", "--network", "front",
+		"--label", "traefik.swarm.lbswarm=true", "--label", "traefik.http.services.shop.loadbalancer.server.port=80", "bb:1", "sleep", "100000")
+	w.e.Docker("service", "create", "--detach", "--no-resolve-image", "--name", "tasks", "bb:1", "sleep", "100000")
 }
 
 // webIsNew: the container was made anew, of the image that its name means now.
@@ -76,7 +124,7 @@ func TestToolsUnderTheirPresets(t *testing.T) {
 	}
 	ran := 0
 	for i, tool := range toolsToRun() {
-		t.Run(tool.name, func(t *testing.T) {
+		t.Run(tool.preset, func(t *testing.T) {
 			if !exists(filepath.Join(folder, tool.name)) {
 				t.Skipf("absent: %s has no %s", folder, tool.name)
 			}
@@ -92,6 +140,9 @@ func TestToolsUnderTheirPresets(t *testing.T) {
 			w.e.Docker("run", "--name", "plain", "bb:1", "true")
 			w.e.Docker("commit", "--change", "LABEL newer=1", "plain", "bb:1")
 			w.e.Docker("rm", "plain")
+			if tool.before != nil {
+				tool.before(w)
+			}
 			locks := w.e.Path("/run/lock")
 			must(t, os.MkdirAll(locks, 0o755))
 			must(t, os.Chmod(locks, 0o777|os.ModeSticky))
@@ -115,7 +166,7 @@ func TestToolsUnderTheirPresets(t *testing.T) {
 					}
 				}
 			}
-			t.Logf("asked %v, denied %d", asked, denied)
+			t.Logf("asked %v, denied %d; did not ask %v", asked, denied, slices.DeleteFunc(operationsOf(t, raw), func(id string) bool { return asked[id] > 0 }))
 			for id := range strings.FieldsSeq(tool.asks) {
 				if asked[id] == 0 {
 					t.Errorf("it did not ask %s", id)
