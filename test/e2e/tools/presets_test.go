@@ -60,6 +60,10 @@ func toolsToRun() []tool {
 			run: `$T/traefik-provider swarm unix://$S > $W/o 2>&1 & ` + until("test $(grep -c 'Host(.shop.)' $W/o) -gt 1") + `; cat $W/o; kill %1`,
 		},
 		{
+			name: "crowdsec-docker", preset: "crowdsec", says: "read: /turns hello", asks: "SystemInfo ContainerList ContainerInspect ContainerLogs SystemEvents", before: (*toolWorld).shop,
+			run: `printf 'source: docker\ncontainer_name_regexp: [".*"]\ndocker_host: "unix://%s"\nlabels: {type: any}\n' $S > $W/c.yaml; $T/crowdsec-docker $W/c.yaml > $W/o 2>&1 & ` + until("grep -q '^read: /turns' $W/o") + `; cat $W/o; kill %1`,
+		},
+		{
 			name: "autoheal", preset: "autoheal", says: "Restarting container now", asks: "ContainerList ContainerRestart",
 			run: `DOCKER_SOCK=$S AUTOHEAL_INTERVAL=1 AUTOHEAL_DEFAULT_STOP_TIMEOUT=1 timeout 20 bash $T/autoheal autoheal || true`,
 		},
