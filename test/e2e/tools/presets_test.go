@@ -64,6 +64,10 @@ func toolsToRun() []tool {
 			run: `printf 'source: docker\ncontainer_name_regexp: [".*"]\ndocker_host: "unix://%s"\nlabels: {type: any}\n' $S > $W/c.yaml; $T/crowdsec-docker $W/c.yaml > $W/o 2>&1 & ` + until("grep -q '^read: /turns' $W/o") + `; cat $W/o; kill %1`,
 		},
 		{
+			name: "glances", preset: "glances", says: "'name': 'web'", asks: "SystemVersion ContainerList ContainerInspect ContainerStats",
+			run: `timeout 100 $T/glances --disable-check-update --disable-autodiscover --disable-plugin all --enable-plugin containers --stdout containers --time 1 --stop-after 4`,
+		},
+		{
 			name: "autoheal", preset: "autoheal", says: "Restarting container now", asks: "ContainerList ContainerRestart",
 			run: `DOCKER_SOCK=$S AUTOHEAL_INTERVAL=1 AUTOHEAL_DEFAULT_STOP_TIMEOUT=1 timeout 20 bash $T/autoheal autoheal || true`,
 		},
