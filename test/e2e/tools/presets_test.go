@@ -68,6 +68,10 @@ func toolsToRun() []tool {
 			run: `timeout 100 $T/glances --disable-check-update --disable-autodiscover --disable-plugin all --enable-plugin containers --stdout containers --time 1 --stop-after 4`,
 		},
 		{
+			name: "wud", preset: "wud", says: `"name":"turns"`, asks: "ContainerList ContainerInspect ImageInspect SystemEvents", before: (*toolWorld).shop,
+			run: `WUD_STORE_PATH=$W WUD_WATCHER_LOCAL_SOCKET=$S WUD_SERVER_PORT=18082 $T/wud > $W/o 2>&1 & ` + until(`curl -fsS -m 3 http://127.0.0.1:18082/api/containers > $W/c; grep -q '"name":"turns"' $W/c && grep -q 'Status changed' $W/o`) + `; cat $W/o $W/c; kill -9 %1`,
+		},
+		{
 			name: "autoheal", preset: "autoheal", says: "Restarting container now", asks: "ContainerList ContainerRestart",
 			run: `DOCKER_SOCK=$S AUTOHEAL_INTERVAL=1 AUTOHEAL_DEFAULT_STOP_TIMEOUT=1 timeout 20 bash $T/autoheal autoheal || true`,
 		},
