@@ -68,6 +68,12 @@ func toolsToRun() []tool {
 			run: `timeout 100 $T/glances --disable-check-update --disable-autodiscover --disable-plugin all --enable-plugin containers --stdout containers --time 1 --stop-after 4`,
 		},
 		{
+			name: "homepage", preset: "homepage", says: "discovered:", asks: "ContainerList ContainerInspect ContainerStats ServiceInspect TaskList", before: func(w *toolWorld) { w.shop(); w.shopInSwarm() },
+			run: `printf 'my: {socket: "%s"}\n' $S > $W/docker.yaml; export HOMEPAGE_CONFIG_DIR=$W; $T/homepage discover shop@my > $W/o 2>&1; printf 'my: {socket: "%s", swarm: true}\n' $S > $W/docker.yaml; ` +
+				`shown() { $T/homepage tasks@my >> $W/o 2>&1; for seen in 'discovered: .*Shop' 'status shop@my .200.*running' 'stats shop@my .200.*memory_stats' 'status tasks@my .200.*running' ` +
+				`'stats tasks@my .200.*memory_stats'; do grep -q "$seen" $W/o || return 1; done; }; ` + until("shown") + `; R=$?; cat $W/o; exit $R`,
+		},
+		{
 			name: "wud", preset: "wud", says: `"name":"turns"`, asks: "ContainerList ContainerInspect ImageInspect SystemEvents", before: (*toolWorld).shop,
 			run: `WUD_STORE_PATH=$W WUD_WATCHER_LOCAL_SOCKET=$S WUD_SERVER_PORT=18082 $T/wud > $W/o 2>&1 & ` + until(`curl -fsS -m 3 http://127.0.0.1:18082/api/containers > $W/c; grep -q '"name":"turns"' $W/c && grep -q 'Status changed' $W/o`) + `; cat $W/o $W/c; kill -9 %1`,
 		},
