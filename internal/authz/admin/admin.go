@@ -27,8 +27,8 @@ import (
 	"vitrine/internal/kernel/peercred"
 )
 
-// Identifier says who is on a connection.
-type Identifier interface {
+// identifier says who is on a connection.
+type identifier interface {
 	Identify(ctx context.Context, conn *identity.Connection) *identity.Identity
 }
 
@@ -40,7 +40,7 @@ type Check struct {
 
 // Options are the parts of a Server; all but Shapes and Candidate are required.
 type Options struct {
-	Identifier Identifier
+	Identifier identifier
 	Allow      []string // principals that may read
 	Log        *audit.Log
 	Shapes     io.WriterTo // the record; nil: there is none

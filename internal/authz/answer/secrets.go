@@ -2,8 +2,8 @@ package answer
 
 import "slices"
 
-// Secret is a kind of thing that answers may hold and not everybody may see.
-type Secret struct {
+// secret is a kind of thing that answers may hold and not everybody may see.
+type secret struct {
 	Name    string
 	Meaning string
 }
@@ -24,9 +24,9 @@ const (
 	failures       = "errors"
 )
 
-// Secrets is the closed list of secrets with their meanings.
-func Secrets() []Secret {
-	return []Secret{
+// secrets is the closed list of secrets with their meanings.
+func secrets() []secret {
+	return []secret{
 		{env, "environment variables of containers, images, plugins and services (their names stay), and the build steps that set them"},
 		{commands, "command lines as containers, images, plugins and services have them, and those of processes"},
 		{exec, "command lines of execs, in events too"},
@@ -45,7 +45,7 @@ func Secrets() []Secret {
 // Names are the names of the secrets.
 func Names() []string {
 	var names []string
-	for _, s := range Secrets() {
+	for _, s := range secrets() {
 		names = append(names, s.Name)
 	}
 	return names

@@ -49,7 +49,7 @@ func TestSecretsPage(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("# Secrets\n\nWhat answers of the Engine may hold that not everybody may see, by the names that a role blanks it with: `redact: {\"*\": [env, health]}`\n" +
 		"(see the [policy guide](policy-guide.md#what-is-blanked)). The list is closed, and so is that of the places below it.\n\n| secret | what it is |\n|---|---|\n")
-	for _, s := range Secrets() {
+	for _, s := range secrets() {
 		fmt.Fprintf(&b, "| `%s` | %s |\n", s.Name, s.Meaning)
 	}
 	b.WriteString("\nWhere an answer is blanked, so are the texts of the operation's error answers, but for those that say no more than the caller knows\n" +

@@ -134,7 +134,7 @@ func TestClosedContainersThatWereJudgedAreCarried(t *testing.T) {
 	}
 }
 
-// identifying is an Identifier whose containers are looked up by a function.
+// identifying is an identifier whose containers are looked up by a function.
 type identifying struct {
 	*world
 	lookUp func(ref string) ([]string, bool)

@@ -50,8 +50,8 @@ const (
 	Audit   Mode = "audit"   // a denial of the policy is recorded and lifted
 )
 
-// Identifier says who is on a connection, and which principals a container has.
-type Identifier interface {
+// identifier says who is on a connection, and which principals a container has.
+type identifier interface {
 	// Identify never returns nil.
 	Identify(ctx context.Context, conn *identity.Connection) *identity.Identity
 	// ContainerPrincipals gives every principal of the container that a
@@ -85,7 +85,7 @@ type Authorizer interface {
 
 // Options are the parts that Steps connects.
 type Options struct {
-	Identifier Identifier
+	Identifier identifier
 	Policy     Policy
 	Objects    Objects // nil: references are taken as they are typed
 	// Engine says what the daemon does by default, nil while that is not known. nil: it
@@ -105,7 +105,7 @@ type Options struct {
 	Sockets      *operation.Sockets // the gateway's and the Engine's own; nil: nobody says which
 	// Old says what the container with a full id was made with, for who may make it anew. nil: nobody can say.
 	Old       func(ctx context.Context, id string) (*operation.Old, error)
-	HostPaths HostPaths     // nil: paths of the host are judged as they are written, and nothing is said of that
+	HostPaths hostPaths     // nil: paths of the host are judged as they are written, and nothing is said of that
 	Timeout   time.Duration // of identifying and of deciding, each; default 2 s
 	Patience  time.Duration // with which a request waits for its caller's turn; default 8 s
 }

@@ -36,7 +36,7 @@ func (s *Steps) enters(ctx context.Context, v *Verdict) ([]string, *unresolved) 
 	return slices.Compact(out), nil
 }
 
-// joiner is an Identifier that can say which containers' namespaces and volumes a container has.
+// joiner is an identifier that can say which containers' namespaces and volumes a container has.
 type joiner interface {
 	Joined(ctx context.Context, ref string) (refs []string, err error)
 }

@@ -17,7 +17,7 @@ import (
 	"vitrine/internal/engine/operation"
 )
 
-// joinedTo is an Identifier whose containers are joined to others; "?" cannot be told.
+// joinedTo is an identifier whose containers are joined to others; "?" cannot be told.
 type joinedTo struct {
 	*world
 	to map[string][]string

@@ -120,7 +120,7 @@ func TestClosedObjectWithoutAnID(t *testing.T) {
 	}
 }
 
-// chain is an Identifier of containers that are each joined to the next.
+// chain is an identifier of containers that are each joined to the next.
 type chain struct{ both }
 
 func (chain) Joined(_ context.Context, ref string) ([]string, error) {

@@ -12,8 +12,8 @@ import (
 	"vitrine/internal/kernel/hostpath"
 )
 
-// HostPaths says what paths of the host are.
-type HostPaths interface {
+// hostPaths says what paths of the host are.
+type hostPaths interface {
 	// Resolve follows the links of a canonical path. caller is whom it counts
 	// against; the error is a [hostpath.ErrUnseen] if nothing of the host can be seen.
 	Resolve(ctx context.Context, caller, path string) (string, error)

@@ -13,20 +13,20 @@ import (
 // healthy is a host on which there is nothing to find.
 func healthy() *Facts {
 	return &Facts{
-		Socket:     Fact[Socket]{Is: Socket{Path: "/run/docker.sock", Group: "docker", Mode: 0o660}},
-		Probe:      Fact[Probe]{Is: Probe{Status: 403, Ours: true}},
-		Engine:     Fact[Engine]{Is: Engine{Name: "Docker", Version: "29.4.0", Plugins: []string{"vitrine"}}},
-		Daemon:     Fact[Daemon]{Is: Daemon{PID: 700, FilePlugins: []string{"vitrine"}, FilePath: "/etc/docker/daemon.json"}},
-		TCP:        Fact[[]TCP]{Is: []TCP{{Address: "0.0.0.0:2376"}}},
-		Containers: Fact[[]Container]{Is: []Container{{ID: "1", Name: "web", Mounts: []Mount{{Source: "/srv/web", Writable: true}, {Source: "/run/vitrine/docker"}}}}},
-		Vitrine:    Fact[Vitrine]{Is: Vitrine{SeesPID: true}},
+		Socket:     fact[socket]{Is: socket{Path: "/run/docker.sock", Group: "docker", Mode: 0o660}},
+		Probe:      fact[probe]{Is: probe{Status: 403, Ours: true}},
+		Engine:     fact[dockerd]{Is: dockerd{Name: "Docker", Version: "29.4.0", Plugins: []string{"vitrine"}}},
+		Daemon:     fact[daemon]{Is: daemon{PID: 700, FilePlugins: []string{"vitrine"}, FilePath: "/etc/docker/daemon.json"}},
+		TCP:        fact[[]tcp]{Is: []tcp{{Address: "0.0.0.0:2376"}}},
+		Containers: fact[[]container]{Is: []container{{ID: "1", Name: "web", Mounts: []mount{{Source: "/srv/web", Writable: true}, {Source: "/run/vitrine/docker"}}}}},
+		Vitrine:    fact[vitrine]{Is: vitrine{SeesPID: true}},
 	}
 }
 
 // TestEachWeaknessIsFoundAlone: a host that is weak in one way, and what is said of it: check and severity, nothing else.
 func TestEachWeaknessIsFoundAlone(t *testing.T) {
 	cause := errors.New("it does not say")
-	with := func(c Container) func(*Facts) {
+	with := func(c container) func(*Facts) {
 		return func(f *Facts) { f.Containers.Is = append(f.Containers.Is, c) }
 	}
 	for name, s := range map[string]struct {
@@ -36,13 +36,13 @@ func TestEachWeaknessIsFoundAlone(t *testing.T) {
 	}{
 		"nothing": {func(*Facts) {}, "", ""},
 
-		"dockerd was told to ask and does not": {func(f *Facts) { f.Probe.Is = Probe{Status: 200} }, "not-asked high", "200"},
-		"another plugin refuses":               {func(f *Facts) { f.Probe.Is = Probe{Status: 403} }, "not-asked high", "403"},
+		"dockerd was told to ask and does not": {func(f *Facts) { f.Probe.Is = probe{Status: 200} }, "not-asked high", "200"},
+		"another plugin refuses":               {func(f *Facts) { f.Probe.Is = probe{Status: 403} }, "not-asked high", "403"},
 		"a gateway alone": {func(f *Facts) {
-			f.Probe.Is, f.Engine.Is.Plugins, f.Daemon.Is.FilePlugins = Probe{Status: 200}, nil, nil
+			f.Probe.Is, f.Engine.Is.Plugins, f.Daemon.Is.FilePlugins = probe{Status: 200}, nil, nil
 		}, "not-asked medium", "gateway alone"},
 		"neither plugin nor gateway": {func(f *Facts) {
-			f.Probe.Is, f.Engine.Is.Plugins, f.Daemon.Is.FilePlugins = Probe{Status: 200}, nil, nil
+			f.Probe.Is, f.Engine.Is.Plugins, f.Daemon.Is.FilePlugins = probe{Status: 200}, nil, nil
 			f.Vitrine.Err = cause
 		}, "callers-unseen medium,not-asked high", "no gateway"},
 		"a plugin by flag": {func(f *Facts) {
@@ -55,12 +55,12 @@ func TestEachWeaknessIsFoundAlone(t *testing.T) {
 			f.HTTP2.Is, f.Socket.Is.Members = true, []string{"ann"}
 		}, "http2-answered high,socket-open medium", "ann"},
 		"a group with members, and nobody is asked": {func(f *Facts) {
-			f.Probe.Is, f.Socket.Is.Members = Probe{Status: 200}, []string{"ann", "bob"}
+			f.Probe.Is, f.Socket.Is.Members = probe{Status: 200}, []string{"ann", "bob"}
 		}, "not-asked high,socket-open high", "bob"},
 		"a socket that is everybody's":   {func(f *Facts) { f.Socket.Is.Mode = 0o666 }, "socket-open high", "everybody"},
 		"a socket that is another's":     {func(f *Facts) { f.Socket.Is.Owner = 1000 }, "socket-open medium", "uid 1000"},
 		"a rootless Engine":              {func(f *Facts) { f.Socket.Is.Owner, f.Engine.Is.Rootless = 1000, true }, "rootless low", ""},
-		"TCP without TLS":                {func(f *Facts) { f.TCP.Is = append(f.TCP.Is, TCP{Address: "127.0.0.1:2375", Plain: true}) }, "plain-tcp high", "127.0.0.1:2375"},
+		"TCP without TLS":                {func(f *Facts) { f.TCP.Is = append(f.TCP.Is, tcp{Address: "127.0.0.1:2375", Plain: true}) }, "plain-tcp high", "127.0.0.1:2375"},
 		"an old Engine":                  {func(f *Facts) { f.Engine.Is.Version = "26.1.4" }, "engine-version high,engine-version low,engine-version low", "CVE-2024-41110"},
 		"an Engine with the first fix":   {func(f *Facts) { f.Engine.Is.Version = "26.1.5" }, "engine-version low,engine-version low", "CVE-2026-34040"},
 		"an Engine that never was fixed": {func(f *Facts) { f.Engine.Is.Version = "24.0.9" }, "engine-version high,engine-version low,engine-version low", ""},
@@ -71,25 +71,25 @@ func TestEachWeaknessIsFoundAlone(t *testing.T) {
 		"NRI by the Engine's word":       {func(f *Facts) { f.Engine.Is.NRI = true }, "nri-on medium", "the Engine says"},
 		"NRI in a file":                  {func(f *Facts) { f.NRI.Is = "/etc/docker/daemon.json" }, "nri-on medium", "daemon.json"},
 		"a swarm":                        {func(f *Facts) { f.Engine.Is.SwarmNode = true }, "swarm medium", ""},
-		"the socket in a container":      {with(Container{Name: "ci", Mounts: []Mount{{Source: "/var/run/docker.sock"}}}), "socket-mounted high", "ci has /var/run/docker.sock"},
-		"containerd's socket in one":     {with(Container{Name: "ci", Mounts: []Mount{{Source: "/run/containerd"}}}), "socket-mounted high", "ci has /run/containerd"},
-		"its folder in a container":      {with(Container{Name: "ci", Mounts: []Mount{{Source: "/run"}}}), "socket-mounted high", "/run"},
-		"the host in a container":        {with(Container{Name: "ci", Mounts: []Mount{{Source: "/"}}}), "socket-mounted high", ""},
-		"a folder that only begins so":   {with(Container{Name: "ci", Mounts: []Mount{{Source: "/run/dock"}, {Source: "/ru"}}}), "", ""},
-		"Vitrine's own container":        {with(Container{Name: "vitrine", Ours: true, HostPID: true, Mounts: []Mount{{Source: "/run"}}}), "", ""},
+		"the socket in a container":      {with(container{Name: "ci", Mounts: []mount{{Source: "/var/run/docker.sock"}}}), "socket-mounted high", "ci has /var/run/docker.sock"},
+		"containerd's socket in one":     {with(container{Name: "ci", Mounts: []mount{{Source: "/run/containerd"}}}), "socket-mounted high", "ci has /run/containerd"},
+		"its folder in a container":      {with(container{Name: "ci", Mounts: []mount{{Source: "/run"}}}), "socket-mounted high", "/run"},
+		"the host in a container":        {with(container{Name: "ci", Mounts: []mount{{Source: "/"}}}), "socket-mounted high", ""},
+		"a folder that only begins so":   {with(container{Name: "ci", Mounts: []mount{{Source: "/run/dock"}, {Source: "/ru"}}}), "", ""},
+		"Vitrine's own container":        {with(container{Name: "vitrine", Ours: true, HostPID: true, Mounts: []mount{{Source: "/run"}}}), "", ""},
 		"privileged with the host's PIDs": {
-			with(Container{Name: "node", HostPID: true, Privileged: true}), "host-in-all-but-name high", "privileged",
+			with(container{Name: "node", HostPID: true, Privileged: true}), "host-in-all-but-name high", "privileged",
 		},
 		"the host's PIDs and cgroups": {
-			with(Container{Name: "node", HostPID: true, Mounts: []Mount{{Source: "/sys/fs/cgroup", Writable: true}}}), "host-in-all-but-name high", "/sys/fs/cgroup",
+			with(container{Name: "node", HostPID: true, Mounts: []mount{{Source: "/sys/fs/cgroup", Writable: true}}}), "host-in-all-but-name high", "/sys/fs/cgroup",
 		},
-		"the host's PIDs and cgroups to read": {with(Container{Name: "node", HostPID: true, Mounts: []Mount{{Source: "/sys"}}}), "", ""},
-		"cgroups without the host's PIDs":     {with(Container{Name: "node", Mounts: []Mount{{Source: "/sys/fs/cgroup", Writable: true}}}), "", ""},
+		"the host's PIDs and cgroups to read": {with(container{Name: "node", HostPID: true, Mounts: []mount{{Source: "/sys"}}}), "", ""},
+		"cgroups without the host's PIDs":     {with(container{Name: "node", Mounts: []mount{{Source: "/sys/fs/cgroup", Writable: true}}}), "", ""},
 		"an admin that anybody can be":        {func(f *Facts) { f.AdminRoles.Is = []string{"admin is bound to label:x=y"} }, "admin-too-wide high", "label:x=y"},
 		"no process numbers":                  {func(f *Facts) { f.Vitrine.Is.SeesPID = false }, "callers-unseen medium", ""},
 		"Podman": {func(f *Facts) {
-			f.Engine.Is, f.Daemon.Err = Engine{Name: "Podman Engine", Version: "5.8.6"}, cause
-			f.Daemon.Is, f.Probe.Is, f.TCP.Is = Daemon{}, Probe{Status: 200}, nil
+			f.Engine.Is, f.Daemon.Err = dockerd{Name: "Podman Engine", Version: "5.8.6"}, cause
+			f.Daemon.Is, f.Probe.Is, f.TCP.Is = daemon{}, probe{Status: 200}, nil
 		}, "not-asked medium,not-docker medium", "Podman Engine 5.8.6"},
 		"a policy that was refused": {func(f *Facts) {
 			f.Vitrine.Is.Failing = map[string]string{"policy": "refused", "plugin": "not asked"}
@@ -151,7 +151,7 @@ func TestNothingIsToldClosed(t *testing.T) {
 
 func TestWrite(t *testing.T) {
 	f := healthy()
-	f.TCP.Is = []TCP{{Address: "0.0.0.0:2375", Plain: true}}
+	f.TCP.Is = []tcp{{Address: "0.0.0.0:2375", Plain: true}}
 	f.NRI.Is = "/etc/docker/daemon.json"
 	var b bytes.Buffer
 	if err := Write(&b, Examine(f)); err != nil {

@@ -115,16 +115,16 @@ func (e *statusError) Error() string {
 const refusal = "is not known, and may be given once"
 
 // probe asks what the plugin refuses to everybody: a parameter that nobody knows, given twice.
-func (g *gatherer) probe(ctx context.Context) (Probe, error) {
+func (g *gatherer) probe(ctx context.Context) (probe, error) {
 	err := get(ctx, g.engine, "/_ping?vitrine=1&vitrine=2", new(any))
 	var answered *statusError
 	switch {
 	case errors.As(err, &answered):
-		return Probe{Status: answered.status, Ours: strings.Contains(answered.body, refusal)}, nil
+		return probe{Status: answered.status, Ours: strings.Contains(answered.body, refusal)}, nil
 	case isNetwork(err):
-		return Probe{}, err
+		return probe{}, err
 	}
-	return Probe{Status: http.StatusOK}, nil // its body is "OK", which is no JSON
+	return probe{Status: http.StatusOK}, nil // its body is "OK", which is no JSON
 }
 
 func isNetwork(err error) bool {
@@ -156,13 +156,13 @@ func (g *gatherer) http2(ctx context.Context) (bool, error) {
 	return head[3] == settings && !bytes.HasPrefix(head, []byte("HTTP/")), nil
 }
 
-func (g *gatherer) engineFacts(ctx context.Context) (Engine, error) {
+func (g *gatherer) engineFacts(ctx context.Context) (dockerd, error) {
 	var v struct {
 		Version    string
 		Components []struct{ Name string }
 	}
 	if err := get(ctx, g.engine, "/version", &v); err != nil {
-		return Engine{}, err
+		return dockerd{}, err
 	}
 	var i struct {
 		Plugins         struct{ Authorization []string }
@@ -171,9 +171,9 @@ func (g *gatherer) engineFacts(ctx context.Context) (Engine, error) {
 		Swarm           struct{ LocalNodeState string }
 	}
 	if err := get(ctx, g.engine, "/info", &i); err != nil {
-		return Engine{}, err
+		return dockerd{}, err
 	}
-	e := Engine{Name: "Docker", Version: v.Version, Plugins: i.Plugins.Authorization}
+	e := dockerd{Name: "Docker", Version: v.Version, Plugins: i.Plugins.Authorization}
 	if len(v.Components) > 0 && v.Components[0].Name != "Engine" {
 		e.Name = v.Components[0].Name
 	}
@@ -225,11 +225,11 @@ func (g *gatherer) process(ctx context.Context) (pid int, args []string, err err
 	return pid, args, err
 }
 
-func (g *gatherer) daemon(pid int, args []string) (Daemon, error) {
+func (g *gatherer) daemon(pid int, args []string) (daemon, error) {
 	if filepath.Base(args[0]) != "dockerd" {
-		return Daemon{}, fmt.Errorf("%s (pid %d) listens at %s, which is no dockerd", args[0], pid, g.cfg.Socket)
+		return daemon{}, fmt.Errorf("%s (pid %d) listens at %s, which is no dockerd", args[0], pid, g.cfg.Socket)
 	}
-	d := Daemon{PID: pid, FilePath: "/etc/docker/daemon.json"}
+	d := daemon{PID: pid, FilePath: "/etc/docker/daemon.json"}
 	for i, a := range args {
 		name, value, joined := strings.Cut(a, "=")
 		if !joined && i+1 < len(args) {
@@ -248,13 +248,13 @@ func (g *gatherer) daemon(pid int, args []string) (Daemon, error) {
 		return d, nil
 	}
 	if err != nil {
-		return Daemon{}, err
+		return daemon{}, err
 	}
 	var file struct {
 		Plugins []string `json:"authorization-plugins"`
 	}
 	if err := json.Unmarshal(text, &file); err != nil {
-		return Daemon{}, fmt.Errorf("read %s: %w", d.FilePath, err)
+		return daemon{}, fmt.Errorf("read %s: %w", d.FilePath, err)
 	}
 	d.FilePlugins = file.Plugins
 	return d, nil
@@ -310,7 +310,7 @@ func nriInContainerd(b []byte) bool {
 }
 
 // vitrine asks the admin socket. pid is serve's process.
-func (g *gatherer) vitrine(ctx context.Context) (v Vitrine, pid int, err error) {
+func (g *gatherer) vitrine(ctx context.Context) (v vitrine, pid int, err error) {
 	if g.cfg.Admin == "" {
 		return v, 0, errors.New("there is no admin socket (key admin_socket)")
 	}
@@ -342,7 +342,7 @@ func (g *gatherer) vitrine(ctx context.Context) (v Vitrine, pid int, err error) 
 // there is another process, or none: package attest looks at that more closely.
 const kthreadd = 2
 
-func (g *gatherer) containers(ctx context.Context, vitrine int) ([]Container, error) {
+func (g *gatherer) containers(ctx context.Context, vitrine int) ([]container, error) {
 	var list []struct{ ID string }
 	if err := get(ctx, g.engine, "/containers/json", &list); err != nil {
 		return nil, err
@@ -354,7 +354,7 @@ func (g *gatherer) containers(ctx context.Context, vitrine int) ([]Container, er
 			return nil, err
 		}
 	}
-	out := []Container{}
+	out := []container{}
 	for _, one := range list {
 		var i struct {
 			Name       string
@@ -375,12 +375,12 @@ func (g *gatherer) containers(ctx context.Context, vitrine int) ([]Container, er
 		if err != nil {
 			return nil, err
 		}
-		c := Container{
+		c := container{
 			ID: one.ID, Name: strings.TrimPrefix(i.Name, "/"), Privileged: i.HostConfig.Privileged, HostPID: i.HostConfig.PidMode == "host",
 			Ours: slices.ContainsFunc(ours, func(l procfs.Cgroup) bool { return one.ID != "" && strings.Contains(l.Path, one.ID) }),
 		}
 		for _, m := range i.Mounts {
-			c.Mounts = append(c.Mounts, Mount{Source: m.Source, Writable: m.RW})
+			c.Mounts = append(c.Mounts, mount{Source: m.Source, Writable: m.RW})
 		}
 		out = append(out, c)
 	}

@@ -18,16 +18,16 @@ import (
 )
 
 // socket looks at the Engine's own socket, and at who is in its group.
-func (g *gatherer) socket() (Socket, error) {
+func (g *gatherer) socket() (socket, error) {
 	info, err := os.Stat(g.cfg.Socket)
 	if err != nil {
-		return Socket{}, err
+		return socket{}, err
 	}
 	st, ok := info.Sys().(*syscall.Stat_t)
 	if !ok || info.Mode()&fs.ModeSocket == 0 {
-		return Socket{}, fmt.Errorf("%s is no socket", g.cfg.Socket)
+		return socket{}, fmt.Errorf("%s is no socket", g.cfg.Socket)
 	}
-	s := Socket{Path: g.cfg.Socket, Owner: st.Uid, Mode: uint32(info.Mode().Perm())}
+	s := socket{Path: g.cfg.Socket, Owner: st.Uid, Mode: uint32(info.Mode().Perm())}
 	s.Group, s.Members, err = g.group(strconv.FormatUint(uint64(st.Gid), 10))
 	return s, err
 }
@@ -59,7 +59,7 @@ func (g *gatherer) group(gid string) (name string, members []string, err error) 
 }
 
 // tcp finds where the Engine listens, and asks there without TLS.
-func (g *gatherer) tcp(ctx context.Context, pid int) ([]TCP, error) {
+func (g *gatherer) tcp(ctx context.Context, pid int) ([]tcp, error) {
 	self, err := g.proc.Self()
 	if err != nil {
 		return nil, err
@@ -76,7 +76,7 @@ func (g *gatherer) tcp(ctx context.Context, pid int) ([]TCP, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := []TCP{}
+	out := []tcp{}
 	for _, table := range []string{"tcp", "tcp6"} {
 		text, err := os.ReadFile(filepath.Join(g.cfg.Proc, strconv.Itoa(pid), "net", table))
 		if errors.Is(err, fs.ErrNotExist) {
@@ -90,7 +90,7 @@ func (g *gatherer) tcp(ctx context.Context, pid int) ([]TCP, error) {
 			return nil, err
 		}
 		for _, a := range addresses {
-			out = append(out, TCP{Address: a, Plain: plain(ctx, a)})
+			out = append(out, tcp{Address: a, Plain: plain(ctx, a)})
 		}
 	}
 	return out, nil

@@ -55,7 +55,7 @@ func refused(t *testing.T) string {
 
 // TestProofIsOursClosed: a refusal that only quotes the request proves nothing.
 func TestProofIsOursClosed(t *testing.T) {
-	for body, want := range map[string]Probe{
+	for body, want := range map[string]probe{
 		refused(t): {403, true},
 		`{"message":"authorization denied by plugin other: GET /_ping?vitrine=1&vitrine=2"}`: {403, false},
 		"": {403, false},
@@ -98,7 +98,7 @@ func TestGather(t *testing.T) {
 	if f.Socket.Err != nil || f.Socket.Is.Group != "root" || !slices.Equal(f.Socket.Is.Members, []string{"ann", "cat"}) {
 		t.Errorf("socket %+v", f.Socket)
 	}
-	if f.Probe.Err != nil || f.Probe.Is != (Probe{403, true}) {
+	if f.Probe.Err != nil || f.Probe.Is != (probe{403, true}) {
 		t.Errorf("probe %+v", f.Probe)
 	}
 	if e := f.Engine.Is; f.Engine.Err != nil || e.Name != "Docker" || e.Version != "28.5.2" || !slices.Equal(e.Plugins, []string{"vitrine"}) || !e.Rootless || !e.NRI || !e.SwarmNode {

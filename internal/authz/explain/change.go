@@ -17,16 +17,16 @@ import (
 type change struct {
 	Edits []string `json:"edits"` // one a line of data.yaml
 	// Opens is what else the caller could do then: operations of the catalogue, with the hazards that they could carry.
-	Opens []Opened `json:"opens"`
+	Opens []opened `json:"opens"`
 }
 
-// Opened is an operation that a change would allow.
-type Opened struct {
+// opened is an operation that a change would allow.
+type opened struct {
 	Operation string             `json:"operation"`
 	Hazards   []operation.Hazard `json:"hazards,omitempty"`
 }
 
-func (o Opened) String() string {
+func (o opened) String() string {
 	if len(o.Hazards) == 0 {
 		return o.Operation
 	}
@@ -55,7 +55,7 @@ func (q *Question) change(ctx context.Context, now *policy.Engine, m *policy.Mod
 	if best == nil {
 		return nil, "no change of roles was found that would allow it (" + strings.Join(v.Reasons(), "; ") + ")"
 	}
-	c = &change{Opens: []Opened{}}
+	c = &change{Opens: []opened{}}
 	for _, e := range best {
 		c.Edits = append(c.Edits, e.say)
 	}
@@ -231,7 +231,7 @@ func place(at string) string {
 }
 
 // opens are the kinds of requests that one policy allows a caller, and another one does not.
-func opens(ctx context.Context, caller *identity.Identity, before, after *policy.Engine) (list []Opened) {
+func opens(ctx context.Context, caller *identity.Identity, before, after *policy.Engine) (list []opened) {
 	allows := func(e *policy.Engine, op *operation.Operation) bool {
 		_, code := e.Would(ctx, &policy.Input{Caller: caller, Operation: op})
 		return code == ""
@@ -240,7 +240,7 @@ func opens(ctx context.Context, caller *identity.Identity, before, after *policy
 		for _, example := range operation.Examples()[info.ID] {
 			op := example.Operation
 			if allows(after, op) && !allows(before, op) {
-				list = append(list, Opened{op.ID, op.Hazards})
+				list = append(list, opened{op.ID, op.Hazards})
 			}
 		}
 	}

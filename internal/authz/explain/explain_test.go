@@ -148,7 +148,7 @@ func TestExplain(t *testing.T) {
 				}
 			}
 			opens := func(id string) bool {
-				return slices.ContainsFunc(a.Change.Opens, func(o Opened) bool { return o.Operation == id })
+				return slices.ContainsFunc(a.Change.Opens, func(o opened) bool { return o.Operation == id })
 			}
 			if !slices.Equal(a.Change.Edits, tt.edits) || tt.opens != "" && !opens(tt.opens) || tt.closed != "" && opens(tt.closed) {
 				t.Errorf("%q opens %v", a.Change.Edits, a.Change.Opens)

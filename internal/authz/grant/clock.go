@@ -26,8 +26,8 @@ func NewClock(read func() (wall time.Time, running time.Duration)) *Clock {
 	return &Clock{read: read}
 }
 
-// Now is the time, at least the latest that was told, and what has passed since.
-func (c *Clock) Now() time.Time {
+// now is the time, at least the latest that was told, and what has passed since.
+func (c *Clock) now() time.Time {
 	wall, running := c.read()
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -81,7 +81,7 @@ func (k *Keeper) Now() time.Time {
 	if k.broken != nil {
 		return never
 	}
-	return k.o.Clock.Now()
+	return k.o.Clock.now()
 }
 
 // Run follows the file until ctx ends, and keeps the time.
@@ -118,7 +118,7 @@ func (k *Keeper) Look(ctx context.Context) {
 	var grants []Grant
 	var err error
 	if k.o.File != "" {
-		grants, err = Read(k.o.File, k.o.Clock.Now())
+		grants, err = Read(k.o.File, k.o.Clock.now())
 	}
 	k.mu.Lock()
 	if err != nil && (k.err == nil || k.err.Error() != err.Error()) {

@@ -26,7 +26,7 @@ const (
 // Candidate decides beside the policy in force what another one would make of it. It answers nobody: it is told
 // of decisions when they have been made, decides each shape once, in its own time, and counts.
 type Candidate struct {
-	policy Policy
+	policy decider
 	status func() policy.Status
 	wake   chan struct{} // something waits
 
@@ -60,7 +60,7 @@ type compared struct {
 }
 
 // NewCandidate makes one of a policy. Run must run.
-func NewCandidate(p Policy, status func() policy.Status) *Candidate {
+func NewCandidate(p decider, status func() policy.Status) *Candidate {
 	return &Candidate{
 		policy: p, status: status, wake: make(chan struct{}, 1),
 		compared: map[uint64]*compared{}, groups: map[[3]string]*Difference{}, differs: map[string]uint64{},

@@ -26,8 +26,8 @@ import (
 	"vitrine/internal/printable"
 )
 
-// Policy decides, and says what of its input it reads; a *policy.Engine.
-type Policy interface {
+// decider decides, and says what of its input it reads; a *policy.Engine.
+type decider interface {
 	decide.Policy
 	ReadsObjects() bool
 	Reads(parts []string) bool
@@ -59,7 +59,7 @@ type Report struct {
 }
 
 // Compare decides each line under two policies.
-func Compare(ctx context.Context, was, is Policy, lines []*record.Line) *Report {
+func Compare(ctx context.Context, was, is decider, lines []*record.Line) *Report {
 	r := &Report{Differences: []Difference{}}
 	groups := map[[3]string]*Difference{}
 	for _, l := range lines {
@@ -109,7 +109,7 @@ func (d *Difference) add(l *record.Line, reasons, uncertain []string) {
 }
 
 // unsure says why a verdict may be another one than the record lets see.
-func unsure(l *record.Line, was, is Policy, before, after *decide.Replayed) (why []string) {
+func unsure(l *record.Line, was, is decider, before, after *decide.Replayed) (why []string) {
 	if dropped := slices.DeleteFunc(slices.Clone(l.Operation.Dropped), func(part string) bool {
 		return !was.Reads([]string{part}) && !is.Reads([]string{part})
 	}); len(dropped) > 0 {

@@ -45,8 +45,8 @@ type Object struct {
 	Networks []string `json:"networks,omitempty"`
 }
 
-// Inventory is what a Resolver needs of a *docker.Inventory.
-type Inventory interface {
+// inventory is what a Resolver needs of a *docker.Inventory.
+type inventory interface {
 	Find(ctx context.Context, ref string) (docker.Container, error)
 	ExecContainer(ctx context.Context, execID string) (docker.Container, error)
 	Networks(ctx context.Context, ref string) ([]docker.NetworkInfo, error)
@@ -62,10 +62,10 @@ type Inventory interface {
 }
 
 // Resolver resolves references.
-type Resolver struct{ inv Inventory }
+type Resolver struct{ inv inventory }
 
 // NewResolver makes a Resolver.
-func NewResolver(inv Inventory) *Resolver { return &Resolver{inv} }
+func NewResolver(inv inventory) *Resolver { return &Resolver{inv} }
 
 // maxObjects bounds the questions that one request can cause.
 const maxObjects = 64

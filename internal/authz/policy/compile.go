@@ -161,8 +161,8 @@ type Problem struct { //nolint:errname // a finding first, warnings too; an erro
 	Warning bool   // the policy loads all the same
 }
 
-// At is where the problem is, e.g. "data.yaml:12".
-func (p Problem) At() string {
+// at is where the problem is, e.g. "data.yaml:12".
+func (p Problem) at() string {
 	if p.Line == 0 {
 		return p.File
 	}
@@ -172,7 +172,7 @@ func (p Problem) At() string {
 // Error gives place, key and message, so that a Problem is an error too.
 func (p Problem) Error() string {
 	var b strings.Builder
-	if at := p.At(); at != "" {
+	if at := p.at(); at != "" {
 		b.WriteString(at + ": ")
 	}
 	if p.Key != "" {
@@ -188,7 +188,7 @@ func (p Problem) Error() string {
 // attributes are the problem's for a line of the log.
 func (p Problem) attributes() []any {
 	var out []any
-	if at := p.At(); at != "" {
+	if at := p.at(); at != "" {
 		out = append(out, "at", at)
 	}
 	if p.Key != "" {

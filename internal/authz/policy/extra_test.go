@@ -134,7 +134,7 @@ func TestCheckSaysWhatOfExtraNothingReads(t *testing.T) {
 		if !p.Warning {
 			t.Error(p)
 		}
-		got = append(got, p.At()[strings.LastIndexByte(p.At(), '/')+1:]+" "+p.Message)
+		got = append(got, p.at()[strings.LastIndexByte(p.at(), '/')+1:]+" "+p.Message)
 	}
 	if len(got) != 1 || !strings.HasPrefix(got[0], `extra.rego:9 nothing reads rule denny; is it deny?`) {
 		t.Errorf("got %q", got)

@@ -132,5 +132,5 @@ func (m *Model) at(key string) string {
 	if !known {
 		return ""
 	}
-	return Problem{File: p.file, Line: p.line}.At()
+	return Problem{File: p.file, Line: p.line}.at()
 }

@@ -46,7 +46,7 @@ func takeEnds(data map[string]any, where map[string]position) (terms []term) {
 			sum := sha256.Sum256([]byte(role + "\x00" + strings.Join(all, "\x00") + "\x00" + until.UTC().String()))
 			at := where[join(join("bindings", role), strconv.Itoa(i))]
 			terms = append(terms, term{role, i, grant.Grant{
-				ID: "policy-" + hex.EncodeToString(sum[:4]), Role: role, To: all, Until: until.UTC(), By: Problem{File: at.file, Line: at.line}.At(),
+				ID: "policy-" + hex.EncodeToString(sum[:4]), Role: role, To: all, Until: until.UTC(), By: Problem{File: at.file, Line: at.line}.at(),
 			}})
 		}
 	}

@@ -19,13 +19,13 @@ import (
 	"vitrine/internal/kernel/procfs"
 )
 
-// Attestor establishes where a peer's process runs; an *attest.Attestor.
-type Attestor interface {
+// attestor establishes where a peer's process runs; an *attest.Attestor.
+type attestor interface {
 	Attest(ctx context.Context, p *peercred.Peer) attest.Attestation
 }
 
-// Containers is what an Identifier needs of a *docker.Inventory.
-type Containers interface {
+// containers is what an Identifier needs of a *docker.Inventory.
+type containers interface {
 	Lookup(ref string) (docker.Container, bool)
 	Find(ctx context.Context, ref string) (docker.Container, error)
 	ExecContainer(ctx context.Context, execID string) (docker.Container, error)
@@ -33,8 +33,8 @@ type Containers interface {
 
 // Identifier names callers.
 type Identifier struct {
-	attestor   Attestor
-	containers Containers
+	attestor   attestor
+	containers containers
 	users      *Users
 	proc       *procfs.FS // nil: nothing is said of processes
 	listeners  func(path string) []string
@@ -46,7 +46,7 @@ func (i *Identifier) GuardListeners(of func(path string) []string) { i.listeners
 
 // New makes an Identifier. users may be nil: then uid 0 of the host is
 // unix:root and nobody else has a name.
-func New(a Attestor, c Containers, users *Users) *Identifier {
+func New(a attestor, c containers, users *Users) *Identifier {
 	if users == nil {
 		users = &Users{}
 	}

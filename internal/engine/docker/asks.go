@@ -277,7 +277,7 @@ func (a *asks) list(ctx context.Context, all bool) {
 	a.helpers.Go(func() {
 		asking, cancel := context.WithTimeout(ctx, 10*inv.timeout)
 		defer cancel()
-		l, err := inv.client.ContainerList(asking)
+		l, err := inv.client.containerList(asking)
 		select {
 		case a.lists <- listing{l, err, asOf, all}:
 		case <-ctx.Done():
@@ -298,7 +298,7 @@ func (a *asks) compare(l listing) error {
 		delete(missing, s.ID)
 		switch {
 		case !ok:
-			a.inv.expect(s.ID, s.Name(), max(l.asOf, 1))
+			a.inv.expect(s.ID, s.name(), max(l.asOf, 1))
 			a.await(a.about(s.ID, true), l.all)
 		case l.all:
 			a.await(a.about(s.ID, true), true)

@@ -60,8 +60,8 @@ type Summary struct {
 	State string // "running", "exited" …
 }
 
-// Name is the container's own, among those that links give it; "" if there is none.
-func (s Summary) Name() string {
+// name is the container's own, among those that links give it; "" if there is none.
+func (s Summary) name() string {
 	for _, name := range s.Names {
 		if own, ok := strings.CutPrefix(name, "/"); ok && !strings.Contains(own, "/") {
 			return own
@@ -70,9 +70,9 @@ func (s Summary) Name() string {
 	return ""
 }
 
-// ContainerList lists all containers, stopped ones too, GET /containers/json. Of an
+// containerList lists all containers, stopped ones too, GET /containers/json. Of an
 // entry that cannot be understood there is what could be, if that is its id.
-func (c *Client) ContainerList(ctx context.Context) ([]Summary, error) {
+func (c *Client) containerList(ctx context.Context) ([]Summary, error) {
 	var out []Summary
 	err := c.each(ctx, "/containers/json", url.Values{"all": {"1"}}, func(row json.RawMessage) error {
 		var s Summary
@@ -150,9 +150,9 @@ func (c *Client) imageLabels(ctx context.Context, id string, platform json.RawMe
 	return out.Config.Labels, nil
 }
 
-// ExecInspect returns the id of the container that an exec runs in,
+// execInspect returns the id of the container that an exec runs in,
 // GET /exec/{id}/json.
-func (c *Client) ExecInspect(ctx context.Context, id string) (containerID string, err error) {
+func (c *Client) execInspect(ctx context.Context, id string) (containerID string, err error) {
 	var out struct{ ContainerID string }
 	if err := c.json(ctx, "/exec/"+url.PathEscape(id)+"/json", nil, &out); err != nil {
 		return "", err
@@ -173,11 +173,11 @@ type Event struct {
 	Attributes map[string]string
 }
 
-// Events opens the stream of events of these types, GET /events. It returns when the
+// events opens the stream of events of these types, GET /events. It returns when the
 // engine has subscribed us: what happens from now on will be in the stream.
 // next blocks; it fails when the stream or ctx ends, and not for one event that
 // cannot be understood. The caller must call stop.
-func (c *Client) Events(ctx context.Context, types ...string) (next func() (Event, error), stop func(), err error) {
+func (c *Client) events(ctx context.Context, types ...string) (next func() (Event, error), stop func(), err error) {
 	resp, err := c.get(ctx, "/events", url.Values{"filters": {`{"type":["` + strings.Join(types, `","`) + `"]}`}}) //nolint:bodyclose // stop closes it
 	if err != nil {
 		return nil, nil, err

@@ -61,7 +61,7 @@ func (inv *Inventory) ExecContainer(ctx context.Context, execID string) (Contain
 	defer fair.Rest(ctx)()
 	ctx, cancel := context.WithTimeout(ctx, inv.timeout)
 	defer cancel()
-	id, err := inv.client.ExecInspect(ctx, execID)
+	id, err := inv.client.execInspect(ctx, execID)
 	if err != nil {
 		return Container{}, err
 	}

@@ -21,7 +21,7 @@ func TestClosedListThatSomebodyMakesLong(t *testing.T) {
 	}
 	list := "[" + strings.Join(rows, ",") + "]"
 	e.others = map[string]string{"/containers/json": list, "/networks": list}
-	containers, err := c.ContainerList(t.Context())
+	containers, err := c.containerList(t.Context())
 	if err != nil || len(containers) != n || containers[n-1].ID != id(n-1) {
 		t.Errorf("%d containers, %v", len(containers), err)
 	}

@@ -62,7 +62,7 @@ func (inv *Inventory) follow(ctx context.Context) error {
 	if inv.followsNetworks {
 		types = append(types, "network")
 	}
-	next, stop, err := inv.client.Events(ctx, types...)
+	next, stop, err := inv.client.events(ctx, types...)
 	if err != nil {
 		return err
 	}

@@ -22,8 +22,8 @@ type Ceilings struct {
 // defaultCPUPeriod is the kernel's, in µs, where a request gives a quota without a period.
 const defaultCPUPeriod = 100_000
 
-// SetField is a field that was given a value: "HostConfig.Memory".
-type SetField struct {
+// setField is a field that was given a value: "HostConfig.Memory".
+type setField struct {
 	Field string
 	Value int64
 }
@@ -81,7 +81,7 @@ type limiter struct {
 	of     map[string]any
 	under  string
 	update bool
-	set    []SetField
+	set    []setField
 	err    error
 }
 
@@ -199,7 +199,7 @@ func (l *limiter) number(key string) int64 {
 
 func (l *limiter) give(key string, value int64) {
 	l.of[key] = json.Number(strconv.FormatInt(value, 10))
-	l.set = append(l.set, SetField{l.under + key, value})
+	l.set = append(l.set, setField{l.under + key, value})
 }
 
 func (l *limiter) object(format string, args ...any) {

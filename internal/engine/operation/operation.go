@@ -131,7 +131,7 @@ type Operation struct {
 	Mounted []string
 
 	// Set are the fields that WithCeilings has given a value.
-	Set []SetField
+	Set []setField
 	// Substituted are mounts of the Engine's socket in whose place WithSocket put the gateway's, and SubstitutedIn the
 	// fields that have them.
 	Substituted   []ResolvedPath

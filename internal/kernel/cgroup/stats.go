@@ -44,7 +44,7 @@ func (v Value) plus(w Value) Value { return Value{v.N + w.N, v.Set && w.Set} }
 type Stats struct {
 	CPU      CPU
 	Memory   Memory
-	OOM      OOM
+	OOM      oom
 	IO       []Device // in the kernel's order; a device appears with its first request
 	Pids     Pids
 	Pressure Pressure
@@ -126,8 +126,8 @@ func ratio(part, whole Value) (float64, bool) {
 	return float64(part.N) / float64(whole.N), true
 }
 
-// OOM counts what the kernel's OOM killer did.
-type OOM struct {
+// oom counts what the kernel's OOM killer did.
+type oom struct {
 	// Kills is the number of processes killed in the container and its nested
 	// cgroups, by any OOM killer, the host's too. Since 4.13. When the kernel kills a
 	// whole cgroup, it counts some of the processes twice.

@@ -33,8 +33,8 @@ import (
 	"vitrine/internal/monitor/oom"
 )
 
-// Inventory is what a Collector needs of a *docker.Inventory.
-type Inventory interface {
+// inventory is what a Collector needs of a *docker.Inventory.
+type inventory interface {
 	Append(list []docker.Container) []docker.Container
 	Lookup(ref string) (docker.Container, bool)
 	OnEvent(f func(docker.Event))
@@ -48,7 +48,7 @@ type Inventory interface {
 type Config struct {
 	Proc      string // a proc file system of the host's PID namespace
 	Cgroup    string // where the host's cgroup hierarchies are
-	Inventory Inventory
+	Inventory inventory
 	// Counts asks the Engine how many images, volumes and networks it has; nil: it is not asked.
 	Counts   func(context.Context) (docker.Counts, error)
 	Log      *slog.Logger

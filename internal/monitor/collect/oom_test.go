@@ -171,7 +171,7 @@ func TestRemovedByForce(t *testing.T) {
 	w.event("die", "last", 137)
 	for range 3 {
 		w.now = w.now.Add(-9 * time.Second) // a second after the last one
-		if s := w.collect(c); s.Errors != (Errors{}) || len(s.Containers) != 0 {
+		if s := w.collect(c); s.Errors != (failures{}) || len(s.Containers) != 0 {
 			t.Errorf("errors %v, containers %v", s.Errors, s.Containers)
 		}
 	}

@@ -22,7 +22,7 @@ type Snapshot struct {
 	Engine     Engine
 	Containers []*Container // stopped ones too; by name
 	Events     []Event      // since the last snapshot
-	Errors     Errors
+	Errors     failures
 }
 
 // Engine is what is known of the Docker Engine.
@@ -116,5 +116,5 @@ func (s source) String() string {
 	return [...]string{"cgroup", "proc", "network", "engine", "events"}[s]
 }
 
-// Errors counts failures by source.
-type Errors [sources]uint64
+// failures counts failures by source.
+type failures [sources]uint64

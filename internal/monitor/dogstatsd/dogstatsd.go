@@ -24,5 +24,5 @@
 // the kernel could not keep is counted for UDP, and for Unix sockets the sender is
 // made to wait, or told. A line that cannot be read costs itself alone.
 //
-// The caller gives a [Sink], which is package messages', and an [Attestor].
+// The caller gives a [Sink], which is package messages', and an attestor, which is a *sender.Finder.
 package dogstatsd

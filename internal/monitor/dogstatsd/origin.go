@@ -44,8 +44,8 @@ var (
 	host    = &Origin{Source: SourceKernel} // proven
 )
 
-// Attestor is what a Server needs of a *sender.Finder.
-type Attestor interface {
+// attestor is what a Server needs of a *sender.Finder.
+type attestor interface {
 	Attest(ctx context.Context, p *peercred.Peer) attest.Attestation
 	Claimed(c sender.Claim) attest.Attestation
 	Changed() <-chan struct{}      // closed when the next answer may be another one
@@ -162,7 +162,7 @@ const (
 	claimsMost = 4096
 )
 
-func (m *claims) resolve(a Attestor, c *Claim) *Origin {
+func (m *claims) resolve(a attestor, c *Claim) *Origin {
 	entity := entityID(c.Tags)
 	if len(c.Local)+len(c.External)+len(entity) == 0 {
 		return nil
@@ -186,7 +186,7 @@ func (m *claims) resolve(a Attestor, c *Claim) *Origin {
 	return o
 }
 
-func lookUp(a Attestor, c *Claim, entity []byte) *Origin {
+func lookUp(a attestor, c *Claim, entity []byte) *Origin {
 	for item := range bytes.SplitSeq(c.Local, []byte(",")) {
 		var claim sender.Claim
 		if id, ok := containerID(item); ok {
@@ -205,7 +205,7 @@ func lookUp(a Attestor, c *Claim, entity []byte) *Origin {
 	return claimed(a, sender.Claim{PodUID: string(entity)})
 }
 
-func claimed(a Attestor, c sender.Claim) *Origin {
+func claimed(a attestor, c sender.Claim) *Origin {
 	if at := a.Claimed(c); at.Kind == attest.Container {
 		uid, _ := at.Container.Pod()
 		return &Origin{Source: SourceClient, Container: at.Container.ID, podUID: uid}

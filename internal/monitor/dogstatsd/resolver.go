@@ -38,13 +38,13 @@ type patience struct {
 }
 
 // newPatience is begun before a sender is looked at for the first time.
-func newPatience(a Attestor) patience {
+func newPatience(a attestor) patience {
 	now := time.Now()
 	return patience{now.Add(deferFor), now, a.Changed()}
 }
 
 // wait waits until it is time to try again, which it is not once it has been long enough.
-func (p *patience) wait(ctx context.Context, a Attestor) bool {
+func (p *patience) wait(ctx context.Context, a attestor) bool {
 	again := time.NewTimer(min(time.Until(p.again), time.Until(p.until)))
 	defer again.Stop()
 	select {

@@ -42,7 +42,7 @@ type Sink interface {
 // Server receives messages on its sockets, and hands them on with their origin.
 type Server struct {
 	cfg      Config
-	attestor Attestor
+	attestor attestor
 	sink     Sink
 	log      *slog.Logger
 
@@ -60,7 +60,7 @@ type Server struct {
 }
 
 // New makes a Server that does not listen yet.
-func New(cfg Config, a Attestor, sink Sink) *Server {
+func New(cfg Config, a attestor, sink Sink) *Server {
 	cfg.MaxPacket = cmp.Or(cfg.MaxPacket, 8192)
 	cfg.MaxConns = cmp.Or(cfg.MaxConns, 1024)
 	cfg.MaxSenders = cmp.Or(cfg.MaxSenders, 4096)

@@ -71,7 +71,7 @@ type Aggregator struct {
 	series  map[string]*series
 	ours    map[string]bool // keys that are not clients' to use, as Prometheus reads them
 	epoch   int             // counts flushes
-	events  []Event
+	events  []event
 	key     []byte // scratch
 
 	contexts, members, recent pool           // the last two are of this interval
@@ -304,7 +304,7 @@ func (a *Aggregator) Event(o *dogstatsd.Origin, e *dogstatsd.Event) {
 		return
 	}
 	l := a.label(from, e.Tags, e.Cardinality)
-	a.events = append(a.events, Event{
+	a.events = append(a.events, event{
 		Title: string(e.Title), Text: string(e.Text), Time: timeOr(e.Time), Host: cmp.Or(string(e.Host), l.host),
 		AggregationKey: string(e.AggregationKey), LowPriority: e.LowPriority, Source: string(e.Source), Alert: e.Alert,
 		Tags: l.tags, Origin: from.key.source, Container: from.key.container,

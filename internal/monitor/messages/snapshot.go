@@ -17,8 +17,8 @@ type Snapshot struct {
 	Time     time.Time
 	Interval time.Duration // since the snapshot before
 	Series   []Series      // sorted by name, then tags
-	Events   []Event       // of this interval, the oldest first
-	Recent   []Event       // the last few of each sender, of this interval and before, the oldest first
+	Events   []event       // of this interval, the oldest first
+	Recent   []event       // the last few of each sender, of this interval and before, the oldest first
 	Checks   []Check       // the latest of each that has not expired
 	Origins  []Usage       // sorted; who has sent since not longer ago than the expiry
 
@@ -86,8 +86,8 @@ func (s *Series) Quantile(q float64) float64 {
 	return max(s.Min, min(s.Max, v))
 }
 
-// Event is one event.
-type Event struct {
+// event is one event.
+type event struct {
 	Title, Text    string
 	Time           time.Time
 	Host           string
@@ -169,9 +169,9 @@ const (
 	recentMost  = 200
 )
 
-func recent(before, now []Event) []Event {
+func recent(before, now []event) []event {
 	all := slices.Concat(before, now)
-	var out []Event
+	var out []event
 	of := map[originKey]int{}
 	for i := len(all) - 1; i >= 0 && len(out) < recentMost; i-- {
 		key := originKey{all[i].Origin, all[i].Container}

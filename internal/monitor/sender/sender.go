@@ -34,13 +34,13 @@ import (
 type Finder struct {
 	*attest.Attestor
 
-	inv     Inventory
+	inv     inventory
 	proc    procfs.FS
 	cgroups table
 }
 
-// Inventory is what a Finder needs of a *docker.Inventory.
-type Inventory interface {
+// inventory is what a Finder needs of a *docker.Inventory.
+type inventory interface {
 	attest.Inventory
 	Recall(id string) (docker.Container, bool)
 	Changed() <-chan struct{}
@@ -50,7 +50,7 @@ type Inventory interface {
 // inventory, whose Run must not have begun. The mounts are the cgroup hierarchies by
 // name, as in [procfs.Cgroup]: version 2's "" tells senders that have exited, and
 // version 1's "memory" is what clients know themselves by where it is mounted.
-func New(inv Inventory, mounts map[string]fs.FS, opts attest.Options) *Finder {
+func New(inv inventory, mounts map[string]fs.FS, opts attest.Options) *Finder {
 	f := &Finder{inv: inv, proc: procfs.New(os.DirFS("/proc")), cgroups: newTable(mounts)}
 	if opts.Proc != nil {
 		f.proc = *opts.Proc

@@ -51,7 +51,7 @@ func (r *ring) add(at time.Time, step time.Duration, size int, m *numbers) {
 	for i, v := range m.at {
 		switch {
 		case math.IsNaN(v):
-		case Measure(i) == memory:
+		case measurement(i) == memory:
 			r.sum[i], r.n[i] = max(r.sum[i], v), 1
 		default:
 			r.sum[i], r.n[i] = r.sum[i]+v, r.n[i]+1
@@ -146,7 +146,7 @@ func (k *Keeper) Sparks(steps int) map[string][2][]*float64 {
 			continue
 		}
 		h := l.history.hour.read(hourStep)
-		last := func(m Measure) []*float64 { v := h.Values[m.String()]; return v[max(0, len(v)-steps):] }
+		last := func(m measurement) []*float64 { v := h.Values[m.String()]; return v[max(0, len(v)-steps):] }
 		out[id] = [2][]*float64{last(cpu), last(memory)}
 	}
 	return out

@@ -6,22 +6,22 @@ import (
 	"vitrine/internal/monitor/series"
 )
 
-// Measure is one of the numbers whose history is kept.
-type Measure int
+// measurement is one of the numbers whose history is kept.
+type measurement int
 
 // The measures.
 const (
-	cpu       Measure = iota // percent of one core
-	throttled                // part of the periods, 0 to 1
-	memory                   // working set, bytes
-	netIn                    // bytes a second
-	netOut                   // bytes a second
-	disk                     // bytes a second, read and written
+	cpu       measurement = iota // percent of one core
+	throttled                    // part of the periods, 0 to 1
+	memory                       // working set, bytes
+	netIn                        // bytes a second
+	netOut                       // bytes a second
+	disk                         // bytes a second, read and written
 	measures
 )
 
 // String is the measure's name, as in the API.
-func (m Measure) String() string {
+func (m measurement) String() string {
 	return [...]string{"cpu", "throttled", "memory", "net_in", "net_out", "disk"}[m]
 }
 
@@ -37,7 +37,7 @@ type numbers struct {
 
 var nan = math.NaN()
 
-func (m *numbers) of(which Measure) *float64 { return known(m.at[which]) }
+func (m *numbers) of(which measurement) *float64 { return known(m.at[which]) }
 
 // known is nil for what is not.
 func known(v float64) *float64 {
@@ -97,7 +97,7 @@ func measure(c *series.Container) numbers {
 	return m
 }
 
-func (m *numbers) rate(which Measure, s *series.Sample, scale float64) {
+func (m *numbers) rate(which measurement, s *series.Sample, scale float64) {
 	if s.HasRate {
 		m.at[which] = zero(m.at[which]) + s.Rate*scale
 	}

@@ -45,7 +45,7 @@ type State struct {
 	// Containers are all, what is wrong first; then by name.
 	Containers []Container `json:"containers"`
 	// Gone are those that the Engine listed in the last hour and does not any more, the latest first.
-	Gone   []Gone  `json:"gone"`
+	Gone   []gone  `json:"gone"`
 	Events []Event `json:"events"` // the newest first
 }
 
@@ -81,8 +81,8 @@ type Container struct {
 	Kills     uint64   `json:"kills"`    // processes that the OOM killer killed and PID 1 outlived, in this life
 }
 
-// Gone is a container that is not there any more.
-type Gone struct {
+// gone is a container that is not there any more.
+type gone struct {
 	ID   string    `json:"id"`
 	Name string    `json:"name"`
 	At   time.Time `json:"at"`
@@ -225,7 +225,7 @@ func (k *Keeper) forget(now time.Time) {
 func (k *Keeper) State() *State {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	s := &State{Containers: []Container{}, Gone: []Gone{}, Events: []Event{}}
+	s := &State{Containers: []Container{}, Gone: []gone{}, Events: []Event{}}
 	k.series.Look(func(v *series.View) {
 		s.Time, s.Engine = v.Time, engine(v)
 		for _, c := range v.Containers {
@@ -246,10 +246,10 @@ func (k *Keeper) State() *State {
 	})
 	for id, l := range k.known {
 		if !l.gone.IsZero() {
-			s.Gone = append(s.Gone, Gone{id, l.name, l.gone})
+			s.Gone = append(s.Gone, gone{id, l.name, l.gone})
 		}
 	}
-	slices.SortFunc(s.Gone, func(a, b Gone) int { return cmp.Or(b.At.Compare(a.At), strings.Compare(a.ID, b.ID)) })
+	slices.SortFunc(s.Gone, func(a, b gone) int { return cmp.Or(b.At.Compare(a.At), strings.Compare(a.ID, b.ID)) })
 	s.Events = append(s.Events, k.events...)
 	slices.Reverse(s.Events)
 	return s
