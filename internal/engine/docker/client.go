@@ -44,15 +44,6 @@ var ErrNotFound = errors.New("no such object")
 // and whoever may make containers chooses them: so nobody can say how long a list of all may be.
 const maxAnswer = 64 << 20
 
-// Ping asks whether the engine answers, GET /_ping.
-func (c *Client) Ping(ctx context.Context) error {
-	resp, err := c.get(ctx, "/_ping", nil)
-	if err != nil {
-		return err
-	}
-	return resp.Body.Close()
-}
-
 // Summary is one entry of the list of containers.
 type Summary struct {
 	ID    string `json:"Id"`

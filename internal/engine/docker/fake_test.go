@@ -170,8 +170,6 @@ func (e *engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "not a read", http.StatusMethodNotAllowed)
 	case r.URL.Path == "/events":
 		e.stream(w, r)
-	case r.URL.Path == "/_ping":
-		_, _ = w.Write([]byte("OK"))
 	case r.URL.Path == "/version":
 		_, _ = w.Write([]byte(`{"Version":"20.10.24","ApiVersion":"1.41","MinAPIVersion":"1.12","Os":"linux"}`))
 	case r.URL.Path == "/networks":

@@ -190,18 +190,6 @@ func TestStopsWhileEventsArrive(t *testing.T) {
 	}
 }
 
-func TestPing(t *testing.T) {
-	e := newEngine(t)
-	if err := e.client().Ping(t.Context()); err != nil {
-		t.Errorf("Ping: %v", err)
-	}
-	e.down()
-	if err := e.client().Ping(t.Context()); err == nil {
-		t.Error("an engine that is down answers")
-	}
-	e.up()
-}
-
 func TestMissIsOneInspect(t *testing.T) {
 	e := newEngine(t)
 	e.set(1, "web", "busybox:1", 77, nil)
