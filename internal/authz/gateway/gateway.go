@@ -116,6 +116,7 @@ type Server struct {
 	bigAnswer *counter
 	listener  []net.Listener
 	buffers   buffers
+	times     times
 	life      context.Context // until requests that wait for nobody any longer are to end, too
 	end       context.CancelFunc
 	requests  sync.WaitGroup // in ServeHTTP; http.Server does not wait for tunnels
@@ -148,6 +149,7 @@ func New(cfg Config) (*Server, error) {
 		bodies:    newCounter(limits.Connections, limits.StreamsPerCaller),
 		bigBody:   newCounter(bigBodies, bigBodiesPerCaller),
 		bigAnswer: newCounter(bigAnswers, bigAnswersPerCaller),
+		times:     times{last: 5 * time.Second, hungUp: 5 * time.Second},
 	}
 	s.life, s.end = context.WithCancel(context.Background())
 	for _, l := range cfg.Listeners {

@@ -15,16 +15,15 @@ import (
 	"vitrine/internal/engine/operation"
 )
 
-// lastTime is how long an answer other than a tunnel may take to be read.
-const lastTime = 5 * time.Second
-
 // linger is how long a client may go on sending after the daemon has ended the
-// stream; hungUpEvery is how often we look whether a client that has ended its
-// half has left altogether.
-const (
-	linger      = time.Minute
-	hungUpEvery = 5 * time.Second
-)
+// stream.
+const linger = time.Minute
+
+// times are those of connections that end. Tests have shorter ones.
+type times struct {
+	last   time.Duration // that an answer other than a tunnel may take to be read
+	hungUp time.Duration // after which we look again whether a client that has ended its half has left altogether
+}
 
 // hijack carries attach, exec start and upgrades: if the daemon agrees the two
 // connections become one, else both end with its answer.
@@ -74,7 +73,7 @@ func (t *task) last(res *http.Response, written func()) {
 			res.Header.Del(k)
 		}
 	}
-	_ = client.SetDeadline(time.Now().Add(lastTime))
+	_ = client.SetDeadline(time.Now().Add(t.s.times.last))
 	err = res.Write(client)
 	written()
 	if err != nil || closeWrite(client) != nil {
@@ -105,6 +104,7 @@ type tunnel struct {
 	client net.Conn
 	in     *bufio.Reader // of the client's, what was read beyond its request
 	daemon *upConn
+	look   time.Duration // after which it looks again whether the client has left
 }
 
 // Close ends both.
@@ -119,7 +119,7 @@ func (t *task) tunnel(ex *own) {
 		t.fail(http.StatusBadGateway, "vitrine: the connection cannot be taken over")
 		return
 	}
-	joined := &tunnel{client, buffered.Reader, ex.conn}
+	joined := &tunnel{client, buffered.Reader, ex.conn, t.s.times.hungUp}
 	defer joined.Close()
 	t.v.Finish(ex.res.StatusCode, false)
 	if !ex.unbind() {
@@ -170,7 +170,7 @@ func (t *tunnel) copy(buffers *buffers) {
 			select {
 			case <-outDone:
 				return
-			case <-time.After(hungUpEvery):
+			case <-time.After(t.look):
 			}
 		}
 		_ = t.Close()

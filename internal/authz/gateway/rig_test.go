@@ -256,6 +256,7 @@ func (g *rig) start(options ...option) {
 	if err != nil {
 		g.t.Fatal(err)
 	}
+	srv.times = times{last: 2 * time.Second, hungUp: 100 * time.Millisecond}
 	g.srv = srv
 	ctx, cancel := context.WithCancel(context.Background())
 	g.stop = func() {
