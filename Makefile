@@ -36,7 +36,8 @@ test-fast: setup ## Run the fast suites on 26, 28 and 28c (as root; a quarter of
 	go run ./test/matrix run -engines 26,28,28c -suites $(FAST)
 
 unit: ## Run the tests that need neither root nor an engine
-	go test -race ./cmd/... ./internal/... ./rego/...
+	go test ./cmd/... ./internal/... ./rego/...
+	go test -race -short ./cmd/... ./internal/... ./rego/...
 
 unit-busy: ## Run them beside two processes that take both processors (PACKAGES=./internal/fair: some)
 	scripts/busy.sh go test -race -count 1 $(or $(PACKAGES),./cmd/... ./internal/... ./rego/...)

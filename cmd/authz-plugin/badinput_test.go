@@ -86,6 +86,7 @@ func bombLines() string {
 // (policy check, whose answer it is, and a case that is cut and fails) of no; names the file; writes no control characters of it to a terminal;
 // and leaves it as it is. A pipe in a file's place is not waited for.
 func TestBadFilesAreRefusedClosed(t *testing.T) {
+	long.Alone(t)
 	for _, kind := range fileKinds() {
 		contents := bad(kind.good)
 		contents["huge"], contents["a folder"], contents["a pipe"] = kind.good, "", ""

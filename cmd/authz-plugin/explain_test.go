@@ -20,6 +20,8 @@ import (
 
 // TestDocsExplain: what the docs show of explain and who-can is what they say of the docs' own examples.
 func TestDocsExplain(t *testing.T) {
+	long.Alone(t)
+	t.Parallel()
 	for page, tc := range map[string]struct {
 		example string
 		exit    int
@@ -60,6 +62,8 @@ func runOnce(t *testing.T, args []string) (out string, code int) {
 
 // TestWitnessesReplay: the line that who-can shows for somebody is a request that eval allows him.
 func TestWitnessesReplay(t *testing.T) {
+	long.Alone(t)
+	t.Parallel()
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "data.yaml"), []byte(`roles:
   maker: {access: [ping, list, write], hazards: ["*"], host_paths: [/srv/app, "volume:v*"]}
@@ -117,6 +121,8 @@ bindings: {admin: [local, "unix:root"], maker: [["unix:ci", "gid:7"]], own: ["co
 
 // TestExplainKnowsGrants: what is lent counts, is named with its end, and counts no more when that is over, or if the policy does not lend it.
 func TestExplainKnowsGrants(t *testing.T) {
+	long.Alone(t)
+	t.Parallel()
 	dir := t.TempDir()
 	until := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
 	for name, text := range map[string]string{
@@ -158,6 +164,8 @@ func TestExplainKnowsGrants(t *testing.T) {
 
 // TestExplainAdvisesTheGatewaysSocket before the Engine's, where there is a gateway.
 func TestExplainAdvisesTheGatewaysSocket(t *testing.T) {
+	long.Alone(t)
+	t.Parallel()
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "data.yaml"), []byte("roles: {ci: {access: [ping, write]}}\nbindings: {admin: [local], ci: ['unix:ci']}\n"), 0o600); err != nil {
 		t.Fatal(err)

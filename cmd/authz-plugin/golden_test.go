@@ -15,6 +15,7 @@ import (
 	"vitrine/internal/authz/object"
 	"vitrine/internal/authz/policy"
 	"vitrine/internal/engine/operation"
+	"vitrine/test/long"
 )
 
 var update = flag.Bool("update", false, "write the golden table anew")
@@ -94,6 +95,7 @@ func goldenRequests() (out [][3]string) {
 // people read: a change of it is a change of what Vitrine allows, or says. `go test
 // ./cmd/authz-plugin -run GoldenTable -update` writes it.
 func TestGoldenTable(t *testing.T) {
+	long.Alone(t)
 	engine := policy.New(policy.Options{Paths: []string{"testdata/golden/data.yaml"}})
 	if err := engine.Load(t.Context()); err != nil {
 		t.Fatal(err)

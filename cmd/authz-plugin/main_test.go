@@ -22,6 +22,7 @@ import (
 
 	"vitrine/internal/command"
 	"vitrine/internal/engine/operation"
+	"vitrine/test/long"
 )
 
 func TestMain(m *testing.M) {
@@ -40,6 +41,7 @@ func TestMain(m *testing.M) {
 // TestScripts runs each command as a user does; see testdata/script. They run the program as it is built for users under the race
 // detector too, under which a policy takes five times as long to load: nothing in it but serve does two things at one time.
 func TestScripts(t *testing.T) {
+	long.Alone(t)
 	programs := t.TempDir()
 	if raced() {
 		if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", programs+"/authz-plugin", ".").CombinedOutput(); err != nil {

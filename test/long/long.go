@@ -1,8 +1,12 @@
 // Package long says which tests take their time: with VITRINE_LONG set, as make check sets it, tests that try many
 // cases try all of them. Without, they try enough to fail for most mistakes, and a package's tests end in seconds.
+// Tests of one goroutine are left out where the race detector, which can find nothing in them, makes them ten times as long.
 package long
 
-import "os"
+import (
+	"os"
+	"testing"
+)
 
 // Of gives all with VITRINE_LONG, and few without.
 func Of(few, all int) int {
@@ -10,4 +14,13 @@ func Of(few, all int) int {
 		return all
 	}
 	return few
+}
+
+// Alone says of a test that it has one goroutine. make unit runs all tests without the race detector, and with it, by
+// -short, those that are not alone.
+func Alone(t testing.TB) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("it has one goroutine: it is run without -race")
+	}
 }

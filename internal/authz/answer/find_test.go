@@ -7,10 +7,12 @@ import (
 	"testing"
 
 	"vitrine/internal/authz/redact"
+	"vitrine/test/long"
 )
 
 // TestPointersAreHeldAgainstTheAnswerClosed: one that covers nothing is an error that says why, and what would cover something.
 func TestPointersAreHeldAgainstTheAnswerClosed(t *testing.T) {
+	long.Alone(t)
 	for _, tc := range []struct{ operation, pointer, found, says string }{
 		{"ContainerInspect", "", "", ""},
 		{"ContainerInspect", "/config/ENV/*", "/Config/Env/*", ""},

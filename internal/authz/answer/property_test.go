@@ -17,6 +17,7 @@ import (
 	"vitrine/internal/authz/redact"
 	"vitrine/internal/caller/identity"
 	"vitrine/internal/engine/operation"
+	"vitrine/test/long"
 )
 
 // read are requests whose answers hold secrets.
@@ -245,8 +246,11 @@ func load(t *testing.T, data map[string]any) *policy.Engine {
 // TestPlantedSecretsStayHiddenClosed: a secret in any place that two roles blank,
 // each in its own words, is never in the answer; what one of them shows is.
 func TestPlantedSecretsStayHiddenClosed(t *testing.T) {
+	long.Alone(t)
+	t.Parallel()
 	for of := range read {
 		t.Run(of, func(t *testing.T) {
+			t.Parallel()
 			seed := rand.Uint64()
 			t.Logf("seed %d", seed)
 			checkRoles(t, rand.New(rand.NewPCG(seed, 0)), of, 5)
@@ -255,6 +259,7 @@ func TestPlantedSecretsStayHiddenClosed(t *testing.T) {
 }
 
 func FuzzPlantedSecrets(f *testing.F) {
+	long.Alone(f)
 	var operations []string
 	for of := range read {
 		operations = append(operations, of)

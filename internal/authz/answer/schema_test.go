@@ -16,11 +16,14 @@ import (
 	"github.com/moby/moby/api/types/swarm"
 	"github.com/moby/moby/api/types/system"
 	"github.com/moby/moby/api/types/volume"
+
+	"vitrine/test/long"
 )
 
 // TestGoTypesAreKnown: what the daemon's own types have, the schema has too, so
 // that no pointer to it is refused and no secret in it overlooked.
 func TestGoTypesAreKnown(t *testing.T) {
+	long.Alone(t)
 	for operation, v := range map[string]any{
 		"ConfigInspect": swarm.Config{}, "ConfigList": []swarm.Config{},
 		"ContainerChanges": []container.FilesystemChange{}, "ContainerCreate": container.CreateResponse{},

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"vitrine/internal/authz/redact"
+	"vitrine/test/long"
 )
 
 var update = flag.Bool("update", false, "rewrite docs/secrets.md and testdata/shown.txt")
@@ -128,6 +129,7 @@ var shown = map[string]string{
 // the built-in roles may read is a secret of the table, or shown for a reason.
 // testdata/shown.txt is the whole list, to be read when an API version adds to it.
 func TestEveryStringIsDecided(t *testing.T) {
+	long.Alone(t)
 	reasons := map[string]string{}
 	for why, keys := range shown {
 		for key := range strings.FieldsSeq(keys) {

@@ -13,6 +13,7 @@ import (
 	"vitrine/internal/authz/policy"
 	"vitrine/internal/caller/identity"
 	"vitrine/internal/engine/operation"
+	"vitrine/test/long"
 )
 
 const team = `roles:
@@ -60,6 +61,7 @@ func ask(t *testing.T, files map[string]string, as, method, uri, body string) *Q
 
 // TestExplain: what is said to a person of one request, under the policy of a team or another one.
 func TestExplain(t *testing.T) {
+	long.Alone(t)
 	const bind = `{"Image":"a","HostConfig":{"Binds":["/opt/x:/x"]}}`
 	rego := "package docker.authz\n\nimport rego.v1\n\ndefault allow := false\n\nallow if input.operation.id == \"SystemPing\"\n\nreasons contains \"never on a Friday\" if input.operation.id != \"SystemPing\"\n"
 	for name, tt := range map[string]struct {
@@ -160,6 +162,7 @@ func TestExplain(t *testing.T) {
 // TestNothingIsAdvisedThatIsNotNeededClosed: the change that is told allows the request, and without any one edit of it the request is
 // denied; admin is never what is advised.
 func TestNothingIsAdvisedThatIsNotNeededClosed(t *testing.T) {
+	long.Alone(t)
 	for _, tt := range []struct{ as, method, uri, body string }{
 		{"unix:new", "POST", "/containers/create", `{"Image":"a","HostConfig":{"Privileged":true,"Binds":["/etc:/x"]}}`},
 		{"unix:mia", "POST", "/containers/create", `{"Image":"a","Env":["A=b"],"HostConfig":{"Privileged":true,"Binds":["/etc:/x","/srv/app:/y"]}}`},
@@ -205,6 +208,7 @@ func TestNothingIsAdvisedThatIsNotNeededClosed(t *testing.T) {
 
 // TestDoorThatCannotClosed: what a policy allows and the caller's door cannot carry out is a no, with the demand's name.
 func TestDoorThatCannotClosed(t *testing.T) {
+	long.Alone(t)
 	q := ask(t, map[string]string{"data.yaml": team}, "tls:blue", "GET", "/containers/json", "")
 	engine := policy.New(q.Policy)
 	if err := engine.Load(t.Context()); err != nil {

@@ -16,6 +16,7 @@ import (
 
 	"vitrine/internal/authz/policy"
 	"vitrine/internal/engine/operation"
+	"vitrine/test/long"
 )
 
 var update = flag.Bool("update", false, "write what is made into testdata")
@@ -23,6 +24,7 @@ var update = flag.Bool("update", false, "write what is made into testdata")
 // TestImports: testdata/*.txtar are sources with what is made of them. The first line of the comment is "FORMAT PRINCIPAL". Each policy
 // loads, and its cases hold under it.
 func TestImports(t *testing.T) {
+	long.Alone(t)
 	files, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(files) < 6 {
 		t.Fatalf("%v %v", files, err)
@@ -84,6 +86,7 @@ func TestEverySampleIsARequest(t *testing.T) {
 // TestWideRulesGrantNoFilesOrShellsClosed: whatever passes there, a role that was imported has no operation of these unless the source names it,
 // none that only an admin may, and no hazard that makes its holder root.
 func TestWideRulesGrantNoFilesOrShellsClosed(t *testing.T) {
+	long.Alone(t)
 	for format, source := range map[string]string{
 		"tecnativa":  "POST=1\n" + strings.Join(sections, "=1\n") + "=1\n",
 		"wollomatic": "-allowGET=.*\n-allowHEAD=.*\n-allowPOST=.*\n-allowPUT=.*\n-allowDELETE=.*\n",

@@ -265,6 +265,8 @@ func mutate(data tree, r *rand.Rand) {
 // TestDiffPredictsWhatChangesWhenEnforced: of each request, what two policies make of its shape is what they make of
 // the request itself, in both directions, with what is blanked, seen and labelled.
 func TestDiffPredictsWhatChangesWhenEnforced(t *testing.T) {
+	long.Alone(t)
+	t.Parallel()
 	r := rand.New(rand.NewPCG(1, 2))
 	requests := traffic(clients(), long.Of(300, 100_000), r)
 	was, _ := engine(t, base())
@@ -362,6 +364,7 @@ func linesOf(t testing.TB, s *record.Store) []*record.Line {
 
 // TestReplayIsWhatWasDecided: under the same policy nothing differs, and nothing is missing.
 func TestReplayIsWhatWasDecided(t *testing.T) {
+	long.Alone(t)
 	e, _ := engine(t, base())
 	store := record.New(record.Options{})
 	for _, a := range traffic(clients(), 200, rand.New(rand.NewPCG(3, 4))) {
@@ -386,6 +389,8 @@ func TestReplayIsWhatWasDecided(t *testing.T) {
 
 // TestLearntRoleIsTheSmallest: all that it grants passes, and without any word of it something does not.
 func TestLearntRoleIsTheSmallest(t *testing.T) {
+	long.Alone(t)
+	t.Parallel()
 	e, _ := engine(t, tree{"bindings": tree{"admin": []any{"unix:root", "local"}}})
 	for who, requests := range clients() {
 		store := record.New(record.Options{})
@@ -457,6 +462,8 @@ func TestLearntRoleIsTheSmallest(t *testing.T) {
 
 // TestLearntRoleOfHalfTheTraffic: of the other half at most 2 % is denied, and only operations that the first never had.
 func TestLearntRoleOfHalfTheTraffic(t *testing.T) {
+	long.Alone(t)
+	t.Parallel()
 	e, _ := engine(t, tree{"bindings": tree{"admin": []any{"unix:root", "local"}}})
 	r := rand.New(rand.NewPCG(5, 6))
 	all := clients()
@@ -522,6 +529,7 @@ func TestLearntRoleOfHalfTheTraffic(t *testing.T) {
 
 // TestTheEnginesSocketIsLearntAsTheGatewaysClosed: only where that is asked for, or was so, and without the hazard.
 func TestTheEnginesSocketIsLearntAsTheGatewaysClosed(t *testing.T) {
+	long.Alone(t)
 	inAudit, _ := engine(t, tree{"bindings": tree{"admin": []any{"unix:root", "local"}}})
 	ryuk := asked{"unix:ci", "POST", "/v1.41/containers/create?name=ryuk", `{"Image":"ryuk:1","HostConfig":{"Binds":["/var/run/docker.sock:/var/run/docker.sock"]}}`}
 	store := record.New(record.Options{})
@@ -587,6 +595,7 @@ func data(r *learn.Role) string { return r.YAML(time.Time{}) + "  admin: [\"unix
 
 // TestDangerousIsNotLearntClosed, unless it is asked for.
 func TestDangerousIsNotLearntClosed(t *testing.T) {
+	long.Alone(t)
 	e, _ := engine(t, tree{"bindings": tree{"admin": []any{"unix:root", "local"}}})
 	store := record.New(record.Options{})
 	for _, a := range clients()["unix:ci"] {

@@ -10,10 +10,12 @@ import (
 	"vitrine/internal/authz/policy"
 	"vitrine/internal/authz/record"
 	"vitrine/internal/engine/operation"
+	"vitrine/test/long"
 )
 
 // TestUnused says which words nobody had use for.
 func TestUnused(t *testing.T) {
+	long.Alone(t)
 	e, dir := engine(t, base())
 	store := record.New(record.Options{})
 	for who, requests := range clients() {
@@ -77,6 +79,8 @@ func TestReportDoesNothingToATerminalClosed(t *testing.T) {
 
 // TestOnlyWhatWasNamedIsLearntClosed: names that mean more in a policy, and paths that own the host, are listed.
 func TestOnlyWhatWasNamedIsLearntClosed(t *testing.T) {
+	long.Alone(t)
+	t.Parallel()
 	e, _ := engine(t, tree{"bindings": tree{"admin": []any{"unix:root", "local"}}})
 	for bind, why := range map[string]string{
 		"*": "more than its name", "v*": "more than its name", "/srv/$user": "more than its name", "/srv/a$b": "more than its name",

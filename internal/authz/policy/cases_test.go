@@ -6,6 +6,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"vitrine/test/long"
 )
 
 const casedData = "bindings: {admin: [local], look: ['tls:x']}"
@@ -59,6 +61,7 @@ allow local POST /plugins/x/disable
 
 // What there is can be told, as to eval: whose it is counts then, and what is not told of cannot be told. It holds for the lines below.
 func TestObjectsOfCasesClosed(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	const data = `
 roles:

@@ -3,10 +3,13 @@ package policy
 import (
 	"strings"
 	"testing"
+
+	"vitrine/test/long"
 )
 
 // TestCheckWarnsOfWaysAroundHostPaths: whoever mounts only below a folder of its own, and reaches into any container, has what those have mounted.
 func TestCheckWarnsOfWaysAroundHostPaths(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	const role = "access: [ping, list, write], host_paths: [/srv]"
 	for with, want := range map[string]string{

@@ -13,12 +13,14 @@ import (
 
 	"vitrine/internal/caller/identity"
 	"vitrine/internal/engine/operation"
+	"vitrine/test/long"
 )
 
 // TestAnswersClosed: anything but allow == true denies, says that the policy
 // failed, and why. The rules misbehave only for a real request, so that they
 // pass the vetting.
 func TestAnswersClosed(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	const asked = `input.operation.id == "ContainerList"; input.request.uri == "/v1.41/containers/json"`
 	tests := map[string]struct{ policy, reason string }{

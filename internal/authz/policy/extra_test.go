@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"vitrine/test/long"
 )
 
 const (
@@ -46,6 +48,7 @@ stamp.team := "blue"`))
 // TestExtraRulesThatMisbehaveClosed: a rule that fails, or says something of another type,
 // denies what the roles grant; but not an admin's way out.
 func TestExtraRulesThatMisbehaveClosed(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	const (
 		asked = ` if input.request.uri == "/v1.41/containers/json"`
@@ -78,6 +81,7 @@ func TestExtraRulesThatMisbehaveClosed(t *testing.T) {
 
 // TestExtraRulesRefusedClosed: what may not be meant is not loaded.
 func TestExtraRulesRefusedClosed(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	for name, test := range map[string]struct{ file, says string }{
 		"another form":               {extraTop + "deny if true", "rego_type_error"},
@@ -143,6 +147,7 @@ func TestCheckSaysWhatOfExtraNothingReads(t *testing.T) {
 
 // TestShowIsAPolicyAgain: what is shown of a policy is data of the same policy.
 func TestShowIsAPolicyAgain(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	data := `
 roles:

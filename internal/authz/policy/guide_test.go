@@ -14,6 +14,7 @@ import (
 // TestGuide runs the examples of the policy guide and the other pages: files are vetted, tests run,
 // and each line of "allow" and "deny" is asked. Whatever a request names is there.
 func TestGuide(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	pages, err := filepath.Glob(filepath.Join("..", "..", "..", "docs", "*.md"))
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"vitrine/test/long"
 	"vitrine/test/wait"
 )
 
@@ -166,6 +167,7 @@ func TestOtherPathsAreAnotherPolicy(t *testing.T) {
 // TestAccepted: what looks like an accident is taken if its revision is written down,
 // and nothing else is.
 func TestAccepted(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	dir := policyDir(t, "data.yaml", strictData, "more/data.yaml", "x: 1\n", "authz.rego", module(allowList))
 	opts := Options{Paths: []string{dir}, BuiltinIfAbsent: true, StateDir: t.TempDir()}

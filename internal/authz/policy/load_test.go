@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"vitrine/internal/engine/operation"
+	"vitrine/test/long"
 )
 
 var update = flag.Bool("update", false, "rewrite golden files")
@@ -279,6 +280,7 @@ func archive(t *testing.T, files map[string]string) []byte {
 // TestData: what is wrong in roles and bindings is listed, each with its key,
 // line and what would be right.
 func TestDataProblems(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	tests := map[string]struct{ data, want string }{
 		"no such role":         {"bindings: {lok: [local]}", "data.yaml:1: bindings.lok: there is no role lok; is it look?"},

@@ -16,6 +16,7 @@ import (
 // TestPresets: each loads, is objected to by nobody, and answers its cases. All stand in one
 // policy, as one would put them together; with VITRINE_LONG=1 each by itself, too.
 func TestPresets(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	var together []string
 	var all strings.Builder

@@ -68,6 +68,7 @@ bindings:
 `
 
 func TestWhoCan(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	p := prover(t, Options{Paths: []string{policyDir(t, "data.yaml", provedData)}})
 	for question, want := range map[string]string{
@@ -361,6 +362,7 @@ func TestInvariantsThatVanishFromABundleClosed(t *testing.T) {
 
 // A file of invariants that vanishes is an accident like others.
 func TestInvariantsThatVanishClosed(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	dir := policyDir(t, "data.yaml", provedData, "invariants.yaml", "- {only: [admin], may: [PluginDisable]}")
 	e := loaded(t, Options{Paths: []string{dir}})
@@ -489,6 +491,7 @@ func (f *Finding) names(principals []string) bool {
 // TestMoreOnlyTakesAway: under the built-in rules a request with more hazards, paths, principals that it makes or
 // enters, or with unknown input, is never allowed where it is not without. Proofs stand on this.
 func TestMoreOnlyTakesAway(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	g := loaded(t, Options{Paths: []string{policyDir(t, "data.yaml", provedData)}}).current.Load()
 	r := rand.New(rand.NewPCG(3, 4))

@@ -233,6 +233,7 @@ func names(c *ast.Compiler) (all []string) {
 
 // What no data has is not asked: of the built-in data neither views nor ceilings. What some have is.
 func TestReadyRulesAskWhatThereIsClosed(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	for _, tt := range []struct {
 		opts  Options

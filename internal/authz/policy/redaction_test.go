@@ -11,6 +11,7 @@ import (
 
 	"vitrine/internal/authz/answer"
 	"vitrine/internal/engine/operation"
+	"vitrine/test/long"
 )
 
 // twoRoles is a policy under which container:x holds two roles that blank what
@@ -37,6 +38,7 @@ func redacted(t testing.TB, e *Engine, uri string) []string {
 // TestRolesThatBlankTheSameClosed: what two roles blank is blanked, however each
 // of them says it; and what one of them shows is shown.
 func TestRolesThatBlankTheSameClosed(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	for _, tc := range []struct{ a, b, both string }{
 		{"/Config/Env/*", "/Config/Env", "/Config/Env/*"},
@@ -79,6 +81,7 @@ func TestRolesThatBlankTheSameClosed(t *testing.T) {
 // has what several roles blank compared by what it covers, secrets by their names, and the hazard
 // env taken by who blanks all environments.
 func TestCopyOfTheBuiltInPolicyBlanksTheSameClosed(t *testing.T) {
+	long.Alone(t)
 	rules, err := os.ReadFile("../../../rego/authz.rego")
 	if err != nil {
 		t.Fatal(err)
@@ -139,6 +142,7 @@ default admin := true
 
 // TestPointerThatCoversNothingClosed: it is refused, and says what was meant.
 func TestPointerThatCoversNothingClosed(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	for redact, want := range map[string]string{
 		"{ContainerInspect: [/Config/Enviroment/*]}": `"/Config/Enviroment/*" covers nothing: ContainerInspect's answer has no Config.Enviroment; is it Config.Env?`,
@@ -177,6 +181,7 @@ func TestPointerThatCoversNothingClosed(t *testing.T) {
 // TestEnvironmentBlankedInPartClosed: the hazard is taken only by what leaves
 // nothing of the environments in the answer.
 func TestEnvironmentBlankedInPartClosed(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	for _, tc := range []struct {
 		uri, redact string

@@ -63,6 +63,7 @@ func TestNamesThatNothingIsBoundToAreDecidedOnce(t *testing.T) {
 
 // What the built-in rules are not shown changes nothing: each decision is what it is with all names shown.
 func TestNamesThatAreNotShownWouldChangeNothingClosed(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	g := loaded(t, Options{Paths: []string{policyDir(t, "data.yaml", bindingsOfManyKinds)}}).current.Load()
 	all, err := newGeneration(t.Context(), g.compiler, g.vetted.dataIn(g.moment))

@@ -28,6 +28,7 @@ func sequenceProblems(t *testing.T, data string) string {
 
 // TestSequences: whoever may do the first step of a command is told which others it has.
 func TestSequences(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	const bound = "\nbindings: {admin: [local], r: ['uid:7'], other: ['uid:7', 'uid:8'], third: [['uid:7', 'gid:7']]}\n"
 	with := func(role, more string) string {
@@ -79,6 +80,7 @@ func TestSequences(t *testing.T) {
 
 // TestGrantsAgreesWithTheRules holds grants against the rules that decide, for roles of every kind.
 func TestGrantsAgreesWithTheRules(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	requests := map[string][3]string{
 		"ContainerCreate": {"POST", "/containers/create", `{"Image":"x"}`}, "ContainerStart": {"POST", "/containers/x/start"},

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"vitrine/internal/authz/grant"
+	"vitrine/test/long"
 )
 
 // lending is a policy with a binding that ends and a role that is lent.
@@ -194,6 +195,7 @@ func TestLent(t *testing.T) {
 }
 
 func TestNotLentClosed(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	now := noon.Add(-time.Hour)
 	for name, tc := range map[string]struct {

@@ -14,6 +14,7 @@ const closedTest = "package docker.authz_test\n\nimport data.docker.authz\n\ntes
 // TestBuiltinTests: the built-in policy passes its own tests, which reach every
 // line of it.
 func TestBuiltinTests(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	var out bytes.Buffer
 	whole := long.Of(0, 1) > 0 // what they reach takes ten times as long to see
@@ -31,6 +32,7 @@ func TestBuiltinTests(t *testing.T) {
 }
 
 func TestRunTests(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	dir := policyDir(t, "authz.rego", module(allowList), "authz_test.rego", closedTest+
 		"\ntest_wrong if {\n\tprint(\"seen\")\n\tauthz.allow with input as {}\n}\n")
@@ -88,6 +90,7 @@ func TestCheck(t *testing.T) {
 // TestCheckAdmin: admin is objected to unless it is bound to what nobody can
 // give himself through Docker.
 func TestCheckAdmin(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	tests := map[string]string{
 		`["unix:root", "local", "tls:boss", "tls-sha256:f", ["unix:x", "gid:5"]]`: "",
@@ -144,6 +147,7 @@ bindings: {admin: [local], r: ["tls:x"]}
 // TestPolicyThatNobodyCanAdministerClosed: it locks its author out with everybody
 // else, so it must say that it is meant.
 func TestPolicyThatNobodyCanAdministerClosed(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	for bound, host := range map[string]bool{
 		`["unix:root"]`: true, `["local"]`: true, `["uid:0"]`: true, `["gid:0", "tls:boss"]`: true, `[["unix:x", "gid:5"]]`: true,

@@ -18,6 +18,7 @@ import (
 	"vitrine/internal/authz/record"
 	"vitrine/internal/caller/identity"
 	"vitrine/internal/engine/operation"
+	"vitrine/test/long"
 )
 
 func parse(t testing.TB, method, uri, body string) *operation.Operation {
@@ -91,6 +92,7 @@ func TestOneShapeWhateverDiffersByNoName(t *testing.T) {
 
 // TestSecretNeverIsInARecordClosed: by no field of what was found out either.
 func TestSecretNeverIsInARecordClosed(t *testing.T) {
+	long.Alone(t)
 	s := record.New(record.Options{})
 	for _, c := range [][3]string{
 		{"POST", "/containers/create", `{"Image":"a","Env":["A=hunter2"],"Cmd":["hunter2"],"HostConfig":{"LogConfig":{"Config":{"t":"hunter2"}}}}`},
@@ -130,6 +132,7 @@ func TestSecretOfAnEarlierRecordIsNotReadClosed(t *testing.T) {
 
 // TestOneCallerPutsOutOnlyItsOwnClosed: whatever a caller sends, the shapes of others stay.
 func TestOneCallerPutsOutOnlyItsOwnClosed(t *testing.T) {
+	long.Alone(t)
 	s := record.New(record.Options{Limit: 128 << 10})
 	for i := range 10 {
 		s.Add(seen(t, "container:quiet", "GET", fmt.Sprintf("/containers/q%d/json", i), ""))
@@ -162,6 +165,7 @@ func TestOneCallerPutsOutOnlyItsOwnClosed(t *testing.T) {
 // TestNewRequestsAreLookedAtByNumberClosed: whoever sends ever new ones of an operation makes so much work and no more, whether their
 // shapes are kept or too large; and hides nothing of what else it asks, or others do.
 func TestNewRequestsAreLookedAtByNumberClosed(t *testing.T) {
+	long.Alone(t)
 	for what, pad := range map[string]string{"kept": "", "too large": strings.Repeat("x", 64<<10)} {
 		looked := 0
 		s := record.New(record.Options{Reads: func([]string) bool { looked++; return false }})

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"vitrine/test/long"
 )
 
 // everyKey gives all keys of all bodies and all parameters.
@@ -70,6 +72,7 @@ func (k keyed) tells(t *testing.T, value, want string) {
 // TestEveryKeyIsWhatTheTableSaysClosed goes through all keys of all bodies and
 // all parameters: with a value each is harmless, or a hazard that names it.
 func TestEveryKeyIsWhatTheTableSaysClosed(t *testing.T) {
+	long.Alone(t)
 	keys := everyKey()
 	if len(keys) < 1150 {
 		t.Fatalf("only %d keys", len(keys))

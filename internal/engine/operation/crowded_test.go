@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"vitrine/test/long"
 )
 
 func parseCreate(t *testing.T, body string) (*Operation, *Refusal) {
@@ -25,6 +27,7 @@ func many(n int, element string) string { return strings.Repeat(element+",", n-1
 
 // What is judged one by one has a number, beyond which it is refused with words.
 func TestCrowdedBodiesAreRefusedClosed(t *testing.T) {
+	long.Alone(t)
 	volume := `{"Type":"volume","VolumeOptions":{"DriverConfig":{"Options":{"o":"` + many(maxPlaces+1, "/a") + `"}}}}`
 	for name, tc := range map[string]struct{ body, reason string }{
 		"binds":                 {`{"HostConfig":{"Binds":[` + many(maxPlaces+1, `"/a:/b"`) + `]}}`, "names 4097 paths of the host, and may name 4096"},

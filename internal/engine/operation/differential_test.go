@@ -15,6 +15,8 @@ import (
 	"github.com/moby/moby/api/types/registry"
 	"github.com/moby/moby/api/types/swarm"
 	"github.com/moby/moby/api/types/volume"
+
+	"vitrine/test/long"
 )
 
 // bodyTypes are the types into which the daemon decodes bodies.
@@ -154,6 +156,7 @@ func differ(zero func() any, sent, canonical []byte) (was, is any, differs bool)
 // TestDaemonReadsTheSame decodes bodies as they were sent and in our canonical
 // form: both must be the same to the daemon.
 func TestDaemonReadsTheSame(t *testing.T) {
+	long.Alone(t)
 	for _, body := range createBodies {
 		checkBody(t, "ContainerCreate", []byte(body))
 	}

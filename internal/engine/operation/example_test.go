@@ -3,11 +3,14 @@ package operation
 import (
 	"slices"
 	"testing"
+
+	"vitrine/test/long"
 )
 
 // TestExamples: each operation has a plain request, and one for each hazard that it may have; a request that has one
 // which it may not have would make a proof of nothing.
 func TestExamples(t *testing.T) {
+	long.Alone(t)
 	for i := range catalogue {
 		e := &catalogue[i]
 		of := Examples()[e.id]
@@ -30,6 +33,7 @@ func TestExamples(t *testing.T) {
 // TestMayHaveIsAllThatParseTellsClosed: of all requests that the other tests of keys try, none has a hazard that its
 // operation may not have.
 func TestMayHaveIsAllThatParseTellsClosed(t *testing.T) {
+	long.Alone(t)
 	for _, k := range everyKey() {
 		set, zero := k.values()
 		values := []string{set, zero}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"vitrine/test/long"
 )
 
 func TestJSONCanonical(t *testing.T) {
@@ -174,6 +176,7 @@ func FuzzJSON(f *testing.F) {
 
 // TestJSONLimitsClosed: as much as may be, and one more.
 func TestJSONLimitsClosed(t *testing.T) {
+	long.Alone(t)
 	zeros := func(n int) string { return "[" + strings.TrimSuffix(strings.Repeat("0,", n), ",") + "]" }
 	lists := func(values int) string { // a list of lists that are so many values together
 		var all []string

@@ -94,7 +94,7 @@ func (o *Operation) judgeTexts() {
 
 func (o *Operation) judgeText(field string, value any) {
 	o.at = append(o.at[:0], field)
-	o.hazardIf(HazardLimits, long(value))
+	o.hazardIf(HazardLimits, tooLong(value))
 	o.at = o.at[:0]
 }
 
@@ -105,15 +105,15 @@ func first(list any) string {
 	return ""
 }
 
-func long(value any) bool {
+func tooLong(value any) bool {
 	switch v := value.(type) {
 	case string:
 		return len(v) > maxText
 	case []any:
-		return slices.ContainsFunc(v, long)
+		return slices.ContainsFunc(v, tooLong)
 	case map[string]any:
 		for key, member := range v {
-			if len(key) > maxText || long(member) {
+			if len(key) > maxText || tooLong(member) {
 				return true
 			}
 		}

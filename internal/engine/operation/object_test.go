@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"vitrine/test/long"
 )
 
 func names(list []Object) string {
@@ -105,6 +107,7 @@ func TestClosedJoinedNetworks(t *testing.T) {
 
 // TestManyObjects: a list that is as long as a body may be costs no more than reading it.
 func TestManyObjects(t *testing.T) {
+	long.Alone(t)
 	least := func(n int) time.Duration {
 		var keys []string
 		for i := range n {

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"vitrine/test/long"
 )
 
 // rereads holds that an outline, read again, does what its operation did, and is its own outline.
@@ -26,6 +28,7 @@ func rereads(t *testing.T, op *Operation) {
 
 // TestOutlineOfEveryKeyRereads: with its value blanked or not, the request is judged as it was.
 func TestOutlineOfEveryKeyRereads(t *testing.T) {
+	long.Alone(t)
 	for _, k := range everyKey() {
 		set, zero := k.values()
 		for _, value := range []string{set, zero} {

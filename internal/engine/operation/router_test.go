@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"vitrine/test/long"
 )
 
 // daemonRoutes are the routes in the order in which the daemon registers them
@@ -194,6 +196,7 @@ func compareRoutes(t *testing.T, router []daemonRoute, method, path string) {
 }
 
 func TestRoutesAsTheDaemonReadsThem(t *testing.T) {
+	long.Alone(t)
 	router := daemonRouter(t)
 	words := []string{"json", "a", "archive", "get", "checkpoints", "create", "attach", "ws"}
 	heads := []string{"containers", "images", "volumes", "networks", "plugins", "exec", "services", "distribution", "debug/pprof", "nope", "build"}

@@ -154,6 +154,7 @@ func TestNativeCountsNeverFall(t *testing.T) {
 
 // TestPrometheusReadsNativeHistograms: Debian's, as its users start it, and computes with what it read.
 func TestPrometheusReadsNativeHistograms(t *testing.T) {
+	t.Parallel()
 	prometheus, err := exec.LookPath("prometheus")
 	if err != nil {
 		if os.Getenv("VITRINE_REQUIRE") != "" {

@@ -108,6 +108,7 @@ func filledBy(tb testing.TB, tags func(string, tag.Cardinality) ([]tag.Tag, bool
 // TestQuotaIsAPriceOfThePageClosed: whatever a sender fills its quota with, the page has less than
 // 5 MB of it, in proportion: a quota is filled whole only if there is time for it.
 func TestQuotaIsAPriceOfThePageClosed(t *testing.T) {
+	long.Alone(t)
 	quota := long.Of(2000, 20_000)
 	most := 250 * quota
 	for accept, tags := range map[string]func(string, tag.Cardinality) ([]tag.Tag, bool){"": nil, "application/openmetrics-text;version=1.0.0": serviceTags{}.ContainerTags} {
@@ -124,6 +125,7 @@ func TestQuotaIsAPriceOfThePageClosed(t *testing.T) {
 
 // TestBoundsAreFew: whatever values a distribution has.
 func TestBoundsAreFew(t *testing.T) {
+	long.Alone(t)
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 300 {
 		var values []string

@@ -51,6 +51,7 @@ const openMetrics = "application/openmetrics-text;version=1.0.0"
 // TestStrictReader: whatever senders send, a reader that takes the standard at its word takes
 // the page.
 func TestStrictReader(t *testing.T) {
+	t.Parallel()
 	pages := []string{
 		scrapeSent(t, sent(t, nobody), openMetrics), scrapeSent(t, sent(t, web, everyType...), openMetrics),
 		scrapeSent(t, sent(t, nobody, nasty...), openMetrics), scrapeSent(t, sent(t, nobody, timed(time.Now())...), openMetrics),

@@ -64,6 +64,7 @@ func TestTimedOnThePage(t *testing.T) {
 // TestTimedInPrometheus: a real one takes the values at their times, refuses none of the
 // page for those that it does not want, and has both formats alike.
 func TestTimedInPrometheus(t *testing.T) {
+	t.Parallel()
 	binary, err := exec.LookPath("prometheus")
 	if err != nil {
 		if os.Getenv("VITRINE_REQUIRE") != "" {

@@ -9,10 +9,12 @@ import (
 	"testing"
 
 	"go.yaml.in/yaml/v3"
+
+	"vitrine/test/long"
 )
 
-// doctored are the descriptions, the newest of them changed.
-func doctored(t *testing.T, old, changed string) []*document {
+// doctored are the descriptions, the newest of them changed: of each text the first to the one behind it.
+func doctored(t *testing.T, changes ...string) []*document {
 	t.Helper()
 	docs := slices.Clone(described(t))
 	from, err := descriptions(t.Context())
@@ -20,15 +22,19 @@ func doctored(t *testing.T, old, changed string) []*document {
 		t.Fatal(err)
 	}
 	name := fmt.Sprintf("v1.%d.yaml", newest)
-	text, err := os.ReadFile(filepath.Join(from, name))
+	file, err := os.ReadFile(filepath.Join(from, name))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(string(text), old) {
-		t.Fatalf("%s has no %q", name, old)
+	text := string(file)
+	for i := 0; i < len(changes); i += 2 {
+		if !strings.Contains(text, changes[i]) {
+			t.Fatalf("%s has no %q", name, changes[i])
+		}
+		text = strings.Replace(text, changes[i], changes[i+1], 1)
 	}
 	var doc document
-	if err := yaml.Unmarshal([]byte(strings.Replace(string(text), old, changed, 1)), &doc); err != nil {
+	if err := yaml.Unmarshal([]byte(text), &doc); err != nil {
 		t.Fatal(err)
 	}
 	docs[newest-oldest] = &doc
@@ -38,7 +44,8 @@ func doctored(t *testing.T, old, changed string) []*document {
 // TestKeyOfANewDescriptionClosed: a key or a parameter that the next API version
 // brings stops the generator until somebody has said what it does.
 func TestKeyOfANewDescriptionClosed(t *testing.T) {
-	for name, c := range map[string]struct{ old, new, want string }{
+	long.Alone(t)
+	changes := map[string]struct{ old, new, want string }{
 		"key of a body": {
 			"          Privileged:\n", "          Frobnicate:\n            type: \"boolean\"\n          Privileged:\n",
 			"ContainerCreate: HostConfig.Frobnicate is not classified",
@@ -51,21 +58,26 @@ func TestKeyOfANewDescriptionClosed(t *testing.T) {
 			"        - name: \"networkmode\"\n", "        - name: \"frobnicate\"\n          in: \"query\"\n          type: \"string\"\n        - name: \"networkmode\"\n",
 			"ImageBuild: ?frobnicate is not classified",
 		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			cat, err := load(doctored(t, c.old, c.new))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := cat.complete(); err == nil || !strings.Contains(err.Error(), c.want) {
-				t.Errorf("%v, want %s", err, c.want)
-			}
-		})
+	}
+	var all []string
+	for _, c := range changes {
+		all = append(all, c.old, c.new)
+	}
+	cat, err := load(doctored(t, all...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = cat.complete()
+	for name, c := range changes {
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %s", name, err, c.want)
+		}
 	}
 }
 
 // TestTableOfFieldsClosed: what keeps the table true.
 func TestTableOfFieldsClosed(t *testing.T) {
+	long.Alone(t)
 	a, b, c := fields{"Op", harmless, "A"}, fields{"Op", "cap", "B"}, fields{"Op.B", part, "C"}
 	for want, rows := range map[string][]fields{
 		"":                                     {a, b, c},

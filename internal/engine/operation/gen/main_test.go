@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"vitrine/test/long"
 )
 
 // described are the descriptions, which are read once for all tests: that takes longest by far.
@@ -32,6 +34,7 @@ var readOnce = sync.OnceValues(func() ([]*document, error) {
 // TestNewestDescriptionIsKnown fails when the module that go.mod names describes a newer API than the catalogue is made
 // from: what is new in it must be classified first, and read in the module's docs/CHANGELOG.md.
 func TestNewestDescriptionIsKnown(t *testing.T) {
+	long.Alone(t)
 	dir, err := descriptions(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -58,6 +61,7 @@ func TestNewestDescriptionIsKnown(t *testing.T) {
 // TestGeneratedFilesAreCurrent fails when a table or the module of the API
 // descriptions has changed and go generate was not run.
 func TestGeneratedFilesAreCurrent(t *testing.T) {
+	long.Alone(t)
 	files, err := generate(described(t))
 	if err != nil {
 		t.Fatal(err)
