@@ -347,17 +347,17 @@ func (s *Steps) answer(ctx context.Context, v *Verdict, q *question) {
 
 // hold keeps what is allowed to the caller's view, to what it may make anew and to how much it may have, and to the objects that were judged. Each may deny it.
 func (s *Steps) hold(ctx context.Context, v *Verdict, q *question) {
-	if s.see(ctx, v, q.objects); !v.Allow {
-		return
+	s.see(ctx, v, q.objects)
+	if v.Allow {
+		s.replaceable(ctx, v, q.objects, q.unlike)
 	}
-	if s.replaceable(ctx, v, q.objects, q.unlike); !v.Allow {
-		return
+	if v.Allow {
+		s.count(ctx, v)
 	}
-	if s.count(ctx, v); !v.Allow {
-		return
-	}
-	if why := v.pin(q.objects); why != "" {
-		v.deny(http.StatusForbidden, "object", why)
+	if v.Allow {
+		if why := v.pin(q.objects); why != "" {
+			v.deny(http.StatusForbidden, "object", why)
+		}
 	}
 }
 
