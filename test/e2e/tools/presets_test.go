@@ -64,6 +64,11 @@ func toolsToRun() []tool {
 			run: `printf 'source: docker\ncontainer_name_regexp: [".*"]\ndocker_host: "unix://%s"\nlabels: {type: any}\n' $S > $W/c.yaml; $T/crowdsec-docker $W/c.yaml > $W/o 2>&1 & ` + until("grep -q '^read: /turns' $W/o") + `; cat $W/o; kill %1`,
 		},
 		{
+			name: "dozzle", preset: "dozzle", says: "hello", asks: "SystemInfo SystemVersion ContainerList ContainerInspect ContainerLogs ContainerStats SystemEvents", before: (*toolWorld).shop,
+			run: `cd $W; DOZZLE_NO_ANALYTICS=1 DOZZLE_RELEASE_CHECK_MODE=manual $T/dozzle --addr 127.0.0.1:18081 & A=http://127.0.0.1:18081/api; ` + until("curl -fsS -m 3 -N $A/events/stream > $W/e; grep -q container-stat $W/e") +
+				`; H=$(grep -o '"host":"[^"]*"' $W/e | head -1 | cut -d'"' -f4); I=$(grep -o '{"id":"[^"]*","name":"turns"' $W/e | head -1 | cut -d'"' -f4); curl -sS -m 5 -N "$A/hosts/$H/containers/$I/logs/stream?stdout=1&stderr=1&levels=unknown"; kill %1`,
+		},
+		{
 			name: "glances", preset: "glances", says: "'name': 'web'", asks: "SystemVersion ContainerList ContainerInspect ContainerStats",
 			run: `timeout 100 $T/glances --disable-check-update --disable-autodiscover --disable-plugin all --enable-plugin containers --stdout containers --time 1 --stop-after 4`,
 		},
