@@ -57,7 +57,8 @@ var allowed = map[string][]string{
 	"authz/object":      {"engine/docker", "engine/operation"},
 	"authz/view":        {"engine/imagename", "engine/operation", "authz/object"},
 	"authz/obligation":  {"engine/operation", "authz/answer", "authz/redact", "authz/view"},
-	"authz/policy":      {"engine/imagename", "authz/grant", "fair", "spelling", "kernel/ownfile", "engine/principal", "engine/operation", "caller/identity", "authz/object", "authz/answer", "authz/redact", "authz/obligation", "authz/view", "rego"},
+	"authz/policy/plan": {},
+	"authz/policy":      {"authz/policy/plan", "engine/imagename", "authz/grant", "fair", "spelling", "kernel/ownfile", "engine/principal", "engine/operation", "caller/identity", "authz/object", "authz/answer", "authz/redact", "authz/obligation", "authz/view", "rego"},
 	"authz/grant":       {"engine/principal", "kernel/ownfile"},
 	"authz/policy/tool": {"authz/policy"},
 	"authz/record":      {"engine/operation", "caller/identity", "authz/object"},
@@ -91,7 +92,7 @@ var allowed = map[string][]string{
 
 // onlyIn are the libraries that belong to one package, or to a few.
 var onlyIn = map[string][]string{
-	"github.com/open-policy-agent/opa":  {"internal/authz/policy", "internal/authz/policy/tool", "rego"},
+	"github.com/open-policy-agent/opa":  {"internal/authz/policy", "internal/authz/policy/plan", "internal/authz/policy/tool", "rego"},
 	"github.com/docker/go-plugins-help": {"internal/authz/plugin"},
 	"go.opentelemetry.io/proto/otlp/":   {"internal/otlp", "internal/authz/audit", "internal/monitor/export", "test/otlplogs"},
 	"charm.land/":                       {"internal/monitor/top"},

@@ -13,6 +13,8 @@ import (
 	"github.com/open-policy-agent/opa/v1/storage"
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
 	"github.com/open-policy-agent/opa/v1/topdown"
+
+	"vitrine/internal/authz/policy/plan"
 )
 
 const (
@@ -40,8 +42,11 @@ var ruleTerms = sync.OnceValue(func() map[string]*ast.Term {
 type generation struct {
 	revision  string
 	compiler  *ast.Compiler
-	query     ast.Body // compiled
+	asked     ast.Body // the query
+	query     ast.Body // the same, compiled for topdown
 	queries   ast.QueryCompiler
+	plan      *plan.Program // of the query; nil: topdown evaluates
+	unplanned error         // why there is no plan
 	store     storage.Store
 	txn       storage.Transaction // reads only, and nothing writes: it lasts
 	reads     projection          // what the rules as they are written can read, by which a decision is remembered
@@ -85,10 +90,26 @@ func (g *generation) beReady(ctx context.Context) error {
 }
 
 func (g *generation) prepare(query ast.Body) (err error) {
-	g.evaluate = g.eval
+	g.evaluate, g.asked = g.eval, query
 	g.queries = g.compiler.QueryCompiler()
 	if g.query, err = g.queries.Compile(query); err != nil {
 		return fmt.Errorf("prepare the query: %w", err)
+	}
+	return nil
+}
+
+// usePlan makes the generation, and the one that answers before it, evaluate by OPA's plan of their queries. What has none is evaluated by topdown.
+func (g *generation) usePlan(ctx context.Context) error {
+	data, err := g.store.Read(ctx, g.txn, storage.RootPath)
+	if err != nil {
+		return fmt.Errorf("read the policy's data: %w", err)
+	}
+	value, err := ast.InterfaceToValue(data)
+	if err != nil {
+		return fmt.Errorf("take the policy's data: %w", err)
+	}
+	for ; g != nil; g = g.first {
+		g.plan, g.unplanned = plan.Compile(ctx, g.compiler, capabilities(), g.asked, value)
 	}
 	return nil
 }
@@ -221,7 +242,6 @@ func (g *generation) bounded(ctx context.Context, evaluate func(topdown.Cancel) 
 			}
 			done <- o
 		}()
-		growStack()
 		o.Decision, o.error = evaluate(cancel)
 	}()
 	select {
@@ -236,34 +256,69 @@ func (g *generation) bounded(ctx context.Context, evaluate func(topdown.Cancel) 
 	}
 }
 
-// eval evaluates the query. It returns no decision along with an error.
+// eval evaluates the query. It returns no decision along with an error. A plan looks at more than topdown does, and may fail over what
+// that does not come to: what topdown says counts then.
 func (g *generation) eval(ctx context.Context, input ast.Value, cancel topdown.Cancel) (Decision, error) {
+	if g.plan != nil {
+		if d, err := g.byPlan(ctx, input, cancel); err == nil {
+			return d, nil
+		}
+	}
+	return g.byTopdown(ctx, input, cancel)
+}
+
+func (g *generation) byPlan(ctx context.Context, input ast.Value, cancel topdown.Cancel) (Decision, error) {
+	growStackForPlan()
+	answers, err := g.plan.Eval(ctx, ast.NewTerm(input), cancel)
+	if err != nil {
+		return Decision{}, fmt.Errorf("the plan of the policy failed: %w", err)
+	}
+	var answer *ast.Term
+	if len(answers) > 0 {
+		answer = answers[0].Get(decisionTerm())
+	}
+	return theDecision(len(answers), answer)
+}
+
+func (g *generation) byTopdown(ctx context.Context, input ast.Value, cancel topdown.Cancel) (Decision, error) {
+	growStack()
 	q := topdown.NewQuery(g.query).WithQueryCompiler(g.queries).WithCompiler(g.compiler).WithStore(g.store).WithTransaction(g.txn).
 		WithInput(ast.NewTerm(input)).WithCancel(cancel).WithMetrics(metrics.NoOp()).WithStrictBuiltinErrors(true)
 	var says tracer
 	if g.positions {
 		q = q.WithQueryTracer(&says)
 	}
-	results, answer := 0, ast.Object(nil)
+	results, answer := 0, (*ast.Term)(nil)
 	err := q.Iter(ctx, func(result topdown.QueryResult) error {
-		results++
-		if t := result[ast.Var("decision")]; t != nil {
-			answer, _ = t.Value.(ast.Object)
-		}
+		results, answer = results+1, result[ast.Var(decisionName)]
 		return nil
 	})
 	if err != nil {
 		return Decision{}, fmt.Errorf("the policy failed: %w", err)
 	}
-	if results != 1 {
-		return Decision{}, fmt.Errorf("%d answers where there should be one", results)
-	}
-	if answer == nil {
-		return Decision{}, errors.New("the answer is no object")
-	}
-	d, err := readDecision(answer)
+	d, err := theDecision(results, answer)
 	d.Rules = says.of(d.Reasons)
 	return d, err
+}
+
+// decisionName is the variable of a query that stands for what is decided.
+const decisionName = "decision"
+
+var decisionTerm = sync.OnceValue(func() *ast.Term { return ast.StringTerm(decisionName) })
+
+// theDecision is what a query's one answer says.
+func theDecision(answers int, answer *ast.Term) (Decision, error) {
+	if answers != 1 {
+		return Decision{}, fmt.Errorf("%d answers where there should be one", answers)
+	}
+	if answer == nil {
+		return Decision{}, errors.New("there is no decision in the answer")
+	}
+	object, is := answer.Value.(ast.Object)
+	if !is {
+		return Decision{}, errors.New("the answer is no object")
+	}
+	return readDecision(object)
 }
 
 // readDecision checks the type of everything that the policy answered.
@@ -479,17 +534,24 @@ func printable(s string) string {
 	return s
 }
 
-// stackRoom is what an evaluation may take of its goroutine's stack, in bytes: so much of it makes a stack of 256 KiB at once. One
-// of 128 KiB is enough for most, and copied for those with hazards and paths.
-const stackRoom = 127 << 10
+// What an evaluation takes of its goroutine's stack, in bytes, by topdown and by a plan: so much of it makes a stack of 256 KiB, or of 32, at once,
+// where it would be copied at each doubling.
+const (
+	stackRoom = 127 << 10
+	planRoom  = 28 << 10
+)
 
-// growStack makes that room at once, rather than by a copy at each doubling.
-//
 //go:noinline
 func growStack() {
 	var room [stackRoom]byte
-	touch(&room)
+	touch(&room[0])
 }
 
 //go:noinline
-func touch(*[stackRoom]byte) {}
+func growStackForPlan() {
+	var room [planRoom]byte
+	touch(&room[0])
+}
+
+//go:noinline
+func touch(*byte) {}

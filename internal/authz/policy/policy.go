@@ -9,6 +9,9 @@
 // Options.StateDir. Without one the engine denies everything. It evaluates package docker.authz and reads
 // from it what makes a Decision: allow, admin, reasons, codes, and the obligations (see rules).
 //
+// It is evaluated by OPA's own plan of it (package plan below), and by topdown where that fails or there is none, or where
+// it is asked which rules said what.
+//
 // Unknown means no. Only `allow == true` allows. Undefined, a value of another
 // type, an error in a builtin, a panic and a deadline deny with Failed set, and a
 // Decision never carries Allow along with Failed.
@@ -298,6 +301,9 @@ func (e *Engine) swap(ctx context.Context, gen *generation, status Status) error
 	e.status = status
 	e.mu.Unlock()
 	e.log.Info("policy loaded", "revision", status.Revision, "source", status.Source, "kept", status.Kept)
+	if gen.unplanned != nil {
+		e.log.Warn("decisions of this policy take several times as long", "problem", gen.unplanned)
+	}
 	e.tell(gen.moment)
 	e.loaded()
 	return nil

@@ -282,7 +282,6 @@ func (r *ready) replace(m *ast.Module) {
 		value, settled := r.settled[name]
 		switch {
 		case !settled:
-			ast.WalkTerms(rule, r.fill)
 			rules = append(rules, rule)
 		case !done[name]:
 			done[name] = true
@@ -297,25 +296,6 @@ func (r *ready) replace(m *ast.Module) {
 		}
 	}
 	m.Rules = rules
-}
-
-// fill writes what is settled into a term that asks for it. What is settled may be shared, and is not walked into.
-func (r *ready) fill(t *ast.Term) bool {
-	ref, is := t.Value.(ast.Ref)
-	if !is {
-		return false
-	}
-	name, rest := r.split(ref)
-	value := r.settled[name]
-	switch {
-	case value == nil:
-		return false
-	case len(rest) == 0:
-		t.Value = value.Value
-	default:
-		t.Value = append(ast.Ref{ast.NewTerm(value.Value)}, rest...)
-	}
-	return true
 }
 
 // split is a reference into the name of a rule and what follows it; the name is "" if it is none of ours.

@@ -205,7 +205,10 @@ func (v *vetted) generation(ctx context.Context, m moment) (g *generation, err e
 	}
 	g.vetted, g.moment = v, m
 	g.revision, g.positions = v.revision, v.positions
-	if v.builtin && !g.positions { // which are those of the rules as they are written
+	if g.positions { // which are those of the rules as they are written, and topdown's to tell
+		return g, nil
+	}
+	if v.builtin {
 		if err := g.beReady(ctx); err != nil {
 			return nil, err
 		}
@@ -213,7 +216,7 @@ func (v *vetted) generation(ctx context.Context, m moment) (g *generation, err e
 			return nil, err
 		}
 	}
-	return g, nil
+	return g, g.usePlan(ctx)
 }
 
 // dataIn is the data with the bindings that hold in m; those that are lent come last.

@@ -1,0 +1,267 @@
+package plan
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/ir"
+	"github.com/open-policy-agent/opa/v1/rego"
+	"github.com/open-policy-agent/opa/v1/topdown"
+)
+
+const (
+	inputSlot = int(ir.Input)
+	dataSlot  = int(ir.Data)
+)
+
+// Compile plans a query over compiled rules and the data they are put to.
+func Compile(ctx context.Context, rules *ast.Compiler, caps *ast.Capabilities, query ast.Body, data ast.Value) (*Program, error) {
+	planned, err := planOf(ctx, rules, query)
+	if err != nil {
+		return nil, fmt.Errorf("plan the query: %w", err)
+	}
+	return program(ctx, planned, caps, data)
+}
+
+func program(ctx context.Context, planned *ir.Policy, caps *ast.Capabilities, data ast.Value) (_ *Program, err error) {
+	c := &compiler{
+		program:   &Program{data: ast.NewTerm(data), dispatch: &node{}, caps: caps},
+		functions: map[string]*function{}, builtins: map[string]*ast.Builtin{},
+	}
+	for _, s := range planned.Static.Strings {
+		c.strings = append(c.strings, ast.StringTerm(s.Value))
+	}
+	for _, b := range caps.Builtins {
+		c.builtins[b.Name] = b
+	}
+	for _, f := range planned.Funcs.Funcs { // a function comes after those that it calls
+		if err := c.function(ctx, f); err != nil {
+			return nil, fmt.Errorf("%s: %w", f.Name, err)
+		}
+	}
+	if len(planned.Plans.Plans) != 1 {
+		return nil, fmt.Errorf("%d plans where there should be one", len(planned.Plans.Plans))
+	}
+	if c.program.query, err = c.body(planned.Plans.Plans[0].Blocks); err != nil {
+		return nil, err
+	}
+	c.program.slots = c.slots
+	return c.program, nil
+}
+
+const target = "vitrine"
+
+// planner is OPA's way to hand out a plan: a target of its own. What it is handed it leaves in the context of who asked.
+type planner struct{}
+
+type planKey struct{}
+
+func (planner) IsTarget(name string) bool { return name == target }
+
+func (planner) PrepareForEval(ctx context.Context, p *ir.Policy, _ ...rego.PrepareOption) (rego.TargetPluginEval, error) {
+	*ctx.Value(planKey{}).(**ir.Policy) = p
+	return nil, nil
+}
+
+var register = sync.OnceFunc(func() { rego.RegisterPlugin(target, planner{}) })
+
+func planOf(ctx context.Context, rules *ast.Compiler, query ast.Body) (p *ir.Policy, err error) {
+	register()
+	own := *rules // it is told that it is for a plan, and others may be using it
+	_, err = rego.New(rego.Compiler(&own), rego.ParsedQuery(query), rego.Target(target)).
+		PrepareForEval(context.WithValue(ctx, planKey{}, &p))
+	if err == nil && p == nil {
+		err = errors.New("there is none")
+	}
+	return p, err
+}
+
+// function is a rule, or a function of the rules.
+type function struct {
+	params []int
+	slots  int
+	body   step
+	memo   int // its place among the memos; -1: it has arguments
+
+	readsInput bool
+	constant   bool // it comes to value, whatever the input
+	value      *ast.Term
+}
+
+// compiler turns statements into steps, one function after another.
+type compiler struct {
+	program   *Program
+	strings   []*ast.Term
+	functions map[string]*function
+	builtins  map[string]*ast.Builtin
+
+	slots      int  // of the function at hand
+	readsInput bool // the function at hand
+	ofData     map[ir.Local]bool
+	leaves     int // how many blocks beyond it the block at hand may leave
+}
+
+func (c *compiler) function(ctx context.Context, f *ir.Func) (err error) {
+	out := &function{memo: -1}
+	for _, p := range f.Params {
+		out.params = append(out.params, c.slot(p))
+	}
+	if len(f.Params) < 2 || f.Params[0] != ir.Input || f.Params[1] != ir.Data {
+		return errors.New("a function is not of input and data")
+	}
+	c.readsInput = false
+	if out.body, err = c.body(f.Blocks); err != nil {
+		return err
+	}
+	out.slots, out.readsInput = c.slots, c.readsInput
+	if len(f.Params) == 2 {
+		out.memo = c.program.memos
+		c.program.memos++
+		if !out.readsInput {
+			c.settle(ctx, out)
+		}
+	}
+	c.functions[f.Name] = out
+	c.program.dispatch.put(f.Path, out)
+	return nil
+}
+
+// settle evaluates a rule that reads no input, once for all. If that fails, it fails whenever it is asked for.
+func (c *compiler) settle(ctx context.Context, f *function) {
+	cancel := topdown.NewCancel()
+	defer context.AfterFunc(ctx, cancel.Cancel)()
+	e := c.program.evaluation(ctx, cancel)
+	s := []*ast.Term{inputSlot: nil, dataSlot: c.program.data}
+	if v, how := e.call(f, []operand{{slot: inputSlot}, {slot: dataSlot}}, s); how == next {
+		f.constant, f.value = true, v
+	}
+}
+
+// body is the blocks of a function or a query.
+func (c *compiler) body(blocks []*ir.Block) (step, error) {
+	c.slots, c.ofData = dataSlot+1, map[ir.Local]bool{}
+	s, leaves, err := c.blocks(blocks)
+	if err == nil && leaves > 0 {
+		err = errors.New("a jump leads out of a function")
+	}
+	return s, err
+}
+
+// blocks are evaluated in their order, each whatever became of those before it. leaves is how many blocks around it they may leave.
+func (c *compiler) blocks(blocks []*ir.Block) (_ step, leaves int, err error) {
+	var all [][]step
+	for _, b := range blocks {
+		steps, beyond, err := c.block(b)
+		if err != nil {
+			return nil, 0, err
+		}
+		all, leaves = append(all, steps), max(leaves, beyond)
+	}
+	return func(e *evaluation, s []*ast.Term) int {
+		for _, b := range all {
+			if how := run(b, e, s); how > undefined {
+				return how - 1
+			} else if how < next {
+				return how
+			}
+		}
+		return next
+	}, leaves, nil
+}
+
+func run(steps []step, e *evaluation, s []*ast.Term) int {
+	for _, do := range steps {
+		if how := do(e, s); how != next {
+			return how
+		}
+	}
+	return next
+}
+
+// block is its statements. beyond is how many blocks around it they may leave besides.
+func (c *compiler) block(b *ir.Block) (steps []step, beyond int, err error) {
+	for _, stmt := range b.Stmts {
+		c.leaves = 0
+		s, err := c.stmt(stmt)
+		if err != nil {
+			return nil, 0, err
+		}
+		steps, beyond = append(steps, s), max(beyond, c.leaves)
+	}
+	return steps, beyond, nil
+}
+
+// nested is a block within a statement that is none itself.
+func (c *compiler) nested(b *ir.Block) ([]step, error) {
+	steps, beyond, err := c.block(b)
+	c.leaves = max(beyond-1, 0)
+	return steps, err
+}
+
+// slot is a local that is written, or read for other than the input.
+func (c *compiler) slot(l ir.Local) int {
+	c.slots = max(c.slots, int(l)+1)
+	return int(l)
+}
+
+// operand is what a statement reads.
+type operand struct {
+	constant *ast.Term
+	slot     int
+}
+
+func (o operand) of(s []*ast.Term) *ast.Term {
+	if o.constant != nil {
+		return o.constant
+	}
+	return s[o.slot]
+}
+
+func (c *compiler) local(l ir.Local) operand {
+	c.readsInput = c.readsInput || l == ir.Input
+	return operand{slot: c.slot(l)}
+}
+
+func (c *compiler) operand(o ir.Operand) (operand, error) {
+	switch v := o.Value.(type) {
+	case ir.Local:
+		return c.local(v), nil
+	case ir.StringIndex:
+		t, err := c.text(int(v))
+		return operand{constant: t}, err
+	case ir.Bool:
+		return operand{constant: ast.InternedTerm(bool(v))}, nil
+	}
+	return operand{}, fmt.Errorf("unknown operand %T", o.Value)
+}
+
+func (c *compiler) operands(list ...ir.Operand) (out []operand, err error) {
+	for _, o := range list {
+		got, err := c.operand(o)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, got)
+	}
+	return out, nil
+}
+
+func (c *compiler) text(i int) (*ast.Term, error) {
+	if i < 0 || i >= len(c.strings) {
+		return nil, fmt.Errorf("there is no text %d", i)
+	}
+	return c.strings[i], nil
+}
+
+// number is a text as the number that it is written for.
+func (c *compiler) number(i int) (*ast.Term, error) {
+	t, err := c.text(i)
+	if err != nil {
+		return nil, err
+	}
+	return ast.NumberTerm(json.Number(t.Value.(ast.String))), nil
+}

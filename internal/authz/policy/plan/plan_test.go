@@ -1,0 +1,309 @@
+package plan
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/ir"
+	"github.com/open-policy-agent/opa/v1/topdown"
+)
+
+// odd is a statement that nobody knows, and oddValue an operand.
+type (
+	odd      struct{ ir.Location }
+	oddValue struct{ ir.Val }
+)
+
+func local(l ir.Local) ir.Operand { return ir.Operand{Value: l} }
+
+func planned(stmts ...ir.Stmt) *ir.Policy {
+	return &ir.Policy{
+		Static: &ir.Static{Strings: []*ir.StringConst{{Value: "a"}}},
+		Plans:  &ir.Plans{Plans: []*ir.Plan{{Blocks: []*ir.Block{{Stmts: stmts}}}}},
+		Funcs: &ir.Funcs{Funcs: []*ir.Func{{
+			Name: "f", Params: []ir.Local{0, 1, 3}, Return: 2, Blocks: []*ir.Block{{Stmts: []ir.Stmt{&ir.ReturnLocalStmt{Source: 3}}}},
+		}}},
+	}
+}
+
+// What is not known is refused when the policy is loaded, wherever it stands.
+func TestUnknownIsRefusedClosed(t *testing.T) {
+	t.Parallel()
+	block := func(stmts ...ir.Stmt) *ir.Block { return &ir.Block{Stmts: stmts} }
+	unknown := ir.Operand{Value: oddValue{}}
+	beyond := ir.Operand{Value: ir.StringIndex(7)}
+	for name, stmt := range map[string]ir.Stmt{
+		"statement":             &odd{},
+		"statement in a block":  &ir.BlockStmt{Blocks: []*ir.Block{block(&odd{})}},
+		"statement in a not":    &ir.NotStmt{Block: block(&odd{})},
+		"statement in a loop":   &ir.ScanStmt{Source: 2, Key: 3, Value: 4, Block: block(&odd{})},
+		"statement in a with":   &ir.WithStmt{Local: 0, Value: local(2), Block: block(&odd{})},
+		"operand":               &ir.AssignVarStmt{Source: unknown, Target: 2},
+		"operand of a once":     &ir.AssignVarOnceStmt{Source: unknown, Target: 2},
+		"operand of a dot":      &ir.DotStmt{Source: unknown, Key: local(2), Target: 3},
+		"key of a dot":          &ir.DotStmt{Source: local(2), Key: unknown, Target: 3},
+		"operand of a len":      &ir.LenStmt{Source: unknown, Target: 2},
+		"left":                  &ir.EqualStmt{A: unknown, B: local(2)},
+		"right":                 &ir.NotEqualStmt{A: local(2), B: unknown},
+		"type":                  &ir.IsSetStmt{Source: unknown},
+		"member of an array":    &ir.ArrayAppendStmt{Value: unknown, Array: 2},
+		"member of a set":       &ir.SetAddStmt{Value: unknown, Set: 2},
+		"key of an object":      &ir.ObjectInsertStmt{Key: unknown, Value: local(2), Object: 3},
+		"value of an object":    &ir.ObjectInsertOnceStmt{Key: local(2), Value: unknown, Object: 3},
+		"value of a with":       &ir.WithStmt{Local: 0, Value: unknown, Block: block()},
+		"path of a with":        &ir.WithStmt{Local: 0, Path: []int{7}, Value: local(2), Block: block()},
+		"text":                  &ir.AssignVarStmt{Source: beyond, Target: 2},
+		"number":                &ir.MakeNumberRefStmt{Index: -1, Target: 2},
+		"function":              &ir.CallStmt{Func: "g", Result: 2},
+		"argument":              &ir.CallStmt{Func: "f", Args: []ir.Operand{local(0), local(1), unknown}, Result: 2},
+		"too few arguments":     &ir.CallStmt{Func: "f", Args: []ir.Operand{local(0), local(1)}, Result: 2},
+		"builtin's argument":    &ir.CallStmt{Func: "count", Args: []ir.Operand{unknown}, Result: 2},
+		"builtin with a clock":  &ir.CallStmt{Func: "time.now_ns", Result: 2},
+		"builtin not permitted": &ir.CallStmt{Func: "upper", Args: []ir.Operand{local(2)}, Result: 2},
+		"path of a call":        &ir.CallDynamicStmt{Path: []ir.Operand{unknown}, Args: []ir.Local{0, 1}, Result: 2},
+		"jump out of a loop":    &ir.ScanStmt{Source: 2, Key: 3, Value: 4, Block: block(&ir.BreakStmt{Index: 1})},
+		"jump out of a block in a loop": &ir.ScanStmt{Source: 2, Key: 3, Value: 4, Block: block(
+			&ir.BlockStmt{Blocks: []*ir.Block{block(&ir.BreakStmt{Index: 2})}})},
+		"jump out of a not in a loop":  &ir.ScanStmt{Source: 2, Key: 3, Value: 4, Block: block(&ir.NotStmt{Block: block(&ir.BreakStmt{Index: 2})})},
+		"jump out of the query":        &ir.BreakStmt{Index: 1},
+		"jump out of the query, later": &ir.BlockStmt{Blocks: []*ir.Block{block(&ir.BreakStmt{Index: 2}), block()}},
+		"call that may jump":           &ir.BlockStmt{Blocks: []*ir.Block{block(&ir.CallDynamicStmt{Args: []ir.Local{0, 1}, Result: 2})}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			caps := ast.CapabilitiesForThisVersion()
+			kept := caps.Builtins[:0]
+			for _, b := range caps.Builtins {
+				if b.Name != "upper" {
+					kept = append(kept, b)
+				}
+			}
+			caps.Builtins = kept
+			if _, err := program(t.Context(), planned(stmt), caps, ast.NewObject()); err == nil {
+				t.Error("it was taken")
+			}
+			inFunction := planned()
+			inFunction.Funcs.Funcs = append(inFunction.Funcs.Funcs, &ir.Func{Name: "h", Params: []ir.Local{0, 1}, Return: 2, Blocks: []*ir.Block{block(stmt)}})
+			if _, err := program(t.Context(), inFunction, caps, ast.NewObject()); err == nil {
+				t.Error("it was taken in a function")
+			}
+		})
+	}
+	for name, p := range map[string]*ir.Policy{
+		"a function without data":    {Static: &ir.Static{}, Plans: planned().Plans, Funcs: &ir.Funcs{Funcs: []*ir.Func{{Name: "f", Params: []ir.Local{0}}}}},
+		"a function of other locals": {Static: &ir.Static{}, Plans: planned().Plans, Funcs: &ir.Funcs{Funcs: []*ir.Func{{Name: "f", Params: []ir.Local{1, 0}}}}},
+		"no plan":                    {Static: &ir.Static{}, Plans: &ir.Plans{}, Funcs: &ir.Funcs{}},
+		"two plans":                  {Static: &ir.Static{}, Plans: &ir.Plans{Plans: []*ir.Plan{{}, {}}}, Funcs: &ir.Funcs{}},
+	} {
+		if _, err := program(t.Context(), p, ast.CapabilitiesForThisVersion(), ast.NewObject()); err == nil {
+			t.Errorf("%s was taken", name)
+		}
+	}
+}
+
+// A statement that is given what it is not for ends the evaluation: it does not come to "undefined", which a not would turn round.
+func TestWrongOperandsFailClosed(t *testing.T) {
+	t.Parallel()
+	text := ir.Operand{Value: ir.StringIndex(0)}
+	for name, stmt := range map[string]ir.Stmt{
+		"equal to nothing":     &ir.EqualStmt{A: local(5), B: text},
+		"nothing is equal":     &ir.EqualStmt{A: text, B: local(5)},
+		"different to nothing": &ir.NotEqualStmt{A: local(5), B: text},
+		"nothing is different": &ir.NotEqualStmt{A: text, B: local(5)},
+		"nothing, once":        &ir.AssignVarOnceStmt{Source: local(5), Target: 7},
+		"at nothing":           &ir.DotStmt{Source: local(6), Key: local(5), Target: 7},
+		"length of a number":   &ir.LenStmt{Source: local(2), Target: 3},
+		"length of nothing":    &ir.LenStmt{Source: local(5), Target: 3},
+		"append to a number":   &ir.ArrayAppendStmt{Value: text, Array: 2},
+		"append nothing":       &ir.ArrayAppendStmt{Value: local(5), Array: 4},
+		"add to a number":      &ir.SetAddStmt{Value: text, Set: 2},
+		"add nothing":          &ir.SetAddStmt{Value: local(5), Set: 3},
+		"insert into a number": &ir.ObjectInsertStmt{Key: text, Value: text, Object: 2},
+		"insert nothing":       &ir.ObjectInsertStmt{Key: text, Value: local(5), Object: 6},
+		"insert at nothing":    &ir.ObjectInsertOnceStmt{Key: local(5), Value: text, Object: 6},
+		"merge a number":       &ir.ObjectMergeStmt{A: 2, B: 6, Target: 3},
+		"merge with a number":  &ir.ObjectMergeStmt{A: 6, B: 2, Target: 3},
+		"answer a number":      &ir.ResultSetAddStmt{Value: 2},
+		"call of a builtin":    &ir.CallStmt{Func: "count", Args: []ir.Operand{local(5)}, Result: 3},
+		"a builtin that fails": &ir.CallStmt{Func: "to_number", Args: []ir.Operand{text}, Result: 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := planned(&ir.MakeNumberIntStmt{Value: 1, Target: 2}, &ir.MakeSetStmt{Target: 3}, &ir.MakeArrayStmt{Target: 4}, &ir.MakeObjectStmt{Target: 6},
+				&ir.NotStmt{Block: &ir.Block{Stmts: []ir.Stmt{stmt}}})
+			c, err := program(t.Context(), p, ast.CapabilitiesForThisVersion(), ast.NewObject())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := c.Eval(t.Context(), nil, topdown.NewCancel()); err == nil {
+				t.Errorf("got %v, and no error", got)
+			}
+		})
+	}
+}
+
+func rules(t testing.TB, module string) *ast.Compiler {
+	t.Helper()
+	c, err := ast.CompileModulesWithOpt(map[string]string{"a.rego": module}, ast.CompileOpts{ParserOptions: ast.ParserOptions{RegoVersion: ast.RegoV1}})
+	if err != nil {
+		t.Fatal(module, err)
+	}
+	return c
+}
+
+// compiled is a module's program for a query.
+func compiled(t testing.TB, module, query string, data ast.Value) (*ast.Compiler, *Program) {
+	t.Helper()
+	c := rules(t, module)
+	p, err := Compile(t.Context(), c, ast.CapabilitiesForThisVersion(), ast.MustParseBody(query), data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, p
+}
+
+// Documents that several rules put together in place are what they would be if they had been written down, wherever they are
+// compared: as members of sets, as keys, as values.
+func TestDocumentsPutTogetherInPlace(t *testing.T) {
+	t.Parallel()
+	_, p := compiled(t, `package a
+
+deep[x][y] contains z if { some x in ["k", "l"]; some y, z in {"k": 1, "l": 2} }
+
+sets[x] contains y if { some x in ["a", "b", "a"]; some y in input.ys }
+
+objects[x][y] := z if { some x in ["a", "b"]; some y in ["c", "d"]; z := concat("", [x, y]) }
+
+mixed.fixed.a := 1
+mixed.fixed[k] := v if some k, v in {"b": 2, "c": 3}
+mixed[k].more contains 4 if some k in ["fixed", "other"]
+
+in_set if sets in {{"a": {1, 2, 3}, "b": {1, 2, 3}}}
+as_key if {sets: 1}[{"a": {1, 2, 3}, "b": {1, 2, 3}}] == 1
+objects_in_set if {"v": objects} in {{"v": {"a": {"c": "ac", "d": "ad"}, "b": {"c": "bc", "d": "bd"}}}}
+same_hash if count({objects, {"a": {"c": "ac", "d": "ad"}, "b": {"c": "bc", "d": "bd"}}}) == 1
+inner if count({objects.a, {"c": "ac", "d": "ad"}, sets.a, {1, 2, 3}}) == 2
+`, "in_set = data.a.in_set; as_key = data.a.as_key; objects_in_set = data.a.objects_in_set; same = data.a.same_hash; inner = data.a.inner", ast.NewObject())
+	got, err := p.Eval(t.Context(), ast.MustParseTerm(`{"ys": [1, 2, 3, 2]}`), topdown.NewCancel())
+	want := ast.MustParseTerm(`{"in_set": true, "as_key": true, "objects_in_set": true, "same": true, "inner": true}`)
+	if err != nil || len(got) != 1 || got[0].Compare(want.Value) != 0 {
+		t.Errorf("got %v, %v", got, err)
+	}
+}
+
+// A key of the data that topdown takes for the part of a path is an error here, as it may find there what we do not, or fail where
+// we find nothing.
+func TestKeysOfDataClosed(t *testing.T) {
+	t.Parallel()
+	data := ast.MustParseTerm(`{"o": {"1": "x", "true": "y"}, "l": ["z"], "s": "text"}`).Value
+	for expr, fails := range map[string]bool{
+		`data.o[1]`: true, `data.o[input.one]`: true, `data.l["0"]`: true, `data.o[input.list]`: true, `data.o[input.yes]`: true, `data.l[input.list]`: true,
+		`data.s[input.list]`: true, `data.o["1"]`: false, `data.l[0]`: false, `data.l[input.zero]`: false, `data.o.missing`: false, `data.s.x`: false,
+	} {
+		for _, form := range []string{"package a\n\np := " + expr, "package a\n\np if not " + expr, "package a\n\np if { x := " + expr[:6] + "; y := x; not y" + expr[6:] + " }"} {
+			_, p := compiled(t, form, "x = data.a.p", data)
+			_, err := p.Eval(t.Context(), ast.MustParseTerm(`{"one": 1, "zero": 0, "list": ["1"], "yes": true}`), topdown.NewCancel())
+			if (err != nil) != fails {
+				t.Errorf("%s: %v", form, err)
+			}
+		}
+	}
+}
+
+// Whoever cancels an evaluation ends it: in a loop, in a call and before a builtin.
+func TestCancelClosed(t *testing.T) {
+	t.Parallel()
+	for name, module := range map[string]string{
+		"loop":    `p if some x in input.list`,
+		"call":    `p if q` + "\n\n" + `q if input.list`,
+		"builtin": `p if count(input.list) > 0`,
+	} {
+		_, p := compiled(t, "package a\n\n"+module, "x = data.a.p", ast.NewObject())
+		input := ast.MustParseTerm(`{"list": [1]}`)
+		if got, err := p.Eval(t.Context(), input, topdown.NewCancel()); err != nil || len(got) != 1 {
+			t.Errorf("%s: %v, %v", name, got, err)
+		}
+		cancel := topdown.NewCancel()
+		cancel.Cancel()
+		if got, err := p.Eval(t.Context(), input, cancel); !errors.Is(err, errCancelled) {
+			t.Errorf("%s, cancelled: %v, %v", name, got, err)
+		}
+	}
+	_, p := compiled(t, "package a\n\np if { some a in input.list; some b in input.list; some c in input.list; some d in input.list; a + b + c + d == 0 }", "x = data.a.p", ast.NewObject())
+	list := ast.NewArray()
+	for i := range 2000 {
+		list = list.Append(ast.InternedTerm(i + 1))
+	}
+	cancel := topdown.NewCancel()
+	time.AfterFunc(10*time.Millisecond, cancel.Cancel)
+	if got, err := p.Eval(t.Context(), ast.ObjectTerm(ast.Item(ast.StringTerm("list"), ast.NewTerm(list))), cancel); !errors.Is(err, errCancelled) {
+		t.Errorf("got %v, %v", got, err)
+	}
+}
+
+// What reads no input is evaluated when the program is made, and asked anew where other data is put to it.
+func TestWhatReadsNoInputIsSettled(t *testing.T) {
+	const module = `package a
+
+big := [x | some x in numbers.range(1, data.n)]
+
+size := count(big)
+
+asks := input.x + size
+
+p contains asks
+
+p contains y if y := size with data.n as 3
+
+p contains y if y := asks with input.x as 7 with data.n as 1
+`
+	_, p := compiled(t, module, "x = data.a.p", ast.MustParseTerm(`{"n": 1000}`).Value)
+	got, err := p.Eval(t.Context(), ast.MustParseTerm(`{"x": 1}`), topdown.NewCancel())
+	if err != nil || len(got) != 1 || got[0].Compare(ast.MustParseTerm(`{"x": {1001, 3, 8}}`).Value) != 0 {
+		t.Errorf("got %v, %v", got, err)
+	}
+	// big itself is not made again.
+	n := testing.AllocsPerRun(10, func() {
+		if _, err := p.Eval(context.Background(), ast.MustParseTerm(`{"x": 1}`), topdown.NewCancel()); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if n > 500 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// Evaluations share a program and its constants, and nothing that they make.
+func TestEvaluationsAtOneTime(t *testing.T) {
+	t.Parallel()
+	_, p := compiled(t, `package a
+
+fixed := {"b", "a", "c"}
+
+named[x] contains y if { some x in fixed; some y in input.ys }
+
+all := [x | some x in named[input.of]]
+`, "x = data.a.all", ast.NewObject())
+	var wg sync.WaitGroup
+	for i := range 8 {
+		input := ast.MustParseTerm(`{"of": "a", "ys": [` + strings.Repeat("0,", i) + `1]}`)
+		want := ast.MustParseTerm(`{"x": [0, 1]}`)
+		if i == 0 {
+			want = ast.MustParseTerm(`{"x": [1]}`)
+		}
+		wg.Go(func() {
+			for range 50 {
+				got, err := p.Eval(context.Background(), input, topdown.NewCancel())
+				if err != nil || len(got) != 1 || got[0].Compare(want.Value) != 0 {
+					t.Errorf("got %v, %v", got, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
