@@ -16,9 +16,7 @@ package audit
 
 import (
 	"cmp"
-	"maps"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -74,7 +72,7 @@ type Change struct {
 
 // Changes are paths of the host that were forwarded as what they are, and names in whose place the ids
 // of containers were; the first of them, where they are many.
-func Changes(op *operation.Operation, containers map[string]string) (list []Change) {
+func Changes(op *operation.Operation, containers operation.Pins) (list []Change) {
 	for _, p := range op.Substituted[:min(len(op.Substituted), mostChanges)] {
 		if p.Typed != p.Path {
 			list = append(list, Change{What: "engine_socket", From: short(p.Typed, mostChangeBytes), To: short(p.Path, mostChangeBytes)})
@@ -87,9 +85,8 @@ func Changes(op *operation.Operation, containers map[string]string) (list []Chan
 	for _, p := range paths[:min(len(paths), mostChanges)] {
 		list = append(list, Change{What: "host_path", From: short(op.Tell(p.Typed), mostChangeBytes), To: short(op.Tell(p.Path), mostChangeBytes)})
 	}
-	names := slices.Sorted(maps.Keys(containers))
-	for _, name := range names[:min(len(names), mostChanges)] {
-		list = append(list, Change{What: "container", From: short(name, mostChangeBytes), To: containers[name]})
+	for _, c := range containers[:min(len(containers), mostChanges)] {
+		list = append(list, Change{What: "container", From: short(c.Ref, mostChangeBytes), To: c.ID})
 	}
 	return list
 }

@@ -115,7 +115,7 @@ func TestClosedContainersThatWereLookedAt(t *testing.T) {
 // TestClosedObjectWithoutAnID leaves what is known of its container.
 func TestClosedObjectWithoutAnID(t *testing.T) {
 	n := &named{ask: func() []object.Object { return []object.Object{{Kind: operation.KindContainer, Ref: "web"}} }}
-	if all, ok := n.containers(map[string]string{"web": "c0ffee"}); !ok || all["web"] != "c0ffee" || len(all) != 1 {
+	if all, ok := n.containers(map[string]string{"web": "c0ffee"}); !ok || len(all) != 1 || all.ID("web") != "c0ffee" {
 		t.Errorf("%v, %v", all, ok)
 	}
 }

@@ -2,8 +2,8 @@ package decide
 
 import (
 	"context"
-	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -56,15 +56,17 @@ func (v *Verdict) pin(objects *named) (why string) {
 		cannot = "the id of what it names cannot be put in its place"
 		other  = "what it names has just become another container; try again"
 	)
-	carried, ids := v.Carried(), v.containers.ids
+	carried, ids := v.Carried(), operation.Pins(nil)
 	if v.View != nil && v.View.Nothing {
 		return "" // what is forwarded names nothing that there is
 	}
 	if v.View != nil || len(v.Decision.Recreate) > 0 && objects != nil {
 		var ok bool
-		if ids, ok = objects.containers(ids); !ok {
+		if ids, ok = objects.containers(v.containers.ids); !ok {
 			return other
 		}
+	} else {
+		ids = pins(v.containers.ids)
 	}
 	if !v.Decision.Admin {
 		var ok bool
@@ -73,11 +75,14 @@ func (v *Verdict) pin(objects *named) (why string) {
 		}
 	}
 	if target := objects.target(v.Operation.ID); target.ID != "" {
-		id, also := ids[v.Operation.Target]
+		id := ""
+		if target.Kind == operation.KindContainer {
+			id = ids.ID(v.Operation.Target)
+		}
 		switch {
-		case target.Kind == operation.KindContainer && also && id != target.ID:
+		case id != "" && id != target.ID:
 			return other
-		case target.Kind == operation.KindContainer && also && !v.Decision.Admin: // stands there
+		case id != "" && !v.Decision.Admin: // stands there
 		default:
 			var ok bool
 			if carried, ok = carried.WithTarget(target.ID); !ok {
@@ -88,10 +93,10 @@ func (v *Verdict) pin(objects *named) (why string) {
 	if carried != v.Operation {
 		v.carried = carried
 		if !v.Decision.Admin {
-			v.pinned = ids
-			maps.DeleteFunc(v.pinned, func(ref, id string) bool { return ref == id }) // one stands for itself, in another decision of the request too
-			for ref, id := range v.pinned {
-				v.View.Pinned(id, ref)
+			v.pinned = slices.DeleteFunc(ids, func(p operation.Pin) bool { return p.Ref == p.ID })
+			slices.SortFunc(v.pinned, func(a, b operation.Pin) int { return strings.Compare(a.Ref, b.Ref) })
+			for _, p := range v.pinned {
+				v.View.Pinned(p.ID, p.Ref)
 			}
 		}
 	}
@@ -99,21 +104,30 @@ func (v *Verdict) pin(objects *named) (why string) {
 }
 
 // containers adds to the ids of containers those that were read. It is not ok if one is another by now.
-func (n *named) containers(ids map[string]string) (all map[string]string, ok bool) {
-	all = maps.Clone(ids)
-	for _, o := range n.get() {
+func (n *named) containers(ids map[string]string) (all operation.Pins, ok bool) {
+	all = pins(ids)
+	list := n.get()
+	for i := range list {
+		o := &list[i]
 		if o.Kind != operation.KindContainer || o.ID == "" {
 			continue
 		}
-		if id, has := all[o.Ref]; has && id != o.ID {
+		switch all.ID(o.Ref) {
+		case "":
+			all = append(all, operation.Pin{Ref: o.Ref, ID: o.ID})
+		case o.ID:
+		default:
 			return nil, false
 		}
-		if all == nil {
-			all = map[string]string{}
-		}
-		all[o.Ref] = o.ID
 	}
 	return all, true
+}
+
+func pins(ids map[string]string) (all operation.Pins) {
+	for ref, id := range ids {
+		all = append(all, operation.Pin{Ref: ref, ID: id})
+	}
+	return all
 }
 
 // target is the container, the network or the object of a swarm that the request is about, or the image that it gives another name; the zero Object if there is

@@ -37,7 +37,7 @@ type Verdict struct {
 
 	carried    *operation.Operation
 	containers containers
-	pinned     map[string]string // names in whose place carried has ids
+	pinned     operation.Pins // names in whose place carried has ids, sorted
 	request    *operation.Request
 	steps      *Steps
 	asked      *operation.Operation // as it was parsed
@@ -53,10 +53,10 @@ type Verdict struct {
 	decided    time.Duration
 	reasons    []string
 	unresolved *unresolved   // why it could not be told which container the request enters or changes
-	lifted     bool          // denied by the policy, let through by audit mode
 	instead    func() string // what would be allowed instead, "" for nothing; nil if there is nothing like it
-	again      bool          // it was allowed, and is decided once more
 	made       func()        // it is no longer about to make a container, and holds no volume; nil: it never did
+	lifted     bool          // denied by the policy, let through by audit mode
+	again      bool          // it was allowed, and is decided once more
 	holds      bool          // the volumes that it names are held for it
 	finished   sync.Once
 }

@@ -181,7 +181,7 @@ func (v *Verdict) Changes() []audit.Change {
 		return nil
 	}
 	list := audit.Changes(v.Operation, v.pinned)
-	if labels := given(v.Operation, &v.Decision); !v.Decision.Admin {
+	if labels := given(v.Operation, &v.Decision); len(labels) > 0 && !v.Decision.Admin {
 		for _, label := range slices.Sorted(maps.Keys(labels)) {
 			list = append(list, audit.Change{What: "label", To: label + "=" + labels[label]})
 		}
@@ -203,7 +203,7 @@ func (v *Verdict) Changes() []audit.Change {
 			}
 		}
 	}
-	if to := v.Carried(); v.pinned[v.Operation.Target] == "" && v.View != nil && !v.View.Nothing && to.Path != v.Operation.Path {
+	if to := v.Carried(); v.pinned.ID(v.Operation.Target) == "" && v.View != nil && !v.View.Nothing && to.Path != v.Operation.Path {
 		list = append(list, audit.Change{What: "id", From: v.Operation.Path, To: to.Path})
 	}
 	return list

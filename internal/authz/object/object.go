@@ -73,15 +73,15 @@ const maxObjects = 64
 // Objects are the objects that a request names.
 func (r *Resolver) Objects(ctx context.Context, op *operation.Operation) []Object {
 	named := op.Objects()
-	out := make([]Object, 0, len(named))
+	out := make([]Object, len(named))
 	for i, n := range named {
-		o := Object{Role: n.Role, Kind: n.Kind, Ref: n.Ref}
+		o := &out[i]
+		o.Role, o.Kind, o.Ref = n.Role, n.Kind, n.Ref
 		if i < maxObjects {
-			r.resolve(ctx, n, &o)
+			r.resolve(ctx, n, o)
 		} else {
 			o.unknown(fmt.Errorf("the request names %d objects, and %d are looked up", len(named), maxObjects))
 		}
-		out = append(out, o)
 	}
 	return out
 }

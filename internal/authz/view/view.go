@@ -221,10 +221,16 @@ func (v *View) Limit(ctx context.Context, op *operation.Operation, named []objec
 			return nil, denied(http.StatusForbidden, "its list cannot be limited: %v", err)
 		}
 		p.Operation, p.filtered = limited, true
-	} else if n, _ := strconv.Atoi(op.Query.Get("limit")); how.what == list && n > 0 { // what is no number is 0, and the daemon refuses it
+	} else if how.what == list && limits(op) {
 		return nil, denied(http.StatusForbidden, "a limit would count what it does not see, as some containers are shared with it: leave it out")
 	}
 	return p, nil
+}
+
+// limits says whether a list is to have so many elements at most. What is no number is none, and the daemon refuses it.
+func limits(op *operation.Operation) bool {
+	n, _ := strconv.Atoi(op.Query.Get("limit"))
+	return n > 0
 }
 
 // Filtered says whether the daemon is asked for the view's objects alone.
@@ -245,7 +251,7 @@ func Can(id string) bool { return table[id].what != refused }
 // look holds one object that the request names against the view.
 func (p *Plan) look(o object.Object) *Denial {
 	named, owned := p.names(o), p.view.Has(o)
-	shared := p.view.shares(o.Kind, append(slices.Clone(o.Names), o.Name)...)
+	shared := p.view.shares(o.Kind, o.Names...) || p.view.shares(o.Kind, o.Name)
 	switch {
 	case named && (o.Several || o.Known != nil && *o.Known && !owned):
 		return denied(http.StatusConflict, "the name %q is taken", o.Ref)

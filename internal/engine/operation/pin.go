@@ -1,6 +1,7 @@
 package operation
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -32,18 +33,34 @@ var containerRefs = map[string][]containerRef{
 	"ImageBuild":        {{"?networkmode", modeWithID}},
 }
 
+// Pins are containers by what a request calls them, each once.
+type Pins []Pin
+
+// Pin is a reference to a container, and the id of the one that it means.
+type Pin struct{ Ref, ID string }
+
+// ID is the id of the container that a reference means, "" if it is none of these.
+func (p Pins) ID(ref string) string {
+	for i := range p {
+		if p[i].Ref == ref {
+			return p[i].ID
+		}
+	}
+	return ""
+}
+
 // WithContainers is the operation with ids in place of the references to containers that
 // Enters and Target have, for the daemon: what it looks for by a name may be another
 // container by then. All else, Enters and Target too, stays what was typed. It is not
 // ok if an id cannot stand there. The operation itself is not changed.
-func (o *Operation) WithContainers(ids map[string]string) (with *Operation, ok bool) {
-	for _, id := range ids {
-		if id == "" || strings.ContainsAny(id, ":/,") {
+func (o *Operation) WithContainers(ids Pins) (with *Operation, ok bool) {
+	for _, p := range ids {
+		if p.ID == "" || strings.ContainsAny(p.ID, ":/,") {
 			return nil, false
 		}
 	}
 	with = o
-	if id, named := ids[o.Target]; named && id != o.Target && targets[o.Resource] == KindContainer {
+	if id := ids.ID(o.Target); id != "" && id != o.Target && targets[o.Resource] == KindContainer {
 		if with, ok = o.WithTarget(id); !ok {
 			return nil, false
 		}
@@ -85,7 +102,7 @@ func (o *Operation) WithContainers(ids map[string]string) (with *Operation, ok b
 
 // pinning writes ids into a copy of a request.
 type pinning struct {
-	ids     map[string]string
+	ids     Pins
 	with    func(text string, id func(ref string) string) string
 	changed bool
 }
@@ -115,10 +132,7 @@ func (p *pinning) value(v any, at []string) any {
 
 func (p *pinning) text(text string) string {
 	id := func(ref string) string {
-		if id, known := p.ids[strings.TrimLeft(ref, "/")]; known {
-			return id
-		}
-		return ref
+		return cmp.Or(p.ids.ID(strings.TrimLeft(ref, "/")), ref)
 	}
 	pinned := p.with(text, id)
 	p.changed = p.changed || pinned != text

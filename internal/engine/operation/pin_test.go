@@ -51,7 +51,7 @@ func TestClosedEveryContainerIsGivenByTheIDThatWasJudged(t *testing.T) {
 			body = strings.ReplaceAll(tc.body, "ID", id)
 		}
 		before, enters := string(op.Canonical), slices.Clone(op.Enters)
-		with, ok := op.WithContainers(map[string]string{"db": id})
+		with, ok := op.WithContainers(Pins{{"db", id}})
 		if !ok {
 			t.Errorf("%s %s: not written", tc.req.Method, tc.req.URI)
 			continue
@@ -82,7 +82,7 @@ func TestClosedEveryContainerIsGivenByTheIDThatWasJudged(t *testing.T) {
 	}
 	op := mustParse(t, host(`"VolumesFrom":["db"]`))
 	for _, bad := range []string{"", "a:b", "a/b", "a,b"} {
-		if _, ok := op.WithContainers(map[string]string{"db": bad}); ok {
+		if _, ok := op.WithContainers(Pins{{"db", bad}}); ok {
 			t.Errorf("%q stands for a container", bad)
 		}
 	}
