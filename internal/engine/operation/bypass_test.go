@@ -237,6 +237,8 @@ func TestBodiesThatClientsSend(t *testing.T) {
 		}}, BodyNone},
 		"dockerode's exec start": {request("POST", "/exec/x/start", `{"hijack":true,"stdin":true,"Detach":false,"Tty":true}`), BodyJSON},
 		"dockerode's create":     {request("POST", "/containers/create?name=x", `{"Image":"bb:1","name":"x"}`), BodyJSON},
+		"docker-java's create":   {request("POST", "/containers/create", `{"Image":"bb:1","PortSpecs":null,"HostConfig":{"LxcConf":null}}`), BodyJSON},
+		"docker-java's exec":     {request("POST", "/containers/x/exec", `{"containerId":"x","Cmd":["true"]}`), BodyJSON},
 		"commit without config":  {request("POST", "/commit?container=x", ""), BodyNone},
 		"empty form":             {&Request{Method: "POST", URI: "/containers/x/stop", Header: http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}}, BodyNone},
 		"no header at all":       {&Request{Method: "GET", URI: "/events", Proto: "HTTP/1.0"}, BodyNone},

@@ -33,7 +33,7 @@ var table = []fields{
 	{"ContainerCreate", "labels()", "Labels"},
 	{"ContainerCreate", "runtime()", "Runtime"}, // old engines read it here
 	{"ContainerCreate", "volumes()", "Volumes"}, // and whole binds here
-	{"ContainerCreate", harmless, "HostConfig NetworkingConfig name"},
+	{"ContainerCreate", harmless, "HostConfig NetworkingConfig name PortSpecs"},
 	{"HealthConfig", harmless, "Interval Retries StartInterval StartPeriod Test Timeout"},
 
 	{"HostConfig Resources", harmless, `BlkioDeviceReadBps BlkioDeviceReadIOps BlkioDeviceWriteBps BlkioDeviceWriteIOps
@@ -61,7 +61,7 @@ var table = []fields{
 	{"RestartPolicy", harmless, "MaximumRetryCount"},
 	{"RestartPolicy", named, "Name"},
 
-	{"HostConfig", harmless, "AutoRemove ConsoleSize ContainerIDFile LogConfig Mounts ReadonlyRootfs ShmSize Umask"},
+	{"HostConfig", harmless, "AutoRemove ConsoleSize ContainerIDFile LogConfig LxcConf Mounts ReadonlyRootfs ShmSize Umask"},
 	{"HostConfig", named, "CapDrop"},
 	{"HostConfig", "binds()", "Binds"},
 	{"HostConfig", "cap", "CapAdd Capabilities"}, // the latter is the whole set, to Engine 19.03
@@ -120,7 +120,7 @@ var table = []fields{
 	{"EndpointSettings", "networkID()", "NetworkID"},
 	{"EndpointIPAMConfig", "network-address", "IPv4Address IPv6Address LinkLocalIPs"},
 
-	{"ContainerExec", harmless, "AttachStderr AttachStdin AttachStdout Cmd ConsoleSize Container Detach DetachKeys Tty"},
+	{"ContainerExec", harmless, "AttachStderr AttachStdin AttachStdout Cmd ConsoleSize Container containerId Detach DetachKeys Tty"},
 	{"ContainerExec", named, "WorkingDir"},
 	{"ContainerExec", "env()", "Env"},
 	{"ContainerExec", "execUser()", "User"},

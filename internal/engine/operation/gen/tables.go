@@ -175,9 +175,12 @@ func extraKeys(op string) map[string]*schema {
 			"/HostConfig/InitPath":                leaf("string"), // API 1.25 to 1.28
 			"/Runtime":                            leaf("string"), // python3-docker always sends it, as null
 			"/name":                               leaf("string"), // dockerode repeats the parameter
+			// docker-java (Jenkins, Testcontainers for Java) always sends both, as null; no Engine since 1.10 reads them.
+			"/HostConfig/LxcConf": arrayOf(leaf("any")),
+			"/PortSpecs":          arrayOf(leaf("string")),
 		}
-	case "ContainerExec": // old clients send both; ignored
-		return map[string]*schema{"/Detach": leaf("bool"), "/Container": leaf("string")}
+	case "ContainerExec": // old clients send the first two, docker-java the third; ignored
+		return map[string]*schema{"/Detach": leaf("bool"), "/Container": leaf("string"), "/containerId": leaf("string")}
 	case "ExecStart": // dockerode's own options
 		return map[string]*schema{"/hijack": leaf("bool"), "/stdin": leaf("bool")}
 	case "ServiceCreate", "ServiceUpdate":
