@@ -48,8 +48,9 @@ func toolsToRun() []tool {
 			run: `printf '[[inputs.docker]]\n  endpoint = "unix://%s"\n' $S > $W/telegraf.conf; $T/telegraf --config $W/telegraf.conf --test`,
 		},
 		{
-			name: "cadvisor", preset: "cadvisor", says: `name="web"`, asks: "SystemInfo ContainerInspect",
-			run: `$T/cadvisor -docker unix://$S -docker_only -port 18080 -listen_ip 127.0.0.1 -logtostderr & for i in $(seq 60); do curl -fsS http://127.0.0.1:18080/metrics > $W/m && break; sleep 1; done; grep -m 3 'name="web"' $W/m; kill %1`,
+			name: "cadvisor", preset: "cadvisor", says: `name="web"`, asks: "SystemInfo SystemVersion ContainerInspect ImageList", before: (*toolWorld).layersMayBeRead,
+			run: `$T/cadvisor -docker unix://$S -docker_only -port 18080 -listen_ip 127.0.0.1 -logtostderr > $W/o 2>&1 & ` + until(`curl -fsS http://127.0.0.1:18080/metrics > $W/m; grep -q 'name="web"' $W/m`) +
+				`; curl -fsS http://127.0.0.1:18080/docker/ | grep bb:1; cat $W/o; grep -m 3 'name="web"' $W/m; kill %1`,
 		},
 		{
 			name: "traefik-provider", preset: "traefik", says: "Host(`shop`)", asks: "SystemVersion ContainerList ContainerInspect SystemEvents", before: (*toolWorld).shop,
@@ -129,6 +130,14 @@ func (w *toolWorld) shopInSwarm() {
 	w.e.Docker("service", "create", "--detach", "--no-resolve-image", "--name", "shop", "--network", "front",
 		"--label", "traefik.swarm.lbswarm=true", "--label", "traefik.http.services.shop.loadbalancer.server.port=80", "bb:1", "sleep", "100000")
 	w.e.Docker("service", "create", "--detach", "--no-resolve-image", "--name", "tasks", "bb:1", "sleep", "100000")
+}
+
+// layersMayBeRead is what cAdvisor has as root: it looks in Docker's own folder for the layer that a container writes to.
+func (w *toolWorld) layersMayBeRead() {
+	w.Helper()
+	for dir := filepath.Join(w.e.Dir, "data/image/overlay2/layerdb/mounts"); dir != w.e.Dir; dir = filepath.Dir(dir) {
+		must(w.T, os.Chmod(dir, 0o711))
+	}
 }
 
 // webIsNew: the container was made anew, of the image that its name means now.
