@@ -135,6 +135,7 @@ type Engine struct {
 	opts    Options
 	log     *slog.Logger
 	current atomic.Pointer[generation]
+	swaps   atomic.Uint64 // of current, each counted when it is done
 
 	loading sync.Mutex // held while a policy is loaded; guards from keeper to seen
 
@@ -296,7 +297,7 @@ func (e *Engine) swap(ctx context.Context, gen *generation, status Status) error
 	} else {
 		gen.moment = m
 	}
-	e.current.Store(gen)
+	e.put(gen)
 	e.mu.Lock()
 	e.status = status
 	e.mu.Unlock()
@@ -307,6 +308,22 @@ func (e *Engine) swap(ctx context.Context, gen *generation, status Status) error
 	e.tell(gen.moment)
 	e.loaded()
 	return nil
+}
+
+// put makes a generation decide, or none.
+func (e *Engine) put(gen *generation) {
+	e.current.Store(gen)
+	e.swaps.Add(1) // afterwards: whoever sees the number is decided by this one, or a later one
+}
+
+// Epoch numbers what decides. As long as it is the same, the same input is answered the same; 0 is no promise: there is no policy, or
+// something that it lends has ended.
+func (e *Engine) Epoch() uint64 {
+	n := e.swaps.Load()
+	if gen := e.current.Load(); gen == nil || gen.moment.over(e.now) {
+		return 0
+	}
+	return n
 }
 
 func (e *Engine) loaded() {

@@ -296,7 +296,7 @@ func (e *Engine) renew(ctx context.Context) {
 	}
 	gen, err := was.vetted.generation(ctx, m)
 	if err != nil {
-		e.current.Store(nil)
+		e.put(nil)
 		e.mu.Lock()
 		e.status.Revision = ""
 		e.status.LastError, e.status.LastErrorAt = "leave out the bindings that have ended: "+err.Error(), time.Now()
@@ -306,7 +306,7 @@ func (e *Engine) renew(ctx context.Context) {
 		e.loaded() // what is open is looked at again, and denied
 		return
 	}
-	e.current.Store(gen)
+	e.put(gen)
 	e.tell(m)
 	e.loaded()
 }

@@ -306,3 +306,45 @@ func TestEndThatIsNoneClosed(t *testing.T) {
 		t.Errorf("left: %v", left)
 	}
 }
+
+// TestEpochClosed: whatever is put in force, or out of it, has another number, and none when it has ended.
+func TestEpochClosed(t *testing.T) {
+	t.Parallel()
+	now := noon.Add(-time.Hour)
+	w := atTime(t, lending, now)
+	if n := New(Options{}).Epoch(); n != 0 {
+		t.Errorf("%d, and there is no policy", n)
+	}
+	seen := map[uint64]string{0: "none"}
+	fresh := func(what string) {
+		t.Helper()
+		n := w.Epoch()
+		if before, has := seen[n]; has {
+			t.Errorf("%s: %d, as %s", what, n, before)
+		}
+		if seen[n] = what; w.Epoch() != n {
+			t.Errorf("%s: not the same at two looks", what)
+		}
+	}
+	fresh("loaded")
+	w.Lend(t.Context(), []grant.Grant{lend(now, time.Minute)})
+	fresh("lent")
+	w.set(now.Add(time.Minute - 1))
+	if w.may(t, "tls:other"); w.Epoch() == 0 {
+		t.Error("none before the end")
+	}
+	if w.set(now.Add(time.Minute)); w.Epoch() != 0 {
+		t.Error("the same when the grant has ended")
+	}
+	w.may(t, "tls:lent")
+	fresh("ended")
+	write(t, w.opts.Paths[0], "data.yaml", lending+"# another\n")
+	if err := w.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	fresh("another policy")
+	w.put(nil)
+	if n := w.Epoch(); n != 0 {
+		t.Errorf("%d of no policy", n)
+	}
+}
