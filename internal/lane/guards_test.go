@@ -341,3 +341,86 @@ func TestDateIsThatOfTheSecond(t *testing.T) {
 		}
 	})
 }
+
+// knows answers what has one text, as the lane's Known.
+func knows(text string, answer func(w http.ResponseWriter) bool) Options {
+	return Options{Known: func(raw []byte) func(http.ResponseWriter) bool {
+		if string(raw) == text {
+			return answer
+		}
+		return nil
+	}}
+}
+
+// TestKnownIsAnswered by who knows it, and goes by the handler's way if that does not answer, as if it had not been known.
+func TestKnownIsAnswered(t *testing.T) {
+	const head = "HEAD /echo HTTP/1.1\r\nHost: d\r\n\r\n"
+	no := func(w http.ResponseWriter) bool {
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = io.WriteString(w, "no")
+		return true
+	}
+	for name, tt := range map[string]struct {
+		text   string
+		answer func(w http.ResponseWriter) bool
+		asked  int
+		want   string
+	}{
+		"answered": {plainGet, no, 0, "HTTP/1.1 403 Forbidden\r\nDate: now\r\nContent-Length: 2\r\n\r\nno"},
+		"to HEAD":  {head, no, 0, "HTTP/1.1 403 Forbidden\r\nDate: now\r\nContent-Length: 2\r\n\r\n"},
+		"left":     {plainGet, func(http.ResponseWriter) bool { return false }, 2, "HTTP/1.1 200 OK\r\nDate: now\r\nContent-Length: 0\r\n\r\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, h := says(tt.text, tt.text, plainGet+"more"), &counts{}
+			gives(t, newLane(s, h, knows(tt.text, tt.answer)), buffer, plainGet+"more")
+			if h.asked != tt.asked {
+				t.Errorf("the handler was asked %d times", h.asked)
+			}
+			if got := dateOf.ReplaceAllString(s.wrote.String(), "Date: now"); got != tt.want+tt.want {
+				t.Errorf("answered %q", got)
+			}
+		})
+	}
+}
+
+// TestKnownThatIsNoRequestClosed: whoever takes for a request what is none has it neither answered nor handled, and nothing behind it.
+func TestKnownThatIsNoRequestClosed(t *testing.T) {
+	for _, text := range []string{"GET /echo HTTP/1.1\r\n", plainGet + plainGet} {
+		s, h := says(text, plainGet), &counts{}
+		gives(t, newLane(s, h, knows(text, func(http.ResponseWriter) bool { return false })), buffer, "")
+		if h.asked != 0 || s.wrote.Len() > 0 {
+			t.Errorf("%q: asked %d times, answered %q", text, h.asked, &s.wrote)
+		}
+	}
+}
+
+// TestKnownIsNotAskedBehindTheEndClosed: a lane that was drained answers nothing.
+func TestKnownIsNotAskedBehindTheEndClosed(t *testing.T) {
+	s := says(plainGet)
+	answered := false
+	l := newLane(s, &counts{}, knows(plainGet, func(http.ResponseWriter) bool { answered = true; return true }))
+	l.Drain()
+	gives(t, l, buffer, "")
+	if answered || s.wrote.Len() > 0 {
+		t.Error("it is answered")
+	}
+}
+
+// TestRawIsTheRequest as it arrived, until it is answered.
+func TestRawIsTheRequest(t *testing.T) {
+	const post = "POST /echo HTTP/1.1\r\nHost: d\r\nX-a: B\r\nContent-Length: 2\r\n\r\nhi"
+	var kept http.ResponseWriter
+	s := says(post)
+	gives(t, newLane(s, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		kept = w
+		if body, _ := io.ReadAll(r.Body); string(body) != "hi" || string(Raw(w)) != post {
+			t.Errorf("%q with %q", Raw(w), body)
+		}
+	}), Options{}), buffer, "")
+	if kept == nil || Raw(kept) != nil {
+		t.Error("it is there when it is answered")
+	}
+	if Raw(nil) != nil {
+		t.Error("what goes by no lane has none")
+	}
+}

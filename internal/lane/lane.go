@@ -35,6 +35,9 @@ type Options struct {
 	Idle    time.Duration   // between two requests, as the server's IdleTimeout; 0: for ever
 	Header  time.Duration   // for the rest of a request's head, as the server's ReadHeaderTimeout
 	Left    func()          // what has arrived is left to the server; nil: nobody asks
+	// Known says how a request is answered that is known by its bytes, before they are parsed, nil if it is not. Nothing may be
+	// known but what was the [Raw] of a request, all of it. answer reports whether it has answered; else the Handler does. nil: nobody knows one.
+	Known func(raw []byte) (answer func(w http.ResponseWriter) bool)
 }
 
 // Lane serves one connection. Read is the connection's for the server; who closes the connection for the server asks Keeps first.
@@ -84,12 +87,12 @@ func (l *Lane) Read(p []byte) (int, error) {
 		if err != nil {
 			return n, err
 		}
-		r := parse(p[:n])
-		if r == nil {
+		r, answer := l.recognized(p[:n])
+		if r == nil && answer == nil {
 			l.leave()
 			return n, nil
 		}
-		if !l.serve(r) {
+		if !l.serve(p[:n], r, answer) {
 			return 0, io.EOF
 		}
 		l.idle()
@@ -118,18 +121,42 @@ func (l *Lane) idle() {
 	}
 }
 
+// recognized is what has arrived: a request, or an answer to what is known; neither is left to the server.
+func (l *Lane) recognized(raw []byte) (r *request, answer func(w http.ResponseWriter) bool) {
+	if l.Known != nil {
+		answer = l.Known(raw)
+	}
+	if answer == nil {
+		r = parse(raw)
+	}
+	return r, answer
+}
+
 // serve has a request answered, and reports whether there may be another.
-func (l *Lane) serve(r *request) (goesOn bool) {
-	defer r.free()
+func (l *Lane) serve(raw []byte, r *request, answer func(w http.ResponseWriter) bool) (goesOn bool) {
 	if !l.begin() {
 		return false
 	}
-	w := newResponse(l, r)
+	w := newResponse(l, raw)
 	defer w.free()
 	defer func() { goesOn = l.end(goesOn) }() // a handler that panics has not answered: the server closes the connection
+	switch {
+	case r != nil:
+		l.handle(w, r)
+	case !answer(w):
+		if r = parse(raw); r == nil { // who knew it was wrong
+			return false
+		}
+		l.handle(w, r)
+	}
+	return w.finish()
+}
+
+func (l *Lane) handle(w *response, r *request) {
+	defer r.free()
+	w.in = r.in.r
 	l.Handler.ServeHTTP(w, r.WithContext(l.Context))
 	_ = r.Body.Close() // before the answer is whole: then nobody reads on whoever sees it
-	return w.finish()
 }
 
 func (l *Lane) begin() bool {

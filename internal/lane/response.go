@@ -19,10 +19,13 @@ const (
 	kept      = 32 << 10 // a buffer that grew beyond is not used again
 )
 
-// Whole reports whether the request that w answers has arrived whole, its body too.
-func Whole(w http.ResponseWriter) bool {
-	_, by := w.(*response)
-	return by
+// Raw is the request that w answers, head and body, if it has arrived whole, and nil if not. It is there, and must not be changed,
+// until the handler returns.
+func Raw(w http.ResponseWriter) []byte {
+	if by, is := w.(*response); is {
+		return by.raw
+	}
+	return nil
 }
 
 // framing is how a client knows where a body ends.
@@ -38,8 +41,8 @@ const (
 // response is the http.ResponseWriter of one request.
 type response struct {
 	lane   *Lane
-	method string
-	in     *bufio.Reader // what of the request the handler has not read
+	raw    []byte        // the request
+	in     *bufio.Reader // what of it the handler has not read
 	header http.Header
 	status int // 0: the head is not made
 
@@ -58,15 +61,15 @@ type out struct{ head, body []byte }
 
 var outs = sync.Pool{New: func() any { return new(out) }}
 
-func newResponse(l *Lane, r *request) *response {
+func newResponse(l *Lane, raw []byte) *response {
 	clear(l.header)
-	return &response{lane: l, method: r.Method, in: r.in.r, header: l.header, out: outs.Get().(*out)} //nolint:forcetypeassert // its New makes nothing else
+	return &response{lane: l, raw: raw, header: l.header, out: outs.Get().(*out)} //nolint:forcetypeassert // its New makes nothing else
 }
 
 // free gives the buffers back; the response fails from then on.
 func (w *response) free() {
 	o := w.out
-	w.out, w.err = &out{}, net.ErrClosed
+	w.out, w.raw, w.err = &out{}, nil, net.ErrClosed
 	if cap(o.head) <= kept {
 		o.head, o.body = o.head[:0], o.body[:0]
 		outs.Put(o)
@@ -127,7 +130,7 @@ func (w *response) frame() {
 	}
 }
 
-func (w *response) head() bool { return w.method == http.MethodHead }
+func (w *response) head() bool { return bytes.HasPrefix(w.raw, []byte("HEAD ")) }
 
 // bodiless reports whether an answer with the status has no body.
 func (w *response) bodiless() bool {

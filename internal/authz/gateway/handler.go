@@ -51,9 +51,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 	t := &task{s: s, w: w, r: r, conn: c, who: who, asOf: s.tasks.asOf(), body: newBody(s, w, r, who.Account)}
 	defer t.body.release()
-	req := &operation.Request{Method: r.Method, URI: r.RequestURI, Proto: r.Proto, Header: r.Header, ContentLength: r.ContentLength, Rebuilt: true}
+	req := &operation.Request{Method: r.Method, URI: r.RequestURI, Proto: r.Proto, Header: r.Header, ContentLength: r.ContentLength, Rebuilt: true, Raw: lane.Raw(w)}
 	if r.ContentLength != 0 {
-		req.ReadBody, req.Arrived = t.body.read, lane.Whole(w)
+		req.ReadBody, req.Arrived = t.body.read, req.Raw != nil
 	}
 	// The decision does not hang on the client: one that has sent all it will
 	// send looks to net/http like one that has gone.

@@ -189,6 +189,9 @@ type Request struct {
 	ReadBody func() ([]byte, error)
 	// Arrived says that ReadBody waits for nobody: all of the body is here.
 	Arrived bool
+	// Raw is all of it as it arrived, head and body, for who compares requests; nil where the door does not have it in one piece. It
+	// is there until the door has answered. Parse does not look at it.
+	Raw []byte
 	// Refused is what the door has found already, of bytes that are no request: Parse
 	// gives it back.
 	Refused *Refusal
