@@ -344,7 +344,7 @@ func (p *parts) buildGateway(ctx context.Context, callerOf func(*peercred.Peer) 
 	s := p.settings
 	cfg := gateway.Config{
 		Dial: s.dial, Upstream: s.upstream, Authorizer: p.steps, Tickets: p.tickets, RequirePlugin: s.requirePlugin,
-		Limits: s.limits, CallerOf: callerOf, Logger: p.log, StillAllowed: p.steps.StillAllowed,
+		Limits: s.limits, CallerOf: callerOf, Logger: p.log, StillAllowed: p.steps.StillAllowed, Denied: p.steps.Denied,
 	}
 	for _, l := range s.listeners {
 		ln, err := l.listen(ctx)

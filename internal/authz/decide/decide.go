@@ -1,7 +1,8 @@
 // Package decide is the one place that calls the steps of a decision in order:
 // identify, parse, decide, record. Both doors have each request decided by Authorize, which does
 // the first three, and recorded by Verdict.Finish. Differential records what is denied at the plugin's door without
-// a decision; StillAllowed decides once more, without a record, what is still carried.
+// a decision; StillAllowed decides once more, without a record, what is still carried. What the policy denied a moment ago the gateway has
+// denied again by its bytes, with a record, without having it parsed and decided: see Denied, which can do nothing else.
 //
 // A request is denied unless every step says yes: the caller is established,
 // the parser understands the request in exactly one way, no rail stands in
@@ -120,6 +121,7 @@ type Steps struct {
 	making making
 	// volumes are held for requests of callers in a view.
 	volumes inUse
+	denied  denials
 	nobody  *identity.Identity // the caller, as long as nobody has looked
 }
 
@@ -131,7 +133,7 @@ func New(o Options) *Steps {
 	if o.Patience <= 0 {
 		o.Patience = 8 * time.Second
 	}
-	return &Steps{Options: o, ids: newIDSource(), turns: fair.New(), nobody: &identity.Identity{Kind: identity.Unknown}}
+	return &Steps{Options: o, ids: newIDSource(), turns: fair.New(), denied: newDenials(), nobody: &identity.Identity{Kind: identity.Unknown}}
 }
 
 // Authorize decides one request.
@@ -155,6 +157,7 @@ func (s *Steps) Authorize(ctx context.Context, conn *identity.Connection, req *o
 	}
 	ctx = fair.With(ctx, &v.turn)
 	s.identify(ctx, conn, v)
+	v.epoch = s.epoch()
 	if !s.parse(ctx, v) {
 		return v
 	}
@@ -174,7 +177,8 @@ func (s *Steps) take(ctx context.Context, conn *identity.Connection, v *Verdict)
 	if conn == nil || conn.Account == "" {
 		return true
 	}
-	v.turn = s.turns.Of(conn.Account)
+	v.account = conn.Account
+	v.turn = s.turns.Of(v.account)
 	limited := withDeadline(ctx, s.Patience)
 	defer limited.stop()
 	err := v.turn.Take(limited) //nolint:contextcheck // limited inherits ctx

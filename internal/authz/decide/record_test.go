@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"vitrine/internal/authz/decide"
 	"vitrine/internal/authz/policy"
@@ -17,7 +18,13 @@ import (
 // noted keeps what it is told of decisions.
 type noted []*record.Seen
 
-func (n *noted) Add(s *record.Seen) { kept := *s; *n = append(*n, &kept) }
+func (n *noted) Add(s *record.Seen) *record.Kept {
+	kept := *s
+	*n = append(*n, &kept)
+	return nil
+}
+
+func (n *noted) Again(*record.Kept, time.Time, string, string) bool { return false }
 
 // seen is what the record is told of one request; nil if of none.
 func (w *world) seen(t *testing.T, o decide.Options, method, uri, body string) *record.Seen {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"vitrine/internal/authz/audit"
 	"vitrine/internal/authz/object"
@@ -16,14 +17,19 @@ import (
 )
 
 // Shapes is told of decisions; a *record.Store.
-type Shapes interface{ Add(*record.Seen) }
+type Shapes interface {
+	// Add gives the shape of a decision, nil if it has none.
+	Add(*record.Seen) *record.Kept
+	// Again is told of one more that is the same; see [record.Store.Again].
+	Again(k *record.Kept, at time.Time, id, revision string) bool
+}
 
 // remember tells of the decision what it was made of. What was not decided, because it was not
 // understood or could not be told just then, has no shape, nor have our own calls.
-func (v *Verdict) remember(r audit.Record) {
+func (v *Verdict) remember(r *audit.Record) *record.Kept {
 	s := v.steps
 	if s.Shapes == nil || v.asked == nil || v.Caller.Kind == identity.Self || v.Status == http.StatusServiceUnavailable || v.Code == "internal-error" {
-		return
+		return nil
 	}
 	seen := seens.Get().(*record.Seen)
 	defer seens.Put(seen)
@@ -41,7 +47,7 @@ func (v *Verdict) remember(r audit.Record) {
 	if seen.World.Own == nil && (v.asked.Target != "" && !v.asked.Access.Reads() || len(v.Enters) > 0) { // of an admin nobody asks
 		seen.World.Own = s.ownNow()
 	}
-	s.Shapes.Add(seen)
+	return s.Shapes.Add(seen)
 }
 
 // seens are what decisions are told in: nothing of one is kept.

@@ -39,6 +39,7 @@ type Verdict struct {
 	containers containers
 	pinned     operation.Pins // names in whose place carried has ids, sorted
 	request    *operation.Request
+	account    string // whom it counts against, "" for nobody
 	steps      *Steps
 	asked      *operation.Operation // as it was parsed
 	engine     *operation.Engine
@@ -54,6 +55,7 @@ type Verdict struct {
 	reasons    []string
 	unresolved *unresolved   // why it could not be told which container the request enters or changes
 	instead    func() string // what would be allowed instead, "" for nothing; nil if there is nothing like it
+	epoch      uint64        // of the policy when it was asked first, 0 for none
 	made       func()        // it is no longer about to make a container, and holds no volume; nil: it never did
 	lifted     bool          // denied by the policy, let through by audit mode
 	again      bool          // it was allowed, and is decided once more
@@ -108,7 +110,8 @@ func (v *Verdict) Finish(status int, redacted bool) {
 			r.Mode = string(Audit)
 		}
 		v.steps.Record(r)
-		v.remember(r)
+		shape := v.remember(&r)
+		v.steps.denied.note(v, &r, shape)
 	})
 }
 

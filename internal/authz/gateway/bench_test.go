@@ -88,7 +88,8 @@ func BenchmarkAllocs(b *testing.B) {
 	})
 	g.start(func(c *Config) {
 		c.Tickets, c.Logger = nil, slog.New(slog.DiscardHandler)
-		c.Authorizer = decide.New(decide.Options{Identifier: g, Policy: e, Record: log.Add, Shapes: record.New(record.Options{})})
+		steps := decide.New(decide.Options{Identifier: g, Policy: e, Record: log.Add, Shapes: record.New(record.Options{})})
+		c.Authorizer, c.Denied = steps, steps.Denied
 	})
 	wait.Until(b, "the daemon", g.srv.Ready)
 	const create = `{"Image":"bb:1","Cmd":["sleep","1000"],"Labels":{"com.example.team":"blue"},"HostConfig":{"NetworkMode":"default","RestartPolicy":{"Name":"no"}},"Env":["A=`

@@ -77,6 +77,8 @@ type Config struct {
 	// StillAllowed decides once more what the Authorizer has allowed, for Reconsider, several at one time.
 	// The error says why not.
 	StillAllowed func(context.Context, *identity.Connection, *decide.Verdict) error
+	// Denied are requests that the Authorizer has denied a moment ago, by their bytes. nil: there are none.
+	Denied func(*identity.Connection, []byte) *decide.Denied
 	// Tickets are shared with the plugin door. nil: there is none, the gateway
 	// stands alone.
 	Tickets *ticket.Store
@@ -259,7 +261,8 @@ func (s *Server) lane(c *conn) *lane.Lane {
 	return lane.New(c.Conn, c, lane.Options{
 		Handler: s, Context: context.WithValue(context.Background(), connKey{}, c),
 		Idle: s.limits.IdleTimeout, Header: s.limits.HeaderTimeout,
-		Left: func() { c.unread.Store(true) },
+		Left:  func() { c.unread.Store(true) },
+		Known: func(raw []byte) func(http.ResponseWriter) bool { return s.known(c, raw) },
 	})
 }
 

@@ -49,6 +49,8 @@ type rig struct {
 	decision policy.Decision
 	input    *policy.Input // of the last decision
 	records  []audit.Record
+	epoch    uint64   // of the policy
+	asked    int      // decisions
 	account  string   // of the last request's connection
 	seen     []string // "METHOD URI" of what reached the daemon, pings left out
 	noAsk    bool     // the daemon does not ask its plugin
@@ -69,7 +71,14 @@ func (g *rig) Decide(_ context.Context, in *policy.Input) policy.Decision {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.input = in
+	g.asked++
 	return g.decision
+}
+
+func (g *rig) Epoch() uint64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.epoch
 }
 
 func (g *rig) record(r audit.Record) {
@@ -228,7 +237,7 @@ func (g *rig) config() Config {
 			return d.DialContext(ctx, "unix", g.upstream)
 		},
 		Upstream: g.upstream, Tickets: g.tickets, Logger: slog.New(slog.DiscardHandler),
-		Authorizer: g.steps, StillAllowed: g.steps.StillAllowed,
+		Authorizer: g.steps, StillAllowed: g.steps.StillAllowed, Denied: g.steps.Denied,
 	}
 }
 

@@ -104,12 +104,15 @@ type tee struct {
 	verdict *record.Verdict
 }
 
-func (s tee) Add(seen *record.Seen) {
+func (s tee) Add(seen *record.Seen) *record.Kept {
 	*s.verdict = seen.Verdict
-	if s.to != nil {
-		s.to.Add(seen)
+	if s.to == nil {
+		return nil
 	}
+	return s.to.Add(seen)
 }
+
+func (s tee) Again(*record.Kept, time.Time, string, string) bool { return false }
 
 type asked struct{ who, method, uri, body string }
 

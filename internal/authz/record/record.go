@@ -126,27 +126,47 @@ func New(o Options) *Store {
 	return &Store{o: o, seed: maphash.MakeSeed(), shapes: map[string]*Kept{}, fast: map[uint64]*Kept{}, callers: map[string]*caller{}}
 }
 
-// Add counts a decision.
-func (s *Store) Add(seen *Seen) {
+// Add counts a decision, and gives its shape, nil if it has none here.
+func (s *Store) Add(seen *Seen) *Kept {
 	hash := seen.hash(s.seed)
 	s.mu.Lock()
 	kept := s.fast[hash]
 	known := kept != nil && kept.at != nil
 	if known {
-		s.count(kept, seen)
+		s.count(kept, seen.Time, seen.ID, seen.Revision)
 	} else if !s.mayLook(seen) {
 		s.putOut++
 		s.mu.Unlock()
-		return
+		return nil
 	}
 	s.mu.Unlock()
 	if !known {
 		if kept = s.first(seen, hash); kept == nil {
-			return
+			return nil
 		}
 	}
+	s.tell(kept)
+	return kept
+}
+
+// Again counts a decision that is the same as one that had a shape before, by the same policy. It reports whether the shape is still here; else the
+// decision has to be added.
+func (s *Store) Again(k *Kept, at time.Time, id, revision string) bool {
+	s.mu.Lock()
+	known := k.at != nil
+	if known {
+		s.count(k, at, id, revision)
+	}
+	s.mu.Unlock()
+	if known {
+		s.tell(k)
+	}
+	return known
+}
+
+func (s *Store) tell(k *Kept) {
 	if s.o.Told != nil {
-		s.o.Told(kept)
+		s.o.Told(k)
 	}
 }
 
@@ -161,9 +181,9 @@ func (s *Store) mayLook(seen *Seen) bool {
 	return r.take(seen.Time)
 }
 
-func (s *Store) count(k *Kept, seen *Seen) {
+func (s *Store) count(k *Kept, at time.Time, id, revision string) {
 	k.line.Count++
-	k.line.Last, k.line.Sample, k.line.Revision = seen.Time, seen.ID, seen.Revision
+	k.line.Last, k.line.Sample, k.line.Revision = at, id, revision
 	k.of.recent.MoveToFront(k.at)
 	s.changed = true
 }
@@ -184,7 +204,7 @@ func (s *Store) first(seen *Seen, hash uint64) *Kept {
 		return nil
 	}
 	k.line.Lossy = lossy
-	s.count(k, seen)
+	s.count(k, seen.Time, seen.ID, seen.Revision)
 	s.slow(k)
 	s.fast[hash], k.fast = k, hash
 	return k

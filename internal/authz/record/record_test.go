@@ -394,3 +394,52 @@ func BenchmarkAdd(b *testing.B) {
 		})
 	}
 }
+
+// TestAgain: what is seen once more counts as what was added, and has nothing but its time, its record and its policy of it.
+func TestAgain(t *testing.T) {
+	var told []*record.Kept
+	s := record.New(record.Options{Told: func(k *record.Kept) { told = append(told, k) }})
+	one := seen(t, "container:a", "GET", "/containers/json", "")
+	k := s.Add(one)
+	at := one.Time.Add(time.Minute)
+	if k == nil || !s.Again(k, at, "x-2", "r2") {
+		t.Fatal("its shape is not here")
+	}
+	got := lines(t, s)
+	if len(got) != 1 || got[0].Count != 2 || !got[0].First.Equal(one.Time) || !got[0].Last.Equal(at) || got[0].Sample != "x-2" || got[0].Revision != "r2" {
+		t.Errorf("recorded %+v", got)
+	}
+	if len(told) != 2 || told[0] != k || told[1] != k {
+		t.Errorf("told of %v", told)
+	}
+	if again := s.Add(one); again != k {
+		t.Error("the same has another shape")
+	}
+}
+
+// TestAgainOfWhatWasPutOutClosed: it is not counted, and nobody is told of it.
+func TestAgainOfWhatWasPutOutClosed(t *testing.T) {
+	told := 0
+	s := record.New(record.Options{Limit: 256 << 10, Told: func(*record.Kept) { told++ }})
+	k := s.Add(seen(t, "container:a", "GET", "/containers/json", ""))
+	for i := range 50 {
+		s.Add(seen(t, "container:a", "GET", fmt.Sprintf("/containers/%d%s/json", i, strings.Repeat("x", 30<<10)), ""))
+	}
+	if s.Again(k, time.Now(), "x-2", "r1") || told != 51 {
+		t.Errorf("it is counted, or told: %d", told)
+	}
+}
+
+// TestWhatHasNoShape: neither what is too large, nor what is too much.
+func TestWhatHasNoShape(t *testing.T) {
+	s := record.New(record.Options{})
+	if s.Add(seen(t, "container:a", "GET", "/containers/"+strings.Repeat("x", 65<<10)+"/json", "")) != nil {
+		t.Error("one that is too large")
+	}
+	for i := range 256 {
+		s.Add(seen(t, "container:b", "GET", fmt.Sprintf("/containers/%d/json", i), ""))
+	}
+	if s.Add(seen(t, "container:b", "GET", "/containers/one/json", "")) != nil {
+		t.Error("one too many")
+	}
+}

@@ -8,6 +8,8 @@
 package identity
 
 import (
+	"reflect"
+
 	"vitrine/internal/engine/principal"
 	"vitrine/internal/kernel/procfs"
 )
@@ -61,6 +63,9 @@ func (id *Identity) Why() string {
 	}
 	return id.Err.Error()
 }
+
+// Same reports whether all that is known of two callers is the same.
+func (id *Identity) Same(other *Identity) bool { return reflect.DeepEqual(id, other) }
 
 // Exhausted says that the caller is Unknown because no descriptor was left to look at it: it
 // may be known a moment later, on another connection.
