@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"encoding/json"
 	"io"
 	"net/http"
 	"strings"
@@ -146,5 +147,19 @@ func TestRetriedOfNobodyClosed(t *testing.T) {
 	s := &Server{cfg: Config{Denied: func(*identity.Connection, []byte) *decide.Denied { return &decide.Denied{} }}}
 	if s.known(&conn{secure: true}, []byte(retried)) != nil {
 		t.Error("it is")
+	}
+}
+
+// TestErrorsAreJSON: whatever is in a message.
+func TestErrorsAreJSON(t *testing.T) {
+	for c := range 256 {
+		message := "a" + string([]byte{byte(c)}) + "z"
+		want, err := json.Marshal(map[string]string{"message": message})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := string(errorBody(message)); got != string(want)+"\n" {
+			t.Errorf("%q is told as %q, want %q", message, got, want)
+		}
 	}
 }

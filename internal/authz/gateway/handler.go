@@ -5,6 +5,7 @@ import (
 	"errors"
 	"mime"
 	"net/http"
+	"strings"
 
 	"vitrine/internal/authz/decide"
 	"vitrine/internal/authz/obligation"
@@ -222,9 +223,22 @@ func refuse(w http.ResponseWriter, status int, message string) {
 
 // errorBody is the Engine's own shape of an error.
 func errorBody(message string) []byte {
+	if plain(message) {
+		return []byte(`{"message":"` + message + "\"}\n")
+	}
 	return append(marshal(struct {
 		Message string `json:"message"`
 	}{message}), '\n')
+}
+
+// plain says that nothing of a text need be escaped in JSON, as of most messages, which are made for each denial.
+func plain(text string) bool {
+	for i := range len(text) {
+		if c := text[i]; c < ' ' || c > '~' || strings.IndexByte(`"\<>&`, c) >= 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // callerKey is whom a request counts against.
