@@ -4,12 +4,15 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"vitrine/internal/authz/audit"
 	"vitrine/internal/authz/object"
 	"vitrine/internal/authz/policy"
 	"vitrine/internal/caller/identity"
@@ -150,5 +153,32 @@ func TestClosedTargetThatCannotBeReplaced(t *testing.T) {
 	v := &Verdict{Operation: &operation.Operation{Method: "GET", Path: "/nowhere/web", Target: "web"}}
 	if why := v.pin(n); !strings.Contains(why, "cannot be put in its place") || v.carried != nil {
 		t.Errorf("%q, carried as %v", why, v.carried)
+	}
+}
+
+// TestIDsAreToldInTheOrderOfTheirNames, in the audit record's changes.
+func TestIDsAreToldInTheOrderOfTheirNames(t *testing.T) {
+	ids, names := map[string]string{}, []string{"a", "b", "c", "d", "e", "f", "g"}
+	for _, name := range names {
+		ids[name] = "c0ffee" + name
+	}
+	body := `{"Image":"x","HostConfig":{"VolumesFrom":["` + strings.Join(names, `","`) + `"]}}`
+	op, err := operation.Parse(&operation.Request{
+		Method: "POST", URI: "/containers/create", Header: http.Header{"Content-Type": {"application/json"}},
+		ContentLength: int64(len(body)), ReadBody: func() ([]byte, error) { return []byte(body), nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := &Verdict{Operation: op, containers: containers{ids: ids}}
+	if why := v.pin(nil); why != "" {
+		t.Fatal(why)
+	}
+	var told []string
+	for _, change := range audit.Changes(op, v.pinned) {
+		told = append(told, change.From)
+	}
+	if !slices.Equal(told, names) {
+		t.Errorf("changes of %q", told)
 	}
 }
