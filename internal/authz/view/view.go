@@ -251,7 +251,7 @@ func Can(id string) bool { return table[id].what != refused }
 // look holds one object that the request names against the view.
 func (p *Plan) look(o object.Object) *Denial {
 	named, owned := p.names(o), p.view.Has(o)
-	shared := p.view.shares(o.Kind, o.Names...) || p.view.shares(o.Kind, o.Name)
+	shared := p.view.shares(o.Kind, o.Names...)
 	switch {
 	case named && (o.Several || o.Known != nil && *o.Known && !owned):
 		return denied(http.StatusConflict, "the name %q is taken", o.Ref)
