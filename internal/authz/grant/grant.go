@@ -220,7 +220,7 @@ func Change(file string, now time.Time, change func([]Grant) ([]Grant, error)) e
 		return fmt.Errorf("write the grants: %w", err)
 	}
 	defer folder.Close()
-	unlock, err := ownfile.Lock(folder)
+	unlock, err := ownfile.Lock(folder, "."+filepath.Base(file)+".lock")
 	if err != nil {
 		return fmt.Errorf("write the grants: %w", err)
 	}

@@ -92,17 +92,31 @@ func Replace(folder *os.Root, name string, raw []byte) error {
 	return errors.Join(dir.Sync(), dir.Close())
 }
 
-// Lock waits until nobody else has the folder locked, and locks it until unlock is called.
-func Lock(folder *os.Root) (unlock func(), err error) {
-	dir, err := folder.Open(".")
+// Lock waits until nobody else has locked a file of the folder, and locks it until unlock is called. The file is there for that, and nobody but us
+// can open it: who can open a file can lock it, and for reading anybody can open the folder.
+func Lock(folder *os.Root, name string) (unlock func(), err error) {
+	f, err := folder.OpenFile(name, os.O_RDWR|os.O_CREATE|unix.O_NONBLOCK, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Flock(int(dir.Fd()), unix.LOCK_EX); err != nil {
-		_ = dir.Close()
-		return nil, fmt.Errorf("lock %s: %w", folder.Name(), err)
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+	case !info.Mode().IsRegular():
+		err = errors.New("it is no regular file")
+	case info.Mode().Perm()&0o077 != 0:
+		err = fmt.Errorf("others may open it (mode %04o): remove it", info.Mode().Perm())
+	default:
+		err = onlyOurs(info)
 	}
-	return func() { _ = dir.Close() }, nil
+	if err == nil {
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("lock %s: %w", filepath.Join(folder.Name(), name), err)
+	}
+	return func() { _ = f.Close() }, nil
 }
 
 // onlyOurs objects to what others than we could have written.

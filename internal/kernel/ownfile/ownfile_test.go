@@ -88,7 +88,7 @@ func TestOpenFolderClosed(t *testing.T) {
 
 func TestLock(t *testing.T) {
 	root, dir := open(t)
-	unlock, err := Lock(root)
+	unlock, err := Lock(root, ".lock")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func TestLock(t *testing.T) {
 	defer other.Close()
 	took, second := make(chan struct{}), make(chan error)
 	go func() {
-		unlock, err := Lock(other)
+		unlock, err := Lock(other, ".lock")
 		close(took)
 		if err == nil {
 			unlock()
