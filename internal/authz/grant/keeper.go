@@ -3,9 +3,7 @@ package grant
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"maps"
 	"path/filepath"
@@ -14,7 +12,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/fsnotify/fsnotify"
+	"vitrine/internal/kernel/folderwatch"
 )
 
 const (
@@ -86,27 +84,22 @@ func (k *Keeper) Now() time.Time {
 
 // Run follows the file until ctx ends, and keeps the time.
 func (k *Keeper) Run(ctx context.Context) error {
-	w, err := fsnotify.NewWatcher()
-	if err != nil {
-		return fmt.Errorf("watch the grants: %w", err)
-	}
+	w := folderwatch.New("the grants", k.o.Logger)
 	defer w.Close()
 	again := time.NewTicker(lookAgain)
 	defer again.Stop()
 	for {
 		if k.o.File != "" {
-			if err := w.Add(filepath.Dir(k.o.File)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				k.o.Logger.Warn("grants watch", "error", err)
-			}
+			w.Set(map[string]bool{filepath.Dir(k.o.File): true})
 		}
 		k.Look(ctx) // after the folder is watched: what changes meanwhile is an event
 		select {
 		case <-ctx.Done():
 			k.keepTime(true)
 			return nil
-		case err := <-w.Errors:
+		case err := <-w.Errors():
 			k.o.Logger.Warn("grants watch", "error", err)
-		case <-w.Events:
+		case <-w.Events():
 		case <-again.C:
 			k.keepTime(false)
 		}

@@ -2,14 +2,12 @@ package policy
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
 
-	"github.com/fsnotify/fsnotify"
+	"vitrine/internal/kernel/folderwatch"
 )
 
 const (
@@ -18,23 +16,20 @@ const (
 	// copy takes its time.
 	settle = 200 * time.Millisecond
 	// lookAgain bounds how long a change is missed that nobody told us of: a
-	// network file system, a mount on top, an overflow of the kernel's queue.
+	// network file system, a mount on top, an overflow of the kernel's queue, or a kernel that tells of none.
 	lookAgain = 15 * time.Second
 )
 
 // Watch loads the policy again whenever its files change, until ctx ends. It
 // watches folders, not files, so it survives editors that rename, links that are
 // turned to another folder, and a folder that appears later. Why a new policy was
-// refused is logged and in Status; Watch itself fails only if it cannot start.
+// refused is logged and in Status.
 func (e *Engine) Watch(ctx context.Context) error {
 	if len(e.opts.Paths) == 0 {
 		<-ctx.Done() // the built-in policy does not change
 		return nil
 	}
-	w, err := fsnotify.NewWatcher()
-	if err != nil {
-		return fmt.Errorf("watch the policy: %w", err)
-	}
+	w := folderwatch.New("the policy", e.log)
 	defer w.Close()
 
 	e.watchFolders(w)
@@ -46,9 +41,9 @@ func (e *Engine) Watch(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-w.Events:
+		case <-w.Events():
 			quiet.Reset(settle)
-		case err := <-w.Errors:
+		case err := <-w.Errors():
 			e.log.Warn("policy watch", "error", err)
 			quiet.Reset(settle)
 		case <-again.C:
@@ -67,24 +62,14 @@ func (e *Engine) Watch(ctx context.Context) error {
 }
 
 // watchFolders makes w watch the folders that the policy's files are in now.
-func (e *Engine) watchFolders(w *fsnotify.Watcher) {
+func (e *Engine) watchFolders(w *folderwatch.Watch) {
 	wanted := map[string]bool{}
 	for _, p := range e.opts.Paths {
 		if _, is := presetOf(p); !is { // it does not change
 			foldersOf(p, wanted)
 		}
 	}
-	for _, dir := range w.WatchList() {
-		if !wanted[dir] {
-			_ = w.Remove(dir) // it may be gone already
-		}
-	}
-	for dir := range wanted {
-		// Adding again is harmless, and needed where a folder was replaced.
-		if err := w.Add(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			e.log.Warn("policy watch", "folder", dir, "error", err)
-		}
-	}
+	w.Set(wanted)
 }
 
 // foldersOf adds the folders whose changes can change what path holds: the folders
