@@ -71,7 +71,7 @@ func New(o Options) *Server {
 	mux.HandleFunc("GET /candidate", written(o.Candidate, "application/json", "there is no candidate: serve has none (key candidate)"))
 	mux.HandleFunc("GET /status", s.status)
 	s.http = &http.Server{
-		Handler: s.guard(mux), ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 16 << 10,
+		Handler: s.guard(mux), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: idle, MaxHeaderBytes: 16 << 10,
 		DisableGeneralOptionsHandler: true, // it would answer anybody
 		ErrorLog:                     slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
 		ConnContext:                  connection,
@@ -92,7 +92,7 @@ func connection(ctx context.Context, c net.Conn) context.Context {
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	stop := context.AfterFunc(ctx, func() { _ = s.http.Close() })
 	defer stop()
-	if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+	if err := s.http.Serve(bound(l)); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve the admin socket: %w", err)
 	}
 	return nil

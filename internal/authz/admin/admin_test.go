@@ -22,6 +22,7 @@ import (
 	"vitrine/internal/caller/identity"
 	"vitrine/internal/engine/operation"
 	"vitrine/internal/kernel/peercred"
+	"vitrine/test/wait"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -258,4 +259,37 @@ func TestCandidateIsThereIfThereIsOne(t *testing.T) {
 	if code, body := serve(t, "unix:root").get(t, "/candidate"); code != 404 || !strings.Contains(body, "key candidate") {
 		t.Errorf("%d %s", code, body)
 	}
+}
+
+// TestConnectionsOfOneUserClosed: whoever may open the socket, and may read nothing there, leaves the process its descriptors, and others
+// room to ask.
+func TestConnectionsOfOneUserClosed(t *testing.T) {
+	w := serve(t, "unix:root")
+	var open []net.Conn
+	defer func() {
+		for _, c := range open {
+			_ = c.Close()
+		}
+	}()
+	dial := w.client.Transport.(*http.Transport).DialContext
+	answered := func() bool {
+		c, err := dial(t.Context(), "", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		open = append(open, c)
+		_ = c.SetDeadline(time.Now().Add(wait.Patience(5 * time.Second)))
+		_, err = io.WriteString(c, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+		_, errRead := bufio.NewReader(c).ReadString('\n')
+		return err == nil && errRead == nil
+	}
+	n := 0
+	for n < 100 && answered() {
+		n++
+	}
+	if n != 32 { // half of 64, which leaves as many to others
+		t.Errorf("one user has %d connections", n)
+	}
+	_ = open[0].Close()
+	wait.Until(t, "there is room again for one who leaves", answered)
 }
