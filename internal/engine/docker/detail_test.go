@@ -109,3 +109,21 @@ func TestCounts(t *testing.T) {
 		engine[path] = answer
 	}
 }
+
+// TestEnvironmentsAreNotKeptClosed: whoever does not ask for them has none in memory, where there are as many as others like.
+func TestEnvironmentsAreNotKeptClosed(t *testing.T) {
+	for _, details := range []bool{false, true} {
+		e := newEngine(t)
+		e.run(1, "web", nil)
+		e.mu.Lock()
+		e.containers[id(1)]["Config"].(map[string]any)["Env"] = []string{"PASSWORD=x"}
+		e.mu.Unlock()
+		inv := e.inventory()
+		if details {
+			inv.KeepDetails()
+		}
+		if c, err := inv.Refresh(t.Context(), "web"); err != nil || len(c.Detail.Env) == 1 != details {
+			t.Errorf("details %v: %q, %v", details, c.Detail.Env, err)
+		}
+	}
+}

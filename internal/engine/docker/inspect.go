@@ -102,6 +102,9 @@ func (inv *Inventory) ask(ctx context.Context, ref string) (Container, error) {
 	}
 	c.ImageLabels, c.ImageKnown = inv.imageLabels(ctx, in)
 	c.Detail = in.detail()
+	if !inv.details {
+		c.Detail.Env = nil // which nobody asks for then, and which has passwords in it
+	}
 	return c, nil
 }
 
