@@ -105,6 +105,7 @@ var bypasses = []bypass{
 	{name: "42 build cgroup", method: "POST", uri: "/build?cgroupparent=/docker/x", hazard: HazardCgroupParent},
 	{name: "42 build securityopt", method: "POST", uri: "/build?securityopt=seccomp=unconfined", hazard: HazardSecurityOpt},
 	{name: "42 checkpoint", method: "POST", uri: "/containers/x/start?checkpoint=a&checkpoint-dir=/x", rail: true},
+	{name: "42 rollback of a service", method: "POST", uri: "/services/x/update?version=1&rollback=previous", body: `{"Name":"x"}`, rail: true},
 	{name: "42 cluster options", method: "POST", uri: "/containers/create", body: `{"HostConfig":{"Mounts":[{"Type":"cluster","Source":"v","ClusterOptions":{}}]}}`, hazard: HazardVolumeDriver},
 	{name: "46 cgroup parent", method: "POST", uri: "/containers/create", body: `{"HostConfig":{"CgroupParent":"/docker/` + id64 + `"}}`, enters: id64},
 	{name: "46 cgroup parent of systemd", method: "POST", uri: "/containers/x/update", body: `{"cgroupparent":"system.slice/docker-` + id64 + `.scope"}`, enters: id64},

@@ -398,68 +398,72 @@ const (
 	byCheckpoint     class = railed + 6
 	byContainer      class = railed + 7
 	byContainerName  class = railed + 8
-	byCpuShares      class = railed + 9
-	byDevice         class = railed + 10
-	byDeviceRequests class = railed + 11
-	byDeviceRules    class = railed + 12
-	onDevices        class = railed + 13
-	byEndpoints      class = railed + 14
-	onEnv            class = railed + 15
-	byEnv            class = railed + 16
-	byExecPrivileged class = railed + 17
-	byExecUser       class = railed + 18
-	onExtraHosts     class = railed + 19
-	onGroupAdd       class = railed + 20
-	onHostPort       class = railed + 21
-	byImage          class = railed + 22
-	byImportSource   class = railed + 23
-	byInitPath       class = railed + 24
-	byIpamDriver     class = railed + 25
-	byIpc            class = railed + 26
-	byIsolation      class = railed + 27
-	byLabels         class = railed + 28
-	onLimits         class = railed + 29
-	byLinks          class = railed + 30
-	byLogDetails     class = railed + 31
-	byLogDriver      class = railed + 32
-	byLogOptions     class = railed + 33
-	byMacAddress     class = railed + 34
-	byMaskedPaths    class = railed + 35
-	byMountSource    class = railed + 36
-	byMountType      class = railed + 37
-	onNamedNetwork   class = railed + 38
-	byNamespace      class = railed + 39
-	onNetworkAddress class = railed + 40
-	onNetworkDriver  class = railed + 41
-	byNetworkDriver  class = railed + 42
-	byNetworkID      class = railed + 43
-	byNetworkMode    class = railed + 44
-	onOom            class = railed + 45
-	byOtherLabels    class = railed + 46
-	onOutbound       class = railed + 47
-	byOutputs        class = railed + 48
-	onPrivileged     class = railed + 49
-	byPropagation    class = railed + 50
-	byPsArgs         class = railed + 51
-	byPull           class = railed + 52
-	byReadonlyPaths  class = railed + 53
-	byRemote         class = railed + 54
-	byRepository     class = railed + 55
-	onRuntime        class = railed + 56
-	byRuntime        class = railed + 57
-	onSecurityOpt    class = railed + 58
-	bySecurityMode   class = railed + 59
-	bySecurityOpt    class = railed + 60
-	onSwarmSecret    class = railed + 61
-	onSysctl         class = railed + 62
-	byTaskRuntime    class = railed + 63
-	byTmpfs          class = railed + 64
-	onUserns         class = railed + 65
-	onVolumeDriver   class = railed + 66
-	byVolumeDriver   class = railed + 67
-	byVolumeOptions  class = railed + 68
-	byVolumes        class = railed + 69
-	byVolumesFrom    class = railed + 70
+	byCpuPeriod      class = railed + 9
+	byCpuQuota       class = railed + 10
+	byCpuShares      class = railed + 11
+	byDevice         class = railed + 12
+	byDeviceRequests class = railed + 13
+	byDeviceRules    class = railed + 14
+	onDevices        class = railed + 15
+	byEndpoints      class = railed + 16
+	onEnv            class = railed + 17
+	byEnv            class = railed + 18
+	byExecPrivileged class = railed + 19
+	byExecUser       class = railed + 20
+	onExtraHosts     class = railed + 21
+	onGroupAdd       class = railed + 22
+	onHostPort       class = railed + 23
+	byImage          class = railed + 24
+	byImportSource   class = railed + 25
+	byInitPath       class = railed + 26
+	byInterval       class = railed + 27
+	byIpamDriver     class = railed + 28
+	byIpc            class = railed + 29
+	byIsolation      class = railed + 30
+	byLabels         class = railed + 31
+	onLimits         class = railed + 32
+	byLinks          class = railed + 33
+	byLogDetails     class = railed + 34
+	byLogDriver      class = railed + 35
+	byLogOptions     class = railed + 36
+	byMacAddress     class = railed + 37
+	byMaskedPaths    class = railed + 38
+	byMountSource    class = railed + 39
+	byMountType      class = railed + 40
+	onNamedNetwork   class = railed + 41
+	byNamespace      class = railed + 42
+	onNetworkAddress class = railed + 43
+	onNetworkDriver  class = railed + 44
+	byNetworkDriver  class = railed + 45
+	byNetworkID      class = railed + 46
+	byNetworkMode    class = railed + 47
+	onOom            class = railed + 48
+	byOtherLabels    class = railed + 49
+	onOutbound       class = railed + 50
+	byOutputs        class = railed + 51
+	onPrivileged     class = railed + 52
+	byPropagation    class = railed + 53
+	byPsArgs         class = railed + 54
+	byPull           class = railed + 55
+	byReadonlyPaths  class = railed + 56
+	byRemote         class = railed + 57
+	byRepository     class = railed + 58
+	byRollback       class = railed + 59
+	onRuntime        class = railed + 60
+	byRuntime        class = railed + 61
+	onSecurityOpt    class = railed + 62
+	bySecurityMode   class = railed + 63
+	bySecurityOpt    class = railed + 64
+	onSwarmSecret    class = railed + 65
+	onSysctl         class = railed + 66
+	byTaskRuntime    class = railed + 67
+	byTmpfs          class = railed + 68
+	onUserns         class = railed + 69
+	onVolumeDriver   class = railed + 70
+	byVolumeDriver   class = railed + 71
+	byVolumeOptions  class = railed + 72
+	byVolumes        class = railed + 73
+	byVolumesFrom    class = railed + 74
 )
 
 var classNames = [...]string{
@@ -478,6 +482,8 @@ var classNames = [...]string{
 	byCheckpoint:     "checkpoint()",
 	byContainer:      "container()",
 	byContainerName:  "containerName()",
+	byCpuPeriod:      "cpuPeriod()",
+	byCpuQuota:       "cpuQuota()",
 	byCpuShares:      "cpuShares()",
 	byDevice:         "device()",
 	byDeviceRequests: "deviceRequests()",
@@ -494,6 +500,7 @@ var classNames = [...]string{
 	byImage:          "image()",
 	byImportSource:   "importSource()",
 	byInitPath:       "initPath()",
+	byInterval:       "interval()",
 	byIpamDriver:     "ipamDriver()",
 	byIpc:            "ipc()",
 	byIsolation:      "isolation()",
@@ -525,6 +532,7 @@ var classNames = [...]string{
 	byReadonlyPaths:  "readonlyPaths()",
 	byRemote:         "remote()",
 	byRepository:     "repository()",
+	byRollback:       "rollback()",
 	onRuntime:        "runtime",
 	byRuntime:        "runtime()",
 	onSecurityOpt:    "security-opt",
@@ -667,7 +675,7 @@ var paramTable = [...]param{
 	{name: "cachefrom", class: harmless, json: 3},
 	{name: "cgroupparent", class: byCgroupParent},
 	{name: "cpuperiod", class: harmless},
-	{name: "cpuquota", class: harmless},
+	{name: "cpuquota", class: byCpuQuota},
 	{name: "cpusetcpus", class: harmless},
 	{name: "cpusetmems", class: harmless},
 	{name: "cpushares", class: byCpuShares},
@@ -757,7 +765,7 @@ var paramTable = [...]param{
 	{name: "remote", class: railed},
 	{name: "version", class: harmless},
 	{name: "registryAuthFrom", class: named},
-	{name: "rollback", class: named},
+	{name: "rollback", class: byRollback},
 	{name: "version", class: harmless},
 	{name: "force", class: railed},
 	{name: "rotateManagerToken", class: railed},
@@ -788,7 +796,7 @@ var nodeTable = [...]node{
 	{kind: kindBool},
 	{kind: kindStrings},
 	{kind: kindMap, elem: 5},
-	{kind: kindObject, props: span{17, 23}},
+	{kind: kindObject, props: span{17, 23}, judged: true},
 	{kind: kindObject, props: span{23, 48}, judged: true},
 	{kind: kindObject, props: span{48, 50}},
 	{kind: kindObject, props: span{50, 54}, judged: true},
@@ -922,9 +930,9 @@ var propTable = [...]prop{
 	{name: "Hard", fold: "hard", node: 10, class: part},
 	{name: "Name", fold: "name", node: 2, class: part},
 	{name: "Soft", fold: "soft", node: 10, class: part},
-	{name: "Interval", fold: "interval", node: 10, class: harmless},
+	{name: "Interval", fold: "interval", node: 10, class: byInterval},
 	{name: "Retries", fold: "retries", node: 10, class: harmless},
-	{name: "StartInterval", fold: "startinterval", node: 10, class: harmless},
+	{name: "StartInterval", fold: "startinterval", node: 10, class: byInterval},
 	{name: "StartPeriod", fold: "startperiod", node: 10, class: harmless},
 	{name: "Test", fold: "test", node: 3, class: harmless},
 	{name: "Timeout", fold: "timeout", node: 10, class: harmless},
@@ -1021,8 +1029,8 @@ var propTable = [...]prop{
 	{name: "ContainerIDFile", fold: "containeridfile", node: 2, class: harmless},
 	{name: "CpuCount", fold: "cpucount", node: 10, class: harmless},
 	{name: "CpuPercent", fold: "cpupercent", node: 10, class: harmless},
-	{name: "CpuPeriod", fold: "cpuperiod", node: 10, class: harmless},
-	{name: "CpuQuota", fold: "cpuquota", node: 10, class: harmless},
+	{name: "CpuPeriod", fold: "cpuperiod", node: 10, class: byCpuPeriod},
+	{name: "CpuQuota", fold: "cpuquota", node: 10, class: byCpuQuota},
 	{name: "CpuRealtimePeriod", fold: "cpurealtimeperiod", node: 10, class: onLimits},
 	{name: "CpuRealtimeRuntime", fold: "cpurealtimeruntime", node: 10, class: onLimits},
 	{name: "CpusetCpus", fold: "cpusetcpus", node: 2, class: named},
@@ -1153,8 +1161,8 @@ var propTable = [...]prop{
 	{name: "CgroupParent", fold: "cgroupparent", node: 2, class: byCgroupParent},
 	{name: "CpuCount", fold: "cpucount", node: 10, class: harmless},
 	{name: "CpuPercent", fold: "cpupercent", node: 10, class: harmless},
-	{name: "CpuPeriod", fold: "cpuperiod", node: 10, class: harmless},
-	{name: "CpuQuota", fold: "cpuquota", node: 10, class: harmless},
+	{name: "CpuPeriod", fold: "cpuperiod", node: 10, class: byCpuPeriod},
+	{name: "CpuQuota", fold: "cpuquota", node: 10, class: byCpuQuota},
 	{name: "CpuRealtimePeriod", fold: "cpurealtimeperiod", node: 10, class: onLimits},
 	{name: "CpuRealtimeRuntime", fold: "cpurealtimeruntime", node: 10, class: onLimits},
 	{name: "CpusetCpus", fold: "cpusetcpus", node: 2, class: named},

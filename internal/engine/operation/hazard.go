@@ -78,7 +78,7 @@ func Hazards() []HazardInfo {
 		{HazardUserns, "chooses the user namespace (host: no remapping)"},
 		{HazardGroupAdd, "adds groups to the container's process, e.g. the docker group's"},
 		{HazardOOM, "changes what the kernel kills first when memory runs out"},
-		{HazardLimits, "sets limits that keep a container from starving the host and others: ulimits, real-time CPU, weights above the default, the size of its file system, what the daemon does with its output (a large buffer, thousands of files, a tag that is computed), more than 64 KiB or 1000 of labels, a setting or a program's name of more than 16 KiB, more than 10000 tasks of a service, or templates of it that do more than name these"},
+		{HazardLimits, "sets limits that keep a container from starving the host and others: ulimits, real-time CPU, weights above the default, the size of its file system, what the daemon does with its output (a large buffer, thousands of files, a tag that is computed), more than 64 KiB or 1000 of labels, a setting or a program's name of more than 16 KiB, a command of more than 64 KiB, more than 1000 exposed ports 256 mounts or 100 volumes without a name, health checks more often than each second, less than a hundredth of a processor (of all this, what an image carries counts as well), more than 10000 tasks of a service, or templates of it that do more than name these"},
 		{HazardLogDriver, "a log driver, or options of one, that may send logs elsewhere"},
 		{HazardEnv, "sets environment variables, or the answer shows them"},
 		{HazardSwarmSecret, "gives a service secrets or configs, or has a plugin make a secret"},

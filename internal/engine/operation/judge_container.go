@@ -69,10 +69,6 @@ func tooMany(labels map[string]any) bool {
 	return principal.TooManyLabels(len(labels), n)
 }
 
-// maxText is how long a setting of a container may be. runc quotes in its errors what it cannot set, and of one that is longer than
-// a pipe is wide it never comes back: the container can then be inspected and removed by nobody, nor others be pruned.
-const maxText = 16 << 10
-
 // judgeTexts is for all texts that the runtime may quote: the program's name among its arguments, and settings.
 func (o *Operation) judgeTexts() {
 	body := o.body()
@@ -83,13 +79,75 @@ func (o *Operation) judgeTexts() {
 				o.judgeText("HostConfig."+key, value)
 			}
 		}
-		o.judgeText("Cmd", first(body["Cmd"]))
-		o.judgeText("Entrypoint", first(body["Entrypoint"]))
+		o.judgeBurdens(burdens(body))
+		if len(list(object(body, "HostConfig"), "Mounts")) > maxMounts {
+			o.judgeBurdens([]string{"HostConfig.Mounts"})
+		}
+	case "ContainerExec": // which the daemon keeps until the container ends, if it is never started
+		var fields []string
+		for field, is := range map[string]bool{
+			"Cmd": longCommand(body["Cmd"]), "Env": longTogether(body["Env"]), "WorkingDir": tooLong(body["WorkingDir"]),
+		} {
+			if is {
+				fields = append(fields, field)
+			}
+		}
+		o.judgeBurdens(fields)
 	case "ContainerUpdate":
 		for key, value := range body {
 			o.judgeText(key, value)
 		}
+	case "NetworkCreate": // what is in each list of networks
+		for key, value := range body {
+			if key != "Labels" && key != "Options" { // judged by themselves
+				o.judgeText(key, value)
+			}
+		}
 	}
+}
+
+// leastShare is the part of a processor, one in so many, with which a container starts in a few seconds. With less of it the runtime takes half a
+// minute, in which nobody can inspect the container, and nobody's prune ends.
+const leastShare = 100
+
+// judgeCPUQuota: of an update nobody knows the period that it counts with, where it gives none.
+func (o *Operation) judgeCPUQuota(in map[string]any, value any) {
+	quota, err := integer(value)
+	period := int64(defaultCPUPeriod)
+	if o.ID == "ContainerUpdate" {
+		period = mostPeriod
+	}
+	given := in["CpuPeriod"]
+	if in == nil {
+		given = o.Query.Get("cpuperiod")
+	}
+	if n, err := integer(given); err == nil && n != 0 {
+		period = n
+	}
+	o.hazardIf(HazardLimits, err != nil || quota > 0 && quota < period/leastShare)
+}
+
+// judgeCPUPeriod: of an update nobody knows the quota that counts with it, where it gives none.
+func (o *Operation) judgeCPUPeriod(in map[string]any, value any) {
+	period, err := integer(value)
+	o.hazardIf(HazardLimits, err != nil || period > defaultCPUPeriod && o.ID == "ContainerUpdate" && !isSet(in["CpuQuota"]))
+}
+
+// integer is a number of a body, or of a parameter, in which "" is 0.
+func integer(value any) (int64, error) {
+	if n, is := value.(json.Number); is {
+		return n.Int64()
+	}
+	text, _ := value.(string)
+	return json.Number(cmp.Or(text, "0")).Int64()
+}
+
+func (o *Operation) judgeBurdens(fields []string) {
+	for _, field := range fields {
+		o.at = append(o.at[:0], field)
+		o.hazard(HazardLimits)
+	}
+	o.at = o.at[:0]
 }
 
 func (o *Operation) judgeText(field string, value any) {
@@ -302,12 +360,7 @@ const defaultCPUShares = 1024
 
 // judgeCPUShares: with more than the default, others get less of a busy processor, services of the host too.
 func (o *Operation) judgeCPUShares(_ map[string]any, value any) {
-	n, is := value.(json.Number)
-	if !is { // a parameter
-		s, _ := value.(string)
-		n = json.Number(cmp.Or(s, "0"))
-	}
-	shares, err := n.Int64()
+	shares, err := integer(value)
 	o.hazardIf(HazardLimits, err != nil || shares > defaultCPUShares)
 }
 

@@ -3,6 +3,7 @@ package operation
 import (
 	"encoding/json"
 	"regexp"
+	"strings"
 )
 
 // taskField is what a text of a service may have of a task, each no longer than a name or a label.
@@ -27,7 +28,17 @@ func (o *Operation) judgeTask() {
 		o.hazardIf(HazardLimits, given && (err != nil || tasks > maxReplicas))
 	}
 	o.at = o.at[:0]
+	for _, field := range burdens(map[string]any{
+		"Entrypoint": spec["Command"], "Cmd": spec["Args"], "WorkingDir": spec["Dir"], "Healthcheck": spec["Healthcheck"],
+	}) {
+		o.at = append(o.at[:0], "TaskTemplate", "ContainerSpec", inTask.Replace(field))
+		o.hazard(HazardLimits)
+	}
+	o.at = o.at[:0]
 }
+
+// inTask are names of a container's fields as a service has them.
+var inTask = strings.NewReplacer("Entrypoint", "Command", "Cmd", "Args", "WorkingDir", "Dir")
 
 // judgeTemplates is for all texts in a value.
 func (o *Operation) judgeTemplates(value any) {
@@ -42,5 +53,13 @@ func (o *Operation) judgeTemplates(value any) {
 		for _, member := range v {
 			o.judgeTemplates(member)
 		}
+	}
+}
+
+// judgeRollback: the swarm then takes what the service was before, whatever the body says. Somebody else may have asked for that, with
+// what this caller may not have.
+func (o *Operation) judgeRollback(_ map[string]any, value any) {
+	if isSet(value) && value != "none" {
+		o.Rail = "a rollback brings back what the service was before, which cannot be judged; give that in the body of an update"
 	}
 }

@@ -34,10 +34,11 @@ var table = []fields{
 	{"ContainerCreate", "runtime()", "Runtime"}, // old engines read it here
 	{"ContainerCreate", "volumes()", "Volumes"}, // and whole binds here
 	{"ContainerCreate", harmless, "HostConfig NetworkingConfig name PortSpecs"},
-	{"HealthConfig", harmless, "Interval Retries StartInterval StartPeriod Test Timeout"},
+	{"HealthConfig", harmless, "Retries StartPeriod Test Timeout"},
+	{"HealthConfig", "interval()", "Interval StartInterval"},
 
 	{"HostConfig Resources", harmless, `BlkioDeviceReadBps BlkioDeviceReadIOps BlkioDeviceWriteBps BlkioDeviceWriteIOps
-		BlkioWeightDevice CpuCount CpuPercent CpuPeriod CpuQuota Init IOMaximumBandwidth
+		BlkioWeightDevice CpuCount CpuPercent Init IOMaximumBandwidth
 		IOMaximumIOps KernelMemory KernelMemoryTCP Memory MemoryReservation MemorySwap MemorySwappiness
 		NanoCpus PidsLimit RestartPolicy`},
 	{"HostConfig Resources", named, "CpusetCpus CpusetMems"},
@@ -48,6 +49,8 @@ var table = []fields{
 	{"HostConfig", "limits", "StorageOpt"},
 	// A weight is what others get less; the kernel's scale of BlkioWeight is another one with each scheduler.
 	{"HostConfig Resources", "limits", "BlkioWeight CpuRealtimePeriod CpuRealtimeRuntime DiskQuota Ulimits"},
+	{"HostConfig Resources", "cpuPeriod()", "CpuPeriod"},
+	{"HostConfig Resources", "cpuQuota()", "CpuQuota"},
 	{"HostConfig Resources", "cpuShares()", "CpuShares"},
 	{"HostConfig Resources", "oom", "OomKillDisable"},
 	{"HostConfig.Ulimits Resources.Ulimits", part, "Hard Name Soft"},
@@ -242,11 +245,12 @@ var table = []fields{
 	{"AuthConfig", "outbound", "serveraddress"},
 
 	// Parameters of queries.
-	{"?ImageBuild", harmless, `buildid cachefrom cpuperiod cpuquota cpusetcpus cpusetmems forcerm id memory memswap
+	{"?ImageBuild", harmless, `buildid cachefrom cpuperiod cpusetcpus cpusetmems forcerm id memory memswap
 		nocache pull q rm session shmsize squash version`},
 	{"?ImageBuild", named, "dockerfile platform target"}, // FROM pulls, too
 	{"?ImageBuild", private, "labels"},                   // are often made of the environment of who builds
 	{"?ImageBuild", "cgroupParent()", "cgroupparent"},
+	{"?ImageBuild", "cpuQuota()", "cpuquota"},
 	{"?ImageBuild", "cpuShares()", "cpushares"},
 	{"?ImageBuild", "env", "buildargs"},
 	{"?ImageBuild", "extra-hosts", "extrahosts"},
@@ -327,7 +331,8 @@ var table = []fields{
 	{"?PutContainerArchive", harmless, "copyUIDGID noOverwriteDirNonDir"},
 	{"?ServiceInspect", harmless, "insertDefaults"},
 	{"?ServiceList", harmless, "status"},
-	{"?ServiceUpdate", named, "registryAuthFrom rollback"},
+	{"?ServiceUpdate", named, "registryAuthFrom"},
+	{"?ServiceUpdate", "rollback()", "rollback"},
 	{"?SystemDataUsage", harmless, "verbose"},
 	{"?SystemDataUsage", named, "type"},
 	{"?SystemEvents", moment, "since until"},

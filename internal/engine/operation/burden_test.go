@@ -1,0 +1,146 @@
+package operation
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestClosedBurdens: what the daemon does for a container with its own time and memory is bounded, whether a request or an image asks for it.
+func TestClosedBurdens(t *testing.T) {
+	long := strings.Repeat("x", 16<<10)
+	words := func(n int) string { return strings.TrimSuffix(strings.Repeat(`"`+long[:1<<10]+`",`, n), ",") }
+	ports := func(n int) string {
+		var all []string
+		for i := range n {
+			all = append(all, fmt.Sprintf(`"%d/tcp":{}`, i+1))
+		}
+		return strings.Join(all, ",")
+	}
+	volumes := func(n int) string {
+		return strings.NewReplacer(`/tcp"`, `"`, `,"`, `,"/`).Replace(`"/0":{},` + ports(n-1))
+	}
+	for config, want := range map[string]string{
+		`{"Cmd":["` + long + `x"]}`:                                  "Cmd",
+		`{"Cmd":"` + long + `x"}`:                                    "Cmd",
+		`{"Cmd":["sh",` + words(64) + `]}`:                           "Cmd",
+		`{"Cmd":["sh",` + words(63) + `]}`:                           "",
+		`{"Entrypoint":["` + long + `x"]}`:                           "Entrypoint",
+		`{"Entrypoint":["sh",` + words(64) + `]}`:                    "Entrypoint",
+		`{"WorkingDir":"/` + long + `"}`:                             "WorkingDir",
+		`{"ExposedPorts":{"1-1001/tcp":{}}}`:                         "ExposedPorts",
+		`{"ExposedPorts":{"1-500/tcp":{},"1-501":{}}}`:               "ExposedPorts",
+		`{"ExposedPorts":{"9-1/tcp":{}}}`:                            "ExposedPorts",
+		`{"ExposedPorts":{"1-x/tcp":{}}}`:                            "ExposedPorts",
+		`{"ExposedPorts":{"1-65536/udp":{}}}`:                        "ExposedPorts",
+		`{"ExposedPorts":{` + ports(1001) + `}}`:                     "ExposedPorts",
+		`{"ExposedPorts":{` + ports(999) + `,"5000/udp":{}}}`:        "",
+		`{"Healthcheck":{"Test":["CMD","` + long + `x"]}}`:           "Healthcheck.Test",
+		`{"Healthcheck":{"Test":["CMD-SHELL","` + long + `x"]}}`:     "",
+		`{"Healthcheck":{"Interval":999999999}}`:                     "Healthcheck.Interval",
+		`{"Healthcheck":{"Interval":-1}}`:                            "Healthcheck.Interval",
+		`{"Healthcheck":{"Interval":1e6}}`:                           "Healthcheck.Interval",
+		`{"Healthcheck":{"StartInterval":1000000}}`:                  "Healthcheck.StartInterval",
+		`{"Volumes":{` + volumes(101) + `}}`:                         "Volumes",
+		`{"Volumes":{` + volumes(100) + `}}`:                         "",
+		`{"Healthcheck":{"Interval":0,"StartInterval":1000000000}}`:  "",
+		`{"Healthcheck":null,"ExposedPorts":null,"Entrypoint":null}`: "",
+	} {
+		op := mustParse(t, request("POST", "/containers/create", config))
+		if got := strings.Join(op.HazardFields[HazardLimits], " "); got != want {
+			t.Errorf("a request for %.80s: %q, want %q", config, got, want)
+		}
+		if got, err := ImageBurdens([]byte(config)); strings.Join(got, " ") != want || err != nil {
+			t.Errorf("an image of %.80s: %q (%v), want %q", config, got, err, want)
+		}
+	}
+	if got, err := ImageBurdens([]byte(`{"WorkingDir":"` + long + `x","Labels":{"a":"` + strings.Repeat("x", 64<<10) + `"}}`)); !slices.Equal(got, []string{"Labels", "WorkingDir"}) || err != nil {
+		t.Errorf("labels of an image: %q, %v", got, err)
+	}
+	if got, err := ImageBurdens([]byte(`null`)); len(got) > 0 || err != nil {
+		t.Errorf("an image without a configuration: %q, %v", got, err)
+	}
+	if got, err := ImageBurdens([]byte(`[]`)); err == nil {
+		t.Errorf("what is none: %q", got)
+	}
+}
+
+// TestClosedExecIsKept: the daemon keeps an exec that is not started as long as its container runs.
+func TestClosedExecIsKept(t *testing.T) {
+	long := strings.Repeat("x", 16<<10)
+	for body, want := range map[string]string{
+		`{"Cmd":["` + long + `x"]}`:                                   "limits",
+		`{"Cmd":["sh","` + strings.Repeat(long, 8) + `"]}`:            "limits",
+		`{"Cmd":["sh"],"WorkingDir":"/` + long + `"}`:                 "limits",
+		`{"Env":["A=` + strings.Repeat(long, 8) + `"]}`:               "env limits",
+		`{"Cmd":["sh","-c","` + long + long + `"],"Env":[]}`:          "",
+		`{"Cmd":["sh"],"WorkingDir":"/srv","Env":["A=` + long + `"]}`: "env",
+	} {
+		if got := hazards(mustParse(t, request("POST", "/containers/x/exec", body))); got != want {
+			t.Errorf("%.60s: %q, want %q", body, got, want)
+		}
+	}
+}
+
+// TestClosedManyMounts: each list has them.
+func TestClosedManyMounts(t *testing.T) {
+	for n, want := range map[int]string{256: "", 257: "limits"} {
+		mounts := strings.TrimSuffix(strings.Repeat(`{"Type":"tmpfs","Target":"/x"},`, n), ",")
+		if got := hazards(mustParse(t, request("POST", "/containers/create", `{"HostConfig":{"Mounts":[`+mounts+`]}}`))); got != want {
+			t.Errorf("%d: %q, want %q", n, got, want)
+		}
+	}
+}
+
+// TestClosedSlowStart: with less than a hundredth of a processor a start takes the runtime half a minute, and holds everybody's prune.
+func TestClosedSlowStart(t *testing.T) {
+	for config, want := range map[string]string{
+		`{"CpuQuota":1000,"CpuPeriod":1000000}`:  "limits",
+		`{"CpuQuota":9999,"CpuPeriod":1000000}`:  "limits",
+		`{"CpuQuota":10000,"CpuPeriod":1000000}`: "",
+		`{"CpuQuota":999}`:                       "limits",
+		`{"CpuQuota":1000}`:                      "",
+		`{"CpuQuota":-1,"CpuPeriod":1000000}`:    "",
+		`{"CpuQuota":0,"CpuPeriod":0}`:           "",
+		`{"NanoCpus":10000000}`:                  "",
+		`{"CpuQuota":1e3,"CpuPeriod":1000000}`:   "limits",
+	} {
+		if got := hazards(mustParse(t, request("POST", "/containers/create", `{"HostConfig":`+config+`}`))); got != want {
+			t.Errorf("%s: %q, want %q", config, got, want)
+		}
+	}
+	for query, want := range map[string]string{"cpuquota=1000&cpuperiod=1000000": "limits", "cpuquota=1000": "", "cpuquota=-1&cpuperiod=1000000": ""} {
+		if got := strings.Join(mustParse(t, request("POST", "/build?"+query, "")).HazardFields[HazardLimits], " "); (got == "?cpuquota") != (want != "") {
+			t.Errorf("a build with %s: %q", query, got)
+		}
+	}
+	for config, want := range map[string]string{
+		`{"CpuQuota":9999}`:                     "limits", // what the period is nobody says
+		`{"CpuQuota":10000}`:                    "",
+		`{"CpuPeriod":1000000}`:                 "limits",
+		`{"CpuPeriod":100000}`:                  "",
+		`{"CpuQuota":1000,"CpuPeriod":1000000}`: "limits",
+		`{"CpuQuota":1000,"CpuPeriod":100000}`:  "",
+		`{"Memory":9000000}`:                    "",
+	} {
+		if got := hazards(mustParse(t, request("POST", "/containers/x/update", config))); got != want {
+			t.Errorf("update %s: %q, want %q", config, got, want)
+		}
+	}
+}
+
+// TestClosedTextsOfANetwork: they are in each list of networks, and nobody counts some of these.
+func TestClosedTextsOfANetwork(t *testing.T) {
+	long := strings.Repeat("x", 16<<10)
+	for body, want := range map[string]string{
+		`{"Name":"` + long + `x"}`:                     "limits",
+		`{"Name":"x","Scope":"` + long + `x"}`:         "limits",
+		`{"Name":"` + long + `","ConfigOnly":true}`:    "",
+		`{"Name":"x","Labels":{"a":"` + long + `xx"}}`: "",
+	} {
+		if got := hazards(mustParse(t, request("POST", "/networks/create", body))); got != want {
+			t.Errorf("%.60s: %q, want %q", body, got, want)
+		}
+	}
+}
