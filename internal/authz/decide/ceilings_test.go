@@ -19,6 +19,10 @@ import (
 	"vitrine/internal/engine/operation"
 )
 
+func (tenancy) ExecWaits(context.Context, string) (bool, error) { return false, nil }
+
+func (tenancy) ImageBurdens(context.Context, string) ([]string, error) { return nil, nil }
+
 func (y tenancy) Owned(context.Context, operation.Kind, string) (int, error) { return 0, y.err }
 
 // yard is a daemon with a number of somebody's containers.
@@ -278,3 +282,11 @@ func TestRacedCreatesClosed(t *testing.T) {
 func (joining) Owned(context.Context, operation.Kind, string) (int, error) { return 0, nil }
 
 func (*counting) Owned(context.Context, operation.Kind, string) (int, error) { return 0, nil }
+
+func (joining) ExecWaits(context.Context, string) (bool, error) { return false, nil }
+
+func (joining) ImageBurdens(context.Context, string) ([]string, error) { return nil, nil }
+
+func (*counting) ExecWaits(context.Context, string) (bool, error) { return false, nil }
+
+func (*counting) ImageBurdens(context.Context, string) ([]string, error) { return nil, nil }

@@ -71,6 +71,10 @@ type Objects interface {
 	view.Engine
 	// Owned is how many containers, or networks, the daemon has that are labelled as somebody's.
 	Owned(ctx context.Context, kind operation.Kind, owner string) (int, error)
+	// ExecWaits says whether an exec was made, and neither started nor forgotten since.
+	ExecWaits(ctx context.Context, id string) (bool, error)
+	// ImageBurdens are the fields of an image's configuration that have the daemon do more than a container may.
+	ImageBurdens(ctx context.Context, ref string) (fields []string, err error)
 }
 
 // Policy answers an input. Its zero decision denies.
@@ -114,11 +118,13 @@ type Options struct {
 // Steps is the Authorizer.
 type Steps struct {
 	Options
-	ids    idSource
-	turns  *fair.Queue
-	execs  ownExecs
-	olds   olds
-	making making
+	ids   idSource
+	turns *fair.Queue
+	execs ownExecs
+	// waiting are execs that the daemon keeps for their callers.
+	waiting waitingExecs
+	olds    olds
+	making  making
 	// volumes are held for requests of callers in a view.
 	volumes inUse
 	denied  denials
@@ -313,6 +319,9 @@ func (s *Steps) ask(ctx context.Context, v *Verdict, q *question) (settled bool,
 	if err == nil {
 		d, err = s.within(ctx, in, d)
 	}
+	if err == nil {
+		d = s.carried(ctx, v, in, d)
+	}
 	v.Decision = d
 	return false, err
 }
@@ -357,6 +366,9 @@ func (s *Steps) hold(ctx context.Context, v *Verdict, q *question) {
 	}
 	if v.Allow {
 		s.count(ctx, v)
+	}
+	if v.Allow {
+		s.countExecs(ctx, v)
 	}
 	if v.Allow {
 		if why := v.pin(q.objects); why != "" {

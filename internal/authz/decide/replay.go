@@ -124,6 +124,20 @@ func (p *past) Owned(context.Context, operation.Kind, string) (int, error) {
 	return 0, nil
 }
 
+func (p *past) ImageBurdens(context.Context, string) ([]string, error) {
+	switch i := p.world.Image; {
+	case i == nil:
+		return nil, nil
+	case i.Why != "":
+		return nil, errors.New(i.Why)
+	default:
+		return i.Burdens, nil
+	}
+}
+
+// ExecWaits is not called: a shape has no account whose execs would count.
+func (*past) ExecWaits(context.Context, string) (bool, error) { return false, nil }
+
 func (p *past) HostNetworks(context.Context, *operation.Operation) ([]string, error) {
 	switch n := p.world.Networks; {
 	case n == nil:

@@ -85,6 +85,9 @@ func (v *Verdict) Finish(status int, redacted bool) {
 	v.Release()
 	v.finished.Do(func() {
 		v.settle(status)
+		if v.Allow && v.Operation.ID == "ExecStart" && status > 0 && status < http.StatusBadRequest {
+			v.steps.waiting.remove(v.Operation.Target)
+		}
 		r := audit.New(v.id, v.start, v.Caller, v.request.Method, v.request.URI, v.Operation, v.Decision)
 		r.Status, r.Allow, r.Redacted = status, v.Allow, redacted
 		r.Duration, r.DurationUsec = v.decided, v.decided.Microseconds()
@@ -129,6 +132,9 @@ func (v *Verdict) Made(id string) {
 	switch {
 	case v.Operation.ID == "ContainerExec":
 		v.steps.execs.add(ownerOf(v.Caller), id)
+		if !v.Decision.Admin {
+			v.steps.waiting.add(v.account, id)
+		}
 	case v.Operation.ID == "ContainerCreate" && v.inPlaceOf != nil:
 		v.steps.olds.made(ownerOf(v.Caller), v.inPlaceOf, id)
 	}

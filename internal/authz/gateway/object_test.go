@@ -22,6 +22,10 @@ func (byObjects) Decide(_ context.Context, in *policy.Input) policy.Decision {
 	return policy.Decision{Allow: len(list) == 1 && list[0].ID == containerID}
 }
 
+func (byObjects) ExecWaits(context.Context, string) (bool, error) { return false, nil }
+
+func (byObjects) ImageBurdens(context.Context, string) ([]string, error) { return nil, nil }
+
 func (byObjects) Owned(context.Context, operation.Kind, string) (int, error) { return 0, nil }
 
 func (byObjects) HostNetworks(context.Context, *operation.Operation) ([]string, error) {

@@ -24,6 +24,10 @@ func (blue) Decide(context.Context, *policy.Input) policy.Decision {
 	return policy.Decision{Allow: true, Where: map[string]string{"team": "blue"}}
 }
 
+func (blue) ExecWaits(context.Context, string) (bool, error) { return false, nil }
+
+func (blue) ImageBurdens(context.Context, string) ([]string, error) { return nil, nil }
+
 func (blue) Owned(context.Context, operation.Kind, string) (int, error) { return 0, nil }
 
 func (blue) HostNetworks(context.Context, *operation.Operation) ([]string, error) { return nil, nil }

@@ -222,11 +222,14 @@ func (r *Role) need() {
 	}
 }
 
-// hazards are those of a request, with that of a network which turned out to be the host's.
+// hazards are those of a request, with those of a network which turned out to be the host's, and of an image.
 func hazards(l *record.Line) []operation.Hazard {
 	list := l.Operation.Hazards
 	if l.World.Networks != nil && !slices.Contains(list, operation.HazardHostNamespace) {
 		list = append(slices.Clone(list), operation.HazardHostNamespace)
+	}
+	if l.World.Image != nil && !slices.Contains(list, operation.HazardLimits) {
+		list = append(slices.Clone(list), operation.HazardLimits)
 	}
 	return list
 }

@@ -1,6 +1,7 @@
 package object_test
 
 import (
+	"encoding/json"
 	"errors"
 	"maps"
 	"slices"
@@ -78,5 +79,42 @@ func TestOwnedClosed(t *testing.T) {
 	e.err = errors.New("the Engine does not answer")
 	if n, err := object.NewResolver(e).Owned(t.Context(), operation.KindContainer, "container:ci"); n != 7 || err == nil {
 		t.Errorf("%d, %v", n, err)
+	}
+}
+
+// TestImageBurdensClosed: what cannot be told is an error; an image that is not there has none.
+func TestImageBurdensClosed(t *testing.T) {
+	e := &engine{configs: map[string]json.RawMessage{
+		"app":  json.RawMessage(`{"Cmd":["sh"],"ExposedPorts":{"80/tcp":{}}}`),
+		"wide": json.RawMessage(`{"ExposedPorts":{"1-65535/tcp":{}}}`),
+		"odd":  json.RawMessage(`[]`),
+	}}
+	r := object.NewResolver(e)
+	for ref, want := range map[string][]string{"app": nil, "wide": {"ExposedPorts"}, "gone": nil} {
+		if got, err := r.ImageBurdens(t.Context(), ref); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s: %q, %v", ref, got, err)
+		}
+	}
+	if got, err := r.ImageBurdens(t.Context(), "odd"); err == nil {
+		t.Errorf("of what is no configuration: %q", got)
+	}
+	e.err = errors.New("the Engine does not answer")
+	if got, err := r.ImageBurdens(t.Context(), "app"); err == nil {
+		t.Errorf("of what nobody tells: %q", got)
+	}
+}
+
+// TestExecWaitsClosed: one that the daemon no longer has waits for nobody; of what cannot be told nothing is said.
+func TestExecWaitsClosed(t *testing.T) {
+	e := &engine{waits: map[string]bool{"new": true, "done": false}}
+	r := object.NewResolver(e)
+	for id, want := range map[string]bool{"new": true, "done": false, "gone": false} {
+		if got, err := r.ExecWaits(t.Context(), id); got != want || err != nil {
+			t.Errorf("%s: %v, %v", id, got, err)
+		}
+	}
+	e.err = errors.New("the Engine does not answer")
+	if _, err := r.ExecWaits(t.Context(), "new"); err == nil {
+		t.Error("no error")
 	}
 }

@@ -3,6 +3,7 @@ package object_test
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -17,7 +18,9 @@ import (
 // engine knows objects by each reference that means them.
 type engine struct {
 	containers   map[string]docker.Container
-	others       map[string]docker.Named // volumes, images and services
+	others       map[string]docker.Named    // volumes, images and services
+	configs      map[string]json.RawMessage // of images
+	waits        map[string]bool            // execs
 	local, swarm map[string]docker.NetworkInfo
 	err          error
 	several      bool // networks of each name
@@ -93,6 +96,12 @@ func (e *engine) LabelledNetworks(_ context.Context, label string) ([]string, er
 	e.labelled = append(e.labelled, "networks "+label)
 	return e.owned, e.err
 }
+
+func (e *engine) ImageConfig(_ context.Context, ref string) (json.RawMessage, error) {
+	return look(e, e.configs, ref)
+}
+
+func (e *engine) ExecWaits(_ context.Context, id string) (bool, error) { return look(e, e.waits, id) }
 
 func (e *engine) NetworksOf(context.Context, string) ([]string, error) { return e.joins, e.err }
 

@@ -12,6 +12,7 @@ package object
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -58,6 +59,8 @@ type inventory interface {
 	Append(list []docker.Container) []docker.Container
 	Labelled(ctx context.Context, label string) (ids []string, err error)
 	LabelledNetworks(ctx context.Context, label string) (ids []string, err error)
+	ImageConfig(ctx context.Context, ref string) (json.RawMessage, error)
+	ExecWaits(ctx context.Context, id string) (bool, error)
 	Ready() bool
 }
 
@@ -211,6 +214,28 @@ func (r *Resolver) Owned(ctx context.Context, kind operation.Kind, owner string)
 		}
 	}
 	return n, err
+}
+
+// ImageBurdens are the fields of an image's configuration that ask for more than a container may have the daemon do. Of an image that is not there
+// there are none. The error says why that cannot be told.
+func (r *Resolver) ImageBurdens(ctx context.Context, ref string) (fields []string, err error) {
+	config, err := r.inv.ImageConfig(ctx, ref)
+	switch {
+	case errors.Is(err, docker.ErrNotFound):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	return operation.ImageBurdens(config)
+}
+
+// ExecWaits says of an exec that it was made, and has not run, and that the daemon still has it.
+func (r *Resolver) ExecWaits(ctx context.Context, id string) (waits bool, err error) {
+	waits, err = r.inv.ExecWaits(ctx, id)
+	if errors.Is(err, docker.ErrNotFound) {
+		return false, nil
+	}
+	return waits, err
 }
 
 // AnyBorrowed gives the image of a container that has such labels by its image, and not

@@ -130,6 +130,12 @@ func (f Told) Owned(_ context.Context, kind operation.Kind, owner string) (n int
 	return n, nil
 }
 
+// ImageBurdens are none: nothing is told of an image's configuration.
+func (Told) ImageBurdens(context.Context, string) ([]string, error) { return nil, nil }
+
+// ExecWaits is of none: nobody makes an exec here.
+func (Told) ExecWaits(context.Context, string) (bool, error) { return false, errNoEngine }
+
 // AnyBorrowed is none: labels that are told of are those that a container was given.
 func (Told) AnyBorrowed(func(map[string]string) bool) (string, error) { return "", nil }
 

@@ -28,6 +28,7 @@ type World struct {
 	// Joined are the principals of containers that entered ones are joined to.
 	Joined   []string        `json:"joined,omitempty"`
 	Networks *Networks       `json:"networks,omitempty"` // nil: none is the host's
+	Image    *Image          `json:"image,omitempty"`    // nil: that of a new container asks for nothing beyond it
 	Paths    []Path          `json:"paths,omitempty"`    // of the host, each looked up
 	Objects  []object.Object `json:"objects,omitempty"`
 	// Named says that Objects are what the request names: they were asked for.
@@ -70,6 +71,12 @@ type Old struct {
 type Networks struct {
 	Fields []string `json:"fields,omitempty"`
 	Why    string   `json:"why,omitempty"` // it cannot be told
+}
+
+// Image is what that of a new container has the Engine do beyond what a container may.
+type Image struct {
+	Burdens []string `json:"burdens,omitempty"` // fields of its configuration
+	Why     string   `json:"why,omitempty"`     // it cannot be told
 }
 
 // Path is a path of the host, and what it is there.
@@ -194,6 +201,10 @@ func (w *World) addTo(b *key) {
 	if w.Networks != nil {
 		b.text(w.Networks.Why)
 		b.list(w.Networks.Fields)
+	}
+	if w.Image != nil {
+		b.text(w.Image.Why)
+		b.list(w.Image.Burdens)
 	}
 	for _, p := range w.Paths {
 		b.text(p.From, p.To, p.Why)

@@ -154,6 +154,16 @@ func (c *Client) execInspect(ctx context.Context, id string) (containerID string
 	return out.ContainerID, nil
 }
 
+// execWaits says of an exec that it was made, and has not run: GET /exec/{id}/json.
+func (c *Client) execWaits(ctx context.Context, id string) (bool, error) {
+	var out struct {
+		Running  bool
+		ExitCode *int
+	}
+	err := c.json(ctx, "/exec/"+url.PathEscape(id)+"/json", nil, &out)
+	return !out.Running && out.ExitCode == nil, err
+}
+
 // Event is one event about a container, or a network. One that could not be understood
 // has no Action.
 type Event struct {

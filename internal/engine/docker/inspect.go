@@ -68,6 +68,14 @@ func (inv *Inventory) ExecContainer(ctx context.Context, execID string) (Contain
 	return inv.Find(ctx, id)
 }
 
+// ExecWaits says of an exec that it was made, and has not run.
+func (inv *Inventory) ExecWaits(ctx context.Context, id string) (bool, error) {
+	defer fair.Rest(ctx)()
+	ctx, cancel := context.WithTimeout(ctx, inv.timeout)
+	defer cancel()
+	return inv.client.execWaits(ctx, id)
+}
+
 // inspect asks and stores. An answer that something has overtaken is asked for once
 // more: stored late, it would raise the dead.
 func (inv *Inventory) inspect(ctx context.Context, ref string) (Container, error) {

@@ -39,6 +39,16 @@ func (inv *Inventory) Image(ctx context.Context, ref string) (Named, error) {
 	return Named{out.ID, out.RepoTags, out.Config.Labels, ""}, given(err, out.ID)
 }
 
+// ImageConfig asks for the configuration of an image by whatever names it, as JSON.
+func (inv *Inventory) ImageConfig(ctx context.Context, ref string) (json.RawMessage, error) {
+	var out struct{ Config json.RawMessage }
+	err := inv.lookUp(ctx, "/images/"+(&url.URL{Path: ref}).EscapedPath()+"/json", nil, &out)
+	if err == nil && len(out.Config) == 0 {
+		err = fmt.Errorf("the answer about image %q has no configuration", ref)
+	}
+	return out.Config, err
+}
+
 // Swarm asks for an object of a swarm by whatever names it, GET /services/{id}, or another resource: tasks, secrets, configs, nodes. A task has the labels
 // and the image of its service: it is nobody's but that one's.
 func (inv *Inventory) Swarm(ctx context.Context, resource, ref string) (Named, error) {

@@ -214,3 +214,35 @@ func TestNamedObjects(t *testing.T) {
 		t.Errorf("volume %+v, %v", v, err)
 	}
 }
+
+// TestImageConfigClosed: what is shown of it, or an error.
+func TestImageConfigClosed(t *testing.T) {
+	e := newEngine(t)
+	e.others = map[string]string{"/images/shop/web:1/json": `{"Id":"sha256:1","Config":{"Cmd":["sh"]}}`, "/images/odd/json": `{"Id":"sha256:2"}`}
+	inv := e.inventory()
+	if c, err := inv.ImageConfig(t.Context(), "shop/web:1"); err != nil || string(c) != `{"Cmd":["sh"]}` {
+		t.Errorf("%s, %v", c, err)
+	}
+	if c, err := inv.ImageConfig(t.Context(), "odd"); err == nil || errors.Is(err, ErrNotFound) {
+		t.Errorf("of an answer without: %s, %v", c, err)
+	}
+	if c, err := inv.ImageConfig(t.Context(), "gone"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("of none: %s, %v", c, err)
+	}
+}
+
+// TestExecWaits: what was made and has neither run nor gone.
+func TestExecWaits(t *testing.T) {
+	e := newEngine(t)
+	e.others = map[string]string{
+		"/exec/new/json": `{"Running":false,"ExitCode":null}`, "/exec/runs/json": `{"Running":true,"ExitCode":null}`, "/exec/done/json": `{"Running":false,"ExitCode":0}`,
+	}
+	for id, want := range map[string]bool{"new": true, "runs": false, "done": false} {
+		if waits, err := e.inventory().ExecWaits(t.Context(), id); waits != want || err != nil {
+			t.Errorf("%s: %v, %v", id, waits, err)
+		}
+	}
+	if waits, err := e.inventory().ExecWaits(t.Context(), "gone"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("of none: %v, %v", waits, err)
+	}
+}

@@ -1,0 +1,149 @@
+package decide_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"vitrine/internal/authz/decide"
+	"vitrine/internal/authz/policy"
+	"vitrine/internal/caller/identity"
+	"vitrine/internal/engine/operation"
+)
+
+// publisher has images with what their publisher chose.
+type publisher struct {
+	tenancy
+	burdens []string
+	err     error
+	asked   string
+}
+
+func (p *publisher) ImageBurdens(_ context.Context, ref string) ([]string, error) {
+	p.asked = ref
+	return p.burdens, p.err
+}
+
+// TestWhatAnImageCarriesIsJudgedClosed: what a request may not ask for, an image may not bring along, and of one of which that cannot be told it is
+// taken to.
+func TestWhatAnImageCarriesIsJudgedClosed(t *testing.T) {
+	body := `{"Image":"ghcr.io/a/b:1"}`
+	takes := policy.Decision{Allow: true}
+	for name, tc := range map[string]struct {
+		images   publisher
+		uri      string
+		body     string
+		decision policy.Decision
+		denied   string // what the message says
+		unasked  bool
+	}{
+		"nothing":                     {publisher{}, "/containers/create", body, takes, "", false},
+		"a burden":                    {publisher{burdens: []string{"ExposedPorts", "Labels"}}, "/containers/create", body, takes, "has ExposedPorts, Labels beyond", false},
+		"nobody knows":                {publisher{err: errors.New("no answer")}, "/containers/create", body, takes, "no answer", false},
+		"an admin":                    {publisher{burdens: []string{"Labels"}}, "/containers/create", body, policy.Decision{Allow: true, Admin: true}, "", true},
+		"made anew":                   {publisher{burdens: []string{"Labels"}}, "/containers/create", body, policy.Decision{Allow: true, Recreate: []map[string]string{{"a": "b"}}}, "", true},
+		"denied anyway":               {publisher{burdens: []string{"Labels"}}, "/containers/create", body, refuses("not you"), "not you", true},
+		"another operation":           {publisher{burdens: []string{"Labels"}}, "/containers/x/start", "", takes, "", true},
+		"a request that asks as much": {publisher{burdens: []string{"Labels"}}, "/containers/create", `{"Image":"x","HostConfig":{"CpuShares":9999}}`, takes, "no limits", true},
+		"no image":                    {publisher{burdens: []string{"Labels"}}, "/containers/create", `{}`, takes, "", true},
+	} {
+		w := &world{decision: tc.decision, decide: func(in *policy.Input) policy.Decision {
+			if !tc.decision.Admin && slices.Contains(in.Operation.Hazards, operation.HazardLimits) {
+				return refuses("no limits")
+			}
+			return tc.decision
+		}}
+		o := w.options()
+		o.Objects = &tc.images
+		v := w.ask(t, o, "POST", tc.uri, tc.body)
+		if tc.decision.Recreate == nil && (v.Allow != (tc.denied == "") || !strings.Contains(v.Message, tc.denied)) {
+			t.Errorf("%s: %v %s", name, v.Allow, v.Message)
+		}
+		if (tc.images.asked == "") != tc.unasked || !tc.unasked && tc.images.asked != "ghcr.io/a/b:1" {
+			t.Errorf("%s: asked about %q", name, tc.images.asked)
+		}
+		if fields := w.input.Operation.HazardFields[operation.HazardLimits]; !tc.unasked && tc.denied != "" && !slices.Equal(fields, []string{"Image"}) {
+			t.Errorf("%s: limits of %q", name, fields)
+		}
+	}
+}
+
+func refuses(why string) policy.Decision {
+	return policy.Decision{Diagnostics: policy.Diagnostics{Reasons: []string{why}}}
+}
+
+// kept is a daemon that keeps execs.
+type kept struct {
+	tenancy
+	waits func(id string) (bool, error)
+	asked []string
+}
+
+func (k *kept) ExecWaits(_ context.Context, id string) (bool, error) {
+	k.asked = append(k.asked, id)
+	return k.waits(id)
+}
+
+// TestExecsThatAreNotStartedClosed: of one account, whoever its processes say that they are, so many and no more; those that cannot be told of count.
+func TestExecsThatAreNotStartedClosed(t *testing.T) {
+	w := &world{decision: policy.Decision{Allow: true}, containers: map[string][]string{"web": {"container:web"}}}
+	k := &kept{waits: func(string) (bool, error) { return true, nil }}
+	o := w.options()
+	o.Objects = k
+	steps := decide.New(o)
+	ask := func(account, uri, body string) *decide.Verdict {
+		conn := identity.NewLocal()
+		conn.Account = account
+		req := &operation.Request{Method: "POST", URI: uri, Proto: "HTTP/1.1", Header: http.Header{"Content-Type": {"application/json"}}, ContentLength: int64(len(body))}
+		req.ReadBody = func() ([]byte, error) { return []byte(body), nil }
+		return steps.Authorize(t.Context(), conn, req)
+	}
+	n := 0
+	exec := func(account string) bool {
+		v := ask(account, "/containers/web/exec", `{"Cmd":["x"]}`)
+		if v.Allow {
+			v.Made(fmt.Sprint(n))
+			v.Finish(http.StatusCreated, false)
+			n++
+		} else if v.Code != "ceiling" || !strings.Contains(v.Message, "128 execs") {
+			t.Errorf("%s", v.Message)
+		}
+		return v.Allow
+	}
+	for range 128 {
+		if !exec("a") {
+			t.Fatalf("the %dth is denied", n+1)
+		}
+	}
+	if len(k.asked) > 0 {
+		t.Errorf("asked about %q, before there are as many", k.asked)
+	}
+	if exec("a") || !exec("b") {
+		t.Error("one more than there may be, or none of another's")
+	}
+	if len(k.asked) != 8 {
+		t.Errorf("asked about %q", k.asked)
+	}
+	k.waits = func(string) (bool, error) { return false, errors.New("no answer") }
+	if exec("a") {
+		t.Error("one more, while nobody can tell")
+	}
+	for status, started := range map[int]bool{http.StatusConflict: false, 0: false, http.StatusOK: true} {
+		ask("a", "/exec/5/start", `{}`).Finish(status, false)
+		if exec("a") != started {
+			t.Errorf("after a start that ended with %d: %v", status, !started)
+		}
+	}
+	k.waits = func(id string) (bool, error) { return id != "0", nil }
+	if !exec("a") || exec("a") {
+		t.Error("one has gone with its container, and no more")
+	}
+	w.decision.Admin = true
+	if !exec("a") {
+		t.Error("an admin's are counted")
+	}
+}

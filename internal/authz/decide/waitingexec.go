@@ -1,0 +1,84 @@
+package decide
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+
+	"vitrine/internal/authz/obligation"
+)
+
+const (
+	// execsWaiting are how many execs one caller may have made and not started. The daemon keeps each, with all that it is to run, until
+	// its container ends.
+	execsWaiting = 128
+	// execsAsked are those of which the daemon is asked whether they still wait, when a caller has as many.
+	execsAsked = 8
+)
+
+// waitingExecs are the execs that callers have made, and of which nobody has been told that they were started.
+type waitingExecs struct {
+	mu sync.Mutex
+	by map[string][]string // by account, oldest first
+	of map[string]string   // whose, by id
+}
+
+func (w *waitingExecs) add(account, id string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.by == nil {
+		w.by, w.of = map[string][]string{}, map[string]string{}
+	}
+	if _, known := w.of[id]; known || account == "" || id == "" {
+		return
+	}
+	w.by[account], w.of[id] = append(w.by[account], id), account
+}
+
+// remove forgets one, whoever started it.
+func (w *waitingExecs) remove(id string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	account, known := w.of[id]
+	if !known {
+		return
+	}
+	delete(w.of, id)
+	ids := w.by[account]
+	if w.by[account] = slices.DeleteFunc(ids, func(other string) bool { return other == id }); len(ids) == 1 {
+		delete(w.by, account)
+	}
+}
+
+func (w *waitingExecs) oldest(account string, most int) (ids []string, all int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	ids = w.by[account]
+	return slices.Clone(ids[:min(most, len(ids))]), len(ids)
+}
+
+// countExecs denies an exec more than its caller may leave waiting. Those whose container has ended since are gone, which the daemon is asked about
+// no sooner than there are as many. At the plugin's door nobody learns which execs are made.
+func (s *Steps) countExecs(ctx context.Context, v *Verdict) {
+	if v.Operation.ID != "ContainerExec" || v.lifted || v.Decision.Admin || v.again || s.Objects == nil || v.account == "" || v.Caller.Door != string(obligation.Gateway) {
+		return
+	}
+	before, end := s.making.begin("exec " + v.account)
+	ids, waiting := s.waiting.oldest(v.account, execsAsked)
+	if waiting+int(before) >= execsWaiting {
+		for _, id := range ids {
+			if waits, err := s.Objects.ExecWaits(ctx, id); err == nil && !waits {
+				s.waiting.remove(id)
+				waiting--
+			}
+		}
+	}
+	if waiting+int(before) < execsWaiting {
+		v.lasts(end)
+		return
+	}
+	end()
+	v.deny(http.StatusForbidden, "ceiling", fmt.Sprintf("it has made %d execs that it has not started: start them, or end their containers", waiting+int(before)))
+}
