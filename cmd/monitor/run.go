@@ -156,7 +156,7 @@ func (s *settings) listenHTTP(ctx context.Context) ([]net.Listener, error) {
 			}
 			return nil, fmt.Errorf("listen for the page and /metrics: %w", err)
 		}
-		out = append(out, l)
+		out = append(out, page.Bound(l))
 	}
 	return out, nil
 }
