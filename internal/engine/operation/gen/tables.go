@@ -122,6 +122,7 @@ var extraParams = map[string][]string{
 	"ContainerLogs":  {"details"},
 	"ContainerStart": {"checkpoint", "checkpoint-dir"},
 	"ImageList":      {"filter", "only_ids"}, // filter until API 1.40; python3-docker sends only_ids
+	"ServiceList":    {"all"},                // Homepage always sends it; ignored
 	"ImageBuild":     {"cgroupparent", "securityopt", "session", "ulimits", "buildid", "id", "isolation", "cpusetmems"},
 }
 
