@@ -40,6 +40,9 @@ func TestClosedTargetOfAnAdminIsWhatWasRead(t *testing.T) {
 	if v := w.ask(t, o, "POST", "/containers/web/exec", `{"Cmd":["sh"]}`); !v.Allow || v.Carried().Path != "/containers/"+own+"/exec" {
 		t.Errorf("%s, carried as %s", v.Message, v.Carried().Path)
 	}
+	if got := fmt.Sprint(w.records[0].Changed); got != "[{id /containers/web/exec /containers/"+own+"/exec}]" {
+		t.Errorf("the record has %s", got)
+	}
 }
 
 // TestClosedNetworkAndContainerOfOneName: each has its own id.
@@ -55,6 +58,9 @@ func TestClosedNetworkAndContainerOfOneName(t *testing.T) {
 	v := w.ask(t, o, "POST", "/networks/web/connect", `{"Container":"web"}`)
 	if !v.Allow || v.Carried().Path != "/networks/"+network+"/connect" || string(v.Carried().Canonical) != `{"Container":"`+own+`"}` {
 		t.Errorf("%s, carried as %s %s", v.Message, v.Carried().Path, v.Carried().Canonical)
+	}
+	if got := fmt.Sprint(w.records[0].Changed); !strings.Contains(got, "{container web "+own+"}") || !strings.Contains(got, "{id /networks/web/connect /networks/"+network+"/connect}") {
+		t.Errorf("the record has %s", got)
 	}
 }
 

@@ -181,12 +181,11 @@ func (v *Verdict) Changes() []audit.Change {
 		return nil
 	}
 	list := audit.Changes(v.Operation, v.pinned)
-	if labels := given(v.Operation, &v.Decision); len(labels) > 0 && !v.Decision.Admin {
+	if !v.Decision.Admin {
+		labels := given(v.Operation, &v.Decision)
 		for _, label := range slices.Sorted(maps.Keys(labels)) {
 			list = append(list, audit.Change{What: "label", To: label + "=" + labels[label]})
 		}
-	}
-	if !v.Decision.Admin {
 		for _, f := range v.Operation.Set {
 			list = append(list, audit.Change{What: "ceiling", To: fmt.Sprintf("%s=%d", f.Field, f.Value)})
 		}
@@ -203,7 +202,8 @@ func (v *Verdict) Changes() []audit.Change {
 			}
 		}
 	}
-	if to := v.Carried(); v.pinned.ID(v.Operation.Target) == "" && v.View != nil && !v.View.Nothing && to.Path != v.Operation.Path {
+	noted := v.Operation.Resource == "containers" && v.pinned.ID(v.Operation.Target) != "" // as a container's
+	if to := v.Carried(); !noted && (v.View == nil || !v.View.Nothing) && to.Path != v.Operation.Path {
 		list = append(list, audit.Change{What: "id", From: v.Operation.Path, To: to.Path})
 	}
 	return list

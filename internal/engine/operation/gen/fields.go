@@ -330,7 +330,7 @@ var table = []fields{
 	{"?NetworkInspect", named, "scope"},
 	{"?PutContainerArchive", harmless, "copyUIDGID noOverwriteDirNonDir"},
 	{"?ServiceInspect", harmless, "insertDefaults"},
-{"?ServiceList", harmless, "all status"},
+	{"?ServiceList", harmless, "all status"},
 	{"?ServiceUpdate", named, "registryAuthFrom"},
 	{"?ServiceUpdate", "rollback()", "rollback"},
 	{"?SystemDataUsage", harmless, "verbose"},
