@@ -145,7 +145,7 @@ func (c *compiler) settle(ctx context.Context, f *function) {
 func (c *compiler) body(blocks []*ir.Block) (step, error) {
 	c.slots, c.ofData = dataSlot+1, map[ir.Local]bool{}
 	s, leaves, err := c.blocks(blocks)
-	if err == nil && leaves > 0 {
+	if leaves > 0 {
 		err = errors.New("a jump leads out of a function")
 	}
 	return s, err

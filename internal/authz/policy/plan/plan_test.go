@@ -11,6 +11,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/ir"
 	"github.com/open-policy-agent/opa/v1/topdown"
+	"github.com/open-policy-agent/opa/v1/types"
 )
 
 // odd is a statement that nobody knows, and oddValue an operand.
@@ -31,12 +32,21 @@ func planned(stmts ...ir.Stmt) *ir.Policy {
 	}
 }
 
+func block(stmts ...ir.Stmt) *ir.Block { return &ir.Block{Stmts: stmts} }
+
+// nested is a statement within so many blocks.
+func nested(depth int, stmt ir.Stmt) ir.Stmt {
+	for range depth {
+		stmt = &ir.BlockStmt{Blocks: []*ir.Block{block(stmt)}}
+	}
+	return stmt
+}
+
 // What is not known is refused when the policy is loaded, wherever it stands.
 func TestUnknownIsRefusedClosed(t *testing.T) {
 	t.Parallel()
-	block := func(stmts ...ir.Stmt) *ir.Block { return &ir.Block{Stmts: stmts} }
 	unknown := ir.Operand{Value: oddValue{}}
-	beyond := ir.Operand{Value: ir.StringIndex(7)}
+	beyond := ir.Operand{Value: ir.StringIndex(1)}
 	for name, stmt := range map[string]ir.Stmt{
 		"statement":             &odd{},
 		"statement in a block":  &ir.BlockStmt{Blocks: []*ir.Block{block(&odd{})}},
@@ -65,7 +75,8 @@ func TestUnknownIsRefusedClosed(t *testing.T) {
 		"builtin's argument":    &ir.CallStmt{Func: "count", Args: []ir.Operand{unknown}, Result: 2},
 		"builtin with a clock":  &ir.CallStmt{Func: "time.now_ns", Result: 2},
 		"builtin not permitted": &ir.CallStmt{Func: "upper", Args: []ir.Operand{local(2)}, Result: 2},
-		"path of a call":        &ir.CallDynamicStmt{Path: []ir.Operand{unknown}, Args: []ir.Local{0, 1}, Result: 2},
+		"builtin without code":  &ir.CallStmt{Func: "vitrine.unheard_of", Result: 2},
+		"path of a call":        nested(3, &ir.CallDynamicStmt{Path: []ir.Operand{unknown}, Args: []ir.Local{0, 1}, Result: 2}),
 		"jump out of a loop":    &ir.ScanStmt{Source: 2, Key: 3, Value: 4, Block: block(&ir.BreakStmt{Index: 1})},
 		"jump out of a block in a loop": &ir.ScanStmt{Source: 2, Key: 3, Value: 4, Block: block(
 			&ir.BlockStmt{Blocks: []*ir.Block{block(&ir.BreakStmt{Index: 2})}})},
@@ -83,7 +94,7 @@ func TestUnknownIsRefusedClosed(t *testing.T) {
 					kept = append(kept, b)
 				}
 			}
-			caps.Builtins = kept
+			caps.Builtins = append(kept, &ast.Builtin{Name: "vitrine.unheard_of", Decl: types.NewFunction(nil, types.N)})
 			if _, err := program(t.Context(), planned(stmt), caps, ast.NewObject()); err == nil {
 				t.Error("it was taken")
 			}
@@ -97,6 +108,8 @@ func TestUnknownIsRefusedClosed(t *testing.T) {
 	for name, p := range map[string]*ir.Policy{
 		"a function without data":    {Static: &ir.Static{}, Plans: planned().Plans, Funcs: &ir.Funcs{Funcs: []*ir.Func{{Name: "f", Params: []ir.Local{0}}}}},
 		"a function of other locals": {Static: &ir.Static{}, Plans: planned().Plans, Funcs: &ir.Funcs{Funcs: []*ir.Func{{Name: "f", Params: []ir.Local{1, 0}}}}},
+		"a function without input":   {Static: &ir.Static{}, Plans: planned().Plans, Funcs: &ir.Funcs{Funcs: []*ir.Func{{Name: "f", Params: []ir.Local{2, 1}}}}},
+		"a function of other data":   {Static: &ir.Static{}, Plans: planned().Plans, Funcs: &ir.Funcs{Funcs: []*ir.Func{{Name: "f", Params: []ir.Local{0, 2}}}}},
 		"no plan":                    {Static: &ir.Static{}, Plans: &ir.Plans{}, Funcs: &ir.Funcs{}},
 		"two plans":                  {Static: &ir.Static{}, Plans: &ir.Plans{Plans: []*ir.Plan{{}, {}}}, Funcs: &ir.Funcs{}},
 	} {
@@ -188,9 +201,14 @@ as_key if {sets: 1}[{"a": {1, 2, 3}, "b": {1, 2, 3}}] == 1
 objects_in_set if {"v": objects} in {{"v": {"a": {"c": "ac", "d": "ad"}, "b": {"c": "bc", "d": "bd"}}}}
 same_hash if count({objects, {"a": {"c": "ac", "d": "ad"}, "b": {"c": "bc", "d": "bd"}}}) == 1
 inner if count({objects.a, {"c": "ac", "d": "ad"}, sets.a, {1, 2, 3}}) == 2
-`, "in_set = data.a.in_set; as_key = data.a.as_key; objects_in_set = data.a.objects_in_set; same = data.a.same_hash; inner = data.a.inner", ast.NewObject())
+
+once[x][y] := z if { some x in ["a"]; some y, z in input.ys }
+changed_once if once in {{"a": {0: 1, 1: 2, 2: 3, 3: 2}}}
+twice[x][y] := z if { some x in ["a"]; some y, z in [1, 2]; input }
+changed if twice in {{"a": {0: 1, 1: 2}}}
+`, "changed_once = data.a.changed_once; changed = data.a.changed; in_set = data.a.in_set; as_key = data.a.as_key; objects_in_set = data.a.objects_in_set; same = data.a.same_hash; inner = data.a.inner", ast.NewObject())
 	got, err := p.Eval(t.Context(), ast.MustParseTerm(`{"ys": [1, 2, 3, 2]}`), topdown.NewCancel())
-	want := ast.MustParseTerm(`{"in_set": true, "as_key": true, "objects_in_set": true, "same": true, "inner": true}`)
+	want := ast.MustParseTerm(`{"changed_once": true, "changed": true, "in_set": true, "as_key": true, "objects_in_set": true, "same": true, "inner": true}`)
 	if err != nil || len(got) != 1 || got[0].Compare(want.Value) != 0 {
 		t.Errorf("got %v, %v", got, err)
 	}
@@ -218,12 +236,12 @@ func TestKeysOfDataClosed(t *testing.T) {
 // Whoever cancels an evaluation ends it: in a loop, in a call and before a builtin.
 func TestCancelClosed(t *testing.T) {
 	t.Parallel()
-	for name, module := range map[string]string{
-		"loop":    `p if some x in input.list`,
-		"call":    `p if q` + "\n\n" + `q if input.list`,
-		"builtin": `p if count(input.list) > 0`,
+	for name, query := range map[string]string{
+		"loop":    `input.list[_]`,
+		"call":    `data.a.p`,
+		"builtin": `count(input.list)`,
 	} {
-		_, p := compiled(t, "package a\n\n"+module, "x = data.a.p", ast.NewObject())
+		_, p := compiled(t, "package a\n\np if input.list", query, ast.NewObject())
 		input := ast.MustParseTerm(`{"list": [1]}`)
 		if got, err := p.Eval(t.Context(), input, topdown.NewCancel()); err != nil || len(got) != 1 {
 			t.Errorf("%s: %v, %v", name, got, err)
@@ -252,7 +270,7 @@ func TestWhatReadsNoInputIsSettled(t *testing.T) {
 
 big := [x | some x in numbers.range(1, data.n)]
 
-size := count(big)
+size := count({x | some x in big; x > 0})
 
 asks := input.x + size
 
@@ -267,7 +285,7 @@ p contains y if y := asks with input.x as 7 with data.n as 1
 	if err != nil || len(got) != 1 || got[0].Compare(ast.MustParseTerm(`{"x": {1001, 3, 8}}`).Value) != 0 {
 		t.Errorf("got %v, %v", got, err)
 	}
-	// big itself is not made again.
+	// Neither big nor size is made again.
 	n := testing.AllocsPerRun(10, func() {
 		if _, err := p.Eval(context.Background(), ast.MustParseTerm(`{"x": 1}`), topdown.NewCancel()); err != nil {
 			t.Fatal(err)

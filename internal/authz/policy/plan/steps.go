@@ -269,10 +269,10 @@ func (c *compiler) insert(object ir.Local, key, value ir.Operand, once bool) (st
 		switch there := obj.Get(key); {
 		case there == nil || !once && there != value:
 			obj.Insert(key, value)
-		case once && !there.Equal(value):
-			return e.fail(errKeys)
 		case !once:
 			e.stale = append(e.stale, member{obj, key})
+		case !there.Equal(value):
+			return e.fail(errKeys)
 		}
 		return next
 	}, nil
@@ -303,10 +303,8 @@ func (c *compiler) not(st *ir.NotStmt) (step, error) {
 		switch how := run(block, e, s); {
 		case how == next:
 			return undefined
-		case how > undefined:
+		case how >= undefined: // out of its block, or further
 			return how - 1
-		case how == undefined:
-			return next
 		default:
 			return how
 		}
@@ -428,7 +426,7 @@ func (c *compiler) arguments(list []ir.Operand, f *function) (args []operand, er
 	for _, a := range list[dataSlot:] {
 		reads = reads || a.Value == ir.Input
 	}
-	c.readsInput = reads || list[inputSlot].Value != ir.Input
+	c.readsInput = reads
 	return args, nil
 }
 
