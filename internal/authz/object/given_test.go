@@ -99,8 +99,8 @@ func TestImageBurdensClosed(t *testing.T) {
 		t.Errorf("of what is no configuration: %q", got)
 	}
 	e.err = errors.New("the Engine does not answer")
-	if got, err := r.ImageBurdens(t.Context(), "app"); err == nil {
-		t.Errorf("of what nobody tells: %q", got)
+	if got, err := r.ImageBurdens(t.Context(), "app"); !errors.Is(err, e.err) {
+		t.Errorf("of what nobody tells: %q, %v", got, err)
 	}
 }
 

@@ -113,3 +113,10 @@ func TestToldObjects(t *testing.T) {
 		t.Errorf("%d, %v", n, err)
 	}
 }
+
+// TestExecsAreNotToldOfClosed: whether one waits is not known where there is no Engine.
+func TestExecsAreNotToldOfClosed(t *testing.T) {
+	if waits, err := told(t, "container:web").ExecWaits(t.Context(), "0f3c"); waits || err == nil {
+		t.Errorf("%v, %v", waits, err)
+	}
+}
