@@ -446,12 +446,17 @@ func (a arrival) Authorize(ctx context.Context, c *identity.Connection, r *opera
 // TestEndWaitsForTheLane: a request that net/http's server does not know of is answered, too, when the gateway is to stop.
 func TestEndWaitsForTheLane(t *testing.T) {
 	begun, stopped := make(chan struct{}), make(chan struct{})
-	g := startHTTP(t, func(w http.ResponseWriter, _ *http.Request) {
+	g := startHTTP(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/version" {
+			return
+		}
 		close(begun)
 		<-stopped
 		_, _ = io.WriteString(w, "[]")
 	})
 	c := g.dial()
+	// The server has answered one and waits for another, so that it closes the connection when it is to stop.
+	exchanged(t, c, "GET /version HTTP/1.1\r\nHost: d\r\nPragma: no-cache\r\n\r\n")
 	if _, err := io.WriteString(c, "GET /containers/json HTTP/1.1\r\nHost: d\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}

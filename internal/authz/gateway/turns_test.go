@@ -108,6 +108,24 @@ func TestEngineIsSharedBesideOthersClosed(t *testing.T) {
 	}
 }
 
+// What the Engine takes for an answer is little of its caller's debt, however long it is: the caller's next request is answered at once.
+func TestSlowEngineIsNotItsCallersDebt(t *testing.T) {
+	const slow = 400 * time.Millisecond
+	g := startHTTP(t, func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/containers/slow/json" {
+			time.Sleep(slow)
+		}
+	})
+	g.beside()
+	share := time.Duration(max(1, runtime.GOMAXPROCS(0)/2))
+	wait.Until(t, "the next request to be answered at once", func() bool {
+		g.do("GET", "/containers/slow/json", "", "")
+		from := time.Now()
+		g.do("GET", "/containers/json", "", "")
+		return time.Since(from) < slow/share
+	})
+}
+
 // An answer that goes on holds no turn.
 func TestOpenAnswersHoldNoTurnClosed(t *testing.T) {
 	release := make(chan struct{})
