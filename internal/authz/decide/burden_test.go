@@ -1,6 +1,7 @@
 package decide_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -138,7 +139,11 @@ func TestExecsThatAreNotStartedClosed(t *testing.T) {
 			t.Errorf("after a start that ended with %d: %v", status, !started)
 		}
 	}
-	k.waits = func(id string) (bool, error) { return id != "0", nil }
+	gone := ""
+	k.waits = func(id string) (bool, error) {
+		gone = cmp.Or(gone, id)
+		return id != gone, nil
+	}
 	if !exec("a") || exec("a") {
 		t.Error("one has gone with its container, and no more")
 	}
@@ -146,4 +151,54 @@ func TestExecsThatAreNotStartedClosed(t *testing.T) {
 	if !exec("a") {
 		t.Error("an admin's are counted")
 	}
+}
+
+// TestExecsOfAContainerThatLivesHideNoneThatHasEndedClosed: those that wait for long do not stand before all that have gone with their container.
+func TestExecsOfAContainerThatLivesHideNoneThatHasEndedClosed(t *testing.T) {
+	w := &world{decision: policy.Decision{Allow: true}, containers: map[string][]string{"web": {"container:web"}}}
+	k := &kept{waits: func(id string) (bool, error) { return len(id) == 1, nil }} // the first ten
+	o := w.options()
+	o.Objects = k
+	steps := decide.New(o)
+	n := 0
+	for range 300 {
+		if v := makeExec(t, steps, "a"); v.Allow {
+			v.Made(fmt.Sprint(n))
+			v.Finish(http.StatusCreated, false)
+			n++
+		}
+	}
+	if n < 290 {
+		t.Errorf("%d are made, as long as ten wait", n)
+	}
+}
+
+// TestExecsOfCallersThatHaveEndedAreForgottenClosed: containers come and go, and each may leave some behind.
+func TestExecsOfCallersThatHaveEndedAreForgottenClosed(t *testing.T) {
+	w := &world{decision: policy.Decision{Allow: true}, containers: map[string][]string{"web": {"container:web"}}}
+	k := &kept{waits: func(string) (bool, error) { return false, nil }}
+	o := w.options()
+	o.Objects = k
+	steps := decide.New(o)
+	const made = 5000
+	for i := range made {
+		v := makeExec(t, steps, fmt.Sprint("account ", i))
+		v.Made(fmt.Sprint(i))
+		v.Finish(http.StatusCreated, false)
+	}
+	if asked := len(k.asked); asked != made-4096 {
+		t.Errorf("of %d accounts with one exec each, %d were asked about", made, asked)
+	}
+}
+
+// makeExec asks for one.
+func makeExec(t *testing.T, steps *decide.Steps, account string) *decide.Verdict {
+	t.Helper()
+	const body = `{"Cmd":["x"]}`
+	conn := identity.NewLocal()
+	conn.Account = account
+	return steps.Authorize(t.Context(), conn, &operation.Request{
+		Method: "POST", URI: "/containers/web/exec", Proto: "HTTP/1.1", Header: http.Header{"Content-Type": {"application/json"}}, ContentLength: int64(len(body)),
+		ReadBody: func() ([]byte, error) { return []byte(body), nil },
+	})
 }
