@@ -24,8 +24,8 @@ type publisher struct {
 	asked   string
 }
 
-func (p *publisher) ImageBurdens(_ context.Context, ref string) ([]string, error) {
-	p.asked = ref
+func (p *publisher) ImageBurdens(_ context.Context, ref, platform string) ([]string, error) {
+	p.asked = ref + platform
 	return p.burdens, p.err
 }
 
@@ -45,6 +45,7 @@ func TestWhatAnImageCarriesIsJudgedClosed(t *testing.T) {
 		"nothing":                     {publisher{}, "/containers/create", body, takes, "", false},
 		"a burden":                    {publisher{burdens: []string{"ExposedPorts", "Labels"}}, "/containers/create", body, takes, "has ExposedPorts, Labels beyond", false},
 		"nobody knows":                {publisher{err: errors.New("no answer")}, "/containers/create", body, takes, "no answer", false},
+		"of a variant":                {publisher{burdens: []string{"Labels"}}, "/containers/create?platform=linux%2Farm64", `{"Image":"ghcr.io/a/b:1"}`, takes, "Labels beyond", false},
 		"an admin":                    {publisher{burdens: []string{"Labels"}}, "/containers/create", body, policy.Decision{Allow: true, Admin: true}, "", true},
 		"made anew":                   {publisher{burdens: []string{"Labels"}}, "/containers/create", body, policy.Decision{Allow: true, Recreate: []map[string]string{{"a": "b"}}}, "", true},
 		"denied anyway":               {publisher{burdens: []string{"Labels"}}, "/containers/create", body, refuses("not you"), "not you", true},
@@ -64,7 +65,11 @@ func TestWhatAnImageCarriesIsJudgedClosed(t *testing.T) {
 		if tc.decision.Recreate == nil && (v.Allow != (tc.denied == "") || !strings.Contains(v.Message, tc.denied)) {
 			t.Errorf("%s: %v %s", name, v.Allow, v.Message)
 		}
-		if (tc.images.asked == "") != tc.unasked || !tc.unasked && tc.images.asked != "ghcr.io/a/b:1" {
+		asked := "ghcr.io/a/b:1"
+		if strings.Contains(tc.uri, "platform") {
+			asked += "linux/arm64"
+		}
+		if (tc.images.asked == "") != tc.unasked || !tc.unasked && tc.images.asked != asked {
 			t.Errorf("%s: asked about %q", name, tc.images.asked)
 		}
 		if fields := w.input.Operation.HazardFields[operation.HazardLimits]; !tc.unasked && tc.denied != "" && !slices.Equal(fields, []string{"Image"}) {

@@ -21,7 +21,7 @@ import (
 
 func (tenancy) ExecWaits(context.Context, string) (bool, error) { return false, nil }
 
-func (tenancy) ImageBurdens(context.Context, string) ([]string, error) { return nil, nil }
+func (tenancy) ImageBurdens(context.Context, string, string) ([]string, error) { return nil, nil }
 
 func (y tenancy) Owned(context.Context, operation.Kind, string) (int, error) { return 0, y.err }
 
@@ -285,8 +285,8 @@ func (*counting) Owned(context.Context, operation.Kind, string) (int, error) { r
 
 func (joining) ExecWaits(context.Context, string) (bool, error) { return false, nil }
 
-func (joining) ImageBurdens(context.Context, string) ([]string, error) { return nil, nil }
+func (joining) ImageBurdens(context.Context, string, string) ([]string, error) { return nil, nil }
 
 func (*counting) ExecWaits(context.Context, string) (bool, error) { return false, nil }
 
-func (*counting) ImageBurdens(context.Context, string) ([]string, error) { return nil, nil }
+func (*counting) ImageBurdens(context.Context, string, string) ([]string, error) { return nil, nil }

@@ -74,7 +74,8 @@ type Objects interface {
 	// ExecWaits says whether an exec was made, and neither started nor forgotten since.
 	ExecWaits(ctx context.Context, id string) (bool, error)
 	// ImageBurdens are the fields of an image's configuration that have the daemon do more than a container may.
-	ImageBurdens(ctx context.Context, ref string) (fields []string, err error)
+	// platform is the variant that is asked for, "" for the daemon's own.
+	ImageBurdens(ctx context.Context, ref, platform string) (fields []string, err error)
 }
 
 // Policy answers an input. Its zero decision denies.

@@ -81,7 +81,7 @@ func (r *retrying) ContainerPrincipals(context.Context, string) ([]string, error
 // nothing is what there is: of all else nobody may be asked.
 type nothing struct{ anything }
 
-func (nothing) ImageBurdens(context.Context, string) ([]string, error) { return nil, nil }
+func (nothing) ImageBurdens(context.Context, string, string) ([]string, error) { return nil, nil }
 
 type anything = Objects
 

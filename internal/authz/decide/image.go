@@ -24,7 +24,7 @@ func (s *Steps) carried(ctx context.Context, v *Verdict, in *policy.Input, d pol
 	if image == "" {
 		return d // the daemon makes none of no image
 	}
-	fields, err := s.Objects.ImageBurdens(ctx, image)
+	fields, err := s.Objects.ImageBurdens(ctx, image, op.Query.Get("platform"))
 	if len(fields) == 0 && err == nil {
 		return d
 	}

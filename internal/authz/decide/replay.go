@@ -124,7 +124,7 @@ func (p *past) Owned(context.Context, operation.Kind, string) (int, error) {
 	return 0, nil
 }
 
-func (p *past) ImageBurdens(context.Context, string) ([]string, error) {
+func (p *past) ImageBurdens(context.Context, string, string) ([]string, error) {
 	switch i := p.world.Image; {
 	case i == nil:
 		return nil, nil

@@ -24,7 +24,7 @@ func (byObjects) Decide(_ context.Context, in *policy.Input) policy.Decision {
 
 func (byObjects) ExecWaits(context.Context, string) (bool, error) { return false, nil }
 
-func (byObjects) ImageBurdens(context.Context, string) ([]string, error) { return nil, nil }
+func (byObjects) ImageBurdens(context.Context, string, string) ([]string, error) { return nil, nil }
 
 func (byObjects) Owned(context.Context, operation.Kind, string) (int, error) { return 0, nil }
 

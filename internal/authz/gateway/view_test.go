@@ -26,7 +26,7 @@ func (blue) Decide(context.Context, *policy.Input) policy.Decision {
 
 func (blue) ExecWaits(context.Context, string) (bool, error) { return false, nil }
 
-func (blue) ImageBurdens(context.Context, string) ([]string, error) { return nil, nil }
+func (blue) ImageBurdens(context.Context, string, string) ([]string, error) { return nil, nil }
 
 func (blue) Owned(context.Context, operation.Kind, string) (int, error) { return 0, nil }
 

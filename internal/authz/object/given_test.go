@@ -91,15 +91,18 @@ func TestImageBurdensClosed(t *testing.T) {
 	}}
 	r := object.NewResolver(e)
 	for ref, want := range map[string][]string{"app": nil, "wide": {"ExposedPorts"}, "gone": nil} {
-		if got, err := r.ImageBurdens(t.Context(), ref); err != nil || !slices.Equal(got, want) {
+		if got, err := r.ImageBurdens(t.Context(), ref, ""); err != nil || !slices.Equal(got, want) {
 			t.Errorf("%s: %q, %v", ref, got, err)
 		}
 	}
-	if got, err := r.ImageBurdens(t.Context(), "odd"); err == nil {
+	if got, err := r.ImageBurdens(t.Context(), "wi", "de"); err != nil || !slices.Equal(got, []string{"ExposedPorts"}) {
+		t.Errorf("of a variant: %q, %v", got, err)
+	}
+	if got, err := r.ImageBurdens(t.Context(), "odd", ""); err == nil {
 		t.Errorf("of what is no configuration: %q", got)
 	}
 	e.err = errors.New("the Engine does not answer")
-	if got, err := r.ImageBurdens(t.Context(), "app"); !errors.Is(err, e.err) {
+	if got, err := r.ImageBurdens(t.Context(), "app", ""); !errors.Is(err, e.err) {
 		t.Errorf("of what nobody tells: %q, %v", got, err)
 	}
 }

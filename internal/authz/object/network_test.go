@@ -97,8 +97,8 @@ func (e *engine) LabelledNetworks(_ context.Context, label string) ([]string, er
 	return e.owned, e.err
 }
 
-func (e *engine) ImageConfig(_ context.Context, ref string) (json.RawMessage, error) {
-	return look(e, e.configs, ref)
+func (e *engine) ImageConfig(_ context.Context, ref, platform string) (json.RawMessage, error) {
+	return look(e, e.configs, ref+platform)
 }
 
 func (e *engine) ExecWaits(_ context.Context, id string) (bool, error) { return look(e, e.waits, id) }

@@ -59,7 +59,7 @@ type inventory interface {
 	Append(list []docker.Container) []docker.Container
 	Labelled(ctx context.Context, label string) (ids []string, err error)
 	LabelledNetworks(ctx context.Context, label string) (ids []string, err error)
-	ImageConfig(ctx context.Context, ref string) (json.RawMessage, error)
+	ImageConfig(ctx context.Context, ref, platform string) (json.RawMessage, error)
 	ExecWaits(ctx context.Context, id string) (bool, error)
 	Ready() bool
 }
@@ -217,9 +217,9 @@ func (r *Resolver) Owned(ctx context.Context, kind operation.Kind, owner string)
 }
 
 // ImageBurdens are the fields of an image's configuration that ask for more than a container may have the daemon do. Of an image that is not there
-// there are none. The error says why that cannot be told.
-func (r *Resolver) ImageBurdens(ctx context.Context, ref string) (fields []string, err error) {
-	config, err := r.inv.ImageConfig(ctx, ref)
+// there are none. platform is which of its variants, "" for the Engine's own. The error says why that cannot be told.
+func (r *Resolver) ImageBurdens(ctx context.Context, ref, platform string) (fields []string, err error) {
+	config, err := r.inv.ImageConfig(ctx, ref, platform)
 	switch {
 	case errors.Is(err, docker.ErrNotFound):
 		return nil, nil

@@ -131,7 +131,7 @@ func (f Told) Owned(_ context.Context, kind operation.Kind, owner string) (n int
 }
 
 // ImageBurdens are none: nothing is told of an image's configuration.
-func (Told) ImageBurdens(context.Context, string) ([]string, error) { return nil, nil }
+func (Told) ImageBurdens(context.Context, string, string) ([]string, error) { return nil, nil }
 
 // ExecWaits is of none: nobody makes an exec here.
 func (Told) ExecWaits(context.Context, string) (bool, error) { return false, errNoEngine }

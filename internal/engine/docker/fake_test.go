@@ -31,8 +31,9 @@ type engine struct {
 	containers map[string]map[string]any // as inspect answers
 	images     map[string]map[string]string
 	networks   []NetworkInfo
-	others     map[string]string // answers by path
-	streams    []chan string     // open event streams; closed to cut them
+	others     map[string]string            // answers by path
+	variant    func(platform string) string // the answer about an image for a platform; "": there is none
+	streams    []chan string                // open event streams; closed to cut them
 	asked      map[string]int
 	blocked    chan struct{} // not nil: every answer waits for it
 	onInspect  func()        // called while an inspect is answered, after it was read
@@ -162,6 +163,12 @@ func (e *engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	part := strings.Split(r.URL.Path, "/")
 	switch {
+	case e.variant != nil && r.URL.Query().Has("platform"):
+		if answer := e.variant(r.URL.Query().Get("platform")); answer != "" {
+			_, _ = w.Write([]byte(answer))
+			return
+		}
+		http.NotFound(w, r)
 	case strings.HasPrefix(e.others[r.URL.Path], "503 "):
 		http.Error(w, e.others[r.URL.Path][4:], http.StatusServiceUnavailable)
 	case e.others[r.URL.Path] != "":

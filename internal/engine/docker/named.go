@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"slices"
+	"strings"
 
 	"vitrine/internal/fair"
 )
@@ -39,14 +41,59 @@ func (inv *Inventory) Image(ctx context.Context, ref string) (Named, error) {
 	return Named{out.ID, out.RepoTags, out.Config.Labels, ""}, given(err, out.ID)
 }
 
-// ImageConfig asks for the configuration of an image by whatever names it, as JSON.
-func (inv *Inventory) ImageConfig(ctx context.Context, ref string) (json.RawMessage, error) {
-	var out struct{ Config json.RawMessage }
-	err := inv.lookUp(ctx, "/images/"+(&url.URL{Path: ref}).EscapedPath()+"/json", nil, &out)
+// ImageConfig asks for the configuration of an image by whatever names it, as JSON: of the variant for a platform such as linux/arm64/v8, "" for the
+// Engine's own. An image of several may have another configuration for each, and says itself which is for what. An image that is there without such a
+// variant is an error, and not [ErrNotFound]: for a new container the Engine may take one that comes near.
+func (inv *Inventory) ImageConfig(ctx context.Context, ref, platform string) (json.RawMessage, error) {
+	config, _, err := inv.imageConfig(ctx, ref, nil)
+	if err != nil || platform == "" {
+		return config, err
+	}
+	p, err := parsePlatform(platform)
+	if err != nil {
+		return nil, err
+	}
+	asked, err := json.Marshal(p)
+	if err != nil {
+		return nil, fmt.Errorf("ask for the platform %q: %w", platform, err)
+	}
+	// An engine that does not know the parameter answers with its own variant.
+	config, is, err := inv.imageConfig(ctx, ref, url.Values{"platform": {string(asked)}})
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("image %q for the platform %q: %s", ref, platform, err.Error())
+	case is.OS != p.OS || is.Architecture != p.Architecture:
+		return nil, fmt.Errorf("the engine shows image %q for %s/%s where it was asked for %s", ref, is.OS, is.Architecture, platform)
+	}
+	return config, nil
+}
+
+// platform is what a variant of an image is for.
+type platform struct {
+	OS           string `json:"os"`
+	Architecture string `json:"architecture"`
+	Variant      string `json:"variant,omitempty"`
+}
+
+// parsePlatform reads what a container is made for, as clients mostly write it.
+func parsePlatform(text string) (platform, error) {
+	parts := strings.Split(text, "/")
+	if len(parts) < 2 || len(parts) > 3 || slices.Contains(parts, "") {
+		return platform{}, fmt.Errorf("the platform %q is not OS/ARCHITECTURE or OS/ARCHITECTURE/VARIANT", text)
+	}
+	return platform{parts[0], parts[1], strings.Join(parts[2:], "")}, nil
+}
+
+func (inv *Inventory) imageConfig(ctx context.Context, ref string, query url.Values) (json.RawMessage, platform, error) {
+	var out struct {
+		Config           json.RawMessage
+		Os, Architecture string
+	}
+	err := inv.lookUp(ctx, "/images/"+(&url.URL{Path: ref}).EscapedPath()+"/json", query, &out)
 	if err == nil && len(out.Config) == 0 {
 		err = fmt.Errorf("the answer about image %q has no configuration", ref)
 	}
-	return out.Config, err
+	return out.Config, platform{OS: out.Os, Architecture: out.Architecture}, err
 }
 
 // Swarm asks for an object of a swarm by whatever names it, GET /services/{id}, or another resource: tasks, secrets, configs, nodes. A task has the labels

@@ -220,14 +220,49 @@ func TestImageConfigClosed(t *testing.T) {
 	e := newEngine(t)
 	e.others = map[string]string{"/images/shop/web:1/json": `{"Id":"sha256:1","Config":{"Cmd":["sh"]}}`, "/images/odd/json": `{"Id":"sha256:2"}`}
 	inv := e.inventory()
-	if c, err := inv.ImageConfig(t.Context(), "shop/web:1"); err != nil || string(c) != `{"Cmd":["sh"]}` {
+	if c, err := inv.ImageConfig(t.Context(), "shop/web:1", ""); err != nil || string(c) != `{"Cmd":["sh"]}` {
 		t.Errorf("%s, %v", c, err)
 	}
-	if c, err := inv.ImageConfig(t.Context(), "odd"); err == nil || errors.Is(err, ErrNotFound) {
+	if c, err := inv.ImageConfig(t.Context(), "odd", ""); err == nil || errors.Is(err, ErrNotFound) {
 		t.Errorf("of an answer without: %s, %v", c, err)
 	}
-	if c, err := inv.ImageConfig(t.Context(), "gone"); !errors.Is(err, ErrNotFound) {
+	if c, err := inv.ImageConfig(t.Context(), "gone", ""); !errors.Is(err, ErrNotFound) {
 		t.Errorf("of none: %s, %v", c, err)
+	}
+}
+
+// TestConfigOfAnotherVariantClosed: of an image of several platforms the daemon takes, for a new container, the one that is asked for.
+func TestConfigOfAnotherVariantClosed(t *testing.T) {
+	const path = "/images/web/json"
+	for name, tc := range map[string]struct {
+		platform, of, want string
+		unasked            bool
+	}{
+		"the engine's own":         {"", "", `{"Cmd":["amd64"]}`, true},
+		"another":                  {"linux/arm64", `{"Os":"linux","Architecture":"arm64","Config":{"Cmd":["arm64"]}}`, `{"Cmd":["arm64"]}`, false},
+		"a variant of another":     {"linux/arm/v7", `{"Os":"linux","Architecture":"arm","Config":{"Cmd":["arm"]}}`, `{"Cmd":["arm"]}`, false},
+		"not asked for by the API": {"linux/arm64", `{"Os":"linux","Architecture":"amd64","Config":{"Cmd":["amd64"]}}`, "", false},
+		"of another system":        {"linux/amd64", `{"Os":"windows","Architecture":"amd64","Config":{"Cmd":["amd64"]}}`, "", false},
+		"not there":                {"linux/arm64", "", "", false},
+		"written otherwise":        {"arm64", "", "", true},
+		"with more":                {"linux/arm/v7/x", "", "", true},
+		"with nothing":             {"linux//v7", "", "", true},
+	} {
+		e := newEngine(t)
+		e.others = map[string]string{path: `{"Os":"linux","Architecture":"amd64","Config":{"Cmd":["amd64"]}}`}
+		asked := ""
+		e.variant = func(platform string) string { asked = platform; return tc.of }
+		c, err := e.inventory().ImageConfig(t.Context(), "web", tc.platform)
+		if string(c) != tc.want || (err == nil) != (tc.want != "") || errors.Is(err, ErrNotFound) || (asked == "") != tc.unasked {
+			t.Errorf("%s: %s, %v; asked for %s", name, c, err, asked)
+		}
+		if name == "a variant of another" && asked != `{"os":"linux","architecture":"arm","variant":"v7"}` {
+			t.Errorf("asked for %s", asked)
+		}
+	}
+	e := newEngine(t)
+	if c, err := e.inventory().ImageConfig(t.Context(), "web", "linux/arm64"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("of none at all: %s, %v", c, err)
 	}
 }
 
