@@ -160,11 +160,14 @@ type claims struct {
 const (
 	claimsKept = 10 * time.Second
 	claimsMost = 4096
+	// claimLong is how long one may be, in bytes: a container's id, its name and its pod are half of that. Each is remembered, and all that it names
+	// is looked for while everybody else's messages wait.
+	claimLong = 1 << 10
 )
 
 func (m *claims) resolve(a attestor, c *Claim) *Origin {
 	entity := entityID(c.Tags)
-	if len(c.Local)+len(c.External)+len(entity) == 0 {
+	if n := len(c.Local) + len(c.External) + len(entity); n == 0 || n > claimLong {
 		return nil
 	}
 	m.mu.Lock()

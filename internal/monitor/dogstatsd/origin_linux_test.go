@@ -223,3 +223,12 @@ func TestDatagramsOfAnExitedProcessKeepTheirOrder(t *testing.T) {
 		t.Error("two senders with one PID are resolved side by side")
 	}
 }
+
+// TestLongClaimsAreNobodysClosed: each is remembered, and all that it names looked for, while others wait.
+func TestLongClaimsAreNobodysClosed(t *testing.T) {
+	x := serve(t, Config{})
+	send(t, "udp", x.UDPAddr(), "a:1|c|c:ci-web,"+strings.Repeat("a,", 50)+"\na:1|c|c:ci-web,"+strings.Repeat("a,", 3000))
+	if got, want := x.sink.wait(t, 2), []string{"count a from web", "count a from none"}; !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
+	}
+}
