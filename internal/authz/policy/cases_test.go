@@ -14,6 +14,7 @@ const casedData = "bindings: {admin: [local], look: ['tls:x']}"
 
 // A policy whose cases fail does not load, whether they say too much or too little; the last good one goes on.
 func TestCasesThatFailClosed(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	for name, tc := range map[string]struct{ cases, says string }{
 		"allowed by mistake": {"# a comment\n\ndeny tls:x GET /containers/json", "look.cases:3: GET /containers/json by tls:x is allowed, and the case says deny: role look"},
@@ -94,6 +95,7 @@ allow local POST /containers/shop/restart
 
 // A case is what its caller is answered: a role in mode audit denies nothing but what rails do.
 func TestCasesOfARoleInAuditClosed(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	const data = "roles: {new: {access: [list], mode: audit}}\nbindings: {admin: [local], new: ['tls:x']}\n"
 	dir := policyDir(t, "data.yaml", data, "new.cases", "allow tls:x POST /containers/web/kill\ndeny tls:x POST /plugins/x/disable\n")
@@ -104,6 +106,7 @@ func TestCasesOfARoleInAuditClosed(t *testing.T) {
 
 // Of a file that is given by its name the cases beside it count, and of a folder those in it, not below.
 func TestWhereCasesAreFound(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	wrong := "deny tls:x GET /containers/json"
 	dir := policyDir(t, "team.yaml", casedData, "team.cases", wrong, "other.cases", wrong)
@@ -113,6 +116,7 @@ func TestWhereCasesAreFound(t *testing.T) {
 
 // Of data alone the cases are all that is tested; with Rego its tests too.
 func TestRunCases(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	dir := policyDir(t, "data.yaml", casedData, "look.cases", "allow tls:x GET /containers/json\ndeny tls:x GET /containers/json\n")
 	var out bytes.Buffer

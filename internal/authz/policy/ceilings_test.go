@@ -4,9 +4,11 @@ import (
 	"testing"
 
 	"vitrine/internal/engine/operation"
+	"vitrine/test/long"
 )
 
 func TestCeilingsOfRoles(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	data := `
 roles:
@@ -23,6 +25,7 @@ bindings: {admin: [local], ci: ["container:a"], small: ["container:a"]}
 
 // TestCeilingsThatAreNoneClosed: what is not understood is no missing limit.
 func TestCeilingsThatAreNoneClosed(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	const allow = "default allow := false\nallow if input.operation.id == \"ContainerList\"\n"
 	for rule, says := range map[string]string{

@@ -281,6 +281,7 @@ func TestRequestThatEndedClosed(t *testing.T) {
 
 // TestRefusedPoliciesClosed: what is not loaded, and what is said about it.
 func TestRefusedPoliciesClosed(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	const deny = "default allow := false\n"
 	tests := map[string]struct {

@@ -21,6 +21,7 @@ func withExtra(t testing.TB, rule string) Options {
 }
 
 func TestExtraRules(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	e := loaded(t, withExtra(t, `
 deny contains "no volumes" if input.operation.id == "VolumeList"
@@ -132,6 +133,7 @@ func TestRulesOfOnesOwnBesideExtra(t *testing.T) {
 }
 
 func TestCheckSaysWhatOfExtraNothingReads(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	var got []string
 	for _, p := range Check(t.Context(), withExtra(t, "deny contains \"x\" if used\n\nused if input.request.body == null\n\ndenny contains \"x\" if input.request.body == null")) {

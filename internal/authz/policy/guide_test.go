@@ -47,6 +47,7 @@ func TestGuide(t *testing.T) {
 	}
 	for _, entry := range entries {
 		t.Run(entry.Name(), func(t *testing.T) {
+			t.Parallel()
 			paths := []string{filepath.Join(base, entry.Name())}
 			for _, p := range Check(t.Context(), Options{Paths: paths}) {
 				if entry.Name() != "compat" || !strings.Contains(p.Message, "is admin") { // its author knew of no admins

@@ -4,10 +4,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"vitrine/test/long"
 )
 
 // TestCheckImageNames: roles that cannot build what they mean to, or whose holders could give each other's names.
 func TestCheckImageNames(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	dir := policyDir(t, "data.yaml", `bindings: {admin: ["unix:root"], ci: ["container:a"], build: ["container:a"], blue: ["tls:b"], red: ["tls:c"], green: ["tls:d"], all: ["tls:e"]}
 roles:

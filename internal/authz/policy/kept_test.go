@@ -21,6 +21,7 @@ func restart(t *testing.T, opts Options) (*Engine, error) {
 // TestKeptPolicy: what decided before a restart decides after it, for as long as the
 // files are broken.
 func TestKeptPolicy(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	for name, files := range map[string][]string{
 		"data":         {"data.yaml", strictData},
@@ -71,6 +72,7 @@ func TestKeptBundle(t *testing.T) {
 // TestKeptPolicyClosed: who may write what is kept may write the policy, so it is not
 // believed if that may be others than us. Nor does it ever let the built-in policy in.
 func TestKeptPolicyClosed(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	const other = 4711
 	for name, tamper := range map[string]func(state, file string) error{
@@ -129,6 +131,7 @@ func rewrite(file, from, to string) error {
 // TestNothingIsKept: without a place everything is denied until a file is mended; and
 // what was never configured is the built-in policy.
 func TestNothingIsKept(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	for name, state := range map[string]string{"no setting": "", "no folder": filepath.Join(t.TempDir(), "none")} {
 		t.Run(name, func(t *testing.T) {
@@ -167,7 +170,6 @@ func TestOtherPathsAreAnotherPolicy(t *testing.T) {
 // TestAccepted: what looks like an accident is taken if its revision is written down,
 // and nothing else is.
 func TestAccepted(t *testing.T) {
-	long.Alone(t)
 	t.Parallel()
 	dir := policyDir(t, "data.yaml", strictData, "more/data.yaml", "x: 1\n", "authz.rego", module(allowList))
 	opts := Options{Paths: []string{dir}, BuiltinIfAbsent: true, StateDir: t.TempDir()}
@@ -203,6 +205,7 @@ func TestAccepted(t *testing.T) {
 
 // TestRefusalSaysWhatDecides: each problem is a line of the log with its key, and says what decides instead.
 func TestRefusalSaysWhatDecides(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	for name, before := range map[string]string{"everything is denied until a file is mended": "", "the last good policy, revision ": strictData} {
 		var log strings.Builder

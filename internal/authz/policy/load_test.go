@@ -163,6 +163,7 @@ func TestBuiltinIfAbsent(t *testing.T) {
 // TestDataOverBuiltin: a folder with data alone amends the built-in roles, and
 // replaces the built-in bindings.
 func TestDataOverBuiltin(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	dir := policyDir(t, "data.yaml", `
 strict: true
@@ -383,6 +384,7 @@ func TestDataProblems(t *testing.T) {
 
 // TestOldOperationNames: names of older API descriptions go on working.
 func TestOldOperationNames(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	dir := policyDir(t, "data.yaml", `
 roles: {copy: {operations: [ContainerGetArchive], redact: {ContainerArchiveHead: [/message]}}}

@@ -1,9 +1,12 @@
 package policy
 
 import (
+	"flag"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -17,8 +20,16 @@ import (
 // with Go's default every fifth second of the tests' time went into that.
 const garbage = 400
 
+// atATime is how many tests run at one time, at least.
+const atATime = 4
+
+// TestMain runs more tests beside each other than there may be processors: those that wait for the files to be quiet keep none.
 func TestMain(m *testing.M) {
 	debug.SetGCPercent(garbage)
+	flag.Parse()
+	if runtime.GOMAXPROCS(0) < atATime {
+		_ = flag.Set("test.parallel", strconv.Itoa(atATime))
+	}
 	goleak.VerifyTestMain(m)
 }
 

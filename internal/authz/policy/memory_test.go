@@ -152,6 +152,7 @@ func randomBody(r *rand.Rand) any {
 
 // TestReads: what a policy can read of the input is found, in every way to say it.
 func TestReads(t *testing.T) {
+	long.Alone(t)
 	tests := map[string]string{
 		"input.operation.id == `x`":                         "operation.id",
 		"input[`operation`].id == `x`":                      "operation.id",

@@ -7,6 +7,7 @@ import (
 	"vitrine/internal/authz/object"
 	"vitrine/internal/caller/identity"
 	"vitrine/internal/engine/operation"
+	"vitrine/test/long"
 )
 
 const ofTeam = `package docker.authz
@@ -55,6 +56,7 @@ func TestObjectsThatNobodyCanTellClosed(t *testing.T) {
 
 // TestNobodyAsksForObjectsThatThePolicyDoesNotRead.
 func TestNobodyAsksForObjectsThatThePolicyDoesNotRead(t *testing.T) {
+	long.Alone(t)
 	if loaded(t, Options{}).ReadsObjects() {
 		t.Error("the built-in policy reads them")
 	}
@@ -62,6 +64,7 @@ func TestNobodyAsksForObjectsThatThePolicyDoesNotRead(t *testing.T) {
 
 // TestCheckSaysThatATargetIsWhatWasTyped.
 func TestCheckSaysThatATargetIsWhatWasTyped(t *testing.T) {
+	long.Alone(t)
 	for rule, warned := range map[string]bool{
 		`input.operation.target == "web"`:             true,
 		`input.operation.target != "web"`:             true,

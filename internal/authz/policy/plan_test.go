@@ -18,6 +18,7 @@ import (
 
 // A plan decides, and says, what topdown does: each operation, with more hazards, paths and names than the catalogue has, by callers of all kinds.
 func TestPlanDecidesTheSameClosed(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	g := loaded(t, Options{Paths: []string{policyDir(t, "data.yaml", everyKey, "extra.rego", oddRules)}}).current.Load()
 	byPlan, byTopdown := *g, *g
@@ -38,6 +39,7 @@ func TestPlanDecidesTheSameClosed(t *testing.T) {
 // What is decided by a plan: the built-in rules, with an operator's beside them, first looks and rules of one's own. With positions
 // topdown decides, and where there is no plan.
 func TestWhoEvaluatesClosed(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	const clock = extraTop + "\ndeny contains \"x\" if input.operation.id == \"ContainerDelete\"\n"
 	own := module("default allow := false\n\nallow if input.operation.id == \"ContainerList\"")
@@ -83,6 +85,7 @@ func TestFailedPlanAsksTopdownClosed(t *testing.T) {
 
 // Without a plan topdown decides; with one of something else, whose answer is no decision, nobody is let in.
 func TestPlanThatSaysNothingClosed(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	g := loaded(t, Options{}).current.Load()
 	admin := listing()

@@ -5,11 +5,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"vitrine/test/long"
 )
 
 // TestReasonsHaveTheirLines: each reason of the built-in policy comes from the innermost rule that gives it, and
 // the line of that rule is said; the decision is the same as without.
 func TestReasonsHaveTheirLines(t *testing.T) {
+	long.Alone(t)
 	source, err := os.ReadFile("../../../rego/authz.rego")
 	if err != nil {
 		t.Fatal(err)

@@ -54,6 +54,7 @@ func presetsAnswer(t *testing.T, paths []string, cases string) {
 
 // TestPresetAsPathGivesNoBindingsClosed: a preset gives its role alone, beside the operator's own data; nobody holds a role because of a name in an example.
 func TestPresetAsPathGivesNoBindingsClosed(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	opts := Options{Paths: []string{"preset:dozzle", policyDir(t, "data.yaml", "bindings: {admin: [\"unix:root\"], dozzle: [\"container:logs\"]}\n")}}
 	e := loaded(t, opts)

@@ -11,11 +11,13 @@ import (
 
 	"vitrine/internal/caller/identity"
 	"vitrine/internal/engine/principal"
+	"vitrine/test/long"
 )
 
 // TestRegoGuardsTheMintClosed: the built-in rules name kinds of principals in two sets of their own, so that
 // the file can be copied and read alone. Those sets are the table's.
 func TestRegoGuardsTheMintClosed(t *testing.T) {
+	long.Alone(t)
 	gen := loaded(t, Options{}).current.Load()
 	is := func(query string) bool {
 		t.Helper()

@@ -108,6 +108,7 @@ func TestWhoCan(t *testing.T) {
 
 // What a role is not denied by the rules, and no example shows, is not decided.
 func TestWhoCanNotDecidedClosed(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	p := prover(t, Options{Paths: []string{policyDir(t, "data.yaml", `roles:
   r: {operations: [ContainerCreate], hazards: [engine-socket, host-path], host_paths: [/srv/app]}
@@ -120,6 +121,7 @@ bindings: {admin: [local], r: ["tls:r"]}
 
 // Who makes containers anew makes those that have a hazard, too.
 func TestWhoCanMakeAnewClosed(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	p := prover(t, Options{Paths: []string{policyDir(t, "data.yaml", `roles:
   r: {operations: [ContainerStop, ContainerCreate], recreate: {where: {a: b}}}
@@ -137,6 +139,7 @@ bindings: {admin: [local], r: ["tls:r"]}
 
 // A role that may be lent can be anybody's, also if somebody holds it for good.
 func TestHeldRoleThatMayBeLentClosed(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	data := `roles: {deployer: {access: [write], hazards: [host-path], grant: {max: 1h}}}
 bindings: {admin: [local], deployer: ["unix:ci"]}
@@ -150,6 +153,7 @@ bindings: {admin: [local], deployer: ["unix:ci"]}
 
 // Whoever holds a role in mode audit is let through, whatever the rules deny it, but by no rail.
 func TestRoleInAuditCanClosed(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	p := prover(t, Options{Paths: []string{policyDir(t, "data.yaml", auditData)}})
 	for question, want := range map[string]string{
@@ -189,6 +193,7 @@ audit if "uid:4501" in input.caller.principals
 
 // An operator's extra rules may deny the least request alone; a proof does not lean on them.
 func TestProofsDoNotLeanOnExtraRulesClosed(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	dir := policyDir(t, "data.yaml", "roles: {r: {operations: [ContainerKill]}}\nbindings: {admin: [local], r: ['tls:r']}\n",
 		"extra.rego", "package docker.authz.extra\n\nimport rego.v2\n\ndeny contains \"no\" if input.operation.target in {\"x\", \"host\"}\n")
@@ -241,6 +246,7 @@ allow if object.get(input.operation, "target", "none") != "none"`))}})
 }
 
 func TestInvariantsClosed(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	for name, tc := range map[string]struct{ policy, invariants, says string }{
 		"proved":             {provedData, "- {only: [admin, lent], may: [ContainerCreate, ContainerExec], with: [privileged]}", ""},
@@ -289,6 +295,7 @@ func TestInvariantsClosed(t *testing.T) {
 
 // Invariants are read wherever the policy is named, and what looks like them is not passed over.
 func TestInvariantsAreNotPassedOverClosed(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	const data = "roles: {ci: {access: [write], hazards: ['*']}}\nbindings: {admin: [local], ci: ['unix:ci']}\n"
 	const broken = "- {only: [admin], may: [ContainerCreate], with: [privileged]}"
@@ -340,6 +347,7 @@ func TestInvariantsAreNotPassedOverClosed(t *testing.T) {
 
 // So it is if a bundle comes without those that it had; and a file of them is no policy by itself.
 func TestInvariantsThatVanishFromABundleClosed(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	const data = "bindings: {admin: [local]}\n"
 	path := filepath.Join(t.TempDir(), "policy.tar.gz")
@@ -433,6 +441,7 @@ func proofPolicies(t *testing.T) map[string]Options {
 // TestProofsAgainstRandomRequestsClosed: whom a finding does not name, or leave open, is allowed no request that there is. Each is decided once, and
 // held against all proofs of its operation; with VITRINE_LONG there are 10 000 of each.
 func TestProofsAgainstRandomRequestsClosed(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	for name, opts := range proofPolicies(t) {
 		t.Run(name, func(t *testing.T) {

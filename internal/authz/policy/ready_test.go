@@ -117,6 +117,7 @@ where[k] := "v" if {
 // Rules that are made ready for their data decide, and say, what they decide as they are written: over each example of the
 // catalogue, with more hazards, paths and names than it has, by callers of all kinds.
 func TestReadyRulesDecideTheSameClosed(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	policies := map[string]Options{
 		"built-in": {}, "every key": {Paths: []string{policyDir(t, "data.yaml", everyKey)}},
@@ -258,6 +259,7 @@ func TestReadyRulesAskWhatThereIsClosed(t *testing.T) {
 
 // TestReadyRulesOfOnePackageInTwoFilesClosed: that nothing can hold in one file says nothing of the other.
 func TestReadyRulesOfOnePackageInTwoFilesClosed(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	const (
 		never = extraTop + "\nblocked := set()\n\ndeny contains \"blocked\" if {\n\tsome b in blocked\n\tb == input.operation.id\n}\n"

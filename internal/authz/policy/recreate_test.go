@@ -4,10 +4,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"vitrine/test/long"
 )
 
 // TestCheckRecreate: roles that make containers anew, and cannot, or get more by it than is seen at a glance.
 func TestCheckRecreate(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	dir := policyDir(t, "data.yaml", `bindings:
   admin: ["unix:root"]

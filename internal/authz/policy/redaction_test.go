@@ -113,6 +113,7 @@ bindings: {admin: [local, "unix:root"], a: ["container:x"], b: ["container:x"]}
 // TestRolesOfAnotherMeaningStayAsTheyAreWritten: a policy of one's own may read redact in
 // ways of its own; it is said that nobody else reads it.
 func TestRolesOfAnotherMeaningStayAsTheyAreWritten(t *testing.T) {
+	long.Alone(t)
 	for redact, warned := range map[string]bool{
 		"{ContainerInspect: [$.Config.Env]}": true,
 		"{ContainerInspect: [/Config/Evn]}":  true,
@@ -250,6 +251,7 @@ redact contains "Env" if input.operation.id == "ImageList"`))}})
 
 // TestCheckOfRedaction: what loads, and is probably not meant.
 func TestCheckOfRedaction(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	dir := policyDir(t, "data.yaml", "roles:\n  r:\n    access: [list]\n    redact:\n      ImageInspect: [/Config/Env/*]\n"+
 		"      ContainerInspect: [env]\nbindings: {admin: [local], r: [\"tls:x\"]}")
@@ -274,6 +276,7 @@ redact contains concat("/", ["/Config", input.operation.target])`), "data.yaml",
 // TestBuiltinRedactionIsReviewed holds what the built-in roles blank against
 // testdata/redacted.txt.
 func TestBuiltinRedactionIsReviewed(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	e := loaded(t, Options{})
 	var b strings.Builder

@@ -104,6 +104,7 @@ func TestNamesThatAreNotShownWouldChangeNothingClosed(t *testing.T) {
 
 // An operator's rules beside the built-in ones may read every name.
 func TestOperatorsRulesAreShownEveryNameClosed(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	e := loaded(t, Options{Paths: []string{policyDir(t, "data.yaml", bindingsByName, "extra.rego", `package docker.authz.extra
 

@@ -4,10 +4,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"vitrine/test/long"
 )
 
 // TestBuiltinRoles asks the built-in policy about real requests, as the doors do.
 func TestBuiltinRoles(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	e := loaded(t, Options{})
 	look, monitor := []string{"container:x", "label:vitrine.role=look"}, []string{"container:monitor"}
@@ -84,6 +87,7 @@ func TestBuiltinRoles(t *testing.T) {
 // TestBuiltinRedaction: every answer with secrets that look and monitor may have
 // is blanked, and root's is not.
 func TestBuiltinRedaction(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	e := loaded(t, Options{})
 	for uri, want := range map[string]string{
@@ -112,6 +116,7 @@ func TestBuiltinRedaction(t *testing.T) {
 
 // TestMintClosed: who may create containers cannot make himself a monitor.
 func TestMintClosed(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	dir := policyDir(t, "data.yaml", `
 roles:

@@ -95,6 +95,7 @@ func TestBindingThatEndsClosed(t *testing.T) {
 }
 
 func TestBindingThatHasEndedIsNotLoadedClosed(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	w := atTime(t, lending, noon.Add(time.Hour))
 	if w.may(t, "tls:b") || !w.may(t, "tls:a") {
@@ -162,6 +163,7 @@ func lend(from time.Time, length time.Duration) grant.Grant {
 }
 
 func TestLent(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	now := noon.Add(-time.Hour)
 	w := atTime(t, lending, now)
@@ -239,6 +241,7 @@ func TestNotLentClosed(t *testing.T) {
 
 // TestLentIsMintedClosed: what is lent to a name is guarded as a binding is.
 func TestLentIsMintedClosed(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	now := noon.Add(-time.Hour)
 	data := strings.Replace(lending, "roles:\n", "roles:\n  maker: {operations: [ContainerCreate]}\n", 1) + "  maker: [\"tls:maker\"]\n"

@@ -72,6 +72,7 @@ func TestRunTests(t *testing.T) {
 }
 
 func TestCheck(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	if found := Check(t.Context(), Options{}); len(found) > 0 {
 		t.Errorf("the built-in policy: %v", found)
@@ -119,6 +120,7 @@ func TestCheckAdmin(t *testing.T) {
 
 // TestCheckHostPaths: what is found of a folder is said where the folder is named.
 func TestCheckHostPaths(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	dir := policyDir(t, "data.yaml", `roles:
   r:
@@ -171,6 +173,7 @@ func TestPolicyThatNobodyCanAdministerClosed(t *testing.T) {
 
 // TestRulesUnderWhichNobodyIsAdmin: rules of one's own are asked; it is a warning.
 func TestRulesUnderWhichNobodyIsAdmin(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	const warning = "warning: neither local nor unix:root is admin"
 	for name, test := range map[string]struct {
@@ -198,6 +201,7 @@ func TestRulesUnderWhichNobodyIsAdmin(t *testing.T) {
 
 // TestCheckBindings: a role that nobody holds, and bindings of somebody who does not exist.
 func TestCheckBindings(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	dir := policyDir(t, "data.yaml", `bindings:
   admin: [local, "unix:bob", ["unix:bob", "gid:5"]]
@@ -234,6 +238,7 @@ roles:
 
 // TestCheckOwners: what is bound to somebody's things and can be held by nobody.
 func TestCheckOwners(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	dir := policyDir(t, "data.yaml", `bindings:
   admin: [local]
@@ -260,6 +265,7 @@ roles:
 }
 
 func TestSummary(t *testing.T) {
+	long.Alone(t)
 	t.Parallel()
 	for want, files := range map[string][]string{
 		"the built-in rules with data.yaml; 3 roles, bound are admin; 5 inputs of the self-test answered; revision ":                 {"data.yaml", "bindings: {admin: [local]}"},

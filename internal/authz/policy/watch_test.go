@@ -81,11 +81,11 @@ func TestWatchBrokenFirstPolicyClosed(t *testing.T) {
 // TestWatchEditor: editors write beside the file and rename over it.
 func TestWatchEditor(t *testing.T) {
 	t.Parallel()
-	dir := policyDir(t, "authz.rego", module(allowNothing))
-	for name, path := range map[string]string{"folder": dir, "file": filepath.Join(dir, "authz.rego")} {
+	for name, file := range map[string]string{"folder": "", "file": "authz.rego"} {
 		t.Run(name, func(t *testing.T) {
-			write(t, dir, "authz.rego", module(allowNothing))
-			e, _ := watched(t, Options{Paths: []string{path}})
+			t.Parallel()
+			dir := policyDir(t, "authz.rego", module(allowNothing))
+			e, _ := watched(t, Options{Paths: []string{filepath.Join(dir, file)}})
 			for range 3 {
 				for _, policy := range []string{allowList, allowNothing} {
 					beside := write(t, dir, ".authz.rego.swp", module(policy))
