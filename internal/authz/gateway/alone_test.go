@@ -323,6 +323,7 @@ func TestRequestsLeaveNothingRunning(t *testing.T) {
 
 // TestAnswerToWhoHasSentAll comes, however long after.
 func TestAnswerToWhoHasSentAll(t *testing.T) {
+	t.Parallel()
 	half := make(chan struct{})
 	g := startHTTP(t, func(w http.ResponseWriter, _ *http.Request) {
 		<-half
@@ -445,6 +446,7 @@ func (a arrival) Authorize(ctx context.Context, c *identity.Connection, r *opera
 
 // TestEndWaitsForTheLane: a request that net/http's server does not know of is answered, too, when the gateway is to stop.
 func TestEndWaitsForTheLane(t *testing.T) {
+	t.Parallel()
 	begun, stopped := make(chan struct{}), make(chan struct{})
 	g := startHTTP(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/version" {

@@ -24,6 +24,7 @@ func failing(status int, contentType, body string) http.HandlerFunc {
 // TestErrorTextIsWithheldClosed: where something of the answer is blanked, a text
 // that may quote it is no longer in the error, whatever its status and its form.
 func TestErrorTextIsWithheldClosed(t *testing.T) {
+	t.Parallel()
 	for name, daemon := range map[string]http.HandlerFunc{
 		"500":                    failing(500, "application/json", `{"message":"`+mountError+`"}`),
 		"400":                    failing(400, "application/json", `{"message":"`+mountError+`"}`),

@@ -17,6 +17,7 @@ import (
 
 // An answer that is held counts against its caller for as long as its client takes some of it, and no longer.
 func TestHeldAnswerThatNobodyTakesIsGivenUpClosed(t *testing.T) {
+	t.Parallel()
 	big := `{"Config":{"Env":["A=b"],"Labels":{"a":"` + strings.Repeat("x", 8<<20) + `"}}}`
 	g := startHTTP(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")

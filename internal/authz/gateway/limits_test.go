@@ -76,6 +76,7 @@ func TestStreamsPerCallerAreLimited(t *testing.T) {
 }
 
 func TestHeadersAreLimited(t *testing.T) {
+	t.Parallel()
 	g := startHTTP(t, func(http.ResponseWriter, *http.Request) {}, limits(Limits{HeaderBytes: 8 << 10}))
 	if answer := g.raw("GET /_ping HTTP/1.1\r\nHost: d\r\nX: " + strings.Repeat("x", 16<<10) + "\r\n\r\n"); !strings.HasPrefix(answer, "HTTP/1.1 431 ") {
 		t.Errorf("answer %q", answer)
@@ -83,6 +84,7 @@ func TestHeadersAreLimited(t *testing.T) {
 }
 
 func TestJSONBodiesAreLimited(t *testing.T) {
+	t.Parallel()
 	g := startHTTP(t, func(http.ResponseWriter, *http.Request) {})
 	big := `{"Image":"x","Labels":{"a":"` + strings.Repeat("x", 4<<20) + `"}}`
 	if status, body := g.do("POST", "/containers/create", "application/json", big); status != 413 || !strings.Contains(body, "4194304 bytes") {
@@ -105,6 +107,7 @@ func TestJSONBodiesAreLimited(t *testing.T) {
 }
 
 func TestBigBodiesAtOneTimeAreLimited(t *testing.T) {
+	t.Parallel()
 	g := startHTTP(t, func(http.ResponseWriter, *http.Request) {})
 	half := fmt.Sprintf("POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", 1<<20, strings.Repeat(" ", bigBody+2))
 	for range bigBodiesPerCaller {

@@ -27,6 +27,7 @@ import (
 // TestStreamsEndWithThePermissionClosed: a stream that was allowed goes on while
 // the policy allows it, and no longer.
 func TestStreamsEndWithThePermissionClosed(t *testing.T) {
+	t.Parallel()
 	const attach = "POST /containers/x/attach?stream=1 HTTP/1.1\r\nHost: d\r\n\r\n"
 	for _, tc := range []struct {
 		name, request, answer string

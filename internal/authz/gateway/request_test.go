@@ -189,6 +189,7 @@ func TestRefusedRequestsReachNothingClosed(t *testing.T) {
 
 // TestWhatIsNoRequestIsRecordedClosed: with who sent it, and what was wrong.
 func TestWhatIsNoRequestIsRecordedClosed(t *testing.T) {
+	t.Parallel()
 	for name, tc := range map[string]struct {
 		sent, reason string
 		status       int

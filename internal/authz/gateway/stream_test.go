@@ -261,6 +261,7 @@ func TestRefusedUploadOfAGoClient(t *testing.T) {
 
 // Half a body must not reach the daemon as a whole one.
 func TestUploadThatBreaksOffClosed(t *testing.T) {
+	t.Parallel()
 	for name, head := range map[string]string{
 		"length":  "Content-Length: 1000\r\n\r\nhalf",
 		"chunked": "Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
