@@ -49,7 +49,7 @@ func TestWhatAnImageCarriesIsJudgedClosed(t *testing.T) {
 		"an admin":                    {publisher{burdens: []string{"Labels"}}, "/containers/create", body, policy.Decision{Allow: true, Admin: true}, "", true},
 		"made anew":                   {publisher{burdens: []string{"Labels"}}, "/containers/create", body, policy.Decision{Allow: true, Recreate: []map[string]string{{"a": "b"}}}, "", true},
 		"denied anyway":               {publisher{burdens: []string{"Labels"}}, "/containers/create", body, refuses("not you"), "not you", true},
-		"another operation":           {publisher{burdens: []string{"Labels"}}, "/containers/x/start", "", takes, "", true},
+		"another operation":           {publisher{burdens: []string{"Labels"}}, "/commit?container=web", body, takes, "", true},
 		"a request that asks as much": {publisher{burdens: []string{"Labels"}}, "/containers/create", `{"Image":"x","HostConfig":{"CpuShares":9999}}`, takes, "no limits", true},
 		"no image":                    {publisher{burdens: []string{"Labels"}}, "/containers/create", `{}`, takes, "", true},
 	} {
@@ -92,6 +92,22 @@ type kept struct {
 func (k *kept) ExecWaits(_ context.Context, id string) (bool, error) {
 	k.asked = append(k.asked, id)
 	return k.waits(id)
+}
+
+// TestImageOfWhoMayHaveAsMuch is none to be refused, nor to be asked about where the request has as much itself.
+func TestImageOfWhoMayHaveAsMuch(t *testing.T) {
+	for body, asked := range map[string]string{`{"Image":"x"}`: "x", `{"Image":"x","HostConfig":{"CpuShares":9999}}`: ""} {
+		w := &world{decision: policy.Decision{Allow: true}}
+		images := &publisher{burdens: []string{"Labels"}}
+		o := w.options()
+		o.Objects = images
+		if v := w.ask(t, o, "POST", "/containers/create", body); !v.Allow || len(v.Reasons()) > 0 || images.asked != asked {
+			t.Errorf("%s: %v %q, asked about %q", body, v.Allow, v.Reasons(), images.asked)
+		}
+		if !slices.Contains(w.input.Operation.Hazards, operation.HazardLimits) {
+			t.Errorf("%s: the policy saw %q", body, w.input.Operation.Hazards)
+		}
+	}
 }
 
 // TestExecsThatAreNotStartedClosed: of one account, whoever its processes say that they are, so many and no more; those that cannot be told of count.
@@ -138,7 +154,12 @@ func TestExecsThatAreNotStartedClosed(t *testing.T) {
 	if exec("a") {
 		t.Error("one more, while nobody can tell")
 	}
-	for status, started := range map[int]bool{http.StatusConflict: false, 0: false, http.StatusOK: true} {
+	ask("a", "/exec/gone/start", `{}`).Finish(http.StatusOK, false)
+	ask("a", "/exec/6/resize?h=1&w=1", "").Finish(http.StatusOK, false)
+	if exec("a") {
+		t.Error("one more, as another was started, or one was given another size")
+	}
+	for status, started := range map[int]bool{http.StatusConflict: false, http.StatusBadRequest: false, 0: false, http.StatusOK: true} {
 		ask("a", "/exec/5/start", `{}`).Finish(status, false)
 		if exec("a") != started {
 			t.Errorf("after a start that ended with %d: %v", status, !started)
@@ -152,7 +173,21 @@ func TestExecsThatAreNotStartedClosed(t *testing.T) {
 	if !exec("a") || exec("a") {
 		t.Error("one has gone with its container, and no more")
 	}
-	w.decision.Admin = true
+	k.waits = func(string) (bool, error) { return true, nil }
+	ask("a", "/exec/7/start", `{}`).Finish(http.StatusOK, false)
+	again := ask("a", "/containers/web/exec", `{"Cmd":["x"]}`)
+	if again.Made("another"); !again.Allow {
+		t.Errorf("one that went with its container is counted: %s", again.Message)
+	}
+	if err := steps.StillAllowed(t.Context(), identity.NewLocal(), again); err != nil {
+		t.Errorf("what was made is not allowed any longer: %v", err)
+	}
+	again.Finish(http.StatusCreated, false)
+	w.decision = policy.Decision{Audit: true}
+	if !exec("a") {
+		t.Error("what is only recorded is refused")
+	}
+	w.decision = policy.Decision{Allow: true, Admin: true}
 	if !exec("a") {
 		t.Error("an admin's are counted")
 	}
@@ -206,4 +241,33 @@ func makeExec(t *testing.T, steps *decide.Steps, account string) *decide.Verdict
 		Method: "POST", URI: "/containers/web/exec", Proto: "HTTP/1.1", Header: http.Header{"Content-Type": {"application/json"}}, ContentLength: int64(len(body)),
 		ReadBody: func() ([]byte, error) { return []byte(body), nil },
 	})
+}
+
+// TestExecsThatNobodyCanCount are not refused: of no account, at the plugin's door, and without an Engine to ask.
+func TestExecsThatNobodyCanCount(t *testing.T) {
+	for name, tc := range map[string]struct {
+		account, door string
+		objects       decide.Objects
+	}{
+		"no account":        {"", "gateway", &kept{}},
+		"the plugin's door": {"a", "plugin", &kept{}},
+		"no Engine":         {"a", "gateway", nil},
+	} {
+		w := &world{
+			decision: policy.Decision{Allow: true}, containers: map[string][]string{"web": {"container:web"}},
+			who: &identity.Identity{Kind: identity.Container, Principals: []string{"container:ci"}, Door: tc.door},
+		}
+		o := w.options()
+		o.Objects = tc.objects
+		steps := decide.New(o)
+		for n := range 130 {
+			v := makeExec(t, steps, tc.account)
+			defer v.Finish(http.StatusCreated, false)
+			v.Release()
+			if !v.Allow {
+				t.Fatalf("%s: the %dth: %s", name, n+1, v.Message)
+			}
+			v.Made(fmt.Sprint(n))
+		}
+	}
 }

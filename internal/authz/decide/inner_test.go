@@ -182,3 +182,26 @@ func TestIDsAreToldInTheOrderOfTheirNames(t *testing.T) {
 		t.Errorf("changes of %q", told)
 	}
 }
+
+// TestWaitingExecsAreKeptOnce: each for who made it, and nothing of whom none waits.
+func TestWaitingExecsAreKeptOnce(t *testing.T) {
+	var w waitingExecs
+	w.remove("1")
+	for _, id := range []string{"1", "2", "1", ""} {
+		w.add("a", id)
+	}
+	w.add("b", "1")
+	w.add("", "4")
+	if n, ids := w.count("a"), w.turn("a", true); n != 2 || !slices.Equal(ids, []string{"1", "2"}) {
+		t.Errorf("%d, %q", n, ids)
+	}
+	w.remove("3")
+	if len(w.by) != 1 || len(w.of) != 2 {
+		t.Errorf("%v, %v", w.by, w.of)
+	}
+	w.remove("1")
+	w.remove("2")
+	if len(w.by) > 0 || len(w.of) > 0 {
+		t.Errorf("%v, %v", w.by, w.of)
+	}
+}

@@ -208,6 +208,9 @@ func TestReplay(t *testing.T) {
 	host := &identity.Identity{Kind: identity.Host, UID: &uid, Principals: []string{"uid:1000"}, Door: "gateway"}
 	plugin := &identity.Identity{Kind: identity.TLS, Principals: []string{"tls:ci"}, Door: "plugin"}
 	yes := func(*policy.Input) policy.Decision { return policy.Decision{Allow: true} }
+	limited := func(in *policy.Input) policy.Decision {
+		return policy.Decision{Allow: !slices.Contains(in.Operation.Hazards, operation.HazardLimits)}
+	}
 	const privileged = `{"Image":"x","HostConfig":{"Privileged":true}}`
 	entering := `{"Image":"x","HostConfig":{"VolumesFrom":["b","a"]}}`
 	none := ""
@@ -256,6 +259,18 @@ func TestReplay(t *testing.T) {
 			newUpdater().decide, record.Deny, "policy", nil,
 		},
 		"in place of none": {shapeOf(t, tool("t"), "POST", "/containers/create?name=web", privileged, record.World{Own: &none}), newUpdater().decide, record.Deny, "policy", nil},
+		"what its image carried": {
+			shapeOf(t, container, "POST", "/containers/create", `{"Image":"x"}`, record.World{Own: &none, Image: &record.Image{Burdens: []string{"Labels"}}}),
+			limited, record.Deny, "policy", nil,
+		},
+		"an image that could not be told": {
+			shapeOf(t, container, "POST", "/containers/create", `{"Image":"x"}`, record.World{Own: &none, Image: &record.Image{Why: "no answer"}}),
+			limited, record.Deny, "policy", nil,
+		},
+		"an image that carried nothing": {
+			shapeOf(t, container, "POST", "/containers/create", `{"Image":"x"}`, record.World{Own: &none}),
+			limited, record.Allow, "", nil,
+		},
 		"what was not asked then": {
 			shapeOf(t, container, "POST", "/containers/create", entering, record.World{}),
 			yes, record.Allow, "",

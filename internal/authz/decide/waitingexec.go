@@ -82,9 +82,9 @@ func (w *waitingExecs) turn(account string, full bool) (ids []string) {
 }
 
 // countExecs denies an exec more than its caller may leave waiting. Those whose container has ended since are gone, which the daemon is asked about
-// no sooner than there are as many. At the plugin's door nobody learns which execs are made.
+// no sooner than there are as many. At the plugin's door nobody learns which execs are made; and what is decided once more is of no account, and made.
 func (s *Steps) countExecs(ctx context.Context, v *Verdict) {
-	if v.Operation.ID != "ContainerExec" || v.lifted || v.Decision.Admin || v.again || s.Objects == nil || v.account == "" || v.Caller.Door != string(obligation.Gateway) {
+	if v.Operation.ID != "ContainerExec" || v.lifted || v.Decision.Admin || s.Objects == nil || v.account == "" || v.Caller.Door != string(obligation.Gateway) {
 		return
 	}
 	before, end := s.making.begin("exec " + v.account)
