@@ -122,8 +122,12 @@ func TestEnvironmentsAreNotKeptClosed(t *testing.T) {
 		if details {
 			inv.KeepDetails()
 		}
-		if c, err := inv.Refresh(t.Context(), "web"); err != nil || len(c.Detail.Env) == 1 != details {
-			t.Errorf("details %v: %q, %v", details, c.Detail.Env, err)
+		c, err := inv.Refresh(t.Context(), "web")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(c.Detail.Env) == 1 != details {
+			t.Errorf("details %v: %q", details, c.Detail.Env)
 		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	"vitrine/test/wait"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -326,7 +327,7 @@ func (e *engine) client() *Client {
 // inventory is not started yet.
 func (e *engine) inventory() *Inventory {
 	inv := NewInventory(e.client(), slog.New(slog.DiscardHandler))
-	inv.timeout = 200 * time.Millisecond
+	inv.timeout = wait.Patience(200 * time.Millisecond)
 	return inv
 }
 
