@@ -242,6 +242,7 @@ func (g *generation) bounded(ctx context.Context, evaluate func(topdown.Cancel) 
 			}
 			done <- o
 		}()
+		growStackForPlan(false) // before anything is on it
 		o.Decision, o.error = evaluate(cancel)
 	}()
 	select {
@@ -268,7 +269,6 @@ func (g *generation) eval(ctx context.Context, input ast.Value, cancel topdown.C
 }
 
 func (g *generation) byPlan(ctx context.Context, input ast.Value, cancel topdown.Cancel) (Decision, error) {
-	growStackForPlan()
 	answers, err := g.plan.Eval(ctx, ast.NewTerm(input), cancel)
 	if err != nil {
 		return Decision{}, fmt.Errorf("the plan of the policy failed: %w", err)
@@ -281,7 +281,7 @@ func (g *generation) byPlan(ctx context.Context, input ast.Value, cancel topdown
 }
 
 func (g *generation) byTopdown(ctx context.Context, input ast.Value, cancel topdown.Cancel) (Decision, error) {
-	growStack()
+	growStack(false)
 	q := topdown.NewQuery(g.query).WithQueryCompiler(g.queries).WithCompiler(g.compiler).WithStore(g.store).WithTransaction(g.txn).
 		WithInput(ast.NewTerm(input)).WithCancel(cancel).WithMetrics(metrics.NoOp()).WithStrictBuiltinErrors(true)
 	var says tracer
@@ -404,11 +404,16 @@ func (r *answerReader) strings(rule string) []string {
 	switch v := v.(type) {
 	case nil:
 	case ast.Set:
+		out = make([]string, 0, v.Len())
 		v.Foreach(add)
 	case *ast.Array:
+		out = make([]string, 0, v.Len())
 		v.Foreach(add)
 	default:
 		r.fail(rule, "is "+ast.ValueName(v)+", not a set of strings")
+	}
+	if len(out) == 0 {
+		return nil
 	}
 	slices.Sort(out)
 	return slices.Clip(out)
@@ -534,23 +539,27 @@ func printable(s string) string {
 	return s
 }
 
-// What an evaluation takes of its goroutine's stack, in bytes, by topdown and by a plan: so much of it makes a stack of 256 KiB, or of 32, at once,
-// where it would be copied at each doubling.
+// What an evaluation takes of its goroutine's stack, in bytes, by topdown and by a plan: so much of it makes a stack of 256 KiB, or of 16, at once,
+// where it would be copied at each doubling. A function takes its room when it is called, and clears it only if it is used.
 const (
 	stackRoom = 127 << 10
-	planRoom  = 28 << 10
+	planRoom  = 12 << 10
 )
 
 //go:noinline
-func growStack() {
-	var room [stackRoom]byte
-	touch(&room[0])
+func growStack(use bool) {
+	if use {
+		var room [stackRoom]byte
+		touch(&room[0])
+	}
 }
 
 //go:noinline
-func growStackForPlan() {
-	var room [planRoom]byte
-	touch(&room[0])
+func growStackForPlan(use bool) {
+	if use {
+		var room [planRoom]byte
+		touch(&room[0])
+	}
 }
 
 //go:noinline

@@ -186,7 +186,8 @@ type projection []projected
 
 type projected struct {
 	field
-	key   *ast.Term
+	at    *ast.Term  // the section
+	key   *ast.Term  // the name
 	paths [][]string // below the field; none: all of it
 }
 
@@ -272,7 +273,7 @@ func (f field) readBy(refs [][]string) (projected, bool) {
 	if f.section == "" {
 		at = at[1:]
 	}
-	out := projected{field: f, key: ast.StringTerm(f.name)}
+	out := projected{field: f, at: ast.StringTerm(f.section), key: ast.StringTerm(f.name)}
 	read, whole := false, false
 	for _, ref := range refs {
 		n := min(len(ref), len(at))
@@ -321,7 +322,7 @@ func (p projection) value(in *Input) (ast.Value, error) {
 		}
 		section = append(section, pair)
 		if i+1 == len(p) || p[i+1].section != f.section {
-			top = append(top, [2]*ast.Term{ast.StringTerm(f.section), ast.ObjectTerm(section...)})
+			top = append(top, [2]*ast.Term{f.at, ast.ObjectTerm(section...)})
 			section = nil
 		}
 	}

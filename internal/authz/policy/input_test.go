@@ -89,7 +89,7 @@ func TestRegoSeesInputJSON(t *testing.T) {
 		var all projection
 		for _, f := range fields() {
 			if f.section != "" || f.name == objectsName && in.Objects != nil {
-				all = append(all, projected{field: f, key: ast.StringTerm(f.name)})
+				all = append(all, projected{field: f, at: ast.StringTerm(f.section), key: ast.StringTerm(f.name)})
 			}
 		}
 		if in.Objects == nil {
