@@ -184,15 +184,50 @@ func run(steps []step, e *evaluation, s []*ast.Term) int {
 
 // block is its statements. beyond is how many blocks around it they may leave besides.
 func (c *compiler) block(b *ir.Block) (steps []step, beyond int, err error) {
-	for _, stmt := range b.Stmts {
+	for list := b.Stmts; len(list) > 0; {
 		c.leaves = 0
-		s, err := c.stmt(stmt)
+		s, n, err := c.array(list)
+		if n == 0 {
+			n = 1
+			s, err = c.stmt(list[0])
+		}
 		if err != nil {
 			return nil, 0, err
 		}
-		steps, beyond = append(steps, s), max(beyond, c.leaves)
+		steps, beyond, list = append(steps, s), max(beyond, c.leaves), list[n:]
 	}
 	return steps, beyond, nil
+}
+
+// array is the n statements that make an array and put its elements into it, if list begins with such, as one step.
+func (c *compiler) array(list []ir.Stmt) (_ step, n int, err error) {
+	of, is := list[0].(*ir.MakeArrayStmt)
+	if !is {
+		return nil, 0, nil
+	}
+	var values []ir.Operand
+	for _, stmt := range list[1:] {
+		put, is := stmt.(*ir.ArrayAppendStmt)
+		if !is || put.Array != of.Target || put.Value.Value == of.Target {
+			break
+		}
+		values = append(values, put.Value)
+	}
+	if len(values) == 0 {
+		return nil, 0, nil
+	}
+	from, err := c.operands(values...)
+	to := c.slot(of.Target)
+	return func(e *evaluation, s []*ast.Term) int {
+		elements := make([]*ast.Term, len(from))
+		for i, o := range from {
+			if elements[i] = o.of(s); elements[i] == nil {
+				return e.fail(errOperand)
+			}
+		}
+		s[to] = ast.ArrayTerm(elements...)
+		return next
+	}, 1 + len(values), err
 }
 
 // nested is a block within a statement that is none itself.

@@ -10,7 +10,7 @@
 // Compile refuses what it does not know: a statement, an operand, a call or a jump out of a loop is an error then, and the
 // policy is evaluated by topdown. Nothing is skipped, and nothing that was not understood comes to a value.
 //
-// A Program never changes. An evaluation has its own slots and its own memory of rules, so any number may
+// A Program never changes. An evaluation has its own slots and its own memory of rules while it lasts, so any number may
 // run at one time; terms are shared, and nobody changes one but the evaluation that is still making it.
 //
 // It gives what topdown gives, or an error. There are more errors than with topdown, and never fewer: topdown passes over
@@ -35,6 +35,7 @@ package plan
 import (
 	"context"
 	"errors"
+	"sync"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/topdown"
@@ -49,6 +50,7 @@ type Program struct {
 	data     *ast.Term
 	dispatch *node
 	caps     *ast.Capabilities
+	rooms    sync.Pool // of rooms
 }
 
 // Eval gives each answer to the query: an object of what its variables are. input may be nil: there is none then.
@@ -59,14 +61,37 @@ func (p *Program) Eval(ctx context.Context, input *ast.Term, cancel topdown.Canc
 	if p.query(e, s) == failed {
 		return nil, e.err
 	}
+	p.leave(e.room)
 	return e.answers, nil
 }
 
+// room is what an evaluation needs whatever it comes to. When that has come to its end the next one has it, emptied; after an error or a panic nobody has it.
+type room struct {
+	memos []memo
+	slots []*ast.Term
+}
+
+func (p *Program) enter() *room {
+	if r, is := p.rooms.Get().(*room); is {
+		return r
+	}
+	return &room{make([]memo, p.memos), make([]*ast.Term, max(p.slots, chunk))}
+}
+
+func (p *Program) leave(r *room) {
+	clear(r.memos)
+	clear(r.slots)
+	p.rooms.Put(r)
+}
+
 func (p *Program) evaluation(ctx context.Context, cancel topdown.Cancel) *evaluation {
+	r := p.enter()
 	e := &evaluation{
 		program: p,
 		cancel:  cancel,
-		memos:   make([]memo, p.memos),
+		room:    r,
+		memos:   r.memos,
+		free:    r.slots,
 		builtin: topdown.BuiltinContext{Context: ctx, Cancel: cancel, Capabilities: p.caps, Cache: builtins.Cache{}},
 	}
 	e.give = e.given
@@ -77,8 +102,10 @@ func (p *Program) evaluation(ctx context.Context, cancel topdown.Cancel) *evalua
 type evaluation struct {
 	program *Program
 	cancel  topdown.Cancel
+	room    *room
 	memos   []memo
 	free    []*ast.Term // slots that no call has yet
+	unused  []*ast.Term // room for what builtins are given
 	stale   []member    // see mended
 	returns *ast.Term   // what the function that returned last returned
 	answers []ast.Object
@@ -131,6 +158,16 @@ func (e *evaluation) take(n int) []*ast.Term {
 	s := e.free[:n:n]
 	e.free = e.free[n:]
 	return s
+}
+
+// arguments are n places for what a builtin is given. It may keep them, so nobody gets them again.
+func (e *evaluation) arguments(n int) []*ast.Term {
+	if len(e.unused) < n {
+		e.unused = make([]*ast.Term, max(n, chunk/4))
+	}
+	given := e.unused[:n:n]
+	e.unused = e.unused[n:]
+	return given
 }
 
 // call evaluates a function; nil without an error is undefined.

@@ -62,6 +62,7 @@ func TestUnknownIsRefusedClosed(t *testing.T) {
 		"right":                 &ir.NotEqualStmt{A: local(2), B: unknown},
 		"type":                  &ir.IsSetStmt{Source: unknown},
 		"member of an array":    &ir.ArrayAppendStmt{Value: unknown, Array: 2},
+		"member of a new array": &ir.BlockStmt{Blocks: []*ir.Block{block(&ir.MakeArrayStmt{Target: 2}, &ir.ArrayAppendStmt{Value: unknown, Array: 2})}},
 		"member of a set":       &ir.SetAddStmt{Value: unknown, Set: 2},
 		"key of an object":      &ir.ObjectInsertStmt{Key: unknown, Value: local(2), Object: 3},
 		"value of an object":    &ir.ObjectInsertOnceStmt{Key: local(2), Value: unknown, Object: 3},
@@ -134,6 +135,7 @@ func TestWrongOperandsFailClosed(t *testing.T) {
 		"length of nothing":    &ir.LenStmt{Source: local(5), Target: 3},
 		"append to a number":   &ir.ArrayAppendStmt{Value: text, Array: 2},
 		"append nothing":       &ir.ArrayAppendStmt{Value: local(5), Array: 4},
+		"array of nothing":     &ir.BlockStmt{Blocks: []*ir.Block{{Stmts: []ir.Stmt{&ir.MakeArrayStmt{Target: 7}, &ir.ArrayAppendStmt{Value: local(5), Array: 7}}}}},
 		"add to a number":      &ir.SetAddStmt{Value: text, Set: 2},
 		"add nothing":          &ir.SetAddStmt{Value: local(5), Set: 3},
 		"insert into a number": &ir.ObjectInsertStmt{Key: text, Value: text, Object: 2},
@@ -293,6 +295,39 @@ p contains y if y := asks with input.x as 7 with data.n as 1
 	})
 	if n > 500 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// What an evaluation found is gone when the next one begins, in the query's own slots too.
+func TestEvaluationsOneAfterAnother(t *testing.T) {
+	p, err := program(t.Context(), planned(&ir.AssignVarOnceStmt{Source: local(0), Target: 4}, &ir.ResultSetAddStmt{Value: 4}), ast.CapabilitiesForThisVersion(), ast.NewObject())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{`{"x": 1}`, `{"x": 2}`, `{"x": 3}`} {
+		input := ast.MustParseTerm(text)
+		got, err := p.Eval(t.Context(), input, topdown.NewCancel())
+		if err != nil || len(got) != 1 || got[0].Compare(input.Value) != 0 {
+			t.Errorf("%s: got %v, %v", text, got, err)
+		}
+	}
+}
+
+// An array is made in one step, of what stands in its places then: what is appended later, or is the array itself, is not.
+func TestArraysAreMadeWhole(t *testing.T) {
+	t.Parallel()
+	text := ir.Operand{Value: ir.StringIndex(0)}
+	p, err := program(t.Context(), planned(
+		&ir.MakeArrayStmt{Target: 4}, &ir.ArrayAppendStmt{Value: text, Array: 4}, &ir.ArrayAppendStmt{Value: local(4), Array: 4},
+		&ir.MakeNumberIntStmt{Value: 1, Target: 5}, &ir.ArrayAppendStmt{Value: local(5), Array: 4},
+		&ir.MakeObjectStmt{Target: 6}, &ir.ObjectInsertStmt{Key: text, Value: local(4), Object: 6}, &ir.ResultSetAddStmt{Value: 6},
+	), ast.CapabilitiesForThisVersion(), ast.NewObject())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := p.Eval(t.Context(), nil, topdown.NewCancel())
+	if err != nil || len(got) != 1 || got[0].Compare(ast.MustParseTerm(`{"a": ["a", ["a"], 1]}`).Value) != 0 {
+		t.Errorf("got %v, %v", got, err)
 	}
 }
 

@@ -447,7 +447,7 @@ func (c *compiler) callBuiltin(st *ir.CallStmt) (step, error) {
 		if e.cancel.Cancelled() {
 			return e.fail(errCancelled)
 		}
-		given := make([]*ast.Term, len(args)) // it may keep them
+		given := e.arguments(len(args))
 		for i, a := range args {
 			if given[i] = a.of(s); given[i] == nil {
 				return e.fail(errOperand)
