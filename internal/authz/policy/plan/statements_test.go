@@ -262,3 +262,25 @@ func TestDataAndRulesOfOneName(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// An array has what was put into it, in that order, whatever other arrays are made beside it, and one that is put into itself is put in as it was.
+func TestArraysBesideEachOther(t *testing.T) {
+	t.Parallel()
+	text, key := ir.Operand{Value: ir.Bool(true)}, ir.Operand{Value: ir.StringIndex(0)}
+	for want, stmts := range map[string][]ir.Stmt{
+		`{{"a": [true, true]}}`: {&ir.ArrayAppendStmt{Array: 3, Value: text}, &ir.ArrayAppendStmt{Array: 4, Value: local(3)}, &ir.ArrayAppendStmt{Array: 3, Value: text}},
+		`{{"a": [[true]]}}`:     {&ir.ArrayAppendStmt{Array: 4, Value: text}, &ir.ArrayAppendStmt{Array: 3, Value: local(4)}},
+		`{{"a": [[]]}}`:         {&ir.ArrayAppendStmt{Array: 3, Value: local(3)}},
+		`{{"a": []}}`:           nil,
+	} {
+		p := planned(append([]ir.Stmt{&ir.MakeObjectStmt{Target: 2}, &ir.MakeArrayStmt{Target: 4}, &ir.MakeArrayStmt{Target: 3}},
+			append(stmts, &ir.ObjectInsertStmt{Key: key, Value: local(3), Object: 2}, &ir.ResultSetAddStmt{Value: 2})...)...)
+		c, err := program(t.Context(), p, ast.CapabilitiesForThisVersion(), ast.NewObject())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := asked(t, c, ""); err != nil || got != want {
+			t.Errorf("%s, %v; want %s", got, err, want)
+		}
+	}
+}
