@@ -74,7 +74,7 @@ cp go.mod go.sum "$modules"
 if ! out=$(go get -modfile="$modules/go.mod" github.com/moby/moby/api@latest 2>&1); then
 	echo "skipped: no module proxy could be asked: ${out##*$'\n'}"
 elif ! out=$(GOFLAGS="$(go env GOFLAGS) -modfile=$modules/go.mod" go test -count=1 -run '^TestNewestDescriptionIsKnown$' ./internal/engine/operation/gen 2>&1); then
-	printf '%s\n' "$out" "a newer version of Docker's API can be had than the catalogue knows: docs/adding.md (An operation) says how to take it in" >&2
-	exit 1
+	# Nothing of ours has changed by that, and what the new version brings is refused until it is taken in: so it is said, and fails nobody's change.
+	printf '%s\n' "$out" "WARNING: a newer version of Docker's API can be had than the catalogue knows: docs/adding.md (An operation) says how to take it in" >&2
 fi
 echo "check passed"
