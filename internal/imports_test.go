@@ -67,11 +67,11 @@ var allowed = map[string][]string{
 	"authz/decide":      {"authz/record", "fair", "kernel/hostpath", "engine/principal", "engine/operation", "caller/attest", "caller/identity", "authz/object", "authz/obligation", "authz/policy", "authz/audit", "authz/redact", "authz/view"},
 	"authz/explain":     {"engine/principal", "engine/operation", "caller/identity", "authz/obligation", "authz/policy", "authz/audit", "authz/decide"},
 	"authz/learn":       {"printable", "engine/operation", "authz/answer", "authz/decide", "authz/policy", "authz/record"},
-	"authz/gateway":     {"lane", "kernel/peercred", "engine/operation", "caller/identity", "authz/decide", "authz/obligation", "authz/ticket", "authz/redact", "authz/view"},
+	"authz/gateway":     {"fair", "lane", "kernel/peercred", "engine/operation", "caller/identity", "authz/decide", "authz/obligation", "authz/ticket", "authz/redact", "authz/view"},
 	"authz/plugin":      {"lane", "engine/operation", "caller/identity", "authz/decide", "authz/obligation", "authz/ticket"},
 	"authz/importer":    {"engine/imagename", "engine/principal", "engine/operation"},
 	"authz/doctor":      {"kernel/procfs", "kernel/peercred", "authz/policy"},
-	"authz/admin":       {"authz/grant", "version", "kernel/peercred", "caller/identity", "authz/audit", "authz/policy"},
+	"authz/admin":       {"fair", "authz/grant", "version", "kernel/peercred", "caller/identity", "authz/audit", "authz/policy"},
 
 	"monitor/oom":       {"kernel/cgroup", "kernel/kmsg"},
 	"monitor/collect":   {"printable", "kernel/procfs", "kernel/cgroup", "kernel/kmsg", "engine/docker", "monitor/oom"},
@@ -82,7 +82,7 @@ var allowed = map[string][]string{
 	"monitor/series":    {"kernel/cgroup", "engine/docker", "monitor/collect", "monitor/dogstatsd", "monitor/messages", "monitor/tag"},
 	"monitor/status":    {"monitor/collect", "monitor/dogstatsd", "monitor/messages", "monitor/series", "monitor/tag"},
 	"monitor/asks":      {"engine/principal"},
-	"monitor/page":      {"monitor/asks", "monitor/messages", "monitor/status", "monitor/tag"},
+	"monitor/page":      {"fair", "monitor/asks", "monitor/messages", "monitor/status", "monitor/tag"},
 	"monitor/top":       {"command", "printable", "monitor/asks", "monitor/export", "monitor/status"},
 	"monitor/export":    {"otlp", "printable", "monitor/collect", "monitor/dogstatsd", "monitor/messages", "monitor/oom", "monitor/series", "monitor/tag"},
 

@@ -24,6 +24,8 @@
 //
 // The caller of this package says who counts as one caller, must give every turn
 // back (Give may be called twice), and must not take one while it holds another.
+//
+// Beside the turns there is Count, for what callers hold at one time.
 package fair
 
 import (

@@ -24,7 +24,15 @@ import (
 
 	"vitrine/internal/authz/audit"
 	"vitrine/internal/caller/identity"
+	"vitrine/internal/fair"
 	"vitrine/internal/kernel/peercred"
+)
+
+const (
+	// connections are how many there may be at one time: each costs the process that decides two descriptors, whoever is at its other end.
+	connections = 64
+	// idle is how long one may be open between two questions.
+	idle = 2 * time.Minute
 )
 
 // identifier says who is on a connection.
@@ -81,7 +89,7 @@ func New(o Options) *Server {
 
 // connection remembers the pinned peer of a connection.
 func connection(ctx context.Context, c net.Conn) context.Context {
-	pinned, ok := c.(interface{ Peer() *peercred.Peer })
+	pinned, ok := c.(interface{ NetConn() net.Conn }).NetConn().(*peercred.Conn)
 	if !ok {
 		return ctx
 	}
@@ -92,10 +100,18 @@ func connection(ctx context.Context, c net.Conn) context.Context {
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	stop := context.AfterFunc(ctx, func() { _ = s.http.Close() })
 	defer stop()
-	if err := s.http.Serve(bound(l)); !errors.Is(err, http.ErrServerClosed) {
+	if err := s.http.Serve(fair.Listener(l, connections, user)); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve the admin socket: %w", err)
 	}
 	return nil
+}
+
+// user is whose a connection is: root is answered, whatever the monitor's user does.
+func user(c net.Conn) int64 {
+	if pinned, ok := c.(*peercred.Conn); ok {
+		return int64(pinned.Peer().UID)
+	}
+	return -1 // it is told that it is none of a Unix socket
 }
 
 // guard lets only the configured principals in.

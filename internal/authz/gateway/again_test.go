@@ -69,7 +69,7 @@ func TestRetriedDenialIsAnsweredAlike(t *testing.T) {
 			t.Errorf("%+v", r)
 		}
 	}
-	if g.srv.conns.count.len() != 2 {
+	if g.srv.conns.count.Len() != 2 {
 		t.Error("a connection was closed")
 	}
 }

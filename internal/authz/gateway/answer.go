@@ -120,7 +120,7 @@ func (t *task) stream(ex exchange) error {
 func (t *task) held(ex exchange) {
 	doc, why := t.read(ex)
 	if t.bigAnswer {
-		defer t.s.bigAnswer.remove(t.who.Account)
+		defer t.s.bigAnswer.Remove(t.who.Account)
 	} else if why == tooManyBig {
 		t.w.Header().Set("Retry-After", "1")
 		t.fail(http.StatusServiceUnavailable, "vitrine: "+tooManyBig+" [busy]")
@@ -247,7 +247,7 @@ func (t *task) read(ex exchange) (held []byte, why string) {
 	var doc bytes.Buffer
 	_, err := io.CopyN(&doc, in, bigAnswer+1)
 	if err == nil {
-		if t.bigAnswer = t.s.bigAnswer.add(t.who.Account); !t.bigAnswer {
+		if t.bigAnswer = t.s.bigAnswer.Add(t.who.Account); !t.bigAnswer {
 			return nil, tooManyBig
 		}
 		_, err = doc.ReadFrom(in)

@@ -39,7 +39,7 @@ func (b *body) read() ([]byte, error) {
 	if b.r.ContentLength > limit {
 		return nil, tooLarge(limit)
 	}
-	if b.counted = b.s.bodies.add(b.key); !b.counted {
+	if b.counted = b.s.bodies.Add(b.key); !b.counted {
 		return nil, &operation.Refusal{Status: http.StatusServiceUnavailable, Code: "busy", Reason: "too many request bodies at once; try again"}
 	}
 	rc := http.NewResponseController(b.w)
@@ -51,7 +51,7 @@ func (b *body) read() ([]byte, error) {
 	in := io.LimitedReader{R: b.r.Body, N: bigBody + 1}
 	_, err := b.text.ReadFrom(&in)
 	if err == nil && in.N == 0 {
-		if b.big = b.s.bigBody.add(b.key); !b.big {
+		if b.big = b.s.bigBody.Add(b.key); !b.big {
 			return nil, &operation.Refusal{Status: http.StatusServiceUnavailable, Code: "busy", Reason: "too many large request bodies at once; try again"}
 		}
 		in.N = limit - bigBody
@@ -76,10 +76,10 @@ func tooLarge(limit int64) error {
 // release gives the body's places back.
 func (b *body) release() {
 	if b.counted {
-		b.s.bodies.remove(b.key)
+		b.s.bodies.Remove(b.key)
 	}
 	if b.big {
-		b.s.bigBody.remove(b.key)
+		b.s.bigBody.Remove(b.key)
 	}
 	if b.text != nil && b.text.Cap() <= 2*bigBody {
 		b.text.Reset()

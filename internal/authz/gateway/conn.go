@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"vitrine/internal/caller/identity"
+	"vitrine/internal/fair"
 	"vitrine/internal/kernel/peercred"
 	"vitrine/internal/lane"
 )
@@ -123,7 +124,7 @@ func (l *listener) count(c net.Conn) net.Conn {
 
 // connections are the open client connections, and whose they are.
 type connections struct {
-	count *counter
+	count *fair.Count[string]
 
 	mu          sync.Mutex
 	open        map[*conn]struct{}
@@ -132,14 +133,14 @@ type connections struct {
 
 func newConnections(l Limits) *connections {
 	return &connections{
-		count:       newCounter(l.Connections, l.ConnectionsPerCaller),
+		count:       fair.NewCount[string](l.Connections, l.ConnectionsPerCaller),
 		open:        make(map[*conn]struct{}),
 		byContainer: make(map[string]map[*conn]struct{}),
 	}
 }
 
 func (cs *connections) add(c *conn) bool {
-	if !cs.count.add(c.key) {
+	if !cs.count.Add(c.key) {
 		return false
 	}
 	cs.mu.Lock()
@@ -149,7 +150,7 @@ func (cs *connections) add(c *conn) bool {
 }
 
 func (cs *connections) forget(c *conn) {
-	cs.count.remove(c.key)
+	cs.count.Remove(c.key)
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	delete(cs.open, c)

@@ -52,6 +52,7 @@ import (
 	"vitrine/internal/authz/decide"
 	"vitrine/internal/authz/ticket"
 	"vitrine/internal/caller/identity"
+	"vitrine/internal/fair"
 	"vitrine/internal/kernel/peercred"
 	"vitrine/internal/lane"
 )
@@ -111,11 +112,11 @@ type Server struct {
 	log       *slog.Logger
 	up        *upstream
 	conns     *connections
-	streams   *counter
+	streams   *fair.Count[string]
 	tasks     tasks
-	bodies    *counter // JSON bodies in memory, big ones too
-	bigBody   *counter
-	bigAnswer *counter
+	bodies    *fair.Count[string] // JSON bodies in memory, big ones too
+	bigBody   *fair.Count[string]
+	bigAnswer *fair.Count[string]
 	listener  []net.Listener
 	buffers   buffers
 	times     times
@@ -147,10 +148,10 @@ func New(cfg Config) (*Server, error) {
 		cfg: cfg, limits: limits, log: cfg.Logger,
 		up:        newUpstream(cfg),
 		conns:     newConnections(limits),
-		streams:   newCounter(limits.Connections, limits.StreamsPerCaller),
-		bodies:    newCounter(limits.Connections, limits.StreamsPerCaller),
-		bigBody:   newCounter(bigBodies, bigBodiesPerCaller),
-		bigAnswer: newCounter(bigAnswers, bigAnswersPerCaller),
+		streams:   fair.NewCount[string](limits.Connections, limits.StreamsPerCaller),
+		bodies:    fair.NewCount[string](limits.Connections, limits.StreamsPerCaller),
+		bigBody:   fair.NewCount[string](bigBodies, bigBodiesPerCaller),
+		bigAnswer: fair.NewCount[string](bigAnswers, bigAnswersPerCaller),
 		times:     times{last: 5 * time.Second, hungUp: 5 * time.Second},
 	}
 	s.life, s.end = context.WithCancel(context.Background())
@@ -287,8 +288,8 @@ type Stats struct {
 
 // Stats says how busy the gateway is.
 func (s *Server) Stats() Stats {
-	out := Stats{Connections: s.conns.count.len(), Streams: s.streams.len()}
-	out.Refused = s.conns.count.refused.Load() + s.streams.refused.Load() + s.bodies.refused.Load() + s.bigBody.refused.Load() + s.bigAnswer.refused.Load()
+	out := Stats{Connections: s.conns.count.Len(), Streams: s.streams.Len()}
+	out.Refused = s.conns.count.Refused() + s.streams.Refused() + s.bodies.Refused() + s.bigBody.Refused() + s.bigAnswer.Refused()
 	if s.cfg.Tickets != nil {
 		out.Tickets = s.cfg.Tickets.Len()
 	}

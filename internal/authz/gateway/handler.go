@@ -87,10 +87,10 @@ func (t *task) run() {
 		t.obligations()
 	}
 	key := callerKey(t.v.Caller)
-	if t.v.Allow && !t.s.streams.add(key) {
+	if t.v.Allow && !t.s.streams.Add(key) {
 		t.v.Deny(http.StatusTooManyRequests, "limit", "it has too many requests open; close some or try again")
 	} else if t.v.Allow {
-		defer t.s.streams.remove(key)
+		defer t.s.streams.Remove(key)
 		t.enter()
 		defer t.s.tasks.remove(t)
 	}

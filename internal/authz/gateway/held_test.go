@@ -27,7 +27,7 @@ func TestHeldAnswerThatNobodyTakesIsGivenUpClosed(t *testing.T) {
 	still := g.dial()
 	_, _ = io.WriteString(still, "GET /containers/big/json HTTP/1.1\r\nHost: d\r\n\r\n")
 	g.recorded(1) // its head is written, all of it is held
-	wait.Until(t, "the answer to be given up", func() bool { return g.srv.bigAnswer.len() == 0 })
+	wait.Until(t, "the answer to be given up", func() bool { return g.srv.bigAnswer.Len() == 0 })
 	if n, err := io.Copy(io.Discard, still); n >= 8<<20 {
 		t.Errorf("%d bytes came, %v", n, err)
 	}

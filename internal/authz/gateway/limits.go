@@ -1,10 +1,6 @@
 package gateway
 
-import (
-	"sync"
-	"sync/atomic"
-	"time"
-)
+import "time"
 
 // Limits bound what callers can make the gateway hold. A zero field means its
 // default. What is over a limit is answered (429, 431, 413, 408 or 503) or
@@ -54,47 +50,4 @@ func or[T int | int64 | time.Duration](field *T, value T) {
 	if *field <= 0 {
 		*field = value
 	}
-}
-
-// counter counts things in all and by key, up to a limit of each.
-type counter struct {
-	all, each int
-	refused   atomic.Uint64
-
-	mu    sync.Mutex
-	total int
-	by    map[string]int
-}
-
-func newCounter(all, each int) *counter {
-	return &counter{all: all, each: each, by: make(map[string]int)}
-}
-
-// add counts one more, or reports that there is no room. Nobody may hold more
-// than is left: several that act together leave some to whoever comes next.
-func (c *counter) add(key string) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.by[key] >= min(c.each, c.all-c.total) {
-		c.refused.Add(1)
-		return false
-	}
-	c.total++
-	c.by[key]++
-	return true
-}
-
-func (c *counter) remove(key string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.total--
-	if c.by[key]--; c.by[key] <= 0 {
-		delete(c.by, key)
-	}
-}
-
-func (c *counter) len() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.total
 }

@@ -32,6 +32,7 @@ import (
 	"path"
 	"strings"
 
+	"vitrine/internal/fair"
 	"vitrine/internal/monitor/asks"
 	"vitrine/internal/monitor/messages"
 	"vitrine/internal/monitor/status"
@@ -45,7 +46,19 @@ var built embed.FS
 const (
 	streamsMost  = 32
 	requestsMost = 16
+	// connectionsMost are on one listener. Each costs a descriptor, and some KB; of descriptors the monitor needs some for each container.
+	connectionsMost = 512
 )
+
+// Bound is l with a bound on connections; from no address there are more of them than are left for others.
+func Bound(l net.Listener) net.Listener {
+	return fair.Listener(l, connectionsMost, func(c net.Conn) string {
+		if tcp, is := c.RemoteAddr().(*net.TCPAddr); is {
+			return tcp.IP.String()
+		}
+		return ""
+	})
+}
 
 // Options are the parts of a Page.
 type Options struct {
