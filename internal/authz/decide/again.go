@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"vitrine/internal/authz/policy"
+	"vitrine/internal/authz/record"
 	"vitrine/internal/authz/redact"
 	"vitrine/internal/caller/identity"
 )
@@ -35,7 +36,7 @@ func (s *Steps) StillAllowed(ctx context.Context, conn *identity.Connection, v *
 	s.identify(ctx, conn, now)
 	s.decide(ctx, now)
 	switch {
-	case now.Status == http.StatusServiceUnavailable || !now.Allow && now.Decision.Failed:
+	case now.Status == http.StatusServiceUnavailable || !now.Allow && (now.Decision.Failed || now.untold() && !v.untold()):
 		return fmt.Errorf("%w: %s", ErrUndecided, now.Message)
 	case !now.Allow:
 		return errors.New(now.Message)
@@ -43,6 +44,14 @@ func (s *Steps) StillAllowed(ctx context.Context, conn *identity.Connection, v *
 		return errors.New("more of the answer is to be withheld now")
 	}
 	return nil
+}
+
+// untold says that something could not be told of who asks, or of what the request names: that counts as what nobody may, and passes.
+func (v *Verdict) untold() bool {
+	w := &v.world
+	network, image := w.Networks != nil && w.Networks.Why != "", w.Image != nil && w.Image.Why != ""
+	path := slices.ContainsFunc(w.Paths, func(p record.Path) bool { return p.Why != "" })
+	return v.Caller.Exhausted() || v.unresolved != nil || network || image || path || v.named.untold()
 }
 
 // meets says that an answer which keeps to one decision keeps to another one too.

@@ -423,10 +423,14 @@ func (s *Steps) rail(ctx context.Context, v *Verdict, in *policy.Input, typed *o
 	if why = s.ownContainer(ctx, v, in); why != "" {
 		return "rail-own-container", why
 	}
-	if v.again && v.Decision.Failed { // the label is the gateway's own, and nobody knows whether it would give it now
-		return "", ""
+	why = reserved(typed, given(typed, &v.Decision))
+	if d := &v.Decision; v.again && why != "" { // the request is what was carried: the gateway has given the label, unless an admin has
+		if d.Failed || !d.Allow && !s.audits(v.Caller, d) {
+			return "", "" // what is denied anyway is denied for its own reason
+		}
+		why = "the label " + operation.OwnerLabel + " that it was given is not what it would be given now"
 	}
-	return "rail-owner-label", reserved(typed, given(typed, &v.Decision))
+	return "rail-owner-label", why
 }
 
 // policyCode is the code of the policy's no. Of a caller whom nobody can tell, that is what stands in the way.

@@ -103,6 +103,11 @@ func (v *Verdict) pin(objects *named) (why string) {
 	return ""
 }
 
+// untold says that of something that was read it could not be told what it is.
+func (n *named) untold() bool {
+	return n != nil && slices.ContainsFunc(n.list, func(o object.Object) bool { return o.Known == nil && !o.Several })
+}
+
 // containers adds to the ids of containers those that were read. It is not ok if one is another by now.
 func (n *named) containers(ids map[string]string) (all operation.Pins, ok bool) {
 	all = pins(ids)

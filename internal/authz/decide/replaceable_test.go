@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"vitrine/internal/authz/decide"
@@ -218,6 +220,92 @@ func TestPolicyThatFailsIsUndecided(t *testing.T) {
 	}
 }
 
+// unsure has an Engine of which something cannot be told, sometimes.
+type unsure struct {
+	tenancy
+	hosts, burdens []string
+	network, image error
+	several        bool
+}
+
+func (u *unsure) HostNetworks(context.Context, *operation.Operation) ([]string, error) {
+	return u.hosts, u.network
+}
+
+func (u *unsure) ImageBurdens(context.Context, string, string) ([]string, error) {
+	return u.burdens, u.image
+}
+
+func (u *unsure) Objects(ctx context.Context, op *operation.Operation) []object.Object {
+	list := u.tenancy.Objects(ctx, op)
+	for i := range list {
+		list[i].Several = u.several
+	}
+	return list
+}
+
+// TestPolicyThatChangesWhileAStampedRequestWaits: what the gateway has labelled is decided again without its label being held against it. It is denied for
+// what the policy has against it, or else can be tried again: if that is only what could be told before, and cannot now.
+func TestPolicyThatChangesWhileAStampedRequestWaits(t *testing.T) {
+	gone, network := errors.New("no answer"), []string{"HostConfig.NetworkMode"}
+	for name, tc := range map[string]struct {
+		change    func(w *world, u *unsure, h *host)
+		says      string // "": it goes on
+		undecided bool
+	}{
+		"nothing else":                {func(*world, *unsure, *host) {}, "", false},
+		"denied":                      {func(w *world, _ *unsure, _ *host) { w.decide, w.decision = nil, refuses("not you") }, "not you", false},
+		"its image has burdens":       {func(_ *world, u *unsure, _ *host) { u.burdens = []string{"Labels"} }, "Labels beyond", false},
+		"its image cannot be told":    {func(_ *world, u *unsure, _ *host) { u.image = gone }, "no answer", true},
+		"its network is the host's":   {func(_ *world, u *unsure, _ *host) { u.hosts = network }, "no hazards", false},
+		"its network cannot be told":  {func(_ *world, u *unsure, _ *host) { u.hosts, u.network = network, gone }, "no answer", true},
+		"its objects are several":     {func(_ *world, u *unsure, _ *host) { u.err, u.several = gone, true }, "no objects", false},
+		"its objects cannot be told":  {func(_ *world, u *unsure, _ *host) { u.err = gone }, "no objects", true},
+		"its path cannot be told":     {func(_ *world, _ *unsure, h *host) { h.errs = map[string]error{"/srv": gone} }, "no answer", true},
+		"what it enters has gone":     {func(w *world, _ *unsure, _ *host) { w.containers = nil }, "no strangers", true},
+		"no descriptor to look at it": {func(w *world, _ *unsure, _ *host) { w.who = &identity.Identity{Kind: identity.Unknown, Door: "gateway", Err: syscall.EMFILE} }, "no strangers", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := &world{containers: map[string][]string{"web": {"container:web"}}}
+			w.decide = func(in *policy.Input) policy.Decision {
+				switch {
+				case in.Operation.HazardFields[operation.HazardHostNamespace] != nil || in.Operation.HazardFields[operation.HazardLimits] != nil:
+					return refuses("no hazards")
+				case slices.Contains(in.Enters, "*") || in.Caller.Kind == identity.Unknown:
+					return refuses("no strangers")
+				case slices.ContainsFunc(in.Objects(), func(o object.Object) bool { return o.Known == nil }):
+					return refuses("no objects")
+				}
+				return policy.Decision{Allow: true, Stamp: map[string]string{operation.OwnerLabel: "container:web"}}
+			}
+			o := w.options()
+			u, h := &unsure{tenancy: objects}, &host{}
+			o.Objects, o.HostPaths, o.Policy = u, h, looking{w}
+			s := decide.New(o)
+			v := asks(t, s, identity.NewLocal())("POST", "/containers/create", `{"Image":"x","HostConfig":{"NetworkMode":"mine","VolumesFrom":["web"],"Binds":["/srv:/srv"]}}`)
+			if !v.Allow || !strings.Contains(string(v.Carried().Canonical), operation.OwnerLabel) {
+				t.Fatal(v.Message)
+			}
+			tc.change(w, u, h)
+			err := s.StillAllowed(t.Context(), identity.NewLocal(), v)
+			if (err == nil) != (tc.says == "") || errors.Is(err, decide.ErrUndecided) != tc.undecided || err != nil && (!strings.Contains(err.Error(), tc.says) || strings.Contains(err.Error(), operation.OwnerLabel)) {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
+
+// TestWhatCouldNotBeToldBeforeIsNoExcuseClosed: what was allowed though something could not be told is denied by a policy that takes it no more.
+func TestWhatCouldNotBeToldBeforeIsNoExcuseClosed(t *testing.T) {
+	w := &world{decision: policy.Decision{Allow: true}}
+	o := w.options()
+	v := w.ask(t, o, "POST", "/containers/create", `{"Image":"x","HostConfig":{"VolumesFrom":["gone"]}}`)
+	w.decision = refuses("no strangers")
+	if err := decide.New(o).StillAllowed(t.Context(), identity.NewLocal(), v); !v.Allow || err == nil || errors.Is(err, decide.ErrUndecided) {
+		t.Errorf("%s, then %v", v.Message, err)
+	}
+}
+
 // TestOwnerLabelIsTheGatewaysClosed: whoever gives it himself is refused though the policy fails, in audit mode too, and what the gateway has given
 // does not outlast a policy that gives it no more.
 func TestOwnerLabelIsTheGatewaysClosed(t *testing.T) {
@@ -230,18 +318,22 @@ func TestOwnerLabelIsTheGatewaysClosed(t *testing.T) {
 	w = &world{}
 	s := decide.New(w.options())
 	for _, tc := range []struct {
-		now  string
-		ends bool
-	}{{"container:web", false}, {"container:other", true}, {"", true}} {
+		now    string
+		ends   bool
+		lifted bool // what the policy would have denied
+	}{{"container:web", false, false}, {"container:other", true, false}, {"", true, false}, {"", true, true}} {
 		w.decision = policy.Decision{Allow: true, Stamp: map[string]string{operation.OwnerLabel: "container:web"}}
 		v := asks(t, s, identity.NewLocal())("POST", "/containers/create", `{"Image":"x"}`)
 		if !v.Allow {
 			t.Fatal(v.Message)
 		}
-		if w.decision.Stamp = nil; tc.now != "" {
+		if s.Mode = decide.Enforce; tc.lifted {
+			s.Mode = decide.Audit
+		}
+		if w.decision.Stamp, w.decision.Allow = nil, !tc.lifted; tc.now != "" {
 			w.decision.Stamp = map[string]string{operation.OwnerLabel: tc.now}
 		}
-		if err := s.StillAllowed(t.Context(), identity.NewLocal(), v); (err != nil) != tc.ends || errors.Is(err, decide.ErrUndecided) {
+		if err := s.StillAllowed(t.Context(), identity.NewLocal(), v); (err != nil) != tc.ends || errors.Is(err, decide.ErrUndecided) || err != nil && !strings.Contains(err.Error(), "would be given now") {
 			t.Errorf("as it is %q now: %v", tc.now, err)
 		}
 		v.Finish(http.StatusCreated, false)

@@ -286,11 +286,12 @@ func TestClosedStreamThatSharesLess(t *testing.T) {
 type starting struct {
 	tenancy
 	asked int
+	lost  error
 }
 
 func (s *starting) JoinedBy(context.Context, string) ([]object.Object, error) {
 	s.asked++
-	return nil, nil
+	return nil, s.lost
 }
 
 // TestViewIsPlannedOnce: what the daemon says of a container that is to start is asked once, and is what is judged.
@@ -298,8 +299,13 @@ func TestViewIsPlannedOnce(t *testing.T) {
 	w := &world{decide: sees, containers: map[string][]string{"mine": {"container:mine"}}}
 	o, y := w.options(), &starting{tenancy: objects}
 	o.Objects = y
-	if v := w.ask(t, o, "POST", "/containers/mine/start", ""); !v.Allow || y.asked != 1 {
+	v := w.ask(t, o, "POST", "/containers/mine/start", "")
+	if !v.Allow || y.asked != 1 {
 		t.Errorf("asked %d times; %v %s", y.asked, v.Allow, v.Message)
+	}
+	y.lost = errors.New("no answer")
+	if err := decide.New(o).StillAllowed(t.Context(), identity.NewLocal(), v); !errors.Is(err, decide.ErrUndecided) {
+		t.Errorf("when it cannot be told any longer: %v", err)
 	}
 }
 
