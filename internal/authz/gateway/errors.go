@@ -30,6 +30,10 @@ func (t *task) failure(ex exchange) {
 // no JSON by then.
 const maxErrorText = 4 << 10
 
+// maxErrorWord is the longest word of a text that tells nothing: a name of 256, and what stands around it. The patterns do not say so, as to
+// count in them takes megabytes.
+const maxErrorWord = 264
+
 // errorText is the body of an error answer as the caller may see it: the
 // Engine's text if it is one of those that tell nothing, else what takes its place.
 func (t *task) errorText(ex exchange) (doc []byte, withheld bool) {
@@ -51,6 +55,11 @@ func (t *task) errorText(ex exchange) (doc []byte, withheld bool) {
 // tellsNothing reports whether an error's text is one that names no more than
 // the request did, or what lists of objects show: names, ids, ports.
 func tellsNothing(resource, message string) bool {
+	for word := range strings.FieldsSeq(message) {
+		if len(word) > maxErrorWord {
+			return false
+		}
+	}
 	return harmless[""].MatchString(message) || harmless[resource] != nil && harmless[resource].MatchString(message)
 }
 
@@ -89,7 +98,7 @@ var harmless = map[string]*regexp.Regexp{
 func texts(list ...string) *regexp.Regexp {
 	all := "^(?:" + strings.Join(list, "|") + ")$"
 	return regexp.MustCompile(strings.NewReplacer(
-		"NAME", `/?[A-Za-z0-9][A-Za-z0-9_.:/@-]{0,255}`, "HEX", "[0-9a-f]{12,64}", "VERSION", `[0-9]{1,3}\.[0-9]{1,3}`,
+		"NAME", `/?[A-Za-z0-9][A-Za-z0-9_.:/@-]*`, "HEX", "[0-9a-f]{12,64}", "VERSION", `[0-9]{1,3}\.[0-9]{1,3}`,
 		"ADDRESS", `[0-9a-f.:\[\]]{1,64}`).Replace(all))
 }
 
