@@ -169,19 +169,29 @@ func TestNewerEngineSpeaksAnAPIThatWeKnow(t *testing.T) {
 		len(v.Components) != 2 || v.Components[0].Details["ApiVersion"] != operation.MaxVersion || strings.Contains(string(body), "1.99") {
 		t.Errorf("body %s", body)
 	}
+}
 
-	c, err := client.New(client.WithHost("unix://" + g.sock))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	if _, err := c.ContainerList(ctx, client.ContainerListOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	if seen := g.reached(); !strings.HasPrefix(seen[len(seen)-1], "GET /v1.") || strings.Contains(seen[len(seen)-1], "1.99") {
-		t.Errorf("Docker's own client sent %v", seen)
+// TestClientAndEngineAgreeOnAVersion: Docker's own client asks by the newest that it, the Engine and we know.
+func TestClientAndEngineAgreeOnAVersion(t *testing.T) {
+	for engine, want := range map[string]string{"1.41": "1.41", operation.MaxVersion: operation.MaxVersion, "1.99": operation.MaxVersion} {
+		g := startHTTP(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Api-Version", engine)
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, "[]")
+		})
+		c, err := client.New(client.WithHost("unix://" + g.sock))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if _, err := c.ContainerList(ctx, client.ContainerListOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if seen := g.reached(); !strings.HasPrefix(seen[len(seen)-1], "GET /v"+want+"/containers/json") {
+			t.Errorf("an Engine of %s was asked %v, want %s (the client of go.mod speaks %s)", engine, seen, want, client.MaxAPIVersion)
+		}
 	}
 }
 
