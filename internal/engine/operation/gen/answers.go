@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"go/format"
 	"maps"
@@ -11,7 +12,9 @@ import (
 
 // docResponse is what an operation may answer.
 type docResponse struct {
-	Schema *docSchema `yaml:"schema"`
+	Schema  *docSchema          `yaml:"schema"`
+	Content map[string]docMedia `yaml:"content"`
+	Rest    rest                `yaml:",inline"`
 }
 
 // addAnswers adds the schemas of the documents that one version answers with
@@ -19,8 +22,15 @@ type docResponse struct {
 // a token.
 func (o *operation) addAnswers(doc *document, responses map[string]docResponse) error {
 	for _, code := range slices.Sorted(maps.Keys(responses)) {
-		of := responses[code].Schema
-		if !strings.HasPrefix(code, "2") || of == nil || of.Type == "string" {
+		if !strings.HasPrefix(code, "2") {
+			continue
+		}
+		r := responses[code]
+		of, err := doc.content(r.Content, r.Rest)
+		if err != nil {
+			return fmt.Errorf("answer %s: %w", code, err)
+		}
+		if of = cmp.Or(r.Schema, of); of == nil || of.Type == "string" {
 			continue
 		}
 		s, err := doc.schema(of, 0)

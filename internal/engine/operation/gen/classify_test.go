@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"go.yaml.in/yaml/v3"
-
 	"vitrine/test/long"
 )
 
@@ -33,11 +31,9 @@ func doctored(t *testing.T, changes ...string) []*document {
 		}
 		text = strings.Replace(text, changes[i], changes[i+1], 1)
 	}
-	var doc document
-	if err := yaml.Unmarshal([]byte(text), &doc); err != nil {
+	if docs[newest-oldest], err = parse([]byte(text)); err != nil {
 		t.Fatal(err)
 	}
-	docs[newest-oldest] = &doc
 	return docs
 }
 

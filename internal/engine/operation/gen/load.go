@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,16 +14,25 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// document is what we read of an API description (Swagger 2.0).
+// document is what we read of an API description: Swagger 2.0 to API 1.56, and
+// from 1.57 on OpenAPI 3.2, which has bodies, answers and definitions elsewhere.
+// The Swagger that comes beside that is made of it, and need not say all of it.
 type document struct {
+	Swagger     string                             `yaml:"swagger"`
+	OpenAPI     string                             `yaml:"openapi"`
 	Paths       map[string]map[string]docOperation `yaml:"paths"`
 	Definitions map[string]*docSchema              `yaml:"definitions"`
+	Components  struct {
+		Schemas map[string]*docSchema `yaml:"schemas"`
+	} `yaml:"components"`
 }
 
 type docOperation struct {
 	ID         string                 `yaml:"operationId"`
 	Parameters []docParam             `yaml:"parameters"`
+	Body       *docBody               `yaml:"requestBody"`
 	Responses  map[string]docResponse `yaml:"responses"`
+	Rest       rest                   `yaml:",inline"`
 }
 
 type docParam struct {
@@ -30,6 +40,19 @@ type docParam struct {
 	In       string     `yaml:"in"`
 	Required bool       `yaml:"required"`
 	Schema   *docSchema `yaml:"schema"`
+	Rest     rest       `yaml:",inline"`
+}
+
+type docBody struct {
+	Required bool                `yaml:"required"`
+	Content  map[string]docMedia `yaml:"content"`
+	Rest     rest                `yaml:",inline"`
+}
+
+// docMedia is a body or an answer in one of the forms that it can have, by media type.
+type docMedia struct {
+	Schema *docSchema `yaml:"schema"`
+	Rest   rest       `yaml:",inline"`
 }
 
 type docSchema struct {
@@ -40,6 +63,25 @@ type docSchema struct {
 	Items      *docSchema            `yaml:"items"`
 	Properties map[string]*docSchema `yaml:"properties"`
 	Additional yaml.Node             `yaml:"additionalProperties"`
+	Rest       rest                  `yaml:",inline"`
+}
+
+// rest is what else an object of a description says.
+type rest map[string]yaml.Node
+
+// unread are words of which none says what keys or parameters there are.
+var unread = strings.Fields(`collectionFormat consumes default description enum example examples explode format headers items
+	maxItems maxLength maximum minItems minLength minimum pattern produces required style summary tags title type`)
+
+// known fails of a word that nobody has looked at, such as oneOf or a response's
+// $ref: what it brings would be left out, and so never be classified.
+func (r rest) known() error {
+	for _, word := range slices.Sorted(maps.Keys(r)) {
+		if !strings.HasPrefix(word, "x-") && !slices.Contains(unread, word) {
+			return fmt.Errorf("the generator does not know what %q means", word)
+		}
+	}
+	return nil
 }
 
 // typeName is a type, or a list with "null" that means the same: every JSON
@@ -93,10 +135,9 @@ func read(dir string) ([]*document, error) {
 	var group sync.WaitGroup
 	for i := range docs {
 		group.Go(func() {
-			docs[i] = &document{}
 			data, err := os.ReadFile(filepath.Join(dir, fmt.Sprintf("v1.%d.yaml", oldest+i)))
 			if err == nil {
-				err = yaml.Unmarshal(data, docs[i])
+				docs[i], err = parse(data)
 			}
 			if err != nil {
 				errs[i] = fmt.Errorf("read API %d: %w", oldest+i, err)
@@ -105,6 +146,23 @@ func read(dir string) ([]*document, error) {
 	}
 	group.Wait()
 	return docs, errors.Join(errs...)
+}
+
+// parse reads a description. One of another form would seem to have neither
+// bodies nor answers, and those of older versions would be taken for its own.
+func parse(data []byte) (*document, error) {
+	var d document
+	if err := yaml.Unmarshal(data, &d); err != nil {
+		return nil, err
+	}
+	switch {
+	case d.Swagger == "2.0":
+	case d.OpenAPI == "3.2.0":
+		d.Definitions = d.Components.Schemas
+	default:
+		return nil, fmt.Errorf("swagger %q, openapi %q: the generator reads Swagger 2.0 and OpenAPI 3.2.0", d.Swagger, d.OpenAPI)
+	}
+	return &d, nil
 }
 
 // load makes the catalogue of the descriptions, newest first: what a newer version says stays.
@@ -138,7 +196,13 @@ func (o *operation) read(doc *document, from docOperation, version int) error {
 	} else {
 		o.Names = append(o.Names, span{from.ID, version, version})
 	}
+	if err := from.Rest.known(); err != nil {
+		return err
+	}
 	for _, p := range from.Parameters {
+		if err := p.Rest.known(); err != nil {
+			return fmt.Errorf("parameter %q: %w", p.Name, err)
+		}
 		switch p.In {
 		case "query":
 			o.addParam(p.Name)
@@ -151,7 +215,48 @@ func (o *operation) read(doc *document, from docOperation, version int) error {
 			return fmt.Errorf("parameter in %q", p.In)
 		}
 	}
+	if from.Body != nil {
+		s, err := doc.content(from.Body.Content, from.Body.Rest)
+		if err == nil && s == nil {
+			err = errors.New("has no schema")
+		}
+		if err == nil {
+			err = o.addBody(doc, docParam{Required: from.Body.Required, Schema: s})
+		}
+		if err != nil {
+			return fmt.Errorf("body: %w", err)
+		}
+	}
 	return o.addAnswers(doc, from.Responses)
+}
+
+// content is what a body or an answer is, whatever its media type; nil, where
+// nothing is said of it.
+func (d *document) content(of map[string]docMedia, holder rest) (*docSchema, error) {
+	if err := holder.known(); err != nil {
+		return nil, err
+	}
+	var one *docSchema
+	var key string
+	for i, media := range slices.Sorted(maps.Keys(of)) {
+		m := of[media]
+		if err := m.Rest.known(); err != nil {
+			return nil, fmt.Errorf("%s: %w", media, err)
+		}
+		k := ""
+		if m.Schema != nil {
+			s, err := d.schema(m.Schema, 0)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", media, err)
+			}
+			k = s.key()
+		}
+		if i > 0 && k != key {
+			return nil, fmt.Errorf("is something else as %s", media)
+		}
+		one, key = m.Schema, k
+	}
+	return one, nil
 }
 
 func (o *operation) addParam(name string) {
@@ -185,8 +290,14 @@ func (d *document) schema(s *docSchema, depth int) (*schema, error) {
 	if depth > 24 {
 		return nil, fmt.Errorf("schema is nested too deeply")
 	}
+	if err := s.Rest.known(); err != nil {
+		return nil, err
+	}
 	if s.Ref != "" {
-		name := strings.TrimPrefix(s.Ref, "#/definitions/")
+		if len(s.Properties) > 0 || len(s.AllOf) > 0 || s.Items != nil || s.Additional.Kind != 0 {
+			return nil, fmt.Errorf("more than %q", s.Ref)
+		}
+		name := strings.TrimPrefix(strings.TrimPrefix(s.Ref, "#/definitions/"), "#/components/schemas/")
 		if d.Definitions[name] == nil {
 			return nil, fmt.Errorf("no definition %q", name)
 		}

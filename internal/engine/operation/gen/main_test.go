@@ -76,3 +76,56 @@ func TestGeneratedFilesAreCurrent(t *testing.T) {
 		}
 	}
 }
+
+// TestUnknownDescriptionClosed: what the generator cannot read of a description stops it, and is not left out.
+func TestUnknownDescriptionClosed(t *testing.T) {
+	long.Alone(t)
+	const sound = `
+openapi: "3.2.0"
+components:
+  schemas:
+    Spec: {type: object, properties: {Key: {type: string}}}
+paths:
+  /specs:
+    post:
+      parameters: [{name: verbose, in: query, schema: {type: boolean}}]
+      requestBody: {required: true, content: {application/json: {schema: {$ref: "#/components/schemas/Spec"}}, text/plain: {schema: {$ref: "#/components/schemas/Spec"}}}}
+      responses:
+        200: {content: {application/json: {schema: {type: array, items: {$ref: "#/components/schemas/Spec"}}}}}
+`
+	read := func(text string) (*operation, error) {
+		doc, err := parse([]byte(text))
+		if err != nil {
+			return nil, err
+		}
+		o := &operation{}
+		return o, o.read(doc, doc.Paths["/specs"]["post"], newest)
+	}
+	o, err := read(sound)
+	if err != nil || o.Body != "json" || o.Schema.find("Key") == nil || o.Answer.Elem.find("Key") == nil || len(o.Params) != 1 {
+		t.Fatalf("%+v, %v", o, err)
+	}
+	for name, change := range map[string][2]string{
+		"another version of OpenAPI":  {`"3.2.0"`, `"3.3.0"`},
+		"a choice of schemas":         {`{type: string}`, `{oneOf: [{type: string}, {type: object, properties: {Token: {type: string}}}]}`},
+		"keys beside a reference":     {`{schema: {$ref: "#/components/schemas/Spec"}}, text`, `{schema: {$ref: "#/components/schemas/Spec", properties: {Token: {type: string}}}}, text`},
+		"a parameter that is named":   {`{name: verbose, in: query, schema: {type: boolean}}`, `{$ref: "#/components/parameters/verbose"}`},
+		"a parameter of a new kind":   {`in: query`, `in: querystring`},
+		"a body that is named":        {`{required: true, content:`, `{$ref: "#/components/requestBodies/Spec", content:`},
+		"a body of which nothing is":  {`{schema: {$ref: "#/components/schemas/Spec"}}, text/plain: {schema: {$ref: "#/components/schemas/Spec"}}`, ``},
+		"a body that is two things":   {`text/plain: {schema: {$ref: "#/components/schemas/Spec"}}`, `text/plain: {schema: {type: string}}`},
+		"an answer that is named":     {`200: {content:`, `200: {$ref: "#/components/responses/Specs", content:`},
+		"an answer in pieces":         {`{schema: {type: array, items: {$ref: "#/components/schemas/Spec"}}}`, `{itemSchema: {$ref: "#/components/schemas/Spec"}}`},
+		"a method that is no word":    {`      parameters:`, "      additionalOperations: {COPY: {operationId: Copy}}\n      parameters:"},
+		"a parameter of all methods":  {`    post:`, "    parameters: [{name: force, in: query}]\n    post:"},
+		"a schema that is not there":  {`items: {$ref: "#/components/schemas/Spec"}`, `items: {$ref: "#/components/schemas/Other"}`},
+		"a parameter with a new word": {`in: query,`, `in: query, allowReserved: true,`},
+	} {
+		if !strings.Contains(sound, change[0]) {
+			t.Errorf("%s: there is no %q", name, change[0])
+		}
+		if o, err := read(strings.Replace(sound, change[0], change[1], 1)); err == nil {
+			t.Errorf("%s is read as %+v", name, o)
+		}
+	}
+}
