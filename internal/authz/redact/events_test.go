@@ -37,6 +37,7 @@ func TestEvents(t *testing.T) {
 		{"start", `{"status":"start","Action":"start","time":1.0}`, actions, `{"status":"start","Action":"start","time":1.0}`},
 		{"exec", `{"status":"exec_create: mysql -psecret","Action":"exec_start: mysql -psecret","id":"a:b"}`, actions, `{"status":"exec_create:","Action":"exec_start:","id":"a:b"}`},
 		{"the end of an exec", `{"Action":"exec_die"}`, actions, `{"Action":"exec_die"}`},
+		{"the end of a container that is started again", `{"Action":"die","Actor":{"Attributes":{"exitCode":"1","restarting":"true"}}}`, actions, `{"Action":"die","Actor":{"Attributes":{"exitCode":"1","restarting":"true"}}}`},
 		{"health", `{"Action":"health_status: healthy"}`, actions, `{"Action":"health_status: healthy"}`},
 		{"what a health check printed", `{"Action":"health_status: secret"}`, actions, `{"Action":"health_status:"}`},
 		{"an action that nobody knows", `{"Action":"exec_again: secret"}`, actions, `{"Action":"exec_again:"}`},

@@ -64,7 +64,11 @@ func TestEveryOperationOfEveryVersion(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	asked := 0
+	var last int
+	if _, err := fmt.Sscanf(MaxVersion, "1.%d", &last); err != nil {
+		t.Fatal(err)
+	}
+	asked, above := 0, fmt.Sprintf("/v1.%d", last+1)
 	for lines := bufio.NewScanner(file); lines.Scan(); {
 		var id, method, path, newest string
 		var from, to int
@@ -81,8 +85,8 @@ func TestEveryOperationOfEveryVersion(t *testing.T) {
 		if from == 25 {
 			prefixes = append(prefixes, "/v1.24")
 		}
-		if to == 56 {
-			prefixes = append(prefixes, "/v1.57", "/v1.999")
+		if to == last {
+			prefixes = append(prefixes, above, "/v1.999")
 		}
 		e := entryOf(t, newest)
 		for _, prefix := range prefixes {
@@ -115,6 +119,31 @@ func askOne(t *testing.T, e *entry, prefix, method, path string) {
 	}
 	if len(op.Unknown) > 0 {
 		t.Errorf("%s: unknown %v", op.ID, op.Unknown)
+	}
+}
+
+// TestNewerVersionClosed: who asks by a version above the catalogue may say what the catalogue knows; what only that
+// version knows is unknown, and a hazard is one.
+func TestNewerVersionClosed(t *testing.T) {
+	for _, version := range []string{MaxVersion, "1.999"} {
+		op := mustParse(t, request("POST", "/v"+version+"/containers/create?frobnicate=1", `{"HostConfig":{"Frobnicate":false,"Privileged":true}}`))
+		if got := strings.Join(op.Unknown, " "); got != "/HostConfig/Frobnicate ?frobnicate" || hazards(op) != "privileged unknown-input" {
+			t.Errorf("by API %s: unknown %q, hazards %q", version, got, hazards(op))
+		}
+		if code := refused(t, request("POST", "/v"+version+"/containers/x/frobnicate", "")); code != "unknown-route" {
+			t.Errorf("by API %s, an operation that nobody knows is refused as %s", version, code)
+		}
+	}
+}
+
+// TestReadmeSaysTheVersions: no other test asks for it.
+func TestReadmeSaysTheVersions(t *testing.T) {
+	text, err := os.ReadFile("../../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "Engine API 1.24 to " + MaxVersion + "."; !strings.Contains(string(text), want) {
+		t.Errorf("README.md does not say %q", want)
 	}
 }
 

@@ -211,7 +211,7 @@ func TestClosedTmpfsOptionIsReadWhole(t *testing.T) {
 // with every key at its default, must look harmless.
 func TestPlainCreateHasNoHazard(t *testing.T) {
 	body := plainCreate(t)
-	op := mustParse(t, request("POST", "/v1.56/containers/create", body))
+	op := mustParse(t, request("POST", "/v"+MaxVersion+"/containers/create", body))
 	if got := hazards(op); got != "" || len(op.Unknown) > 0 {
 		t.Errorf("%q %v of %s", got, op.Unknown, body)
 	}

@@ -43,15 +43,15 @@ func TestKeyOfANewDescriptionClosed(t *testing.T) {
 	long.Alone(t)
 	changes := map[string]struct{ old, new, want string }{
 		"key of a body": {
-			"          Privileged:\n", "          Frobnicate:\n            type: \"boolean\"\n          Privileged:\n",
+			"            Privileged:\n", "            Frobnicate:\n              type: \"boolean\"\n            Privileged:\n",
 			"ContainerCreate: HostConfig.Frobnicate is not classified",
 		},
 		"key of a definition that others use": {
-			"  Mount:\n    type: \"object\"\n    properties:\n", "  Mount:\n    type: \"object\"\n    properties:\n      Frobnicate:\n        type: \"string\"\n",
+			"    Mount:\n      type: \"object\"\n      properties:\n", "    Mount:\n      type: \"object\"\n      properties:\n        Frobnicate:\n          type: \"string\"\n",
 			"Mount.Frobnicate is not classified",
 		},
 		"parameter": {
-			"        - name: \"networkmode\"\n", "        - name: \"frobnicate\"\n          in: \"query\"\n          type: \"string\"\n        - name: \"networkmode\"\n",
+			"        - name: \"networkmode\"\n", "        - name: \"frobnicate\"\n          in: \"query\"\n          schema:\n            type: \"string\"\n        - name: \"networkmode\"\n",
 			"ImageBuild: ?frobnicate is not classified",
 		},
 	}

@@ -20,7 +20,7 @@ import (
 
 // Versions of the API that the module describes. 1.24 has no description; it
 // is 1.25's.
-const oldest, newest = 25, 56
+const oldest, newest = 25, 57
 
 const module = "github.com/moby/moby/api"
 

@@ -2,10 +2,14 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -39,22 +43,23 @@ func TestNewestDescriptionIsKnown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files, err := filepath.Glob(filepath.Join(dir, "v1.*.yaml"))
+	files, err := filepath.Glob(filepath.Join(dir, "v*.yaml"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no descriptions in %s: %v", dir, err)
 	}
 	for _, file := range files {
 		var minor int
-		if _, err := fmt.Sscanf(filepath.Base(file), "v1.%d.yaml", &minor); err != nil || minor > newest {
-			t.Errorf("%s describes more than API 1.%d (%v): raise newest, and run go generate ./internal/engine/operation", file, newest, err)
+		name := strings.Replace(filepath.Base(file), "-swagger.yaml", ".yaml", 1) // the same in the older form
+		if _, err := fmt.Sscanf(name, "v1.%d.yaml", &minor); err != nil || minor > newest {
+			t.Errorf("%s describes more than API 1.%d (%v): docs/adding.md (An operation) says how to take it in", file, newest, err)
 		}
 	}
-	current, err := os.ReadFile(filepath.Join(dir, "..", "swagger.yaml")) // of the next version, before it has a file of its own
+	current, err := os.ReadFile(filepath.Join(dir, "..", "openapi.yaml")) // of the next version, before it has a file of its own
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(string(current), fmt.Sprintf("\n  version: \"1.%d\"\n", newest)) {
-		t.Errorf("the module's swagger.yaml is not of API 1.%d", newest)
+		t.Errorf("the module's openapi.yaml is not of API 1.%d", newest)
 	}
 }
 
@@ -73,6 +78,41 @@ func TestGeneratedFilesAreCurrent(t *testing.T) {
 		}
 		if !bytes.Equal(got, want) {
 			t.Errorf("%s is not what the generator writes: run go generate ./internal/engine/operation", name)
+		}
+	}
+}
+
+// TestBothFormsSayTheSame: API 1.57 is described in the older form as well, made of the newer one by others.
+func TestBothFormsSayTheSame(t *testing.T) {
+	long.Alone(t)
+	dir, err := descriptions(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(filepath.Join(dir, "v1.57-swagger.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	older, err := parse(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	newer := described(t)[57-oldest]
+	if older.Swagger == "" || newer.OpenAPI == "" || len(newer.Paths) < 90 || len(older.Paths) != len(newer.Paths) {
+		t.Fatalf("Swagger %q of %d paths, OpenAPI %q of %d", older.Swagger, len(older.Paths), newer.OpenAPI, len(newer.Paths))
+	}
+	for path, methods := range newer.Paths {
+		for method, of := range methods {
+			got, want := &operation{}, &operation{}
+			if err := errors.Join(got.read(newer, of, 57), want.read(older, older.Paths[path][method], 57)); err != nil {
+				t.Fatal(err)
+			}
+			byName := func(a, b param) int { return cmp.Compare(a.Name, b.Name) }
+			slices.SortFunc(got.Params, byName)
+			slices.SortFunc(want.Params, byName)
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("%s %s is %+v as OpenAPI, and %+v as Swagger", method, path, got, want)
+			}
 		}
 	}
 }
