@@ -161,7 +161,7 @@ func (a *asks) begin(ctx context.Context) {
 	for l := range a.queues {
 		for len(a.queues[l]) > 0 && a.running[l] < placesPer {
 			q := a.queues[l][0]
-			a.queues[l] = a.queues[l][1:]
+			a.queues[l][0], a.queues[l] = nil, a.queues[l][1:]
 			a.running[l]++
 			a.ask(ctx, q)
 		}
@@ -205,7 +205,7 @@ func (a *asks) answered(r answer) {
 	if q.again {
 		a.enqueue(q)
 	} else {
-		delete(a.byID, q.id)
+		a.byID = without(a.byID, q.id)
 	}
 }
 

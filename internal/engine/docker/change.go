@@ -55,9 +55,20 @@ func same(a, b Container) bool {
 // put replaces a container; the caller holds mu.
 func (inv *Inventory) put(c Container) {
 	inv.dropName(c.ID)
-	delete(inv.expected, c.ID)
+	inv.expected = without(inv.expected, c.ID)
+	if !inv.details && c.Detail != nil {
+		c.Detail = c.Detail.brief()
+	}
 	inv.byID[c.ID] = c
 	inv.takeName(c.ID, c.Name)
+}
+
+// without is a map without a key. A map keeps the room of all that were ever in it, so an empty one is a new one.
+func without[V any](m map[string]V, key string) map[string]V {
+	if delete(m, key); len(m) == 0 {
+		return map[string]V{}
+	}
+	return m
 }
 
 // takeName: a name belongs to who had it last. The caller holds mu.
@@ -143,7 +154,7 @@ func (inv *Inventory) stop(id string, removed bool) {
 			inv.bury(c)
 		}
 		delete(inv.byID, id)
-		delete(inv.expected, id)
+		inv.expected = without(inv.expected, id)
 		delete(inv.unanswered, id)
 	}
 	inv.mu.Unlock()

@@ -51,6 +51,21 @@ type Network struct {
 	IPv4, IPv6 string // "" if it has none there
 }
 
+// plain is brief of most containers.
+var plain = &Detail{}
+
+// brief is what decisions ask for: which containers it is joined to, and what it has mounted.
+func (d *Detail) brief() *Detail {
+	if len(d.Mounts)+len(d.Joined) == 0 {
+		return plain
+	}
+	b := &Detail{Mounts: d.Mounts, Joined: d.Joined}
+	if strings.HasPrefix(d.NetworkMode, "container:") {
+		b.NetworkMode = d.NetworkMode
+	}
+	return b
+}
+
 func (in *inspected) detail() *Detail {
 	d := &Detail{
 		State: in.State.Status, ExitCode: in.State.ExitCode, OOMKilled: in.State.OOMKilled, Restarts: in.RestartCount,

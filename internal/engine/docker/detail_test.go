@@ -1,11 +1,13 @@
 package docker
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"reflect"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"vitrine/test/wait"
 )
@@ -44,6 +46,73 @@ func TestDetail(t *testing.T) {
 	}
 	if !reflect.DeepEqual(c.Detail, want) {
 		t.Errorf("got %+v\nwant %+v", c.Detail, want)
+	}
+}
+
+// TestWhatIsHeldOfDetails is what decisions ask for: of many containers there is much else.
+func TestWhatIsHeldOfDetails(t *testing.T) {
+	e := newEngine(t)
+	for n, host := range []map[string]any{{"NetworkMode": "host"}, {"NetworkMode": "container:" + id(1)}, {"NetworkMode": "front", "VolumesFrom": []string{"data"}}} {
+		e.run(n+1, fmt.Sprint("web", n), nil)
+		e.mu.Lock()
+		e.containers[id(n+1)]["HostConfig"] = host
+		e.mu.Unlock()
+	}
+	mounts := []Mount{{"bind", "/run", true}}
+	e.mu.Lock()
+	e.containers[id(3)]["Mounts"] = []any{map[string]any{"Type": "bind", "Source": "/run", "RW": true}}
+	e.mu.Unlock()
+	for details, want := range map[bool][]Detail{
+		false: {{}, {NetworkMode: "container:" + id(1), Joined: []string{id(1)}}, {Mounts: mounts, Joined: []string{"data"}}},
+		true:  {{NetworkMode: "host"}, {NetworkMode: "container:" + id(1), Joined: []string{id(1)}}, {NetworkMode: "front", Mounts: mounts, Joined: []string{"data"}}},
+	} {
+		inv := e.inventory()
+		if details {
+			inv.KeepDetails()
+		}
+		for n, want := range want {
+			if _, err := inv.Refresh(t.Context(), id(n+1)); err != nil {
+				t.Fatal(err)
+			}
+			if c, _ := inv.Lookup(id(n + 1)); !reflect.DeepEqual(*c.Detail, want) {
+				t.Errorf("details %v: %+v, want %+v", details, *c.Detail, want)
+			}
+		}
+	}
+}
+
+// TestSameTextsAreHeldOnce: keys and values of labels, and images; as long as there is room, and it begins anew then.
+func TestSameTextsAreHeldOnce(t *testing.T) {
+	e := newEngine(t)
+	inv := e.inventory()
+	var all [2]Container
+	for n := range all {
+		e.run(n+1, fmt.Sprint("web", n), map[string]string{"com.example.team": "the blue one"})
+		c, err := inv.Refresh(t.Context(), id(n+1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[n] = c
+	}
+	texts := func(c Container) (all []string) {
+		for key, value := range c.Labels {
+			all = append(all, key, value)
+		}
+		return append(all, c.Image, c.ImageID)
+	}
+	for i, s := range texts(all[0]) {
+		if other := texts(all[1])[i]; s != other || unsafe.StringData(s) != unsafe.StringData(other) {
+			t.Errorf("%q and %q are two", s, other)
+		}
+	}
+	var w words
+	for n := range 10_000 {
+		if s := fmt.Sprint(n); w.held(s) != s || len(w.of) > 4096 {
+			t.Fatalf("%d are held", len(w.of))
+		}
+	}
+	if long := strings.Repeat("x", 1000); w.held(long) != long || w.of[long] != "" {
+		t.Error("a long text is held")
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"vitrine/internal/fair"
 )
@@ -102,8 +103,8 @@ func (inv *Inventory) ask(ctx context.Context, ref string) (Container, error) {
 		return Container{}, err
 	}
 	c := Container{
-		ID: in.ID, Name: strings.TrimPrefix(in.Name, "/"), Image: in.Config.Image, ImageID: in.Image,
-		Labels: in.Config.Labels, StartedAt: in.State.StartedAt, Networks: slices.Sorted(maps.Keys(in.NetworkSettings.Networks)), asked: asked,
+		ID: in.ID, Name: strings.TrimPrefix(in.Name, "/"), Image: inv.words.held(in.Config.Image), ImageID: inv.words.held(in.Image),
+		Labels: inv.words.heldAll(in.Config.Labels), StartedAt: in.State.StartedAt, Networks: slices.Sorted(maps.Keys(in.NetworkSettings.Networks)), asked: asked,
 	}
 	if in.State.Running && in.State.Pid > 0 {
 		c.Running, c.Pid = true, in.State.Pid
@@ -114,6 +115,41 @@ func (inv *Inventory) ask(ctx context.Context, ref string) (Container, error) {
 		c.Detail.Env = nil // which nobody asks for then, and which has passwords in it
 	}
 	return c, nil
+}
+
+// words are texts that many containers have, such as keys of labels: of those each is held once.
+type words struct {
+	mu sync.Mutex
+	of map[string]string
+}
+
+// held is a text that is held already, if there is the same.
+func (w *words) held(s string) string {
+	const most, longest = 4096, 128
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	had, has := w.of[s]
+	switch {
+	case has:
+		return had
+	case len(s) > longest:
+		return s
+	case w.of == nil || len(w.of) >= most: // what is common comes again
+		w.of = map[string]string{}
+	}
+	w.of[s] = s
+	return s
+}
+
+func (w *words) heldAll(labels map[string]string) map[string]string {
+	if labels == nil {
+		return nil
+	}
+	all := make(map[string]string, len(labels))
+	for key, value := range labels {
+		all[w.held(key)] = w.held(value)
+	}
+	return all
 }
 
 // imageLabels remembers the labels of images: an id names its content. An image about

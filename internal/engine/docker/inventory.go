@@ -61,7 +61,8 @@ type Container struct {
 	// Networks are names of those that it is in, or joins when it starts, as of its last inspect. Events keep them where the
 	// inventory follows networks.
 	Networks []string
-	// Detail is what else the last inspect said; nil before one.
+	// Detail is what else the last inspect said; nil before one. Of an inventory that does not keep details it has
+	// what decisions ask for, Mounts and Joined, and NetworkMode where that is another container's; what [Inventory.Refresh] gives has all but Env.
 	Detail *Detail
 
 	asked uint64 // when the inspect began, in the inventory's own order of things
@@ -120,6 +121,8 @@ type Inventory struct {
 	unanswered map[string]Unanswered
 	removed    map[string]tombstone
 	changed    chan struct{} // closed at the next change; nil: nobody waits for one
+
+	words words
 
 	images   sync.Mutex
 	imageMap map[string]map[string]string // labels by image id and platform; nothing in it ever changes
