@@ -100,9 +100,17 @@ func (w *response) WriteHeader(status int) {
 	if _, has := w.header["Date"]; !has {
 		b = append(append(append(b, "Date: "...), date()...), '\r', '\n')
 	}
-	w.closes = strings.EqualFold(w.header.Get("Connection"), "close")
+	w.closes = strings.EqualFold(w.value("Connection"), "close")
 	w.out.head = b
 	w.frame()
+}
+
+// value is http.Header's Get of a name that needs not be made canonical.
+func (w *response) value(name string) string {
+	if values := w.header[name]; len(values) > 0 {
+		return values[0]
+	}
+	return ""
 }
 
 // frames reports whether a header is not written as the handler has it.
@@ -118,8 +126,8 @@ func (w *response) frames(name string) bool {
 
 // frame decides how the body is framed, as far as the head tells.
 func (w *response) frame() {
-	declared, err := strconv.ParseUint(w.header.Get("Content-Length"), 10, 63)
-	switch chunks := w.header.Get("Transfer-Encoding") != ""; {
+	declared, err := strconv.ParseUint(w.value("Content-Length"), 10, 63)
+	switch chunks := w.value("Transfer-Encoding") != ""; {
 	case w.bodiless():
 		w.decide(none)
 	case chunks:

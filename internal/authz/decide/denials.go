@@ -132,13 +132,13 @@ func (d *Denied) Again(ctx context.Context, conn *identity.Connection) (_ Denial
 	turn := s.turns.Of(conn.Account)
 	defer turn.Give()
 	defer func() { _ = recover() }() // it is decided then, and that says so
-	limited := withDeadline(ctx, s.Patience)
+	limited := &deadline{Context: ctx, at: start.Add(s.Patience)}
 	defer limited.stop()
 	if turn.Take(limited) != nil { //nolint:contextcheck // limited inherits ctx
 		return Denial{}, false // whoever decides says so
 	}
 	took := time.Now()
-	identifying := withDeadline(fair.With(ctx, &turn), s.Timeout)
+	identifying := &deadline{Context: fair.With(ctx, &turn), at: took.Add(s.Timeout)}
 	defer identifying.stop()
 	caller := s.Identifier.Identify(identifying, conn) //nolint:contextcheck // it inherits ctx
 	if !took.Before(d.end) || s.epoch() != d.epoch || s.defaults() != d.engine || !d.caller.Same(caller) || s.olds.has(ownerOf(caller)) {

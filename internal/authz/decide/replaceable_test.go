@@ -253,17 +253,19 @@ func TestPolicyThatChangesWhileAStampedRequestWaits(t *testing.T) {
 		says      string // "": it goes on
 		undecided bool
 	}{
-		"nothing else":                {func(*world, *unsure, *host) {}, "", false},
-		"denied":                      {func(w *world, _ *unsure, _ *host) { w.decide, w.decision = nil, refuses("not you") }, "not you", false},
-		"its image has burdens":       {func(_ *world, u *unsure, _ *host) { u.burdens = []string{"Labels"} }, "Labels beyond", false},
-		"its image cannot be told":    {func(_ *world, u *unsure, _ *host) { u.image = gone }, "no answer", true},
-		"its network is the host's":   {func(_ *world, u *unsure, _ *host) { u.hosts = network }, "no hazards", false},
-		"its network cannot be told":  {func(_ *world, u *unsure, _ *host) { u.hosts, u.network = network, gone }, "no answer", true},
-		"its objects are several":     {func(_ *world, u *unsure, _ *host) { u.err, u.several = gone, true }, "no objects", false},
-		"its objects cannot be told":  {func(_ *world, u *unsure, _ *host) { u.err = gone }, "no objects", true},
-		"its path cannot be told":     {func(_ *world, _ *unsure, h *host) { h.errs = map[string]error{"/srv": gone} }, "no answer", true},
-		"what it enters has gone":     {func(w *world, _ *unsure, _ *host) { w.containers = nil }, "no strangers", true},
-		"no descriptor to look at it": {func(w *world, _ *unsure, _ *host) { w.who = &identity.Identity{Kind: identity.Unknown, Door: "gateway", Err: syscall.EMFILE} }, "no strangers", true},
+		"nothing else":               {func(*world, *unsure, *host) {}, "", false},
+		"denied":                     {func(w *world, _ *unsure, _ *host) { w.decide, w.decision = nil, refuses("not you") }, "not you", false},
+		"its image has burdens":      {func(_ *world, u *unsure, _ *host) { u.burdens = []string{"Labels"} }, "Labels beyond", false},
+		"its image cannot be told":   {func(_ *world, u *unsure, _ *host) { u.image = gone }, "no answer", true},
+		"its network is the host's":  {func(_ *world, u *unsure, _ *host) { u.hosts = network }, "no hazards", false},
+		"its network cannot be told": {func(_ *world, u *unsure, _ *host) { u.hosts, u.network = network, gone }, "no answer", true},
+		"its objects are several":    {func(_ *world, u *unsure, _ *host) { u.err, u.several = gone, true }, "no objects", false},
+		"its objects cannot be told": {func(_ *world, u *unsure, _ *host) { u.err = gone }, "no objects", true},
+		"its path cannot be told":    {func(_ *world, _ *unsure, h *host) { h.errs = map[string]error{"/srv": gone} }, "no answer", true},
+		"what it enters has gone":    {func(w *world, _ *unsure, _ *host) { w.containers = nil }, "no strangers", true},
+		"no descriptor to look at it": {func(w *world, _ *unsure, _ *host) {
+			w.who = &identity.Identity{Kind: identity.Unknown, Door: "gateway", Err: syscall.EMFILE}
+		}, "no strangers", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := &world{containers: map[string][]string{"web": {"container:web"}}}

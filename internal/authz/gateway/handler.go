@@ -5,7 +5,6 @@ import (
 	"errors"
 	"mime"
 	"net/http"
-	"strings"
 
 	"vitrine/internal/authz/decide"
 	"vitrine/internal/authz/obligation"
@@ -234,7 +233,8 @@ func errorBody(message string) []byte {
 // plain says that nothing of a text need be escaped in JSON, as of most messages, which are made for each denial.
 func plain(text string) bool {
 	for i := range len(text) {
-		if c := text[i]; c < ' ' || c > '~' || strings.IndexByte(`"\<>&`, c) >= 0 {
+		switch c := text[i]; {
+		case c < ' ' || c > '~', c == '"', c == '\\', c == '<', c == '>', c == '&':
 			return false
 		}
 	}

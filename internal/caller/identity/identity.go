@@ -9,6 +9,7 @@ package identity
 
 import (
 	"reflect"
+	"slices"
 
 	"vitrine/internal/engine/principal"
 	"vitrine/internal/kernel/procfs"
@@ -64,8 +65,19 @@ func (id *Identity) Why() string {
 	return id.Err.Error()
 }
 
-// Same reports whether all that is known of two callers is the same.
-func (id *Identity) Same(other *Identity) bool { return reflect.DeepEqual(id, other) }
+// Same reports whether all that is known of two callers is the same. One that is unknown for some error is the same as itself alone.
+func (id *Identity) Same(other *Identity) bool {
+	a, b := id, other
+	return a == b || a.Kind == b.Kind && slices.Equal(a.Principals, b.Principals) && equal(a.UID, b.UID) && equal(a.GID, b.GID) && slices.Equal(a.Groups, b.Groups) &&
+		a.PID == b.PID && a.User == b.User && a.Door == b.Door && a.Listener == b.Listener && a.Process.same(b.Process) && a.Err == nil && b.Err == nil &&
+		reflect.DeepEqual(a.Container, b.Container) && reflect.DeepEqual(a.Certificate, b.Certificate)
+}
+
+func (p *Process) same(other *Process) bool {
+	return p == other || p != nil && other != nil && equal(p.LoginUID, other.LoginUID) && p.Exe == other.Exe
+}
+
+func equal(a, b *uint32) bool { return a == b || a != nil && b != nil && *a == *b }
 
 // Exhausted says that the caller is Unknown because no descriptor was left to look at it: it
 // may be known a moment later, on another connection.

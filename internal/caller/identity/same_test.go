@@ -15,8 +15,20 @@ func TestSameClosed(t *testing.T) {
 			Container: &ContainerInfo{Labels: map[string]string{"a": "b"}}, Certificate: &Certificate{SANs: []string{"a"}}, Process: &Process{LoginUID: n(1), Exe: "/a"},
 		}
 	}
-	if a := who(); !a.Same(a) || !a.Same(who()) {
+	unknown := &Identity{Err: errors.New("x")}
+	if a := who(); !a.Same(a) || !a.Same(who()) || !(&Identity{}).Same(&Identity{}) || !unknown.Same(unknown) {
 		t.Error("one is not the same as itself")
+	}
+	for name, change := range map[string]func(*Process){"LoginUID": func(p *Process) { *p.LoginUID = 2 }, "Exe": func(p *Process) { p.Exe = "/b" }} {
+		other := who()
+		if change(other.Process); who().Same(other) {
+			t.Errorf("a process with another %s is the same", name)
+		}
+	}
+	if other := who(); other.Same(&Identity{}) {
+		t.Error("one is the same as nobody")
+	} else if other.Process = nil; other.Same(who()) || who().Same(other) {
+		t.Error("a process of which nothing is known is the same as one")
 	}
 	changes := map[string]func(*Identity){
 		"Kind": func(i *Identity) { i.Kind = Host }, "Principals": func(i *Identity) { i.Principals[0] = "container:db" }, "UID": func(i *Identity) { *i.UID = 2 },
