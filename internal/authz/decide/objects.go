@@ -74,7 +74,7 @@ func (v *Verdict) pin(objects *named) (why string) {
 			return cannot
 		}
 	}
-	if target := objects.target(v.Operation.ID); target.ID != "" {
+	if target := objects.target(v.Operation.ID); target != nil && target.ID != "" {
 		id := ""
 		if target.Kind == operation.KindContainer {
 			id = ids.ID(v.Operation.Target)
@@ -95,9 +95,7 @@ func (v *Verdict) pin(objects *named) (why string) {
 		if !v.Decision.Admin {
 			v.pinned = slices.DeleteFunc(ids, func(p operation.Pin) bool { return p.Ref == p.ID })
 			slices.SortFunc(v.pinned, func(a, b operation.Pin) int { return strings.Compare(a.Ref, b.Ref) })
-			for _, p := range v.pinned {
-				v.View.Pinned(p.ID, p.Ref)
-			}
+			v.View.Pinned(v.pinned)
 		}
 	}
 	return ""
@@ -135,19 +133,19 @@ func pins(ids map[string]string) (all operation.Pins) {
 	return all
 }
 
-// target is the container, the network or the object of a swarm that the request is about, or the image that it gives another name; the zero Object if there is
+// target is the container, the network or the object of a swarm that the request is about, or the image that it gives another name; nil if there is
 // none, or if the policy did not read it.
-func (n *named) target(operationID string) object.Object {
+func (n *named) target(operationID string) *object.Object {
 	if n == nil || !n.read.Load() {
-		return object.Object{}
+		return nil
 	}
-	for _, o := range n.list {
-		pinned := !slices.Contains([]operation.Kind{operation.KindVolume, operation.KindImage, operation.KindExec, operation.KindPlugin}, o.Kind) || operationID == "ImageTag"
-		if o.Role == operation.RoleTarget && pinned {
+	for i := range n.list {
+		o := &n.list[i]
+		if o.Role == operation.RoleTarget && (o.Kind != operation.KindVolume && o.Kind != operation.KindImage && o.Kind != operation.KindExec && o.Kind != operation.KindPlugin || operationID == "ImageTag") {
 			return o
 		}
 	}
-	return object.Object{}
+	return nil
 }
 
 // Carried is what the gateway forwards: the operation, with ids in place of names where the

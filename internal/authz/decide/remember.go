@@ -11,7 +11,6 @@ import (
 	"vitrine/internal/authz/audit"
 	"vitrine/internal/authz/object"
 	"vitrine/internal/authz/record"
-	"vitrine/internal/authz/view"
 	"vitrine/internal/caller/identity"
 	"vitrine/internal/engine/operation"
 )
@@ -100,14 +99,19 @@ func textOf(err error) string {
 	return err.Error()
 }
 
-// noting notes what a view finds out of containers.
-type noting struct {
-	view.Engine
-	world *record.World
-}
+// noting is what a view asks of the Engine for a request. What it finds out of containers is noted.
+type noting struct{ v *Verdict }
 
 func (n noting) JoinedBy(ctx context.Context, id string) ([]object.Object, error) {
-	networks, err := n.Engine.JoinedBy(ctx, id)
-	n.world.Starts = append(n.world.Starts, record.Start{ID: id, Networks: networks, Why: textOf(err)})
+	networks, err := n.v.steps.Objects.JoinedBy(ctx, id)
+	n.v.world.Starts = append(n.v.world.Starts, record.Start{ID: id, Networks: networks, Why: textOf(err)})
 	return networks, err
+}
+
+func (n noting) Object(ctx context.Context, kind operation.Kind, id string) (object.Object, error) {
+	return n.v.steps.Objects.Object(ctx, kind, id)
+}
+
+func (n noting) AnyBorrowed(such func(map[string]string) bool) (string, error) {
+	return n.v.steps.Objects.AnyBorrowed(such)
 }

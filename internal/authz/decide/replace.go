@@ -285,7 +285,7 @@ func (s *Steps) mayReplace(v *Verdict, o object.Object) bool {
 }
 
 // keep remembers what a container has, or denies the request that would take it away: what nobody remembers could not be made anew.
-func (s *Steps) keep(ctx context.Context, v *Verdict, target object.Object) {
+func (s *Steps) keep(ctx context.Context, v *Verdict, target *object.Object) {
 	caller := ownerOf(v.Caller)
 	if s.Old == nil || caller == "" {
 		v.deny(http.StatusForbidden, "recreate", "it cannot be remembered for it what the container has, so that it could not make it anew")

@@ -45,7 +45,7 @@ type Verdict struct {
 	engine     *operation.Engine
 	world      record.World // what was found out
 	named      *named
-	planned    *planned
+	planned    planned
 	inPlaceOf  *old // the container in whose place it makes one, or connects what it made so
 	id         string
 	start      time.Time

@@ -112,7 +112,8 @@ func (s *Steps) see(ctx context.Context, v *Verdict, objects *named) {
 // limited plans how a request is carried within a view. What was planned already, for the same request in the same view, stays as it
 // is: the daemon is asked once, and what it said is what is judged.
 func (s *Steps) limited(ctx context.Context, v *Verdict, op *operation.Operation, d *policy.Decision, objects *named) (*view.Plan, *view.Denial) {
-	if p := v.planned; p != nil && p.op == op && maps.Equal(p.where, d.Where) && maps.EqualFunc(p.shared, d.Shared, slices.Equal) && slices.Equal(p.names, d.ImageNames) {
+	p := &v.planned
+	if p.op == op && maps.Equal(p.where, d.Where) && maps.EqualFunc(p.shared, d.Shared, slices.Equal) && slices.Equal(p.names, d.ImageNames) {
 		return p.plan, p.denial
 	}
 	if err := s.holdVolumes(ctx, v, objects); err != nil {
@@ -122,9 +123,8 @@ func (s *Steps) limited(ctx context.Context, v *Verdict, op *operation.Operation
 	if objects != nil {
 		list = objects.get()
 	}
-	p := &planned{op: op, where: d.Where, shared: d.Shared, names: d.ImageNames}
-	p.plan, p.denial = view.New(d.Where, d.Shared, d.ImageNames).Limit(ctx, op, list, noting{s.Objects, &v.world})
-	v.planned = p
+	*p = planned{op: op, where: d.Where, shared: d.Shared, names: d.ImageNames}
+	p.plan, p.denial = view.New(d.Where, d.Shared, d.ImageNames).Limit(ctx, op, list, noting{v})
 	return p.plan, p.denial
 }
 

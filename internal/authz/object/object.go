@@ -136,8 +136,8 @@ func (o *Object) container(c docker.Container, err error) {
 		return
 	}
 	labels := c.Labels
-	for key := range c.Labels {
-		if c.Gave(key) {
+	for key := range c.ImageLabels {
+		if _, has := c.Labels[key]; !has || c.Gave(key) {
 			continue
 		}
 		labels = maps.Clone(c.Labels) // which are the inventory's

@@ -156,7 +156,7 @@ func (p *Plan) task(ctx context.Context, service string) bool {
 	shown, known := p.seen[service]
 	if !known {
 		o, err := p.of.Object(ctx, operation.KindService, service)
-		shown = err == nil && p.view.Has(o)
+		shown = err == nil && p.view.Has(&o)
 		p.see(service, shown)
 	}
 	return shown
@@ -176,7 +176,7 @@ func (p *Plan) shows(ctx context.Context, id string, names []string) (bool, erro
 		}
 	}
 	o, err := p.of.Object(ctx, operation.KindContainer, id)
-	return err == nil && p.view.Has(o), err
+	return err == nil && p.view.Has(&o), err
 }
 
 // network leaves out who else is in a network.
@@ -279,10 +279,10 @@ func (p *Plan) Event(ctx context.Context, event []byte) bool {
 // maxSeen bounds what is remembered.
 const maxSeen = 10000
 
-// Pinned notes that the daemon is given an id in place of the name.
-func (p *Plan) Pinned(id, name string) {
+// Pinned notes the ids that the daemon is given in place of names.
+func (p *Plan) Pinned(pins operation.Pins) {
 	if p != nil {
-		p.back = append(p.back, id, name)
+		p.pinned = pins
 	}
 }
 
@@ -293,9 +293,13 @@ func (p *Plan) Answer(text string) string {
 		return text
 	}
 	const mark = "\x00"
-	own := make([]string, 0, len(p.back))
-	for i := 0; i < len(p.back); i += 2 {
-		own = append(own, p.back[i], mark+strconv.Itoa(i+1)+mark)
+	back := slices.Clip(p.back)
+	for _, pin := range p.pinned {
+		back = append(back, pin.ID, pin.Ref)
+	}
+	own := make([]string, 0, len(back))
+	for i := 0; i < len(back); i += 2 {
+		own = append(own, back[i], mark+strconv.Itoa(i+1)+mark)
 	}
 	text = ids.ReplaceAllStringFunc(strings.NewReplacer(own...).Replace(text), func(id string) string {
 		if strings.Contains(p.asked.URI, id) || bytes.Contains(p.asked.Canonical, []byte(id)) {
@@ -303,11 +307,11 @@ func (p *Plan) Answer(text string) string {
 		}
 		return "…"
 	})
-	back := make([]string, 0, len(p.back))
-	for i := 1; i < len(p.back); i += 2 {
-		back = append(back, mark+strconv.Itoa(i)+mark, p.back[i])
+	names := make([]string, 0, len(back))
+	for i := 1; i < len(back); i += 2 {
+		names = append(names, mark+strconv.Itoa(i)+mark, back[i])
 	}
-	return strings.NewReplacer(back...).Replace(text)
+	return strings.NewReplacer(names...).Replace(text)
 }
 
 var ids = regexp.MustCompile(`[0-9a-f]{12,64}`)

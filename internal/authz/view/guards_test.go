@@ -33,7 +33,7 @@ func (l liar) AnyBorrowed(such func(map[string]string) bool) (string, error) {
 	return "", l.err
 }
 
-func limit(t *testing.T, v *View, method, uri, body string, of Engine) (*Plan, *Denial) {
+func limit(t *testing.T, v View, method, uri, body string, of Engine) (*Plan, *Denial) {
 	t.Helper()
 	op := parse(t, method, uri, body)
 	return v.Limit(t.Context(), op, about(op, world), of)

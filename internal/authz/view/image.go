@@ -25,7 +25,7 @@ func (v *View) gives(ref string) bool { return v.names(ref) && !strings.Contains
 
 // Has says whether an object is the caller's: by its labels, and of an image by one of the names that it has. (What was
 // typed is not asked: a digest behind a name is not the name's.)
-func (v *View) Has(o object.Object) bool {
+func (v *View) Has(o *object.Object) bool {
 	return v.has(o.Kind, o.Labels, o.Names) && (v.Network == "" || !inNetworks(o.Kind) || slices.Contains(o.Networks, v.Network))
 }
 

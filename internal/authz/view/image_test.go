@@ -29,13 +29,13 @@ func TestClosedNamesOfImages(t *testing.T) {
 	if v.gives("ci/a/app@" + digest) {
 		t.Error("a digest behind a name")
 	}
-	if New(blue, nil, nil).names("ci/a/app") {
+	if without := New(blue, nil, nil); without.names("ci/a/app") {
 		t.Error("without names")
 	}
-	if v.Has(object.Object{Kind: operation.KindNetwork, Names: []string{"ci/a/app"}}) {
+	if v.Has(&object.Object{Kind: operation.KindNetwork, Names: []string{"ci/a/app"}}) {
 		t.Error("a network with the name of an image")
 	}
-	for says, of := range map[string]*View{"(its role has no image_names)": New(blue, nil, nil), "(ci/a/*)": New(blue, nil, []string{"ci/a/*"})} {
+	for says, of := range map[string]View{"(its role has no image_names)": New(blue, nil, nil), "(ci/a/*)": New(blue, nil, []string{"ci/a/*"})} {
 		if _, denial := of.Limit(t.Context(), parse(t, "POST", "/images/alpine/push", ""), nil, given{}); denial == nil || !strings.Contains(denial.Reason, says) {
 			t.Errorf("%+v, want %s", denial, says)
 		}
@@ -52,7 +52,7 @@ func TestClosedImagesUnderAView(t *testing.T) {
 	known["box"] = mine
 	ci, builder := New(mine, map[string][]string{"images": {"alpine"}}, []string{"ci/a/*"}), New(mine, map[string][]string{"images": {"*"}}, []string{"ci/a/*"})
 	for _, tc := range []struct {
-		of          *View
+		of          View
 		method, uri string
 		want        string
 	}{
@@ -155,7 +155,7 @@ func TestImagesOfOnesOwn(t *testing.T) {
 	if err != nil || json.Unmarshal(got, &all) != nil || len(all) != 1 || len(all[0].RepoTags) != 1 || all[0].RepoTags[0] != "ci/a/app:1" {
 		t.Errorf("%s, %v", got, err)
 	}
-	for path, of := range map[string]*View{"/containers/json": v, "/images/json": New(v.Labels, nil, nil)} {
+	for path, of := range map[string]View{"/containers/json": v, "/images/json": New(v.Labels, nil, nil)} {
 		if plan, denial := limit(t, of, "GET", path, "", given{}); denial != nil || !strings.Contains(plan.Operation.URI, "vitrine.owner") {
 			t.Errorf("%s is not filtered: %v, %s", path, denial, plan.Operation.URI)
 		}

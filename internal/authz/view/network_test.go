@@ -51,12 +51,12 @@ func TestClosedViewOfANetwork(t *testing.T) {
 func TestNetworkAndLabels(t *testing.T) {
 	v := New(map[string]string{operation.NetworkLabel: "edge", "team": "blue"}, nil, nil)
 	for name, o := range map[string]object.Object{"both": {Labels: blue, Networks: []string{"edge"}}, "label": {Labels: blue}, "network": {Networks: []string{"edge"}}} {
-		if o.Kind = operation.KindContainer; v.Has(o) != (name == "both") {
+		if o.Kind = operation.KindContainer; v.Has(&o) != (name == "both") {
 			t.Error(name)
 		}
 	}
 	image := object.Object{Kind: operation.KindImage, Names: []string{"ci/web:1"}}
-	if named := New(edge, nil, []string{"ci/*"}); !named.Has(image) || New(edge, nil, nil).Has(image) {
+	if named, without := New(edge, nil, []string{"ci/*"}), New(edge, nil, nil); !named.Has(&image) || without.Has(&image) {
 		t.Error("an image is its own by its name, and is in no network")
 	}
 	op := parse(t, "GET", "/containers/json", "")

@@ -53,8 +53,8 @@ func Kinds() map[string]operation.Kind {
 }
 
 // New makes a view of what a policy says; kinds that are not known share nothing.
-func New(labels map[string]string, shared map[string][]string, imageNames []string) *View {
-	v := &View{Labels: labels, ImageNames: imageNames}
+func New(labels map[string]string, shared map[string][]string, imageNames []string) View {
+	v := View{Labels: labels, ImageNames: imageNames}
 	if network, limited := labels[operation.NetworkLabel]; limited {
 		v.Labels, v.Network = maps.Clone(labels), network
 		delete(v.Labels, operation.NetworkLabel)
@@ -161,16 +161,17 @@ type Plan struct {
 	Nothing bool
 
 	asked    *operation.Operation
-	filtered bool     // the daemon is asked to filter
-	back     []string // decoy and name, in turn
-	view     *View
+	filtered bool           // the daemon is asked to filter
+	back     []string       // decoy and name, in turn
+	pinned   operation.Pins // ids that the daemon is given in place of names
+	view     View
 	how      how
 	of       Engine
 	seen     map[string]bool // containers of a stream of events, or services of a list of tasks
 }
 
 // Limit plans how a request is carried within a view, given what it names.
-func (v *View) Limit(ctx context.Context, op *operation.Operation, named []object.Object, of Engine) (*Plan, *Denial) {
+func (v View) Limit(ctx context.Context, op *operation.Operation, named []object.Object, of Engine) (*Plan, *Denial) {
 	how := table[op.ID]
 	if how.what == refused {
 		return nil, &Denial{Status: http.StatusForbidden, Code: "obligation", Reason: Unlimited(op)}
@@ -179,7 +180,8 @@ func (v *View) Limit(ctx context.Context, op *operation.Operation, named []objec
 		return nil, denial
 	}
 	p := &Plan{Operation: op, asked: op, view: v, how: how, of: of}
-	for _, o := range named {
+	for i := range named {
+		o := &named[i]
 		if o.Role == operation.RoleEnters && isTarget(named, o) {
 			continue // it is entered by way of the path
 		}
@@ -249,7 +251,7 @@ func Unlimited(op *operation.Operation) string {
 func Can(id string) bool { return table[id].what != refused }
 
 // look holds one object that the request names against the view.
-func (p *Plan) look(o object.Object) *Denial {
+func (p *Plan) look(o *object.Object) *Denial {
 	named, owned := p.names(o), p.view.Has(o)
 	shared := p.view.shares(o.Kind, o.Names...)
 	switch {
@@ -281,7 +283,7 @@ func (p *Plan) look(o object.Object) *Denial {
 }
 
 // names says whether an object is named as what the request makes: the daemon gives what is there already, or makes a second one of that name.
-func (p *Plan) names(o object.Object) bool {
+func (p *Plan) names(o *object.Object) bool {
 	body, _ := p.asked.Body.(map[string]any)
 	return p.asked.ID == "VolumeCreate" || p.asked.ID == "NetworkCreate" && o.Ref == body["Name"]
 }
@@ -303,7 +305,8 @@ func (p *Plan) starts(ctx context.Context, named []object.Object) *Denial {
 		if err != nil {
 			return &Denial{Status: http.StatusServiceUnavailable, Code: "object", Reason: "it cannot be told now which networks it would join; try again"}
 		}
-		for _, n := range joined {
+		for i := range joined {
+			n := &joined[i]
 			known := n.Known != nil && *n.Known
 			if !known || !p.view.owns(n.Kind, n.Labels) && !p.view.shares(n.Kind, n.Name) {
 				return absent(n)
@@ -313,7 +316,7 @@ func (p *Plan) starts(ctx context.Context, named []object.Object) *Denial {
 	return nil
 }
 
-func isTarget(named []object.Object, entered object.Object) bool {
+func isTarget(named []object.Object, entered *object.Object) bool {
 	return slices.ContainsFunc(named, func(o object.Object) bool {
 		return o.Role == operation.RoleTarget && o.Kind == entered.Kind && o.Ref == entered.Ref
 	})
@@ -338,7 +341,7 @@ func (p *Plan) makes(kind operation.Kind) bool {
 }
 
 // hide has the daemon asked for something that does not exist, in place of what is outside the view or is not there.
-func (p *Plan) hide(o object.Object) *Denial {
+func (p *Plan) hide(o *object.Object) *Denial {
 	if p.how.joins {
 		return absent(o)
 	}
@@ -359,7 +362,7 @@ func (p *Plan) hide(o object.Object) *Denial {
 
 // absent is the answer to a request that would use or enter something that is not there, and the same to one that would use something
 // that the caller may not see.
-func absent(o object.Object) *Denial {
+func absent(o *object.Object) *Denial {
 	return denied(http.StatusNotFound, "there is no %s %q that it may use", o.Kind, o.Ref)
 }
 

@@ -245,7 +245,7 @@ func TestAnswerLeavesOutOtherIDs(t *testing.T) {
 	}
 	op = parse(t, http.MethodPost, "/containers/mine/rename?name=x", "")
 	plan, _ = v.Limit(t.Context(), op, about(op, world), given{})
-	plan.Pinned(strings.Repeat("cd34", 16), "mine")
+	plan.Pinned(operation.Pins{{Ref: "mine", ID: strings.Repeat("cd34", 16)}})
 	text := `Conflict. The container name "/x" is already in use by container "` + id + `". ` + strings.Repeat("cd34", 16) + ` is running`
 	if got := plan.Answer(text); got != `Conflict. The container name "/x" is already in use by container "…". mine is running` {
 		t.Error(got)
@@ -410,7 +410,7 @@ func TestFilterKeepsTheClientsOwn(t *testing.T) {
 func TestClosedLimitOfAList(t *testing.T) {
 	shares := New(blue, map[string][]string{"containers": {"front"}}, nil)
 	for _, tc := range []struct {
-		of    *View
+		of    View
 		limit string
 		ok    bool
 	}{{shares, "1", false}, {shares, "-1", true}, {shares, "0", true}, {shares, "", true}, {shares, "x", true}, {New(blue, nil, nil), "1", true}} { // not a number: the daemon refuses it

@@ -55,7 +55,10 @@ func (r *route) match(path string) (name string, ok bool) {
 	if !r.variable {
 		return "", path == r.prefix
 	}
-	if name, ok = strings.CutPrefix(path, r.prefix); !ok {
+	if name, ok = strings.CutSuffix(path, r.suffix); !ok { // in which most differ
+		return "", false
+	}
+	if name, ok = strings.CutPrefix(name, r.prefix); !ok {
 		return "", false
 	}
 	if r.middle != "" {
@@ -64,8 +67,6 @@ func (r *route) match(path string) (name string, ok bool) {
 		if !ok || second == "" || strings.Contains(second, "/") {
 			return "", false
 		}
-	} else if name, ok = strings.CutSuffix(name, r.suffix); !ok {
-		return "", false
 	}
 	if name == "" || r.segment && strings.Contains(name, "/") {
 		return "", false

@@ -360,7 +360,7 @@ func (o *Operation) addHazard(h Hazard, fields []string) {
 // the NetworkID of the body. It is not ok if the id cannot stand there. The operation
 // itself is not changed.
 func (o *Operation) WithTarget(id string) (with *Operation, ok bool) {
-	if targets[o.Resource] == KindNetwork && userNetwork(o.Target, nil) == "" {
+	if userNetwork(o.Target, nil) == "" && targets[o.Resource] == KindNetwork {
 		return o, true
 	}
 	return o.WithTargetName(id)

@@ -60,7 +60,7 @@ func (o *Operation) WithContainers(ids Pins) (with *Operation, ok bool) {
 		}
 	}
 	with = o
-	if id := ids.ID(o.Target); id != "" && id != o.Target && targets[o.Resource] == KindContainer {
+	if id := ids.ID(o.Target); id != "" && id != o.Target && o.Resource == "containers" {
 		if with, ok = o.WithTarget(id); !ok {
 			return nil, false
 		}
