@@ -13,8 +13,68 @@ import (
 // of its name: so from the moment in which it is asked whose it is until the daemon has answered, no other such caller makes, removes, mounts or
 // looks at one of that name. Who sees everything is not held up, and can change what a name means; he is trusted with it.
 type inUse struct {
-	mu sync.Mutex
-	by map[string]*inTurn
+	mu       sync.Mutex
+	by       map[string]*inTurn
+	removals []*removal
+}
+
+// removal is the removal of one volume, or of all that have a view's labels. The daemon looks for all of these once, adds up how large each is, and
+// removes it by its name: so while it is at that, no such caller removes one of them alone, as nobody else could have its name otherwise.
+type removal struct {
+	all    bool
+	labels map[string]string
+	ended  chan struct{}
+}
+
+// crosses says that of two removals one is of all, the volume of the other among them. (The daemon refuses a second one of all.)
+func (r *removal) crosses(other *removal) bool {
+	if !r.all {
+		r, other = other, r
+	}
+	if !r.all || other.all {
+		return false
+	}
+	for key, value := range r.labels {
+		if has, ok := other.labels[key]; !ok || has != value {
+			return false
+		}
+	}
+	return true
+}
+
+// remove waits until no removal is under way that crosses another.
+func (u *inUse) remove(ctx context.Context, r *removal) (end func(), err error) {
+	defer fair.Rest(ctx)()
+	r.ended = make(chan struct{})
+	for {
+		before := u.begin(r)
+		if before == nil {
+			return sync.OnceFunc(func() { u.end(r) }), nil
+		}
+		select {
+		case <-before.ended:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// begin gives a removal that r crosses; if there is none, r has begun.
+func (u *inUse) begin(r *removal) (before *removal) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if i := slices.IndexFunc(u.removals, r.crosses); i >= 0 {
+		return u.removals[i]
+	}
+	u.removals = append(u.removals, r)
+	return nil
+}
+
+func (u *inUse) end(r *removal) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.removals = slices.DeleteFunc(u.removals, func(other *removal) bool { return other == r })
+	close(r.ended)
 }
 
 // inTurn is who has a name, and who waits for it.
@@ -108,20 +168,34 @@ func volumesOf(op *operation.Operation) (names []string) {
 	return slices.Compact(names)
 }
 
-// holdVolumes takes the volumes that a request names for it, until the daemon has answered it. What was read of them before is read again.
-func (s *Steps) holdVolumes(ctx context.Context, v *Verdict, objects *named) error {
-	names := volumesOf(v.Operation)
-	if len(names) == 0 || v.holds || v.again {
+// holdVolumes takes the volumes that a request names for it, until the daemon has answered it, or those that it removes as they have the labels of its view.
+// What was read of them before is read again.
+func (s *Steps) holdVolumes(ctx context.Context, v *Verdict, where map[string]string, objects *named) error {
+	names, all := volumesOf(v.Operation), v.Operation.ID == "VolumePrune"
+	if len(names) == 0 && !all || v.holds || v.again || objects == nil {
 		return nil
 	}
-	free, err := s.volumes.take(ctx, ownerOf(v.Caller), names)
-	if err != nil {
-		return err
-	}
 	v.holds = true
-	v.lasts(free)
-	if objects != nil {
+	if len(names) > 0 {
+		free, err := s.volumes.take(ctx, ownerOf(v.Caller), names)
+		if err != nil {
+			return err
+		}
+		v.lasts(free)
 		objects.forget()
 	}
-	return nil
+	r := &removal{all: all, labels: where}
+	if !all {
+		if v.Operation.ID != "VolumeDelete" {
+			return nil
+		}
+		for _, o := range objects.get() {
+			r.labels = o.Labels
+		}
+	}
+	end, err := s.volumes.remove(ctx, r)
+	if err == nil {
+		v.lasts(end)
+	}
+	return err
 }

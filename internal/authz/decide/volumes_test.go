@@ -1,6 +1,7 @@
 package decide_test
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"strings"
@@ -167,6 +168,66 @@ func TestWaitingForAVolume(t *testing.T) {
 		}
 		v.Finish(http.StatusNotFound, false)
 		first.Finish(http.StatusNoContent, false)
+	})
+}
+
+// TestClosedNameIsNotFreedWhileAllAreRemoved: the daemon looks once for all volumes of a view, and then removes them one by one by their names. Nobody else is to
+// have one of these meanwhile, so none of them is removed alone, by whatever view it is seen; and the same the other way round.
+func TestClosedNameIsNotFreedWhileAllAreRemoved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &shelf{labels: map[string]string{"team": "blue", "app": "web"}}
+		where := blueOnly
+		w := &world{decide: func(*policy.Input) policy.Decision { return policy.Decision{Allow: true, Where: where} }}
+		o := w.options()
+		o.Objects = s
+		ask := asks(t, decide.New(o), identity.NewLocal())
+		as := func(labels map[string]string, method, uri string) *decide.Verdict {
+			where = labels
+			return ask(method, uri, "")
+		}
+		red, web := map[string]string{"team": "red"}, map[string]string{"app": "web"}
+		for _, tc := range []struct {
+			all, one map[string]string // by which views
+			volume   string
+			crosses  bool
+		}{
+			{blueOnly, blueOnly, "mine", true},
+			{blueOnly, blueOnly, "data", true},
+			{blueOnly, web, "data", true},
+			{web, blueOnly, "data", true},
+			{web, blueOnly, "mine", false},
+			{red, blueOnly, "mine", false},
+		} {
+			for _, allFirst := range []bool{true, false} {
+				all := func() *decide.Verdict { return as(tc.all, "POST", "/volumes/prune") }
+				one := func() *decide.Verdict { return as(tc.one, "DELETE", "/volumes/"+tc.volume) }
+				if !allFirst {
+					all, one = one, all
+				}
+				first := all()
+				if !first.Allow {
+					t.Fatal(first.Message)
+				}
+				second := one()
+				if second.Finish(cmp.Or(second.Status, http.StatusOK), false); second.Allow == tc.crosses || tc.crosses && (second.Status != http.StatusServiceUnavailable || second.Code != "busy") {
+					t.Errorf("%+v, all first: %v: %v %s", tc, allFirst, second.Allow, second.Message)
+				}
+				done := make(chan *decide.Verdict)
+				go func() { done <- one() }()
+				synctest.Wait()
+				first.Finish(http.StatusOK, false)
+				if v := <-done; !v.Allow {
+					t.Errorf("%+v, all first: %v: after it: %s", tc, allFirst, v.Message)
+				} else {
+					v.Finish(http.StatusOK, false)
+				}
+			}
+		}
+		// Two of one volume each do not wait for each other.
+		first, second := as(blueOnly, "DELETE", "/volumes/mine"), as(blueOnly, "DELETE", "/volumes/data")
+		if !first.Allow || !second.Allow {
+			t.Error(first.Message, second.Message)
+		}
 	})
 }
 

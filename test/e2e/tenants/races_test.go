@@ -2,6 +2,7 @@ package tenants
 
 import (
 	"encoding/json"
+	"fmt"
 	"net"
 	"net/http"
 	"strings"
@@ -97,6 +98,42 @@ func TestVolumesMadeAnewMeanwhileClosed(t *testing.T) {
 	all.Wait()
 	if t.Logf("%d rounds: %d times b's, %d times mounted by a", rounds, mine, mounted.Load()); mine < rounds/10 || mounted.Load() < 3 {
 		t.Errorf("nothing raced: %d times b's, %d times mounted by a", mine, mounted.Load())
+	}
+}
+
+// TestVolumeRemovedWithOthersMeanwhileClosed: the daemon finds all volumes that it prunes, and then removes one after the other by its name. A name that a's volume
+// gave up in between may be b's by then.
+func TestVolumeRemovedWithOthersMeanwhileClosed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ask, other, prunes := w.kept(b), w.kept(a), w.kept(a)
+	for range long.Of(5, 100) {
+		for i := range 40 { // they keep the daemon at it
+			other("POST", "/volumes/create", fmt.Sprintf(`{"Name":"many%d"}`, i))
+		}
+		other("POST", "/volumes/create", `{"Name":"pruned"}`)
+		var all sync.WaitGroup
+		var pruned atomic.Bool
+		all.Go(func() {
+			got := prunes("POST", "/v1.41/volumes/prune", "")
+			if pruned.Store(true); got.Status != http.StatusOK {
+				t.Errorf("a prunes: %s", got)
+			}
+		})
+		for !pruned.Load() && strings.Count(other("GET", "/volumes", "").Body, `"many`) == 40 { // it has not begun
+		}
+		made := false
+		for !made {
+			other("DELETE", "/volumes/pruned", "")
+			made = ask("POST", "/volumes/create", `{"Name":"pruned","Labels":{"note":"planted"}}`).Status == http.StatusCreated
+		}
+		all.Wait()
+		if got := ask("GET", "/volumes/pruned", ""); got.Status != http.StatusOK || !strings.Contains(got.Body, "planted") {
+			t.Errorf("b's volume, to b: %s", got)
+		}
+		if got := ask("DELETE", "/volumes/pruned", ""); got.Status != http.StatusNoContent {
+			t.Errorf("b removes its own: %s", got)
+		}
 	}
 }
 
