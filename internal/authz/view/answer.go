@@ -270,8 +270,10 @@ func (p *Plan) Event(ctx context.Context, event []byte) bool {
 		}
 		p.see(e.Actor.ID, shown)
 		return shown
-	case "image":
-		return p.view.has(operation.KindImage, e.Actor.Attributes, []string{e.Actor.Attributes["name"], e.Actor.ID}) || p.view.shares(operation.KindImage, e.Actor.Attributes["name"], e.Actor.ID)
+	case "image": // with the image's labels, over one of which the daemon writes what it is called
+		name := e.Actor.Attributes["name"]
+		delete(e.Actor.Attributes, "name")
+		return p.view.has(operation.KindImage, e.Actor.Attributes, []string{name, e.Actor.ID}) || p.view.shares(operation.KindImage, name, e.Actor.ID)
 	}
 	return false
 }

@@ -225,6 +225,44 @@ func TestClosedImageEvents(t *testing.T) {
 	}
 }
 
+// TestClosedEventSaysNoLabelOfTheDaemonsOwnWords: what the daemon calls an image is no label of it, and a container's labels are not read from an event.
+func TestClosedEventSaysNoLabelOfTheDaemonsOwnWords(t *testing.T) {
+	named := map[string]string{"name": "web", "image": "app"}
+	plan, _ := limit(t, New(named, nil, nil), http.MethodGet, "/events", "", given{"1": named, "2": nil})
+	if plan.Filtered() {
+		t.Errorf("the daemon leaves out what it calls otherwise: %s", plan.Operation.URI)
+	}
+	for event, want := range map[string]bool{
+		`{"Type":"image","Actor":{"ID":"web","Attributes":{"name":"web","image":"app"}}}`:   false,
+		`{"Type":"container","Actor":{"ID":"1","Attributes":{"name":"x","image":"y"}}}`:     true,
+		`{"Type":"container","Actor":{"ID":"2","Attributes":{"name":"web","image":"app"}}}`: false,
+	} {
+		if got := plan.Event(t.Context(), []byte(event)); got != want {
+			t.Errorf("%s: %v", event, got)
+		}
+	}
+}
+
+// TestEventsAreFilteredByTheDaemon unless something is in the view by its name.
+func TestEventsAreFilteredByTheDaemon(t *testing.T) {
+	labels := map[string]string{"team": "blue", "name": "web"}
+	for _, tc := range []struct {
+		v    View
+		want bool
+	}{
+		{New(labels, nil, nil), true},
+		{New(labels, map[string][]string{"networks": {"bridge"}, "volumes": {"cache"}}, nil), true},
+		{New(labels, map[string][]string{"containers": {"proxy"}}, nil), false},
+		{New(labels, map[string][]string{"images": {"alpine"}}, nil), false},
+		{New(labels, nil, []string{"ci/a/*"}), false},
+	} {
+		plan, denial := limit(t, tc.v, http.MethodGet, "/events", "", given{})
+		if denial != nil || plan.Filtered() != tc.want || tc.want != strings.Contains(plan.Operation.URI, "team%3Dblue") || strings.Contains(plan.Operation.URI, "web") {
+			t.Errorf("%+v: %v, %s", tc.v, denial, plan.Operation.URI)
+		}
+	}
+}
+
 // TestClosedImagesOfSeveralKinds: a shared image stays as it is, whose labels it may have; a name without a tag is all that have it.
 func TestClosedImagesOfSeveralKinds(t *testing.T) {
 	v := New(blue, map[string][]string{"images": {"alpine", "reg/golang:1"}}, nil)

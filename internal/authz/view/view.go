@@ -212,12 +212,7 @@ func (v View) Limit(ctx context.Context, op *operation.Operation, named []object
 		}
 		p.Operation = limited
 	}
-	if byNetwork := v.Network != "" && !inNetworks(how.kind); how.filtered && len(v.Labels) > 0 && !byNetwork && (how.what == pruned || len(v.Shared[how.kind]) == 0 && (how.kind != operation.KindImage || len(v.ImageNames) == 0)) {
-		labels := v.Labels
-		if _, own := labels[operation.OwnerLabel]; own && how.kind == operation.KindImage && how.what == pruned { // see Owns
-			labels = maps.Clone(labels)
-			labels[nobodys()] = ""
-		}
+	if labels := v.filter(how); len(labels) > 0 {
 		limited, err := p.Operation.WithLabelFilter(labels)
 		if err != nil {
 			return nil, denied(http.StatusForbidden, "its list cannot be limited: %v", err)
@@ -227,6 +222,28 @@ func (v View) Limit(ctx context.Context, op *operation.Operation, named []object
 		return nil, denied(http.StatusForbidden, "a limit would count what it does not see, as some containers are shared with it: leave it out")
 	}
 	return p, nil
+}
+
+// filter is the labels by which the daemon is asked to leave out what is outside the view; none where it would leave out more than that.
+func (v *View) filter(how how) map[string]string {
+	byName := len(v.Shared[how.kind])                          // so many rules put something into the view
+	if how.kind == operation.KindImage || how.what == events { // of containers and of images
+		byName += len(v.Shared[operation.KindImage]) + len(v.ImageNames)
+	}
+	if !how.filtered || byName > 0 && how.what != pruned || v.Network != "" && !inNetworks(how.kind) {
+		return nil
+	}
+	labels := v.Labels
+	switch _, own := labels[operation.OwnerLabel]; {
+	case how.what == events: // in which the daemon writes over two labels
+		labels = maps.Clone(labels)
+		delete(labels, "name")
+		delete(labels, "image")
+	case own && how.kind == operation.KindImage && how.what == pruned: // see owns
+		labels = maps.Clone(labels)
+		labels[nobodys()] = ""
+	}
+	return labels
 }
 
 // limits says whether a list is to have so many elements at most. What is no number is none, and the daemon refuses it.

@@ -4,10 +4,12 @@ import (
 	"archive/tar"
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 )
 
 // The role that builds shares every image, as a Dockerfile may begin with any; the other one does not.
@@ -118,7 +120,15 @@ func TestImages(t *testing.T) {
 			t.Errorf("%s is not listed: %v", name, names)
 		}
 	}
+	built(b, its+"forged:1", "FROM bb:1\nLABEL planted=planted name="+mine+"app:1 image="+mine+"app:1\n")
+	want(b, http.StatusCreated, http.MethodPost, "/images/"+its+"forged:1/tag?repo="+its+"forged&tag=2", "")
+	want(b, http.StatusOK, http.MethodDelete, "/images/"+its+"forged:2", "")
 	want(a, http.StatusOK, http.MethodDelete, "/images/"+mine+"app:2", "")
+	now := time.Now()
+	events := want(a, http.StatusOK, http.MethodGet, fmt.Sprintf("/events?since=1&until=%d.%09d&filters=", now.Unix(), now.Nanosecond())+url.QueryEscape(`{"type":["image"]}`), "")
+	if !strings.Contains(events, `"name":"`+mine+`app:2"`) || strings.Contains(events, "forged") {
+		t.Errorf("events of a's images, and of none that say that they are: %s", events)
+	}
 	want(a, http.StatusOK, http.MethodGet, "/images/"+mine+"app:1/json", "")
 	want(a, http.StatusOK, http.MethodGet, "/images/"+mine+"app:1/history", "")
 
