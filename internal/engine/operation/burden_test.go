@@ -22,30 +22,34 @@ func TestClosedBurdens(t *testing.T) {
 		return strings.NewReplacer(`/tcp"`, `"`, `,"`, `,"/`).Replace(`"/0":{},` + ports(n-1))
 	}
 	for config, want := range map[string]string{
-		`{"Cmd":["` + long + `x"]}`:                                  "Cmd",
-		`{"Cmd":"` + long + `x"}`:                                    "Cmd",
-		`{"Cmd":["sh",` + words(64) + `]}`:                           "Cmd",
-		`{"Cmd":["sh",` + words(63) + `]}`:                           "",
-		`{"Entrypoint":["` + long + `x"]}`:                           "Entrypoint",
-		`{"Entrypoint":["sh",` + words(64) + `]}`:                    "Entrypoint",
-		`{"WorkingDir":"/` + long + `"}`:                             "WorkingDir",
-		`{"ExposedPorts":{"1-1001/tcp":{}}}`:                         "ExposedPorts",
-		`{"ExposedPorts":{"1-500/tcp":{},"1-501":{}}}`:               "ExposedPorts",
-		`{"ExposedPorts":{"9-1/tcp":{}}}`:                            "ExposedPorts",
-		`{"ExposedPorts":{"1-x/tcp":{}}}`:                            "ExposedPorts",
-		`{"ExposedPorts":{"1-65536/udp":{}}}`:                        "ExposedPorts",
-		`{"ExposedPorts":{` + ports(1001) + `}}`:                     "ExposedPorts",
-		`{"ExposedPorts":{` + ports(999) + `,"5000/udp":{}}}`:        "",
-		`{"Healthcheck":{"Test":["CMD","` + long + `x"]}}`:           "Healthcheck.Test",
-		`{"Healthcheck":{"Test":["CMD-SHELL","` + long + `x"]}}`:     "",
-		`{"Healthcheck":{"Interval":999999999}}`:                     "Healthcheck.Interval",
-		`{"Healthcheck":{"Interval":-1}}`:                            "Healthcheck.Interval",
-		`{"Healthcheck":{"Interval":1e6}}`:                           "Healthcheck.Interval",
-		`{"Healthcheck":{"StartInterval":1000000}}`:                  "Healthcheck.StartInterval",
-		`{"Volumes":{` + volumes(101) + `}}`:                         "Volumes",
-		`{"Volumes":{` + volumes(100) + `}}`:                         "",
-		`{"Healthcheck":{"Interval":0,"StartInterval":1000000000}}`:  "",
-		`{"Healthcheck":null,"ExposedPorts":null,"Entrypoint":null}`: "",
+		`{"Cmd":["` + long + `x"]}`:                                    "Cmd",
+		`{"Cmd":"` + long + `x"}`:                                      "Cmd",
+		`{"Cmd":["sh",` + words(64) + `]}`:                             "Cmd",
+		`{"Cmd":["sh",` + words(63) + `]}`:                             "",
+		`{"Entrypoint":["` + long + `x"]}`:                             "Entrypoint",
+		`{"Entrypoint":["sh",` + words(64) + `]}`:                      "Entrypoint",
+		`{"WorkingDir":"/` + long + `"}`:                               "WorkingDir",
+		`{"ExposedPorts":{"1-1001/tcp":{}}}`:                           "ExposedPorts",
+		`{"ExposedPorts":{"1-500/tcp":{},"1-501":{}}}`:                 "ExposedPorts",
+		`{"ExposedPorts":{"9-1/tcp":{}}}`:                              "ExposedPorts",
+		`{"ExposedPorts":{"1-x/tcp":{}}}`:                              "ExposedPorts",
+		`{"ExposedPorts":{"1-65536/udp":{}}}`:                          "ExposedPorts",
+		`{"ExposedPorts":{` + ports(1001) + `}}`:                       "ExposedPorts",
+		`{"ExposedPorts":{` + ports(999) + `,"5000/udp":{}}}`:          "",
+		`{"Healthcheck":{"Test":["CMD","` + long + `x"]}}`:             "Healthcheck.Test",
+		`{"Healthcheck":{"Test":["CMD-SHELL","` + long + `x"]}}`:       "",
+		`{"Healthcheck":{"Test":["CMD","sh","-c",` + words(64) + `]}}`: "Healthcheck.Test",
+		`{"Healthcheck":{"Test":["CMD-SHELL",` + words(64) + `]}}`:     "Healthcheck.Test",
+		`{"Healthcheck":{"Test":["CMD","sh","-c",` + words(63) + `]}}`: "",
+		`{"Healthcheck":{"Interval":999999999}}`:                       "Healthcheck.Interval",
+		`{"Healthcheck":{"Interval":-1}}`:                              "Healthcheck.Interval",
+		`{"Healthcheck":{"Interval":1e6}}`:                             "Healthcheck.Interval",
+		`{"Healthcheck":{"StartInterval":1000000}}`:                    "Healthcheck.StartInterval",
+		`{"Volumes":{` + volumes(101) + `}}`:                           "Volumes",
+		`{"Volumes":{` + volumes(100) + `}}`:                           "",
+		`{"Volumes":{"/` + strings.Repeat(long, 4) + `":{}}}`:          "Volumes",
+		`{"Healthcheck":{"Interval":0,"StartInterval":1000000000}}`:    "",
+		`{"Healthcheck":null,"ExposedPorts":null,"Entrypoint":null}`:   "",
 	} {
 		op := mustParse(t, request("POST", "/containers/create", config))
 		if got := strings.Join(op.HazardFields[HazardLimits], " "); got != want {
@@ -83,12 +87,44 @@ func TestClosedExecIsKept(t *testing.T) {
 	}
 }
 
-// TestClosedManyMounts: each list has them.
+// TestClosedManyMounts: each list has them, and the daemon makes a volume for each that names none.
 func TestClosedManyMounts(t *testing.T) {
-	for n, want := range map[int]string{256: "", 257: "limits"} {
-		mounts := strings.TrimSuffix(strings.Repeat(`{"Type":"tmpfs","Target":"/x"},`, n), ",")
-		if got := hazards(mustParse(t, request("POST", "/containers/create", `{"HostConfig":{"Mounts":[`+mounts+`]}}`))); got != want {
-			t.Errorf("%d: %q, want %q", n, got, want)
+	all := func(one string, n int) string { return strings.TrimSuffix(strings.Repeat(one+",", n), ",") }
+	long := strings.Repeat("x", 16<<10)
+	const tmpfs, unnamed, named = `{"Type":"tmpfs","Target":"/x"}`, `{"Type":"volume","Target":"/x"}`, `{"Type":"volume","Source":"v","Target":"/x"}`
+	for body, want := range map[string]string{
+		`{"HostConfig":{"Mounts":[` + all(tmpfs, 256) + `]}}`:                                                                  "",
+		`{"HostConfig":{"Mounts":[` + all(tmpfs, 257) + `]}}`:                                                                  "HostConfig.Mounts",
+		`{"HostConfig":{"Mounts":[` + all(`{"Type":"tmpfs","Target":"/`+long[1:]+`"}`, 4) + `]}}`:                              "HostConfig.Mounts",
+		`{"HostConfig":{"Mounts":[` + all(unnamed, 100) + `]}}`:                                                                "",
+		`{"HostConfig":{"Mounts":[` + all(unnamed, 101) + `]}}`:                                                                "HostConfig.Mounts",
+		`{"HostConfig":{"Mounts":[` + all(named, 101) + `]}}`:                                                                  "",
+		`{"HostConfig":{"Binds":[` + all(`"/x"`, 100) + `]}}`:                                                                  "",
+		`{"HostConfig":{"Binds":[` + all(`"/x"`, 101) + `]}}`:                                                                  "HostConfig.Binds",
+		`{"HostConfig":{"Binds":[` + all(`"v:/x"`, 256) + `]}}`:                                                                "",
+		`{"HostConfig":{"Binds":[` + all(`"v:/x"`, 257) + `]}}`:                                                                "HostConfig.Binds",
+		`{"HostConfig":{"Binds":[` + all(`"/`+long[1:]+`"`, 5) + `]}}`:                                                         "HostConfig.Binds",
+		`{"Volumes":{"/y":{}},"HostConfig":{"Binds":[` + all(`"/x"`, 99) + `]}}`:                                               "",
+		`{"Volumes":{"/y":{}},"HostConfig":{"Binds":[` + all(`"/x"`, 100) + `]}}`:                                              "HostConfig.Binds",
+		`{"Volumes":{"/y":{}},"HostConfig":{"Binds":[` + all(`"/x"`, 49) + `],"Mounts":[` + all(unnamed, 51) + `]}}`:           "HostConfig.Mounts",
+		`{"Volumes":{"/y":{}},"HostConfig":{"Binds":[` + all(`"/x"`, 49) + `],"Mounts":[` + all(unnamed+","+named, 50) + `]}}`: "",
+	} {
+		op := mustParse(t, request("POST", "/containers/create", body))
+		if got := strings.Join(op.HazardFields[HazardLimits], " "); got != want {
+			t.Errorf("%.120s: %q, want %q", body, got, want)
+		}
+	}
+}
+
+// TestClosedLongNetworks: each list has what was said of the networks of a container that does not run.
+func TestClosedLongNetworks(t *testing.T) {
+	for n, want := range map[int]string{60 << 10: "", 64 << 10: "limits"} {
+		endpoint := `{"Gateway":"` + strings.Repeat("x", n) + `"}`
+		if got := hazards(mustParse(t, request("POST", "/containers/create", `{"NetworkingConfig":{"EndpointsConfig":{"none":`+endpoint+`}}}`))); got != want {
+			t.Errorf("a container with %d bytes: %q, want %q", n, got, want)
+		}
+		if got := hazards(mustParse(t, request("POST", "/networks/bridge/connect", `{"Container":"x","EndpointConfig":`+endpoint+`}`))); got != want {
+			t.Errorf("a connection with %d bytes: %q, want %q", n, got, want)
 		}
 	}
 }

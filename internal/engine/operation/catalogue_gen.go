@@ -454,16 +454,17 @@ const (
 	onSecurityOpt    class = railed + 62
 	bySecurityMode   class = railed + 63
 	bySecurityOpt    class = railed + 64
-	onSwarmSecret    class = railed + 65
-	onSysctl         class = railed + 66
-	byTaskRuntime    class = railed + 67
-	byTmpfs          class = railed + 68
-	onUserns         class = railed + 69
-	onVolumeDriver   class = railed + 70
-	byVolumeDriver   class = railed + 71
-	byVolumeOptions  class = railed + 72
-	byVolumes        class = railed + 73
-	byVolumesFrom    class = railed + 74
+	byStopTimeout    class = railed + 65
+	onSwarmSecret    class = railed + 66
+	onSysctl         class = railed + 67
+	byTaskRuntime    class = railed + 68
+	byTmpfs          class = railed + 69
+	onUserns         class = railed + 70
+	onVolumeDriver   class = railed + 71
+	byVolumeDriver   class = railed + 72
+	byVolumeOptions  class = railed + 73
+	byVolumes        class = railed + 74
+	byVolumesFrom    class = railed + 75
 )
 
 var classNames = [...]string{
@@ -538,6 +539,7 @@ var classNames = [...]string{
 	onSecurityOpt:    "security-opt",
 	bySecurityMode:   "securityMode()",
 	bySecurityOpt:    "securityOpt()",
+	byStopTimeout:    "stopTimeout()",
 	onSwarmSecret:    "swarm-secret",
 	onSysctl:         "sysctl",
 	byTaskRuntime:    "taskRuntime()",
@@ -957,7 +959,7 @@ var propTable = [...]prop{
 	{name: "Shell", fold: "shell", node: 14, class: harmless},
 	{name: "StdinOnce", fold: "stdinonce", node: 13, class: harmless},
 	{name: "StopSignal", fold: "stopsignal", node: 2, class: named},
-	{name: "StopTimeout", fold: "stoptimeout", node: 10, class: harmless},
+	{name: "StopTimeout", fold: "stoptimeout", node: 10, class: byStopTimeout},
 	{name: "Tty", fold: "tty", node: 13, class: harmless},
 	{name: "User", fold: "user", node: 2, class: named},
 	{name: "Volumes", fold: "volumes", node: 15, class: named},
@@ -1131,7 +1133,7 @@ var propTable = [...]prop{
 	{name: "Shell", fold: "shell", node: 14, class: harmless},
 	{name: "StdinOnce", fold: "stdinonce", node: 13, class: harmless},
 	{name: "StopSignal", fold: "stopsignal", node: 2, class: named},
-	{name: "StopTimeout", fold: "stoptimeout", node: 10, class: harmless},
+	{name: "StopTimeout", fold: "stoptimeout", node: 10, class: byStopTimeout},
 	{name: "Tty", fold: "tty", node: 13, class: harmless},
 	{name: "User", fold: "user", node: 2, class: named},
 	{name: "Volumes", fold: "volumes", node: 15, class: byVolumes},

@@ -82,6 +82,7 @@ var functions = [len(classNames)]function{
 	byRuntime:        {(*Operation).judgeRuntime, []Hazard{HazardRuntime}},
 	bySecurityMode:   {unless(HazardSecurityOpt, "default"), []Hazard{HazardSecurityOpt}},
 	bySecurityOpt:    {(*Operation).judgeSecurityOpt, []Hazard{HazardSecurityOpt}},
+	byStopTimeout:    {(*Operation).judgeStopTimeout, []Hazard{HazardLimits}},
 	byTaskRuntime:    {(*Operation).judgeTaskRuntime, nil},
 	byTmpfs:          {(*Operation).judgeTmpfs, []Hazard{HazardPropagation}},
 	byVolumeDriver:   {unless(HazardVolumeDriver, "local"), []Hazard{HazardVolumeDriver}},

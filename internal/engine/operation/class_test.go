@@ -177,6 +177,7 @@ var functionExamples = map[string]map[string]string{
 	"image()":                {`"x"`: ""},
 	"importSource()":         {`"http://x"`: "outbound", `"-"`: ""},
 	"initPath()":             {`"/srv/x"`: "host-path runtime", `"/run/docker.sock"`: "engine-socket host-path runtime", `"/etc/docker"`: "host-path runtime vitrine-files", `""`: ""},
+	"stopTimeout()":          {`601`: "limits", `-1`: "limits", `6e1`: "limits", `600`: "", `0`: ""},
 	"interval()":             {`999999999`: "limits", `-1`: "limits", `1e6`: "limits", `1000000000`: "", `0`: ""},
 	"ipamDriver()":           {`"x"`: "network-driver", `"default"`: "", `""`: ""},
 	"ipc()":                  {`"host"`: "host-namespace", `"container:x"`: "joined-namespace", `"private"`: "", `"shareable"`: "", `"none"`: "", `""`: "", `"x"`: "host-namespace"},

@@ -80,9 +80,10 @@ func (o *Operation) judgeTexts() {
 			}
 		}
 		o.judgeBurdens(burdens(body))
-		if len(list(object(body, "HostConfig"), "Mounts")) > maxMounts {
-			o.judgeBurdens([]string{"HostConfig.Mounts"})
-		}
+		o.judgeBurdens(mountBurdens(body))
+		o.judgeShown("NetworkingConfig", body["NetworkingConfig"])
+	case "NetworkConnect":
+		o.judgeShown("EndpointConfig", body["EndpointConfig"])
 	case "ContainerExec": // which the daemon keeps until the container ends, if it is never started
 		var fields []string
 		for field, is := range map[string]bool{
@@ -148,6 +149,13 @@ func (o *Operation) judgeBurdens(fields []string) {
 		o.hazard(HazardLimits)
 	}
 	o.at = o.at[:0]
+}
+
+// judgeShown is for what each list has of a container, at least until that runs.
+func (o *Operation) judgeShown(field string, value any) {
+	if longTogether(value) {
+		o.judgeBurdens([]string{field})
+	}
 }
 
 func (o *Operation) judgeText(field string, value any) {

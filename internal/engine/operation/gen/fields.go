@@ -25,9 +25,10 @@ type fields struct{ objects, class, keys string }
 var table = []fields{
 	// Containers.
 	{"ContainerConfig", harmless, `ArgsEscaped AttachStderr AttachStdin AttachStdout Cmd Entrypoint Healthcheck NetworkDisabled OnBuild
-		OpenStdin Shell StdinOnce StopTimeout Tty`},
+		OpenStdin Shell StdinOnce Tty`},
 	{"ContainerConfig", named, "Domainname ExposedPorts Hostname Image Labels StopSignal User Volumes WorkingDir"}, // User: a create mints container-uid:* in any case
 	{"ContainerConfig", "env()", "Env"},
+	{"ContainerConfig", "stopTimeout()", "StopTimeout"},
 	{"ContainerConfig", "network-address", "MacAddress"},
 	{"ContainerCreate", "image()", "Image"},
 	{"ContainerCreate", "labels()", "Labels"},
