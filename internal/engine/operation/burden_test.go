@@ -180,3 +180,21 @@ func TestClosedTextsOfANetwork(t *testing.T) {
 		}
 	}
 }
+
+// TestClosedTextsOfAService: they are in each list of services, and of tasks. A command, variables and labels are judged by themselves.
+func TestClosedTextsOfAService(t *testing.T) {
+	long := strings.Repeat("x", 16<<10)
+	for task, want := range map[string]string{
+		`"ContainerSpec":{"Dir":"/` + long + `"}`:                                     "TaskTemplate.ContainerSpec.Dir",
+		`"ContainerSpec":{"User":"` + long + `x"}`:                                    "TaskTemplate.ContainerSpec.User",
+		`"ContainerSpec":{"Hostname":"` + long + `x"}`:                                "TaskTemplate.ContainerSpec.Hostname",
+		`"ContainerSpec":{"Mounts":[{"Type":"tmpfs","Target":"/` + long + `"}]}`:      "TaskTemplate.ContainerSpec.Mounts",
+		`"Placement":{"Constraints":["` + long + `x"]}`:                               "TaskTemplate.Placement",
+		`"ContainerSpec":{"User":"` + long + `","Args":["-c","` + long + long + `"]}`: "",
+	} {
+		op := mustParse(t, request("POST", "/services/create", `{"Name":"x","TaskTemplate":{`+task+`}}`))
+		if got := strings.Join(op.HazardFields[HazardLimits], " "); got != want {
+			t.Errorf("%.80s: %q, want %q", task, got, want)
+		}
+	}
+}

@@ -39,7 +39,7 @@ var functions = [len(classNames)]function{
 	byChanges:        {(*Operation).judgeChanges, []Hazard{HazardEnv}},
 	byCheckpoint:     {(*Operation).judgeCheckpoint, nil},
 	byContainer:      {(*Operation).judgeContainer, nil},
-	byContainerName:  {(*Operation).judgeContainerName, nil},
+	byContainerName:  {(*Operation).judgeContainerName, []Hazard{HazardLimits}},
 	byCpuPeriod:      {(*Operation).judgeCPUPeriod, []Hazard{HazardLimits}},
 	byCpuQuota:       {(*Operation).judgeCPUQuota, []Hazard{HazardLimits}},
 	byCpuShares:      {(*Operation).judgeCPUShares, []Hazard{HazardLimits}},

@@ -161,7 +161,7 @@ var functionExamples = map[string]map[string]string{
 	"changes()":              {`["ENV A=b"]`: "env", `["CMD x","env A=b"]`: "env", `["LABEL a=b\nENV A=b"]`: "env", `["EN\\","V A=b"]`: "env", `["LABEL a=\\","b"]`: "env", `["CMD x","label\ta=b"]`: ""},
 	"checkpoint()":           {`"x"`: "", `""`: ""},
 	"container()":            {`"x"`: ""},
-	"containerName()":        {`"x"`: ""},
+	"containerName()":        {`"x"`: "", `"` + strings.Repeat("x", 16<<10+1) + `"`: "limits"},
 	"cpuPeriod()":            {`100000`: "", `1e9`: "limits"},
 	"cpuQuota()":             {`999`: "limits", `1e3`: "limits", `10000`: "", `-1`: "", `0`: ""},
 	"cpuQuota() ImageBuild":  {`"999"`: "limits", `"x"`: "limits", `"1000"`: "", `""`: ""},

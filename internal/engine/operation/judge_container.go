@@ -22,6 +22,7 @@ func (o *Operation) judgeContainer(_ map[string]any, value any) {
 // choose.
 func (o *Operation) judgeContainerName(_ map[string]any, value any) {
 	name, _ := value.(string)
+	o.hazardIf(HazardLimits, tooLong(name))             // it is in each list, and in each event about the container
 	if name = strings.TrimLeft(name, "/"); name != "" { // the daemon strips it too
 		o.mint(principal.Container.With(name))
 	}
@@ -74,11 +75,7 @@ func (o *Operation) judgeTexts() {
 	body := o.body()
 	switch o.ID {
 	case "ContainerCreate":
-		for key, value := range object(body, "HostConfig") {
-			if key != "SecurityOpt" { // a whole seccomp profile, which the daemon reads
-				o.judgeText("HostConfig."+key, value)
-			}
-		}
+		o.judgeTextsIn("HostConfig.", object(body, "HostConfig"), "SecurityOpt") // a whole seccomp profile, which the daemon reads
 		o.judgeBurdens(burdens(body))
 		o.judgeBurdens(mountBurdens(body))
 		o.judgeShown("NetworkingConfig", body["NetworkingConfig"])
@@ -95,14 +92,21 @@ func (o *Operation) judgeTexts() {
 		}
 		o.judgeBurdens(fields)
 	case "ContainerUpdate":
-		for key, value := range body {
-			o.judgeText(key, value)
-		}
+		o.judgeTextsIn("", body)
 	case "NetworkCreate": // what is in each list of networks
-		for key, value := range body {
-			if key != "Labels" && key != "Options" { // judged by themselves
-				o.judgeText(key, value)
-			}
+		o.judgeTextsIn("", body, "Labels", "Options")
+	case "ServiceCreate", "ServiceUpdate": // what is in each list of services, and of tasks
+		task := object(body, "TaskTemplate")
+		o.judgeTextsIn("TaskTemplate.", task, "ContainerSpec")
+		o.judgeTextsIn("TaskTemplate.ContainerSpec.", object(task, "ContainerSpec"), "Args", "Command", "Env", "Healthcheck", "Labels", "Privileges")
+	}
+}
+
+// judgeTextsIn is for the texts of an object, but those that are judged by themselves.
+func (o *Operation) judgeTextsIn(under string, in map[string]any, but ...string) {
+	for key, value := range in {
+		if !slices.Contains(but, key) {
+			o.judgeText(under+key, value)
 		}
 	}
 }
