@@ -164,6 +164,25 @@ func (c *roleChecker) role(key string, v any) {
 	if role["except"] != nil && role["access"] == nil {
 		c.problem(key+".except", "limits access, and there is none in this role")
 	}
+	c.granted(key, role)
+}
+
+// granted checks that operations do not grant what access is kept from.
+func (c *roleChecker) granted(key string, role map[string]any) {
+	listed := stringsOf(role["operations"])
+	if slices.Contains(listed, "*") {
+		for _, limit := range []string{"resources", "except"} {
+			if role[limit] != nil {
+				c.problem(key+"."+limit, `limits access, and operations: ["*"] grants everything beside it: write the operations that are meant`)
+			}
+		}
+		return
+	}
+	for i, id := range stringsOf(role["except"]) {
+		if slices.Contains(listed, id) {
+			c.problem(fmt.Sprintf("%s.except.%d", key, i), "limits access, and operations grants %s all the same: take it out of one of the two", id)
+		}
+	}
 }
 
 func (c *roleChecker) hazard(key, s string) {
@@ -182,6 +201,10 @@ func (c *roleChecker) hostPath(key, s string) {
 		return
 	}
 	if s == "$mounts" {
+		return
+	}
+	if strings.ContainsRune(s, '*') {
+		c.problem(key, "%q: * stands for nothing in a path, and what is below a folder is allowed with it: write the folder", s)
 		return
 	}
 	for part := range strings.SplitSeq(s, "/") {
