@@ -96,6 +96,11 @@ func toolsToRun() []tool {
 				"NetworkCreate ServiceUpdate ServiceDelete",
 		},
 		{
+			name: "nextcloud-appapi", preset: "nextcloud-appapi", says: "runs: true\nremoved: \"\"\nvolume: {\"success\":true}", before: (*toolWorld).externalApp,
+			run:  `case $(curl -sS --unix-socket $S http://docker/version) in *'"ApiVersion":"1.41"'*) export API=v1.41 ;; esac; $T/nextcloud-appapi`, // app_api's own is 1.44, and a setting
+			asks: "ImageCreate ImageInspect VolumeCreate ContainerCreate ContainerStart ContainerExec PutContainerArchive ContainerStop ContainerInspect ContainerLogs ContainerDelete VolumeDelete",
+		},
+		{
 			name: "autoheal", preset: "autoheal", says: "Restarting container now", asks: "ContainerList ContainerRestart",
 			run: `DOCKER_SOCK=$S AUTOHEAL_INTERVAL=1 AUTOHEAL_DEFAULT_STOP_TIMEOUT=1 timeout 20 bash $T/autoheal autoheal || true`,
 		},
@@ -154,6 +159,14 @@ func (w *toolWorld) swarmOfEverything() {
 	for _, kind := range []string{"secret", "config"} {
 		w.e.Docker(kind, "create", "one", "/proc/version")
 	}
+}
+
+// externalApp is the image of an app of Nextcloud's, which can be given certificates.
+func (w *toolWorld) externalApp() {
+	w.e.Docker("network", "create", "nextcloud")
+	w.e.Docker("run", "--name", "app", "bb:1", "sh", "-c", "mkdir -p /etc /usr/local/share/ca-certificates; echo ID=alpine > /etc/os-release; echo '#!/bin/sh' > /bin/update-ca-certificates; chmod +x /bin/update-ca-certificates")
+	w.e.Docker("commit", "--change", `CMD ["sh","-c","echo hello; trap exit TERM; while :; do sleep 1; done"]`, "app", "ghcr.io/nextcloud/bot:latest")
+	w.e.Docker("rm", "app")
 }
 
 // layersMayBeRead is what cAdvisor has as root: it looks in Docker's own folder for the layer that a container writes to.
