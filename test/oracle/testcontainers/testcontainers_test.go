@@ -6,11 +6,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
+	"vitrine/rego"
 	"vitrine/test/engine"
 	"vitrine/test/vitrine"
 	"vitrine/test/wait"
@@ -27,17 +27,13 @@ const ryuk = "testcontainers/ryuk:0.14.0"
 // session is what the program of that name says that it has.
 type session struct{ Session, Container, Network string }
 
-// begin starts an Engine with the images and the role of the page, and the container tests.
+// begin starts an Engine with the images, and the gateway with the preset.
 func begin(t *testing.T) (*engine.Engine, *vitrine.Process) {
 	t.Helper()
 	e := engine.Start(t, engine.Options{})
-	page, err := os.ReadFile("../../../docs/use-cases.md")
+	policy, _, err := rego.Preset("testcontainers")
 	if err != nil {
 		t.Fatal(err)
-	}
-	policy := regexp.MustCompile("(?s)<!-- example: testcontainers data.yaml -->\n```yaml\n(.*?)```\n").FindSubmatch(page)
-	if policy == nil {
-		t.Fatal("the page has no role for Testcontainers")
 	}
 	if err := e.ImportBusybox(); err != nil {
 		t.Fatal(err)
@@ -46,7 +42,7 @@ func begin(t *testing.T) (*engine.Engine, *vitrine.Process) {
 	if _, err := e.ImportGo("session:1", "vitrine/test/oracle/testcontainers/session"); err != nil {
 		t.Fatal(err)
 	}
-	return e, vitrine.Start(t, vitrine.Options{Engine: e, Data: string(policy[1])})
+	return e, vitrine.Start(t, vitrine.Options{Engine: e, Data: string(policy)})
 }
 
 // run has the container tests run the library, which ends when end is called.

@@ -44,6 +44,20 @@ func run(ctx context.Context) error {
 	if err != nil || status != 0 || string(said) != "test\n" {
 		return fmt.Errorf("exec: status %d, %q, %w", status, said, err)
 	}
+	for from, read := range map[string]func() (io.ReadCloser, error){
+		"logs": func() (io.ReadCloser, error) { return c.Logs(ctx) },
+		"file": func() (io.ReadCloser, error) { return c.CopyFileFromContainer(ctx, "/greeting") },
+	} {
+		r, err := read()
+		if err != nil {
+			return fmt.Errorf("read its %s: %w", from, err)
+		}
+		text, err := io.ReadAll(r)
+		_ = r.Close()
+		if err != nil || !strings.Contains(string(text), "it is up\n") {
+			return fmt.Errorf("its %s: %q, %w", from, text, err)
+		}
+	}
 	state, err := c.State(ctx)
 	if err != nil || !state.Running {
 		return errors.Join(errors.New("it does not run"), err)
