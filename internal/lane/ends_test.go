@@ -200,7 +200,7 @@ func TestDrainedLaneTakesNothing(t *testing.T) {
 		t.Error(err)
 	}
 	drained := New(nil, nil, Options{})
-	drained.Drain()
+	drained.drain()
 	if drained.begin() {
 		t.Error("it begins with a request after its end")
 	}

@@ -124,7 +124,7 @@ func TestConnectionToBeClosedIsReadNoMoreClosed(t *testing.T) {
 	h := &counts{}
 	s = says("", plainGet)
 	l = newLane(s, h, Options{})
-	s.reads[0] = func() string { l.Drain(); return plainGet } // it comes as the server ends
+	s.reads[0] = func() string { l.drain(); return plainGet } // it comes as the server ends
 	if gives(t, l, buffer, ""); h.asked != 0 || len(s.reads) != 1 {
 		t.Error("a server that has ended begins with a request")
 	}
@@ -140,7 +140,7 @@ func TestDrainEndsOnlyWaitingForARequestClosed(t *testing.T) {
 	if _, err := l.Read(make([]byte, buffer)); err != nil {
 		t.Fatal(err)
 	}
-	if l.Drain(); ended(s) {
+	if l.drain(); ended(s) {
 		t.Error("the server cannot read the rest of a request")
 	}
 	s = says(plainGet)
@@ -148,13 +148,13 @@ func TestDrainEndsOnlyWaitingForARequestClosed(t *testing.T) {
 		if _, _, err := http.NewResponseController(w).Hijack(); err != nil {
 			t.Error(err)
 		}
-		if l.Drain(); ended(s) {
+		if l.drain(); ended(s) {
 			t.Error("a tunnel cannot be read")
 		}
 	}), Options{})
 	gives(t, l, buffer, "")
 	s = says(plainGet)
-	s.reads = append(s.reads, func() string { l.Drain(); return "" })
+	s.reads = append(s.reads, func() string { l.drain(); return "" })
 	l = newLane(s, &counts{}, Options{})
 	if _, _ = l.Read(make([]byte, buffer)); !ended(s) {
 		t.Error("it goes on to wait for a request")
@@ -277,7 +277,7 @@ func TestDrainedWaitsForEach(t *testing.T) {
 	idle, busy := newLane(says(), nil, Options{}), newLane(says(), nil, Options{})
 	busy.serving = true
 	looks := 0
-	Drained(t.Context(), func() []*Lane {
+	drained(t.Context(), func() []*Lane {
 		if looks++; looks == 3 {
 			busy.serving = false
 		}
@@ -399,7 +399,7 @@ func TestKnownIsNotAskedBehindTheEndClosed(t *testing.T) {
 	s := says(plainGet)
 	answered := false
 	l := newLane(s, &counts{}, knows(plainGet, func(http.ResponseWriter) bool { answered = true; return true }))
-	l.Drain()
+	l.drain()
 	gives(t, l, buffer, "")
 	if answered || s.wrote.Len() > 0 {
 		t.Error("it is answered")

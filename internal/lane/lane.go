@@ -194,8 +194,8 @@ func (l *Lane) Keeps() bool {
 	return true
 }
 
-// Drain takes no more requests: a Read that waits for one ends.
-func (l *Lane) Drain() {
+// drain takes no more requests: a Read that waits for one ends.
+func (l *Lane) drain() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.ends = true

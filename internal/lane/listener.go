@@ -63,12 +63,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 
 // Shutdown is the server's, and lets what goes by lanes be answered as well, for as long as ctx lasts; then it closes all.
 func (l *Listener) Shutdown(ctx context.Context) {
-	for _, lane := range l.lanes() {
-		lane.Drain()
-	}
-	_ = l.srv.Shutdown(ctx) // an error says that ctx has ended
-	Drained(ctx, l.lanes)
-	_ = l.srv.Close() // an error is the listener's, which is closed
+	Shutdown(ctx, l.srv, l.lanes)
 	for _, c := range l.conns() {
 		_ = c.sever() // it had its time
 	}
@@ -87,8 +82,19 @@ func (l *Listener) lanes() (all []*Lane) {
 	return all
 }
 
-// Drained waits until no lane has a request, as long as ctx lasts.
-func Drained(ctx context.Context, lanes func() []*Lane) {
+// Shutdown is the server's, and lets what goes by lanes be answered as well, for as long as ctx lasts. What takes longer, and what was
+// hijacked, is its caller's to close.
+func Shutdown(ctx context.Context, srv *http.Server, lanes func() []*Lane) {
+	for _, l := range lanes() {
+		l.drain()
+	}
+	_ = srv.Shutdown(ctx) // an error says that ctx has ended
+	drained(ctx, lanes)
+	_ = srv.Close() // an error is the listener's, which is closed
+}
+
+// drained waits until no lane has a request, as long as ctx lasts.
+func drained(ctx context.Context, lanes func() []*Lane) {
 	const every = 5 * time.Millisecond
 	for {
 		serving := false

@@ -210,12 +210,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	<-ctx.Done()
 	drain, stop := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer stop()
-	for _, l := range s.conns.lanes() {
-		l.Drain()
-	}
-	_ = srv.Shutdown(drain)
-	lane.Drained(drain, s.conns.lanes)
-	_ = srv.Close()
+	lane.Shutdown(drain, srv, s.conns.lanes)
 	s.conns.closeAll()
 	s.end()
 	s.requests.Wait()
