@@ -82,11 +82,12 @@ func (t *task) last(res *http.Response, written func()) {
 	_, _ = io.Copy(io.Discard, client) // to close on unread bytes could cost the client the answer
 }
 
-// lastError is last for an error with that body.
+// lastError is last for an error with that body, and the headers that were set for it.
 func (t *task) lastError(status int, body []byte, written func()) {
+	header := t.w.Header()
+	header.Set("Content-Type", "application/json")
 	t.last(&http.Response{
-		StatusCode: status, ContentLength: int64(len(body)), Body: io.NopCloser(bytes.NewReader(body)),
-		Header: http.Header{"Content-Type": {"application/json"}},
+		StatusCode: status, ContentLength: int64(len(body)), Body: io.NopCloser(bytes.NewReader(body)), Header: header,
 	}, written)
 }
 
