@@ -19,7 +19,6 @@ func (s *Server) known(c *conn, raw []byte) func(w http.ResponseWriter) bool {
 	return func(w http.ResponseWriter) bool {
 		s.requests.Add(1)
 		defer s.requests.Done()
-		c.unread.Store(false)
 		if s.closed() != "" {
 			return false
 		}

@@ -8,11 +8,15 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"regexp"
 	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"vitrine/internal/authz/decide"
@@ -53,6 +57,11 @@ func TestWhichRequestsShareConnectionsClosed(t *testing.T) {
 	for method, want := range map[string]bool{"GET": true, "HEAD": true, "POST": false, "DELETE": false} {
 		if (&outgoing{method: method}).shareable() != want {
 			t.Errorf("%s: not %v", method, want)
+		}
+	}
+	for _, out := range []outgoing{{body: []byte("{}")}, {stream: zeros{}}, {upgrade: "tcp"}} {
+		if out.method = "GET"; out.shareable() {
+			t.Errorf("%+v", out)
 		}
 	}
 }
@@ -100,8 +109,13 @@ func TestWhoIsOnAConnectionClosed(t *testing.T) {
 	if who := new(Server).identityOf(&conn{secure: true, peer: &peercred.Peer{}}); who != nil {
 		t.Errorf("without a certificate: %+v", who)
 	}
-	if who := new(Server).identityOf(&conn{peer: &peercred.Peer{}, key: "k"}); who == nil || who.Account != "k" {
+	c := &conn{peer: &peercred.Peer{}, key: "k"}
+	who := new(Server).identityOf(c)
+	if who == nil || who.Account != "k" {
 		t.Errorf("a process: %+v", who)
+	}
+	if new(Server).identityOf(c) != who {
+		t.Error("who it is is found out anew")
 	}
 }
 
@@ -249,15 +263,19 @@ func TestHeadersOfTheConnectionEndWithUs(t *testing.T) {
 // TestNobodyIsNoContainer: what is closed with a container is not what belongs to none.
 func TestNobodyIsNoContainer(t *testing.T) {
 	g := startHTTP(t, func(http.ResponseWriter, *http.Request) {})
+	c := g.dial()
+	ask := func(n int) {
+		_, _ = io.WriteString(c, "GET /_ping HTTP/1.1\r\nHost: d\r\n\r\n")
+		g.recorded(n)
+	}
+	ask(1) // as a container, which he is no longer
 	g.set(func() {
 		g.caller = &identity.Identity{Kind: identity.Host, Principals: []string{"unix:root"}, Door: "gateway"}
 	})
-	c := g.dial()
-	_, _ = io.WriteString(c, "GET /_ping HTTP/1.1\r\nHost: d\r\n\r\n")
-	g.recorded(1)
+	ask(2)
 	g.srv.CloseContainer("")
-	_, _ = io.WriteString(c, "GET /_ping HTTP/1.1\r\nHost: d\r\n\r\n")
-	g.recorded(2)
+	g.srv.CloseContainer(containerID)
+	ask(3)
 }
 
 // TestEngineThatIsNotThere: each way of carrying says so, and that it may be tried again.
@@ -275,7 +293,8 @@ func TestEngineThatIsNotThere(t *testing.T) {
 	})
 	for r, body := range map[string]string{"PUT /containers/x/archive?path=/": "tar", "POST /containers/x/attach?stream=1": "", "POST /containers/x/stop": ""} {
 		answer := g.raw(fmt.Sprintf("%s HTTP/1.1\r\nHost: d\r\nConnection: close\r\nContent-Type: application/x-tar\r\nContent-Length: %d\r\n\r\n%s", r, len(body), body))
-		if !strings.HasPrefix(answer, "HTTP/1.1 503 ") || !strings.Contains(answer, "[no-engine]") {
+		if !strings.HasPrefix(answer, "HTTP/1.1 503 ") || !strings.Contains(answer, "[no-engine]") || !strings.Contains(answer, "\r\nRetry-After: 1\r\n") ||
+			!strings.Contains(answer, "\r\nContent-Type: application/json\r\n") {
 			t.Errorf("%s: %q", r, answer)
 		}
 	}
@@ -288,6 +307,61 @@ func TestUploadEndsNoConnection(t *testing.T) {
 		"GET /_ping HTTP/1.1\r\nHost: d\r\nConnection: close\r\n\r\n")
 	if strings.Count(answer, "HTTP/1.1 200 ") != 2 {
 		t.Errorf("%q", answer)
+	}
+}
+
+// held is a connection on which a write of a text lasts until it is closed.
+type held struct {
+	net.Conn
+	text string
+	end  chan struct{}
+	once sync.Once
+}
+
+func (h *held) Write(p []byte) (int, error) {
+	n, err := h.Conn.Write(p)
+	if string(p) == h.text {
+		<-h.end
+	}
+	return n, err
+}
+
+func (h *held) Close() error {
+	h.once.Do(func() { close(h.end) })
+	return h.Conn.Close()
+}
+
+// TestUploadThatIsAnsweredAtItsEndEndsNoConnection, though the last of it is only just being sent.
+func TestUploadThatIsAnsweredAtItsEndEndsNoConnection(t *testing.T) {
+	const tar = "the last of it"
+	daemon, daemons := unixPair(t)
+	go func() {
+		r, err := http.ReadRequest(bufio.NewReader(daemons))
+		if err == nil {
+			_, err = io.Copy(io.Discard, r.Body)
+		}
+		if err == nil {
+			_, _ = io.WriteString(daemons, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+		}
+	}()
+	w := httptest.NewRecorder()
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPut, "/containers/x/archive?path=/", iotest.DataErrReader(strings.NewReader(tar)))
+	r.ContentLength = int64(len(tar))
+	g := newRig(t)
+	cfg := g.config()
+	cfg.Tickets = nil
+	cfg.Dial = func(context.Context) (net.Conn, error) {
+		return &held{Conn: daemon, text: tar, end: make(chan struct{})}, nil
+	}
+	s, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	who := identity.NewLocal()
+	v := g.steps.Authorize(t.Context(), who, &operation.Request{Method: r.Method, URI: r.RequestURI, Proto: r.Proto, Header: http.Header{"Content-Type": {"application/x-tar"}}, ContentLength: r.ContentLength, Rebuilt: true})
+	(&task{s: s, w: w, r: r, who: who, v: v, conn: &conn{}}).upload(t.Context())
+	if w.Code != 200 || w.Header().Get("Connection") != "" {
+		t.Errorf("%d %v", w.Code, w.Header())
 	}
 }
 
@@ -341,37 +415,27 @@ func TestAlarmRingsAtTheStart(t *testing.T) {
 	}
 }
 
-// TestTunnelsEndWithTheGateway: nothing of ours goes on behind its back.
-func TestTunnelsEndWithTheGateway(t *testing.T) {
+// TestStreamsEndWithTheGateway: nothing of ours goes on behind its back, by whichever way it came.
+func TestStreamsEndWithTheGateway(t *testing.T) {
 	t.Parallel()
 	g := startRaw(t, echo(rawOK))
-	cfg := g.config()
-	cfg.Listeners = []Listener{{Name: "second", Listener: listenUnix(t, g.sock+"2")}}
-	s, err := New(cfg)
-	if err != nil {
-		t.Fatal(err)
+	var open []*bufio.Reader
+	for _, request := range []string{
+		"GET /containers/x/logs?follow=1&stdout=1 HTTP/1.1\r\nHost: d\r\n\r\n",
+		"POST /containers/x/attach?stream=1 HTTP/1.1\r\nHost: d\r\n\r\n",
+		"POST /containers/x/attach?stream=1 HTTP/1.1\r\nHost: d\r\n" + upgrade + "\r\n",
+	} {
+		c := g.dial()
+		_, _ = io.WriteString(c, request)
+		br := bufio.NewReader(c)
+		readHead(t, br)
+		open = append(open, br)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	done := make(chan error, 1)
-	go func() { done <- s.Serve(ctx) }()
-	wait.Until(t, "the gateway to see the daemon", s.Ready)
-	c, err := net.Dial("unix", g.sock+"2")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(wait.Patience(20 * time.Second)))
-	_, _ = io.WriteString(c, "POST /containers/x/attach?stream=1 HTTP/1.1\r\nHost: d\r\n\r\n")
-	br := bufio.NewReader(c)
-	readHead(t, br)
-	expect(t, br, "ready\n")
-	cancel()
-	if _, err := io.Copy(io.Discard, br); errors.Is(err, context.DeadlineExceeded) {
-		t.Error("the tunnel goes on")
-	}
-	if err := <-done; err != nil {
-		t.Error(err)
+	g.stop()
+	for i, br := range open {
+		if _, err := io.Copy(io.Discard, br); errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("stream %d goes on", i)
+		}
 	}
 }
 
@@ -455,5 +519,37 @@ func TestEndWaitsForTheLane(t *testing.T) {
 	close(stopped)
 	if answer, err := io.ReadAll(c); err != nil || !strings.HasSuffix(string(answer), "[]") {
 		t.Errorf("answer %q, %v", answer, err)
+	}
+}
+
+// TestConnectionIsClosedBehindItsAnswer, whatever net/http's server knows of it.
+func TestConnectionIsClosedBehindItsAnswer(t *testing.T) {
+	var g *rig
+	g = startHTTP(t, func(w http.ResponseWriter, _ *http.Request) {
+		for _, c := range g.srv.conns.all() {
+			_ = c.Close()
+		}
+		_, _ = io.WriteString(w, "[]")
+	})
+	if answer := g.raw("GET /containers/json HTTP/1.1\r\nHost: d\r\n\r\n"); !strings.HasSuffix(answer, "[]") {
+		t.Errorf("%q", answer)
+	}
+}
+
+// TestNoAlarmWhileEachRequestIsAsked: only what nobody asked about rings it.
+func TestNoAlarmWhileEachRequestIsAsked(t *testing.T) {
+	var alarms atomic.Int64
+	g := startHTTP(t, func(http.ResponseWriter, *http.Request) {}, func(c *Config) {
+		c.OnAsked = func(now bool) {
+			if !now {
+				alarms.Add(1)
+			}
+		}
+	})
+	for range 3 {
+		g.do("GET", "/containers/json", "", "")
+	}
+	if n := alarms.Load(); n > 0 {
+		t.Errorf("it rang %d times", n)
 	}
 }

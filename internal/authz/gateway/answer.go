@@ -81,9 +81,6 @@ func (t *task) head(res *http.Response, redacted bool) {
 
 // stream copies the body and flushes whenever the daemon has paused.
 func (t *task) stream(ex exchange) error {
-	if ex.base().res.Body == http.NoBody {
-		return nil
-	}
 	rc := http.NewResponseController(t.w)
 	left := ex.base().res.ContentLength
 	if !ex.buffered() {
@@ -132,7 +129,7 @@ func (t *task) held(ex exchange) {
 			why = err.Error()
 		}
 	}
-	if why == "" && t.plan != nil && len(doc) > 0 {
+	if t.plan != nil && len(doc) > 0 {
 		var err error
 		if doc, err = t.plan.Apply(doc); err != nil {
 			why = err.Error()

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -78,6 +79,9 @@ func TestAnswerThatCannotBeRedactedClosed(t *testing.T) {
 		},
 		"too long": func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, `{"hunter2":"`+strings.Repeat("x", 1<<20)+`"}`)
+		},
+		"too long, by nothing": func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, "{}"+strings.Repeat(" ", 2<<20))
 		},
 		"broken off": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "1000")
@@ -197,7 +201,14 @@ func TestClientAndEngineAgreeOnAVersion(t *testing.T) {
 
 // TestOlderEngineSpeaksItsOwnAPI: a client that was told of a newer one would ask in that.
 func TestOlderEngineSpeaksItsOwnAPI(t *testing.T) {
-	g := startHTTP(t, func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Api-Version", "1.41") })
+	const version = `{"Version":"20.10","ApiVersion":"1.41"}`
+	g := startHTTP(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Api-Version", "1.41")
+		_, _ = io.WriteString(w, version)
+	})
+	if _, body := g.do("GET", "/version", "", ""); body != version {
+		t.Errorf("%s", body)
+	}
 	if answer := g.raw("GET /containers/json HTTP/1.1\r\nHost: d\r\nConnection: close\r\n\r\n"); !strings.Contains(answer, "\r\nApi-Version: 1.41\r\n") {
 		t.Errorf("%q", answer)
 	}
@@ -209,7 +220,7 @@ func TestVersionsAreCompared(t *testing.T) {
 			t.Errorf("newer(%q) = %v", v, got)
 		}
 	}
-	for _, doc := range []string{"", "null", "[]", `{"ApiVersion":5}`} {
+	for _, doc := range []string{"", "null", "[]", `{"ApiVersion":5}`, `{"ApiVersion":"1.41"}`} {
 		if out := lowerVersions([]byte(doc)); string(out) != doc {
 			t.Errorf("%q became %q", doc, out)
 		}
@@ -240,17 +251,23 @@ func TestHeadersOfTheAnswer(t *testing.T) {
 	if res.Header.Get("Content-Type") != "" || res.Header.Get("Keep-Alive") != "" || len(res.Trailer) != 0 {
 		t.Errorf("headers %v, trailer %v", res.Header, res.Trailer)
 	}
+	if answer := g.raw("GET /containers/json HTTP/1.1\r\nHost: d\r\nConnection: close\r\n\r\n"); strings.Contains(answer, "Content-Type") {
+		t.Errorf("net/http has guessed its type: %q", answer)
+	}
 }
 
 func TestHeadHasNoBody(t *testing.T) {
+	status := 200
 	g := startHTTP(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("X-Docker-Container-Path-Stat", "e30=")
 		w.Header().Set("Content-Length", "1000")
+		w.WriteHeader(status)
 	})
 	redacting()(g)
-	for range 3 {
-		if status, body := g.do("HEAD", "/containers/x/archive?path=/", "", ""); status != 200 || body != "" {
-			t.Errorf("%d %q", status, body)
+	for _, status = range []int{200, 200, 404} {
+		answer := g.raw("HEAD /containers/x/archive?path=/ HTTP/1.1\r\nHost: d\r\nConnection: close\r\n\r\n")
+		if !strings.HasPrefix(answer, fmt.Sprintf("HTTP/1.1 %d ", status)) || !strings.Contains(answer, "\r\nContent-Length: 1000\r\n") || !strings.HasSuffix(answer, "\r\n\r\n") {
+			t.Errorf("%d: %q", status, answer)
 		}
 	}
 }
@@ -307,17 +324,23 @@ func TestAnswerKeepsItsFraming(t *testing.T) {
 		if r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/logs") {
 			w.Header().Set("Transfer-Encoding", "chunked")
 		}
-		if r.Method == http.MethodPost {
+		switch {
+		case strings.HasSuffix(r.URL.Path, "/wait"):
+			_, _ = io.WriteString(w, "{ \"StatusCode\": 0 }")
+		case strings.HasSuffix(r.URL.Path, "/changes"):
+		case r.Method == http.MethodPost:
 			w.WriteHeader(http.StatusNoContent)
-			return
+		default:
+			_, _ = io.WriteString(w, "short")
 		}
-		_, _ = io.WriteString(w, "short")
 	})
 	for request, want := range map[string]string{
 		"GET /containers/x/logs HTTP/1.1":            "Transfer-Encoding: chunked",
 		"GET /containers/x/logs HTTP/1.0":            "", // which has no chunks: the connection's end is the answer's
 		"GET /containers/x/top HTTP/1.1":             "Content-Length: 5",
 		"POST /containers/x/unpause HTTP/1.1":        "",
+		"POST /containers/x/wait HTTP/1.1":           "Content-Length: 19",
+		"GET /containers/x/changes HTTP/1.1":         "Content-Length: 0",
 		"HEAD /containers/x/archive?path=/ HTTP/1.1": "Content-Length: 5",
 	} {
 		head, _, _ := strings.Cut(g.raw(request+"\r\nHost: docker\r\nConnection: close\r\n\r\n"), "\r\n\r\n")

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"vitrine/internal/kernel/peercred"
 	"vitrine/test/wait"
 )
 
@@ -123,4 +124,23 @@ func TestClosedConnectionHasHungUp(t *testing.T) {
 	if _ = a.Close(); !hungUp(a) {
 		t.Error("it is closed")
 	}
+}
+
+// TestLookingForAClientEndsWithItsRequest, whose connection goes on.
+func TestLookingForAClientEndsWithItsRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, _ := net.Pipe()
+		task, _ := connectedTask(t)
+		task.conn.Conn, task.conn.peer = ours, &peercred.Peer{}
+		c := task.whileConnected()
+		looks := true
+		go func() { c.halfClosed(); looks = false }()
+		if time.Sleep(10 * leftEvery); !looks {
+			t.Error("its client is said to have left")
+		}
+		c.end()
+		if synctest.Wait(); looks {
+			t.Error("it goes on")
+		}
+	})
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -40,6 +41,8 @@ func TestClosedCreateCountsUntilTheDaemonHasAnswered(t *testing.T) {
 		steps := decide.New(decide.Options{Identifier: cfg.Authorizer.(*decide.Steps).Identifier, Policy: oneEach{}, Objects: byObjects{}, Record: cfg.Authorizer.(*decide.Steps).Record})
 		cfg.Authorizer, cfg.StillAllowed = steps, steps.StillAllowed
 	})
+	life := &hooked{Context: g.srv.life}
+	g.srv.life = life
 	const body = `{"Image":"x"}`
 	c, err := net.Dial("unix", g.sock)
 	if err != nil {
@@ -63,4 +66,16 @@ func TestClosedCreateCountsUntilTheDaemonHasAnswered(t *testing.T) {
 		status, _ := g.do("POST", "/containers/create", "application/json", body)
 		return status == http.StatusCreated
 	})
+	wait.Until(t, "nothing more to hang on the gateway's end", func() bool { return life.hooks.Load() == 0 })
+}
+
+// hooked counts what is to be called at its end.
+type hooked struct {
+	context.Context
+	hooks atomic.Int64
+}
+
+func (h *hooked) AfterFunc(func()) (stop func() bool) {
+	h.hooks.Add(1)
+	return func() bool { h.hooks.Add(-1); return true }
 }

@@ -12,7 +12,9 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -36,6 +38,10 @@ func TestEveryLimitHasADefaultClosed(t *testing.T) {
 
 // TestLimitThatCannotBeReachedIsSaid: where the files run out before.
 func TestLimitThatCannotBeReachedIsSaid(t *testing.T) {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil || fileLimit() != int(limit.Cur) {
+		t.Errorf("the limit is %d, %v, and not %d", limit.Cur, err, fileLimit())
+	}
 	for connections, says := range map[int]bool{fileLimit()/filesPerConnection + 1: true, fileLimit() / filesPerConnection: false} {
 		var log bytes.Buffer
 		cfg := newRig(t).config()
@@ -62,8 +68,9 @@ func TestNothingIsCarriedBeforeTheEngineHasAnsweredClosed(t *testing.T) {
 	l := listenUnix(t, g.upstream) // takes connections, and answers nothing
 	t.Cleanup(func() { _ = l.Close() })
 	g.start()
-	if status, body := g.do("GET", "/containers/json", "", ""); status != 503 || !strings.Contains(body, "has not answered yet") {
-		t.Errorf("%d %s", status, body)
+	answer := g.raw("GET /containers/json HTTP/1.1\r\nHost: d\r\nConnection: close\r\n\r\n")
+	if !strings.HasPrefix(answer, "HTTP/1.1 503 ") || !strings.Contains(answer, "\r\nRetry-After: 1\r\n") || !strings.Contains(answer, "has not answered yet") {
+		t.Errorf("%q", answer)
 	}
 }
 
@@ -83,6 +90,7 @@ func TestBodiesGiveTheirPlacesBack(t *testing.T) {
 		if status, body := g.do("POST", "/containers/create", "application/json", `{"Image":"x"}`); status != 200 {
 			t.Fatalf("%d %s", status, body)
 		}
+		wait.Until(t, "the body to give its place back", func() bool { return g.srv.bodies.Len() == 0 }) // its answer is a moment before
 	}
 }
 
@@ -184,6 +192,9 @@ func TestFilesOfTLSThatAreNotThereClosed(t *testing.T) {
 			t.Errorf("%v: %v", files, err)
 		}
 	}
+	if cfg, err := LoadTLS(cert, key, key); cfg != nil || err == nil {
+		t.Errorf("an authority without a certificate: %v", err)
+	}
 }
 
 // TestReconsideringTakesAFewAtOnce: a thousand decisions at one time would be paid by who asks meanwhile.
@@ -219,13 +230,14 @@ func TestHowOftenTheEngineIsPinged(t *testing.T) {
 		"it does not answer":   {false, false, true},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			pings := 0
+			pings, dials := 0, 0
 			u := newUpstream(Config{Tickets: ticket.NewStore(), Logger: slog.New(slog.DiscardHandler), PingEvery: time.Minute})
 			u.dial = func(context.Context) (net.Conn, error) {
 				if !tc.answers {
 					pings++
 					return nil, io.ErrUnexpectedEOF
 				}
+				dials++
 				ours, daemons := net.Pipe()
 				go func() {
 					defer daemons.Close()
@@ -243,9 +255,18 @@ func TestHowOftenTheEngineIsPinged(t *testing.T) {
 				}()
 				return ours, nil
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+			if tc.answers && tc.asks {
+				for range 2 {
+					c, _ := u.dial(t.Context())
+					u.pool.put(newUpConn(c))
+				}
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute+time.Second) // in the middle of no ping
 			defer cancel()
 			u.watch(ctx)
+			if tc.answers && tc.asks && (len(u.pool.idle) != 1 || dials != 2) {
+				t.Errorf("%d connections are kept, of %d: one is used, and the other one is not", len(u.pool.idle), dials)
+			}
 			u.pool.close()
 			synctest.Wait()
 			if often := pings > 1000; often != tc.often || !often && pings > 12 {
@@ -309,5 +330,106 @@ func TestTunnelToWhoHasLeftEnds(t *testing.T) {
 		if _, err := daemons.Read(make([]byte, 1)); err != io.EOF { //nolint:errorlint // exactly this
 			t.Errorf("the daemon's side: %v", err)
 		}
+	}
+}
+
+// halfConn is one end of a pipe, whose halves can end alone, and which fails as it is told to.
+type halfConn struct {
+	net.Conn
+	readErr, writeErr error
+}
+
+func (c halfConn) CloseWrite() error { return nil }
+
+func (c halfConn) Read(p []byte) (int, error) {
+	if c.readErr != nil {
+		return 0, c.readErr
+	}
+	return c.Conn.Read(p)
+}
+
+func (c halfConn) Write(p []byte) (int, error) {
+	if c.writeErr != nil {
+		return 0, c.writeErr
+	}
+	return c.Conn.Write(p)
+}
+
+// TestTunnelOfWhichOneWayFails: it ends with its client, one that left without TLS' goodbye as well, and with the daemon, though its client stays; a
+// daemon that takes no more input still says what it has to say.
+func TestTunnelOfWhichOneWayFails(t *testing.T) {
+	for name, tc := range map[string]struct {
+		clientReads, daemonReads, daemonWrites error
+		daemonEnds                             bool
+		ends                                   bool
+		output                                 string
+	}{
+		"its client is gone":          {clientReads: io.ErrUnexpectedEOF, ends: true},
+		"its daemon is gone":          {daemonReads: syscall.ECONNRESET, ends: true},
+		"its daemon takes no input":   {daemonWrites: syscall.EPIPE, output: "bye"},
+		"its daemon has ended before": {daemonWrites: syscall.EPIPE, daemonEnds: true, ends: true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			client, clients := net.Pipe()
+			daemon, daemons := net.Pipe()
+			defer clients.Close()
+			x := &tunnel{client: halfConn{client, tc.clientReads, nil}, daemon: newUpConn(halfConn{daemon, tc.daemonReads, tc.daemonWrites}), look: time.Hour}
+			x.in, x.daemon.limit.left = bufio.NewReader(x.client), -1
+			ended := false
+			go func() { x.copy(&buffers{}); ended = true }()
+			if tc.daemonEnds {
+				_ = daemons.Close()
+			}
+			synctest.Wait()
+			if tc.daemonWrites != nil {
+				_, _ = io.WriteString(clients, "input")
+			}
+			synctest.Wait()
+			if ended != tc.ends {
+				t.Errorf("%s: the tunnel has ended: %v", name, ended)
+			}
+			if tc.output != "" {
+				go func() { _, _ = io.WriteString(daemons, tc.output); _ = daemons.Close() }()
+				p := make([]byte, len(tc.output))
+				if _, err := io.ReadFull(clients, p); err != nil || string(p) != tc.output {
+					t.Errorf("%s: %q, %v", name, p, err)
+				}
+			}
+			_, _ = daemons.Close(), x.Close()
+		})
+	}
+}
+
+// TestNothingFollowsABodyThatBrokeOffClosed: what comes behind it is not read as a request.
+func TestNothingFollowsABodyThatBrokeOffClosed(t *testing.T) {
+	g := startHTTP(t, func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) })
+	c := g.dial()
+	_, _ = io.WriteString(c, "PUT /containers/x/archive?path=/ HTTP/1.1\r\nHost: d\r\nContent-Type: application/x-tar\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n")
+	wait.Until(t, "the upload to arrive", func() bool { return len(g.reached()) == 1 })
+	_, _ = io.WriteString(c, "none\r\nGET /containers/json HTTP/1.1\r\nHost: d\r\nConnection: close\r\n\r\n")
+	if answer, _ := io.ReadAll(c); strings.Count(string(answer), "HTTP/1.1 ") != 1 || !strings.Contains(string(answer), "[body-broken]") {
+		t.Errorf("%q", answer)
+	}
+}
+
+// sink is a connection that calls written for what is written.
+type sink struct {
+	net.Conn
+	written func(p []byte)
+}
+
+func (s sink) Write(p []byte) (int, error) { s.written(p); return len(p), nil }
+
+// TestUploadIsWholeBeforeItsLastIsSent: the daemon may answer as soon as it has that, and the client's connection goes on then.
+func TestUploadIsWholeBeforeItsLastIsSent(t *testing.T) {
+	u := &uploading{out: &outgoing{stream: iotest.DataErrReader(strings.NewReader("tar")), length: 3}, buffers: &buffers{}}
+	sent := ""
+	u.conn = newUpConn(sink{nil, func(p []byte) {
+		if sent += string(p); !u.whole.Load() {
+			t.Error("who is answered now is told to close")
+		}
+	}})
+	if u.copy(); sent != "tar" {
+		t.Errorf("%q", sent)
 	}
 }

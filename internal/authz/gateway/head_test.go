@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -77,18 +78,25 @@ func TestWhereARequestEnds(t *testing.T) {
 	}
 }
 
-// TestEmptyUploadHasNothingBehindItClosed: what is written behind the end of a request would be read as another.
-func TestEmptyUploadHasNothingBehindItClosed(t *testing.T) {
+// TestUploadHasNothingBehindItClosed: what is written behind the end of a request would be read as another, and then the connection ends.
+func TestUploadHasNothingBehindItClosed(t *testing.T) {
 	behind := make(chan string, 1)
 	g := startRaw(t, func(g *rig, c *net.UnixConn, br *bufio.Reader, r *http.Request) {
 		g.asks(r.Method, r.RequestURI, r.Header.Get(ticket.Header), nil)
+		_, _ = io.Copy(io.Discard, r.Body)
 		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-		rest, _ := io.ReadAll(br)
-		behind <- string(rest)
+		_ = c.SetReadDeadline(time.Now().Add(wait.Patience(10 * time.Second)))
+		if rest, err := io.ReadAll(br); err != nil {
+			behind <- err.Error()
+		} else {
+			behind <- string(rest)
+		}
 	})
-	answer := g.raw("PUT /containers/x/archive?path=/ HTTP/1.1\r\nHost: d\r\nConnection: close\r\nContent-Type: application/x-tar\r\nContent-Length: 0\r\n\r\n")
-	if rest := <-behind; rest != "" || !strings.HasPrefix(answer, "HTTP/1.1 200 ") {
-		t.Errorf("%q, behind it %q", answer, rest)
+	for _, body := range []string{"", "tar"} {
+		answer := g.raw(fmt.Sprintf("PUT /containers/x/archive?path=/ HTTP/1.1\r\nHost: d\r\nConnection: close\r\nContent-Type: application/x-tar\r\nContent-Length: %d\r\n\r\n%s", len(body), body))
+		if rest := <-behind; rest != "" || !strings.HasPrefix(answer, "HTTP/1.1 200 ") {
+			t.Errorf("%q, behind it %q", answer, rest)
+		}
 	}
 }
 

@@ -52,9 +52,13 @@ func TestHowLongAClientMayTakeOverAHeldAnswer(t *testing.T) {
 	for pause, whole := range map[time.Duration]bool{limit - time.Second: true, limit + time.Second: false} {
 		synctest.Test(t, func(t *testing.T) {
 			s := &Server{limits: Limits{BodyTimeout: limit}}
-			srv := &http.Server{ReadHeaderTimeout: time.Hour, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			srv := &http.Server{ReadHeaderTimeout: time.Hour, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("Content-Length", strconv.Itoa(parts*bigAnswer))
-				(&task{s: s, w: w}).hand(make([]byte, parts*bigAnswer))
+				if r.URL.Path == "/held" {
+					(&task{s: s, w: w}).hand(make([]byte, parts*bigAnswer))
+				} else {
+					_, _ = w.Write(make([]byte, parts*bigAnswer))
+				}
 			})}
 			theirs, client := net.Pipe()
 			l := make(oneConn, 1)
@@ -63,8 +67,8 @@ func TestHowLongAClientMayTakeOverAHeldAnswer(t *testing.T) {
 			defer close(l)
 			defer client.Close()
 			in := bufio.NewReader(client)
-			for range 2 {
-				if _, err := io.WriteString(client, "GET / HTTP/1.1\r\nHost: d\r\n\r\n"); err != nil {
+			for _, path := range []string{"/held", "/held", "/plain"} {
+				if _, err := io.WriteString(client, "GET "+path+" HTTP/1.1\r\nHost: d\r\n\r\n"); err != nil {
 					t.Fatal(err)
 				}
 				res, err := http.ReadResponse(in, nil)

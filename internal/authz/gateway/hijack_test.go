@@ -116,6 +116,7 @@ func TestBytesBehindAFailedHijackClosed(t *testing.T) {
 	}{
 		{"exec start", "POST /exec/nope/start HTTP/1.1\r\nHost: d\r\n" + execBody, notFound, 404},
 		{"exec start, upgraded", "POST /exec/nope/start HTTP/1.1\r\nHost: d\r\n" + upgrade + execBody, notFound, 404},
+		{"exec start, without a length", "POST /exec/nope/start HTTP/1.1\r\nHost: d\r\n" + execBody, "HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\n\r\n{\"message\":1}", 404},
 		{"exec start, detached", "POST /exec/nope/start HTTP/1.1\r\nHost: d\r\n" + execBody, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 200},
 		{"attach", "POST /containers/nope/attach?stream=1 HTTP/1.1\r\nHost: d\r\n" + upgrade + "\r\n", notFound, 404},
 		{"web socket", "GET /containers/nope/attach/ws HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", notFound, 404},

@@ -96,6 +96,11 @@ func TestJSONBodiesAreLimited(t *testing.T) {
 	if line, _ := bufio.NewReader(c).ReadString('\n'); !strings.HasPrefix(line, "HTTP/1.1 413 ") {
 		t.Errorf("chunked: %q", line)
 	}
+	c = g.dial()
+	_, _ = io.WriteString(c, "POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\nContent-Length: 5000000\r\n\r\n") // and sends none of it
+	if line, _ := bufio.NewReader(c).ReadString('\n'); !strings.HasPrefix(line, "HTTP/1.1 413 ") {
+		t.Errorf("announced: %q", line)
+	}
 	almost := `{"Image":"x","Labels":{"a":"` + strings.Repeat("x", 3<<20) + `"}}`
 	if status, body := g.do("POST", "/containers/create", "application/json", almost); status != 200 {
 		t.Errorf("below the limit: %d %s", status, body)
@@ -103,7 +108,7 @@ func TestJSONBodiesAreLimited(t *testing.T) {
 	if n := g.srv.bigBody.Len(); n != 0 {
 		t.Errorf("%d big bodies are still counted", n)
 	}
-	g.recorded(3)
+	g.recorded(4)
 }
 
 func TestBigBodiesAtOneTimeAreLimited(t *testing.T) {

@@ -151,6 +151,14 @@ func TestUndecidedClosed(t *testing.T) {
 			if asked.Load() != before {
 				t.Errorf("%s: it is decided for ever", tc.name)
 			}
+			s.tasks.add(task)
+			s.Reconsider(t.Context())
+			s.tasks.remove(task) // it is over
+			before = asked.Load()
+			time.Sleep(undecidedFor / 2)
+			if asked.Load() > before+1 { // one may have been on its way
+				t.Errorf("%s: what is over is decided", tc.name)
+			}
 		})
 	}
 }

@@ -152,3 +152,19 @@ func TestTunnelOfMuch(t *testing.T) {
 		t.Errorf("the input: %d of %d bytes", len(got), len(in))
 	}
 }
+
+// TestTunnelOfMuchThatTheKernelCannotCarry, as TLS is, comes through whole, too.
+func TestTunnelOfMuchThatTheKernelCannotCarry(t *testing.T) {
+	from, src := net.Pipe()
+	dst, to := net.Pipe()
+	sent := random(t, 2*spliceAfter)
+	go func() { _, _ = from.Write(sent); _ = from.Close() }()
+	done := make(chan error, 1)
+	go func() { done <- (&tunnel{}).carry(dst, src, bufio.NewReader(src), &buffers{}); _ = dst.Close() }()
+	if got, err := io.ReadAll(to); err != nil || !bytes.Equal(got, sent) {
+		t.Errorf("%d of %d bytes, %v", len(got), len(sent), err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}

@@ -194,7 +194,7 @@ func (u *upstream) exchange(ctx context.Context, c *upConn, out *outgoing, writt
 		}
 	}()
 	if err = u.write(c, out, pass); err == nil {
-		if err = c.bw.Flush(); err != nil && written == nil && c.answered() {
+		if err = c.bw.Flush(); err != nil && c.answered() {
 			err = nil // it had seen enough of the body
 		}
 	}

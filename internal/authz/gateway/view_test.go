@@ -115,4 +115,13 @@ func TestAnswerHasNothingOfOthersClosed(t *testing.T) {
 			t.Errorf("%s: %d %s", answer, got, body)
 		}
 	}
+	g := startHTTP(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Accept") != "" { // another format could not be looked into
+			t.Errorf("the daemon was asked for %v", r.Header)
+		}
+		failing(http.StatusOK, "text/plain", others)(w, r)
+	}, seeing)
+	if answer := g.raw("GET /networks/mine HTTP/1.1\r\nHost: d\r\nAccept: text/plain\r\nConnection: close\r\n\r\n"); !strings.Contains(answer, "its type is not JSON") {
+		t.Errorf("%q", answer)
+	}
 }
