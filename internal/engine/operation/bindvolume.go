@@ -9,12 +9,8 @@ func mountVolumes(host map[string]any) (moved []string) {
 	if text(host, "VolumeDriver") != "" {
 		return nil
 	}
-	specs, isList := host["Binds"].([]any)
-	if !isList {
-		return nil
-	}
 	left, mounts := []any{}, []any{}
-	for _, v := range specs {
+	for _, v := range list(host, "Binds") {
 		spec, _ := v.(string)
 		mount := volumeMount(spec)
 		if mount == nil {

@@ -19,6 +19,9 @@ func TestClosedVolumesOfBindsAreLabelled(t *testing.T) {
 		`"Binds":["/x"]`:                                                `"Binds":["/x"]`,
 		`"Binds":["/srv:/x"]`:                                           `"Binds":["/srv:/x"]`,
 		`"Binds":["data:/x"],"Mounts":[{"Type":"tmpfs","Target":"/t"}]`: `"Binds":[],"Mounts":[{"Target":"/t","Type":"tmpfs"},{"Source":"data","Target":"/x","Type":"volume",LABELS}]`,
+		`"Binds":["data"]`:                                              `"Binds":["data"]`,
+		`"Binds":["data:x"]`:                                            `"Binds":["data:x"]`,
+		`"Binds":["data:/x:ro:z"]`:                                      `"Binds":["data:/x:ro:z"]`,
 		`"Binds":[":/x"]`:                                               `"Binds":[":/x"]`,
 	} {
 		op := mustParse(t, request("POST", "/containers/create", `{"Image":"x","HostConfig":{`+host+`}}`))

@@ -75,11 +75,7 @@ func (o *Operation) jsonBody(req *Request, e *entry, kind bodyKind, hs *headers)
 	if r := hs.checkEncoding(); r != nil {
 		return r
 	}
-	typ := e.schema
-	if kind == bodyNone {
-		typ = nodeEmpty
-	}
-	body, canonical, unknown, err := decodeJSON(string(text), typ, make([]byte, 0, len(text)))
+	body, canonical, unknown, err := decodeJSON(string(text), e.schema, make([]byte, 0, len(text)))
 	if err != nil {
 		code := "body-json"
 		if s, ok := errors.AsType[*syntaxError](err); ok {
@@ -115,9 +111,6 @@ func (o *Operation) unread(req *Request, empty bool) bool {
 
 // read reads the body and holds it against the declared length.
 func read(req *Request) ([]byte, *Refusal) {
-	if req.ReadBody == nil {
-		return nil, nil
-	}
 	text, err := req.ReadBody()
 	if err != nil {
 		if r, ok := errors.AsType[*Refusal](err); ok {

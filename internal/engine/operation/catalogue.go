@@ -63,8 +63,8 @@ func (r *route) match(path string) (name string, ok bool) {
 	}
 	if r.middle != "" {
 		var second string
-		name, second, ok = strings.Cut(name, r.middle)
-		if !ok || second == "" || strings.Contains(second, "/") {
+		name, second, _ = strings.Cut(name, r.middle)
+		if second == "" || strings.Contains(second, "/") {
 			return "", false
 		}
 	}

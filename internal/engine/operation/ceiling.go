@@ -141,7 +141,7 @@ func (l *limiter) cpus(most int64) {
 	gives := nano > 0 || quota > 0
 	if period == 0 {
 		period = defaultCPUPeriod
-	} else if !gives && !l.update { // beside a period the daemon takes no NanoCpus
+	} else if !gives { // of an update that is refused above; beside a period the daemon takes no NanoCpus
 		if quota = int64(float64(most) / 1e9 * float64(period)); quota < leastQuota {
 			l.object("CpuPeriod: %s processors of %d µs are less than Docker can limit: give a longer one, or none", cpus(most), period)
 		}
@@ -189,9 +189,9 @@ func (l *limiter) number(key string) int64 {
 	if v == nil {
 		return 0
 	}
-	n, ok := v.(json.Number)
+	n, _ := v.(json.Number)
 	i, err := n.Int64()
-	if !ok || err != nil {
+	if err != nil {
 		l.object("%s: %v is no whole number", key, v)
 	}
 	return i

@@ -160,8 +160,6 @@ func (k keyed) written(value string) (uri, body string) {
 	path := k.path
 	if k.isParam() {
 		path = path[1:]
-	} else if value == "" {
-		value = "null"
 	}
 	if value == "" && len(path) > 0 {
 		value = "null"
@@ -190,9 +188,6 @@ func (e *entry) plain(target string) (uri, body string) {
 	uri = strings.NewReplacer("{id}", target, "{name}", target, "{checkpoint}", "x").Replace(e.path)
 	if e.body == bodyRequired {
 		body = "{}"
-		if nodeTable[e.schema].kind == kindArray {
-			body = "[]"
-		}
 	}
 	return uri, body
 }

@@ -299,7 +299,7 @@ func (d *decoder) addUnknown(list []string, key string) ([]string, error) {
 		return nil, d.fail("body-unknown-keys", "more than %d unknown keys", maxUnknown)
 	}
 	for _, other := range list {
-		if other != key && strings.EqualFold(other, key) {
+		if strings.EqualFold(other, key) {
 			return nil, d.fail("body-duplicate-key", "the keys %q and %q are one to the daemon", other, key)
 		}
 	}

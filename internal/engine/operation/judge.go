@@ -195,8 +195,6 @@ func texts(v any) []string {
 // isSet says that a value is not the zero of its type.
 func isSet(v any) bool {
 	switch v := v.(type) {
-	case nil:
-		return false
 	case bool:
 		return v
 	case string:
@@ -208,7 +206,7 @@ func isSet(v any) bool {
 	case map[string]any:
 		return len(v) > 0
 	}
-	return true
+	return v != nil
 }
 
 // Asks says whether a boolean parameter of the query is set, as the daemon reads it.

@@ -116,9 +116,6 @@ func (o *Operation) withParam(name string, value map[string]any) (*Operation, er
 	}
 	r := *o
 	r.Query, r.Params = maps.Clone(o.Query), maps.Clone(o.Params)
-	if r.Query == nil {
-		r.Query = map[string][]string{}
-	}
 	if r.Params == nil {
 		r.Params = map[string]any{}
 	}

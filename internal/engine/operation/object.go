@@ -300,7 +300,7 @@ func walk(v any, parent map[string]any, at []string, visit func(v any, parent ma
 	}
 }
 
-// filterValues are those of one filter, {"network": ["a"]} or {"network": {"a": true}}.
+// filterValues are those of one filter, {"network": ["a"]} or {"network": {"a": true}}, in any order.
 func filterValues(filters any, name string) []string {
 	all, _ := filters.(map[string]any)
 	switch values := all[name].(type) {
@@ -311,7 +311,6 @@ func filterValues(filters any, name string) []string {
 		for value := range values {
 			out = append(out, value)
 		}
-		slices.Sort(out)
 		return out
 	}
 	return nil

@@ -57,7 +57,7 @@ func (o *Operation) Outline() *Outline {
 		w.named = append(w.named, n.at)
 	}
 	at := o
-	if o.Resource == "exec" && o.Target != "" {
+	if o.Resource == "exec" {
 		if with, ok := o.WithTargetName(anyExec); ok {
 			at, s.Enters = with, []string{"exec:" + anyExec}
 			w.dropped["operation.target"] = true
@@ -120,8 +120,6 @@ func (w *shaping) uri(o *Operation) string {
 			query[name] = []string{Blank}
 		case p.class == moment:
 			delete(query, name)
-		case p.class == byImportSource && values[0] == "-":
-			continue
 		case p.json != 0:
 			before := len(w.dropped)
 			value := w.value(p.json, p.class, o.parameter(p, values), []string{"request", "query", name}, "?"+name)

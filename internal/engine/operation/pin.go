@@ -111,7 +111,7 @@ type pinning struct {
 func (p *pinning) value(v any, at []string) any {
 	switch v := v.(type) {
 	case string:
-		if len(at) == 0 || len(at) == 1 && at[0] == "*" { // one in the place of a list
+		if len(at) == 0 {
 			return p.text(v)
 		}
 	case []any:

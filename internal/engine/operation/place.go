@@ -209,11 +209,6 @@ func (o *Operation) Concealed() map[string]bool {
 			of[p.path], of[canonicalPath(p.path)] = true, true
 		})
 	}
-	for _, r := range o.Resolved {
-		if hidden[r.Typed] && !shown[r.Typed] {
-			hidden[r.Path] = true
-		}
-	}
 	for p := range shown {
 		delete(hidden, p)
 	}

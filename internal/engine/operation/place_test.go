@@ -154,6 +154,7 @@ func TestConcealedPathsClosed(t *testing.T) {
 		{"/volumes/create", `{"DriverOpts":{"type":"none","o":"bind","device":"/srv/secret"}}`, nil, []string{"/run/found"}},
 		{"/volumes/create", `{"DriverOpts":{"type":"none","o":"bind","device":"/srv/secret","key":"/srv/secret"}}`, nil, []string{"/run/found"}},
 		{"/volumes/create", `{"Name":"data"}`, nil, nil},
+		{"/volumes/create", `{"Driver":"other","DriverOpts":{"key":"/"}}`, nil, []string{"/"}},
 	} {
 		op, err := mustParse(t, post(tc.uri, tc.body)).ResolveHostPaths(at)
 		if err != nil {

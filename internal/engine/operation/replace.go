@@ -304,7 +304,7 @@ func pruned(v any) any {
 // sameImage: they are of one repository. What may be the beginning of an id must be the same.
 func sameImage(a, b string) bool {
 	name, was := imagename.Repository(a), imagename.Repository(b)
-	if a == b || name == "" || was == "" || isHexName(name) {
+	if isHexName(name) { // as no name is
 		return a == b && a != ""
 	}
 	return slices.Contains(spellings(was), name)
@@ -387,7 +387,7 @@ func sameEndpoint(v, was any) bool {
 func (b *before) inConnect(network string, endpoint map[string]any) []string {
 	for name, v := range b.networks {
 		was, _ := v.(map[string]any)
-		if id := text(was, "NetworkID"); (name == network || id != "" && id == network) && sameEndpoint(endpoint, was) {
+		if id := text(was, "NetworkID"); (name == network || id == network) && sameEndpoint(endpoint, was) {
 			return []string{"{id}", "EndpointConfig"}
 		}
 	}

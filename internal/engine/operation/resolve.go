@@ -135,7 +135,7 @@ func (o *Operation) readsAs(known map[string]string) bool {
 	}
 	same := true
 	o.places(func(p place) {
-		if isAbsolute(p.path) && !p.remote && !o.replacement.has(p.field, false) && (climbs(p.path) || !resolved[path.Clean(p.path)]) {
+		if isAbsolute(p.path) && !p.remote && !o.replacement.has(p.field, false) && !resolved[path.Clean(p.path)] {
 			same = false
 		}
 	})

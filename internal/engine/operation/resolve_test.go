@@ -128,7 +128,7 @@ func TestClosedWhatCannotBeWrittenInAPathsPlace(t *testing.T) {
 }
 
 func TestClosedPathThatCannotBeResolved(t *testing.T) {
-	op := mustParse(t, request("POST", "/containers/create", `{"HostConfig":{"Binds":["/a:/a","/b:/b"]}}`))
+	op := mustParse(t, request("POST", "/containers/create", `{"HostConfig":{"Binds":["/a:/a","/b:/b","/c:/c"]}}`))
 	boom := errors.New("boom")
 	r, err := op.ResolveHostPaths(func(p string) (string, error) {
 		if p == "/b" {

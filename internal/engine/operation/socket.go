@@ -107,7 +107,7 @@ func (o *Operation) reach(sockets []Socket) {
 // isEngines says that a place is a bind of the Engine's socket, which the gateway's can stand in for. Who writes
 // that one, of which he was told, means the same. To label it as one container's alone would take it from all others.
 func (o *Operation) isEngines(p place, instead Socket) bool {
-	if o.ID != "ContainerCreate" || !p.bind || p.private || p.set == nil || !isAbsolute(p.path) || climbs(p.path) {
+	if o.ID != "ContainerCreate" || !p.bind || p.private || climbs(p.path) {
 		return false
 	}
 	clean := onRun(path.Clean(p.path))
@@ -124,7 +124,7 @@ func (o *Operation) WithSockets(s *Sockets) *Operation {
 
 // NamesSocket says whether there is something for WithSocket to substitute.
 func (o *Operation) NamesSocket(instead Socket) (is bool) {
-	if o.sockets == nil || len(o.Substituted) > 0 {
+	if o.sockets == nil {
 		return false
 	}
 	o.places(func(p place) { is = is || o.isEngines(p, instead) })
@@ -160,5 +160,5 @@ func (o *Operation) WithSocket(instead Socket) (*Operation, error) {
 
 // isGiven says that a place is the gateway's socket, which the gateway has put there.
 func (o *Operation) isGiven(p place) bool {
-	return len(o.Substituted) > 0 && p.bind && !p.private && p.path == o.given.Path
+	return p.bind && !p.private && p.path == o.given.Path
 }

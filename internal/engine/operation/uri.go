@@ -226,24 +226,9 @@ func (t *target) canonicalURI(values url.Values) string {
 			path = "/v" + t.version + path
 		}
 	}
-	if !plainPath(path) {
-		path = (&url.URL{Path: path}).EscapedPath()
-	}
+	path = (&url.URL{Path: path}).EscapedPath()
 	if len(values) == 0 {
 		return path
 	}
 	return path + "?" + values.Encode()
-}
-
-// plainPath says that no byte of a path needs percent-encoding.
-func plainPath(path string) bool {
-	for i := range len(path) {
-		switch c := path[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9',
-			c == '/', c == '.', c == '-', c == '_', c == ':', c == '@', c == '~':
-		default:
-			return false
-		}
-	}
-	return true
 }
