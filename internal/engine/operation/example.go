@@ -109,7 +109,7 @@ func tries() []string {
 		`{"n":null}`, `{"host":{}}`, `"gelf"`, `{"syslog-address":"tcp://x"}`, `{"syslog-address":"unix:///run/docker.sock"}`, `{"syslog-tls-ca-cert":"/etc/docker"}`,
 		`"02:42:ac:11:00:02"`, `[{"Type":"image","Attrs":{"name":"x","push":"true"}}]`, `"unconfined"`, `"kata"`, `"plugin"`, `"cluster"`,
 		`{"size":"1m"}`, `{"device":"/srv","o":"bind"}`, `{"device":"/run/docker.sock","o":"bind"}`, `{"device":"/etc","o":"bind"}`,
-		`{"a":"` + strings.Repeat("x", 64<<10) + `"}`,
+		`{"a":"` + strings.Repeat("x", 64<<10) + `"}`, `"` + strings.Repeat("x", maxText+1) + `"`,
 	}
 }
 
