@@ -30,11 +30,11 @@ func TestRegoGuardsTheMintClosed(t *testing.T) {
 	for _, f := range principal.Kinds() {
 		one, _ := json.Marshal(f.Example)
 		if got := is(fmt.Sprintf("mintable(%s)", one)); got != f.Mintable {
-			t.Errorf("mintable(%s) is %t", one, got)
+			t.Errorf("mintable(%s) is %t: its set in rego/authz.rego has what is not", one, got)
 		}
 		// Nothing is reached, so that only what does not come beside others opens a list.
 		if got := is(fmt.Sprintf("opens([%s, \"unheard:x\"], %s)", one, one)); got == f.Beside {
-			t.Errorf("opens([%s, …], %s) is %t", one, one, got)
+			t.Errorf("opens([%s, …], %s) is %t: its set in rego/authz.rego has what is Beside", one, one, got)
 		}
 		if of := identity.Kind(f.Of); !slices.Contains([]identity.Kind{identity.Host, identity.Container, identity.Peer, identity.TLS, identity.Local}, of) {
 			t.Errorf("%s is of a caller that there is not: %q", f.Kind, of)

@@ -100,7 +100,7 @@ func TestDataSchema(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(got.Bytes(), want) {
-		t.Error("rego/schemas/data.json is not what the catalogue says: run this test with -update")
+		t.Error("rego/schemas/data.json is not what the catalogue says: go test ./internal/authz/policy -run DataSchema -update")
 	}
 
 	// Each key of the schema is one that checkRoles knows, and there is no other.

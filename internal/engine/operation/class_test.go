@@ -35,8 +35,19 @@ func (k keyed) with(t *testing.T, value string) *Operation {
 // fits says that a value is of the key's type.
 func (k keyed) fits(value string) bool {
 	set, _ := k.values()
-	return value[0] == set[0] || strings.ContainsRune("tf", rune(value[0])) && strings.ContainsRune("tf", rune(set[0])) ||
-		k.isParam() && k.node == 0
+	return kindOf(value) == kindOf(set) || k.isParam() && k.node == 0
+}
+
+// kindOf is what a value is, as JSON: by its first byte, which all numbers share, and true and false.
+func kindOf(value string) byte {
+	switch first := value[0]; {
+	case first == '-' || first >= '0' && first <= '9':
+		return '0'
+	case first == 'f':
+		return 't'
+	default:
+		return first
+	}
 }
 
 // tells holds what the hazards of an operation say of one key: those that are
@@ -131,10 +142,10 @@ func TestEveryFunctionHasExamples(t *testing.T) {
 			}
 		}
 		if f.judge == nil || !harmless {
-			t.Errorf("%s has no function, or no harmless example", name)
+			t.Errorf("%s has no line of functions in class.go, or no harmless value in functionExamples", name)
 		}
 		if got, want := slices.Sorted(maps.Keys(told)), slices.Sorted(slices.Values(f.hazards)); !slices.Equal(got, want) {
-			t.Errorf("%s: the examples tell %v, the function %v", name, got, want)
+			t.Errorf("%s: the values in functionExamples tell %v, its line of functions %v", name, got, want)
 		}
 	}
 	for of := range functionExamples {
@@ -146,7 +157,8 @@ func TestEveryFunctionHasExamples(t *testing.T) {
 
 const allMasked = `"/proc/asound","/proc/acpi","/proc/kcore","/proc/keys","/proc/latency_stats","/proc/timer_list","/proc/timer_stats","/proc/sched_debug","/proc/scsi","/sys/firmware","/sys/devices/virtual/powercap","/proc/interrupts"`
 
-// examples are values by function, and the hazards that they are.
+// functionExamples are values by function, and the hazards that they are. A parameter's are texts: where it shares a
+// function with a key, its operation has a line.
 var functionExamples = map[string]map[string]string{
 	"binds()": {
 		`["/srv:/x"]`: "host-path", `["/run/docker.sock:/x"]`: "engine-socket host-path", `["/etc:/x:ro"]`: "host-path vitrine-files",

@@ -31,6 +31,9 @@ func TestHazardsPage(t *testing.T) {
 	fields := fieldsOfHazards(t)
 	for _, h := range Hazards() {
 		if h.Hazard != HazardUnknownInput {
+			if len(fields[h.Hazard]) == 0 {
+				t.Errorf("nothing causes %s: give it fields in gen/fields.go", h.Hazard)
+			}
 			fmt.Fprintf(&b, "| `%s` | %s |\n", h.Hazard, strings.Join(fields[h.Hazard], "; "))
 		}
 	}

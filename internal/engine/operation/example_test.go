@@ -21,7 +21,7 @@ func TestExamples(t *testing.T) {
 		may := MayHave(e.id)
 		for _, h := range may {
 			if h != HazardUnknownInput && !slices.ContainsFunc(of, func(x Example) bool { return slices.Contains(x.Operation.Hazards, h) }) {
-				t.Errorf("%s has no example of %s", e.id, h)
+				t.Errorf("%s has no example of %s: give tries a value that tells it", e.id, h)
 			}
 		}
 	}

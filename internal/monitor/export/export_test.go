@@ -192,7 +192,7 @@ func TestEveryMetricIsOnThePage(t *testing.T) {
 		}
 		seen[m.Prom], seen[m.Name] = true, true
 		if !strings.Contains(body, "\n# TYPE "+m.Prom+" ") {
-			t.Errorf("%s is not there", m.Prom)
+			t.Errorf("%s is not there: give full a value of it", m.Prom)
 		}
 		if m.Help == "" || !strings.HasSuffix(m.Help, ".") || m.Source == "" {
 			t.Errorf("%s lacks help or source", m.Prom)
@@ -427,7 +427,7 @@ func TestDocs(t *testing.T) {
 		}
 	}
 	if got, err := os.ReadFile(name); err != nil || string(got) != b.String() {
-		t.Errorf("%s is not what the table says (error %v); run go test ./internal/monitor/export -update", name, err)
+		t.Errorf("%s is not what the table says (error %v); go test ./internal/monitor/export -run Docs -update", name, err)
 	}
 }
 
