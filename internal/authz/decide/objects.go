@@ -141,7 +141,8 @@ func (n *named) target(operationID string) *object.Object {
 	}
 	for i := range n.list {
 		o := &n.list[i]
-		if o.Role == operation.RoleTarget && (o.Kind != operation.KindVolume && o.Kind != operation.KindImage && o.Kind != operation.KindExec && o.Kind != operation.KindPlugin || operationID == "ImageTag") {
+		pinned := !slices.Contains([]operation.Kind{operation.KindVolume, operation.KindImage, operation.KindExec, operation.KindPlugin}, o.Kind) || operationID == "ImageTag"
+		if o.Role == operation.RoleTarget && pinned {
 			return o
 		}
 	}

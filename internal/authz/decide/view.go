@@ -116,11 +116,11 @@ func (s *Steps) limited(ctx context.Context, v *Verdict, op *operation.Operation
 	if p.op == op && maps.Equal(p.where, d.Where) && maps.EqualFunc(p.shared, d.Shared, slices.Equal) && slices.Equal(p.names, d.ImageNames) {
 		return p.plan, p.denial
 	}
-	if err := s.holdVolumes(ctx, v, d.Where, objects); err != nil {
-		return nil, &view.Denial{Status: http.StatusServiceUnavailable, Code: "busy", Reason: "another request is about the same volume, and is not answered yet; try again"}
-	}
 	var list []object.Object
 	if objects != nil {
+		if err := s.holdVolumes(ctx, v, d.Where, objects); err != nil {
+			return nil, &view.Denial{Status: http.StatusServiceUnavailable, Code: "busy", Reason: "another request is about the same volume, and is not answered yet; try again"}
+		}
 		list = objects.get()
 	}
 	*p = planned{op: op, where: d.Where, shared: d.Shared, names: d.ImageNames}

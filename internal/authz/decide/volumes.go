@@ -44,7 +44,6 @@ func (r *removal) crosses(other *removal) bool {
 
 // remove waits until no removal is under way that crosses another.
 func (u *inUse) remove(ctx context.Context, r *removal) (end func(), err error) {
-	defer fair.Rest(ctx)()
 	r.ended = make(chan struct{})
 	for {
 		before := u.begin(r)
@@ -90,7 +89,6 @@ type waiting struct {
 
 // take waits until all names are free. The error is the context's.
 func (u *inUse) take(ctx context.Context, caller string, names []string) (free func(), err error) {
-	defer fair.Rest(ctx)()
 	for i, name := range names { // sorted, so that nobody waits in a circle
 		turn := u.join(name, caller)
 		select {
@@ -171,27 +169,23 @@ func volumesOf(op *operation.Operation) (names []string) {
 // holdVolumes takes the volumes that a request names for it, until the daemon has answered it, or those that it removes as they have the labels of its view.
 // What was read of them before is read again.
 func (s *Steps) holdVolumes(ctx context.Context, v *Verdict, where map[string]string, objects *named) error {
-	names, all := volumesOf(v.Operation), v.Operation.ID == "VolumePrune"
-	if len(names) == 0 && !all || v.holds || v.again || objects == nil {
+	names, r := volumesOf(v.Operation), &removal{all: v.Operation.ID == "VolumePrune", labels: where}
+	if len(names) == 0 && !r.all || v.holds || v.again {
 		return nil
 	}
 	v.holds = true
-	if len(names) > 0 {
+	defer fair.Rest(ctx)()
+	if !r.all {
 		free, err := s.volumes.take(ctx, ownerOf(v.Caller), names)
 		if err != nil {
 			return err
 		}
 		v.lasts(free)
 		objects.forget()
-	}
-	r := &removal{all: all, labels: where}
-	if !all {
 		if v.Operation.ID != "VolumeDelete" {
 			return nil
 		}
-		for _, o := range objects.get() {
-			r.labels = o.Labels
-		}
+		r.labels = objects.get()[0].Labels
 	}
 	end, err := s.volumes.remove(ctx, r)
 	if err == nil {

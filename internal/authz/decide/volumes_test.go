@@ -197,6 +197,7 @@ func TestClosedNameIsNotFreedWhileAllAreRemoved(t *testing.T) {
 			{web, blueOnly, "data", true},
 			{web, blueOnly, "mine", false},
 			{red, blueOnly, "mine", false},
+			{map[string]string{"nothing": ""}, blueOnly, "mine", false},
 		} {
 			for _, allFirst := range []bool{true, false} {
 				all := func() *decide.Verdict { return as(tc.all, "POST", "/volumes/prune") }
@@ -223,12 +224,38 @@ func TestClosedNameIsNotFreedWhileAllAreRemoved(t *testing.T) {
 				}
 			}
 		}
-		// Two of one volume each do not wait for each other.
-		first, second := as(blueOnly, "DELETE", "/volumes/mine"), as(blueOnly, "DELETE", "/volumes/data")
-		if !first.Allow || !second.Allow {
-			t.Error(first.Message, second.Message)
+		// Two of one volume each do not wait for each other, nor two of all, and nothing else waits for these.
+		for _, both := range [][2][2]string{
+			{{"DELETE", "/volumes/mine"}, {"DELETE", "/volumes/data"}},
+			{{"POST", "/volumes/prune"}, {"POST", "/volumes/prune"}},
+			{{"POST", "/volumes/prune"}, {"GET", "/volumes/mine"}},
+		} {
+			first, second := as(blueOnly, both[0][0], both[0][1]), as(blueOnly, both[1][0], both[1][1])
+			if !first.Allow || !second.Allow {
+				t.Errorf("%q: %s, %s", both, first.Message, second.Message)
+			}
+			first.Finish(http.StatusOK, false)
+			second.Finish(http.StatusOK, false)
 		}
 	})
+}
+
+// TestAllAreRemovedOnce by a request that is decided once more meanwhile: when it is answered it is over.
+func TestAllAreRemovedOnce(t *testing.T) {
+	w := &world{decide: func(*policy.Input) policy.Decision { return policy.Decision{Allow: true, Where: blueOnly} }}
+	o := w.options()
+	o.Objects = &shelf{labels: blueOnly}
+	steps := decide.New(o)
+	ask := asks(t, steps, identity.NewLocal())
+	v := ask("POST", "/volumes/prune", "")
+	if err := steps.StillAllowed(t.Context(), identity.NewLocal(), v); err != nil {
+		t.Error(err)
+	}
+	v.Finish(http.StatusOK, false)
+	if v = ask("DELETE", "/volumes/mine", ""); !v.Allow {
+		t.Error(v.Message)
+	}
+	v.Finish(http.StatusNoContent, false)
 }
 
 // TestVolumeIsHeldOnce by a request that is decided more than once: as its policy has labels for it, and as the policy changes.

@@ -137,7 +137,7 @@ func (o *Object) container(c docker.Container, err error) {
 	}
 	labels := c.Labels
 	for key := range c.ImageLabels {
-		if _, has := c.Labels[key]; !has || c.Gave(key) {
+		if c.Gave(key) {
 			continue
 		}
 		labels = maps.Clone(c.Labels) // which are the inventory's
