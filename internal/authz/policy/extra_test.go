@@ -147,6 +147,36 @@ func TestCheckSaysWhatOfExtraNothingReads(t *testing.T) {
 	}
 }
 
+// TestCheckSaysWhatAFieldNeverIs: a denial with a word that is misspelt denies nothing.
+func TestCheckSaysWhatAFieldNeverIs(t *testing.T) {
+	t.Parallel()
+	for condition, want := range map[string]string{
+		`input.operation.id == "ContainerExce"`:                       `input.operation.id is never "ContainerExce"; is it ContainerExec?`,
+		`"ContainerExce" != input.operation.id`:                       `input.operation.id is never "ContainerExce"; is it ContainerExec?`,
+		`input.operation.id in {"ContainerExec", "ContainerStrat"}`:   `input.operation.id is never "ContainerStrat"; is it ContainerStart?`,
+		`"priviledged" in input.operation.hazards`:                    `input.operation.hazards is never "priviledged"; is it privileged?`,
+		`input.operation.hazards[_] == "priviledged"`:                 `input.operation.hazards is never "priviledged"; is it privileged?`,
+		`not input.operation.access in ["list", "inspects"]`:          `input.operation.access is never "inspects"; is it inspect?`,
+		`input.operation.resource == "container"`:                     `input.operation.resource is never "container"; is it containers?`,
+		`input.operation.id == "ContainerExec"`:                       "",
+		`"privileged" in input.operation.hazards`:                     "",
+		`input.operation.target == "ContainerExce"`:                   "",
+		`input.operation.hazards == []`:                               "",
+		`input.operation.id in {id | some id in data.x; id != "odd"}`: "",
+	} {
+		var got []string
+		for _, p := range Check(t.Context(), withExtra(t, "deny contains \"x\" if "+condition)) {
+			got = append(got, p.Message)
+			if !p.Warning || !strings.HasSuffix(p.at(), "extra.rego:5") {
+				t.Errorf("%s: %v", condition, p)
+			}
+		}
+		if said := strings.Join(got, "; "); (said == "") != (want == "") || !strings.Contains(said, want) {
+			t.Errorf("%s: %q, want %q", condition, said, want)
+		}
+	}
+}
+
 // TestShowIsAPolicyAgain: what is shown of a policy is data of the same policy.
 func TestShowIsAPolicyAgain(t *testing.T) {
 	long.Alone(t)

@@ -35,7 +35,7 @@ func build(ctx context.Context, src *sources, opts Options) (*generation, []Prob
 	if err != nil {
 		return nil, nil, err
 	}
-	found = append(found, extra...)
+	found = append(append(found, extra...), misnamed(src)...)
 	if opts.NoGateway && src.builtin {
 		found = append(found, byGateway(data)...)
 	}
