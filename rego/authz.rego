@@ -80,14 +80,14 @@ excepting[id] contains role if {
 	some id in data.roles[role].except
 }
 
-# By access, those for all resources, and by access and resource.
+# By access, those for all resources, and by access and then resource.
 everywhere[access] contains role if {
 	some role, _ in data.roles
 	not data.roles[role].resources
 	some access in data.roles[role].access
 }
 
-somewhere[[access, resource]] contains role if {
+somewhere[access][resource] contains role if {
 	some role, _ in data.roles
 	some resource in data.roles[role].resources
 	some access in data.roles[role].access
@@ -135,6 +135,20 @@ owning contains role if {
 pathed contains role if {
 	some role, _ in data.roles
 	data.roles[role].host_paths
+}
+
+# Host paths that are the same for each caller, between slashes, and as they are written those that may not be.
+fixed[role] contains concat("", ["/", trim_right(written, "/"), "/"]) if {
+	some role, _ in data.roles
+	some written in data.roles[role].host_paths
+	not moving[role][written]
+}
+
+moving[role] contains written if {
+	some role, _ in data.roles
+	some written in data.roles[role].host_paths
+	some mark in ["$", "*"]
+	contains(written, mark)
 }
 
 easygoing contains role if {
@@ -205,7 +219,8 @@ owners(entry) := {trim_prefix(principal, "owner:") |
 # METADATA
 # title: The roles of the caller that grant the operation
 granting contains role if {
-	some role in (roles & including)
+	some role in roles
+	includes(role)
 	takes(role)
 	knows_owner(role)
 }
@@ -231,27 +246,37 @@ takes(role) if {
 }
 
 # METADATA
-# title: The roles that include the operation, whoever holds them
+# title: Whether a role includes the operation, whoever holds it
 # description: |
 #   What follows an exec of one's own is included with it: to start it, to resize it, and to ask how it
 #   ended, of which Docker's command line makes the exit status.
-including := (named | classed) | (execing - object.get(excepting, input.operation.id, set())) if {
+includes(role) if {
+	listing[input.operation.id][role]
+} else if {
+	is_string(input.operation.id)
+	listing["*"][role]
+} else if {
+	is_string(input.operation.id)
+	classed(role)
+	not excepting[input.operation.id][role]
+} else if {
 	input.operation.own_exec == true
 	input.operation.id in {"ExecStart", "ExecResize", "ExecInspect"}
-} else := named | classed
+	execing[role]
+	not excepting[input.operation.id][role]
+}
 
-named := object.get(listing, input.operation.id, set()) | listing_all
+classed(role) if somewhere[input.operation.access][input.operation.resource][role]
 
-default classed := set()
-
-classed := (object.get(everywhere, input.operation.access, set()) | object.get(somewhere, [[input.operation.access, input.operation.resource]], set())) - object.get(excepting, input.operation.id, set()) if is_string(input.operation.id)
-
-listing_all := object.get(listing, "*", set())
+classed(role) if {
+	is_string(input.operation.resource)
+	everywhere[input.operation.access][role]
+}
 
 execing contains role if some role in listing.ContainerExec
 
 execing contains role if {
-	some role in somewhere[["interactive", "containers"]]
+	some role in somewhere.interactive.containers
 	not excepting.ContainerExec[role]
 }
 
@@ -293,8 +318,18 @@ takes_path(role, _) if not pathed[role]
 
 takes_path(role, path) if {
 	pathed[role]
-	not ".." in split(path, "/")
-	some written in data.roles[role].host_paths
+	marked := concat("", ["/", path, "/"])
+	not contains(marked, "/../")
+	within(role, path, marked)
+}
+
+within(role, _, marked) if {
+	some start in fixed[role]
+	startswith(marked, start)
+}
+
+within(role, path, _) if {
+	some written in moving[role]
 	some allowed in meant(written)
 	below(path, allowed)
 }
@@ -380,7 +415,7 @@ substitute if {
 	some role in roles
 	substituting[role]
 	not admin
-	including[role]
+	includes(role)
 	every granter in granting {
 		substituting[granter]
 	}
@@ -483,7 +518,10 @@ holds(role, i) if {
 }
 
 # What the request makes, and what it enters.
-reached := array.concat(input.operation.mints, input.operation.enters) if understood
+reached := input.operation.mints if {
+	understood
+	input.operation.enters == []
+} else := array.concat(input.operation.mints, input.operation.enters) if understood
 
 flat(bound) := [bound] if is_string(bound)
 
@@ -524,11 +562,13 @@ may_be_reached(bound) if {
 # title: What the caller and the audit record are told
 reasons contains "role admin" if admin
 
-reasons contains concat(" ", ["role", role]) if {
+reasons contains by_role[role] if {
 	allow
 	not admin
 	some role in granting
 }
+
+by_role[role] := concat(" ", ["role", role]) if some role, _ in data.roles
 
 reasons contains reason if {
 	allow
@@ -560,8 +600,12 @@ refusals contains refused_by(role) if {
 	some role in roles
 }
 
-refused_by(role) := {"code": hazard_code, "reason": reason} if {
-	including[role]
+refused_by(role) := missing(role) if {
+	includes(role)
+} else := {"code": "not-granted", "reason": lacks(role)}
+
+# What a role that includes the operation does not take of the request.
+missing(role) := {"code": hazard_code, "reason": reason} if {
 	hazards := [with_fields(hazard) |
 		some hazard in input.operation.hazards
 		not takes_hazard(role, hazard)
@@ -569,7 +613,6 @@ refused_by(role) := {"code": hazard_code, "reason": reason} if {
 	count(hazards) > 0
 	reason := sprintf("role %s does not take the hazards %s", [role, concat(", ", hazards)])
 } else := {"code": "host-path", "reason": reason} if {
-	including[role]
 	paths := [path |
 		some path in input.operation.host_paths
 		not takes_path(role, path)
@@ -577,18 +620,15 @@ refused_by(role) := {"code": hazard_code, "reason": reason} if {
 	count(paths) > 0
 	reason := sprintf("role %s does not take the host paths %s", [role, concat(", ", paths)])
 } else := {"code": "host-path-unresolved", "reason": reason} if {
-	including[role]
 	not takes_unresolved(role)
 	reason := sprintf("role %s does not take host paths that cannot be looked up (it lacks unresolved: true): %s", [role, concat(", ", input.operation.unresolved)])
 } else := {"code": "engine-socket", "reason": reason} if {
-	including[role]
 	not takes_socket(role)
 	reason := sprintf("role %s does not put the gateway's socket in place of the engine's (it lacks engine_socket: substitute)", [role])
 } else := {"code": "no-owner", "reason": reason} if {
-	including[role]
 	not knows_owner(role)
 	reason := sprintf("role %s gives each %s its own things, and the caller is none", [role, data.roles[role].own])
-} else := {"code": "not-granted", "reason": lacks(role)}
+}
 
 hazard_code := "unknown-input" if "unknown-input" in input.operation.hazards
 
@@ -602,7 +642,9 @@ lacks(role) := sprintf("%s; role %s excepts it", [class, role]) if {
 } else := sprintf("%s of %s; role %s allows that of %s only", [class, input.operation.resource, role, resources]) if {
 	input.operation.access in data.roles[role].access
 	resources := concat(", ", data.roles[role].resources)
-} else := sprintf("role %s allows %s; %s", [role, summary(data.roles[role]), class])
+} else := concat("; ", [allowing[role], class])
+
+allowing[role] := sprintf("role %s allows %s", [role, summary(data.roles[role])]) if some role, _ in data.roles
 
 # What an operator would write into operations, or into access.
 class := sprintf("%s is class %s", [id, access]) if {
@@ -640,7 +682,7 @@ refused contains refusal if {
 	not admin
 	not audit
 	every role in roles {
-		not including[role]
+		not includes(role)
 	}
 	some role in roles
 	refusal := {"code": "not-granted", "reason": lacks(role)}
@@ -654,7 +696,16 @@ refused contains refusal if {
 #   vocabulary: what several cover in common are those that stand in each.
 default redact := set()
 
-redact := intersection({object.get(redacting, [role, input.operation.id], set()) | some role in granting}) if not admin
+redact := redacting[role][input.operation.id] if {
+	not admin
+	count(granting) == 1
+	some role in granting
+}
+
+redact := intersection({object.get(redacting, [role, input.operation.id], set()) | some role in granting}) if {
+	not admin
+	count(granting) > 1
+}
 
 # METADATA
 # title: Environment names whose values are shown all the same

@@ -25,10 +25,10 @@ func TestReasonsHaveTheirLines(t *testing.T) {
 		line          string
 	}{
 		{[]string{"unix:root"}, "GET /containers/json", "reasons", `reasons contains "role admin"`},
-		{[]string{"label:vitrine.role=look"}, "GET /containers/json", "reasons", `reasons contains concat`},
-		{[]string{"label:vitrine.role=look"}, "POST /containers/web/stop", "lacks", `} else := sprintf("role %s allows`},
+		{[]string{"label:vitrine.role=look"}, "GET /containers/json", "reasons", `reasons contains by_role`},
+		{[]string{"label:vitrine.role=look"}, "POST /containers/web/stop", "lacks", `} else := concat("; ", [allowing`},
 		{[]string{"label:vitrine.role=look"}, "GET /plugins", "lacks", `of %s; role %s allows that`},
-		{[]string{"label:vitrine.role=look"}, "GET /containers/json?unheard=1", "refused_by", `refused_by(role) :=`},
+		{[]string{"label:vitrine.role=look"}, "GET /containers/json?unheard=1", "missing", `missing(role) :=`},
 		{[]string{"container:web"}, "GET /containers/json", "nobody", `nobody :=`},
 	} {
 		method, uri, _ := strings.Cut(tt.request, " ")
