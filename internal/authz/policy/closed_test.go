@@ -8,7 +8,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/topdown"
 
 	"vitrine/internal/caller/identity"
@@ -201,7 +200,7 @@ func TestInputThatIsNoJSONClosed(t *testing.T) {
 func TestPanicClosed(t *testing.T) {
 	t.Parallel()
 	e := loaded(t, Options{})
-	e.current.Load().evaluate = func(context.Context, ast.Value, topdown.Cancel) (Decision, error) { panic("boom") }
+	e.current.Load().evaluate = func(context.Context, *given, topdown.Cancel) (Decision, error) { panic("boom") }
 	d := e.Decide(t.Context(), listing())
 	if d.Allow || !d.Failed {
 		t.Fatalf("got %+v", d)
@@ -212,7 +211,7 @@ func TestPanicClosed(t *testing.T) {
 func TestAllowWithErrorClosed(t *testing.T) {
 	t.Parallel()
 	e := loaded(t, Options{})
-	e.current.Load().evaluate = func(context.Context, ast.Value, topdown.Cancel) (Decision, error) {
+	e.current.Load().evaluate = func(context.Context, *given, topdown.Cancel) (Decision, error) {
 		return Decision{Allow: true, Admin: true}, errors.New("and yet")
 	}
 	if d := e.Decide(t.Context(), listing()); d.Allow || d.Admin || !d.Failed {
@@ -251,7 +250,7 @@ func TestHungBuiltinClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		e := loaded(t, Options{})
-		e.current.Load().evaluate = func(context.Context, ast.Value, topdown.Cancel) (Decision, error) {
+		e.current.Load().evaluate = func(context.Context, *given, topdown.Cancel) (Decision, error) {
 			<-release
 			return Decision{Allow: true}, nil
 		}

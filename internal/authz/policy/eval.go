@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/metrics"
@@ -29,15 +28,6 @@ func rules() []string {
 	return []string{"allow", "reasons", "codes", "admin", "redact", "keep_env", "where", "shared", "image_names", "stamp", "ceilings", "substitute", "recreate", "without_redaction", "audit"}
 }
 
-// ruleTerms are the names of rules as OPA has them.
-var ruleTerms = sync.OnceValue(func() map[string]*ast.Term {
-	out := map[string]*ast.Term{}
-	for _, name := range rules() {
-		out[name] = ast.StringTerm(name)
-	}
-	return out
-})
-
 // generation is one policy, ready to decide. It never changes.
 type generation struct {
 	revision  string
@@ -58,7 +48,7 @@ type generation struct {
 	first     *generation // answers first, if it denies; nil: there is none
 
 	// evaluate is generation.eval, except in tests of what may go wrong in it.
-	evaluate func(context.Context, ast.Value, topdown.Cancel) (Decision, error)
+	evaluate func(context.Context, *given, topdown.Cancel) (Decision, error)
 }
 
 // newGeneration prepares the query over the compiled modules and their data.
@@ -109,7 +99,7 @@ func (g *generation) usePlan(ctx context.Context) error {
 		return fmt.Errorf("take the policy's data: %w", err)
 	}
 	for ; g != nil; g = g.first {
-		g.plan, g.unplanned = plan.Compile(ctx, g.compiler, capabilities(), g.asked, value)
+		g.plan, g.unplanned = plan.Compile(ctx, g.compiler, capabilities(), g.asked, value, g.asks.places())
 	}
 	return nil
 }
@@ -125,29 +115,28 @@ func (g *generation) lookFirst() error {
 	}
 	first.asks = first.reads
 	g.first = first
-	return first.prepare(ast.MustParseBody(`decision = {
-		"allow": [false],
-		"reasons": [{r.reason | some r in ` + refused + `}],
-		"codes": [{r.code | some r in ` + refused + `}],
-	}`))
+	return first.prepare(ast.MustParseBody(`allow = false; reasons = {r.reason | some r in ` + refused + `}; codes = {r.code | some r in ` + refused + `}`))
 }
 
-// query asks for all the rules that the policy has, in one evaluation, but for those that come to nothing. Each that
-// may be undefined is wrapped in a list, which is empty then.
+// maybe begins the variable of a rule that may be undefined.
+const maybe = "maybe_"
+
+// query asks for all the rules that the policy has, in one evaluation, but for those that come to nothing. What each comes to is the variable
+// of its name; of one that may be undefined a list, which is empty then.
 func query(c *ast.Compiler, nothing []string) ast.Body {
-	var members []string
+	var asked []string
 	for _, name := range rules() {
 		ref := "data.docker.authz." + name
 		found := c.GetRulesWithPrefix(ast.MustParseRef(ref)) // where["team"] := "sre" is a rule below it
 		switch {
 		case len(found) == 0 || name != "allow" && slices.Contains(nothing, ref):
 		case slices.ContainsFunc(found, alwaysDefined):
-			members = append(members, fmt.Sprintf("%q: [%s]", name, ref))
+			asked = append(asked, name+" = "+ref)
 		default:
-			members = append(members, fmt.Sprintf("%q: [v | v = %s]", name, ref))
+			asked = append(asked, maybe+name+" = [v | v = "+ref+"]")
 		}
 	}
-	return ast.MustParseBody("decision = {" + strings.Join(members, ", ") + "}")
+	return ast.MustParseBody(strings.Join(asked, "; "))
 }
 
 func alwaysDefined(r *ast.Rule) bool {
@@ -183,7 +172,7 @@ func (g *generation) fresh(ctx context.Context, in *Input) Decision {
 		return failed(g.revision, ended(ctx).Error())
 	}
 	d, err := g.bounded(ctx, func(cancel topdown.Cancel) (Decision, error) {
-		input, err := g.asks.value(in)
+		input, err := g.asks.give(in)
 		if err != nil {
 			return Decision{}, fmt.Errorf("the input cannot be given to the policy: %w", err)
 		}
@@ -259,7 +248,7 @@ func (g *generation) bounded(ctx context.Context, evaluate func(topdown.Cancel) 
 
 // eval evaluates the query. It returns no decision along with an error. A plan looks at more than topdown does, and may fail over what
 // that does not come to: what topdown says counts then.
-func (g *generation) eval(ctx context.Context, input ast.Value, cancel topdown.Cancel) (Decision, error) {
+func (g *generation) eval(ctx context.Context, input *given, cancel topdown.Cancel) (Decision, error) {
 	if g.plan != nil {
 		if d, err := g.byPlan(ctx, input, cancel); err == nil {
 			return d, nil
@@ -268,62 +257,41 @@ func (g *generation) eval(ctx context.Context, input ast.Value, cancel topdown.C
 	return g.byTopdown(ctx, input, cancel)
 }
 
-func (g *generation) byPlan(ctx context.Context, input ast.Value, cancel topdown.Cancel) (Decision, error) {
-	answers, err := g.plan.Eval(ctx, ast.NewTerm(input), cancel)
+func (g *generation) byPlan(ctx context.Context, input *given, cancel topdown.Cancel) (Decision, error) {
+	answers, err := g.plan.Eval(ctx, input.fields, input.term, cancel)
 	if err != nil {
 		return Decision{}, fmt.Errorf("the plan of the policy failed: %w", err)
 	}
-	var answer *ast.Term
-	if len(answers) > 0 {
-		answer = answers[0].Get(decisionTerm())
-	}
-	return theDecision(len(answers), answer)
+	return theDecision(answers)
 }
 
-func (g *generation) byTopdown(ctx context.Context, input ast.Value, cancel topdown.Cancel) (Decision, error) {
+func (g *generation) byTopdown(ctx context.Context, input *given, cancel topdown.Cancel) (Decision, error) {
 	growStack(false)
 	q := topdown.NewQuery(g.query).WithQueryCompiler(g.queries).WithCompiler(g.compiler).WithStore(g.store).WithTransaction(g.txn).
-		WithInput(ast.NewTerm(input)).WithCancel(cancel).WithMetrics(metrics.NoOp()).WithStrictBuiltinErrors(true)
+		WithInput(input.term()).WithCancel(cancel).WithMetrics(metrics.NoOp()).WithStrictBuiltinErrors(true)
 	var says tracer
 	if g.positions {
 		q = q.WithQueryTracer(&says)
 	}
-	results, answer := 0, (*ast.Term)(nil)
-	err := q.Iter(ctx, func(result topdown.QueryResult) error {
-		results, answer = results+1, result[ast.Var(decisionName)]
+	var answers []topdown.QueryResult
+	err := q.Iter(ctx, func(answer topdown.QueryResult) error {
+		answers = append(answers, answer)
 		return nil
 	})
 	if err != nil {
 		return Decision{}, fmt.Errorf("the policy failed: %w", err)
 	}
-	d, err := theDecision(results, answer)
+	d, err := theDecision(answers)
 	d.Rules = says.of(d.Reasons)
 	return d, err
 }
 
-// decisionName is the variable of a query that stands for what is decided.
-const decisionName = "decision"
-
-var decisionTerm = sync.OnceValue(func() *ast.Term { return ast.StringTerm(decisionName) })
-
-// theDecision is what a query's one answer says.
-func theDecision(answers int, answer *ast.Term) (Decision, error) {
-	if answers != 1 {
-		return Decision{}, fmt.Errorf("%d answers where there should be one", answers)
+// theDecision is what a query's one answer says. It checks the type of everything that the policy answered.
+func theDecision(answers []topdown.QueryResult) (Decision, error) {
+	if len(answers) != 1 {
+		return Decision{}, fmt.Errorf("%d answers where there should be one", len(answers))
 	}
-	if answer == nil {
-		return Decision{}, errors.New("there is no decision in the answer")
-	}
-	object, is := answer.Value.(ast.Object)
-	if !is {
-		return Decision{}, errors.New("the answer is no object")
-	}
-	return readDecision(object)
-}
-
-// readDecision checks the type of everything that the policy answered.
-func readDecision(answer ast.Object) (Decision, error) {
-	r := answerReader{answer: answer}
+	r := answerReader{answer: answers[0]}
 	d := Decision{
 		Allow:            r.boolean("allow", true),
 		Admin:            r.boolean("admin", false),
@@ -352,7 +320,7 @@ func readDecision(answer ast.Object) (Decision, error) {
 
 // answerReader takes the rules' values from the answer, and keeps the first error.
 type answerReader struct {
-	answer ast.Object
+	answer topdown.QueryResult
 	err    error
 }
 
@@ -364,12 +332,13 @@ func (r *answerReader) fail(rule, what string) {
 
 // value is nil if the rule is undefined.
 func (r *answerReader) value(rule string) ast.Value {
-	wrapped := r.answer.Get(ruleTerms()[rule])
-	if wrapped == nil {
-		return nil
+	if t := r.answer[ast.Var(rule)]; t != nil {
+		return t.Value
 	}
-	if list, ok := wrapped.Value.(*ast.Array); ok && list.Len() == 1 {
-		return list.Elem(0).Value
+	if t := r.answer[ast.Var(maybe+rule)]; t != nil {
+		if list, ok := t.Value.(*ast.Array); ok && list.Len() == 1 {
+			return list.Elem(0).Value
+		}
 	}
 	return nil
 }
@@ -392,31 +361,40 @@ func (r *answerReader) boolean(rule string, required bool) bool {
 // strings are sorted.
 func (r *answerReader) strings(rule string) []string {
 	v := r.value(rule)
-	var out []string
-	add := func(t *ast.Term) {
-		s, ok := t.Value.(ast.String)
-		if !ok {
-			r.fail(rule, "holds "+ast.ValueName(t.Value)+", not only strings")
-			return
-		}
-		out = append(out, string(s))
-	}
-	switch v := v.(type) {
-	case nil:
-	case ast.Set:
-		out = make([]string, 0, v.Len())
-		v.Foreach(add)
-	case *ast.Array:
-		out = make([]string, 0, v.Len())
-		v.Foreach(add)
-	default:
-		r.fail(rule, "is "+ast.ValueName(v)+", not a set of strings")
-	}
-	if len(out) == 0 {
+	if v == nil {
 		return nil
 	}
+	all, is := members(v)
+	if !is {
+		r.fail(rule, "is "+ast.ValueName(v)+", not a set of strings")
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	out := make([]string, len(all))
+	for i, t := range all {
+		s, is := t.Value.(ast.String)
+		if !is {
+			r.fail(rule, "holds "+ast.ValueName(t.Value)+", not only strings")
+		}
+		out[i] = string(s)
+	}
 	slices.Sort(out)
-	return slices.Clip(out)
+	return out
+}
+
+// members are those of a set or an array.
+func members(v ast.Value) (all []*ast.Term, is bool) {
+	switch v := v.(type) {
+	case ast.Set:
+		return v.Slice(), true
+	case *ast.Array:
+		for i := range v.Len() {
+			all = append(all, v.Elem(i))
+		}
+		return all, true
+	}
+	return nil, false
 }
 
 // object is nil if the rule is undefined, or no object.
@@ -448,14 +426,14 @@ func (r *answerReader) several(rule string) (out []map[string]string) {
 		r.fail(rule, "is "+ast.ValueName(v)+", not a set of objects of labels")
 		return nil
 	}
-	set.Foreach(func(t *ast.Term) {
+	for _, t := range set.Slice() {
 		object, _ := t.Value.(ast.Object)
 		labels := r.labelsOf(rule, object)
 		if len(labels) == 0 {
 			r.fail(rule, "holds what is no object of labels")
 		}
 		out = append(out, labels)
-	})
+	}
 	return out
 }
 
@@ -497,18 +475,10 @@ func (r *answerReader) lists(rule string) map[string][]string {
 
 // texts are the strings of a set or an array; it is not ok if there is anything else in it.
 func texts(v ast.Value) (out []string, ok bool) {
-	ok = true
-	add := func(t *ast.Term) {
+	all, ok := members(v)
+	for _, t := range all {
 		s, is := t.Value.(ast.String)
 		ok, out = ok && is, append(out, string(s))
-	}
-	switch v := v.(type) {
-	case ast.Set:
-		v.Foreach(add)
-	case *ast.Array:
-		v.Foreach(add)
-	default:
-		return nil, false
 	}
 	return out, ok
 }

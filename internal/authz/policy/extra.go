@@ -74,11 +74,8 @@ func vetExtra(ctx context.Context, g *generation, src *sources) ([]Problem, erro
 // not come to them where no role grants anything.
 func (g *generation) probeExtra(ctx context.Context) error {
 	asked := &generation{compiler: g.vetted.compiler, store: g.store, txn: g.txn}
-	members := []string{`"allow": [false], "reasons": [` + extraPackage + `.deny]`}
-	for _, name := range []string{"where", "stamp"} {
-		members = append(members, fmt.Sprintf("%q: [%s.%s]", name, extraPackage, name))
-	}
-	if err := asked.prepare(ast.MustParseBody("decision = {" + strings.Join(members, ", ") + "}")); err != nil {
+	query := fmt.Sprintf("allow = false; reasons = %[1]s.deny; where = %[1]s.where; stamp = %[1]s.stamp", extraPackage)
+	if err := asked.prepare(ast.MustParseBody(query)); err != nil {
 		return err
 	}
 	if _, err := selfTest(ctx, asked, false); err != nil {

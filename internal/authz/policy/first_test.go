@@ -6,7 +6,6 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/topdown"
 
 	"vitrine/internal/caller/identity"
@@ -23,7 +22,7 @@ func TestFirstLookIsRemembered(t *testing.T) {
 	}
 	evaluated := 0
 	look := g.first.evaluate
-	g.first.evaluate = func(ctx context.Context, input ast.Value, cancel topdown.Cancel) (Decision, error) {
+	g.first.evaluate = func(ctx context.Context, input *given, cancel topdown.Cancel) (Decision, error) {
 		evaluated++
 		return look(ctx, input, cancel)
 	}
@@ -57,7 +56,7 @@ refused contains "no"`))}})
 	}
 	e = loaded(t, Options{})
 	g := e.current.Load()
-	g.first.evaluate = func(context.Context, ast.Value, topdown.Cancel) (Decision, error) { panic("boom") }
+	g.first.evaluate = func(context.Context, *given, topdown.Cancel) (Decision, error) { panic("boom") }
 	in.Caller = &identity.Identity{Kind: identity.Container, Principals: []string{"container:nobody"}}
 	if d := e.Decide(t.Context(), in); d.Allow || d.Failed || len(d.Reasons) != 1 {
 		t.Errorf("%+v", d)

@@ -306,27 +306,70 @@ func (p projection) objects() bool {
 	return slices.ContainsFunc(p, func(f projected) bool { return f.section == "" && f.name == objectsName })
 }
 
-// value is the part of the input that the policy can read, for Rego.
-func (p projection) value(in *Input) (ast.Value, error) {
-	top := make([][2]*ast.Term, 0, 8)
-	var section [][2]*ast.Term
+// places are where the fields are, below "input".
+func (p projection) places() (out [][]string) {
+	for _, f := range p {
+		if f.section == "" {
+			out = append(out, []string{f.name})
+		} else {
+			out = append(out, []string{f.section, f.name})
+		}
+	}
+	return out
+}
+
+// given is an input as rules are given it.
+type given struct {
+	projection projection
+	fields     []*ast.Term // of the projection; nil: undefined
+	whole      *ast.Term   // nil: no more than the fields
+}
+
+// give is the part of the input that the policy can read, for Rego.
+func (p projection) give(in *Input) (_ *given, err error) {
+	g := &given{projection: p, fields: make([]*ast.Term, len(p))}
 	for i, f := range p {
-		t, err := f.value(in).term()
-		if err != nil {
+		if g.fields[i], err = f.value(in).term(); err != nil {
 			return nil, err
 		}
-		pair := [2]*ast.Term{f.key, t}
+	}
+	return g, nil
+}
+
+// giveWhole is an input that is there already.
+func (p projection) giveWhole(input *ast.Term) *given {
+	g := &given{projection: p, fields: make([]*ast.Term, len(p)), whole: input}
+	for i, f := range p {
+		at := input
+		if f.section != "" {
+			at = at.Get(f.at)
+		}
+		if at != nil {
+			g.fields[i] = at.Get(f.key)
+		}
+	}
+	return g
+}
+
+// term is all of it.
+func (g *given) term() *ast.Term {
+	if g.whole != nil {
+		return g.whole
+	}
+	var top, section [][2]*ast.Term
+	for i, f := range g.projection {
+		pair := [2]*ast.Term{f.key, g.fields[i]}
 		if f.section == "" {
 			top = append(top, pair)
 			continue
 		}
 		section = append(section, pair)
-		if i+1 == len(p) || p[i+1].section != f.section {
+		if i+1 == len(g.projection) || g.projection[i+1].section != f.section {
 			top = append(top, [2]*ast.Term{f.at, ast.ObjectTerm(section...)})
 			section = nil
 		}
 	}
-	return ast.NewObject(top...), nil
+	return ast.ObjectTerm(top...)
 }
 
 // appendKey appends what a remembered decision is keyed on.

@@ -96,7 +96,7 @@ func TestRegoSeesInputJSON(t *testing.T) {
 			in.Objects = func() []object.Object { return nil }
 			all = append(all, projected{field: objectsField(), key: ast.StringTerm(objectsName)})
 		}
-		given, err := all.value(in)
+		given, err := all.give(in)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -108,8 +108,11 @@ func TestRegoSeesInputJSON(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if ast.Compare(given, printed) != 0 {
-			t.Errorf("given   %s\nprinted %s", given, printed)
+		if ast.Compare(given.term().Value, printed) != 0 {
+			t.Errorf("given   %s\nprinted %s", given.term(), printed)
+		}
+		if from := all.giveWhole(ast.NewTerm(printed)); !slices.EqualFunc(given.fields, from.fields, (*ast.Term).Equal) {
+			t.Errorf("given   %s\nprinted %s", given.fields, from.fields)
 		}
 	}
 }

@@ -97,10 +97,11 @@ func selfTest(ctx context.Context, g *generation, allowByDefault bool) ([]Proble
 	var errs []error
 	var warnings []Problem
 	for _, p := range probes() {
-		input, err := ast.ValueFromReader(strings.NewReader(p.input))
+		value, err := ast.ValueFromReader(strings.NewReader(p.input))
 		if err != nil {
 			return nil, fmt.Errorf("self-test with %s: %w", p.name, err)
 		}
+		input := g.asks.giveWhole(ast.NewTerm(value))
 		d, err := g.bounded(ctx, func(cancel topdown.Cancel) (Decision, error) { return g.evaluate(ctx, input, cancel) })
 		switch {
 		case errors.Is(err, errUndefined): // it denies, each time anew: what is undefined is not remembered

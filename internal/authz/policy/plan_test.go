@@ -56,6 +56,30 @@ func TestWhoEvaluatesClosed(t *testing.T) {
 	}
 }
 
+// The built-in rules, and an operator's beside them, are given the input by its fields: nobody puts all of it together.
+func TestRulesAreGivenFields(t *testing.T) {
+	long.Alone(t)
+	t.Parallel()
+	for name, opts := range map[string]Options{
+		"built-in": {}, "every key": {Paths: []string{policyDir(t, "data.yaml", everyKey)}},
+		"beside them": {Paths: []string{policyDir(t, "data.yaml", extraData, "a.rego", extraTop+"\ndeny contains \"x\" if input.operation.id == \"ContainerDelete\"\n")}},
+	} {
+		for g := loaded(t, opts).current.Load(); g != nil; g = g.first {
+			input, err := g.asks.give(listing())
+			if err != nil {
+				t.Fatal(err)
+			}
+			whole := func() *ast.Term {
+				t.Errorf("%s: all of the input is asked for", name)
+				return input.term()
+			}
+			if _, err := g.plan.Eval(t.Context(), input.fields, whole, topdown.NewCancel()); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+}
+
 // Where a plan fails topdown is asked, whose word counts: it does not look at a rule that cannot change the answer any more.
 func TestFailedPlanAsksTopdownClosed(t *testing.T) {
 	t.Parallel()
@@ -70,7 +94,7 @@ func TestFailedPlanAsksTopdownClosed(t *testing.T) {
 		"it finds another value": {"default allow := false\n\nallow := input.operation.id == \"ImageList\"\n\nallow := false if input.operation.id == \"ImageList\"", false, "conflict"},
 	} {
 		g := loaded(t, Options{Paths: []string{policyDir(t, "authz.rego", module(tt.rules))}}).current.Load()
-		input, err := g.asks.value(in)
+		input, err := g.asks.give(in)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -91,10 +115,10 @@ func TestPlanThatSaysNothingClosed(t *testing.T) {
 	admin := listing()
 	admin.Caller = callerNamed([]string{"local"})
 	for query, why := range map[string]string{
-		`decision = {"allow": [true]}; x = ["one", "two"][_]`: "2 answers", `decision = [true]`: "no object", `x = {"allow": [true]}`: "no decision", `decision = {"allow": [true]}; false`: "0 answers",
-		`decision = {"allow": ["yes"]}`: "not a boolean", `decision = {"allow": []}`: "undefined",
+		`allow = true; x = ["one", "two"][_]`: "2 answers", `allow = true; false`: "0 answers", `allow = "yes"`: "not a boolean", `maybe_allow = ["yes"]`: "not a boolean",
+		`x = true`: "undefined", `maybe_allow = []`: "undefined", `maybe_allow = true`: "undefined", `maybe_allow = [true, true]`: "undefined",
 	} {
-		p, err := plan.Compile(t.Context(), g.compiler, capabilities(), ast.MustParseBody(query), ast.NewObject())
+		p, err := plan.Compile(t.Context(), g.compiler, capabilities(), ast.MustParseBody(query), ast.NewObject(), nil)
 		if err != nil {
 			t.Fatal(query, err)
 		}

@@ -250,7 +250,7 @@ func TestReadyRulesAskWhatThereIsClosed(t *testing.T) {
 		}
 		q := query(c, nothing).String()
 		for _, name := range rules() {
-			if is := strings.Contains(q, `"`+name+`": `); is != slices.Contains(tt.asked, name) {
+			if is := strings.Contains(q, "data.docker.authz."+name); is != slices.Contains(tt.asked, name) {
 				t.Errorf("%s is asked: %v", name, is)
 			}
 		}

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/topdown"
 
 	"vitrine/test/long"
@@ -41,7 +40,7 @@ func TestNamesThatNothingIsBoundToAreDecidedOnce(t *testing.T) {
 	e := loaded(t, Options{Paths: []string{policyDir(t, "data.yaml", bindingsByName)}})
 	g, evaluated := e.current.Load(), 0
 	evaluate := g.evaluate
-	g.evaluate = func(ctx context.Context, input ast.Value, cancel topdown.Cancel) (Decision, error) {
+	g.evaluate = func(ctx context.Context, input *given, cancel topdown.Cancel) (Decision, error) {
 		evaluated++
 		return evaluate(ctx, input, cancel)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -18,17 +19,27 @@ const (
 	dataSlot  = int(ir.Data)
 )
 
-// Compile plans a query over compiled rules and the data they are put to.
-func Compile(ctx context.Context, rules *ast.Compiler, caps *ast.Capabilities, query ast.Body, data ast.Value) (*Program, error) {
+// Compile plans a query over compiled rules and the data they are put to. fields are all places of the input at which there can be something, as
+// one key, or two, one below the other: if no more of it is read than these, it is given so.
+func Compile(ctx context.Context, rules *ast.Compiler, caps *ast.Capabilities, query ast.Body, data ast.Value, fields [][]string) (*Program, error) {
 	planned, err := planOf(ctx, rules, query)
 	if err != nil {
 		return nil, fmt.Errorf("plan the query: %w", err)
 	}
-	return program(ctx, planned, caps, data)
+	p, err := program(ctx, planned, caps, data, fields)
+	if errors.Is(err, errWhole) {
+		return program(ctx, planned, caps, data, nil)
+	}
+	return p, err
 }
 
-func program(ctx context.Context, planned *ir.Policy, caps *ast.Capabilities, data ast.Value) (_ *Program, err error) {
+// errWhole says that more is read of the input than its fields.
+var errWhole = errors.New("the input is read as a whole")
+
+// program takes the input whole if there are no fields.
+func program(ctx context.Context, planned *ir.Policy, caps *ast.Capabilities, data ast.Value, fields [][]string) (_ *Program, err error) {
 	c := &compiler{
+		fields:    fields,
 		program:   &Program{data: ast.NewTerm(data), dispatch: &node{}, caps: caps},
 		functions: map[string]*function{}, builtins: map[string]*ast.Builtin{},
 	}
@@ -49,7 +60,10 @@ func program(ctx context.Context, planned *ir.Policy, caps *ast.Capabilities, da
 	if c.program.query, err = c.body(planned.Plans.Plans[0].Blocks); err != nil {
 		return nil, err
 	}
-	c.program.slots = c.slots
+	if c.whole && fields != nil {
+		return nil, errWhole
+	}
+	c.program.slots, c.program.byField = c.slots, fields != nil
 	return c.program, nil
 }
 
@@ -99,10 +113,14 @@ type compiler struct {
 	functions map[string]*function
 	builtins  map[string]*ast.Builtin
 
+	fields [][]string
+	whole  bool // more is read of the input than these
+
 	slots      int  // of the function at hand
 	readsInput bool // the function at hand
 	ofData     map[ir.Local]bool
-	leaves     int // how many blocks beyond it the block at hand may leave
+	sections   map[ir.Local]string // of the input, of which there is no value: to the end of their block
+	leaves     int                 // how many blocks beyond it the block at hand may leave
 }
 
 func (c *compiler) function(ctx context.Context, f *ir.Func) (err error) {
@@ -143,7 +161,7 @@ func (c *compiler) settle(ctx context.Context, f *function) {
 
 // body is the blocks of a function or a query.
 func (c *compiler) body(blocks []*ir.Block) (step, error) {
-	c.slots, c.ofData = dataSlot+1, map[ir.Local]bool{}
+	c.slots, c.ofData, c.sections = dataSlot+1, map[ir.Local]bool{}, map[ir.Local]string{}
 	s, leaves, err := c.blocks(blocks)
 	if leaves > 0 {
 		err = errors.New("a jump leads out of a function")
@@ -184,9 +202,15 @@ func run(steps []step, e *evaluation, s []*ast.Term) int {
 
 // block is its statements. beyond is how many blocks around it they may leave besides.
 func (c *compiler) block(b *ir.Block) (steps []step, beyond int, err error) {
+	outer := c.sections
+	c.sections = maps.Clone(outer)
+	defer func() { c.sections = outer }()
 	for list := b.Stmts; len(list) > 0; {
 		c.leaves = 0
 		s, n, err := c.array(list)
+		if n == 0 {
+			s, n, err = c.answer(list)
+		}
 		if n == 0 {
 			n = 1
 			s, err = c.stmt(list[0])
@@ -230,6 +254,40 @@ func (c *compiler) array(list []ir.Stmt) (_ step, n int, err error) {
 	}, 1 + len(values), err
 }
 
+// answer is the n statements that put an answer together, if list consists of such, as one step: there is no object then.
+func (c *compiler) answer(list []ir.Stmt) (_ step, n int, err error) {
+	of, is := list[0].(*ir.MakeObjectStmt)
+	last, gives := list[len(list)-1].(*ir.ResultSetAddStmt)
+	if !is || !gives || last.Value != of.Target {
+		return nil, 0, nil
+	}
+	names, values := make([]ast.Var, len(list)-2), make([]ir.Operand, len(list)-2)
+	for i := range names {
+		put, is := list[1+i].(*ir.ObjectInsertStmt)
+		if !is || put.Object != of.Target {
+			return nil, 0, nil
+		}
+		name, is := c.constant(put.Key)
+		if !is {
+			return nil, 0, nil
+		}
+		names[i], values[i] = ast.Var(name), put.Value
+	}
+	from, err := c.operands(values...)
+	return func(e *evaluation, s []*ast.Term) int {
+		answer := make(topdown.QueryResult, len(names))
+		for i, o := range from {
+			v := o.of(s)
+			if v == nil {
+				return e.fail(errOperand)
+			}
+			answer[names[i]] = v
+		}
+		e.answers = append(e.answers, answer)
+		return next
+	}, len(list), err
+}
+
 // nested is a block within a statement that is none itself.
 func (c *compiler) nested(b *ir.Block) ([]step, error) {
 	steps, beyond, err := c.block(b)
@@ -239,6 +297,8 @@ func (c *compiler) nested(b *ir.Block) ([]step, error) {
 
 // slot is a local that is written, or read for other than the input.
 func (c *compiler) slot(l ir.Local) int {
+	_, is := c.sections[l]
+	c.whole = c.whole || is
 	c.slots = max(c.slots, int(l)+1)
 	return int(l)
 }
@@ -257,7 +317,9 @@ func (o operand) of(s []*ast.Term) *ast.Term {
 }
 
 func (c *compiler) local(l ir.Local) operand {
-	c.readsInput = c.readsInput || l == ir.Input
+	if l == ir.Input {
+		c.readsInput, c.whole = true, true
+	}
 	return operand{slot: c.slot(l)}
 }
 
@@ -272,6 +334,16 @@ func (c *compiler) operand(o ir.Operand) (operand, error) {
 		return operand{constant: ast.InternedTerm(bool(v))}, nil
 	}
 	return operand{}, fmt.Errorf("unknown operand %T", o.Value)
+}
+
+// constant is the text that an operand is, if it is one that there is.
+func (c *compiler) constant(o ir.Operand) (string, bool) {
+	i, is := o.Value.(ir.StringIndex)
+	t, err := c.text(int(i))
+	if !is || err != nil {
+		return "", false
+	}
+	return string(t.Value.(ast.String)), true
 }
 
 func (c *compiler) operands(list ...ir.Operand) (out []operand, err error) {

@@ -6,7 +6,9 @@ import (
 	"path/filepath"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -39,6 +41,9 @@ func TestComplianceCases(t *testing.T) {
 		if n[same] < 1900 || n[impure] > 95 {
 			t.Errorf("%s: %v", version, n)
 		}
+	}
+	if n := givenFields.Load(); n < 3000 {
+		t.Errorf("%d cases were given fields", n)
 	}
 }
 
@@ -97,7 +102,7 @@ func compliance(t *testing.T, rego ast.RegoVersion, tc cases.TestCase) (outcome 
 		input = ast.NewTerm(ast.MustInterfaceToValue(*tc.Input))
 	}
 	query := ast.MustParseBody(tc.Query)
-	p, err := Compile(t.Context(), c, caps, query, data)
+	p, err := Compile(t.Context(), c, caps, query, data, nil)
 	if err != nil {
 		if strings.Contains(err.Error(), "needs more than its arguments") {
 			return impure
@@ -107,12 +112,15 @@ func compliance(t *testing.T, rego ast.RegoVersion, tc cases.TestCase) (outcome 
 	return compare(t, c, p, query, data, input)
 }
 
-// compare says whether a program answers as topdown does.
+// compare says whether a program answers as topdown does, and as one that is given the same input by its fields.
 func compare(t *testing.T, c *ast.Compiler, p *Program, query ast.Body, data ast.Value, input *ast.Term) (outcome string) {
 	t.Helper()
 	cancel := topdown.NewCancel()
 	defer time.AfterFunc(30*time.Second, cancel.Cancel).Stop()
-	got, err := p.Eval(t.Context(), input, cancel)
+	got, err := evaluated(t, p, input, cancel)
+	if fromFields, fieldErr := byField(t, c, p, query, data, input, cancel); !cancel.Cancelled() && ((err == nil) != (fieldErr == nil) || !slices.Equal(texts(got), texts(fromFields))) {
+		return fmt.Sprintf("%v, %v, and by fields %v, %v", got, err, fromFields, fieldErr)
+	}
 	want, wantErr := byTopdown(t, c, query, data, input, cancel)
 	switch {
 	case cancel.Cancelled(), err != nil && wantErr != nil:
@@ -124,14 +132,97 @@ func compare(t *testing.T, c *ast.Compiler, p *Program, query ast.Body, data ast
 	case wantErr != nil:
 		return fmt.Sprintf("no error but %v, and topdown fails: %v", got, wantErr)
 	}
-	all := ast.NewSet()
-	for _, o := range got {
-		all.Add(ast.NewTerm(o))
-	}
-	if all.Compare(want) != 0 {
+	if all := setOf(got); all.Compare(want) != 0 {
 		return fmt.Sprintf("%v, and topdown says %v", all, want)
 	}
 	return same
+}
+
+// givenFields counts the programs of byField that were given no more than fields.
+var givenFields atomic.Int64
+
+// byField are the answers of a program that knows at which places of the input there is something.
+func byField(t *testing.T, c *ast.Compiler, p *Program, query ast.Body, data ast.Value, input *ast.Term, cancel topdown.Cancel) ([]ast.Object, error) {
+	t.Helper()
+	places, fields := placesOf(input)
+	p, err := Compile(t.Context(), c, p.caps, query, data, places)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.byField {
+		givenFields.Add(1)
+	}
+	answers, err := p.Eval(t.Context(), fields, func() *ast.Term {
+		if p.byField {
+			t.Error("it is asked for the whole input")
+		}
+		return input
+	}, cancel)
+	return objects(answers), err
+}
+
+// placesOf are all places of an input that are fields, and some at which there is nothing.
+func placesOf(input *ast.Term) (places [][]string, fields []*ast.Term) {
+	places = [][]string{}
+	each := func(of ast.Value, do func(name string, v *ast.Term)) {
+		object, is := of.(ast.Object)
+		if !is {
+			return
+		}
+		object.Foreach(func(k, v *ast.Term) {
+			if name, is := k.Value.(ast.String); is {
+				do(string(name), v)
+			}
+		})
+	}
+	each(valueOf(input), func(section string, v *ast.Term) {
+		n := len(places)
+		each(v.Value, func(name string, v *ast.Term) {
+			places, fields = append(places, []string{section, name}), append(fields, v)
+		})
+		if len(places) == n {
+			places, fields = append(places, []string{section}), append(fields, v)
+		} else if object := v.Value.(ast.Object); object.Get(ast.StringTerm("nothing")) == nil {
+			places, fields = append(places, []string{section, "nothing"}), append(fields, nil)
+		}
+	})
+	return places, fields
+}
+
+func texts(answers []ast.Object) (out []string) {
+	for _, o := range answers {
+		out = append(out, o.String())
+	}
+	return out
+}
+
+// evaluated are the answers of a program as objects.
+func evaluated(t *testing.T, p *Program, input *ast.Term, cancel topdown.Cancel) ([]ast.Object, error) {
+	t.Helper()
+	answers, err := p.Eval(t.Context(), nil, func() *ast.Term { return input }, cancel)
+	return objects(answers), err
+}
+
+// objects are answers, without the variables that a compiler has made up.
+func objects(answers []topdown.QueryResult) (out []ast.Object) {
+	for _, r := range answers {
+		o := ast.NewObject()
+		for k, v := range r {
+			if !strings.HasPrefix(string(k), "__localq") {
+				o.Insert(ast.StringTerm(string(k)), v)
+			}
+		}
+		out = append(out, o)
+	}
+	return out
+}
+
+func setOf(list []ast.Object) ast.Set {
+	all := ast.NewSet()
+	for _, o := range list {
+		all.Add(ast.NewTerm(o))
+	}
+	return all
 }
 
 func byTopdown(t *testing.T, c *ast.Compiler, query ast.Body, data ast.Value, input *ast.Term, cancel topdown.Cancel) (ast.Set, error) {
@@ -149,18 +240,8 @@ func byTopdown(t *testing.T, c *ast.Compiler, query ast.Body, data ast.Value, in
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := ast.NewSet()
 	answers, err := topdown.NewQuery(q).WithCompiler(c).WithStore(store).WithTransaction(txn).WithInput(input).WithCancel(cancel).WithStrictBuiltinErrors(true).Run(t.Context())
-	for _, r := range answers {
-		o := ast.NewObject()
-		for k, v := range r {
-			if !strings.HasPrefix(string(k), "__localq") {
-				o.Insert(ast.StringTerm(string(k)), v)
-			}
-		}
-		out.Add(ast.NewTerm(o))
-	}
-	return out, err
+	return setOf(objects(answers)), err
 }
 
 // FuzzPlan looks for rules that come to something else than with topdown, or to something where that fails.
@@ -185,7 +266,7 @@ func FuzzPlan(f *testing.F) {
 		}
 		in := ast.NewTerm(ast.MustInterfaceToValue(plain))
 		query := ast.MustParseBody("x = data.a.p")
-		p, err := Compile(t.Context(), c, caps, query, data)
+		p, err := Compile(t.Context(), c, caps, query, data, nil)
 		if err != nil {
 			return
 		}

@@ -10,6 +10,9 @@
 // Compile refuses what it does not know: a statement, an operand, a call or a jump out of a loop is an error then, and the
 // policy is evaluated by topdown. Nothing is skipped, and nothing that was not understood comes to a value.
 //
+// An input is given by its fields, the values at one or two keys from its top, so that nobody has to put objects together that rules only take apart again.
+// A program that does anything else with the input, or with an object on the way to a field, is given all of it.
+//
 // A Program never changes. An evaluation has its own slots and its own memory of rules while it lasts, so any number may
 // run at one time; terms are shared, and nobody changes one but the evaluation that is still making it.
 //
@@ -50,14 +53,19 @@ type Program struct {
 	data     *ast.Term
 	dispatch *node
 	caps     *ast.Capabilities
+	byField  bool
 	rooms    sync.Pool // of rooms
 }
 
-// Eval gives each answer to the query: an object of what its variables are. input may be nil: there is none then.
-func (p *Program) Eval(ctx context.Context, input *ast.Term, cancel topdown.Cancel) ([]ast.Object, error) {
+// Eval gives each answer to the query: what its variables are. The input is given by what stands in each of its fields, nil where there is nothing; all of
+// it is asked for only if more than these is read, and may be nil: there is none then.
+func (p *Program) Eval(ctx context.Context, fields []*ast.Term, input func() *ast.Term, cancel topdown.Cancel) ([]topdown.QueryResult, error) {
 	e := p.evaluation(ctx, cancel)
 	s := e.take(p.slots)
-	s[inputSlot], s[dataSlot] = input, p.data
+	e.fields, s[dataSlot] = fields, p.data
+	if !p.byField {
+		s[inputSlot] = input()
+	}
 	if p.query(e, s) == failed {
 		return nil, e.err
 	}
@@ -102,13 +110,14 @@ func (p *Program) evaluation(ctx context.Context, cancel topdown.Cancel) *evalua
 type evaluation struct {
 	program *Program
 	cancel  topdown.Cancel
+	fields  []*ast.Term // of the input
 	room    *room
 	memos   []memo
 	free    []*ast.Term // slots that no call has yet
 	unused  []*ast.Term // room for what builtins are given
 	stale   []member    // see mended
 	returns *ast.Term   // what the function that returned last returned
-	answers []ast.Object
+	answers []topdown.QueryResult
 	err     error
 
 	builtin topdown.BuiltinContext

@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"context"
 	"errors"
 	"strings"
 	"sync"
@@ -33,6 +32,14 @@ func planned(stmts ...ir.Stmt) *ir.Policy {
 }
 
 func block(stmts ...ir.Stmt) *ir.Block { return &ir.Block{Stmts: stmts} }
+
+// text is the text of planned.
+var text = ir.Operand{Value: ir.StringIndex(0)}
+
+// answer gives a local by the name a.
+func answer(l ir.Local) []ir.Stmt {
+	return []ir.Stmt{&ir.MakeObjectStmt{Target: 9}, &ir.ObjectInsertStmt{Key: text, Value: local(l), Object: 9}, &ir.ResultSetAddStmt{Value: 9}}
+}
 
 // nested is a statement within so many blocks.
 func nested(depth int, stmt ir.Stmt) ir.Stmt {
@@ -78,6 +85,13 @@ func TestUnknownIsRefusedClosed(t *testing.T) {
 		"builtin not permitted": &ir.CallStmt{Func: "upper", Args: []ir.Operand{local(2)}, Result: 2},
 		"builtin without code":  &ir.CallStmt{Func: "vitrine.unheard_of", Result: 2},
 		"path of a call":        nested(3, &ir.CallDynamicStmt{Path: []ir.Operand{unknown}, Args: []ir.Local{0, 1}, Result: 2}),
+		"answer of no object":   &ir.ResultSetAddStmt{Value: 2},
+		"answer of another":     &ir.BlockStmt{Blocks: []*ir.Block{block(&ir.MakeObjectStmt{Target: 2}, &ir.ResultSetAddStmt{Value: 3})}},
+		"answer with another":   &ir.BlockStmt{Blocks: []*ir.Block{block(&ir.MakeObjectStmt{Target: 2}, &ir.ObjectInsertStmt{Key: text, Value: text, Object: 3}, &ir.ResultSetAddStmt{Value: 2})}},
+		"answer with a step":    &ir.BlockStmt{Blocks: []*ir.Block{block(&ir.MakeObjectStmt{Target: 2}, &ir.MakeNumberIntStmt{Value: 1, Target: 3}, &ir.ResultSetAddStmt{Value: 2})}},
+		"answer by a variable":  &ir.BlockStmt{Blocks: []*ir.Block{block(&ir.MakeObjectStmt{Target: 2}, &ir.ObjectInsertStmt{Key: local(3), Value: text, Object: 2}, &ir.ResultSetAddStmt{Value: 2})}},
+		"name of an answer":     &ir.BlockStmt{Blocks: []*ir.Block{block(&ir.MakeObjectStmt{Target: 2}, &ir.ObjectInsertStmt{Key: beyond, Value: text, Object: 2}, &ir.ResultSetAddStmt{Value: 2})}},
+		"value of an answer":    &ir.BlockStmt{Blocks: []*ir.Block{block(&ir.MakeObjectStmt{Target: 2}, &ir.ObjectInsertStmt{Key: text, Value: unknown, Object: 2}, &ir.ResultSetAddStmt{Value: 2})}},
 		"jump out of a loop":    &ir.ScanStmt{Source: 2, Key: 3, Value: 4, Block: block(&ir.BreakStmt{Index: 1})},
 		"jump out of a block in a loop": &ir.ScanStmt{Source: 2, Key: 3, Value: 4, Block: block(
 			&ir.BlockStmt{Blocks: []*ir.Block{block(&ir.BreakStmt{Index: 2})}})},
@@ -96,12 +110,12 @@ func TestUnknownIsRefusedClosed(t *testing.T) {
 				}
 			}
 			caps.Builtins = append(kept, &ast.Builtin{Name: "vitrine.unheard_of", Decl: types.NewFunction(nil, types.N)})
-			if _, err := program(t.Context(), planned(stmt), caps, ast.NewObject()); err == nil {
+			if _, err := program(t.Context(), planned(stmt), caps, ast.NewObject(), nil); err == nil {
 				t.Error("it was taken")
 			}
 			inFunction := planned()
 			inFunction.Funcs.Funcs = append(inFunction.Funcs.Funcs, &ir.Func{Name: "h", Params: []ir.Local{0, 1}, Return: 2, Blocks: []*ir.Block{block(stmt)}})
-			if _, err := program(t.Context(), inFunction, caps, ast.NewObject()); err == nil {
+			if _, err := program(t.Context(), inFunction, caps, ast.NewObject(), nil); err == nil {
 				t.Error("it was taken in a function")
 			}
 		})
@@ -114,7 +128,7 @@ func TestUnknownIsRefusedClosed(t *testing.T) {
 		"no plan":                    {Static: &ir.Static{}, Plans: &ir.Plans{}, Funcs: &ir.Funcs{}},
 		"two plans":                  {Static: &ir.Static{}, Plans: &ir.Plans{Plans: []*ir.Plan{{}, {}}}, Funcs: &ir.Funcs{}},
 	} {
-		if _, err := program(t.Context(), p, ast.CapabilitiesForThisVersion(), ast.NewObject()); err == nil {
+		if _, err := program(t.Context(), p, ast.CapabilitiesForThisVersion(), ast.NewObject(), nil); err == nil {
 			t.Errorf("%s was taken", name)
 		}
 	}
@@ -123,7 +137,6 @@ func TestUnknownIsRefusedClosed(t *testing.T) {
 // A statement that is given what it is not for ends the evaluation: it does not come to "undefined", which a not would turn round.
 func TestWrongOperandsFailClosed(t *testing.T) {
 	t.Parallel()
-	text := ir.Operand{Value: ir.StringIndex(0)}
 	for name, stmt := range map[string]ir.Stmt{
 		"equal to nothing":     &ir.EqualStmt{A: local(5), B: text},
 		"nothing is equal":     &ir.EqualStmt{A: text, B: local(5)},
@@ -143,7 +156,7 @@ func TestWrongOperandsFailClosed(t *testing.T) {
 		"insert at nothing":    &ir.ObjectInsertOnceStmt{Key: local(5), Value: text, Object: 6},
 		"merge a number":       &ir.ObjectMergeStmt{A: 2, B: 6, Target: 3},
 		"merge with a number":  &ir.ObjectMergeStmt{A: 6, B: 2, Target: 3},
-		"answer a number":      &ir.ResultSetAddStmt{Value: 2},
+		"answer nothing":       &ir.BlockStmt{Blocks: []*ir.Block{block(answer(5)...)}},
 		"call of a builtin":    &ir.CallStmt{Func: "count", Args: []ir.Operand{local(5)}, Result: 3},
 		"a builtin that fails": &ir.CallStmt{Func: "to_number", Args: []ir.Operand{text}, Result: 3},
 	} {
@@ -151,11 +164,11 @@ func TestWrongOperandsFailClosed(t *testing.T) {
 			t.Parallel()
 			p := planned(&ir.MakeNumberIntStmt{Value: 1, Target: 2}, &ir.MakeSetStmt{Target: 3}, &ir.MakeArrayStmt{Target: 4}, &ir.MakeObjectStmt{Target: 6},
 				&ir.NotStmt{Block: &ir.Block{Stmts: []ir.Stmt{stmt}}})
-			c, err := program(t.Context(), p, ast.CapabilitiesForThisVersion(), ast.NewObject())
+			c, err := program(t.Context(), p, ast.CapabilitiesForThisVersion(), ast.NewObject(), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got, err := c.Eval(t.Context(), nil, topdown.NewCancel()); err == nil {
+			if got, err := evaluated(t, c, nil, topdown.NewCancel()); err == nil {
 				t.Errorf("got %v, and no error", got)
 			}
 		})
@@ -175,7 +188,7 @@ func rules(t testing.TB, module string) *ast.Compiler {
 func compiled(t testing.TB, module, query string, data ast.Value) (*ast.Compiler, *Program) {
 	t.Helper()
 	c := rules(t, module)
-	p, err := Compile(t.Context(), c, ast.CapabilitiesForThisVersion(), ast.MustParseBody(query), data)
+	p, err := Compile(t.Context(), c, ast.CapabilitiesForThisVersion(), ast.MustParseBody(query), data, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -209,7 +222,7 @@ changed_once if once in {{"a": {0: 1, 1: 2, 2: 3, 3: 2}}}
 twice[x][y] := z if { some x in ["a"]; some y, z in [1, 2]; input }
 changed if twice in {{"a": {0: 1, 1: 2}}}
 `, "changed_once = data.a.changed_once; changed = data.a.changed; in_set = data.a.in_set; as_key = data.a.as_key; objects_in_set = data.a.objects_in_set; same = data.a.same_hash; inner = data.a.inner", ast.NewObject())
-	got, err := p.Eval(t.Context(), ast.MustParseTerm(`{"ys": [1, 2, 3, 2]}`), topdown.NewCancel())
+	got, err := evaluated(t, p, ast.MustParseTerm(`{"ys": [1, 2, 3, 2]}`), topdown.NewCancel())
 	want := ast.MustParseTerm(`{"changed_once": true, "changed": true, "in_set": true, "as_key": true, "objects_in_set": true, "same": true, "inner": true}`)
 	if err != nil || len(got) != 1 || got[0].Compare(want.Value) != 0 {
 		t.Errorf("got %v, %v", got, err)
@@ -227,7 +240,7 @@ func TestKeysOfDataClosed(t *testing.T) {
 	} {
 		for _, form := range []string{"package a\n\np := " + expr, "package a\n\np if not " + expr, "package a\n\np if { x := " + expr[:6] + "; y := x; not y" + expr[6:] + " }"} {
 			_, p := compiled(t, form, "x = data.a.p", data)
-			_, err := p.Eval(t.Context(), ast.MustParseTerm(`{"one": 1, "zero": 0, "list": ["1"], "yes": true}`), topdown.NewCancel())
+			_, err := evaluated(t, p, ast.MustParseTerm(`{"one": 1, "zero": 0, "list": ["1"], "yes": true}`), topdown.NewCancel())
 			if (err != nil) != fails {
 				t.Errorf("%s: %v", form, err)
 			}
@@ -245,12 +258,12 @@ func TestCancelClosed(t *testing.T) {
 	} {
 		_, p := compiled(t, "package a\n\np if input.list", query, ast.NewObject())
 		input := ast.MustParseTerm(`{"list": [1]}`)
-		if got, err := p.Eval(t.Context(), input, topdown.NewCancel()); err != nil || len(got) != 1 {
+		if got, err := evaluated(t, p, input, topdown.NewCancel()); err != nil || len(got) != 1 {
 			t.Errorf("%s: %v, %v", name, got, err)
 		}
 		cancel := topdown.NewCancel()
 		cancel.Cancel()
-		if got, err := p.Eval(t.Context(), input, cancel); !errors.Is(err, errCancelled) {
+		if got, err := evaluated(t, p, input, cancel); !errors.Is(err, errCancelled) {
 			t.Errorf("%s, cancelled: %v, %v", name, got, err)
 		}
 	}
@@ -261,7 +274,7 @@ func TestCancelClosed(t *testing.T) {
 	}
 	cancel := topdown.NewCancel()
 	time.AfterFunc(10*time.Millisecond, cancel.Cancel)
-	if got, err := p.Eval(t.Context(), ast.ObjectTerm(ast.Item(ast.StringTerm("list"), ast.NewTerm(list))), cancel); !errors.Is(err, errCancelled) {
+	if got, err := evaluated(t, p, ast.ObjectTerm(ast.Item(ast.StringTerm("list"), ast.NewTerm(list))), cancel); !errors.Is(err, errCancelled) {
 		t.Errorf("got %v, %v", got, err)
 	}
 }
@@ -283,13 +296,13 @@ p contains y if y := size with data.n as 3
 p contains y if y := asks with input.x as 7 with data.n as 1
 `
 	_, p := compiled(t, module, "x = data.a.p", ast.MustParseTerm(`{"n": 1000}`).Value)
-	got, err := p.Eval(t.Context(), ast.MustParseTerm(`{"x": 1}`), topdown.NewCancel())
+	got, err := evaluated(t, p, ast.MustParseTerm(`{"x": 1}`), topdown.NewCancel())
 	if err != nil || len(got) != 1 || got[0].Compare(ast.MustParseTerm(`{"x": {1001, 3, 8}}`).Value) != 0 {
 		t.Errorf("got %v, %v", got, err)
 	}
 	// Neither big nor size is made again.
 	n := testing.AllocsPerRun(10, func() {
-		if _, err := p.Eval(context.Background(), ast.MustParseTerm(`{"x": 1}`), topdown.NewCancel()); err != nil {
+		if _, err := evaluated(t, p, ast.MustParseTerm(`{"x": 1}`), topdown.NewCancel()); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -300,14 +313,14 @@ p contains y if y := asks with input.x as 7 with data.n as 1
 
 // What an evaluation found is gone when the next one begins, in the query's own slots too.
 func TestEvaluationsOneAfterAnother(t *testing.T) {
-	p, err := program(t.Context(), planned(&ir.AssignVarOnceStmt{Source: local(0), Target: 4}, &ir.ResultSetAddStmt{Value: 4}), ast.CapabilitiesForThisVersion(), ast.NewObject())
+	p, err := program(t.Context(), planned(append([]ir.Stmt{&ir.AssignVarOnceStmt{Source: local(0), Target: 4}}, answer(4)...)...), ast.CapabilitiesForThisVersion(), ast.NewObject(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, text := range []string{`{"x": 1}`, `{"x": 2}`, `{"x": 3}`} {
 		input := ast.MustParseTerm(text)
-		got, err := p.Eval(t.Context(), input, topdown.NewCancel())
-		if err != nil || len(got) != 1 || got[0].Compare(input.Value) != 0 {
+		got, err := evaluated(t, p, input, topdown.NewCancel())
+		if err != nil || len(got) != 1 || got[0].Get(ast.StringTerm("a")).Value.Compare(input.Value) != 0 {
 			t.Errorf("%s: got %v, %v", text, got, err)
 		}
 	}
@@ -316,16 +329,14 @@ func TestEvaluationsOneAfterAnother(t *testing.T) {
 // An array is made in one step, of what stands in its places then: what is appended later, or is the array itself, is not.
 func TestArraysAreMadeWhole(t *testing.T) {
 	t.Parallel()
-	text := ir.Operand{Value: ir.StringIndex(0)}
-	p, err := program(t.Context(), planned(
+	p, err := program(t.Context(), planned(append([]ir.Stmt{
 		&ir.MakeArrayStmt{Target: 4}, &ir.ArrayAppendStmt{Value: text, Array: 4}, &ir.ArrayAppendStmt{Value: local(4), Array: 4},
 		&ir.MakeNumberIntStmt{Value: 1, Target: 5}, &ir.ArrayAppendStmt{Value: local(5), Array: 4},
-		&ir.MakeObjectStmt{Target: 6}, &ir.ObjectInsertStmt{Key: text, Value: local(4), Object: 6}, &ir.ResultSetAddStmt{Value: 6},
-	), ast.CapabilitiesForThisVersion(), ast.NewObject())
+	}, answer(4)...)...), ast.CapabilitiesForThisVersion(), ast.NewObject(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := p.Eval(t.Context(), nil, topdown.NewCancel())
+	got, err := evaluated(t, p, nil, topdown.NewCancel())
 	if err != nil || len(got) != 1 || got[0].Compare(ast.MustParseTerm(`{"a": ["a", ["a"], 1]}`).Value) != 0 {
 		t.Errorf("got %v, %v", got, err)
 	}
@@ -351,7 +362,7 @@ all := [x | some x in named[input.of]]
 		}
 		wg.Go(func() {
 			for range 50 {
-				got, err := p.Eval(context.Background(), input, topdown.NewCancel())
+				got, err := evaluated(t, p, input, topdown.NewCancel())
 				if err != nil || len(got) != 1 || got[0].Compare(want.Value) != 0 {
 					t.Errorf("got %v, %v", got, err)
 				}

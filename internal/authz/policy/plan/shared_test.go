@@ -22,12 +22,12 @@ func TestSharedValuesStayAsTheyAreClosed(t *testing.T) {
 		for _, text := range []string{rules[0] + "\n\n" + rules[1], rules[1] + "\n\n" + rules[0]} {
 			c := ast.MustCompileModulesWithOpts(map[string]string{"a.rego": "package a\n\n" + text}, ast.CompileOpts{ParserOptions: ast.ParserOptions{RegoVersion: ast.RegoV1}})
 			d, in := ast.MustParseTerm(data), ast.MustParseTerm(input)
-			p, err := Compile(t.Context(), c, ast.CapabilitiesForThisVersion(), ast.MustParseBody("x = data.a.p"), d.Value)
+			p, err := Compile(t.Context(), c, ast.CapabilitiesForThisVersion(), ast.MustParseBody("x = data.a.p"), d.Value, nil)
 			if err != nil {
 				t.Fatalf("%s: %v", text, err)
 			}
 			for range 2 {
-				if got, err := p.Eval(t.Context(), in, topdown.NewCancel()); err == nil {
+				if got, err := evaluated(t, p, in, topdown.NewCancel()); err == nil {
 					t.Errorf("%s: %v", text, got)
 				}
 				if d.String() != data || in.String() != input {

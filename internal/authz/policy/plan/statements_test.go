@@ -23,12 +23,8 @@ func asked(t *testing.T, p *Program, input string) (string, error) {
 	}
 	cancel := topdown.NewCancel()
 	defer time.AfterFunc(30*time.Second, cancel.Cancel).Stop()
-	got, err := p.Eval(t.Context(), in, cancel)
-	all := ast.NewSet()
-	for _, o := range got {
-		all.Add(ast.NewTerm(o))
-	}
-	return all.String(), err
+	got, err := evaluated(t, p, in, cancel)
+	return setOf(got).String(), err
 }
 
 // Each rule comes to what topdown says, or fails where it fails.
@@ -73,7 +69,7 @@ p := count([q | some _ in numbers.range(1, 100)])
 `, "x = data.a.p", ast.NewObject())
 	input := ast.MustParseTerm(`{"n": 2000}`)
 	n := testing.AllocsPerRun(5, func() {
-		if _, err := p.Eval(context.Background(), input, topdown.NewCancel()); err != nil {
+		if _, err := evaluated(t, p, input, topdown.NewCancel()); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -96,13 +92,13 @@ p if { some a in list; some b in list; some c in list; some d in list; a + b + c
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		p, err := Compile(ctx, c, ast.CapabilitiesForThisVersion(), ast.MustParseBody("x = data.a.p"), ast.NewObject())
+		p, err := Compile(ctx, c, ast.CapabilitiesForThisVersion(), ast.MustParseBody("x = data.a.p"), ast.NewObject(), nil)
 		if err != nil {
 			return
 		}
 		ended := topdown.NewCancel()
 		ended.Cancel()
-		if got, err := p.Eval(context.Background(), nil, ended); err == nil {
+		if got, err := evaluated(t, p, nil, ended); err == nil {
 			t.Errorf("what was not evaluated came to %v", got)
 		}
 	}()
@@ -116,7 +112,7 @@ p if { some a in list; some b in list; some c in list; some d in list; a + b + c
 // A query that cannot be planned is refused with what is wrong with it.
 func TestQueryThatCannotBePlannedClosed(t *testing.T) {
 	t.Parallel()
-	_, err := Compile(t.Context(), rules(t, "package a\n\np := 1"), ast.CapabilitiesForThisVersion(), ast.MustParseBody("x = y"), ast.NewObject())
+	_, err := Compile(t.Context(), rules(t, "package a\n\np := 1"), ast.CapabilitiesForThisVersion(), ast.MustParseBody("x = y"), ast.NewObject(), nil)
 	if err == nil || !strings.Contains(err.Error(), "unsafe") {
 		t.Errorf("got %v", err)
 	}
@@ -181,19 +177,19 @@ func TestStatements(t *testing.T) {
 		rule("undefined", []ir.Local{0, 1})
 		rule("fails", []ir.Local{0, 1}, &ir.MakeNumberIntStmt{Value: 1, Target: 3}, wrong)
 		rule("function", []ir.Local{0, 1, 3}, returns)
-		answer := &ir.ResultSetAddStmt{Value: 2}
+		empty, given := &ir.MakeObjectStmt{Target: 6}, &ir.ResultSetAddStmt{Value: 6}
 		stmt := tc.stmt
 		for range 4 {
-			stmt = &ir.BlockStmt{Blocks: []*ir.Block{block(stmt, answer), block(answer)}}
+			stmt = &ir.BlockStmt{Blocks: []*ir.Block{block(stmt, empty, given), block(empty, given)}}
 		}
 		query := p.Plans.Plans[0].Blocks[0]
-		query.Stmts = append(query.Stmts, stmt, answer)
-		c, err := program(t.Context(), p, caps, ast.NewObject())
+		query.Stmts = append(query.Stmts, stmt, empty, given)
+		c, err := program(t.Context(), p, caps, ast.NewObject(), nil)
 		if err != nil {
 			t.Errorf("%s: %v", what, err)
 			continue
 		}
-		got, err := c.Eval(t.Context(), nil, topdown.NewCancel())
+		got, err := evaluated(t, c, nil, topdown.NewCancel())
 		if (err != nil) != (tc.want < 0) || err == nil && len(got) != tc.want {
 			t.Errorf("%s: %d answers, %v", what, len(got), err)
 		}
@@ -203,14 +199,16 @@ func TestStatements(t *testing.T) {
 // An object has what was last put into it.
 func TestInsertReplaces(t *testing.T) {
 	t.Parallel()
-	key := ir.Operand{Value: ir.StringIndex(0)}
-	p := planned(&ir.MakeObjectStmt{Target: 2}, &ir.ObjectInsertStmt{Key: key, Value: ir.Operand{Value: ir.Bool(false)}, Object: 2},
-		&ir.ObjectInsertStmt{Key: key, Value: ir.Operand{Value: ir.Bool(true)}, Object: 2}, &ir.ResultSetAddStmt{Value: 2})
-	c, err := program(t.Context(), p, ast.CapabilitiesForThisVersion(), ast.NewObject())
+	p := planned(append([]ir.Stmt{
+		&ir.MakeObjectStmt{Target: 2},
+		&ir.ObjectInsertStmt{Key: text, Value: ir.Operand{Value: ir.Bool(false)}, Object: 2},
+		&ir.ObjectInsertStmt{Key: text, Value: ir.Operand{Value: ir.Bool(true)}, Object: 2},
+	}, answer(2)...)...)
+	c, err := program(t.Context(), p, ast.CapabilitiesForThisVersion(), ast.NewObject(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := asked(t, c, ""); err != nil || got != `{{"a": true}}` {
+	if got, err := asked(t, c, ""); err != nil || got != `{{"a": {"a": true}}}` {
 		t.Errorf("%s, %v", got, err)
 	}
 }
@@ -218,14 +216,14 @@ func TestInsertReplaces(t *testing.T) {
 // A rule that does nothing with the input but hand it on is not settled without it.
 func TestInputHandedOnIsRead(t *testing.T) {
 	t.Parallel()
-	p := planned(&ir.CallStmt{Func: "h", Args: []ir.Operand{local(0), local(1)}, Result: 2}, &ir.ResultSetAddStmt{Value: 2})
+	p := planned(append([]ir.Stmt{&ir.CallStmt{Func: "h", Args: []ir.Operand{local(0), local(1)}, Result: 2}}, answer(2)...)...)
 	p.Funcs.Funcs = append(p.Funcs.Funcs, &ir.Func{Name: "h", Params: []ir.Local{0, 1}, Return: 2, Blocks: []*ir.Block{block(
 		&ir.CallStmt{Func: "f", Args: []ir.Operand{local(0), local(1), local(0)}, Result: 3}, &ir.ReturnLocalStmt{Source: 3})}})
-	c, err := program(t.Context(), p, ast.CapabilitiesForThisVersion(), ast.NewObject())
+	c, err := program(t.Context(), p, ast.CapabilitiesForThisVersion(), ast.NewObject(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := asked(t, c, `{"a": 1}`); err != nil || got != `{{"a": 1}}` {
+	if got, err := asked(t, c, `{"a": 1}`); err != nil || got != `{{"a": {"a": 1}}}` {
 		t.Errorf("%s, %v", got, err)
 	}
 }
@@ -236,7 +234,7 @@ func TestKeyOfWhatMayBeOfDataClosed(t *testing.T) {
 	p := planned(&ir.MakeNumberIntStmt{Value: 1, Target: 2}, &ir.DotStmt{Source: local(1), Key: ir.Operand{Value: ir.StringIndex(0)}, Target: 4},
 		&ir.BlockStmt{Blocks: []*ir.Block{block(&ir.IsSetStmt{Source: local(2)}, &ir.AssignVarStmt{Source: local(2), Target: 4})}},
 		&ir.NotStmt{Block: block(&ir.DotStmt{Source: local(4), Key: local(2), Target: 5})})
-	c, err := program(t.Context(), p, ast.CapabilitiesForThisVersion(), ast.MustParseTerm(`{"a": {"1": 2}}`).Value)
+	c, err := program(t.Context(), p, ast.CapabilitiesForThisVersion(), ast.MustParseTerm(`{"a": {"1": 2}}`).Value, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -251,7 +249,7 @@ func TestDataAndRulesOfOneName(t *testing.T) {
 	data := ast.MustParseTerm(`{"a": {"b": 5, "c": {"d": 1}}}`).Value
 	query := ast.MustParseBody("x = data.a")
 	c := ast.MustCompileModules(map[string]string{"b.rego": "package a.b\n\nq := 1 if input", "c.rego": "package a.c\n\nd := 2 if input\n\ne := 3 if input"})
-	p, err := Compile(t.Context(), c, ast.CapabilitiesForThisVersion(), query, data)
+	p, err := Compile(t.Context(), c, ast.CapabilitiesForThisVersion(), query, data, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -266,16 +264,15 @@ func TestDataAndRulesOfOneName(t *testing.T) {
 // An array has what was put into it, in that order, whatever other arrays are made beside it, and one that is put into itself is put in as it was.
 func TestArraysBesideEachOther(t *testing.T) {
 	t.Parallel()
-	text, key := ir.Operand{Value: ir.Bool(true)}, ir.Operand{Value: ir.StringIndex(0)}
+	value := ir.Operand{Value: ir.Bool(true)}
 	for want, stmts := range map[string][]ir.Stmt{
-		`{{"a": [true, true]}}`: {&ir.ArrayAppendStmt{Array: 3, Value: text}, &ir.ArrayAppendStmt{Array: 4, Value: local(3)}, &ir.ArrayAppendStmt{Array: 3, Value: text}},
-		`{{"a": [[true]]}}`:     {&ir.ArrayAppendStmt{Array: 4, Value: text}, &ir.ArrayAppendStmt{Array: 3, Value: local(4)}},
+		`{{"a": [true, true]}}`: {&ir.ArrayAppendStmt{Array: 3, Value: value}, &ir.ArrayAppendStmt{Array: 4, Value: local(3)}, &ir.ArrayAppendStmt{Array: 3, Value: value}},
+		`{{"a": [[true]]}}`:     {&ir.ArrayAppendStmt{Array: 4, Value: value}, &ir.ArrayAppendStmt{Array: 3, Value: local(4)}},
 		`{{"a": [[]]}}`:         {&ir.ArrayAppendStmt{Array: 3, Value: local(3)}},
 		`{{"a": []}}`:           nil,
 	} {
-		p := planned(append([]ir.Stmt{&ir.MakeObjectStmt{Target: 2}, &ir.MakeArrayStmt{Target: 4}, &ir.MakeArrayStmt{Target: 3}},
-			append(stmts, &ir.ObjectInsertStmt{Key: key, Value: local(3), Object: 2}, &ir.ResultSetAddStmt{Value: 2})...)...)
-		c, err := program(t.Context(), p, ast.CapabilitiesForThisVersion(), ast.NewObject())
+		p := planned(append([]ir.Stmt{&ir.MakeArrayStmt{Target: 4}, &ir.MakeArrayStmt{Target: 3}}, append(stmts, answer(3)...)...)...)
+		c, err := program(t.Context(), p, ast.CapabilitiesForThisVersion(), ast.NewObject(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -3,6 +3,7 @@ package plan
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/ir"
@@ -35,17 +36,6 @@ func (c *compiler) stmt(stmt ir.Stmt) (step, error) {
 	case *ir.ReturnLocalStmt:
 		from := c.local(st.Source).slot
 		return func(e *evaluation, s []*ast.Term) int { e.returns = s[from]; return returned }, nil
-	case *ir.ResultSetAddStmt:
-		from := c.local(st.Value).slot
-		return func(e *evaluation, s []*ast.Term) int {
-			answer, is := valueOf(s[from]).(ast.Object)
-			if !is {
-				return e.fail(errOperand)
-			}
-			e.answers = append(e.answers, answer)
-			return next
-		}, nil
-
 	case *ir.AssignVarStmt:
 		c.follows(st.Target, st.Source)
 		return c.from(st.Source, st.Target, func(_ *evaluation, s []*ast.Term, from operand, to int) int { s[to] = from.of(s); return next })
@@ -161,6 +151,9 @@ func valueOf(t *ast.Term) ast.Value {
 
 // dot is a member of a value.
 func (c *compiler) dot(st *ir.DotStmt) (step, error) {
+	if s := c.field(st); s != nil {
+		return s, nil
+	}
 	list, err := c.operands(st.Source, st.Key)
 	if err != nil {
 		return nil, err
@@ -184,6 +177,36 @@ func (c *compiler) dot(st *ir.DotStmt) (step, error) {
 		}
 		return next
 	}, nil
+}
+
+// field is the step to a field of the input, or to what is on the way to one: a section, which has no value. It is nil for any other statement.
+func (c *compiler) field(st *ir.DotStmt) step {
+	from, isLocal := st.Source.Value.(ir.Local)
+	name, isText := c.constant(st.Key)
+	section, below := c.sections[from]
+	if c.fields == nil || !isLocal || !isText || from != ir.Input && !below {
+		return nil
+	}
+	place := []string{name}
+	if below {
+		place = []string{section, name}
+	}
+	c.readsInput = true
+	i := slices.IndexFunc(c.fields, func(f []string) bool { return slices.Equal(f, place) })
+	to := c.slot(st.Target)
+	switch {
+	case i < 0 && !below:
+		c.sections[st.Target] = name
+		return func(*evaluation, []*ast.Term) int { return next }
+	case i < 0: // there is nothing, ever
+		return func(*evaluation, []*ast.Term) int { return undefined }
+	}
+	return func(e *evaluation, s []*ast.Term) int {
+		if s[to] = e.fields[i]; s[to] == nil {
+			return undefined
+		}
+		return next
+	}
 }
 
 // plainKey says that a key is of the kind that its place in the data has. topdown takes what follows data for the path of a store, in which 1 and "1" are
@@ -419,15 +442,13 @@ func (c *compiler) arguments(list []ir.Operand, f *function) (args []operand, er
 	if len(list) != len(f.params) {
 		return nil, fmt.Errorf("%d arguments where there should be %d", len(list), len(f.params))
 	}
-	reads := c.readsInput || f.readsInput
-	if args, err = c.operands(list...); err != nil {
-		return nil, err
+	c.readsInput = c.readsInput || f.readsInput
+	if list[inputSlot].Value != ir.Input {
+		c.whole = true
+		return c.operands(list...)
 	}
-	for _, a := range list[dataSlot:] {
-		reads = reads || a.Value == ir.Input
-	}
-	c.readsInput = reads
-	return args, nil
+	args, err = c.operands(list[dataSlot:]...)
+	return append([]operand{{slot: inputSlot}}, args...), err
 }
 
 func (c *compiler) callBuiltin(st *ir.CallStmt) (step, error) {
@@ -488,6 +509,7 @@ func (c *compiler) callDynamic(st *ir.CallDynamicStmt) (step, error) {
 		args = append(args, c.local(a))
 	}
 	to := c.slot(st.Result)
+	c.whole = true // whoever is called may be handed anything
 	const around = 3
 	c.leaves = around
 	return func(e *evaluation, s []*ast.Term) (how int) {
