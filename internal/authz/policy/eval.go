@@ -364,7 +364,7 @@ func (r *answerReader) strings(rule string) []string {
 	if v == nil {
 		return nil
 	}
-	all, is := members(v)
+	all, is := elements(v)
 	if !is {
 		r.fail(rule, "is "+ast.ValueName(v)+", not a set of strings")
 	}
@@ -383,8 +383,8 @@ func (r *answerReader) strings(rule string) []string {
 	return out
 }
 
-// members are those of a set or an array.
-func members(v ast.Value) (all []*ast.Term, is bool) {
+// elements are those of a set or an array.
+func elements(v ast.Value) (all []*ast.Term, is bool) {
 	switch v := v.(type) {
 	case ast.Set:
 		return v.Slice(), true
@@ -475,7 +475,7 @@ func (r *answerReader) lists(rule string) map[string][]string {
 
 // texts are the strings of a set or an array; it is not ok if there is anything else in it.
 func texts(v ast.Value) (out []string, ok bool) {
-	all, ok := members(v)
+	all, ok := elements(v)
 	for _, t := range all {
 		s, is := t.Value.(ast.String)
 		ok, out = ok && is, append(out, string(s))
