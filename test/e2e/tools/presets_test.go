@@ -101,6 +101,10 @@ func toolsToRun() []tool {
 			asks: "ImageCreate ImageInspect VolumeCreate ContainerCreate ContainerStart ContainerExec PutContainerArchive ContainerStop ContainerInspect ContainerLogs ContainerDelete VolumeDelete",
 		},
 		{
+			name: "gitlab-runner-docker", preset: "gitlab-runner", says: "both jobs passed", before: (*toolWorld).jobImages, run: "cd $W; $T/gitlab-runner-docker",
+			asks: "SystemInfo SystemVersion ImageInspect ContainerCreate ContainerAttach ContainerStart ContainerInspect ContainerWait ContainerDelete NetworkCreate NetworkDelete VolumeCreate",
+		},
+		{
 			name: "autoheal", preset: "autoheal", says: "Restarting container now", asks: "ContainerList ContainerRestart",
 			run: `DOCKER_SOCK=$S AUTOHEAL_INTERVAL=1 AUTOHEAL_DEFAULT_STOP_TIMEOUT=1 timeout 20 bash $T/autoheal autoheal || true`,
 		},
@@ -167,6 +171,19 @@ func (w *toolWorld) externalApp() {
 	w.e.Docker("run", "--name", "app", "bb:1", "sh", "-c", "mkdir -p /etc /usr/local/share/ca-certificates; echo ID=alpine > /etc/os-release; echo '#!/bin/sh' > /bin/update-ca-certificates; chmod +x /bin/update-ca-certificates")
 	w.e.Docker("commit", "--change", `CMD ["sh","-c","echo hello; trap exit TERM; while :; do sleep 1; done"]`, "app", "ghcr.io/nextcloud/bot:latest")
 	w.e.Docker("rm", "app")
+}
+
+// jobImages are those of a job of GitLab's, of its service, which answers on a port, and of the runner's helper, of which a job without sources needs a shell.
+func (w *toolWorld) jobImages() {
+	w.e.Docker("tag", "bb:1", "alpine")
+	for image, made := range map[string][]string{
+		"postgres": {`CMD ["httpd","-f","-p","80"]`, "echo served > /index.html", "EXPOSE 80"},
+		"registry.gitlab.com/gitlab-org/gitlab-runner/gitlab-runner-helper:x86_64-latest": {`CMD ["sh"]`, "mkdir -p /usr/bin; for f in gitlab-runner-build gitlab-runner-helper; do printf '#!/bin/sh\\ntest $0 = /usr/bin/gitlab-runner-helper || exec /bin/sh\\n' > /usr/bin/$f; chmod +x /usr/bin/$f; done", "WORKDIR /"},
+	} {
+		w.e.Docker("run", "--name", "made", "bb:1", "sh", "-c", made[1])
+		w.e.Docker("commit", "--change", made[0], "--change", made[2], "made", image)
+		w.e.Docker("rm", "made")
+	}
 }
 
 // layersMayBeRead is what cAdvisor has as root: it looks in Docker's own folder for the layer that a container writes to.
