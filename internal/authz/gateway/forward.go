@@ -60,7 +60,7 @@ func (t *task) upload(ctx context.Context) {
 		return
 	}
 	defer ex.Close()
-	if !up.ended() && !up.whole.Load() {
+	if !up.whole.Load() { // what is left of the body, if that can be told, is no request
 		t.w.Header().Set("Connection", "close")
 	}
 	t.answer(ex) //nolint:contextcheck // who is looked up for an answer is for as long as the request is

@@ -316,3 +316,42 @@ func TestBigAnswersAtOneTimeAreLimited(t *testing.T) {
 		t.Errorf("afterwards: %d", status)
 	}
 }
+
+// TestConnectionWithTLSHasNoLane that would have to be waited for.
+func TestConnectionWithTLSHasNoLane(t *testing.T) {
+	conns := newConnections(Limits{}.withDefaults())
+	conns.add(&conn{secure: true})
+	if n := len(conns.lanes()); n != 0 {
+		t.Errorf("%d", n)
+	}
+}
+
+// TestOwnCallToAnEngineThatIsNotThere says so.
+func TestOwnCallToAnEngineThatIsNotThere(t *testing.T) {
+	s, err := New(newRig(t).config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://docker/containers/json", nil)
+	if res, err := s.SelfTransport().RoundTrip(r); err == nil {
+		_ = res.Body.Close()
+		t.Error("it is answered")
+	}
+}
+
+// TestTicketsThatAreOutAreCounted, for as long as they are.
+func TestTicketsThatAreOutAreCounted(t *testing.T) {
+	g := newRig(t)
+	s, err := New(g.config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	pass := g.tickets.Issue(ticket.Entry{})
+	if n := s.Stats().Tickets; n != 1 {
+		t.Errorf("%d, and one is out", n)
+	}
+	g.tickets.Drop(pass)
+	if n := s.Stats().Tickets; n != 0 {
+		t.Errorf("%d, and none is out", n)
+	}
+}
