@@ -373,6 +373,9 @@ func TestPathsOfTheHostInOtherWordsClosed(t *testing.T) {
 	if op := mustParse(t, post("/volumes/create", `{"Driver":"other","DriverOpts":{"mountpoint":"/srv/a"}}`)); !slices.Contains(op.Hazards, HazardHostPath) {
 		t.Errorf("an option of a driver: %v", op.Hazards)
 	}
+	if makesVolume(nil) {
+		t.Error("null makes a volume")
+	}
 	if onRun("/var/runner/x") != "/var/runner/x" || onRun("/var/run") != "/run" {
 		t.Error("what only begins like /var/run is elsewhere")
 	}
