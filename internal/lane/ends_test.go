@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 	"testing"
 	"time"
 )
@@ -230,15 +229,5 @@ func TestWhatIsOrdinaryClosed(t *testing.T) {
 	}
 	if parse([]byte("GET / HTTP/1.1\r\nHost: d\r\nX: keep-alive\r\nTe: keep-alive\r\n\r\n")) != nil {
 		t.Error("another header that says keep-alive is taken")
-	}
-}
-
-// TestLeftTellsClosed: whoever asks to be told is told of what the server gets.
-func TestLeftTellsClosed(t *testing.T) {
-	told := 0
-	l := New(reads("GET / HTTP/1.0\r\n\r\n"), nil, Options{Left: func() { told++ }})
-	buf := make([]byte, 4096)
-	if n, err := l.Read(buf); err != nil || !strings.HasPrefix(string(buf[:n]), "GET / HTTP/1.0") || told != 1 {
-		t.Errorf("%q, %v, told %d times", buf[:n], err, told)
 	}
 }

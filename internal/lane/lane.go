@@ -34,7 +34,6 @@ type Options struct {
 	Context context.Context //nolint:containedctx // of the connection, for its requests
 	Idle    time.Duration   // between two requests, as the server's IdleTimeout; 0: for ever
 	Header  time.Duration   // for the rest of a request's head, as the server's ReadHeaderTimeout
-	Left    func()          // what has arrived is left to the server; nil: nobody asks
 	// Known says how a request is answered that is known by its bytes, before they are parsed, nil if it is not. Nothing may be
 	// known but what was the [Raw] of a request, all of it. answer reports whether it has answered; else the Handler does. nil: nobody knows one.
 	Known func(raw []byte) (answer func(w http.ResponseWriter) bool)
@@ -106,9 +105,6 @@ func (l *Lane) leave() {
 	l.waits.Store(false)
 	if l.served && l.Header > 0 {
 		_ = l.inner.SetReadDeadline(time.Now().Add(l.Header)) // an error shows in the next read
-	}
-	if l.Left != nil {
-		l.Left()
 	}
 }
 

@@ -88,16 +88,6 @@ func (p *place) send(pieces ...string) string {
 
 var dateOf = regexp.MustCompile(`Date: [^\r]*`)
 
-// readsConn is a connection from which one text can be read.
-type readsConn struct {
-	net.Conn
-	io.Reader
-}
-
-func (c readsConn) Read(p []byte) (int, error) { return c.Reader.Read(p) }
-
-func reads(text string) net.Conn { return readsConn{Reader: strings.NewReader(text)} }
-
 // said is what a handler may do with an answer.
 var said = map[string]http.HandlerFunc{
 	"/nothing": func(http.ResponseWriter, *http.Request) {},

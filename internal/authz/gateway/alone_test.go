@@ -298,6 +298,12 @@ func TestEngineThatIsNotThere(t *testing.T) {
 			t.Errorf("%s: %q", r, answer)
 		}
 	}
+	for _, r := range []string{"POST /containers/x/attach?stream=1 HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n", "POST /session HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"} {
+		answer := g.raw(r + "GET /containers/json HTTP/1.1\r\nHost: d\r\n\r\n") // is the tunnel's, and no request
+		if !strings.HasPrefix(answer, "HTTP/1.1 503 ") || strings.Count(answer, "HTTP/1.1 ") != 1 {
+			t.Errorf("%q: %q", r, answer)
+		}
+	}
 }
 
 // TestUploadEndsNoConnection of which all was read.

@@ -162,9 +162,6 @@ func (t *task) hand(doc []byte) {
 		}
 		doc = doc[n:]
 	}
-	if rc.Flush() == nil {
-		_ = rc.SetWriteDeadline(time.Time{})
-	}
 }
 
 // events passes a stream of JSON documents, each one blanked and flushed as soon as it
@@ -191,9 +188,7 @@ func (t *task) events(ex exchange) {
 func copyEvents(w http.ResponseWriter, stream *redact.Events, shown func(event []byte) bool) error {
 	rc := http.NewResponseController(w)
 	for {
-		if err := rc.Flush(); err != nil { // first the head: events may be long in coming
-			return err
-		}
+		_ = rc.Flush() // first the head: events may be long in coming; that the client has left ends the exchange
 		event, err := stream.Next()
 		if errors.Is(err, io.EOF) {
 			return nil

@@ -257,7 +257,6 @@ func (s *Server) lane(c *conn) *lane.Lane {
 	return lane.New(c.Conn, c, lane.Options{
 		Handler: s, Context: context.WithValue(context.Background(), connKey{}, c),
 		Idle: s.limits.IdleTimeout, Header: s.limits.HeaderTimeout,
-		Left:  func() { c.unread.Store(true) },
 		Known: func(raw []byte) func(http.ResponseWriter) bool { return s.known(c, raw) },
 	})
 }

@@ -220,3 +220,52 @@ func (x changing) Authorize(ctx context.Context, c *identity.Connection, r *oper
 	x.meanwhile()
 	return v
 }
+
+// TestRequestThatHasEndedIsNotBrokenOffClosed: what its connection carries by then is another one.
+func TestRequestThatHasEndedIsNotBrokenOffClosed(t *testing.T) {
+	t.Parallel()
+	asked, end, over := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	g := startHTTP(t, func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/slow/json") {
+			<-end
+		}
+		_, _ = io.WriteString(w, "{}")
+	}, func(c *Config) {
+		c.StillAllowed = func(context.Context, *identity.Connection, *decide.Verdict) error {
+			close(asked)
+			<-over
+			return errors.New("no")
+		}
+	})
+	c := g.dial()
+	br := bufio.NewReader(c)
+	get := func(name string) {
+		_, _ = io.WriteString(c, "GET /containers/"+name+"/json HTTP/1.1\r\nHost: d\r\n\r\n")
+	}
+	answered := func() {
+		t.Helper()
+		res, err := http.ReadResponse(br, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if body, err := io.ReadAll(res.Body); err != nil || res.StatusCode != http.StatusOK || string(body) != "{}" {
+			t.Fatalf("%d %q, %v", res.StatusCode, body, err)
+		}
+	}
+	get("slow")
+	wait.Until(t, "the Engine to have it", func() bool { return len(g.reached()) == 1 })
+	decided := make(chan struct{})
+	go func() { defer close(decided); g.srv.Reconsider(context.Background()) }()
+	<-asked
+	close(end)
+	answered()
+	wait.Until(t, "the request to end", func() bool {
+		g.srv.tasks.mu.Lock()
+		defer g.srv.tasks.mu.Unlock()
+		return len(g.srv.tasks.open) == 0
+	})
+	close(over)
+	<-decided
+	get("fast")
+	answered()
+}
