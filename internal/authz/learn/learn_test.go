@@ -250,7 +250,11 @@ func mutate(data tree, r *rand.Rand) {
 			role[key] = slices.Delete(slices.Clone(list), 0, 1)
 		}
 	case 1:
-		role["operations"] = []any{pick("ContainerStop", "ContainerTop", "ImageCreate", "ContainerPrune", "SystemDataUsage")}
+		id := pick("ContainerStop", "ContainerTop", "ImageCreate", "ContainerPrune", "SystemDataUsage")
+		role["operations"] = []any{id}
+		if but, has := role["except"].([]any); has { // both is refused
+			role["except"] = slices.DeleteFunc(slices.Clone(but), func(other any) bool { return other == id })
+		}
 	case 2:
 		role["redact"] = tree{"*": []any{pick("env", "health", "volume-options", "commands")}}
 	case 3:
