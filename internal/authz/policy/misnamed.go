@@ -51,23 +51,15 @@ func unlike(words map[string][]string, constant, field *ast.Term) (found []Probl
 	if known == nil {
 		return nil
 	}
-	for _, t := range members(constant) {
+	said, several := elements(constant.Value)
+	if !several {
+		said = []*ast.Term{constant}
+	}
+	for _, t := range said {
 		if word, is := t.Value.(ast.String); is && !slices.Contains(known, string(word)) {
 			found = append(found, Problem{File: field.Location.File, Line: field.Location.Row, Warning: true, Message: fmt.Sprintf(
 				"%s is never %q%s, so that this holds for none, or for all", ref[:depth], string(word), spelling.Hint(string(word), known))})
 		}
 	}
 	return found
-}
-
-// members are those of a set or a list, or the one term in its place.
-func members(t *ast.Term) (all []*ast.Term) {
-	switch v := t.Value.(type) {
-	case ast.Set:
-		return v.Slice()
-	case *ast.Array:
-		v.Foreach(func(member *ast.Term) { all = append(all, member) })
-		return all
-	}
-	return []*ast.Term{t}
 }
