@@ -31,8 +31,8 @@ die() { printf 'engine: %s\n' "$*" >&2; exit 1; }
 
 usage() { sed -n '5,14s/^# \{0,3\}//p' "$0" >&2; exit 2; }
 
-# patience SECONDS: as many, and more on a busy machine (see test/wait).
-patience() { awk -v s="$1" -v n="$(nproc)" '{m = 1 + $1 / n; print int(s * (m < 10 ? m : 10))}' /proc/loadavg; }
+# patience SECONDS: three times as many, and more on a busy machine (see test/wait).
+patience() { awk -v s="$1" -v n="$(nproc)" '{m = 1 + $1 / n; print int(3 * s * (m < 10 ? m : 10))}' /proc/loadavg; }
 
 # choose puts the programs of VITRINE_ENGINE in front of PATH.
 choose() {

@@ -13,25 +13,29 @@ import (
 	"time"
 )
 
-// pause is the time between two looks.
-const pause = 5 * time.Millisecond
+const (
+	pause = 5 * time.Millisecond // between two looks
+	// grace multiplies what is waited for something that need not come soon: the load is a minute's, and knows little of
+	// the last seconds.
+	grace = 3
+)
 
-// Until waits until is reports true, and fails the test after 10 s of patience.
+// Until waits until is reports true, and fails the test after half a minute of patience.
 func Until(tb testing.TB, what string, is func() bool) {
 	tb.Helper()
 	for begin := time.Now(); !is(); time.Sleep(pause) {
-		if waited := time.Since(begin); waited > Patience(10*time.Second) {
+		if waited := time.Since(begin); waited > grace*Patience(10*time.Second) {
 			tb.Fatalf("not within %s: %s", waited.Round(time.Second), what)
 		}
 	}
 }
 
-// NoError tries f until it gives nil, and returns its last error when the patience
+// NoError tries f until it gives nil, and returns its last error when three times the patience
 // of limit has come to its end.
 func NoError(limit time.Duration, f func() error) error {
 	for begin := time.Now(); ; time.Sleep(pause) {
 		err := f()
-		if err == nil || time.Since(begin) > Patience(limit) {
+		if err == nil || time.Since(begin) > grace*Patience(limit) {
 			return err
 		}
 	}
