@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"vitrine/internal/authz/audit"
+	"vitrine/test/wait"
 )
 
 // Answer is what a caller saw. Its JSON form is what test/caller prints.
@@ -32,7 +33,7 @@ func Ask(c net.Conn, method, path, body string) (Answer, error) {
 	if body != "" {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(wait.Patience(20 * time.Second))); err != nil {
 		return Answer{}, err
 	}
 	if err := req.Write(c); err != nil {

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"vitrine/test/wait"
 )
 
 // dialVariable makes a test binary a process that only dials; see Main.
@@ -71,7 +73,7 @@ func (u *User) Pid() int { return u.cmd.Process.Pid }
 
 // Dial connects to a Unix socket as the user.
 func (u *User) Dial(socket string) (net.Conn, error) {
-	_ = u.control.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = u.control.SetDeadline(time.Now().Add(wait.Patience(10 * time.Second)))
 	if _, err := u.control.Write([]byte(socket)); err != nil {
 		return nil, err
 	}

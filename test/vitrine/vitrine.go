@@ -20,6 +20,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -233,10 +234,29 @@ func (p *Process) Pid() int { return p.cmd.Process.Pid }
 // Log is what it printed so far.
 func (p *Process) Log() string { return p.log.String() }
 
-// Audit reads the audit log so far.
-func (p *Process) Audit() []audit.Record {
+// Audit reads the audit log so far, with the records of all that has been answered: they are written a moment after.
+func (p *Process) Audit() (records []audit.Record) {
 	p.tb.Helper()
-	return AuditIn(p.tb, p.AuditFile)
+	last := p.lastDecision()
+	if err := wait.NoError(20*time.Second, func() error {
+		records = AuditIn(p.tb, p.AuditFile)
+		if last.ID != "" && !slices.ContainsFunc(records, func(r audit.Record) bool { return r.ID == last.ID && r.Event == last.Event }) {
+			return fmt.Errorf("the audit log has no record of %s, which was decided", last.ID)
+		}
+		return nil
+	}); err != nil {
+		p.tb.Fatal(err)
+	}
+	return records
+}
+
+// lastDecision is the newest record that the process has in memory, the zero one if it has none, or does not run.
+func (p *Process) lastDecision() (last audit.Record) {
+	text, err := get(p.Admin, "/decisions?n=1")
+	if err == nil {
+		_ = json.Unmarshal([]byte(text), &last) // it may be empty
+	}
+	return last
 }
 
 // AuditIn reads an audit log, of whomever's.
@@ -274,7 +294,7 @@ func (p *Process) Stop() {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-p.ended:
-	case <-time.After(wait.Patience(15 * time.Second)):
+	case <-time.After(wait.Patience(45 * time.Second)):
 		_ = p.cmd.Process.Signal(syscall.SIGABRT) // shows the goroutines in the log
 		<-p.ended
 		p.tb.Error("authz-plugin was sent SIGTERM, and did not end")
@@ -290,7 +310,7 @@ func (p *Process) Kill() {
 	<-p.ended
 }
 
-// Eventually tries f until it gives nil, for 20 seconds of patience.
+// Eventually tries f until it gives nil, for a minute of patience.
 func (p *Process) Eventually(what string, f func() error) {
 	p.tb.Helper()
 	began := time.Now()
@@ -299,7 +319,7 @@ func (p *Process) Eventually(what string, f func() error) {
 		if err == nil {
 			return
 		}
-		if waited := time.Since(began); waited > wait.Patience(20*time.Second) {
+		if waited := time.Since(began); waited > wait.Patience(time.Minute) {
 			p.tb.Fatalf("waited %s for %s: %v\n%s", waited, what, err, p.Log())
 		}
 		select {
