@@ -363,13 +363,30 @@ func (e *Engine) Docker(arg ...string) string {
 // way is in the error.
 //
 // Exit status 126 of an exec says that the runtime could not start the process: then nothing has run, and it is asked
-// once more. runc 1.1 fails so now and then on cgroup v1 (https://github.com/opencontainers/runc/issues/1884).
+// again, twice at most. runc 1.1 fails so now and then on cgroup v1 (https://github.com/opencontainers/runc/issues/1884).
 func (e *Engine) Output(socket string, arg ...string) (string, error) {
 	e.tb.Helper()
-	out, err := output(e.DockerCommand(socket, arg...))
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() == 126 && arg[0] == "exec" {
-		e.tb.Logf("the runtime did not start an exec, which is asked again: docker %s: %v", strings.Join(arg, " "), err)
-		out, err = output(e.DockerCommand(socket, arg...))
+	return e.started(output, socket, arg)
+}
+
+// CombinedOutput is Output for a command that may fail: what it prints on either of its outputs.
+func (e *Engine) CombinedOutput(socket string, arg ...string) (string, error) {
+	e.tb.Helper()
+	return e.started(func(cmd *exec.Cmd) (string, error) {
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}, socket, arg)
+}
+
+// started runs the docker command line; see Output.
+func (e *Engine) started(run func(*exec.Cmd) (string, error), socket string, arg []string) (out string, err error) {
+	e.tb.Helper()
+	for range 3 {
+		out, err = run(e.DockerCommand(socket, arg...))
+		if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 126 || arg[0] != "exec" {
+			break
+		}
+		e.tb.Logf("the runtime did not start an exec: docker %s: %v %s", strings.Join(arg, " "), err, out)
 	}
 	return out, err
 }

@@ -14,8 +14,8 @@ func TestSocketFolder(t *testing.T) {
 	s.run("writer", "--volume", open+":"+open)
 	ask := []string{"caller", "ask", open + "/docker.sock", "GET", list}
 	as := func(container string, command ...string) string {
-		out, _ := s.e.DockerCommand(s.e.Socket, append([]string{"exec"}, append(strings.Fields(container), command...)...)...).CombinedOutput()
-		return string(out)
+		out, _ := s.e.CombinedOutput(s.e.Socket, append([]string{"exec"}, append(strings.Fields(container), command...)...)...)
+		return out
 	}
 	for _, try := range []struct{ container, command, why string }{
 		{"agent", "rm " + open + "/docker.sock", "Read-only file system"},

@@ -132,14 +132,14 @@ func (r *rig) permissionGone(p *vitrine.Process) {
 
 // refusedOnce: monitor once says what is wrong, and fails.
 func (r *rig) refusedOnce() {
-	out, err := r.DockerCommand(r.Socket, "exec", "monitor", "/monitor", "once", "--json").Output()
+	out, err := r.Output(r.Socket, "exec", "monitor", "/monitor", "once", "--json")
 	if err == nil {
 		r.t.Error("monitor once ends with 0")
 	}
 	var doc struct {
 		Checks []struct{ Check, Status, Message string }
 	}
-	if err := json.Unmarshal(out, &doc); err != nil {
+	if err := json.Unmarshal([]byte(out), &doc); err != nil {
 		r.t.Fatalf("%v in %s", err, out)
 	}
 	if c := doc.Checks; len(c) != 1 || c[0].Check != "docker.service_up" || c[0].Status != "critical" || !strings.Contains(c[0].Message, "403 Forbidden") {
