@@ -1,13 +1,17 @@
 package callers
 
 import (
+	"bufio"
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"vitrine/test/wait"
 )
 
 // TestDeadContainerTakesItsRightsAlongClosed: whoever holds a connection of a
@@ -41,6 +45,10 @@ func TestDeadContainerTakesItsRightsAlongClosed(t *testing.T) {
 			s.itself(s.over(lent, "GET", list), "web", id, 200)
 			_, err := io.WriteString(events, "GET /events HTTP/1.1\r\nHost: docker\r\n\r\n")
 			s.must(err)
+			head, err := http.ReadResponse(bufio.NewReader(events), nil)
+			if s.must(err); head.StatusCode != 200 {
+				s.Fatalf("events: %s", head.Status)
+			}
 			end(s)
 			s.closes("an idle connection", lent)
 			s.closes("a stream", events)
@@ -51,7 +59,7 @@ func TestDeadContainerTakesItsRightsAlongClosed(t *testing.T) {
 // closes expects that the gateway ends a connection.
 func (s *stage) closes(what string, c net.Conn) {
 	s.Helper()
-	s.must(c.SetReadDeadline(time.Now().Add(10 * time.Second)))
+	s.must(c.SetReadDeadline(time.Now().Add(wait.Patience(10 * time.Second))))
 	if _, err := io.Copy(io.Discard, c); err != nil && !strings.Contains(err.Error(), "connection reset") {
 		s.Errorf("%s of a dead container is not closed: %v", what, err)
 	}

@@ -19,6 +19,7 @@ import (
 	"vitrine/internal/caller/identity"
 	"vitrine/test/engine"
 	"vitrine/test/vitrine"
+	"vitrine/test/wait"
 )
 
 func TestMain(m *testing.M) {
@@ -225,7 +226,7 @@ func (b *borrower) borrow(container, command string) loan {
 // take takes the next connection that is handed over.
 func (b *borrower) take() loan {
 	b.Helper()
-	b.must(b.listener.SetDeadline(time.Now().Add(20 * time.Second)))
+	b.must(b.listener.SetDeadline(time.Now().Add(wait.Patience(20 * time.Second))))
 	control, err := b.listener.AcceptUnix()
 	b.must(err)
 	b.Cleanup(func() { _ = control.Close() })
