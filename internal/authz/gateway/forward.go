@@ -14,11 +14,16 @@ import (
 // plain carries a request without a stream, or with a JSON body. The answer may be endless.
 func (t *task) plain(ctx context.Context) {
 	ex, err := t.s.up.send(ctx, t.outgoing())
-	if err != nil {
+	if err == nil {
+		defer ex.Close()
+	}
+	switch {
+	case !t.mayAnswer():
+		return
+	case err != nil:
 		t.upstreamFailed(ctx, err)
 		return
 	}
-	defer ex.Close()
 	t.answer(ex) //nolint:contextcheck // who is looked up for an answer is for as long as the request is
 }
 

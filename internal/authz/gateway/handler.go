@@ -5,6 +5,7 @@ import (
 	"errors"
 	"mime"
 	"net/http"
+	"sync/atomic"
 
 	"vitrine/internal/authz/decide"
 	"vitrine/internal/authz/obligation"
@@ -24,6 +25,8 @@ type task struct {
 	who  *identity.Connection
 	v    *decide.Verdict
 	asOf uint64 // see tasks
+	// stage is taken once: by the answer that begins, or by the change of the policy that withdraws it.
+	stage atomic.Pointer[stage]
 	body *body
 	plan *redact.Plan // nil unless the answer must be redacted
 	// quiet: the decision withholds something, and so the texts of errors too.
@@ -134,6 +137,9 @@ func reads(op *operation.Operation) bool {
 func (t *task) lasts() (context.Context, func()) {
 	if !t.v.Counted() {
 		c := t.whileConnected()
+		if t.stage.Load() != nil { // withdrawn before there was something to end
+			c.end()
+		}
 		return c, c.end
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.r.Context()))

@@ -66,8 +66,9 @@ func (x *tasks) change() []*task {
 
 // Reconsider decides the requests that are on their way once more, after the
 // policy has changed, and breaks off those that it no longer allows, or only with
-// obligations that the answer does not meet. A request that is being decided is
-// decided again before it is carried. Reconsider returns when all are decided.
+// obligations that the answer does not meet; what only reads is told so, as long as
+// its answer has not begun. A request that is being decided is decided again before it
+// is carried. Reconsider returns when all are decided.
 func (s *Server) Reconsider(ctx context.Context) {
 	var deciding errgroup.Group
 	deciding.SetLimit(reconsideredAtOnce)
@@ -117,11 +118,42 @@ func (t *task) undecided(ctx context.Context) {
 	}
 }
 
-// keepIf breaks the request off, unless there is no error.
+// keepIf breaks the request off, unless there is no error. What only reads, and is not answered yet, is told why instead.
 func (t *task) keepIf(err error) {
-	if err != nil && t.s.tasks.has(t) {
+	if err == nil || !t.s.tasks.has(t) {
+		return
+	}
+	if reads(t.v.Operation) && t.stage.CompareAndSwap(nil, &stage{withdrawn: err}) {
+		t.conn.endRequest()
+	} else {
 		t.s.log.Warn("request broken off", "caller", t.v.Caller.String(), "operation", t.v.Operation.ID, "id", t.v.ID(), "reason", err)
 		_ = t.conn.sever() // as when the client leaves
+	}
+}
+
+// stage is how far an answer is: nil while there is none.
+type stage struct {
+	withdrawn error // why the request is no longer allowed, and will have none
+}
+
+var begun = &stage{}
+
+// mayAnswer begins the answer. It is false, and the caller is told why, if the request was withdrawn before.
+func (t *task) mayAnswer() bool {
+	if t.stage.CompareAndSwap(nil, begun) {
+		return true
+	}
+	t.changed(t.stage.Load().withdrawn)
+	t.fail(t.v.Status, t.v.Message)
+	return false
+}
+
+// changed denies what the policy allowed a moment ago, and does no longer.
+func (t *task) changed(err error) {
+	if errors.Is(err, decide.ErrUndecided) {
+		t.v.Deny(http.StatusServiceUnavailable, "policy-changed", "the policy has just changed; try again: "+err.Error())
+	} else {
+		t.v.Deny(http.StatusForbidden, "policy-changed", "the policy has just changed: "+err.Error())
 	}
 }
 
@@ -135,11 +167,7 @@ func (t *task) enter() {
 	if t.s.tasks.add(t) {
 		return
 	}
-	err := t.stillAllowed(context.WithoutCancel(t.r.Context()))
-	switch {
-	case errors.Is(err, decide.ErrUndecided):
-		t.v.Deny(http.StatusServiceUnavailable, "policy-changed", "the policy has just changed; try again: "+err.Error())
-	case err != nil:
-		t.v.Deny(http.StatusForbidden, "policy-changed", "the policy has just changed: "+err.Error())
+	if err := t.stillAllowed(context.WithoutCancel(t.r.Context())); err != nil {
+		t.changed(err)
 	}
 }

@@ -9,9 +9,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -109,7 +111,6 @@ func TestUndecidedClosed(t *testing.T) {
 		{"a start, denied", "POST", "/containers/x/start", []error{errors.New("no")}, 0, true},
 		{"logs", "GET", "/containers/x/logs?stdout=1", []error{undecided}, 0, true},
 		{"an attach", "POST", "/containers/x/attach?stream=1", []error{undecided}, 0, true},
-		{"a list", "GET", "/containers/json", []error{undecided}, 0, true},
 		{"an upload", "PUT", "/containers/x/archive?path=/", []error{undecided}, 0, true},
 	} {
 		synctest.Test(t, func(t *testing.T) {
@@ -181,6 +182,101 @@ func readLine(br *bufio.Reader) (string, error) {
 			return line, err
 		}
 	}
+}
+
+// TestReadThatIsWithdrawnIsToldWhyClosed: a short request whose caller may no longer ask it gets no byte of what it asked, and a reason instead of a
+// connection that ends: while the Engine has not answered. What has begun is broken off.
+func TestReadThatIsWithdrawnIsToldWhyClosed(t *testing.T) {
+	t.Parallel()
+	const request = "GET /containers/json HTTP/1.1\r\nHost: d\r\n\r\n"
+	for _, tc := range []struct {
+		name   string
+		begun  bool // the answer has
+		err    error
+		status int
+	}{
+		{"denied", false, errors.New("no role"), http.StatusForbidden},
+		{"undecided", false, fmt.Errorf("%w: the Engine is busy", decide.ErrUndecided), http.StatusServiceUnavailable},
+		{"begun", true, errors.New("no role"), 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			begun, left := make(chan struct{}), make(chan struct{})
+			var once sync.Once
+			g := startHTTP(t, func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path != "/containers/json" {
+					_, _ = io.WriteString(w, "{}")
+					return
+				}
+				if tc.begun {
+					_, _ = io.WriteString(w, "[")
+					_ = http.NewResponseController(w).Flush()
+				}
+				once.Do(func() { close(begun) })
+				<-r.Context().Done()
+				close(left)
+			}, func(c *Config) {
+				c.StillAllowed = func(context.Context, *identity.Connection, *decide.Verdict) error { return tc.err }
+			})
+			c := g.dial()
+			br := bufio.NewReader(c)
+			_, _ = io.WriteString(c, request)
+			<-begun
+			if tc.begun {
+				readHead(t, br)
+			}
+			g.srv.Reconsider(t.Context())
+			<-left
+			if tc.begun {
+				if s := ends(t, br); strings.HasSuffix(s, "0\r\n\r\n") {
+					t.Errorf("the answer did not break off: %q", s)
+				}
+				return
+			}
+			res, err := http.ReadResponse(br, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, _ := io.ReadAll(res.Body)
+			if res.StatusCode != tc.status || !strings.Contains(string(body), "the policy has just changed") || !strings.Contains(string(body), tc.err.Error()) {
+				t.Errorf("answered %d %s", res.StatusCode, body)
+			}
+			if rec := g.recorded(1)[0]; rec.Allow || rec.Code != "policy-changed" || rec.Status != tc.status {
+				t.Errorf("recorded %+v", rec)
+			}
+			_, _ = io.WriteString(c, "GET /containers/x/json HTTP/1.1\r\nHost: d\r\n\r\n")
+			if res, err := http.ReadResponse(br, nil); err != nil || res.StatusCode != http.StatusOK {
+				t.Errorf("the next request on its connection: %v, %v", res, err)
+			}
+		})
+	}
+	t.Run("as the Engine answers", func(t *testing.T) {
+		t.Parallel()
+		g := startHTTP(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "secret") })
+		r, w := httptest.NewRequest(http.MethodGet, "/containers/json", nil), httptest.NewRecorder()
+		v := g.steps.Authorize(t.Context(), identity.NewLocal(), &operation.Request{Method: r.Method, URI: r.RequestURI})
+		task := &task{s: g.srv, w: w, r: r, v: v}
+		task.stage.Store(&stage{withdrawn: errors.New("no role")})
+		task.plain(t.Context())
+		if body := w.Body.String(); w.Code != http.StatusForbidden || strings.Contains(body, "secret") {
+			t.Errorf("answered %d %s", w.Code, body)
+		}
+		if reached := g.reached(); len(reached) != 1 {
+			t.Errorf("the Engine saw %q", reached)
+		}
+	})
+	t.Run("before the Engine is asked", func(t *testing.T) {
+		t.Parallel()
+		list := &operation.Operation{Access: operation.List, Carry: operation.CarryPlain}
+		task := &task{s: &Server{}, r: httptest.NewRequest(http.MethodGet, "/", nil), conn: &conn{}, v: &decide.Verdict{Operation: list}}
+		task.s.tasks.add(task)
+		task.keepIf(errors.New("no role"))
+		ctx, end := task.lasts()
+		defer end()
+		if ctx.Err() == nil {
+			t.Error("it is asked all the same, for as long as the Engine likes")
+		}
+	})
 }
 
 // TestPolicyThatChangesDuringTheDecisionClosed: what was decided by the policy of
