@@ -27,8 +27,8 @@ type task struct {
 	asOf uint64 // see tasks
 	// stage is taken once: by the answer that begins, or by the change of the policy that withdraws it.
 	stage atomic.Pointer[stage]
-	body *body
-	plan *redact.Plan // nil unless the answer must be redacted
+	body  *body
+	plan  *redact.Plan // nil unless the answer must be redacted
 	// quiet: the decision withholds something, and so the texts of errors too.
 	quiet bool
 	// bigAnswer: it holds one of the few places for large answers.
