@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"vitrine/test/vitrine"
+	"vitrine/test/wait"
 )
 
 // requests are the whole table.
@@ -73,7 +74,7 @@ func (w world) send(way way, method, bytes string) answer {
 	c, err := way.dial()
 	check(w, err)
 	defer c.Close()
-	check(w, c.SetDeadline(time.Now().Add(20*time.Second)))
+	check(w, c.SetDeadline(time.Now().Add(wait.Patience(20*time.Second))))
 	_, werr := io.WriteString(c, bytes) // an answer may come before the end
 	resp, err := http.ReadResponse(bufio.NewReader(c), &http.Request{Method: method})
 	if err != nil {
@@ -142,7 +143,7 @@ func (w world) refusal(got answer, prefix string, statuses ...int) {
 // recorded looks for the audit record, unless nobody was asked.
 func (w world) recorded(way way, r *request, got answer) {
 	w.Helper()
-	if r.want == malformed && way.gateway || !way.gateway && r.daemon == got.status {
+	if !way.gateway && r.daemon == got.status {
 		return
 	}
 	allowed := way.gateway && (r.want == blanked || r.want == nothing)
@@ -163,15 +164,11 @@ func (w world) recorded(way way, r *request, got answer) {
 	})
 }
 
-// eventually tries f for up to 10 seconds.
+// eventually tries f until it gives nil.
 func (w world) eventually(what string, f func() error) {
 	w.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	for err := f(); err != nil; err = f() {
-		if time.Now().After(deadline) {
-			w.Fatalf("waited 10 s for %s: %v", what, err)
-		}
-		time.Sleep(5 * time.Millisecond)
+	if err := wait.NoError(10*time.Second, f); err != nil {
+		w.Fatalf("waited for %s: %v", what, err)
 	}
 }
 

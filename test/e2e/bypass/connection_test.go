@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"vitrine/test/wait"
 )
 
 const (
@@ -56,7 +58,7 @@ func (w world) sendMany(dial func() (net.Conn, error), bytes string) (statuses [
 	c, err := dial()
 	check(w, err)
 	defer c.Close()
-	check(w, c.SetDeadline(time.Now().Add(10*time.Second)))
+	check(w, c.SetDeadline(time.Now().Add(wait.Patience(10*time.Second))))
 	_, _ = io.WriteString(c, bytes) // the other side may close before the end
 	for in := bufio.NewReader(c); ; {
 		resp, err := http.ReadResponse(in, nil)
@@ -242,7 +244,7 @@ func (w world) streams() {
 		c, err := way.dial()
 		check(w, err)
 		defer c.Close()
-		check(w, c.SetDeadline(time.Now().Add(10*time.Second)))
+		check(w, c.SetDeadline(time.Now().Add(wait.Patience(10*time.Second))))
 		_, err = io.WriteString(c, events)
 		check(w, err)
 		if resp, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil || resp.StatusCode != 200 {

@@ -16,6 +16,7 @@ import (
 
 	"vitrine/test/engine"
 	"vitrine/test/vitrine"
+	"vitrine/test/wait"
 )
 
 const pluginSocket = "/run/docker/plugins/vitrine.sock"
@@ -24,7 +25,7 @@ const pluginSocket = "/run/docker/plugins/vitrine.sock"
 func ask(t *testing.T, e *engine.Engine, question string) (allow bool, answer string) {
 	t.Helper()
 	client := engine.SocketClient(e.Path(pluginSocket))
-	client.Timeout = 10 * time.Second
+	client.Timeout = wait.Patience(10 * time.Second)
 	resp, err := client.Post("http://plugin/AuthZPlugin.AuthZReq", "application/json", strings.NewReader(question))
 	check(t, err)
 	defer resp.Body.Close()
@@ -83,7 +84,7 @@ func half(t *testing.T, e *engine.Engine) {
 	c, err := net.Dial("unix", e.Path(pluginSocket))
 	check(t, err)
 	defer c.Close()
-	check(t, c.SetDeadline(time.Now().Add(10*time.Second)))
+	check(t, c.SetDeadline(time.Now().Add(wait.Patience(10*time.Second))))
 	_, err = io.WriteString(c, "POST /AuthZPlugin.AuthZReq HTTP/1.1\r\nHost: plugin\r\nContent-Length: 500\r\n\r\n"+
 		`{"RequestMethod":"GET","RequestUri":"/_ping"}`)
 	check(t, err)
@@ -178,8 +179,8 @@ func TestSlowPolicyClosed(t *testing.T) {
 	for _, socket := range []string{p.Socket, e.Socket, e.Socket} {
 		all.Go(func() {
 			from := time.Now()
-			status, body, err := getWithin(20*time.Second, socket, "/v1.41/images/json")
-			if took := time.Since(from); err != nil || status != http.StatusForbidden || !strings.Contains(body, "vitrine: ") || took > 8*time.Second {
+			status, body, err := getWithin(wait.Patience(20*time.Second), socket, "/v1.41/images/json")
+			if took := time.Since(from); err != nil || status != http.StatusForbidden || !strings.Contains(body, "vitrine: ") || took > wait.Patience(8*time.Second) {
 				t.Errorf("%s: answered %d %s, %v after %v; want a denial in about 2 s", socket, status, body, err, took)
 			}
 		})
@@ -193,7 +194,7 @@ func TestSlowPolicyClosed(t *testing.T) {
 		default:
 		}
 		for _, socket := range []string{p.Socket, e.Socket} {
-			if status, body, err := getWithin(10*time.Second, socket, "/_ping"); err != nil || status != http.StatusOK {
+			if status, body, err := getWithin(wait.Patience(10*time.Second), socket, "/_ping"); err != nil || status != http.StatusOK {
 				t.Fatalf("%s: ping is answered %d %s, %v meanwhile", socket, status, body, err)
 			}
 		}
