@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"testing"
 	"time"
+
+	"vitrine/test/wait"
 )
 
 // TestHalfAnAnswerEndsClosed: where less was answered than announced, or the handler says so, the connection ends, so that no other
@@ -95,7 +97,7 @@ func TestSlowRequestsEndClosed(t *testing.T) {
 
 // TestTimeForTheFirstHeadIsOver when it has come: without a limit between requests the next may be long in coming.
 func TestTimeForTheFirstHeadIsOver(t *testing.T) {
-	const short = 300 * time.Millisecond
+	short := wait.Patience(300 * time.Millisecond)
 	p := openWith(t, true, handler, func(srv *http.Server) { srv.IdleTimeout, srv.ReadHeaderTimeout = 0, short })
 	c := p.dial()
 	ask(t, c, "/short")
@@ -105,7 +107,7 @@ func TestTimeForTheFirstHeadIsOver(t *testing.T) {
 
 // TestDeadlineOfOneAnswerIsNoOthers.
 func TestDeadlineOfOneAnswerIsNoOthers(t *testing.T) {
-	const short = 300 * time.Millisecond
+	short := wait.Patience(300 * time.Millisecond)
 	p := open(t, true, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/short" {
 			_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(short))

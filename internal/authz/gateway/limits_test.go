@@ -171,7 +171,7 @@ func TestSlowClients(t *testing.T) {
 // Timeouts are between requests, never within one.
 func TestSilentStreamIsNotCut(t *testing.T) {
 	t.Parallel()
-	short := wait.Patience(50 * time.Millisecond)
+	short := wait.Patience(300 * time.Millisecond)
 	g := startRaw(t, echo(rawOK), limits(Limits{HeaderTimeout: short, BodyTimeout: short, IdleTimeout: short}))
 	c := g.dial()
 	_, _ = io.WriteString(c, "POST /exec/x/start HTTP/1.1\r\nHost: d\r\n"+execBody)

@@ -144,8 +144,11 @@ func TestOpenAnswersHoldNoTurnClosed(t *testing.T) {
 		defer res.Body.Close()
 	}
 	defer close(release)
-	from := time.Now()
-	if status, _ := g.do("GET", "/containers/json", "", ""); status != 200 || time.Since(from) > wait.Patience(50*time.Millisecond) {
-		t.Errorf("%d after %s", status, time.Since(from))
-	}
+	wait.Until(t, "another request to be answered at once", func() bool { // not each time, on a busy machine
+		from := time.Now()
+		if status, text := g.do("GET", "/containers/json", "", ""); status != 200 {
+			t.Fatalf("%d %s", status, text)
+		}
+		return time.Since(from) < 50*time.Millisecond
+	})
 }
