@@ -1,6 +1,7 @@
 package operation
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -111,5 +112,28 @@ func TestCeilingsClosed(t *testing.T) {
 	op = mustParse(t, post("/services/create", `{"Name":"s"}`))
 	if with, err := op.WithCeilings(Ceilings{Containers: 3}); with != op || err != nil {
 		t.Errorf("no ceiling of what one may have: %v", err)
+	}
+}
+
+// TestEachCeilingStandsAlone: what has none is as it was asked for.
+func TestEachCeilingStandsAlone(t *testing.T) {
+	const body = `{"HostConfig":{"Memory":8589934592,"NanoCpus":8000000000,"PidsLimit":800}}`
+	for field, c := range map[string]Ceilings{"Memory": {Memory: 1 << 20}, "8 processors": {NanoCPUs: 1e9}, "PidsLimit": {Pids: 8}} {
+		if _, err := create(t, body).WithCeilings(c); err == nil || !strings.HasPrefix(err.Error(), field) {
+			t.Errorf("%s: %v", field, err)
+		}
+		if with, err := create(t, `{"Image":"x"}`).WithCeilings(c); err != nil || len(with.Set) != 1 {
+			t.Errorf("%s: %v, %v", field, with.Set, err)
+		}
+	}
+	for body, want := range map[string]int64{`{"HostConfig":{"CpuPeriod":1000000}}`: 1_000_000, `{"HostConfig":{"CpuPeriod":1000}}`: 1000} {
+		with, err := create(t, body).WithCeilings(Ceilings{NanoCPUs: 1e9})
+		if err != nil || len(with.Set) != 1 || with.Set[0].Value != want {
+			t.Errorf("%s: %v", body, err)
+		}
+	}
+	with, err := create(t, `{"HostConfig":{"CpuPeriod":200000}}`).WithCeilings(Ceilings{NanoCPUs: 5e6})
+	if err != nil || !slices.Contains(with.Hazards, HazardLimits) {
+		t.Errorf("what is set is judged, too: %v", err)
 	}
 }

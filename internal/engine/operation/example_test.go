@@ -2,6 +2,7 @@ package operation
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"vitrine/test/long"
@@ -52,6 +53,27 @@ func TestMayHaveIsAllThatParseTellsClosed(t *testing.T) {
 					t.Errorf("%s %s: %s %s has %s", k.e.id, k.field(), uri, body, h)
 				}
 			}
+		}
+	}
+}
+
+// TestExamplesAreOfTheirOperation: none is behind another rail than it, and none is twice.
+func TestExamplesAreOfTheirOperation(t *testing.T) {
+	for i := range catalogue {
+		e := &catalogue[i]
+		seen := map[string]bool{}
+		for _, x := range Examples()[e.id] {
+			is := string(x.Operation.Access) + strings.Join(texted(x.Operation.Hazards), " ")
+			if x.Operation.Rail != e.rail || seen[is] {
+				t.Errorf("%s: %s %s with %s, rail %q", e.id, x.URI, x.Body, is, x.Operation.Rail)
+			}
+			seen[is] = true
+		}
+		if !slices.IsSortedFunc(Examples()[e.id], func(a, b Example) int { return len(a.Operation.Hazards) - len(b.Operation.Hazards) }) {
+			t.Errorf("%s: those with fewest hazards are not first", e.id)
+		}
+		if may := MayHave(e.id); !slices.IsSorted(may) || slices.Contains(may, "") {
+			t.Errorf("%s may have %q", e.id, may)
 		}
 	}
 }

@@ -1,7 +1,10 @@
 package operation
 
 import (
+	"encoding/json"
 	"fmt"
+	"net/http"
+	"net/url"
 	"reflect"
 	"slices"
 	"strings"
@@ -185,5 +188,95 @@ func TestSecretThatBeginsLikeAPathClosed(t *testing.T) {
 			t.Errorf("%s: %v", c.body, resolved.TellPaths())
 		}
 		rereads(t, op)
+	}
+}
+
+// TestOutlineOfParameters: what says nothing stays, and of what may be a secret only that it was there.
+func TestOutlineOfParametersClosed(t *testing.T) {
+	for uri, want := range map[string]string{
+		"/images/create?fromSrc=-&repo=x":                               "/images/create?fromSrc=-&repo=x",
+		"/build?remote=x":                                               "/build?remote=REDACTED",
+		"/containers/x/logs?tail=all&follow=Yes":                        "/containers/x/logs?follow=Yes&tail=all",
+		"/containers/x/logs?tail=123456":                                "/containers/x/logs?tail=123456",
+		"/containers/x/logs?tail=1234567":                               "/containers/x/logs?tail=REDACTED",
+		"/containers/x/logs?tail=abc":                                   "/containers/x/logs?tail=REDACTED",
+		"/commit?container=x&changes=env+A%3Db&changes=cmd+id&changes=": "/commit?changes=ENV+REDACTED&changes=CMD+REDACTED&changes=&container=x",
+		"/commit?container=x&comment=cmd+id":                            "/commit?comment=REDACTED&container=x",
+	} {
+		method := http.MethodPost
+		if strings.Contains(uri, "logs") {
+			method = http.MethodGet
+		}
+		req := request(method, uri, "")
+		if strings.Contains(uri, "fromSrc") {
+			req.ContentLength, req.ReadBody = 3, nil
+		}
+		if got := mustParse(t, req).Outline().URI; got != want {
+			t.Errorf("%s is kept as %s, want %s", uri, got, want)
+		}
+	}
+}
+
+// TestOutlineOfBodies: names stay, whatever their class; of what nobody knows even numbers do not, and of too much nothing does.
+func TestOutlineOfBodiesClosed(t *testing.T) {
+	long := strings.Repeat("x", maxOutlineBody)
+	for _, tc := range []struct{ uri, body, want, dropped string }{
+		{"/services/create", `{"TaskTemplate":{"ContainerSpec":{"Image":"nginx:1","Secrets":[{"SecretID":"s1"}]}}}`, `{"TaskTemplate":{"ContainerSpec":{"Image":"nginx:1","Secrets":[{"SecretID":"s1"}]}}}`, ""},
+		{"/containers/create", `{"Nope":12345678}`, `{"Nope":"REDACTED"}`, "request.body.Nope"},
+		{"/containers/create", `{"Nope":["hunter2",""]}`, `{"Nope":["REDACTED",""]}`, "request.body.Nope"},
+		{"/containers/create", `{"HostConfig":{"Devices":[{"CgroupPermissions":"rwm"}]}}`, `{"HostConfig":{"Devices":[{"CgroupPermissions":"rwm"}]}}`, ""},
+		{"/containers/create", `{"Labels":{"a":"` + long[19:] + `"}}`, `{"Labels":{"a":"` + long[19:] + `"}}`, ""},
+		{"/containers/create", `{"Nope":["","hunter2","hunter3"]}`, `{"Nope":["","REDACTED"]}`, "request.body.Nope"},
+		{"/containers/create", `{"Env":["` + defaultPath + `","A","PATH=/x"]}`, `{"Env":["` + defaultPath + `","A","PATH=REDACTED"]}`, "request.body.Env"},
+		{"/containers/create", `{"Labels":{"a":"` + long + `"}}`, `{}`, "request.body"},
+	} {
+		req := post(tc.uri, tc.body)
+		s := mustParse(t, req).Outline()
+		if !slices.Contains(s.Dropped, "request.headers") {
+			t.Errorf("%.80s: headers are left out, and %v is told", tc.body, s.Dropped)
+		}
+		dropped := slices.DeleteFunc(s.Dropped, func(d string) bool { return d == "request.headers" })
+		if string(s.Body) != tc.want || strings.Join(dropped, " ") != tc.dropped {
+			t.Errorf("%.80s is kept as %.80s without %v", tc.body, s.Body, dropped)
+		}
+	}
+	if v := (&shaping{}).value(nodeAny, named, json.Number("5"), nil, ""); v != json.Number("5") {
+		t.Errorf("a number that is a name is kept as %v", v)
+	}
+}
+
+// TestOutlineRemembersEachCause of a hazard that it shows only in part, and forgets what another container had.
+func TestOutlineRemembersEachCauseClosed(t *testing.T) {
+	rereads(t, mustParse(t, post("/build?outputs="+url.QueryEscape(`[{"Type":"image","Attrs":{"name":"web"}}]`), "")))
+	rereads(t, create(t, `{"Cmd":["`+strings.Repeat("x", maxText+1)+`"],"HostConfig":{"CpuShares":262144}}`))
+	outline := func(hazards []Hazard, fields map[Hazard][]string) *Operation {
+		s := create(t, `{"Image":"x"}`).Outline()
+		s.Hazards, s.HazardFields = hazards, fields
+		op, err := s.Operation(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return op
+	}
+	for name, tc := range map[string]struct {
+		op   *Operation
+		want []Hazard
+	}{
+		"spared":            {outline([]Hazard{HazardLimits}, map[Hazard][]string{HazardLimits: {"Cmd"}}), nil},
+		"another field":     {outline([]Hazard{HazardLimits}, map[Hazard][]string{HazardLimits: {"Cmd", "WorkingDir"}}), []Hazard{HazardLimits}},
+		"of no field":       {outline([]Hazard{HazardLimits}, nil), []Hazard{HazardLimits}},
+		"what nobody knows": {outline([]Hazard{HazardUnknownInput}, map[Hazard][]string{HazardUnknownInput: {"Cmd"}}), []Hazard{HazardUnknownInput}},
+	} {
+		if in := tc.op.ReplacingIn([]string{"Cmd"}); !slices.Equal(in.Hazards, tc.want) {
+			t.Errorf("%s: %v", name, in.Hazards)
+		}
+	}
+	start := mustParse(t, post("/containers/x/start", "")).Outline()
+	start.BodyState, start.Body = BodyJSON, []byte("{}")
+	if _, err := start.Operation(nil); err == nil {
+		t.Error("a body that the daemon does not read is read from a record")
+	}
+	if fields := create(t, `{}`).ReplacedFields(); fields != nil {
+		t.Errorf("%v of no other container", fields)
 	}
 }

@@ -135,3 +135,30 @@ func TestClosedEveryFieldThatEntersIsPinned(t *testing.T) {
 		t.Errorf("only %d fields", fields)
 	}
 }
+
+// TestPinsChangeNothingElse: an operation that names none of the containers, or has their ids already, is the same one; what cannot stand in
+// a path stands for nothing.
+func TestPinsChangeNothingElse(t *testing.T) {
+	for _, op := range []*Operation{mustParse(t, post("/containers/db/start", "")), mustParse(t, post("/networks/n/connect", `{"Container":"other"}`))} {
+		if with, ok := op.WithContainers(Pins{{"db", "db"}}); with != op || !ok {
+			t.Errorf("%s: %v", op.URI, ok)
+		}
+	}
+	for _, op := range []*Operation{mustParse(t, post("/containers/other/start", "")), mustParse(t, post("/commit?repo=r", ""))} {
+		if with, ok := op.WithContainers(Pins{{"db", "0123"}}); with != op || !ok {
+			t.Errorf("%s: %v", op.URI, ok)
+		}
+	}
+	op := create(t, `{"HostConfig":{"PidMode":"container:db","VolumesFrom":["other"],"Links":["db","other"]}}`)
+	want := `{"HostConfig":{"Links":["0123:db","other"],"PidMode":"container:0123","VolumesFrom":["other"]}}`
+	if with, ok := op.WithContainers(Pins{{"db", "0123"}}); !ok || string(with.Canonical) != want {
+		t.Errorf("%s", with.Canonical)
+	}
+	op = create(t, `{"HostConfig":{"PidMode":"container:db","VolumesFrom":["other"]}}`)
+	if with, ok := op.WithContainers(Pins{{"db", "0123"}}); !ok || with == op {
+		t.Errorf("%s", with.Canonical)
+	}
+	if with, ok := mustParse(t, post("/containers/db/start", "")).WithContainers(Pins{{"db", ".."}}); ok {
+		t.Errorf("%s", with.URI)
+	}
+}

@@ -168,3 +168,26 @@ func TestConcealedPathsClosed(t *testing.T) {
 		}
 	}
 }
+
+// TestPathsOfTheHostInOtherWordsClosed: what may mean one counts, and what cannot does not.
+func TestPathsOfTheHostInOtherWordsClosed(t *testing.T) {
+	for _, tc := range []struct{ uri, body, want string }{
+		{"/services/create", `{"TaskTemplate":{"ContainerSpec":{"Mounts":[{"Type":"bind","Source":"{{.Node.Hostname}}"}]}}}`, "/"},
+		{"/containers/create", `{"HostConfig":{"Mounts":[{"Type":"tmpfs","Source":"/etc"},{"Type":"image","Source":"/etc"},{"Type":"bind","Source":"/srv/{{x"}]}}`, "/srv/{{x"},
+		{"/volumes/create", `{"Driver":"other","DriverOpts":{"device":"/srv/a,/srv/b"}}`, "/srv/a /srv/a,/srv/b /srv/b"},
+		{"/containers/create", `{"HostConfig":{"LogConfig":{"Type":"syslog","Config":{"tag":"unix"}}}}`, ""},
+	} {
+		if got := strings.Join(mustParse(t, post(tc.uri, tc.body)).HostPath, " "); got != tc.want {
+			t.Errorf("%s: %q, want %q", tc.body, got, tc.want)
+		}
+	}
+	if op := mustParse(t, post("/volumes/create", `{"Driver":"other","DriverOpts":{"mountpoint":"/srv/a"}}`)); !slices.Contains(op.Hazards, HazardHostPath) {
+		t.Errorf("an option of a driver: %v", op.Hazards)
+	}
+	if makesVolume(nil) {
+		t.Error("null makes a volume")
+	}
+	if onRun("/var/runner/x") != "/var/runner/x" || onRun("/var/run") != "/run" {
+		t.Error("what only begins like /var/run is elsewhere")
+	}
+}

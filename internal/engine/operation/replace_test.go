@@ -390,3 +390,96 @@ func TestSpellingsOfARepository(t *testing.T) {
 		}
 	}
 }
+
+// TestReplacingCompares what is written otherwise, and takes nothing for the same that only begins so.
+func TestReplacingComparesClosed(t *testing.T) {
+	for _, tc := range []struct {
+		key  string
+		a, b any
+		same bool
+	}{
+		{"Links", []any{"db"}, []any{"/db:/web/db"}, true},
+		{"Links", []any{"db"}, []any{"/db:/web/other"}, false},
+		{"Links", []any{"a:a", "b:b"}, []any{"/b:/web/b", "/a:/web/a"}, true},
+	} {
+		if sameIn(tc.key, tc.a, tc.b) != tc.same {
+			t.Errorf("%s: %v and %v", tc.key, tc.a, tc.b)
+		}
+	}
+	for images, want := range map[[2]string]bool{{"", ""}: false, {"beef:1", "beef:2"}: false, {"beef:1", "beef:1"}: true, {"nginx:1", "docker.io/library/nginx:2"}: true, {"docker.io", "docker.io"}: true} {
+		if sameImage(images[0], images[1]) != want {
+			t.Errorf("%q", images)
+		}
+	}
+	for name, is := range map[string]bool{
+		"nothing": subset(nil, map[string]any{"a": 1}), "some": subset(map[string]any{"a": 1}, map[string]any{"a": 1, "b": 2}),
+		"null in place of something":     sameEndpoint(map[string]any{"DriverOpts": nil}, map[string]any{"DriverOpts": map[string]any{"a": "b"}}),
+		"of an engine that nobody knows": (*Engine)(nil).recursesReadOnly(), "of one that is not numbered": (&Engine{Version: "x"}).recursesReadOnly(),
+	} {
+		if !is {
+			t.Error(name)
+		}
+	}
+	if subset([]any{}, map[string]any{"a": 1}) {
+		t.Error("what is no object")
+	}
+	if !slices.Contains(spellings("docker.io"), "docker.io/library/docker.io") {
+		t.Errorf("a repository that is called as the registry: %q", spellings("docker.io"))
+	}
+	b := before{config: map[string]any{"Volumes": map[string]any{"/a": map[string]any{"x": "y"}}}, networks: map[string]any{"n": map[string]any{"DNSNames": []any{"web", "0123"}}}}
+	endpoints := func(v any, more ...string) map[string]any {
+		in := map[string]any{"EndpointsConfig": map[string]any{"n": v}}
+		for _, key := range more {
+			in[key] = 1
+		}
+		return map[string]any{"NetworkingConfig": in}
+	}
+	for name, tc := range map[string]struct {
+		body map[string]any
+		want string
+	}{
+		"an endpoint that says nothing": {endpoints(nil), "NetworkingConfig"},
+		"one name less":                 {endpoints(map[string]any{"DNSNames": []any{"web"}}), "NetworkingConfig"},
+		"one name more":                 {endpoints(map[string]any{"DNSNames": []any{"vault"}}), ""},
+		"something beside":              {endpoints(nil, "New"), ""},
+		"another volume of the name":    {map[string]any{"Volumes": map[string]any{"/a": map[string]any{"x": "z"}}}, ""},
+		"the same volume":               {map[string]any{"Volumes": b.config["Volumes"]}, "Volumes"},
+	} {
+		if got := strings.Join(b.inCreate(tc.body), " "); got != strings.TrimSpace("HostConfig "+tc.want) {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
+// TestReplacingSparesWhatWasThere, in any key; what the old one had not is another container, and null is nothing.
+func TestReplacingSparesWhatWasThereClosed(t *testing.T) {
+	old := &Old{Name: "web", Config: []byte(`{"Image":"x","Healthcheck":{"Test":["CMD","id"],"Interval":1000}}`)}
+	in, err := create(t, `{"Image":"x","Healthcheck":{"Test":["CMD","id"],"Interval":1000},"HostConfig":{"VolumesFrom":null}}`).Replacing(old, nil)
+	if err != nil || len(in.Hazards) > 0 {
+		t.Errorf("%v", err)
+	}
+	if _, err = create(t, `{"Image":"x","Healthcheck":{"Test":["CMD","id"],"Interval":1000},"HostConfig":{"Memory":5}}`).Replacing(old, nil); err == nil {
+		t.Error("it has more memory than one of which no host configuration is known")
+	}
+	broken := &Old{Name: "web", Config: []byte(`{"Image":`)}
+	if _, err := mustParse(t, post("/networks/shop/connect", `{"Container":"x"}`)).Replacing(broken, nil); err == nil {
+		t.Error("a connect in the place of what cannot be read")
+	}
+	same := mustParse(t, request("POST", "/containers/create?name=web", asWatchtower(t, nil)))
+	if err := same.Runs(broken); err == nil || !strings.Contains(err.Error(), "cannot be read") {
+		t.Errorf("what the old one ran cannot be read: %v", err)
+	}
+	other := mustParse(t, request("POST", "/containers/create?name=web", asWatchtower(t, func(body, _ map[string]any) { body["Cmd"] = []any{"id"} })))
+	if err := same.Runs(oldWeb()); err != nil || other.Runs(oldWeb()) == nil {
+		t.Errorf("what runs: %v", err)
+	}
+	for id, want := range map[string]bool{"aa11": true, "bb22": false, "": false} {
+		if _, err := same.Replacing(oldWeb(), map[string]string{"shop": id, "new": "cc"}); (err == nil) != want {
+			t.Errorf("its network is %q: %v", id, err)
+		}
+	}
+	left := &Old{Config: []byte(`{"Image":"x","WorkingDir":"/w"}`), Image: []byte(`{"WorkingDir":"/w"}`)}
+	if _, err := create(t, `{"Image":"x","ExposedPorts":{"80/tcp":{}}}`).Replacing(left, nil); err != nil {
+		t.Errorf("what is left to the image again, and a port that nobody publishes: %v", err)
+	}
+}

@@ -262,3 +262,17 @@ func TestSocketOfTheCallersListener(t *testing.T) {
 		t.Error("there is none")
 	}
 }
+
+// TestSocketIsGivenByABindAlone: what else leads there is judged as ever.
+func TestSocketIsGivenByABindAloneClosed(t *testing.T) {
+	given := sockets.Gateway[0]
+	op := socketed(t, "POST", "/containers/create", `{"HostConfig":{"Binds":["/run/docker.sock:/s"],"Mounts":[{"Type":"volume","Target":"/v","VolumeOptions":{"DriverConfig":{"Options":{"type":"none","o":"bind","device":"`+given.Path+`"}}}}]}}`)
+	with, err := op.WithSocket(given)
+	if err != nil || !slices.Contains(with.HostPath, given.Path) {
+		t.Errorf("%v, %v", with.HostPath, err)
+	}
+	if with.NamesSocket(given) {
+		t.Error("there is one more to give")
+	}
+	rereads(t, with)
+}
