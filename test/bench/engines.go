@@ -91,7 +91,7 @@ func (b *bench) start(e *engine.Engine, name string, args ...string) error {
 		var log bytes.Buffer
 		cmd.Stderr = &log
 	}
-	if err := cmd.Start(); err != nil {
+	if err := begin(cmd); err != nil {
 		return err
 	}
 	b.processes = append(b.processes, cmd)
@@ -230,7 +230,7 @@ func (b *bench) firstAnswer() (time.Duration, error) {
 	socket := dir + "/p.sock"
 	cmd := exec.Command(b.binary, "serve", "--plugin-socket", socket, "--listen", "", "--admin-socket", "", "--audit", "/dev/null", "--upstream", "unix://"+b.bare.Socket)
 	start := time.Now()
-	if err := cmd.Start(); err != nil {
+	if err := begin(cmd); err != nil {
 		return 0, err
 	}
 	defer func() { _ = cmd.Process.Signal(syscall.SIGTERM); _ = cmd.Wait() }()

@@ -8,7 +8,9 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"syscall"
 	"time"
 )
 
@@ -19,6 +21,13 @@ func helpers() map[string]func([]string) error {
 		"yes-plugin": yesPlugin, "proxy": proxy, "misbehave": misbehave, "burn": burn, "fairness": fairness, "build": build,
 		"views": views, "peers": peers, "simulated": simulated, "questions": askPlugins,
 	}
+}
+
+// begin starts a process that ends with this one, even if this one is killed: the kernel sees to it when the thread ends that
+// started it, and Go keeps its threads.
+func begin(cmd *exec.Cmd) error {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return cmd.Start()
 }
 
 // yesPlugin is the least that dockerd's plugin protocol takes: read the

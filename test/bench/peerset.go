@@ -109,7 +109,7 @@ func (p *peerBench) start(v *peer, program string, args ...string) error {
 			cmd.Env = append(cmd.Env, set)
 		}
 	}
-	if err := cmd.Start(); err != nil {
+	if err := begin(cmd); err != nil {
 		return err
 	}
 	p.processes = append(p.processes, cmd)

@@ -88,7 +88,7 @@ func (a *asked) serve(p *peerBench, program string) error {
 
 func (a *asked) start(p *peerBench, program string, args ...string) error {
 	cmd := exec.Command(program, args...)
-	if err := cmd.Start(); err != nil {
+	if err := begin(cmd); err != nil {
 		return err
 	}
 	p.processes = append(p.processes, cmd)

@@ -22,6 +22,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -124,7 +125,7 @@ func (b *bench) measure(server string, size, lines int) (rate float64, err error
 			"--statsd.listen-udp=", "--statsd.listen-tcp=", "--statsd.listen-unixgram="+path,
 			"--web.listen-address="+page, "--log.level=error")
 	}
-	cmd.Stderr = os.Stderr
+	cmd.Stderr, cmd.SysProcAttr = os.Stderr, &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // it ends with us, even if we are killed
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return 0, err
