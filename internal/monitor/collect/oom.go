@@ -57,7 +57,7 @@ func (c *Collector) unsettled() bool {
 		return true
 	}
 	for _, t := range c.known {
-		if t.oom.State() == oom.Counted && t.reader != nil {
+		if t.oom.Waits() && t.reader != nil {
 			return true
 		}
 	}
@@ -69,7 +69,7 @@ func (c *Collector) settleNow(now time.Time) {
 	c.followEnds(now)
 	c.readLog()
 	for _, t := range c.known {
-		if t.oom.State() == oom.Counted {
+		if t.oom.Waits() {
 			c.read(t, now)
 		}
 	}

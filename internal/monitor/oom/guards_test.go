@@ -15,7 +15,7 @@ func TestCounter(t *testing.T) {
 	l := newLife()
 	l.Read(l.now, n(5), cgroup.Value{}, yes)
 	l.Read(l.now, n(7), cgroup.Value{}, yes)
-	if l.waiting != 7 || l.State() != Counted {
+	if l.waiting != 7 || l.state() != counted {
 		t.Errorf("%d wait after 5 and then 2", l.waiting)
 	}
 	l.Read(l.now, n(3), cgroup.Value{}, yes)
@@ -74,14 +74,14 @@ func TestGroup(t *testing.T) {
 
 // TestNothingOfAnEarlierLifeStays: neither kills, nor victims, nor that PID 1 outlived some.
 func TestNothingOfAnEarlierLifeStays(t *testing.T) {
-	l := in(t, Survived)
+	l := in(t, survived)
 	l.Victim(kmsg.Victim{Name: "before"})
 	l.kills++
 	l.read()
 	l.group = true
 	l.Begin(l.now)
-	if len(l.verdicts) != 1 || !l.verdicts[0].Missed || l.State() != Quiet || l.victims != nil || l.group || l.old {
-		t.Errorf("%s, %+v, %+v", l.State(), l.verdicts, l.Container)
+	if len(l.verdicts) != 1 || !l.verdicts[0].Missed || l.state() != quiet || l.victims != nil || l.group || l.old {
+		t.Errorf("%s, %+v, %+v", l.state(), l.verdicts, l.Container)
 	}
 	l.Inspect(l.now, true) // its OOMKilled is of this life
 	if len(l.verdicts) != 2 || l.verdicts[1].PID1Alive {
@@ -100,7 +100,7 @@ func TestOomEventThatTheCounterDoesNotAccountFor(t *testing.T) {
 		"kills wait":         {func(l *life) { l.kills++; l.read(); l.Oom(l.now, true) }, true},
 		"of an earlier life": {func(l *life) { l.Oom(l.began, true) }, true},
 	} {
-		l := in(t, Survived)
+		l := in(t, survived)
 		tt.tell(l)
 		if told := !l.reported.IsZero(); told != tt.told {
 			t.Errorf("%s: the event counts: %v", name, told)
@@ -110,7 +110,7 @@ func TestOomEventThatTheCounterDoesNotAccountFor(t *testing.T) {
 
 // TestExitCodeThatNobodyKnows is SIGKILL's if something tells of an OOM, and no ground for suspicion.
 func TestExitCodeThatNobodyKnows(t *testing.T) {
-	for s, want := range map[State]string{Quiet: "quiet", Reported: "quiet: 1 fatal", Counted: "quiet: 1 fatal", Survived: "survived"} {
+	for s, want := range map[state]string{quiet: "quiet", reported: "quiet: 1 fatal", counted: "quiet: 1 fatal", survived: "survived"} {
 		l := in(t, s)
 		if !l.Die(l.now, CodeUnknown) {
 			t.Errorf("%s: it is no news", s)
@@ -139,7 +139,7 @@ func TestInspectOfWhatNobodyWatched(t *testing.T) {
 
 // TestKillsThatWaitAreFatalByInspect, though PID 1 outlived others.
 func TestKillsThatWaitAreFatalByInspect(t *testing.T) {
-	l := in(t, Survived)
+	l := in(t, survived)
 	l.kills++
 	l.read()
 	l.Inspect(l.now, true)

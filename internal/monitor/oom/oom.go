@@ -47,17 +47,6 @@ type Verdict struct {
 	Old, Missed bool
 }
 
-// State is what is known of the kills in a container's running life.
-type State int
-
-// The states; see the package.
-const (
-	Quiet State = iota
-	Reported
-	Counted
-	Survived
-)
-
 // Container is one container's kills.
 type Container struct {
 	host   *Host
@@ -106,18 +95,8 @@ const (
 	CodeUnknown = -1      // that nobody can tell
 )
 
-// State is the container's.
-func (c *Container) State() State {
-	switch {
-	case c.waiting > 0:
-		return Counted
-	case !c.reported.IsZero():
-		return Reported
-	case c.survived:
-		return Survived
-	}
-	return Quiet
-}
+// Waits says that kills were counted, and wait to be decided.
+func (c *Container) Waits() bool { return c.waiting > 0 }
 
 // Begin starts a new running life, whose counters begin at zero; at is zero if it is
 // not known. Kills that wait are those of an end whose event was missed.

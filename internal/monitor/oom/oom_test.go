@@ -13,8 +13,30 @@ import (
 	"vitrine/internal/kernel/kmsg"
 )
 
+// state is what is known of the kills in a container's running life; see the package.
+type state int
+
+const (
+	quiet state = iota
+	reported
+	counted
+	survived
+)
+
+func (c *Container) state() state {
+	switch {
+	case c.Waits():
+		return counted
+	case !c.reported.IsZero():
+		return reported
+	case c.survived:
+		return survived
+	}
+	return quiet
+}
+
 // String is the state's name, as in the package's table.
-func (s State) String() string { return [...]string{"quiet", "reported", "counted", "survived"}[s] }
+func (s state) String() string { return [...]string{"quiet", "reported", "counted", "survived"}[s] }
 
 // life is a container's, of which the test tells.
 type life struct {
@@ -60,23 +82,23 @@ var events = []struct {
 }
 
 // in brings a container into a state.
-func in(t *testing.T, s State) *life {
+func in(t *testing.T, s state) *life {
 	t.Helper()
 	l := newLife()
 	switch s {
-	case Quiet:
-	case Reported:
+	case quiet:
+	case reported:
 		l.Oom(l.now, true)
-	case Counted:
+	case counted:
 		l.kills++
 		l.read()
-	case Survived:
+	case survived:
 		l.kills++
 		l.read()
 		l.read()
 	}
-	if l.State() != s {
-		t.Fatalf("%s, not %s", l.State(), s)
+	if l.state() != s {
+		t.Fatalf("%s, not %s", l.state(), s)
 	}
 	l.verdicts, l.host.suspects = nil, nil
 	return l
@@ -84,7 +106,7 @@ func in(t *testing.T, s State) *life {
 
 // cell is what becomes of a container, as the package's table says it.
 func (l *life) cell() string {
-	out := l.State().String()
+	out := l.state().String()
 	for _, v := range l.verdicts {
 		what := "fatal"
 		if v.PID1Alive {
@@ -113,7 +135,7 @@ func TestTable(t *testing.T) {
 		row = append(row, e.name)
 	}
 	want = append(want, row)
-	for s := Quiet; s <= Survived; s++ {
+	for s := quiet; s <= survived; s++ {
 		row := []string{s.String()}
 		for _, e := range events {
 			l := in(t, s)
@@ -152,8 +174,8 @@ func TestKillWaits(t *testing.T) {
 	for range 3 {
 		l.read()
 	}
-	if l.State() != Counted || len(l.verdicts) > 0 {
-		t.Errorf("%s, %+v before PID 1 has ended", l.State(), l.verdicts)
+	if l.state() != counted || len(l.verdicts) > 0 {
+		t.Errorf("%s, %+v before PID 1 has ended", l.state(), l.verdicts)
 	}
 	l.kills += 2
 	l.read()
@@ -170,8 +192,8 @@ func TestOldKillsAreNoNews(t *testing.T) {
 		l.Begin(began)
 		l.kills = 2
 		l.read()
-		if len(l.verdicts) != 1 || !l.verdicts[0].Old || l.verdicts[0].Kills != 2 || l.State() != Survived {
-			t.Errorf("%s, %+v", l.State(), l.verdicts)
+		if len(l.verdicts) != 1 || !l.verdicts[0].Old || l.verdicts[0].Kills != 2 || l.state() != survived {
+			t.Errorf("%s, %+v", l.state(), l.verdicts)
 		}
 	}
 }
@@ -184,7 +206,7 @@ func TestEndIsJudgedOnce(t *testing.T) {
 		"and then once more":  {func(l *life) { l.Inspect(l.now, true) }, func(l *life) { l.Inspect(l.now, true) }},
 		"its code is unknown": {func(l *life) { l.Die(l.now.Add(time.Second), CodeUnknown) }, func(l *life) { l.Inspect(l.now, true) }},
 	} {
-		l := in(t, Reported)
+		l := in(t, reported)
 		for _, f := range tell {
 			f(l)
 		}
@@ -196,7 +218,7 @@ func TestEndIsJudgedOnce(t *testing.T) {
 
 // TestOomEventOfAnEarlierLife: it says nothing of how this one ended.
 func TestOomEventOfAnEarlierLife(t *testing.T) {
-	l := in(t, Reported)
+	l := in(t, reported)
 	l.Begin(l.now.Add(time.Hour)) // the end was missed
 	l.Die(l.now.Add(2*time.Hour), CodeKilled)
 	if got := l.cell(); got != "quiet, suspect" {
