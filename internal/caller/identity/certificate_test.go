@@ -109,7 +109,7 @@ func TestCertificateOnAUnixSocket(t *testing.T) {
 
 	f := inContainer(monitor())
 	c := NewTLS("x", leaf, self(t))
-	if id = New(f, f, nil).Identify(t.Context(), c); id.Kind != TLS || id.Container == nil || id.Container.Name != "monitor" || c.containerID() != monitorID {
+	if id = New(f, f, nil).Identify(t.Context(), c); id.Kind != TLS || id.Container == nil || id.Container.Name != "monitor" || c.attested.Container.ID != monitorID {
 		t.Errorf("in a container: %+v", id)
 	}
 

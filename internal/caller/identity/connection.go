@@ -3,7 +3,6 @@ package identity
 import (
 	"crypto/x509"
 	"sync"
-	"sync/atomic"
 
 	"vitrine/internal/caller/attest"
 	"vitrine/internal/kernel/peercred"
@@ -28,15 +27,10 @@ type Connection struct {
 	built    *Identity          // of attested; made from …
 	rev      uint64             // … this Rev of the container
 	users    *names             // … and these users
-
-	// container is the id in attested. ContainerID must not wait for mu: those
-	// who ask it may be what an attestation waits for.
-	container atomic.Pointer[string]
 }
 
 func (c *Connection) remember(a attest.Attestation) {
 	c.attested, c.process, c.built = a, nil, nil
-	c.container.Store(&a.Container.ID)
 }
 
 // NewUnix is a connection on one of the gateway's Unix sockets.
@@ -61,13 +55,3 @@ func NewLocal() *Connection { return &Connection{Account: "local", door: "plugin
 
 // NewSelf is one of our own calls.
 func NewSelf(door string) *Connection { return &Connection{door: door, kind: Self} }
-
-// containerID is the id of the container in which the peer was attested, or "".
-// When that container dies, its connections must be closed. It never blocks, so
-// that a hook of the inventory may ask.
-func (c *Connection) containerID() string {
-	if id := c.container.Load(); id != nil {
-		return *id
-	}
-	return ""
-}

@@ -203,8 +203,8 @@ func TestUnknownIsNotRememberedClosed(t *testing.T) {
 	for range 2 {
 		id := i.Identify(t.Context(), c)
 		wantPrincipals(t, id, Unknown)
-		if id.Why() != "the daemon is blocked" || id.UID == nil || c.containerID() != "" {
-			t.Errorf("identity %+v of container %q", id, c.containerID())
+		if id.Why() != "the daemon is blocked" || id.UID == nil || c.attested.Container.ID != "" {
+			t.Errorf("identity %+v of container %q", id, c.attested.Container.ID)
 		}
 	}
 	f.attested = known
@@ -217,8 +217,8 @@ func TestAttestedOnceAConnection(t *testing.T) {
 	f := inContainer(monitor())
 	i, c := New(f, f, nil), NewUnix("a", self(t))
 	first := i.Identify(t.Context(), c)
-	if second := i.Identify(t.Context(), c); second != first || f.asked != 1 || c.containerID() != monitorID {
-		t.Errorf("attested %d times, container %q", f.asked, c.containerID())
+	if second := i.Identify(t.Context(), c); second != first || f.asked != 1 || c.attested.Container.ID != monitorID {
+		t.Errorf("attested %d times, container %q", f.asked, c.attested.Container.ID)
 	}
 
 	renamed := monitor()
@@ -262,42 +262,10 @@ func TestWhatWasAttestedEndsClosed(t *testing.T) {
 			end(f, p)
 			f.attested = attest.Attestation{Err: errors.New("no more")}
 			wantPrincipals(t, i.Identify(t.Context(), c), Unknown)
-			if c.containerID() != "" {
+			if c.attested.Container.ID != "" {
 				t.Error("the connection still names the container")
 			}
 		})
-	}
-}
-
-// slow attests only when it is let go.
-type slow struct {
-	*fake
-	begun, letGo chan struct{}
-}
-
-func (s *slow) Attest(ctx context.Context, p *peercred.Peer) attest.Attestation {
-	close(s.begun)
-	<-s.letGo
-	return s.fake.Attest(ctx, p)
-}
-
-// The inventory calls its hooks with a lock that an attestation may need.
-func TestContainerIDDoesNotWaitForAnAttestation(t *testing.T) {
-	f := inContainer(monitor())
-	s := &slow{f, make(chan struct{}), make(chan struct{})}
-	c, done := NewUnix("a", self(t)), make(chan struct{})
-	go func() {
-		defer close(done)
-		New(s, f, nil).Identify(t.Context(), c)
-	}()
-	<-s.begun
-	if id := c.containerID(); id != "" {
-		t.Errorf("container %q before it is attested", id)
-	}
-	close(s.letGo)
-	<-done
-	if id := c.containerID(); id != monitorID {
-		t.Errorf("container %q, want %q", id, monitorID)
 	}
 }
 

@@ -32,6 +32,9 @@ func (k keyed) with(t *testing.T, value string) *Operation {
 	return op
 }
 
+// field is the key as hazards name it.
+func (k keyed) field() string { return (&Operation{at: k.path}).field() }
+
 // fits says that a value is of the key's type.
 func (k keyed) fits(value string) bool {
 	set, _ := k.values()

@@ -123,8 +123,6 @@ type keyed struct {
 
 func (k keyed) isParam() bool { return k.path[0][0] == '?' }
 
-func (k keyed) field() string { return (&Operation{at: k.path}).field() }
-
 // keys are those of the body, and the parameters.
 func (e *entry) keys() (all []keyed) {
 	var walk func(typ uint16, path []string)
