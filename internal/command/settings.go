@@ -26,8 +26,8 @@ type Option[S any] struct {
 	Set func(s *S, values []string) error
 }
 
-// Flag is its name on the command line.
-func (o Option[S]) Flag() string { return strings.ReplaceAll(o.Key, "_", "-") }
+// flag is its name on the command line.
+func (o Option[S]) flag() string { return strings.ReplaceAll(o.Key, "_", "-") }
 
 // prefix begins our variables' names.
 const prefix = "VITRINE_"
@@ -70,9 +70,9 @@ func (t Settings[S]) AddFlags(flags *pflag.FlagSet) {
 		}
 		help += ")"
 		if o.List {
-			flags.StringArray(o.Flag(), o.Default, help)
+			flags.StringArray(o.flag(), o.Default, help)
 		} else {
-			flags.String(o.Flag(), strings.Join(o.Default, ""), help)
+			flags.String(o.flag(), strings.Join(o.Default, ""), help)
 		}
 	}
 }
@@ -144,11 +144,11 @@ func (t Settings[S]) misspelt(env map[string]string) SettingErrors {
 
 // pick finds the strongest source of an option's values.
 func pick[S any](o Option[S], flags *pflag.FlagSet, getenv func(string) string, file *configFile) (where string, values []string) {
-	if f := flags.Lookup(o.Flag()); f.Changed {
+	if f := flags.Lookup(o.flag()); f.Changed {
 		if v, ok := f.Value.(pflag.SliceValue); ok {
-			return "--" + o.Flag(), v.GetSlice()
+			return "--" + o.flag(), v.GetSlice()
 		}
-		return "--" + o.Flag(), []string{f.Value.String()}
+		return "--" + o.flag(), []string{f.Value.String()}
 	}
 	for _, name := range []string{o.Env(), o.Also} {
 		if name == "" {
@@ -165,7 +165,7 @@ func pick[S any](o Option[S], flags *pflag.FlagSet, getenv func(string) string, 
 	if v, ok := file.values[o.Key]; ok {
 		return file.name + ": " + o.Key, v
 	}
-	return "--" + o.Flag(), o.Default
+	return "--" + o.flag(), o.Default
 }
 
 // unknown reports the keys of the file that nobody asked for, and values of a wrong shape.

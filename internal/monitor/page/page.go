@@ -142,9 +142,9 @@ type Door int
 
 // The doors.
 const (
-	Closed Door = iota // nobody
-	Local              // whoever reaches it, by a name of loopback
-	Token              // who brings the token
+	closedDoor Door = iota // nobody
+	localDoor              // whoever reaches it, by a name of loopback
+	tokenDoor              // who brings the token
 )
 
 // String is the door as the log has it.
@@ -153,15 +153,15 @@ func (d Door) String() string { return [...]string{"not shown", "shown", "with a
 // DoorOf is the door of a listener.
 func DoorOf(at net.Addr, token string) Door {
 	if at.Network() == "unix" {
-		return Local
+		return localDoor
 	}
 	if token != "" {
-		return Token
+		return tokenDoor
 	}
 	if tcp, ok := at.(*net.TCPAddr); ok && tcp.IP.IsLoopback() {
-		return Local
+		return localDoor
 	}
-	return Closed
+	return closedDoor
 }
 
 const closed = `vitrine: the page is not shown on this address, which others may reach, without a token. Give the monitor
@@ -176,9 +176,9 @@ func (p *Page) Handler(door Door) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header(w.Header())
 		switch {
-		case door == Closed:
+		case door == closedDoor:
 			http.Error(w, closed, http.StatusForbidden)
-		case door == Local && !loopback(r.Host):
+		case door == localDoor && !loopback(r.Host):
 			http.Error(w, "vitrine: this is answered to requests for localhost, 127.0.0.1 or [::1] alone", http.StatusMisdirectedRequest)
 		case foreign(r):
 			http.Error(w, "vitrine: this is not answered to other sites", http.StatusForbidden)
@@ -186,7 +186,7 @@ func (p *Page) Handler(door Door) http.Handler {
 			http.Error(w, "vitrine: the page changes nothing", http.StatusMethodNotAllowed)
 		case !strings.HasPrefix(r.URL.Path, "/api/"):
 			p.static(w, r)
-		case door == Token && !p.bears(r):
+		case door == tokenDoor && !p.bears(r):
 			w.Header().Set("WWW-Authenticate", "Bearer")
 			http.Error(w, "vitrine: give the token of --page-token-file", http.StatusUnauthorized)
 		case r.URL.Path == "/api/live":

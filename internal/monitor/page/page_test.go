@@ -91,52 +91,52 @@ func TestWhoMayLookClosed(t *testing.T) {
 		header []string
 		want   int
 	}{
-		"loopback":                         {Local, "/api/state", nil, 200},
-		"loopback by number":               {Local, "/api/state", []string{"Host", "127.0.0.1:9780"}, 200},
-		"loopback by number 6":             {Local, "/api/state", []string{"Host", "[::1]:9780"}, 200},
-		"a name that was rebound":          {Local, "/api/state", []string{"Host", "evil.example:9780"}, 421},
-		"one that begins like ours":        {Local, "/api/state", []string{"Host", "localhost.evil.example"}, 421},
-		"one that ends like ours":          {Local, "/api/state", []string{"Host", "evil-localhost"}, 421},
-		"no name":                          {Local, "/api/state", []string{"Host", ""}, 421},
-		"the address of another":           {Local, "/", []string{"Host", "10.0.0.1"}, 421},
-		"another site's script":            {Local, "/api/state", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "cors"}, 403},
-		"another site's picture":           {Local, "/app.js", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "no-cors"}, 403},
-		"another port's script":            {Local, "/api/state", []string{"Sec-Fetch-Site", "same-site", "Sec-Fetch-Mode", "cors"}, 403},
-		"another site's origin":            {Local, "/api/state", []string{"Origin", "https://evil.example"}, 403},
-		"a sandbox's origin":               {Local, "/api/state", []string{"Origin", "null"}, 403},
-		"another port's origin":            {Local, "/api/state", []string{"Origin", "http://localhost:1"}, 403},
-		"a link from another site":         {Local, "/", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate"}, 200},
-		"such a link to the API":           {Local, "/api/state", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate"}, 403},
-		"our own page":                     {Local, "/api/state", []string{"Origin", "http://localhost:9780", "Sec-Fetch-Site", "same-origin"}, 200},
-		"another address, no token":        {Closed, "/", nil, 403},
-		"the API there":                    {Closed, "/api/state", []string{"Authorization", bearer}, 403},
-		"with a token":                     {Token, "/api/state", []string{"Authorization", bearer, "Host", "monitor.example"}, 200},
-		"the files, before there is one":   {Token, "/", []string{"Host", "monitor.example"}, 200},
-		"without the token":                {Token, "/api/state", nil, 401},
-		"the stream without it":            {Token, "/api/live", nil, 401},
-		"a wrong token":                    {Token, "/api/state", []string{"Authorization", bearer + "x"}, 401},
-		"a part of it":                     {Token, "/api/state", []string{"Authorization", bearer[:len(bearer)-1]}, 401},
-		"without the scheme":               {Token, "/api/state", []string{"Authorization", token}, 401},
-		"as a parameter":                   {Token, "/api/state?token=" + token, nil, 401},
-		"with a token, from another site":  {Token, "/api/state", []string{"Authorization", bearer, "Origin", "https://evil.example"}, 403},
-		"another path by way of the files": {Token, "/x/../api/state", nil, 404},
-		"authz-plugin's metrics":           {Local, "/api/authz-plugin/metrics", nil, 502},
-		"them, where the page is closed":   {Closed, "/api/authz-plugin/metrics", []string{"Authorization", bearer}, 403},
-		"them, without the token":          {Token, "/api/authz-plugin/metrics", nil, 401},
-		"them, by a name that was rebound": {Local, "/api/authz-plugin/metrics", []string{"Host", "evil.example:9780"}, 421},
+		"loopback":                         {localDoor, "/api/state", nil, 200},
+		"loopback by number":               {localDoor, "/api/state", []string{"Host", "127.0.0.1:9780"}, 200},
+		"loopback by number 6":             {localDoor, "/api/state", []string{"Host", "[::1]:9780"}, 200},
+		"a name that was rebound":          {localDoor, "/api/state", []string{"Host", "evil.example:9780"}, 421},
+		"one that begins like ours":        {localDoor, "/api/state", []string{"Host", "localhost.evil.example"}, 421},
+		"one that ends like ours":          {localDoor, "/api/state", []string{"Host", "evil-localhost"}, 421},
+		"no name":                          {localDoor, "/api/state", []string{"Host", ""}, 421},
+		"the address of another":           {localDoor, "/", []string{"Host", "10.0.0.1"}, 421},
+		"another site's script":            {localDoor, "/api/state", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "cors"}, 403},
+		"another site's picture":           {localDoor, "/app.js", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "no-cors"}, 403},
+		"another port's script":            {localDoor, "/api/state", []string{"Sec-Fetch-Site", "same-site", "Sec-Fetch-Mode", "cors"}, 403},
+		"another site's origin":            {localDoor, "/api/state", []string{"Origin", "https://evil.example"}, 403},
+		"a sandbox's origin":               {localDoor, "/api/state", []string{"Origin", "null"}, 403},
+		"another port's origin":            {localDoor, "/api/state", []string{"Origin", "http://localhost:1"}, 403},
+		"a link from another site":         {localDoor, "/", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate"}, 200},
+		"such a link to the API":           {localDoor, "/api/state", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate"}, 403},
+		"our own page":                     {localDoor, "/api/state", []string{"Origin", "http://localhost:9780", "Sec-Fetch-Site", "same-origin"}, 200},
+		"another address, no token":        {closedDoor, "/", nil, 403},
+		"the API there":                    {closedDoor, "/api/state", []string{"Authorization", bearer}, 403},
+		"with a token":                     {tokenDoor, "/api/state", []string{"Authorization", bearer, "Host", "monitor.example"}, 200},
+		"the files, before there is one":   {tokenDoor, "/", []string{"Host", "monitor.example"}, 200},
+		"without the token":                {tokenDoor, "/api/state", nil, 401},
+		"the stream without it":            {tokenDoor, "/api/live", nil, 401},
+		"a wrong token":                    {tokenDoor, "/api/state", []string{"Authorization", bearer + "x"}, 401},
+		"a part of it":                     {tokenDoor, "/api/state", []string{"Authorization", bearer[:len(bearer)-1]}, 401},
+		"without the scheme":               {tokenDoor, "/api/state", []string{"Authorization", token}, 401},
+		"as a parameter":                   {tokenDoor, "/api/state?token=" + token, nil, 401},
+		"with a token, from another site":  {tokenDoor, "/api/state", []string{"Authorization", bearer, "Origin", "https://evil.example"}, 403},
+		"another path by way of the files": {tokenDoor, "/x/../api/state", nil, 404},
+		"authz-plugin's metrics":           {localDoor, "/api/authz-plugin/metrics", nil, 502},
+		"them, where the page is closed":   {closedDoor, "/api/authz-plugin/metrics", []string{"Authorization", bearer}, 403},
+		"them, without the token":          {tokenDoor, "/api/authz-plugin/metrics", nil, 401},
+		"them, by a name that was rebound": {localDoor, "/api/authz-plugin/metrics", []string{"Host", "evil.example:9780"}, 421},
 	} {
 		if w := ask(p, tt.door, tt.path, tt.header...); w.Code != tt.want {
 			t.Errorf("%s: %d, want %d: %s", name, w.Code, tt.want, w.Body)
 		}
 	}
 	p.o.Token = ""
-	if w := ask(p, Token, "/api/state", "Authorization", "Bearer "); w.Code != 401 {
+	if w := ask(p, tokenDoor, "/api/state", "Authorization", "Bearer "); w.Code != 401 {
 		t.Errorf("no token is not an empty one: %d", w.Code)
 	}
 	r := httptest.NewRequest(http.MethodPost, "/", nil)
 	r.Host = "localhost"
 	w := httptest.NewRecorder()
-	if p.Handler(Local).ServeHTTP(w, r); w.Code != 405 {
+	if p.Handler(localDoor).ServeHTTP(w, r); w.Code != 405 {
 		t.Errorf("POST: %d", w.Code)
 	}
 }
@@ -147,15 +147,15 @@ func TestDoorsClosed(t *testing.T) {
 		token string
 		want  Door
 	}{
-		{&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}, "", Local},
-		{&net.TCPAddr{IP: net.IPv6loopback}, "", Local},
-		{&net.TCPAddr{IP: net.IPv4zero}, "", Closed},
-		{&net.TCPAddr{IP: net.IPv6zero}, "", Closed},
-		{&net.TCPAddr{IP: net.IPv4(192, 168, 0, 1)}, "", Closed},
-		{&net.TCPAddr{IP: net.IPv4(192, 168, 0, 1)}, token, Token},
-		{&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}, token, Token},
-		{&net.UnixAddr{Name: "/x", Net: "unix"}, "", Local},
-		{&net.UnixAddr{Name: "/x", Net: "unix"}, token, Local},
+		{&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}, "", localDoor},
+		{&net.TCPAddr{IP: net.IPv6loopback}, "", localDoor},
+		{&net.TCPAddr{IP: net.IPv4zero}, "", closedDoor},
+		{&net.TCPAddr{IP: net.IPv6zero}, "", closedDoor},
+		{&net.TCPAddr{IP: net.IPv4(192, 168, 0, 1)}, "", closedDoor},
+		{&net.TCPAddr{IP: net.IPv4(192, 168, 0, 1)}, token, tokenDoor},
+		{&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}, token, tokenDoor},
+		{&net.UnixAddr{Name: "/x", Net: "unix"}, "", localDoor},
+		{&net.UnixAddr{Name: "/x", Net: "unix"}, token, localDoor},
 	} {
 		if got := DoorOf(tt.at, tt.token); got != tt.want {
 			t.Errorf("%v with token %q: %v, want %v", tt.at, tt.token, got, tt.want)
@@ -187,14 +187,14 @@ func TestNothingOfTheScraperReachesThePluginClosed(t *testing.T) {
 	r.Header.Set("Authorization", "Bearer needle")
 	r.Header.Set("User-Agent", "needle")
 	w := httptest.NewRecorder()
-	p.Handler(Local).ServeHTTP(w, r)
+	p.Handler(localDoor).ServeHTTP(w, r)
 	if w.Code != 200 || w.Body.String() != "vitrine_plugin_asked 1\n" || !strings.HasPrefix(w.Header().Get("Content-Type"), "text/plain;") {
 		t.Errorf("%d %s %v", w.Code, w.Body, w.Header())
 	}
 	if strings.Contains(asked, "needle") || !strings.HasPrefix(asked, "GET /metrics HTTP/1.1\r\n") {
 		t.Errorf("the admin socket was asked\n%s", asked)
 	}
-	if w := ask(p, Local, "/api/authz-plugin/../authz-plugin/shapes"); w.Code == 200 {
+	if w := ask(p, localDoor, "/api/authz-plugin/../authz-plugin/shapes"); w.Code == 200 {
 		t.Errorf("another path: %s", w.Body)
 	}
 }
@@ -203,7 +203,7 @@ func TestNothingOfTheScraperReachesThePluginClosed(t *testing.T) {
 func TestHeadersClosed(t *testing.T) {
 	p, _ := world(t)
 	for _, path := range []string{"/", "/api/state", "/nothing", "/api/nothing", "/api/containers/" + id} {
-		for _, door := range []Door{Local, Token, Closed} {
+		for _, door := range []Door{localDoor, tokenDoor, closedDoor} {
 			h := ask(p, door, path).Header()
 			csp := h.Get("Content-Security-Policy")
 			if !strings.Contains(csp, "default-src 'self'") || !strings.Contains(csp, "frame-ancestors 'none'") || !strings.Contains(csp, "require-trusted-types-for 'script'") || strings.Contains(csp, "unsafe") ||
@@ -218,7 +218,7 @@ func TestHeadersClosed(t *testing.T) {
 func TestHostileNames(t *testing.T) {
 	p, _ := world(t)
 	for _, path := range []string{"/api/state", "/api/containers/" + id} {
-		w := ask(p, Local, path)
+		w := ask(p, localDoor, path)
 		if strings.Contains(w.Body.String(), "<") || !strings.HasPrefix(w.Header().Get("Content-Type"), "application/json") || strings.Contains(w.Body.String(), "hunter2") {
 			t.Errorf("%s: %s %s", path, w.Header(), w.Body)
 		}
@@ -227,7 +227,7 @@ func TestHostileNames(t *testing.T) {
 		Name string
 		Sent []sentSeries
 	}
-	if err := json.Unmarshal(ask(p, Local, "/api/containers/"+id).Body.Bytes(), &d); err != nil || d.Name != hostile {
+	if err := json.Unmarshal(ask(p, localDoor, "/api/containers/"+id).Body.Bytes(), &d); err != nil || d.Name != hostile {
 		t.Errorf("%q, %v", d.Name, err)
 	}
 	if len(d.Sent) != 1 || d.Sent[0].Name != "its" || len(d.Sent[0].Tags) != 1 || *d.Sent[0].Value != 3 {
@@ -242,12 +242,12 @@ func TestAnswers(t *testing.T) {
 		"/api/containers/" + id + "/history": 400, "/api/containers/nobody": 404, "/api/containers/nobody/history?span=hour": 404,
 		"/api/board/cell?caller=x&class=y": 404, "/api/dogstatsd": 200, "/api/board/shapes?caller=x&class=y": 200, "/index.html": 404,
 	} {
-		if w := ask(p, Local, path); w.Code != want {
+		if w := ask(p, localDoor, path); w.Code != want {
 			t.Errorf("%s: %d, want %d: %s", path, w.Code, want, w.Body)
 		}
 	}
-	first := ask(p, Local, "/")
-	if w := ask(p, Local, "/", "If-None-Match", first.Header().Get("ETag")); w.Code != 304 {
+	first := ask(p, localDoor, "/")
+	if w := ask(p, localDoor, "/", "If-None-Match", first.Header().Get("ETag")); w.Code != 304 {
 		t.Errorf("the same again: %d", w.Code)
 	}
 }
@@ -255,7 +255,7 @@ func TestAnswers(t *testing.T) {
 // TestLive: the first line comes at once, the next with the next collection; and there are no more streams than the limit.
 func TestLive(t *testing.T) {
 	p, collected := world(t)
-	srv := httptest.NewServer(p.Handler(Local))
+	srv := httptest.NewServer(p.Handler(localDoor))
 	defer srv.Close()
 	client := srv.Client()
 	defer client.CloseIdleConnections()
