@@ -193,7 +193,10 @@ start() {
 	cgroup=$(cat "$dir/state/cgroup")
 	forget_the_dead
 	link_client
-	if [ "${VITRINE_ENGINE:-}" = 28c ]; then set -- --feature containerd-snapshotter=true "$@"; fi
+	# dockerd takes no setting twice
+	if [ "${VITRINE_ENGINE:-}" = 28c ] && ! grep -q containerd-snapshotter "$dir/etc/docker/daemon.json"; then
+		set -- --feature containerd-snapshotter=true "$@"
+	fi
 	(
 		enter_cgroups "$cgroup"
 		pid=$(holder)

@@ -314,6 +314,10 @@ func (p *parts) tellEngine(ctx context.Context) error {
 				p.log.Warn("the Engine is rootless: a container is known only where its cgroup bears its id (cgroup v2, delegated by systemd); "+
 					"callers in others are unknown", "version", k.Version, "see", "docs/install.md, Other engines")
 			}
+			if err := p.inventory.Untold(); err != nil {
+				p.log.Warn("labels of containers count for nothing, as their images may set them, and callers that see only some objects see no containers and no images",
+					"why", err, "version", k.Version, "see", "docs/threat-model.md")
+			}
 			return nil
 		}
 		select {

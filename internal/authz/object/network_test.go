@@ -23,6 +23,7 @@ type engine struct {
 	waits        map[string]bool            // execs
 	local, swarm map[string]docker.NetworkInfo
 	err          error
+	untold       error
 	several      bool // networks of each name
 	joins        []string
 	asked        []string
@@ -104,6 +105,8 @@ func (e *engine) ImageConfig(_ context.Context, ref, platform string) (json.RawM
 func (e *engine) ExecWaits(_ context.Context, id string) (bool, error) { return look(e, e.waits, id) }
 
 func (e *engine) NetworksOf(context.Context, string) ([]string, error) { return e.joins, e.err }
+
+func (e *engine) Untold() error { return e.untold }
 
 func (e *engine) Ready() bool { return e.err == nil }
 

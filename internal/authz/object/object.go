@@ -34,6 +34,7 @@ type Object struct {
 	Why   string `json:"why"`
 	// Several: it cannot be told because more than one object may be meant. Then the daemon takes none.
 	Several bool   `json:"-"`
+	Untold  bool   `json:"-"` // it cannot be told of any by this Engine: Why says what to do
 	ID      string `json:"id"`
 	// Name is its name; an image's first. An exec has its container's, and its labels.
 	Name  string   `json:"name"`
@@ -61,6 +62,7 @@ type inventory interface {
 	LabelledNetworks(ctx context.Context, label string) (ids []string, err error)
 	ImageConfig(ctx context.Context, ref, platform string) (json.RawMessage, error)
 	ExecWaits(ctx context.Context, id string) (bool, error)
+	Untold() error
 	Ready() bool
 }
 
@@ -90,6 +92,11 @@ func (r *Resolver) Objects(ctx context.Context, op *operation.Operation) []Objec
 }
 
 func (r *Resolver) resolve(ctx context.Context, n operation.Object, o *Object) {
+	switch untold := r.inv.Untold(); {
+	case untold != nil && (n.Kind == operation.KindContainer || n.Kind == operation.KindExec || n.Kind == operation.KindImage):
+		o.unknown(untold) // of one that there is not it is no secret either
+		return
+	}
 	switch n.Kind {
 	case operation.KindContainer:
 		c, err := r.inv.Find(ctx, strings.TrimPrefix(n.Ref, "/"))
@@ -120,7 +127,7 @@ func (o *Object) unknown(err error) {
 		o.Known = &known[0]
 		return
 	}
-	o.Why, o.Several = err.Error(), errors.Is(err, docker.ErrSeveral)
+	o.Why, o.Several, o.Untold = err.Error(), errors.Is(err, docker.ErrSeveral), errors.Is(err, docker.ErrPlatform)
 }
 
 func (o *Object) found(id, name string, names []string, labels map[string]string, image string) {
@@ -130,6 +137,9 @@ func (o *Object) found(id, name string, names []string, labels map[string]string
 func (o *Object) container(c docker.Container, err error) {
 	if !c.ImageKnown && len(c.Labels) > 0 {
 		err = errors.New("it cannot be told which of its labels are its image's")
+		if errors.Is(c.ImageErr, docker.ErrPlatform) {
+			err = c.ImageErr
+		}
 	}
 	if err != nil {
 		o.unknown(err)

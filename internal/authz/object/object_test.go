@@ -80,6 +80,31 @@ func TestClosedObjectThatCannotBeTold(t *testing.T) {
 	}
 }
 
+// TestObjectOfAnUntoldPlatformClosed: where the Engine does not say which labels are an image's, nothing is said of containers and images, whether
+// they are there or not. Of what was made by such an Engine nothing is said either.
+func TestObjectOfAnUntoldPlatformClosed(t *testing.T) {
+	old := docker.Container{ID: "ab12", Labels: map[string]string{"team": "blue"}, ImageErr: docker.ErrPlatform}
+	there := map[string]docker.Container{"web": {ID: "ab12", ImageKnown: true}, "old": old}
+	for uri, untold := range map[string]bool{
+		"/containers/web/stop": true, "/containers/gone/stop": true, "/containers/old/stop": true, "/exec/e1/resize?h=1&w=1": true, "/images/app/push": true,
+		"/networks/net/disconnect": false, "/services/x/update?version=1": false,
+	} {
+		for _, engineUntold := range []error{docker.ErrPlatform, nil} {
+			body := ""
+			if !untold {
+				body = "{}"
+			}
+			e := &engine{containers: there, untold: engineUntold}
+			want := untold && (engineUntold != nil || strings.Contains(uri, "old"))
+			for _, o := range object.NewResolver(e).Objects(t.Context(), parse(t, uri, body)) {
+				if o.Untold != want || want && (o.Known != nil || o.Why != docker.ErrPlatform.Error()) {
+					t.Errorf("%s: %+v, want untold %v", uri, o, want)
+				}
+			}
+		}
+	}
+}
+
 // TestEachQuestionThatFailsClosed: of each kind the daemon's own error is told, and nothing is known.
 func TestEachQuestionThatFailsClosed(t *testing.T) {
 	gone := errors.New("the daemon does not answer")

@@ -276,6 +276,8 @@ func (p *Plan) look(o *object.Object) *Denial {
 		return denied(http.StatusConflict, "the name %q is taken", o.Ref)
 	case o.Several: // so it means none, and how many there are is not the caller's business
 		return p.hide(o)
+	case o.Untold:
+		return denied(http.StatusForbidden, "it may only see some objects, and it cannot be told which those are: %s", o.Why)
 	case o.Known == nil:
 		return &Denial{Status: http.StatusServiceUnavailable, Code: "object", Reason: fmt.Sprintf(
 			"it may only see some objects, and it cannot be told now whether %s %q is one; try again", o.Kind, o.Ref)}

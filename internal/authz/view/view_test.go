@@ -64,7 +64,7 @@ func about(op *operation.Operation, labels map[string]map[string]string) (list [
 		o := object.Object{Role: n.Role, Kind: n.Kind, Ref: n.Ref, Known: &never}
 		switch l, ok := labels[n.Ref]; {
 		case strings.HasPrefix(n.Ref, "untold"):
-			o.Known, o.Why = nil, "the daemon does not answer"
+			o.Known, o.Why, o.Untold = nil, "the daemon does not answer", n.Ref == "untold-by-any"
 		case n.Ref == "several":
 			o.Known, o.Why, o.Several = nil, "2 may be meant", true
 		case ok:
@@ -114,6 +114,7 @@ func TestClosedOutsideTheView(t *testing.T) {
 		{"POST", "/images/alpine:3/push", "", "403"},
 		{"POST", "/images/create?fromImage=docker.io/index.docker.io/alpine", "", "403"},
 		{"GET", "/containers/untold/json", "", "503"},
+		{"GET", "/containers/untold-by-any/json", "", "403"},
 		{"GET", "/containers/front/json", "", "as asked"},
 		{"POST", "/containers/front/stop", "", "403"},
 		{"POST", "/containers/mine/stop", "", "as asked"},

@@ -346,7 +346,7 @@ func (inv *Inventory) snapshot() map[string]Container {
 }
 
 func (inv *Inventory) agrees(c Container, s Summary) bool {
-	return c.ImageKnown && sameLife(c, s) && (!inv.details || c.Detail != nil && c.Detail.State == s.State)
+	return (c.ImageKnown || errors.Is(c.ImageErr, ErrPlatform)) && sameLife(c, s) && (!inv.details || c.Detail != nil && c.Detail.State == s.State)
 }
 
 func sameLife(c Container, s Summary) bool {

@@ -107,9 +107,13 @@ type inspected struct {
 	NetworkSettings struct {
 		Networks map[string]*struct{ IPAddress, GlobalIPv6Address string }
 	}
-	ImageManifestDescriptor *struct {
-		Platform json.RawMessage `json:"platform"`
-	}
+	ImageManifestDescriptor *descriptor
+}
+
+// descriptor is of one platform's part of an image.
+type descriptor struct {
+	Digest   string          `json:"digest"`
+	Platform json.RawMessage `json:"platform"`
 }
 
 func (c *Client) containerInspect(ctx context.Context, ref string) (inspected, error) {
@@ -121,22 +125,25 @@ func (c *Client) containerInspect(ctx context.Context, ref string) (inspected, e
 	return out, err
 }
 
-// imageLabels are the labels in an image's configuration, GET /images/{id}/json.
-// The variant for a platform is asked for where the engine named one (images of
-// several platforms may differ in their labels).
-func (c *Client) imageLabels(ctx context.Context, id string, platform json.RawMessage) (map[string]string, error) {
+// imageLabels are the labels in an image's configuration, GET /images/{id}/json, or of
+// one platform's part. An image may have several parts for a platform: that which the engine shows must be the one.
+func (c *Client) imageLabels(ctx context.Context, id string, of *descriptor) (map[string]string, error) {
 	var q url.Values
-	if len(platform) > 0 {
-		q = url.Values{"platform": {string(platform)}}
+	if of != nil {
+		q = url.Values{"platform": {string(of.Platform)}}
 	}
 	var out struct {
-		Config *struct{ Labels map[string]string }
+		Config     *struct{ Labels map[string]string }
+		Descriptor descriptor
 	}
 	if err := c.json(ctx, "/images/"+url.PathEscape(id)+"/json", q, &out); err != nil {
 		return nil, err
 	}
 	if out.Config == nil {
 		return nil, fmt.Errorf("inspect image %q: the answer has no configuration", id)
+	}
+	if of != nil && out.Descriptor.Digest != of.Digest {
+		return nil, fmt.Errorf("inspect image %q: the engine shows %q for %s, and the container is of %q", id, out.Descriptor.Digest, of.Platform, of.Digest)
 	}
 	return out.Config.Labels, nil
 }
@@ -207,22 +214,27 @@ func (c *Client) events(ctx context.Context, types ...string) (next func() (Even
 }
 
 func (c *Client) json(ctx context.Context, path string, query url.Values, to any) error {
+	_, err := c.jsonWithHeader(ctx, path, query, to)
+	return err
+}
+
+func (c *Client) jsonWithHeader(ctx context.Context, path string, query url.Values, to any) (http.Header, error) {
 	resp, err := c.get(ctx, path, query)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(io.LimitReader(resp.Body, c.most+1))
 	if err != nil {
-		return fmt.Errorf("read answer to GET %s: %w", path, err)
+		return nil, fmt.Errorf("read answer to GET %s: %w", path, err)
 	}
 	if int64(len(b)) > c.most {
-		return fmt.Errorf("read answer to GET %s: more than %d bytes", path, c.most)
+		return nil, fmt.Errorf("read answer to GET %s: more than %d bytes", path, c.most)
 	}
 	if err := json.Unmarshal(b, to); err != nil {
-		return fmt.Errorf("parse answer to GET %s: %w", path, err)
+		return nil, fmt.Errorf("parse answer to GET %s: %w", path, err)
 	}
-	return nil
+	return resp.Header, nil
 }
 
 // each reads an answer that is a list, and holds one element of it at a time.

@@ -25,6 +25,37 @@ func (a *saying) RoundTrip(*http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(text))}, nil
 }
 
+// contained is what an engine says of itself that keeps images in containerd's store.
+const contained = `{"DriverStatus":[["driver-type","io.containerd.snapshotter.v1"]]}`
+
+// TestKindClosed: which platform of an image it means an engine tells of API 1.49 and newer.
+func TestKindClosed(t *testing.T) {
+	for name, tc := range map[string]struct {
+		info, version string
+		want          Kind
+		told          bool
+	}{
+		"containerd's store":     {contained, "1.49", Kind{Platforms: true, TellsPlatform: true}, true},
+		"a newer API":            {contained, "1.100", Kind{Platforms: true, TellsPlatform: true}, true},
+		"an older API":           {contained, "1.48", Kind{Platforms: true}, false},
+		"an API of another kind": {contained, "2.50", Kind{Platforms: true}, false},
+		"an API without words":   {contained, "", Kind{Platforms: true}, false},
+		"Docker's own store":     {`{"DriverStatus":[["Backing Filesystem","extfs"]]}`, "1.45", Kind{}, true},
+	} {
+		e := newEngine(t)
+		e.others, e.version = map[string]string{"/info": tc.info}, tc.version
+		inv := e.inventory()
+		inv.FollowDefaults()
+		if err := inv.Untold(); err != nil {
+			t.Errorf("%s: before the engine has said anything: %v", name, err)
+		}
+		k, err := inv.kindNow(t.Context())
+		if err != nil || *k != tc.want || (inv.Untold() == nil) != tc.told {
+			t.Errorf("%s: %+v, %v; untold: %v", name, k, err, inv.Untold())
+		}
+	}
+}
+
 // TestDefaultsClosed: they are nothing until the engine has said them, and again
 // nothing when the connection is a new one.
 func TestDefaultsClosed(t *testing.T) {

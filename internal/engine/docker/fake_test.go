@@ -33,6 +33,7 @@ type engine struct {
 	images     map[string]map[string]string
 	networks   []NetworkInfo
 	others     map[string]string            // answers by path
+	version    string                       // of the API
 	variant    func(platform string) string // the answer about an image for a platform; "": there is none
 	streams    []chan string                // open event streams; closed to cut them
 	asked      map[string]int
@@ -163,6 +164,7 @@ func (e *engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	part := strings.Split(r.URL.Path, "/")
+	w.Header().Set("Api-Version", e.version)
 	switch {
 	case e.variant != nil && r.URL.Query().Has("platform"):
 		if answer := e.variant(r.URL.Query().Get("platform")); answer != "" {

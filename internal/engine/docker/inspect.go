@@ -2,7 +2,6 @@ package docker
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -109,7 +108,8 @@ func (inv *Inventory) ask(ctx context.Context, ref string) (Container, error) {
 	if in.State.Running && in.State.Pid > 0 {
 		c.Running, c.Pid = true, in.State.Pid
 	}
-	c.ImageLabels, c.ImageKnown = inv.imageLabels(ctx, in)
+	c.ImageLabels, c.ImageErr = inv.imageLabels(ctx, in)
+	c.ImageKnown = c.ImageErr == nil
 	c.Detail = in.detail()
 	if !inv.details {
 		c.Detail.Env = nil // which nobody asks for then, and which has passwords in it
@@ -152,20 +152,26 @@ func (w *words) heldAll(labels map[string]string) map[string]string {
 	return all
 }
 
-// imageLabels remembers the labels of images: an id names its content. An image about
+// imageLabels remembers the labels of images: an id names its content, for each platform. An image about
 // which the Engine does not answer does not keep a container from being known.
-func (inv *Inventory) imageLabels(ctx context.Context, in inspected) (map[string]string, bool) {
-	var platform json.RawMessage
-	if in.ImageManifestDescriptor != nil {
-		platform = in.ImageManifestDescriptor.Platform
+func (inv *Inventory) imageLabels(ctx context.Context, in inspected) (map[string]string, error) {
+	of, err := inv.partOf(ctx, in)
+	if err != nil {
+		return nil, err
 	}
-	key := in.Image + " " + string(platform)
+	key := in.Image
+	if of != nil {
+		key += " " + of.Digest
+	}
 	inv.images.Lock()
 	labels, ok := inv.imageMap[key]
 	said := inv.imageSaid[key]
 	inv.images.Unlock()
-	if ok || in.Image == "" {
-		return labels, ok
+	switch {
+	case ok:
+		return labels, nil
+	case in.Image == "":
+		return nil, fmt.Errorf("the engine does not say which image container %q has", in.ID)
 	}
 	patience := 5 * inv.timeout
 	if said { // it may have none again
@@ -173,7 +179,7 @@ func (inv *Inventory) imageLabels(ctx context.Context, in inspected) (map[string
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	labels, err := inv.client.imageLabels(ctx, in.Image, platform)
+	labels, err = inv.client.imageLabels(ctx, in.Image, of)
 	inv.images.Lock()
 	inv.rememberImage(key, labels, err)
 	inv.images.Unlock()
@@ -181,7 +187,24 @@ func (inv *Inventory) imageLabels(ctx context.Context, in inspected) (map[string
 		inv.log.Warn("labels of an image are not known, so its containers have no label principals",
 			"image_id", in.Image, "container_id", in.ID, "error", err)
 	}
-	return labels, err == nil
+	return labels, err
+}
+
+// partOf is that of its image which a container was made of, nil where images have but one. A container that was made by an older
+// Engine has none for ever.
+func (inv *Inventory) partOf(ctx context.Context, in inspected) (*descriptor, error) {
+	kind, err := inv.kindNow(ctx)
+	if err != nil {
+		return nil, err
+	}
+	of := in.ImageManifestDescriptor
+	switch {
+	case !kind.Platforms:
+		return nil, nil
+	case !kind.TellsPlatform, of == nil, of.Digest == "", len(of.Platform) == 0:
+		return nil, ErrPlatform
+	}
+	return of, nil
 }
 
 // rememberImage keeps an image's labels, or that the log says that there was no answer; the

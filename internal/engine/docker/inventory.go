@@ -47,9 +47,10 @@ type Container struct {
 	// Labels are all labels, those of the image too.
 	Labels map[string]string
 	// ImageLabels are those that the image sets. They mean nothing unless
-	// ImageKnown: the image may be gone, or the daemon may not have answered.
+	// ImageKnown: the image may be gone, or the daemon may not have answered, as ImageErr says.
 	ImageLabels map[string]string
 	ImageKnown  bool
+	ImageErr    error
 
 	Running   bool   // with a process; a restarting container has none
 	Pid       int    // of init, as the daemon's PID namespace numbers it; 0 unless Running
@@ -125,7 +126,7 @@ type Inventory struct {
 	words words
 
 	images   sync.Mutex
-	imageMap map[string]map[string]string // labels by image id and platform; nothing in it ever changes
+	imageMap map[string]map[string]string // labels by image id and the digest of its part; nothing in it ever changes
 	// imageSaid: that these images' labels are not known is in the log.
 	imageSaid map[string]bool
 

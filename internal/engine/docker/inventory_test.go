@@ -308,6 +308,47 @@ func TestLabelsOfTheImage(t *testing.T) {
 	}
 }
 
+// TestLabelsOfTheImageOfAPlatformClosed: of an image of several platforms they are known where the engine says which one a container has, and shows that one.
+func TestLabelsOfTheImageOfAPlatformClosed(t *testing.T) {
+	platform := map[string]any{"os": "linux", "architecture": "arm64"}
+	arm, other := map[string]any{"digest": "sha256:arm", "platform": platform}, map[string]any{"digest": "sha256:other", "platform": platform}
+	for name, tc := range map[string]struct {
+		info, version string
+		descriptor    any
+		known, never  bool
+		want          string // the image's label
+	}{
+		"told":                   {contained, "1.49", arm, true, false, "arm64"},
+		"not shown":              {contained, "1.48", arm, false, true, ""},
+		"made by an older one":   {contained, "1.49", nil, false, true, ""},
+		"without a platform":     {contained, "1.49", map[string]any{"digest": "sha256:arm"}, false, true, ""},
+		"without a digest":       {contained, "1.49", map[string]any{"platform": platform}, false, true, ""},
+		"another is shown":       {contained, "1.49", other, false, false, ""},
+		"Docker's own store":     {`{}`, "1.45", nil, true, false, "any"},
+		"an engine that is mute": {"503 not now", "1.49", arm, false, false, ""},
+	} {
+		e := newEngine(t)
+		e.images["sha256:app:1"] = map[string]string{"of": "any"}
+		e.others, e.version = map[string]string{"/info": tc.info}, tc.version
+		e.variant = func(string) string {
+			return `{"Config":{"Labels":{"of":"arm64"}},"Descriptor":{"digest":"sha256:arm"}}`
+		}
+		e.set(1, "web", "app:1", 77, map[string]string{"of": "any"})
+		if tc.descriptor != nil {
+			e.containers[id(1)]["ImageManifestDescriptor"] = tc.descriptor
+		}
+		inv := e.inventory()
+		inv.FollowDefaults()
+		c, err := inv.Refresh(t.Context(), "web")
+		if err != nil || c.ImageKnown != tc.known || (c.ImageErr == nil) != tc.known || errors.Is(c.ImageErr, ErrPlatform) != tc.never || c.ImageLabels["of"] != tc.want {
+			t.Errorf("%s: %+v, %v", name, c, err)
+		}
+		if agrees := inv.agrees(c, Summary{ID: c.ID, Names: []string{"/web"}, State: "running"}); agrees != (tc.known || tc.never) {
+			t.Errorf("%s: it is asked for again: %v", name, !agrees)
+		}
+	}
+}
+
 func TestReconcileFindsWhatEventsMissed(t *testing.T) {
 	e := newEngine(t)
 	e.run(1, "web", nil)

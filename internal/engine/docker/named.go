@@ -45,6 +45,13 @@ func (inv *Inventory) Image(ctx context.Context, ref string) (Named, error) {
 // Engine's own. An image of several may have another configuration for each, and says itself which is for what. An image that is there without such a
 // variant is an error, and not [ErrNotFound]: for a new container the Engine may take one that comes near.
 func (inv *Inventory) ImageConfig(ctx context.Context, ref, platform string) (json.RawMessage, error) {
+	kind, err := inv.kindNow(ctx)
+	if err == nil && kind.Platforms && !kind.TellsPlatform {
+		err = ErrPlatform
+	}
+	if err != nil {
+		return nil, err
+	}
 	config, _, err := inv.imageConfig(ctx, ref, nil)
 	if err != nil || platform == "" {
 		return config, err

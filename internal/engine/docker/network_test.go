@@ -231,6 +231,28 @@ func TestImageConfigClosed(t *testing.T) {
 	}
 }
 
+// TestConfigOfAnUntoldPlatformClosed: what the engine does not say of itself is no word about the image.
+func TestConfigOfAnUntoldPlatformClosed(t *testing.T) {
+	for name, tc := range map[string]struct {
+		info, version string
+		want          error
+		shown         bool
+	}{
+		"untold": {contained, "1.48", ErrPlatform, false},
+		"told":   {contained, "1.49", nil, true},
+		"mute":   {"", "1.49", nil, false},
+	} {
+		e := newEngine(t)
+		e.others, e.version = map[string]string{"/images/web/json": `{"Config":{"Cmd":["sh"]}}`, "/info": tc.info}, tc.version
+		inv := e.inventory()
+		inv.FollowDefaults()
+		c, err := inv.ImageConfig(t.Context(), "web", "")
+		if (len(c) > 0) != tc.shown || (err == nil) != tc.shown || !errors.Is(err, tc.want) && tc.want != nil || errors.Is(err, ErrNotFound) {
+			t.Errorf("%s: %s, %v", name, c, err)
+		}
+	}
+}
+
 // TestConfigOfAnotherVariantClosed: of an image of several platforms the daemon takes, for a new container, the one that is asked for.
 func TestConfigOfAnotherVariantClosed(t *testing.T) {
 	const path = "/images/web/json"

@@ -68,6 +68,7 @@ func (inv *Inventory) follow(ctx context.Context) error {
 	}
 	defer stop()
 	deadline.Stop()
+	inv.kind.Store(nil) // it may be another engine than before
 
 	var helpers sync.WaitGroup
 	defer helpers.Wait()

@@ -58,8 +58,13 @@ func newWorld(t *testing.T) *world {
 
 func worldOf(t *testing.T, policyData string) *world {
 	t.Helper()
+	return worldOn(t, engine.Options{}, policyData)
+}
+
+func worldOn(t *testing.T, o engine.Options, policyData string) *world {
+	t.Helper()
 	engine.Require(t)
-	w := &world{T: t, e: engine.Start(t, engine.Options{})}
+	w := &world{T: t, e: engine.Start(t, o)}
 	if err := w.e.ImportBusybox(); err != nil {
 		t.Fatal(err)
 	}

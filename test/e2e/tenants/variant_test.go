@@ -9,22 +9,21 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"vitrine/test/engine"
+	"vitrine/test/vitrine"
 )
 
 // TestWhatAVariantOfAnImageCarriesClosed: an image of several platforms has a configuration for each, and that is judged which a container is given.
 func TestWhatAVariantOfAnImageCarriesClosed(t *testing.T) {
 	t.Parallel()
 	w := worldOf(t, burdened)
-	if !strings.Contains(w.e.Docker("info", "--format", "{{.DriverStatus}}"), "io.containerd.snapshotter") {
-		return // an image has one platform there
+	if !w.severalPlatforms() {
+		return
 	}
 	const often = `{"Healthcheck":{"Test":["CMD","true"],"Interval":10000000}}`
-	load := w.e.DockerCommand(w.e.Socket, "load")
-	load.Stdin = bytes.NewReader(archive(t, "docker.io/library/fat:two",
-		variant{`{"architecture":"amd64","os":"linux"}`, `{}`}, variant{`{"architecture":"arm64","os":"linux"}`, often}, variant{`{"architecture":"arm","os":"linux","variant":"v7"}`, often}))
-	if out, err := load.CombinedOutput(); err != nil {
-		t.Fatalf("load: %v: %s", err, out)
-	}
+	w.load("docker.io/library/fat:two",
+		variant{`{"architecture":"amd64","os":"linux"}`, `{}`}, variant{`{"architecture":"arm64","os":"linux"}`, often}, variant{`{"architecture":"arm","os":"linux","variant":"v7"}`, often})
 	for name, tc := range map[string]struct {
 		platform string
 		status   int
@@ -45,6 +44,53 @@ func TestWhatAVariantOfAnImageCarriesClosed(t *testing.T) {
 		if answer := w.ask(a, http.MethodPost, "/containers/create?"+query, `{"Image":"fat:two","Cmd":["true"]}`); answer.Status != tc.status {
 			t.Errorf("%s: %.500s", name, answer)
 		}
+	}
+}
+
+// TestLabelsOfAnotherPlatformClosed: labels that a container has from its image's part for its platform are its image's, where the Engine shows another
+// part too. An Engine that does not say which it means is taken to mean any.
+func TestLabelsOfAnotherPlatformClosed(t *testing.T) {
+	t.Parallel()
+	w := worldOn(t, engine.Options{DaemonJSON: map[string]any{"features": map[string]any{"containerd-snapshotter": true}}}, burdened)
+	if !w.severalPlatforms() {
+		return
+	}
+	w.load("docker.io/library/fat:two",
+		variant{`{"architecture":"amd64","os":"linux"}`, `{"Cmd":["true"]}`}, variant{`{"architecture":"arm64","os":"linux"}`, `{"Cmd":["true"],"Labels":{"vitrine.owner":"uid:4301"}}`})
+	w.e.Docker("create", "--name", "planted", "--platform", "linux/arm64", "fat:two")
+	if label := strings.TrimSpace(w.e.Docker("inspect", "--format", `{{index .Config.Labels "vitrine.owner"}}`, "planted")); label != "uid:4301" {
+		t.Fatalf("the container is labelled %q", label)
+	}
+	w.planted = []string{"planted"}
+	if answer := w.ask(a, http.MethodGet, "/containers/json?all=1", ""); answer.Status != http.StatusOK || strings.TrimSpace(answer.Body) != "[]" {
+		t.Errorf("a sees %s", answer)
+	}
+	made := w.ask(a, http.MethodPost, "/containers/create?name=mine", `{"Image":"bb:1"}`)
+	asks := []vitrine.Answer{w.ask(a, http.MethodGet, "/containers/planted/json", ""), w.ask(a, http.MethodDelete, "/containers/planted", ""), w.ask(a, http.MethodGet, "/containers/missing/json", "")}
+	want := http.StatusNotFound
+	if made.Status != http.StatusCreated {
+		want = http.StatusForbidden
+		asks = append(asks, made)
+	}
+	for _, answer := range asks {
+		if answer.Status != want || want == http.StatusForbidden && !strings.Contains(answer.Body, "older than 28.1") {
+			t.Errorf("%s, want %d", answer, want)
+		}
+	}
+	w.e.Docker("inspect", "planted")
+}
+
+// severalPlatforms says whether an image can be of several platforms.
+func (w *world) severalPlatforms() bool {
+	return strings.Contains(w.e.Docker("info", "--format", "{{.DriverStatus}}"), "io.containerd.snapshotter")
+}
+
+func (w *world) load(name string, variants ...variant) {
+	w.Helper()
+	load := w.e.DockerCommand(w.e.Socket, "load")
+	load.Stdin = bytes.NewReader(archive(w.T, name, variants...))
+	if out, err := load.CombinedOutput(); err != nil {
+		w.Fatalf("load: %v: %s", err, out)
 	}
 }
 
