@@ -126,13 +126,13 @@ type compiler struct {
 func (c *compiler) function(ctx context.Context, f *ir.Func) (err error) {
 	out := &function{memo: -1}
 	for _, p := range f.Params {
-		out.params = append(out.params, c.slot(p))
+		out.params = append(out.params, int(p))
 	}
 	if len(f.Params) < 2 || f.Params[0] != ir.Input || f.Params[1] != ir.Data {
 		return errors.New("a function is not of input and data")
 	}
 	c.readsInput = false
-	if out.body, err = c.body(f.Blocks); err != nil {
+	if out.body, err = c.body(f.Blocks, f.Params...); err != nil {
 		return err
 	}
 	out.slots, out.readsInput = c.slots, c.readsInput
@@ -159,9 +159,12 @@ func (c *compiler) settle(ctx context.Context, f *function) {
 	}
 }
 
-// body is the blocks of a function or a query.
-func (c *compiler) body(blocks []*ir.Block) (step, error) {
+// body is the blocks of a function or a query. What a function is given has its slot, though nothing in there may read it.
+func (c *compiler) body(blocks []*ir.Block, params ...ir.Local) (step, error) {
 	c.slots, c.ofData, c.sections = dataSlot+1, map[ir.Local]bool{}, map[ir.Local]string{}
+	for _, p := range params {
+		c.slot(p)
+	}
 	s, leaves, err := c.blocks(blocks)
 	if leaves > 0 {
 		err = errors.New("a jump leads out of a function")

@@ -371,3 +371,22 @@ all := [x | some x in named[input.of]]
 	}
 	wg.Wait()
 }
+
+// A function is given what nothing in it reads, too: that needs a place like the rest.
+func TestFunctionsThatReadNothing(t *testing.T) {
+	t.Parallel()
+	query, input := ast.MustParseBody("x = data.a.p"), ast.MustParseTerm(`{"a": 1}`)
+	for _, module := range []string{
+		"default f(_) := true\n\np := f(input.a)",
+		"default f(_, _) := 2\n\np := f(1, 2)",
+		"default f(_, _, _) := 2\n\nf(x, _, _) := 3 if x == 2\n\np := f(input.a, 2, 3)",
+	} {
+		c, p := compiled(t, "package a\n\n"+module, "x = data.a.p", ast.NewObject())
+		if got := compare(t, c, p, query, ast.NewObject(), input); got != same {
+			t.Errorf("%s: %s", module, got)
+		}
+		if got, err := evaluated(t, p, input, topdown.NewCancel()); err != nil || len(got) != 1 {
+			t.Errorf("%s: %v, %v", module, got, err)
+		}
+	}
+}
