@@ -22,6 +22,9 @@ const (
 // Compile plans a query over compiled rules and the data they are put to. fields are all places of the input at which there can be something, as
 // one key, or two, one below the other: if no more of it is read than these, it is given so.
 func Compile(ctx context.Context, rules *ast.Compiler, caps *ast.Capabilities, query ast.Body, data ast.Value, fields [][]string) (*Program, error) {
+	if err := plannable(rules); err != nil {
+		return nil, err
+	}
 	planned, err := planOf(ctx, rules, query)
 	if err != nil {
 		return nil, fmt.Errorf("plan the query: %w", err)
@@ -31,6 +34,41 @@ func Compile(ctx context.Context, rules *ast.Compiler, caps *ast.Capabilities, q
 		return program(ctx, planned, caps, data, nil)
 	}
 	return p, err
+}
+
+// errDiffers says that OPA's plan of a rule comes to something else than topdown.
+var errDiffers = errors.New("OPA's plan means something else by it")
+
+// plannable refuses rules that OPA's planner takes for something else than topdown. What rules put together is something to topdown though none
+// of them holds, an empty set or object, wherever its place has constants for names, and to the planner only where these are texts: of
+// p[1] contains x, or p[1].x := y, it makes nothing then. And a comprehension that is all of an expression it leaves out, with what may fail in there.
+func plannable(rules *ast.Compiler) (err error) {
+	refuse := func(at *ast.Location, what string) { err = fmt.Errorf("%s: %s: %w", at, what, errDiffers) }
+	for _, m := range rules.Modules {
+		for _, r := range m.Rules {
+			at := r.Ref()
+			texts := len(at.StringPrefix())
+			alone := r.Head.RuleKind() == ast.SingleValue && at.IsGround() && texts == len(at)-1 // p[1] := x
+			if texts < len(at.GroundPrefix()) && !alone {
+				refuse(r.Location, at.String()+" has a name that is no text")
+			}
+		}
+		ast.WalkExprs(m, func(e *ast.Expr) bool {
+			if t, is := e.Terms.(*ast.Term); is && comprehends(t.Value) {
+				refuse(e.Location, "a comprehension of which nothing is asked")
+			}
+			return false
+		})
+	}
+	return err
+}
+
+// comprehends reports whether there is a comprehension in a value other than a reference, whose parts are always looked at.
+func comprehends(v ast.Value) (found bool) {
+	if _, is := v.(ast.Ref); !is {
+		ast.WalkClosures(v, func(any) bool { found = true; return true })
+	}
+	return found
 }
 
 // errWhole says that more is read of the input than its fields.

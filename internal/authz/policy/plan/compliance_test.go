@@ -33,12 +33,12 @@ func TestComplianceCases(t *testing.T) {
 				n[outcome]++
 				if want := exception(tc.Note); want != "" && want != outcome {
 					t.Errorf("%s, and not %s, as the list of exceptions says", outcome, want)
-				} else if want == "" && outcome != same && outcome != impure {
+				} else if want == "" && outcome != same && outcome != impure && outcome != other {
 					t.Error(outcome)
 				}
 			})
 		}
-		if n[same] < 1900 || n[impure] > 95 {
+		if n[same] < 1900 || n[impure] > 95 || n[other] > 30 {
 			t.Errorf("%s: %v", version, n)
 		}
 	}
@@ -51,6 +51,7 @@ func TestComplianceCases(t *testing.T) {
 const (
 	same   = "the same answer, or an error where topdown has one"
 	impure = "refused, as a builtin needs more than its arguments"
+	other  = "refused, as OPA's plan comes to something else"
 	onData = "an error, as a key of the data may mean several things"
 	absent = "not compiled, as it calls a builtin of topdown's own tests"
 )
@@ -106,6 +107,9 @@ func compliance(t *testing.T, rego ast.RegoVersion, tc cases.TestCase) (outcome 
 	if err != nil {
 		if strings.Contains(err.Error(), "needs more than its arguments") {
 			return impure
+		}
+		if errors.Is(err, errDiffers) {
+			return other
 		}
 		return err.Error()
 	}

@@ -8,7 +8,8 @@
 // planner, the values, their order and equality, and every builtin function are OPA's.
 //
 // Compile refuses what it does not know: a statement, an operand, a call or a jump out of a loop is an error then, and the
-// policy is evaluated by topdown. Nothing is skipped, and nothing that was not understood comes to a value.
+// policy is evaluated by topdown. Nothing is skipped, and nothing that was not understood comes to a value. It refuses, too, what OPA's planner
+// is known to take for something else than topdown does.
 //
 // An input is given by its fields, the values at one or two keys from its top, so that nobody has to put objects together that rules only take apart again.
 // A program that does anything else with the input, or with an object on the way to a field, is given all of it.

@@ -390,3 +390,67 @@ func TestFunctionsThatReadNothing(t *testing.T) {
 		}
 	}
 }
+
+// To topdown the set, or the object, that rules put together is an empty one if none of them holds, which is something, wherever its place has a constant for a
+// name; to OPA's planner it is nothing if that is no text, and a not would say yes to it.
+func TestPutTogetherAtNamesThatAreNoTextsClosed(t *testing.T) {
+	t.Parallel()
+	query := ast.MustParseBody("x = data.a.p")
+	for rule, refused := range map[string]bool{
+		`q[1] contains "x" if input.b`:              true,
+		`q.k[true] contains "x" if input.b`:         true,
+		`q[null] contains "x" if input.b`:           true,
+		`q[1][x] := "x" if some x in input.list`:    true,
+		`q[1][x].y if some x in input.list`:         true,
+		`q[1].x := "y" if input.b`:                  true,
+		`q.k[x] := "x" if some x in input.list`:     false,
+		`q["1"] contains "x" if input.b`:            false,
+		`q contains 1 if input.b`:                   false,
+		`q[x] contains "x" if some x in input.list`: false,
+		`q[1] := "x" if input.b`:                    false,
+	} {
+		c := rules(t, "package a\n\n"+rule+"\n\np := [count(q), q, [1 | not q[input.one]]]")
+		p, err := Compile(t.Context(), c, ast.CapabilitiesForThisVersion(), query, ast.NewObject(), nil)
+		if errors.Is(err, errDiffers) != refused {
+			t.Errorf("%s: %v", rule, err)
+		}
+		for _, input := range []string{`{"one": 1}`, `{"one": 1, "b": 1}`, `{"one": "x", "list": [1, 2]}`} {
+			if err != nil {
+				break
+			}
+			if got := compare(t, c, p, query, ast.NewObject(), ast.MustParseTerm(input)); got != same {
+				t.Errorf("%s, %s: %s", rule, input, got)
+			}
+		}
+	}
+}
+
+// A comprehension that is all of an expression is always something, so that the planner leaves it out; to topdown what fails in there fails.
+func TestComprehensionsOfWhichNothingIsAskedClosed(t *testing.T) {
+	t.Parallel()
+	query := ast.MustParseBody("x = data.a.p")
+	for body, refused := range map[string]bool{
+		`[1 | to_number(input.a) == 1]`:                               true,
+		`{1 | to_number(input.a) == 1}; input.a`:                      true,
+		`{1: 2 | to_number(input.a) == 1} with input.b as 1`:          true,
+		`some x in [1]; {y | some y in [x]; to_number(input.a)}`:      true,
+		`input.a; not input.b; every x in [1] { [to_number(x) | x] }`: true,
+		`[1 | to_number(input.a) == 1] == [1]`:                        false,
+		`x := [1 | to_number(input.a) == 1]; count(x) == 1`:           false,
+		`input.list[count([1 | to_number(input.a) == 1])]`:            false,
+	} {
+		c := rules(t, "package a\n\np if { "+body+" }")
+		p, err := Compile(t.Context(), c, ast.CapabilitiesForThisVersion(), query, ast.NewObject(), nil)
+		if errors.Is(err, errDiffers) != refused {
+			t.Errorf("%s: %v", body, err)
+		}
+		for _, input := range []string{`{"a": "x"}`, `{"a": 1, "list": [1, 2]}`} {
+			if err != nil {
+				break
+			}
+			if got := compare(t, c, p, query, ast.NewObject(), ast.MustParseTerm(input)); got != same {
+				t.Errorf("%s, %s: %s", body, input, got)
+			}
+		}
+	}
+}
