@@ -5,6 +5,7 @@
 //	caller ask SOCKET METHOD PATH [BODY]   ask, and print the answer as JSON
 //	caller lend SOCKET VIA                 connect, and hand the connection over VIA, the Unix socket of a test
 //	caller zombie SOCKET VIA               likewise, but whoever connected ends unreaped: a zombie
+//	caller crowd SOCKET VIA N              have N connections that children made who have exited and were waited for; connect to VIA, and stay as lend does
 //	caller move CGROUPS FOLDER COMMAND…    move to FOLDER in every hierarchy mounted below CGROUPS, then be COMMAND
 //	caller pose SOCKET                     put a socket of its own in SOCKET's place, and answer everybody "posed"
 //
@@ -22,6 +23,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 )
@@ -35,7 +37,7 @@ func main() {
 
 func run(args []string) error {
 	if len(args) < 2 {
-		return errors.New("want ask, lend, zombie, move or pose, and a socket or folder")
+		return errors.New("want ask, lend, zombie, crowd, move or pose, and a socket or folder")
 	}
 	command, socket, rest := args[0], args[1], args[2:]
 	switch {
@@ -45,6 +47,8 @@ func run(args []string) error {
 		return lend(socket, rest[0])
 	case command == "zombie" && len(rest) == 1:
 		return zombie(socket, rest[0])
+	case command == "crowd" && len(rest) == 2:
+		return crowd(socket, rest[0], rest[1])
 	case command == "move" && len(rest) >= 2:
 		return move(socket, rest[0], rest[1:])
 	case command == "pose" && len(rest) == 0:
@@ -102,6 +106,36 @@ func zombie(socket, via string) error {
 		return err
 	}
 	select {} // until killed
+}
+
+// crowd starts itself again for each connection, with a socket that is not connected yet.
+func crowd(socket, via, count string) error {
+	if os.Getenv("CALLER_ENDS") != "" {
+		return syscall.Connect(3, &syscall.SockaddrUnix{Name: socket})
+	}
+	n, err := strconv.Atoi(count)
+	if err != nil {
+		return err
+	}
+	for range n {
+		fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+		if err != nil {
+			return err
+		}
+		held := os.NewFile(uintptr(fd), "held")
+		defer held.Close()
+		child := exec.Command("/proc/self/exe", "crowd", socket, via, count)
+		child.Env, child.ExtraFiles, child.Stderr = []string{"CALLER_ENDS=1"}, []*os.File{held}, os.Stderr
+		if err := child.Run(); err != nil {
+			return err
+		}
+	}
+	control, err := net.Dial("unix", via)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, control)
+	return err
 }
 
 // connectAndPass connects to the socket, and passes that connection over via.

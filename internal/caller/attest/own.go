@@ -1,12 +1,14 @@
 package attest
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"strconv"
 
 	"vitrine/internal/kernel/cgroupname"
 	"vitrine/internal/kernel/peercred"
+	"vitrine/internal/kernel/procfs"
 )
 
 // noContainer is [Options.Own] of one that runs in no container.
@@ -102,11 +104,20 @@ func (a *Attestor) hostnameContainer(self int, blind error) (id string, err erro
 // Group names those who share what a caller may use up: the container in whose
 // cgroup the peer is, or the peer's user. A peer in a container that is not known yet, or
 // in what imitates one, shares with other such peers of its user, so that a container that
-// has just begun takes nothing from the host's processes. The group is a guess for limits,
+// has just begun takes nothing from the host's processes. Nor does what has the numbers of the host's users and is none of
+// them: all peers that have exited share with each other, since nothing is left that says where they were, and root of a container connects
+// by children of any user; so do all of other user namespaces, as a user may have thousands of ids in one. The group is a guess for limits,
 // taken when a connection is accepted and proven by nothing; never decide by it.
 func (a *Attestor) Group(p *peercred.Peer) string {
 	user := "uid:" + strconv.FormatUint(uint64(p.UID), 10)
+	if p.PID == 0 {
+		return user
+	}
 	lines, _ := a.proc.Cgroups(p.PID) // without any, the user is left
+	users, _ := a.proc.Namespace(p.PID, "user")
+	if errors.Is(a.exiting(p.PID), procfs.ErrDead) || errors.Is(p.Alive(), procfs.ErrDead) {
+		return "exited"
+	}
 	a.known.mu.RLock()
 	defer a.known.mu.RUnlock()
 	for _, l := range lines {
@@ -118,6 +129,9 @@ func (a *Attestor) Group(p *peercred.Peer) string {
 		if unknownContainer(l.Path, false, nil) != nil {
 			return "container-" + user
 		}
+	}
+	if ref := a.here.ref.User; ref != "" && users != "" && users != ref {
+		return "user-namespaces"
 	}
 	return user
 }

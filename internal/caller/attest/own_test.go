@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"vitrine/internal/engine/docker"
+	"vitrine/internal/kernel/peercred"
+	"vitrine/internal/kernel/procfs"
 )
 
 func TestOwnContainer(t *testing.T) {
@@ -157,5 +159,41 @@ func TestGroup(t *testing.T) {
 		if got := a.Group(w.Peer(pid)); got != want {
 			t.Errorf("group of process %d = %q, want %q", pid, got, want)
 		}
+	}
+}
+
+// TestNobodysPeersAreNoUsersClosed: what has the id of a user of the host, and is none of its processes, takes nothing of that user's, nor has it
+// as much as there are ids: what has exited, or its first thread, and what is in another user namespace.
+func TestNobodysPeersAreNoUsersClosed(t *testing.T) {
+	w := newWorld(t)
+	w.Container(mon, 41, "/docker/"+mon, containerNS(1))
+	a := w.begin(Options{})
+	peers := map[int]*peercred.Peer{}
+	for pid, namespaces := range map[int]string{42: containerNS(1), 43: hostNS, 44: hostNS} {
+		w.Process(pid, "/", namespaces)
+		peers[pid] = w.Peer(pid)
+	}
+	w.Stat(42, "Z", 0)                  // of version 1 every line reads /
+	w.Stat(43, "D", procfs.FlagExiting) // it gives its cgroups back
+	delete(w.Proc, "44/stat")           // it was waited for
+	delete(w.Proc, "44/cgroup")
+	w.Process(45, "/user.slice", "user:[7] pid:[2] mnt:[3]")
+	w.Process(46, "/docker/"+mon, "user:[7] pid:[8] mnt:[9]")
+	w.Process(47, "/user.slice", hostNS)
+	delete(w.Proc, "47/ns/user") // cannot be read
+	for pid, want := range map[int]string{
+		42: "exited", 43: "exited", 44: "exited", 45: "user-namespaces", 46: "container:" + mon, 47: "uid:0",
+	} {
+		p := peers[pid]
+		if p == nil {
+			p = w.Peer(pid)
+		}
+		if got := a.Group(p); got != want {
+			t.Errorf("group of process %d = %q, want %q", pid, got, want)
+		}
+	}
+	a.here.ref.User = "" // nobody can say what the host's is
+	if got := a.Group(w.Peer(45)); got != "uid:0" {
+		t.Errorf("without the host's to compare it with: %q", got)
 	}
 }

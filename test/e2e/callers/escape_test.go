@@ -1,10 +1,16 @@
 package callers
 
 import (
+	"net"
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
+
+	"vitrine/test/vitrine"
+	"vitrine/test/wait"
 )
 
 // TestZombieClosed: a container's root connects, leaves the connection to another
@@ -35,6 +41,28 @@ func TestConnectionOutlivesItsProcessClosed(t *testing.T) {
 	s.must(lent.control.Close())
 	s.p.Eventually("the process to end", func() error { return wantState(lent.pid, "") })
 	s.unknown(s.over(lent, "GET", list), "exited")
+}
+
+// TestConnectionsOfTheDeadAreNotTheHostsClosed: a container's root has children connect and exit before anybody looks whose connections these are.
+// They have root's number, and take nothing of what root of the host may have.
+func TestConnectionsOfTheDeadAreNotTheHostsClosed(t *testing.T) {
+	s := begin(t, "--limits", "connections_per_caller=3")
+	b := s.borrower()
+	s.run("crowding", b.flag)
+	s.must(syscall.Kill(s.p.Pid(), syscall.SIGSTOP)) // what it would take a busy host for
+	s.Cleanup(func() { _ = syscall.Kill(s.p.Pid(), syscall.SIGCONT) })
+	s.e.Docker("exec", "--detach", "crowding", "caller", "crowd", socket, via, "3")
+	s.must(b.listener.SetDeadline(time.Now().Add(wait.Patience(20 * time.Second))))
+	control, err := b.listener.AcceptUnix() // all are there
+	s.must(err)
+	s.Cleanup(func() { _ = control.Close() })
+	s.must(syscall.Kill(s.p.Pid(), syscall.SIGCONT))
+	root, err := net.Dial("unix", s.p.Socket)
+	s.must(err)
+	s.Cleanup(func() { _ = root.Close() })
+	if answer, err := vitrine.Ask(root, "GET", list, ""); err != nil || answer.Status != 200 {
+		s.Errorf("root of the host is answered %.200s, %v", answer, err)
+	}
 }
 
 // TestMovedOutOfItsCgroupClosed: a container's root with the cgroup file system
