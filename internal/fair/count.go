@@ -55,6 +55,18 @@ func (c *Count[K]) Len() int {
 // Refused is how often there was no room.
 func (c *Count[K]) Refused() uint64 { return c.refused.Load() }
 
+// Source is where a connection over TCP comes from: its address, and of IPv6 the network of 2^64 that one host may have all addresses of. Of others it is "".
+func Source(c net.Conn) string {
+	tcp, is := c.RemoteAddr().(*net.TCPAddr)
+	switch {
+	case !is:
+		return ""
+	case tcp.IP.To4() == nil:
+		return tcp.IP.Mask(net.CIDRMask(64, 128)).String()
+	}
+	return tcp.IP.String()
+}
+
 // Listener accepts at most as many connections as there are to be open at one time; others are closed. Whose one is, of says.
 // Who needs what l accepted finds it by NetConn, as with crypto/tls.
 func Listener[K comparable](l net.Listener, most int, of func(net.Conn) K) net.Listener {

@@ -86,3 +86,26 @@ func TestConnectionsOfOneKeyClosed(t *testing.T) {
 		t.Error("accepted by what is closed")
 	}
 }
+
+// TestAddressesOfOneHostAreOneSourceClosed: of IPv6 a host may have as many addresses as it likes, in a network of its own.
+func TestAddressesOfOneHostAreOneSourceClosed(t *testing.T) {
+	for of, want := range map[net.Addr]string{
+		&net.TCPAddr{IP: net.ParseIP("192.0.2.7"), Port: 1}:            "192.0.2.7",
+		&net.TCPAddr{IP: net.IPv4(192, 0, 2, 8).To4(), Port: 1}:        "192.0.2.8",
+		&net.TCPAddr{IP: net.ParseIP("2001:db8:1:2::3"), Port: 1}:      "2001:db8:1:2::",
+		&net.TCPAddr{IP: net.ParseIP("2001:db8:1:2:ffff::4"), Port: 2}: "2001:db8:1:2::",
+		&net.TCPAddr{IP: net.ParseIP("2001:db8:1:3::3"), Port: 1}:      "2001:db8:1:3::",
+		&net.UnixAddr{Name: "@", Net: "unix"}:                          "",
+	} {
+		if got := Source(from{of: of}); got != want {
+			t.Errorf("%v is %q, want %q", of, got, want)
+		}
+	}
+}
+
+type from struct {
+	net.Conn
+	of net.Addr
+}
+
+func (f from) RemoteAddr() net.Addr { return f.of }

@@ -110,8 +110,8 @@ func (l *listener) count(c net.Conn) net.Conn {
 	if p, ok := c.(interface{ Peer() *peercred.Peer }); ok {
 		counted.peer = p.Peer()
 		counted.key = l.callerOf(counted.peer)
-	} else if host, _, err := net.SplitHostPort(c.RemoteAddr().String()); err == nil {
-		counted.key = "ip:" + host
+	} else if from := fair.Source(c); from != "" {
+		counted.key = "ip:" + from
 	}
 	if !l.secure && l.lane != nil {
 		counted.lane = l.lane(counted)

@@ -52,12 +52,7 @@ const (
 
 // Bound is l with a bound on connections; from no address there are more of them than are left for others.
 func Bound(l net.Listener) net.Listener {
-	return fair.Listener(l, connectionsMost, func(c net.Conn) string {
-		if tcp, is := c.RemoteAddr().(*net.TCPAddr); is {
-			return tcp.IP.String()
-		}
-		return ""
-	})
+	return fair.Listener(l, connectionsMost, fair.Source)
 }
 
 // Options are the parts of a Page.
