@@ -30,6 +30,9 @@ func Inherited() (map[string]net.Listener, error) {
 		case !is || !strings.HasPrefix(l.Addr().String(), "/"):
 			wrong = append(wrong, fmt.Errorf("socket %s is no Unix socket with a file, such as ListenStream=/run/vitrine/docker/docker.sock", name))
 		default:
+			if raw, err := l.SyscallConn(); err == nil {
+				_ = raw.Control(func(fd uintptr) { refuseRights(int(fd)) }) // of a listener that is open
+			}
 			out[name] = l
 		}
 	}

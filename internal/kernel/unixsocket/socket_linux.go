@@ -21,12 +21,17 @@ func bind(kind int, path string) (fd int, err error) {
 	if err != nil {
 		return -1, err
 	}
+	refuseRights(fd)
 	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err != nil {
 		_ = unix.Close(fd)
 		return -1, err
 	}
 	return fd, nil
 }
+
+// refuseRights has the kernel refuse descriptors that a client passes along (Linux 6.16), on connections to a listener, too. Nobody here takes any, and to read past the
+// last one of a socket that lingers, or to close it, lasts as long as its maker likes, whatever deadline there is.
+func refuseRights(fd int) { _ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSRIGHTS, 0) }
 
 // connect tries whether somebody is there, and does not wait.
 func connect(kind int, path string) error {

@@ -231,3 +231,53 @@ func TestNeverOpenWiderThanAsked(t *testing.T) {
 		t.Errorf("seen: %s", what)
 	}
 }
+
+// TestNobodyHandsUsDescriptorsClosed: on a kernel that can refuse them, before and after the connection was accepted.
+func TestNobodyHandsUsDescriptorsClosed(t *testing.T) {
+	if fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0); err != nil {
+		t.Fatal(err)
+	} else {
+		defer closeFD(fd)
+		if errors.Is(unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSRIGHTS, 0), unix.ENOPROTOOPT) {
+			t.Skip("Linux before 6.16 takes what is passed along")
+		}
+	}
+	pass := func(when string, c net.Conn) {
+		raw, err := c.(*net.UnixConn).SyscallConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var sent error
+		if err := raw.Control(func(fd uintptr) { sent = unix.Sendmsg(int(fd), []byte("x"), unix.UnixRights(0), nil, 0) }); err != nil || !errors.Is(sent, unix.EPERM) {
+			t.Errorf("%s: %v, %v", when, sent, err)
+		}
+	}
+	dial := func(network, path string) net.Conn {
+		c, err := net.Dial(network, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close() })
+		return c
+	}
+	stream, datagram := File{Path: filepath.Join(t.TempDir(), "s"), Mode: 0o600, GID: -1}, File{Path: filepath.Join(t.TempDir(), "d"), Mode: 0o600, GID: -1}
+	fd, _, err := Bind(unix.SOCK_DGRAM, datagram, func(int) error { return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeFD(fd)
+	pass("a datagram", dial("unixgram", datagram.Path))
+	l, err := Listen(stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	c := dial("unix", stream.Path)
+	pass("in the queue", c)
+	accepted, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = accepted.Close() }()
+	pass("accepted", c)
+}

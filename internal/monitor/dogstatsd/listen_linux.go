@@ -25,9 +25,6 @@ func (s *Server) listenDatagram(at unixsocket.File) (*receiver, error) {
 	r := s.newReceiver(fd, &s.counts.datagram)
 	r.remove = remove
 	r.pidfds = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSPIDFD, 1) == nil
-	// Descriptors passed to us are no use; refused by the kernel (Linux 6.16), they
-	// cannot make us wait on close either.
-	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSRIGHTS, 0)
 	if b, err := os.ReadFile("/proc/sys/net/unix/max_dgram_qlen"); err == nil {
 		r.queue, _ = strconv.Atoi(strings.TrimSpace(string(b)))
 	}
