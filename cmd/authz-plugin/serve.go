@@ -220,6 +220,20 @@ func openAudit(name string, std command.Streams) (io.Writer, error) {
 	return f, nil
 }
 
+// firstPolicy is how long a door waits for the first policy. dockerd gives a plugin that does not answer 15 s.
+const firstPolicy = 10 * time.Second
+
+// afterFirst opens a door when the first policy was loaded, or refused: who comes before waits in the socket's queue, and is not denied because a
+// slow machine takes longer to load it than a decision may take.
+func (p *parts) afterFirst(open func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		waiting, cancel := context.WithTimeout(ctx, firstPolicy)
+		p.engine.AwaitFirst(waiting)
+		cancel()
+		return open(ctx)
+	}
+}
+
 // lateTransport is the gateway's transport, which exists only after those who
 // will use it.
 type lateTransport struct{ http.RoundTripper }
@@ -363,7 +377,7 @@ func (p *parts) buildGateway(ctx context.Context, callerOf func(*peercred.Peer) 
 	if err != nil {
 		return err
 	}
-	p.run = append(p.run, p.gateway.Serve, p.reconsider)
+	p.run = append(p.run, p.afterFirst(p.gateway.Serve), p.reconsider)
 	return nil
 }
 
@@ -451,7 +465,7 @@ func (p *parts) buildPlugin() error {
 		Authorizer: p.steps, Tickets: p.tickets, Logger: p.log, Differential: p.steps.Differential,
 		GatewaySocket: p.gatewaySocket(),
 	})
-	p.run = append(p.run, func(ctx context.Context) error { return door.Serve(ctx, ln) })
+	p.run = append(p.run, p.afterFirst(func(ctx context.Context) error { return door.Serve(ctx, ln) }))
 	return nil
 }
 

@@ -369,11 +369,16 @@ func (e *Engine) ReadsObjects() bool {
 	return gen != nil && gen.reads.objects()
 }
 
-// awaitFirst waits until the first attempt to load a policy has ended.
+// awaitFirst is AwaitFirst for one decision.
 func (e *Engine) awaitFirst(ctx context.Context) {
 	defer fair.Rest(ctx)()
 	ctx, cancel := limited(ctx)
 	defer cancel()
+	e.AwaitFirst(ctx)
+}
+
+// AwaitFirst waits until the first attempt to load a policy has ended, or ctx.
+func (e *Engine) AwaitFirst(ctx context.Context) {
 	select {
 	case <-e.first:
 	case <-ctx.Done():
