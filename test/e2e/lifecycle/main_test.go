@@ -85,10 +85,10 @@ func get(ctx context.Context, c *http.Client, path string, header ...string) (an
 	return answer{res.StatusCode, res.Header, string(body)}, err
 }
 
-// mustGet asks on a socket and expects an answer within 20 s.
+// mustGet asks on a socket and expects an answer: dockerd asks a plugin that is dead for 15 s.
 func mustGet(t *testing.T, socket, path string, header ...string) answer {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), wait.Patience(30*time.Second))
 	defer cancel()
 	a, err := get(ctx, engine.SocketClient(socket), path, header...)
 	if err != nil {
@@ -129,9 +129,13 @@ func asked(t *testing.T, e *engine.Engine) bool {
 
 func eventuallyAsked(t *testing.T, e *engine.Engine, want bool) {
 	t.Helper()
+	status := http.StatusOK
+	if want {
+		status = http.StatusForbidden
+	}
 	eventually(t, 10*time.Second, fmt.Sprintf("dockerd to ask the plugin: %v", want), func() error {
-		if asked(t, e) != want {
-			return errors.New("not so")
+		if a := mustGet(t, e.Socket, probe); a.status != status { // anything else while dockerd or the plugin starts
+			return fmt.Errorf("answered %s", a)
 		}
 		return nil
 	})
@@ -162,7 +166,7 @@ type watcher struct {
 	undecided int // answered by dockerd alone
 	failed    int // not answered, or answered that the plugin could not be asked
 	others    []string
-	// first began and last ended are the undecided ones.
+	// Between them nothing was decided: the first undecided one had been answered, and the last one had not been asked.
 	first, last time.Time
 }
 
@@ -193,9 +197,9 @@ func (w *watcher) count(began time.Time, a answer, err error) {
 		w.decided++
 	case a.status == http.StatusOK:
 		w.undecided++
-		w.last = time.Now()
+		w.last = began
 		if w.first.IsZero() {
-			w.first = began
+			w.first = time.Now()
 		}
 	default:
 		w.others = append(w.others, a.String())
@@ -271,7 +275,7 @@ func alarmAt(admin string) (alarm, error) {
 // since it had reason to.
 func rings(t *testing.T, admin string, since time.Time, log func() string) {
 	t.Helper()
-	eventually(t, time.Until(since.Add(10*time.Second)), "the alarm", func() error {
+	eventually(t, 10*time.Second, "the alarm", func() error {
 		a, err := alarmAt(admin)
 		if err != nil {
 			return err
@@ -284,7 +288,10 @@ func rings(t *testing.T, admin string, since time.Time, log func() string) {
 		}
 		return nil
 	})
-	t.Logf("the alarm rang after %s", time.Since(since).Round(time.Millisecond))
+	took := time.Since(since).Round(time.Millisecond)
+	if t.Logf("the alarm rang after %s", took); took > wait.Patience(10*time.Second) {
+		t.Errorf("the alarm rang after %s only", took)
+	}
 }
 
 // silent waits until the alarm has cleared.

@@ -48,7 +48,9 @@ matches if {
 
 func TestPolicyThatHangsIsADenialInTwoSecondsClosed(t *testing.T) {
 	p := legacyNamed(t, vitrine.Options{Rego: hangs})
-	for _, path := range []string{"/volumes", "/networks"} {
+	another := clientOf(vitrine.As(t, nobody), p.Socket)
+	// beside asks both doors for what hangs, and says whether somebody else was answered meanwhile.
+	beside := func(path string) bool {
 		var doors sync.WaitGroup
 		var waiting atomic.Int32
 		for name, socket := range map[string]string{"gateway": p.Socket, "plugin": p.Engine.Socket} {
@@ -66,15 +68,23 @@ func TestPolicyThatHangsIsADenialInTwoSecondsClosed(t *testing.T) {
 				}
 			})
 		}
-		// Others are answered meanwhile; at the plugin's door all are one caller, whose next request waits its turn.
-		if a, err := get(t.Context(), clientOf(vitrine.As(t, nobody), p.Socket), "/containers/json"); err != nil || a.status != http.StatusOK {
+		// At the plugin's door all are one caller, whose next request waits its turn.
+		if a, err := get(t.Context(), another, "/containers/json"); err != nil || a.status != http.StatusOK {
 			t.Errorf("another caller beside GET %s: %s, %v", path, a, err)
 		}
-		if waiting.Load() != 2 {
-			t.Errorf("GET %s: others had to wait until it was denied", path)
-		}
+		meanwhile := waiting.Load() == 2
 		expect(t, p.Engine.Socket, "/containers/json", 200, "[")
 		doors.Wait()
+		return meanwhile
+	}
+	for _, path := range []string{"/volumes", "/networks"} {
+		meanwhile := false
+		for range 3 { // on a busy machine two seconds may be too little for an answer, but not always
+			meanwhile = meanwhile || beside(path)
+		}
+		if !meanwhile {
+			t.Errorf("GET %s: others had to wait until it was denied", path)
+		}
 	}
 	denied := map[string]bool{}
 	p.Eventually("the records", func() error {
@@ -190,10 +200,11 @@ func TestStreamsEndWithTheirPermissionClosed(t *testing.T) {
 		return res.Body
 	}
 	visitors, roots := follow(clientOf(vitrine.As(t, nobody), p.Socket)), bufio.NewReader(follow(engine.SocketClient(p.Socket)))
-	ended := make(chan string, 1)
+	var said wait.Buffer
+	ended := make(chan struct{})
 	go func() {
-		said, _ := io.ReadAll(visitors)
-		ended <- string(said)
+		_, _ = io.Copy(&said, visitors)
+		close(ended)
 	}()
 	event := func() {
 		t.Helper()
@@ -208,24 +219,23 @@ func TestStreamsEndWithTheirPermissionClosed(t *testing.T) {
 	p.WritePolicy("authz.rego", broken[0].rego)
 	refused(t, p, broken[0].says)
 	event()
+	wait.Until(t, "the visitor to be told of both", func() bool { return strings.Count(said.String(), `"volume"`) == 2 })
 	select {
-	case said := <-ended:
-		t.Fatalf("a policy that is not taken ended a stream: %q", said)
+	case <-ended:
+		t.Fatalf("a policy that is not taken ended a stream: %q", said.String())
 	default:
 	}
 	p.WritePolicy("authz.rego", nobodyElse)
 	select {
-	case said := <-ended:
-		if strings.Count(said, `"volume"`) != 2 {
-			t.Errorf("the visitor's stream was %q", said)
-		}
-	case <-time.After(20 * time.Second):
+	case <-ended:
+	case <-time.After(wait.Patience(20 * time.Second)):
 		t.Fatal("the visitor is still being sent events")
 	}
 	event()
-	if !strings.Contains(p.Log(), `msg="request broken off" caller=`) {
-		t.Error("nothing in the log")
+	if got := said.String(); strings.Count(got, `"volume"`) != 2 {
+		t.Errorf("the visitor's stream was %q", got)
 	}
+	wait.Until(t, "the log to say so", func() bool { return strings.Contains(p.Log(), `msg="request broken off" caller=`) })
 }
 
 // A file that is broken when we start: the last good policy decides, if there was a place to keep it.
