@@ -17,6 +17,7 @@ import (
 
 	"vitrine/test/engine"
 	"vitrine/test/vitrine"
+	"vitrine/test/wait"
 )
 
 const policyData = `
@@ -89,7 +90,7 @@ func (w *world) check(err error) {
 
 // client asks the gateway as a user, on a new connection each time.
 func (w *world) client(u *vitrine.User) *http.Client {
-	return &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
+	return &http.Client{Timeout: wait.Patience(20 * time.Second), Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext:       func(context.Context, string, string) (net.Conn, error) { return u.Dial(w.p.Socket) },
 	}}
@@ -126,7 +127,7 @@ func (w *world) dial(socket string) *net.UnixConn {
 	c, err := net.Dial("unix", socket)
 	w.check(err)
 	w.Cleanup(func() { _ = c.Close() })
-	w.check(c.SetDeadline(time.Now().Add(30 * time.Second)))
+	w.check(c.SetDeadline(time.Now().Add(wait.Patience(30 * time.Second))))
 	return c.(*net.UnixConn)
 }
 
