@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"vitrine/test/wait"
 )
 
 const burdened = `
@@ -105,7 +107,8 @@ func TestExecsThatAreNeverStartedClosed(t *testing.T) {
 	if answer := w.ask(a, http.MethodPost, fmt.Sprintf("/containers/box%d/restart?t=0", a), ""); answer.Status != http.StatusNoContent {
 		t.Fatalf("restart: %s", answer)
 	}
-	if _, status := exec(a); status != http.StatusCreated {
-		t.Errorf("after the container that had them has ended: %d", status)
-	}
+	wait.Until(t, "an exec after the container that had them has ended", func() bool { // as the Engine's events say, a moment after its answer
+		_, status := exec(a)
+		return status == http.StatusCreated
+	})
 }
