@@ -53,6 +53,8 @@ func TestClients(t *testing.T) {
 				}
 				s := s.on(t)
 				app := fmt.Sprint(namespace, i)
+				s.reader = app
+				s.page() // it is known now
 				s.done(c.command(c.address, app))
 				s.everything(app, c.container)
 			})

@@ -60,6 +60,7 @@ type stage struct {
 	e      *engine.Engine
 	sender string
 	client *http.Client
+	reader string // of the page: what is of an interval stays until each has come twice
 	boxes  *boxes
 }
 

@@ -25,11 +25,14 @@ func (s *stage) answers() {
 type page string
 
 func (s *stage) fetch() (page, error) {
-	ctx, cancel := context.WithTimeout(s.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(s.Context(), wait.Patience(10*time.Second))
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://127.0.0.1:9780/metrics", nil)
 	if err != nil {
 		return "", err
+	}
+	if s.reader != "" {
+		req.Header.Set("User-Agent", s.reader)
 	}
 	resp, err := s.client.Do(req)
 	if err != nil {
