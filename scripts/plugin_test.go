@@ -3,6 +3,7 @@
 package scripts_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,9 +11,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"vitrine/test/engine"
+	"vitrine/test/wait"
 )
 
 const repository = "127.0.0.1:5000/vitrine"
@@ -113,11 +114,7 @@ func (h *host) asked() bool {
 
 func (h *host) eventuallyAsked(want bool) {
 	h.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); h.asked() != want; time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			h.t.Fatalf("dockerd asks the plugin: %v, want %v", !want, want)
-		}
-	}
+	wait.Until(h.t, fmt.Sprint("dockerd asks the plugin: ", want), func() bool { return h.asked() == want })
 }
 
 // setting returns the reference and the value of one environment variable of the plugin.

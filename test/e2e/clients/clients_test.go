@@ -44,7 +44,7 @@ bindings:
 `
 
 // limits are so short that whatever counts an open stream as idle cuts it.
-const limits = "idle_seconds=2;header_seconds=2;body_seconds=2"
+const limits = "idle_seconds=4;header_seconds=4;body_seconds=4"
 
 func TestMain(m *testing.M) {
 	vitrine.Main()
@@ -174,7 +174,7 @@ func (w *world) try(cmd *exec.Cmd) (string, error) {
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	w.check(cmd.Start())
-	defer time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() }).Stop()
+	defer time.AfterFunc(wait.Patience(time.Minute), func() { _ = cmd.Process.Kill() }).Stop()
 	err := cmd.Wait()
 	return out.String(), err
 }
@@ -217,7 +217,7 @@ func (w *world) dial() *net.UnixConn {
 	c, err := net.Dial("unix", w.p.Socket)
 	w.check(err)
 	w.Cleanup(func() { _ = c.Close() })
-	w.check(c.SetDeadline(time.Now().Add(30 * time.Second)))
+	w.check(c.SetDeadline(time.Now().Add(wait.Patience(30 * time.Second))))
 	return c.(*net.UnixConn)
 }
 

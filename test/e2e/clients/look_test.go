@@ -130,16 +130,14 @@ func (w *world) goFollowsEvents(c *client.Client) {
 	ctx, cancel := context.WithCancel(w.Context())
 	defer cancel()
 	stream := c.Events(ctx, client.EventsListOptions{Filters: client.Filters{}.Add("event", "pause")})
-	w.e.Docker("pause", "web")
-	w.e.Docker("unpause", "web")
-	select {
-	case m := <-stream.Messages:
-		if m.Actor.Attributes["name"] != "web" {
-			w.Errorf("event %+v is not web's", m)
+	w.pauseUntil(func() string {
+		select {
+		case m := <-stream.Messages:
+			return string(m.Action) + " " + m.Actor.Attributes["name"]
+		case err := <-stream.Err:
+			return err.Error()
 		}
-	case err := <-stream.Err:
-		w.Error(err)
-	}
+	}, "pause web")
 }
 
 // pythonLooks uses Debian's python3-docker.

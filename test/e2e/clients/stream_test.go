@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"vitrine/test/wait"
 )
 
 // lines starts a command and returns what it prints, line by line; end is its end.
@@ -23,7 +25,7 @@ func (w *world) lines(cmd *exec.Cmd) (next func() string, end func() error) {
 	cmd.Stderr = &stderr
 	w.check(cmd.Start())
 	w.Cleanup(func() { _ = cmd.Process.Kill() })
-	watchdog := time.AfterFunc(30*time.Second, func() { _ = cmd.Process.Kill() })
+	watchdog := time.AfterFunc(wait.Patience(30*time.Second), func() { _ = cmd.Process.Kill() })
 	r := bufio.NewReader(out)
 	next = func() string {
 		w.Helper()
@@ -159,7 +161,7 @@ func (w *world) openIdleStream() func(*world) {
 		if idle := time.Since(began); idle < 5*time.Second {
 			w.Fatalf("idle for %v only", idle)
 		}
-		w.check(c.SetDeadline(time.Now().Add(10 * time.Second)))
+		w.check(c.SetDeadline(time.Now().Add(wait.Patience(10 * time.Second))))
 		w.e.Docker("rename", "web", "web2")
 		w.e.Docker("rename", "web2", "web")
 		var doc struct{ Action string }

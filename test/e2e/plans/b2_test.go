@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"vitrine/test/vitrine"
+	"vitrine/test/wait"
 )
 
 const bindingsB2 = `
@@ -51,7 +52,7 @@ func TestPlanB2OrchestratorsDoNotNotice(t *testing.T) {
 		if !strings.Contains(text, `"Action":"create"`) {
 			t.Errorf("the stream from before goes on with %.300s", text)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(wait.Patience(10 * time.Second)):
 		t.Error("the stream from before has ended or hangs")
 	}
 	// Undisturbed, but seen.
@@ -109,14 +110,13 @@ func (p *plan) orchestrate() []string {
 		"swarm leave --force",
 		"info --format {{.Swarm.LocalNodeState}}:{{.ContainersRunning}}",
 	} {
-		cmd := p.e.DockerCommand(p.e.Socket, strings.Fields(command)...)
-		out, err := cmd.CombinedOutput()
+		out, err := p.e.CombinedOutput(p.e.Socket, strings.Fields(command)...)
 		verb, _, _ := strings.Cut(command, " --")
 		line := fmt.Sprintf("%s: %v %d bytes", verb, err, len(out))
 		if strings.Contains(command, "--format") {
 			line = fmt.Sprintf("%s: %v %s", verb, err, out)
 		}
-		if strings.Contains(string(out), "vitrine") || err != nil && !strings.Contains(command, "<none>") {
+		if strings.Contains(out, "vitrine") || err != nil && !strings.Contains(command, "<none>") {
 			p.Errorf("docker %s: %v\n%s", command, err, out)
 		}
 		saw = append(saw, line)

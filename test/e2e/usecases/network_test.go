@@ -48,12 +48,15 @@ func TestTraefikSeesItsNetworkClosed(t *testing.T) {
 	e.Docker("network", "disconnect", "edge", "db")
 	becomes(404)
 	only(false)
-	e.Docker("restart", "--time", "0", "routed")
-	only(false)
-	e.Docker("stop", "--time", "0", "routed") // it is in the network still, by its configuration
-	if got := ask("/containers/routed/json"); got.Status != 200 {
-		t.Errorf("stopped: %s", got)
+	there := func(when string) {
+		t.Helper()
+		wait.Until(t, "routed is there "+when, func() bool { return ask("/containers/routed/json").Status == 200 })
 	}
+	e.Docker("restart", "--time", "0", "routed")
+	there("when it was restarted")
+	only(false)
+	e.Docker("stop", "--time", "0", "routed")
+	there("when it has stopped: it is in the network still, by its configuration")
 	e.Docker("start", "routed")
 }
 
