@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -248,14 +249,15 @@ func (r *rig) prometheus() {
 		r.t.Fatal(err)
 	}
 	log := &wait.Buffer{}
-	cmd := exec.CommandContext(r.t.Context(), binary, "--config.file", config, "--storage.tsdb.path", filepath.Join(dir, "data"), "--web.listen-address", "127.0.0.1:19781")
+	at := free(r.t)
+	cmd := exec.CommandContext(r.t.Context(), binary, "--config.file", config, "--storage.tsdb.path", filepath.Join(dir, "data"), "--web.listen-address", at)
 	cmd.Stderr = log
 	if err := cmd.Start(); err != nil {
 		r.t.Fatal(err)
 	}
 	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
 	if err := wait.NoError(30e9, func() error {
-		out, err := exec.CommandContext(r.t.Context(), "promtool", "query", "instant", "http://127.0.0.1:19781",
+		out, err := exec.CommandContext(r.t.Context(), "promtool", "query", "instant", "http://"+at,
 			`docker_oom_kills_total{pid1_alive="true"} * on (container_name) group_left (image_name) docker_container_info > 0`).CombinedOutput()
 		if err == nil && !strings.Contains(string(out), "memleak-forked") {
 			err = fmt.Errorf("it answers %q", out)
@@ -264,4 +266,15 @@ func (r *rig) prometheus() {
 	}); err != nil {
 		r.t.Errorf("%v\n%s", err, log)
 	}
+}
+
+// free is an address that nobody listens at.
+func free(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
 }

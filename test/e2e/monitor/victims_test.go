@@ -49,16 +49,15 @@ func TestVictims(t *testing.T) {
 			told.Has("vitrine.container.oom_kill pid1: died of the OOM killer") && told.Has("vitrine.container.exit pid1: ended with exit code 137")
 	})
 	if err != nil {
-		if !strings.Contains(r.log(), "counted, but not named") {
-			t.Errorf("the monitor does not say that it cannot read the log (%v)", err)
-		}
+		wait.Until(t, fmt.Sprintf("the monitor says that it cannot read the log (%v)", err), func() bool { return strings.Contains(r.log(), "counted, but not named") })
 		return
 	}
 	wait.Until(t, "PID 1 is named as the victim", func() bool {
 		return strings.Contains(r.log(), fmt.Sprintf(`container=pid1 kills=1 pid1_alive=false group=false victims="[sh (%s)]"`, pid1))
 	})
 	child := `container=forked kills=1 pid1_alive=true group=false victims="[sh (`
-	if got := r.log(); !strings.Contains(got, child) || strings.Contains(got, child+forked+")") {
+	wait.Until(t, "the child is named as the other's", func() bool { return strings.Contains(r.log(), child) })
+	if got := r.log(); strings.Contains(got, child+forked+")") {
 		t.Errorf("of the child the monitor says:\n%s", got)
 	}
 }

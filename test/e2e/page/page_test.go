@@ -135,11 +135,12 @@ func (w *world) kill(t *testing.T) {
 		t.Fatal(err)
 	}
 	seen := w.b.See("tr.critical", "PID 1 alive, 1 kill")
-	stamp, _, _ := strings.Cut(w.Docker("logs", "--timestamps", "forwarder"), " ")
-	happened, err := time.Parse(time.RFC3339Nano, stamp)
-	if err != nil {
-		t.Fatal(err)
-	}
+	var happened time.Time
+	wait.Until(t, "the container to say that it was", func() bool {
+		stamp, _, _ := strings.Cut(w.Docker("logs", "--timestamps", "forwarder"), " ")
+		happened, err = time.Parse(time.RFC3339Nano, stamp)
+		return err == nil
+	})
 	within(t, "the kill", happened, seen)
 	if rows := w.b.Texts("tbody tr"); !strings.HasPrefix(rows[0], "forwarder") || !strings.Contains(rows[0], "killed "+happened.Local().Format("15:")) {
 		t.Errorf("the first row is %q", rows[0])
