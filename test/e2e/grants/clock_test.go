@@ -19,10 +19,13 @@ import (
 
 	"vitrine/test/qemu"
 	"vitrine/test/vitrine"
-	"vitrine/test/wait"
 )
 
-const day = 24 * time.Hour
+const (
+	day = 24 * time.Hour
+	// patience is the guest's, who sees nothing of what else its host does: there it took half a minute to load the policy.
+	patience = 2 * time.Minute
+)
 
 // TestExpiryWhileTheHostsClockIsMovedClosed: in a guest, whose clock is its own, the host's clock is set a day back and a day forward while an
 // exec is open that a grant allowed. It ends on time (by what the kernel says has passed), is recorded once, and holds no more after a
@@ -41,8 +44,9 @@ func TestExpiryWhileTheHostsClockIsMovedClosed(t *testing.T) {
 	exec := h.exec()
 	h.move(-day)
 	time.Sleep(length - 5*time.Second - time.Since(began))
-	if over(exec) || !h.may() {
-		t.Errorf("set back: ended %s after it was lent for %s", time.Since(began), length)
+	holds := !over(exec) && h.may()
+	if passed := time.Since(began); !holds && passed < length { // else it was asked too late, on a busy machine
+		t.Errorf("set back: ended %s after it was lent for %s", passed, length)
 	}
 	select {
 	case at := <-exec.ended:
@@ -51,7 +55,7 @@ func TestExpiryWhileTheHostsClockIsMovedClosed(t *testing.T) {
 		if passed < length-time.Second {
 			t.Errorf("set back: ended after %s", passed)
 		}
-	case <-time.After(wait.Patience(30 * time.Second)):
+	case <-time.After(patience):
 		t.Errorf("set back: the exec goes on %s after it was lent", time.Since(began))
 	}
 	h.overNow(back)
@@ -65,7 +69,7 @@ func TestExpiryWhileTheHostsClockIsMovedClosed(t *testing.T) {
 	h.move(day)
 	select {
 	case <-exec.ended:
-	case <-time.After(wait.Patience(30 * time.Second)):
+	case <-time.After(patience):
 		t.Error("set forward: the exec goes on")
 	}
 	h.overNow(forward)
@@ -177,10 +181,19 @@ func (h *host) run() {
 	if err := h.serve.Start(); err != nil {
 		h.Fatal(err)
 	}
-	wait.Until(h, "authz-plugin is ready", func() bool {
+	h.until("authz-plugin is ready", func() bool {
 		at, err := vitrine.HealthAt(h.dir + "/admin/admin.sock")
 		return err == nil && at.Status == "ok"
 	})
+}
+
+func (h *host) until(what string, is func() bool) {
+	h.Helper()
+	for begin := time.Now(); !is(); time.Sleep(20 * time.Millisecond) {
+		if time.Since(begin) > patience {
+			h.Fatalf("not within %s: %s", patience, what)
+		}
+	}
 }
 
 func (h *host) stop() {
@@ -198,7 +211,7 @@ func (h *host) lend(length time.Duration) (id string) {
 	if err != nil {
 		h.Fatalf("grant: %v\n%s", err, out)
 	}
-	wait.Until(h, "the grant holds", h.may)
+	h.until("the grant holds", h.may)
 	id, _, _ = strings.Cut(string(out), ":")
 	return id
 }
@@ -243,7 +256,7 @@ func (h *host) overNow(id string) {
 		h.Errorf("%s holds", id)
 	}
 	var events []string
-	wait.Until(h, "the end is recorded", func() bool {
+	h.until("the end is recorded", func() bool {
 		events = nil
 		for _, r := range vitrine.AuditIn(h, h.dir+"/audit.log") {
 			if r.ID == id {

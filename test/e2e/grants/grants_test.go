@@ -280,11 +280,18 @@ func TestBindingWithUntilEnds(t *testing.T) {
 	wait.Until(t, "the binding holds", func() bool { return w.ask("GET", "/containers/json", "").Status == http.StatusOK })
 	w.allEnd(w.openBoth(), until)
 	var got []string
-	for _, r := range w.p.Audit() {
-		if r.Event != "" {
-			got = append(got, r.Event+" "+r.Grant.By)
+	w.p.Eventually("the audit records", func() error {
+		got = nil
+		for _, r := range w.p.Audit() {
+			if r.Event != "" {
+				got = append(got, r.Event+" "+r.Grant.By)
+			}
 		}
-	}
+		if len(got) < 2 {
+			return fmt.Errorf("there are %q", got)
+		}
+		return nil
+	})
 	if len(got) != 2 || !strings.HasPrefix(got[0], "grant-begin /etc/docker/vitrine/data.yaml:") || !strings.HasPrefix(got[1], "grant-end ") {
 		t.Errorf("recorded %q", got)
 	}
