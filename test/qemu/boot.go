@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"vitrine/test/wait"
 )
 
 // inGuest is set where the test runs in the guest.
@@ -42,9 +44,10 @@ func Boot(t *testing.T, programs ...string) {
 	for _, p := range programs {
 		build("bin/"+filepath.Base(p), p, "build")
 	}
-	ramdisk(t, filepath.Join(dir, "initrd"), files)
+	limit := wait.Patience(5 * time.Minute) // the guest sees nothing of the host's load
+	ramdisk(t, filepath.Join(dir, "initrd"), files, limit-20*time.Second)
 	began := time.Now()
-	out := boot(t, dir, filepath.Join(kernel, "vmlinuz"))
+	out := boot(t, dir, filepath.Join(kernel, "vmlinuz"), limit)
 	verdict := regexp.MustCompile(`(?m)^@@EXIT (\d+)@@$`).FindStringSubmatch(out)
 	switch {
 	case verdict == nil:
@@ -83,8 +86,8 @@ func require(t *testing.T) string {
 	return dir
 }
 
-// ramdisk writes the initramfs, with files by the names that they have there.
-func ramdisk(t *testing.T, to string, files map[string]string) {
+// ramdisk writes the initramfs, with files by the names that they have there. The test may take limit.
+func ramdisk(t *testing.T, to string, files map[string]string, limit time.Duration) {
 	t.Helper()
 	busybox, err := exec.LookPath("busybox")
 	if err != nil {
@@ -94,7 +97,7 @@ func ramdisk(t *testing.T, to string, files map[string]string) {
 	for _, dir := range []string{"dev", "proc", "sys", "bin", "tmp"} {
 		a.add(dir, modeDir|0o755, nil)
 	}
-	a.add("init", modeFile|0o755, fmt.Appendf(nil, initScript, t.Name()))
+	a.add("init", modeFile|0o755, fmt.Appendf(nil, initScript, t.Name(), int(limit.Seconds())))
 	files["bin/busybox"] = busybox
 	for name, from := range files {
 		content, err := os.ReadFile(from)
@@ -108,7 +111,7 @@ func ramdisk(t *testing.T, to string, files map[string]string) {
 	}
 }
 
-// initScript, of the test's name: kernel messages stay on the first serial port, so that the second
+// initScript, of the test's name and the seconds that it may take: kernel messages stay on the first serial port, so that the second
 // one has whole lines.
 const initScript = `#!/bin/busybox sh
 export PATH=/bin HOME=/tmp
@@ -121,15 +124,15 @@ ip link set lo up
 insmod /brd.ko rd_nr=2 rd_size=65536 && mkswap /dev/ram0 >/dev/null && swapon /dev/ram0
 stty -F /dev/ttyS1 -onlcr
 exec >/dev/ttyS1 2>&1
-VITRINE_GUEST=1 /test -test.v -test.run '^%s$' -test.timeout 280s
+VITRINE_GUEST=1 /test -test.v -test.run '^%s$' -test.timeout %ds
 echo "@@EXIT $?@@"
 poweroff -f
 `
 
 // boot runs QEMU until the guest powers off, and returns what it wrote.
-func boot(t *testing.T, dir, kernel string) string {
+func boot(t *testing.T, dir, kernel string, limit time.Duration) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	path := func(name string) string { return filepath.Join(dir, name) }
 	qemu := exec.CommandContext(ctx, "qemu-system-x86_64",
