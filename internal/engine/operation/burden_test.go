@@ -2,6 +2,7 @@ package operation
 
 import (
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -181,6 +182,36 @@ func TestClosedTextsOfANetwork(t *testing.T) {
 	} {
 		if got := hazards(mustParse(t, request("POST", "/networks/create", body))); got != want {
 			t.Errorf("%.60s: %q, want %q", body, got, want)
+		}
+	}
+}
+
+// TestClosedTextsOfAnImage: labels are in each list of images, and in each event about one; all else is in its history.
+func TestClosedTextsOfAnImage(t *testing.T) {
+	text := strings.Repeat("x", 16<<10)
+	few, many := url.QueryEscape(`{"a":"`+text+`"}`), url.QueryEscape(`{"a":"`+strings.Repeat(text, 4)+`"}`)
+	for uri, want := range map[string]string{
+		"/build?labels=" + few:                                 "",
+		"/build?labels=" + many:                                "?labels",
+		"/commit?author=" + text:                               "",
+		"/commit?author=x" + text:                              "?author",
+		"/commit?comment=x" + text:                             "?comment",
+		"/commit?changes=LABEL+a%3D" + text:                    "",
+		"/commit?changes=LABEL+a%3D" + strings.Repeat(text, 4): "?changes",
+		"/commit?changes=CMD+" + text + "&changes=LABEL+a%3D" + strings.Repeat(text, 3): "?changes",
+		"/images/create?fromSrc=-&message=" + text:                                      "",
+		"/images/create?fromSrc=-&message=x" + text:                                     "?message",
+		"/images/create?fromSrc=-&changes=LABEL+a%3D" + strings.Repeat(text, 4):         "?changes",
+	} {
+		op := mustParse(t, request("POST", uri, ""))
+		if got := strings.Join(op.HazardFields[HazardLimits], " "); got != want {
+			t.Errorf("%.60s: %q, want %q", uri, got, want)
+		}
+	}
+	for n, want := range map[int]string{3: "", 4: "Labels"} {
+		op := mustParse(t, request("POST", "/commit?container=x", `{"Labels":{"a":"`+strings.Repeat(text, n)+`"}}`))
+		if got := strings.Join(op.HazardFields[HazardLimits], " "); got != want {
+			t.Errorf("commit of %d KiB of labels: %q, want %q", 16*n, got, want)
 		}
 	}
 }

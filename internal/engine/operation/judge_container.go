@@ -93,6 +93,20 @@ func (o *Operation) judgeTexts() {
 		o.judgeBurdens(fields)
 	case "ContainerUpdate":
 		o.judgeTextsIn("", body)
+	case "ImageBuild": // labels are in each list of images, and in each event about one
+		if tooMany(object(o.Params, "labels")) {
+			o.judgeBurdens([]string{"?labels"})
+		}
+	case "ImageCommit", "ImageCreate": // all else is in its history
+		if tooMany(object(body, "Labels")) {
+			o.judgeBurdens([]string{"Labels"})
+		}
+		if len(strings.Join(o.Query["changes"], "")) > maxShown {
+			o.judgeBurdens([]string{"?changes"})
+		}
+		for _, key := range []string{"author", "comment", "message"} {
+			o.judgeText("?"+key, o.Query.Get(key))
+		}
 	case "NetworkCreate": // what is in each list of networks
 		o.judgeTextsIn("", body, "Labels", "Options")
 	case "ServiceCreate", "ServiceUpdate": // what is in each list of services, and of tasks
