@@ -35,12 +35,16 @@ func TestWalk(t *testing.T) {
 	its := w.make(b, "planted")
 	w.make(a, "mine")
 	exec := w.made(b, "/containers/plantedbox/exec", `{"Cmd":["true"]}`)
-	if got := w.ask(b, http.MethodPost, "/images/create?fromSrc=-&repo=ci/uid_4302/planted&tag=1", buildContext(t, "planted")); got.Status != http.StatusOK {
-		t.Fatalf("import: %s", got)
+	imported := func(file string) (id string) {
+		if got := w.ask(b, http.MethodPost, "/images/create?fromSrc=-&repo=ci/uid_4302/planted&tag=1", buildContext(t, file)); got.Status != http.StatusOK {
+			t.Fatalf("import: %s", got)
+		}
+		return strings.TrimPrefix(strings.TrimSpace(w.e.Docker("image", "inspect", "--format", "{{.Id}}", "ci/uid_4302/planted:1")), "sha256:")
 	}
-	image := strings.TrimPrefix(strings.TrimSpace(w.e.Docker("image", "inspect", "--format", "{{.Id}}", "ci/uid_4302/planted:1")), "sha256:")
+	lost, image := imported("planted before"), imported("planted") // the first has no name then; containerd's store gives it one of its own
+	w.e.Docker("image", "inspect", lost)
 	before := w.whole(its, "planted") + w.e.Docker("image", "inspect", image)
-	w.planted = []string{"planted", its.container[:12], its.network[:12], exec, image[:12]}
+	w.planted = []string{"planted", its.container[:12], its.network[:12], exec, image[:12], lost[:12]}
 
 	slash := func(refs ...string) []string { return append(refs, "/"+refs[0]) }
 	refs := map[string][]string{
@@ -48,8 +52,11 @@ func TestWalk(t *testing.T) {
 		"exec":       {exec},
 		"networks":   {"plantednet", its.network, its.network[:12], its.network[:4]},
 		"volumes":    {"plantedvol"},
-		"images":     {"ci/uid_4302/planted:1", "ci/uid_4302/planted", "docker.io/ci/uid_4302/planted:1", image, image[:12], "sha256:" + image, "ci/uid_4302/planted@sha256:" + image},
-		"services":   {"planted"}, "tasks": {"planted"}, "secrets": {"planted"}, "configs": {"planted"}, "nodes": {"planted"}, "plugins": {"planted"}, "distribution": {"ci/uid_4302/planted:1"},
+		"images": {
+			"ci/uid_4302/planted:1", "ci/uid_4302/planted", "docker.io/ci/uid_4302/planted:1", image, image[:12], "sha256:" + image, "ci/uid_4302/planted@sha256:" + image,
+			lost, lost[:12], "sha256:" + lost, "moby-dangling@sha256:" + lost, "ci/uid_4302/planted@sha256:" + lost,
+		},
+		"services": {"planted"}, "tasks": {"planted"}, "secrets": {"planted"}, "configs": {"planted"}, "nodes": {"planted"}, "plugins": {"planted"}, "distribution": {"ci/uid_4302/planted:1"},
 	}
 	filters := map[string][]string{
 		"ancestor": refs["images"], "before": append(slash(refs["containers"]...), refs["images"]...), "since": append(slash(refs["containers"]...), refs["images"]...),
