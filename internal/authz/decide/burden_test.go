@@ -78,6 +78,38 @@ func TestWhatAnImageCarriesIsJudgedClosed(t *testing.T) {
 	}
 }
 
+// TestWhatEventsOfAnImageCarryClosed: the daemon keeps events, and each about an image has all of its labels. Nothing else of it counts there.
+func TestWhatEventsOfAnImageCarryClosed(t *testing.T) {
+	digest := "sha256:" + strings.Repeat("ab", 32)
+	for _, tc := range []struct{ method, uri, asked string }{
+		{"POST", "/images/app:1/tag?repo=other", "app:1"},
+		{"GET", "/images/app:1/get", "app:1"},
+		{"POST", "/images/app/push", "app"},
+		{"POST", "/images/app/push?tag=2", "app:2"},
+		{"POST", "/images/create?fromImage=app", "app"},
+		{"POST", "/images/create?fromImage=app&tag=2", "app:2"},
+		{"POST", "/images/create?fromImage=app&tag=" + digest, "app@" + digest},
+		{"POST", "/images/create?fromSrc=-&tag=2", ""},
+		{"DELETE", "/images/app:1", ""},
+	} {
+		for burden, counts := range map[string]bool{"Labels": true, "ExposedPorts": false} {
+			images := &publisher{burdens: []string{burden}}
+			w := &world{decide: func(in *policy.Input) policy.Decision {
+				if slices.Contains(in.Operation.Hazards, operation.HazardLimits) {
+					return refuses("no limits")
+				}
+				return policy.Decision{Allow: true}
+			}}
+			o := w.options()
+			o.Objects = images
+			v := w.ask(t, o, tc.method, tc.uri, "")
+			if images.asked != tc.asked || v.Allow == (counts && tc.asked != "") {
+				t.Errorf("%s of %s: asked about %q, allowed %v: %s", tc.uri, burden, images.asked, v.Allow, v.Message)
+			}
+		}
+	}
+}
+
 func refuses(why string) policy.Decision {
 	return policy.Decision{Diagnostics: policy.Diagnostics{Reasons: []string{why}}}
 }

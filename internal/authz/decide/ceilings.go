@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
+	"vitrine/internal/authz/object"
 	"vitrine/internal/authz/obligation"
 	"vitrine/internal/authz/policy"
 	"vitrine/internal/engine/operation"
@@ -100,6 +102,15 @@ func (v *Verdict) counted() (kind operation.Kind, most int64) {
 	return "", 0
 }
 
+// owns says whether an image says whose its containers are, in its part for a platform. What cannot be told does.
+func (s *Steps) owns(ctx context.Context, image object.Object, platform string) bool {
+	if platform == "" {
+		return image.Labels[operation.OwnerLabel] != ""
+	}
+	fields, err := s.Objects.ImageBurdens(ctx, image.Ref, platform)
+	return err != nil || slices.Contains(fields, operation.BurdenOwner)
+}
+
 // count denies a container or a network more than its caller may have. The daemon is asked after the request has been counted among those that are
 // about to make one, and that is over when the daemon has answered it: so each is counted by one of the two at least, and at times by both,
 // which denies too much for a moment.
@@ -114,7 +125,7 @@ func (s *Steps) count(ctx context.Context, v *Verdict) {
 		return
 	}
 	for _, o := range v.named.get() {
-		if o.Labels[operation.OwnerLabel] != "" && o.Kind == operation.KindImage {
+		if o.Kind == operation.KindImage && s.owns(ctx, o, v.Operation.Query.Get("platform")) {
 			v.deny(http.StatusForbidden, "ceiling", fmt.Sprintf("image %q sets the label %s itself, so that its containers could not be counted", o.Ref, operation.OwnerLabel))
 			return
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -22,6 +23,36 @@ import (
 func (tenancy) ExecWaits(context.Context, string) (bool, error) { return false, nil }
 
 func (tenancy) ImageBurdens(context.Context, string, string) ([]string, error) { return nil, nil }
+
+// platforms is a yard whose image has parts for platforms.
+type platforms struct {
+	*yard
+	burdens map[string][]string
+}
+
+func (p platforms) ImageBurdens(_ context.Context, _, platform string) ([]string, error) {
+	fields, has := p.burdens[platform]
+	if !has {
+		return nil, errors.New("no such part")
+	}
+	return fields, nil
+}
+
+// TestImagesThatClaimForAPlatformClosed: an image whose part for another platform says whose its containers are is as one that says so itself, and
+// which part it would be is as if it said so where that cannot be told. It is no burden.
+func TestImagesThatClaimForAPlatformClosed(t *testing.T) {
+	parts := platforms{newYard(0), map[string][]string{"": nil, "linux/amd64": nil, "linux/386": {operation.BurdenOwner}}}
+	for platform, says := range map[string]string{"": "", "linux/amd64": "", "linux/386": "sets the label", "linux/s390x": "sets the label"} {
+		w, o := ciWorld(three, parts)
+		v := w.ask(t, o, "POST", "/containers/create?platform="+url.QueryEscape(platform), creates)
+		if v.Allow != (says == "") || !strings.Contains(v.Message, says) {
+			t.Errorf("%q: %v %s", platform, v.Allow, v.Message)
+		}
+		if limits := slices.Contains(w.input.Operation.Hazards, operation.HazardLimits); limits != (platform == "linux/s390x") {
+			t.Errorf("%q has the hazard limits: %v", platform, limits)
+		}
+	}
+}
 
 func (y tenancy) Owned(context.Context, operation.Kind, string) (int, error) { return 0, y.err }
 

@@ -13,18 +13,18 @@ import (
 
 // carried decides once more on a new container that is given by its image what a request would have the hazard limits for: who brought the image in
 // chose it as he would choose a request. Who may make containers anew only where there was one (recreate) is trusted with whatever
-// is newest under its image's name. The image is looked at by its name, and may be another one a moment later.
+// is newest under its image's name. The image is looked at by its name, and may be another one a moment later. Tags, pulls, pushes and saves
+// are events, which the daemon keeps, and which have all labels of the image: those count there.
 func (s *Steps) carried(ctx context.Context, v *Verdict, in *policy.Input, d policy.Decision) policy.Decision {
 	op := in.Operation
-	if op.ID != "ContainerCreate" || s.Objects == nil || !d.Allows() || d.Admin || len(d.Recreate) > 0 || slices.Contains(op.Hazards, operation.HazardLimits) {
+	image := carrier(op)
+	if image == "" || s.Objects == nil || !d.Allows() || d.Admin || len(d.Recreate) > 0 || slices.Contains(op.Hazards, operation.HazardLimits) {
 		return d
 	}
-	body, _ := op.Body.(map[string]any)
-	image, _ := body["Image"].(string)
-	if image == "" {
-		return d // the daemon makes none of no image
-	}
 	fields, err := s.Objects.ImageBurdens(ctx, image, op.Query.Get("platform"))
+	fields = slices.DeleteFunc(slices.Clone(fields), func(field string) bool {
+		return field == operation.BurdenOwner || op.ID != "ContainerCreate" && field != "Labels"
+	})
 	if len(fields) == 0 && err == nil {
 		return d
 	}
@@ -40,4 +40,32 @@ func (s *Steps) carried(ctx context.Context, v *Verdict, in *policy.Input, d pol
 	}
 	again.Reasons = append(slices.Clip(again.Reasons), why)
 	return again
+}
+
+// carrier is the image of which a request makes a container, or an event; "" for other requests. (Of no image the daemon makes none.)
+func carrier(op *operation.Operation) string {
+	switch op.ID {
+	case "ContainerCreate":
+		body, _ := op.Body.(map[string]any)
+		image, _ := body["Image"].(string)
+		return image
+	case "ImageTag", "ImageGet":
+		return op.Target
+	case "ImagePush":
+		return tagged(op.Target, op.Query.Get("tag"))
+	case "ImageCreate":
+		return tagged(op.Query.Get("fromImage"), op.Query.Get("tag"))
+	}
+	return ""
+}
+
+// tagged is an image's name with a tag, or a digest, that is given beside it.
+func tagged(name, tag string) string {
+	switch {
+	case name == "" || tag == "":
+		return name
+	case strings.Contains(tag, ":"):
+		return name + "@" + tag
+	}
+	return name + ":" + tag
 }

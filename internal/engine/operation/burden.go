@@ -144,7 +144,10 @@ func often(value any) bool {
 	return err != nil || interval != 0 && interval < int64(leastInterval)
 }
 
-// ImageBurdens are the fields of an image's configuration that ask for more than a container may have the daemon do, sorted. The
+// BurdenOwner is that an image says whose its containers are. It asks the daemon for nothing, but they could not be counted.
+const BurdenOwner = "Labels." + OwnerLabel
+
+// ImageBurdens are the fields of an image's configuration that ask for more than a container may have the daemon do, and [BurdenOwner], sorted. The
 // text is JSON, as the Engine shows it.
 func ImageBurdens(config []byte) (fields []string, err error) {
 	var image map[string]any
@@ -161,6 +164,9 @@ func ImageBurdens(config []byte) (fields []string, err error) {
 	}
 	if tooMany(object(image, "Labels")) {
 		fields = append(fields, "Labels") // which its containers have
+	}
+	if text(object(image, "Labels"), OwnerLabel) != "" {
+		fields = append(fields, BurdenOwner)
 	}
 	slices.Sort(fields)
 	return fields, nil

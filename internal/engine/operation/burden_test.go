@@ -67,6 +67,11 @@ func TestClosedBurdens(t *testing.T) {
 	if got, err := ImageBurdens([]byte(`{"WorkingDir":"` + long + `x","Labels":{"a":"` + strings.Repeat("x", 64<<10) + `"}}`)); !slices.Equal(got, []string{"Labels", "WorkingDir"}) || err != nil {
 		t.Errorf("labels of an image: %q, %v", got, err)
 	}
+	for owner, want := range map[string][]string{"": nil, "uid:1": {BurdenOwner}} {
+		if got, err := ImageBurdens([]byte(`{"Labels":{"` + OwnerLabel + `":"` + owner + `"}}`)); !slices.Equal(got, want) || err != nil {
+			t.Errorf("whose: %v, %v", got, err)
+		}
+	}
 	if got, err := ImageBurdens([]byte(`null`)); len(got) > 0 || err != nil {
 		t.Errorf("an image without a configuration: %q, %v", got, err)
 	}

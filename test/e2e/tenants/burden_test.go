@@ -17,6 +17,7 @@ roles:
     hazards: [env]
     own: true
     shared: {images: ["bb", "fat"]}
+    image_names: ["ci/$owner/*"]
 bindings:
   admin: ["unix:root", "local"]
   tenant: ["uid:4301", "uid:4302"]
@@ -47,6 +48,12 @@ func TestWhatAnImageCarriesClosed(t *testing.T) {
 			}
 		}
 		w.e.Docker("create", "--name", "of-"+tag, "fat:"+tag)
+	}
+	if answer := w.ask(a, http.MethodPost, "/images/fat:labels/tag?repo=ci/uid_4301/fat", ""); answer.Status != http.StatusForbidden || !strings.Contains(answer.Body, "has Labels beyond") {
+		t.Errorf("a tag, which is an event with all labels: %.500s", answer)
+	}
+	if answer := w.ask(a, http.MethodPost, "/images/fat:health/tag?repo=ci/uid_4301/fat", ""); answer.Status != http.StatusCreated {
+		t.Errorf("a tag of what its containers alone carry: %.500s", answer)
 	}
 	w.e.Docker("commit", "--change", `HEALTHCHECK --interval=1s CMD true`, "--change", "EXPOSE 80/tcp", "base", "fat:none")
 	w.made(a, "/containers/create?name=plain", `{"Image":"fat:none","Cmd":["sleep","1000"]}`)
