@@ -203,6 +203,7 @@ func TestClosedTextsOfAnImage(t *testing.T) {
 		"/commit?comment=x" + text:                             "?comment",
 		"/commit?changes=LABEL+a%3D" + text:                    "",
 		"/commit?changes=LABEL+a%3D" + strings.Repeat(text, 4): "?changes",
+		"/commit?changes=" + strings.Repeat(text, 4):           "",
 		"/commit?changes=CMD+" + text + "&changes=LABEL+a%3D" + strings.Repeat(text, 3): "?changes",
 		"/images/create?fromSrc=-&message=" + text:                                      "",
 		"/images/create?fromSrc=-&message=x" + text:                                     "?message",
