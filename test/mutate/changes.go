@@ -22,6 +22,12 @@ type change struct {
 	key string
 }
 
+// function is where the change is.
+func (c change) function() string {
+	name, _, _ := strings.Cut(c.key, ":")
+	return name
+}
+
 // instrumented is a package with every change to it in its source, each behind its switch.
 type instrumented struct {
 	dir     string

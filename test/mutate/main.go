@@ -7,7 +7,7 @@
 //
 // All changes to a package are compiled into one test binary, each behind a switch, so that a change costs a run of tests and no
 // compilation; and of the package's tests only those run that come by the change (each test is run alone once to
-// see which those are). It changes no file: the compiler is given what it should read instead as an overlay. What is only logged
+// see which those are), the quick ones first, and those that have noticed a change to the same function. It changes no file: the compiler is given what it should read instead as an overlay. What is only logged
 // is left alone: nothing is decided by it. End-to-end tests do not count: what only they notice is a survivor here,
 // on purpose. A change under which the tests hang is noticed.
 //
@@ -59,7 +59,7 @@ func main() {
 	flag.StringVar(&o.seed, "seed", "", "the order of packages and of changes, by any `WORD`")
 	flag.IntVar(&o.most, "most", 0, "test changes of the first `N` packages only; 0: all")
 	flag.IntVar(&o.workers, "workers", 2, "changes tested at one time")
-	only := flag.String("only", "", "test only changes whose report this `REGEXP` matches, those in the list of equivalents too")
+	only := flag.String("only", "", "test only changes whose file and report (FILE: KEY) this `REGEXP` matches, those in the list of equivalents too")
 	held := flag.Bool("held", false, "only packages in which every change is known to be noticed or to change nothing")
 	flag.Parse()
 	if *only != "" {
@@ -111,7 +111,7 @@ func (o options) run(ctx context.Context) (survivors int, err error) {
 	for i, dir := range o.packages {
 		c := slices.DeleteFunc(slices.Clone(packages[dir].changes), func(c change) bool {
 			if o.only != nil {
-				return !o.only.MatchString(c.key)
+				return !o.only.MatchString(c.file + ": " + c.key)
 			}
 			return known[c.key]
 		})

@@ -2,12 +2,15 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,8 +23,11 @@ import (
 type suite struct {
 	dir, binary, scratch string
 	tests                []string
-	took                 map[string]time.Duration // by test, run alone, without a change
+	begins               time.Duration            // what the binary takes to run no test
+	took                 map[string]time.Duration // by test, run alone, without a change and without that
 	by                   map[int][]string         // change → the tests that come by it
+	mu                   sync.Mutex
+	noticed              map[string]map[string]bool // by function, the tests that have noticed a change to it
 }
 
 // build compiles the package's tests.
@@ -49,7 +55,7 @@ func (p *instrumented) build(ctx context.Context, scratch string) (*suite, error
 	if err := os.WriteFile(name, overlay, 0o600); err != nil {
 		return nil, err
 	}
-	s := &suite{dir: p.dir, binary: filepath.Join(scratch, "tests"), scratch: scratch, took: map[string]time.Duration{}, by: map[int][]string{}}
+	s := &suite{dir: p.dir, binary: filepath.Join(scratch, "tests"), scratch: scratch, took: map[string]time.Duration{}, by: map[int][]string{}, noticed: map[string]map[string]bool{}}
 	out, err := exec.CommandContext(ctx, "go", "test", "-c", "-o", s.binary, "-overlay", name, "-vet=off", "./"+p.dir).CombinedOutput()
 	if err != nil {
 		return nil, fmt.Errorf("compile the tests of %s with every change: %w\n%s", p.dir, err, out)
@@ -59,7 +65,9 @@ func (p *instrumented) build(ctx context.Context, scratch string) (*suite, error
 
 // trace runs each test alone, without a change, to see which changes it comes by, and how long it takes.
 func (s *suite) trace(ctx context.Context, workers int) error {
+	begin := time.Now()
 	list, err := s.command(ctx, "-test.list", ".").Output()
+	s.begins = time.Since(begin)
 	if err != nil {
 		return fmt.Errorf("list the tests of %s: %w", s.dir, err)
 	}
@@ -105,7 +113,7 @@ func (s *suite) traceOne(ctx context.Context, test string) (came []int, took tim
 	if err != nil {
 		return nil, 0, fmt.Errorf("%s: %s fails without a change: %w\n%s", s.dir, test, err, out)
 	}
-	took = time.Since(begin)
+	took = max(0, time.Since(begin)-s.begins)
 	ids, err := os.ReadFile(trace)
 	if err != nil && !os.IsNotExist(err) {
 		return nil, 0, err
@@ -118,35 +126,49 @@ func (s *suite) traceOne(ctx context.Context, test string) (came []int, took tim
 	return came, took, nil
 }
 
-// quick is what a test takes that is run before others, which may then not be needed.
-const quick = 150 * time.Millisecond
-
 // survives says, of a change that no test notices, in what way.
 func (s *suite) survives(ctx context.Context, c change) string {
-	if len(s.by[c.id]) == 0 {
+	by := s.by[c.id]
+	if len(by) == 0 {
 		return "no test comes by"
 	}
-	var soon, late []string
-	for _, test := range s.by[c.id] {
-		if s.took[test] <= quick {
-			soon = append(soon, test)
-		} else {
-			late = append(late, test)
-		}
-	}
-	slices.SortFunc(late, func(a, b string) int { return int(s.took[a] - s.took[b]) })
-	if s.notice(ctx, c, soon) {
-		return ""
-	}
-	for chunk := range slices.Chunk(late, 4) {
-		if s.notice(ctx, c, chunk) {
+	for _, tests := range s.rounds(c) {
+		if s.notice(ctx, c, tests) {
 			return ""
 		}
 	}
-	if s.notice(ctx, c, s.tests) { // which tests come by may be another one's doing, or chance
+	// Which tests come by may be another one's doing, or chance.
+	if s.notice(ctx, c, slices.DeleteFunc(slices.Clone(s.tests), func(test string) bool { return slices.Contains(by, test) })) {
 		return ""
 	}
-	return fmt.Sprintf("%d tests come by", len(soon)+len(late))
+	return fmt.Sprintf("%d tests come by", len(by))
+}
+
+// likely is how much longer than another a test may take that goes before it as it has noticed a change to the same function.
+const likely = 8
+
+// rounds are the tests that come by a change, in the order in which they are worth asking, each round about as long as all before it together:
+// most changes are noticed by the first, and those that none notices cost few runs.
+func (s *suite) rounds(c change) (out [][]string) {
+	s.mu.Lock()
+	noticed := maps.Clone(s.noticed[c.function()])
+	s.mu.Unlock()
+	worth := func(test string) time.Duration {
+		if noticed[test] {
+			return s.took[test] / likely
+		}
+		return s.took[test]
+	}
+	tests := slices.SortedFunc(slices.Values(s.by[c.id]), func(a, b string) int { return cmp.Compare(worth(a), worth(b)) })
+	before, room := time.Duration(0), s.begins
+	for _, test := range tests {
+		if room -= s.took[test]; len(out) == 0 || room < 0 {
+			out, room = append(out, nil), before+s.begins
+		}
+		out[len(out)-1] = append(out[len(out)-1], test)
+		before += s.took[test]
+	}
+	return out
 }
 
 // notice runs tests on a change. A test that takes much longer than it did has noticed.
@@ -154,7 +176,7 @@ func (s *suite) notice(ctx context.Context, c change, tests []string) bool {
 	if len(tests) == 0 {
 		return false
 	}
-	patience := 5 * time.Second
+	patience := 5*time.Second + 4*s.begins
 	for _, test := range tests {
 		patience += 4 * s.took[test]
 	}
@@ -162,10 +184,25 @@ func (s *suite) notice(ctx context.Context, c change, tests []string) bool {
 	defer cancel()
 	cmd := s.command(ctx, "-test.failfast", "-test.timeout", patience.String(), "-test.run", "^("+strings.Join(tests, "|")+")$")
 	cmd.Env = append(os.Environ(), "MUTATE_ON="+strconv.Itoa(c.id))
-	err := cmd.Run()
+	out, err := cmd.Output()
 	killGroup(cmd)
-	return err != nil
+	if err == nil {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	of := s.noticed[c.function()]
+	if of == nil {
+		of = map[string]bool{}
+		s.noticed[c.function()] = of
+	}
+	for _, failed := range failures.FindAllSubmatch(out, -1) {
+		of[string(failed[1])] = true
+	}
+	return true
 }
+
+var failures = regexp.MustCompile(`(?m)^--- FAIL: (\S+)`)
 
 // killGroup ends what a test has started and left behind, as it may under a change.
 func killGroup(cmd *exec.Cmd) {
