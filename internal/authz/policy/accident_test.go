@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"os"
 	"path/filepath"
@@ -358,4 +359,108 @@ func TestClosedSlowWriterNeverWidens(t *testing.T) {
 	w.must(err)
 	w.must(f.Close())
 	wait.Until(t, "what he has written is taken once he is done", func() bool { return w.e.Status().LastError == "" })
+}
+
+// TestWhatIsAnAccident, and how it is said that it is none. What a preset says changes with this program alone, and a bundle, which
+// is read whole, may have been built without what it had, but for what must hold.
+func TestWhatIsAnAccident(t *testing.T) {
+	t.Parallel()
+	const text = "package a\n\nx := 1\n"
+	for what, tc := range map[string]struct {
+		was  file
+		now  []string // the text of the file of that name now
+		says string
+	}{
+		"a file that is gone":      {file{name: "a.rego"}, nil, "a.rego: is gone"},
+		"a file that is cut off":   {file{name: "a.rego"}, []string{text[:11]}, "a.rego: is cut off"},
+		"a file without its end":   {file{name: "a.rego"}, []string{text[:len(text)-1]}, ""},
+		"a file as it was":         {file{name: "a.rego"}, []string{text}, ""},
+		"another, shorter file":    {file{name: "a.rego"}, []string{"package b\n"}, ""},
+		"a bundle without it":      {file{name: "a.rego", bundled: true}, nil, ""},
+		"a bundle's invariants":    {file{name: invariantsFile, bundled: true}, nil, invariantsFile + ": is gone"},
+		"a preset that is gone":    {file{name: "preset:a"}, nil, ""},
+		"a preset that is shorter": {file{name: "preset:a"}, []string{text[:11]}, ""},
+	} {
+		tc.was.raw = []byte(text)
+		now, was := &sources{revision: "0123456789ab"}, &sources{}
+		add := func(to *sources, f file) {
+			if isClaim(f.name) {
+				to.claims = append(to.claims, f)
+			} else {
+				to.data = append(to.data, []file{f})
+			}
+		}
+		add(was, tc.was)
+		for _, text := range tc.now {
+			is := tc.was
+			is.raw = []byte(text)
+			add(now, is)
+		}
+		there, none := t.TempDir(), filepath.Join(t.TempDir(), "none")
+		for dir, first := range map[string]string{there: "", none: "mkdir -p " + none + " && "} {
+			err := now.accident(was, []string{"preset:a", dir})
+			if tc.says == "" {
+				if err != nil {
+					t.Errorf("%s: %v", what, err)
+				}
+				continue
+			}
+			want := ", so it is not taken; if it is meant: " + first + "echo 0123456789ab > " + filepath.Join(dir, acceptFile)
+			if err == nil || !strings.Contains(err.Error(), tc.says) || !strings.HasSuffix(err.Error(), want) {
+				t.Errorf("%s: %v, want %q and %q", what, err, tc.says, want)
+			}
+		}
+		now.accepted = []string{"other", now.revision}
+		if err := now.accident(was, []string{there}); err != nil {
+			t.Errorf("%s, and accepted: %v", what, err)
+		}
+	}
+}
+
+// TestWhereAnAccidentIsAccepted: in the policy's folder, or beside its file, and nowhere else.
+func TestWhereAnAccidentIsAccepted(t *testing.T) {
+	dir := policyDir(t, "accept", "0123456789ab\nffff", "a.rego", "", "preset:a/accept", "0123456789ab")
+	t.Chdir(dir)
+	for path, n := range map[string]int{dir: 2, filepath.Join(dir, "a.rego"): 2, filepath.Join(dir, "none"): 0, "preset:a": 0, filepath.Join(dir, "preset:a"): 1} {
+		if accepted := readAccepted(path); len(accepted) != n {
+			t.Errorf("%s: %v, want %d", path, accepted, n)
+		}
+	}
+}
+
+// TestBuiltInRolesThatReturnAreAnAccident: where the operator's own stood in their place, and no rules of his own decide.
+func TestBuiltInRolesThatReturnAreAnAccident(t *testing.T) {
+	t.Parallel()
+	of := func(builtin bool, data string) *sources {
+		s := &sources{fromPaths: true, data: [][]file{{{name: "a.yaml", raw: []byte("roles: {look: {}}\n")}}, {{name: "data.yaml", raw: []byte(data)}}}}
+		if builtin {
+			s.data = s.data[1:]
+			if err := s.useBuiltin(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return s
+	}
+	const all, mine = "bindings: {admin: [local]}\nroles: {look: {}, mine: {}}\n", "roles: {mine: {}}\n"
+	absent := of(true, mine)
+	absent.fromPaths = false
+	for what, tc := range map[string]struct {
+		was, now *sources
+		says     string
+	}{
+		"both are gone":            {of(true, all), of(true, mine), "bindings: is gone, and without it the built-in bindings hold\nroles.look: is gone, and without it the built-in role of that name holds"},
+		"the bindings are gone":    {of(true, all), of(true, "roles: {look: {}}\n"), "bindings: is gone, and without it the built-in bindings hold"},
+		"a role is gone":           {of(true, all), of(true, "bindings: {}\n"), "roles.look: is gone, and without it the built-in role of that name holds"},
+		"nothing is gone":          {of(true, all), of(true, all), ""},
+		"there was nothing":        {of(true, mine), of(true, mine), ""},
+		"a role that is none's":    {of(true, mine), of(true, "x: 1\n"), ""},
+		"all of it is gone":        {of(true, all), absent, ""}, // and said of the files
+		"rules of one's own now":   {of(true, all), of(false, mine), ""},
+		"rules of one's own until": {of(false, all), of(true, mine), ""},
+		"what cannot be read":      {of(true, all), of(true, "["), "bindings: is gone, and without it the built-in bindings hold\nroles.look: is gone, and without it the built-in role of that name holds"},
+	} {
+		if said := errors.Join(tc.now.returning(tc.was)...); (said == nil) != (tc.says == "") || said != nil && said.Error() != tc.says {
+			t.Errorf("%s: %v, want %q", what, said, tc.says)
+		}
+	}
 }

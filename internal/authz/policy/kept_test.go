@@ -156,6 +156,58 @@ func TestNothingIsKept(t *testing.T) {
 	}
 }
 
+// TestWhatCannotBeKeptIsSaid: and so is what cannot be forgotten. Where nothing is to be kept, nothing is said.
+func TestWhatCannotBeKeptIsSaid(t *testing.T) {
+	t.Parallel()
+	good, bad, blocked := t.TempDir(), t.TempDir(), t.TempDir()
+	if err := os.Chmod(bad, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	in := func(dir string) keeper { return keeper{dir, []string{"/p"}} }
+	none, name := filepath.Join(good, "none"), in("").file()
+	write(t, blocked, name+"/x", "a folder in its place")
+	ours, theirs := &sources{}, &sources{fromPaths: true, tests: []file{{name: "ours_test.rego"}}, tested: true}
+	for _, tc := range []struct {
+		dir  string
+		src  *sources
+		says string
+	}{
+		{"", theirs, ""},
+		{"", ours, ""},
+		{none, ours, ""},
+		{none, theirs, "keep the policy: "},
+		{bad, ours, "keep the policy: "},
+		{bad, theirs, "keep the policy: "},
+		{blocked, ours, "forget the policy that was kept: "},
+		{blocked, theirs, "keep the policy in " + blocked},
+		{good, ours, ""},
+		{good, theirs, ""},
+		{good, ours, ""},
+		{good, theirs, ""},
+	} {
+		if err := in(tc.dir).save(tc.src); (err == nil) != (tc.says == "") || err != nil && !strings.HasPrefix(err.Error(), tc.says) {
+			t.Errorf("%q, from paths %v: %v, want %q", tc.dir, tc.src.fromPaths, err, tc.says)
+		}
+	}
+	kept, err := os.ReadFile(filepath.Join(good, name))
+	if err != nil || strings.Contains(string(kept), "ours_test.rego") {
+		t.Errorf("%v: the built-in policy's own tests are kept: %s", err, kept)
+	}
+
+	begins := "read the policy that was kept in " + filepath.Join(good, name) + ": "
+	for text, says := range map[string]string{"{": begins + "unexpected end of JSON input", `{"paths": ["/x"]}`: begins + "it is of other paths"} {
+		write(t, good, name, text)
+		if src, err := in(good).load(); src != nil || err == nil || err.Error() != says {
+			t.Errorf("%s: %v, %v", text, src, err)
+		}
+	}
+	for dir, there := range map[string]bool{"": false, none: false, bad: true, blocked: true} {
+		if src, err := in(dir).load(); src != nil || (err != nil) != there || there && strings.Contains(err.Error(), "other paths") {
+			t.Errorf("%q: %v, %v", dir, src, err)
+		}
+	}
+}
+
 // TestOtherPathsAreAnotherPolicy: what is kept for one decides nothing for the other.
 func TestOtherPathsAreAnotherPolicy(t *testing.T) {
 	t.Parallel()
