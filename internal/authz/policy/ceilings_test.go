@@ -49,3 +49,30 @@ func TestCeilingsThatAreNoneClosed(t *testing.T) {
 		t.Errorf("got %+v", d)
 	}
 }
+
+// TestBoundsOfCeilings: the least and the most that a ceiling may be.
+func TestBoundsOfCeilings(t *testing.T) {
+	t.Parallel()
+	whole, part := ceilings()["pids"], ceilings()["cpus"]
+	for _, tc := range []struct {
+		of    ceiling
+		n     float64
+		valid bool
+	}{
+		{whole, 0, false},
+		{whole, 1, true},
+		{whole, 1.5, false},
+		{whole, 1e6 + 1, true},
+		{whole, mostCeiling, true},
+		{whole, mostCeiling + 2, false},
+		{part, 0.0099, false},
+		{part, 0.01, true},
+		{part, 1.5, true},
+		{part, 1e6, true},
+		{part, 1e6 + 1, false},
+	} {
+		if tc.of.valid(tc.n) != tc.valid {
+			t.Errorf("%v for %s: want %v", tc.n, tc.of.is, tc.valid)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package policy
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -84,6 +85,42 @@ func TestAnswersClosed(t *testing.T) {
 			"default allow := false\nallow if { " + asked + " }\nwhere := {\"a\": 1}",
 			"data.docker.authz.where maps labels to more than strings",
 		},
+		"where by numbers": {
+			"default allow := false\nallow if { " + asked + " }\nwhere := {1: \"a\"}",
+			"data.docker.authz.where maps labels to more than strings",
+		},
+		"shared is no object": {
+			"default allow := false\nallow if { " + asked + " }\nshared := [\"a\"]",
+			"data.docker.authz.shared is array, not an object of lists of names",
+		},
+		"shared holds texts": {
+			"default allow := false\nallow if { " + asked + " }\nshared := {\"images\": \"a\"}",
+			"data.docker.authz.shared maps kinds to more than lists of names",
+		},
+		"shared holds a number and a text": {
+			"default allow := false\nallow if { " + asked + " }\nshared := {\"images\": [1, \"a\"]}",
+			"data.docker.authz.shared maps kinds to more than lists of names",
+		},
+		"shared holds a text and a number": {
+			"default allow := false\nallow if { " + asked + " }\nshared := {\"images\": [\"a\", 1]}",
+			"data.docker.authz.shared maps kinds to more than lists of names",
+		},
+		"shared by numbers": {
+			"default allow := false\nallow if { " + asked + " }\nshared := {1: [\"a\"]}",
+			"data.docker.authz.shared maps kinds to more than lists of names",
+		},
+		"recreate is no set": {
+			"default allow := false\nallow if { " + asked + " }\nrecreate := {\"a\": \"b\"}",
+			"data.docker.authz.recreate is object, not a set of objects of labels",
+		},
+		"recreate holds what is all": {
+			"default allow := false\nallow if { " + asked + " }\nrecreate contains {}",
+			"data.docker.authz.recreate holds what is no object of labels",
+		},
+		"recreate holds texts": {
+			"default allow := false\nallow if { " + asked + " }\nrecreate contains \"a\"",
+			"data.docker.authz.recreate holds what is no object of labels",
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -99,6 +136,27 @@ func TestAnswersClosed(t *testing.T) {
 				t.Errorf("%d failures are remembered", n)
 			}
 		})
+	}
+}
+
+// TestReasonsArePresentable: they may quote what a caller sent.
+func TestReasonsArePresentable(t *testing.T) {
+	t.Parallel()
+	most := strings.Repeat("a", maxReason)
+	for reason, want := range map[string]string{
+		"a b\u00a0é\u2027\u202a~": "a b\u00a0é\u2027\u202a~", "a\nb": "a b", "\x1f": " ", "\x7f": " ", "\u0080\u009f": "  ", "\u2028\u2029": "  ", "\xff": "\uFFFD",
+		most: most, most + "a": most + "…", most[1:] + "é": most[1:] + "…",
+	} {
+		if got := printable(reason); got != want {
+			t.Errorf("%q is shown as %q, want %q", reason, got, want)
+		}
+	}
+	many := slices.Repeat([]string{"a\n"}, maxReasons)
+	if got := presentable(slices.Clone(many)); len(got) != maxReasons || got[maxReasons-1] != "a " {
+		t.Errorf("%q", got)
+	}
+	if got := presentable(append(many, "b", "c")); len(got) != maxReasons+1 || got[maxReasons] != "and 2 more reasons" {
+		t.Errorf("%q", got)
 	}
 }
 

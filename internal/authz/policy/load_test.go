@@ -372,6 +372,20 @@ func TestDataProblems(t *testing.T) {
 		"lent for too long":    {"roles: {r: {access: [list], grant: {max: 9999h}}}", `roles.r.grant.max: "9999h" is no duration up to`},
 		"admin lent":           {"roles: {admin: {operations: ['*'], grant: {max: 1h}}}", "admin may do everything"},
 		"one principal":        {"bindings: {look: local}", "bindings.look: must be a list of principals, not a string"},
+		"a role that is none":  {"roles: {r: [list]}", "roles.r: must be a mapping, not a list"},
+		"admin of one thing":   {"roles: {admin: {operations: [ContainerList]}}", "admin may do everything"},
+		"a volume of no name":  {"roles: {r: {access: [list], host_paths: ['volume:']}}", "must be an absolute path without .., or volume:NAME"},
+		"a volume's end":       {"roles: {r: {access: [list], host_paths: ['volume:*a']}}", "one * at its end"},
+		"a path back up":       {"roles: {r: {access: [list], host_paths: ['/srv/../etc']}}", "must be an absolute path without .."},
+		"labels in a list":     {"roles: {r: {access: [list], where: [a]}}", "roles.r.where: must be a mapping of labels to their values, not a list"},
+		"no name of a network": {"roles: {r: {access: [list], where: {vitrine.network: 5}}}", "must be the name of a network that containers are in, not 5"},
+		"a label's value":      {"roles: {r: {access: [list], where: {a: \"b\\0\"}}}", `"b\x00" is no value of a label`},
+		"another socket":       {"roles: {r: {access: [list], engine_socket: other}}", "roles.r.engine_socket: must be substitute"},
+		"shared of no name":    {"roles: {r: {access: [list], shared: {images: ['']}}}", "must be a name, or the beginning of names"},
+		"shared by an end":     {"roles: {r: {access: [list], shared: {images: ['*a']}}}", "with one * at its end"},
+		"principals as one":    {"bindings: {look: [{all: local, until: 2026-11-27T12:00Z}]}", "bindings.look.0.all: must be a list, not a string"},
+		"recreate what":        {"roles: {r: {access: [list], recreate: {}}}", "does not say which containers may be made anew"},
+		"admin of nobody":      {"bindings: {admin: [[]]}", "neither local nor a user of the host is admin"},
 		"key twice":            {"roles: {}\nroles: {}", "already defined"},
 		"keys that are none":   {"roles: {1: {}}", "keys must be strings"},
 		"top level":            {"[1]", "the top level must be a mapping"},
@@ -381,6 +395,15 @@ func TestDataProblems(t *testing.T) {
 			dir := policyDir(t, "data.yaml", test.data)
 			wantContains(t, refused(t, Options{Paths: []string{dir}}), test.want)
 		})
+	}
+	for data, want := range map[string]string{
+		"roles: {r: null}":                          "roles.r: must be a mapping, not nothing",
+		"roles: {r: {access: [list], ceilings: 5}}": "roles.r.ceilings: must be a mapping, not a number",
+	} {
+		dir := policyDir(t, "data.yaml", data)
+		if said := refused(t, Options{Paths: []string{dir}}); said != dir+"/data.yaml:1: "+want {
+			t.Errorf("of %s it says more than is wrong: %s", data, said)
+		}
 	}
 	all := refused(t, Options{Paths: []string{policyDir(t, "data.yaml", "role: {}\nbindings: {lok: [x]}")}})
 	wantContains(t, all, "role: unknown key", "bindings.lok: there is no role", "no kind of principal")

@@ -228,7 +228,7 @@ func (c *roleChecker) visible(key string, v any) {
 		c.labels(key, v)
 		return
 	}
-	if name, is := network.(string); !is || name == "" || slices.Contains([]string{"host", "none", "default"}, name) {
+	if name, _ := network.(string); name == "" || slices.Contains([]string{"host", "none", "default"}, name) {
 		c.problem(join(key, operation.NetworkLabel), "must be the name of a network that containers are in, not %v", network)
 	}
 	rest := maps.Clone(labels)

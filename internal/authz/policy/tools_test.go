@@ -184,6 +184,7 @@ func TestRulesUnderWhichNobodyIsAdmin(t *testing.T) {
 		"root":                   {[]string{"a.rego", module("default allow := false\nallow if admin\nadmin if \"unix:root\" in input.caller.principals\n")}, false},
 		"local":                  {[]string{"a.rego", module("default allow := false\nallow if admin\nadmin if input.caller.kind == \"local\"\n")}, false},
 		"allowed, and not admin": {[]string{"a.rego", module("default allow := false\nallow if input.caller.kind == \"local\"\n")}, true},
+		"admin, and not allowed": {[]string{"a.rego", module("default allow := false\nadmin := true\n")}, true},
 		"it is meant":            {[]string{"a.rego", module(allowList), "data.yaml", "strict: true"}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
