@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"vitrine/internal/authz/ticket"
+	"vitrine/internal/lane"
 	"vitrine/test/wait"
 )
 
@@ -315,12 +316,17 @@ func TestBigAnswersAtOneTimeAreLimited(t *testing.T) {
 	}
 }
 
-// TestConnectionWithTLSHasNoLane that would have to be waited for.
-func TestConnectionWithTLSHasNoLane(t *testing.T) {
+// TestLanesAreWaitedFor, and a connection with TLS has none.
+func TestLanesAreWaitedFor(t *testing.T) {
 	conns := newConnections(Limits{}.withDefaults())
 	conns.add(&conn{secure: true})
 	if n := len(conns.lanes()); n != 0 {
 		t.Errorf("%d", n)
+	}
+	with := &conn{lane: new(lane.Lane)}
+	conns.add(with)
+	if all := conns.lanes(); len(all) != 1 || all[0] != with.lane {
+		t.Errorf("%v", all)
 	}
 }
 
