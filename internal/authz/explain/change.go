@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"vitrine/internal/authz/decide"
 	"vitrine/internal/authz/obligation"
 	"vitrine/internal/authz/policy"
-	"vitrine/internal/caller/identity"
 	"vitrine/internal/engine/operation"
 )
 
@@ -46,20 +46,20 @@ type edit struct {
 const adminRole = "admin"
 
 // change looks for the fewest edits that allow the request; of as many, for those that open least. why says why there are none.
-func (q *Question) change(ctx context.Context, now *policy.Engine, m *policy.Model, v *decide.Verdict) (c *change, why string) {
+func (q *Question) change(ctx context.Context, m *policy.Model, v *decide.Verdict) (c *change, why string) {
 	op := v.Operation
-	best, under := q.best(ctx, now, q.candidates(m, op))
+	best := q.best(ctx, q.candidates(m, op))
 	if best == nil {
-		best, under = q.best(ctx, now, q.more(m, op))
+		best = q.best(ctx, q.more(m, op))
 	}
 	if best == nil {
 		return nil, "no change of roles was found that would allow it (" + strings.Join(v.Reasons(), "; ") + ")"
 	}
 	c = &change{Opens: []opened{}}
-	for _, e := range best {
+	for _, e := range best.edits {
 		c.Edits = append(c.Edits, e.say)
 	}
-	for _, o := range opens(ctx, q.Caller, now, under) {
+	for _, o := range best.opens() {
 		if o.Operation != op.ID || !slices.Equal(o.Hazards, op.Hazards) {
 			c.Opens = append(c.Opens, o)
 		}
@@ -67,46 +67,54 @@ func (q *Question) change(ctx context.Context, now *policy.Engine, m *policy.Mod
 	return c, ""
 }
 
+// way is a list of edits that allows the request, and what it opens.
+type way struct {
+	edits []edit
+	opens func() []opened // decides the catalogue's examples, once
+}
+
 // best is the shortest of candidates that allows the request, without the edits that it does not need; nil if none does.
-func (q *Question) best(ctx context.Context, now *policy.Engine, candidates [][]edit) (best []edit, engine *policy.Engine) {
+func (q *Question) best(ctx context.Context, candidates [][]edit) (best *way) {
 	for _, candidate := range candidates {
-		under, ok := q.allowedUnder(ctx, candidate)
-		if !ok {
+		if !q.allowedUnder(ctx, candidate) {
 			continue
 		}
 		for i := 0; i < len(candidate); {
-			without := slices.Delete(slices.Clone(candidate), i, i+1)
-			if then, still := q.allowedUnder(ctx, without); still {
-				candidate, under = without, then
+			if without := slices.Delete(slices.Clone(candidate), i, i+1); q.allowedUnder(ctx, without) {
+				candidate = without
 			} else {
 				i++
 			}
 		}
-		shorter := best == nil || len(candidate) < len(best)
-		if shorter || len(candidate) == len(best) && len(opens(ctx, q.Caller, now, under)) < len(opens(ctx, q.Caller, now, engine)) {
-			best, engine = candidate, under
+		found := &way{candidate, sync.OnceValue(func() []opened { return q.opens(ctx, candidate) })}
+		shorter := best == nil || len(candidate) < len(best.edits)
+		if shorter || len(candidate) == len(best.edits) && len(found.opens()) < len(best.opens()) {
+			best = found
 		}
 	}
-	return best, engine
+	return best
 }
 
 // allowedUnder decides the request under some edits.
-func (q *Question) allowedUnder(ctx context.Context, edits []edit) (*policy.Engine, bool) {
+func (q *Question) allowedUnder(ctx context.Context, edits []edit) bool {
+	options := q.Options
+	options.Policy = q.under(ctx, edits, true)
+	v, _ := Ask(ctx, options, q.Caller, q.Request())
+	return v.Allow && !Hidden(v)
+}
+
+// under is the policy with some edits, which denies everything if it cannot be loaded.
+func (q *Question) under(ctx context.Context, edits []edit, once bool) *policy.Engine {
 	opts := q.Policy
-	opts.Positions = false
+	opts.Positions, opts.Once = false, once
 	opts.Amend = func(data map[string]any) {
 		for _, e := range edits {
 			e.apply(data)
 		}
 	}
 	engine := policy.New(opts)
-	if err := engine.Load(ctx); err != nil {
-		return nil, false
-	}
-	options := q.Options
-	options.Policy = engine
-	v, _ := Ask(ctx, options, q.Caller, q.Request())
-	return engine, v.Allow && !Hidden(v)
+	_ = engine.Load(ctx)
+	return engine
 }
 
 // candidates are lists of edits that may allow an operation: for each role that the caller holds what that lacks, each
@@ -230,10 +238,11 @@ func place(at string) string {
 	return " (" + at + ")"
 }
 
-// opens are the kinds of requests that one policy allows a caller, and another one does not.
-func opens(ctx context.Context, caller *identity.Identity, before, after *policy.Engine) (list []opened) {
+// opens are the kinds of requests that the policy would allow the caller with some edits, and does not allow without.
+func (q *Question) opens(ctx context.Context, edits []edit) (list []opened) {
+	before, after := q.under(ctx, nil, false), q.under(ctx, edits, false)
 	allows := func(e *policy.Engine, op *operation.Operation) bool {
-		_, code := e.Would(ctx, &policy.Input{Caller: caller, Operation: op})
+		_, code := e.Would(ctx, &policy.Input{Caller: q.Caller, Operation: op})
 		return code == ""
 	}
 	for _, info := range operation.Operations() {

@@ -78,7 +78,7 @@ func Explain(ctx context.Context, q Question) (*Answer, error) {
 		a.Message = strings.Join(v.Reasons(), "; ")
 	default:
 		if a.Why = unchangeable(v, model); a.Why == "" {
-			a.Change, a.Why = q.change(ctx, engine, model, v)
+			a.Change, a.Why = q.change(ctx, model, v)
 		}
 	}
 	return a, nil

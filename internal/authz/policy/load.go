@@ -19,7 +19,7 @@ func build(ctx context.Context, src *sources, opts Options) (*generation, []Prob
 	if err := errors.Join(errRules, errData); err != nil {
 		return nil, nil, err
 	}
-	v := &vetted{compiler: c, data: data, terms: terms, builtin: src.builtin, extra: len(src.extra) > 0, revision: src.revision, positions: opts.Positions}
+	v := &vetted{compiler: c, data: data, terms: terms, builtin: src.builtin, extra: len(src.extra) > 0, revision: src.revision, positions: opts.Positions, once: opts.Once || opts.Positions}
 	g, err := v.generation(ctx, v.momentAt(opts.now(), opts.Lent))
 	if err != nil {
 		return nil, nil, err

@@ -66,6 +66,8 @@ type Options struct {
 	// Positions makes decisions say where their reasons come from. They take several times as long then,
 	// and none is remembered.
 	Positions bool
+	// Once says that few questions will be asked: the policy is loaded in a third of the time, and they take several times as long.
+	Once bool
 	// NoGateway: there is none, so that what only a gateway can do is a warning.
 	NoGateway bool
 	// Survey says, for Check, what is unwise about letting others mount what lies

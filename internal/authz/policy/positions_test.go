@@ -2,6 +2,7 @@ package policy
 
 import (
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -47,6 +48,23 @@ func TestReasonsHaveTheirLines(t *testing.T) {
 		})
 		if !found {
 			t.Errorf("%s: %q come from %+v", tt.request, b.Reasons, b.Rules)
+		}
+	}
+}
+
+// TestLoadedForFewQuestions: nothing is made ready for more of them, and they are answered alike.
+func TestLoadedForFewQuestions(t *testing.T) {
+	long.Alone(t)
+	often, once := loaded(t, Options{}), loaded(t, Options{Once: true})
+	if often.current.Load().plan == nil || once.current.Load().plan != nil {
+		t.Error("the one is not ready for many questions, or the other is")
+	}
+	for _, who := range []string{"unix:root", "label:vitrine.role=look", "container:web"} {
+		for _, uri := range []string{"/containers/json", "/containers/web/logs?stdout=1", "/plugins"} {
+			in := ask(t, []string{who}, "GET", uri, "")
+			if a, b := often.Decide(t.Context(), in), once.Decide(t.Context(), in); !reflect.DeepEqual(a, b) {
+				t.Errorf("%s %s: %+v, and loaded for few questions %+v", who, uri, a, b)
+			}
 		}
 	}
 }

@@ -186,6 +186,7 @@ type vetted struct {
 	extra     bool // an operator's rules stand beside the built-in ones
 	revision  string
 	positions bool
+	once      bool
 }
 
 // generation makes what decides while m holds. A panic is an error: what has ended must end.
@@ -205,7 +206,7 @@ func (v *vetted) generation(ctx context.Context, m moment) (g *generation, err e
 	}
 	g.vetted, g.moment = v, m
 	g.revision, g.positions = v.revision, v.positions
-	if g.positions { // which are those of the rules as they are written, and topdown's to tell
+	if v.once { // positions are those of the rules as they are written, and topdown's to tell
 		return g, nil
 	}
 	if v.builtin {
