@@ -21,11 +21,12 @@ const (
 // UTF-8, nothing behind it) along a schema, and writes it again in canonical
 // form: keys of closed objects in the schema's spelling, no space, strings
 // with no escape that need not be one. Everything else stays as it was:
-// order, numbers, null.
+// order, numbers, null. Most of what clients send is canonical, so only what is not is written piece by piece; see cut.
 type decoder struct {
 	in      string
 	pos     int
-	out     []byte
+	out     []byte // the canonical form of in, before from
+	from    int    // what is read from here on is canonical as it is
 	values  int
 	depth   int
 	path    []string // of the value being read
@@ -78,7 +79,20 @@ func decodeJSON(text string, typ uint16, out []byte) (value any, canonical []byt
 	if d.space(); d.pos != len(d.in) {
 		return nil, nil, nil, d.fail("body-trailing", "something follows the JSON value")
 	}
+	d.cut(d.pos)
 	return value, d.out, d.unknown, nil
+}
+
+// cut leaves what was read since start out of the canonical form.
+func (d *decoder) cut(start int) {
+	d.out = append(d.out, d.in[d.from:start]...)
+	d.from = d.pos
+}
+
+// rewrite has a text stand in the canonical form in place of what was read since start.
+func (d *decoder) rewrite(start int, text string) {
+	d.cut(start)
+	d.out = appendString(d.out, text)
 }
 
 func (d *decoder) space() {
@@ -86,6 +100,7 @@ func (d *decoder) space() {
 		switch d.in[d.pos] {
 		case ' ', '\t', '\r', '\n':
 			d.pos++
+			d.cut(d.pos - 1)
 		default:
 			return
 		}
@@ -121,12 +136,7 @@ func (d *decoder) value(typ uint16) (any, error) {
 		if n.kind != kindString && n.kind != kindStrings && n.kind != kindAny {
 			return nil, d.mismatch(n, "a string")
 		}
-		s, err := d.str()
-		if err != nil {
-			return nil, err
-		}
-		d.out = appendString(d.out, s)
-		return s, nil
+		return d.str()
 	case c == 't', c == 'f', c == 'n':
 		return d.literal(n)
 	case c == '-', '0' <= c && c <= '9':
@@ -168,10 +178,8 @@ func (d *decoder) array(n *node) (any, error) {
 	if n.kind == kindStrings {
 		elem = nodeString
 	}
-	d.out = append(d.out, '[')
 	if d.peek() == ']' {
 		d.pos++
-		d.out = append(d.out, ']')
 		return []any{}, nil
 	}
 	first := len(d.members)
@@ -187,10 +195,8 @@ func (d *decoder) array(n *node) (any, error) {
 		}
 		switch d.peek() {
 		case ',':
-			d.out = append(d.out, ',')
 		case ']':
 			d.path = d.path[:len(d.path)-1]
-			d.out = append(d.out, ']')
 			d.pos++
 			return d.list(first), nil
 		default:
@@ -211,10 +217,8 @@ func (d *decoder) list(first int) []any {
 }
 
 func (d *decoder) object(n *node) (any, error) {
-	d.out = append(d.out, '{')
 	if d.peek() == '}' {
 		d.pos++
-		d.out = append(d.out, '}')
 		return map[string]any{}, nil
 	}
 	first := len(d.members)
@@ -240,9 +244,7 @@ func (d *decoder) object(n *node) (any, error) {
 		}
 		switch d.peek() {
 		case ',':
-			d.out = append(d.out, ',')
 		case '}':
-			d.out = append(d.out, '}')
 			d.pos++
 			return d.mapped(first)
 		default:
@@ -272,23 +274,24 @@ func (d *decoder) key(n *node) (key string, typ uint16, known bool, err error) {
 	if d.peek() != '"' {
 		return "", 0, false, d.fail("body-json", "no key")
 	}
+	start, from, written := d.pos, d.from, len(d.out)
 	if key, err = d.str(); err != nil {
 		return "", 0, false, err
+	}
+	typ, known = n.elem, true // of a map; of any it is nodeAny
+	if n.kind == kindObject {
+		p := n.property(key)
+		if known = p != nil && p.class != unclassified; !known {
+			typ = nodeAny
+		} else if typ = p.node; p.name != key {
+			key, d.out, d.from = p.name, d.out[:written], from
+			d.rewrite(start, key)
+		}
 	}
 	if d.peek() != ':' {
 		return "", 0, false, d.fail("body-json", "no : after a key")
 	}
 	d.pos++
-	typ, known = n.elem, true // of a map; of any it is nodeAny
-	if n.kind == kindObject {
-		if p := n.property(key); p != nil && p.class != unclassified {
-			key, typ = p.name, p.node
-		} else {
-			typ, known = nodeAny, false
-		}
-	}
-	d.out = appendString(d.out, key)
-	d.out = append(d.out, ':')
 	return key, typ, known, nil
 }
 
@@ -327,17 +330,14 @@ func (d *decoder) literal(n *node) (any, error) {
 	switch {
 	case strings.HasPrefix(rest, "null"):
 		d.pos += 4
-		d.out = append(d.out, "null"...)
 		return nil, nil
 	case n.kind != kindBool && n.kind != kindAny:
 		return nil, d.mismatch(n, "true or false")
 	case strings.HasPrefix(rest, "true"):
 		d.pos += 4
-		d.out = append(d.out, "true"...)
 		return true, nil
 	case strings.HasPrefix(rest, "false"):
 		d.pos += 5
-		d.out = append(d.out, "false"...)
 		return false, nil
 	}
 	return nil, d.fail("body-json", "no JSON value")

@@ -26,6 +26,7 @@ func TestJSONCanonical(t *testing.T) {
 		"escapes":                {`{"Image":"\u0061\/\n\"\\\ud83d\ude00"}`, `{"Image":"a/\u000a\"\\😀"}`},
 		"more escapes":           {`{"Image":"\b\f\r\t\u00E9\u007f\u2028"}`, "{\"Image\":\"\\u0008\\u000c\\u000d\\u0009é\u007f\u2028\"}"},
 		"order stays":            {`{"Tty":true,"Image":"x","Cmd":[]}`, `{"Tty":true,"Image":"x","Cmd":[]}`},
+		"a respelled key":        {`{ "\u0069mage" :"a","\u006comain" : 1, "cmd":[ "x" , "\/" ] }`, `{"Image":"a","lomain":1,"Cmd":["x","/"]}`},
 		"spaces stay":            {`{"Image":"a b !#[]~"}`, `{"Image":"a b !#[]~"}`},
 		"upper and lower digits": {`{"Image":"\u00AF\uFACE\uabcd\u0af9"}`, "{\"Image\":\"\u00af\uface\uabcd\u0af9\"}"},
 		"exponents":              {`{"X":[1E+2,1e-2,1e999,-0.5E10,0e0]}`, `{"X":[1E+2,1e-2,1e999,-0.5E10,0e0]}`},
@@ -131,6 +132,25 @@ func TestFoldingIsGos(t *testing.T) {
 	}
 }
 
+// TestStringEndsClosed at the first byte that does not stand for itself, wherever that is and whatever is behind it.
+func TestStringEndsClosed(t *testing.T) {
+	for length := range 20 {
+		for _, others := range []string{"x", " ", "~", "\x7f", "\x80", "\xff", "!", "#", "[", "]"} {
+			text := strings.Repeat(others, length)
+			if n := ordinary(text); n != length {
+				t.Errorf("%q: %d", text, n)
+			}
+			for at := range length {
+				for _, c := range "\"\\\x00\x1f\n" {
+					if n := ordinary(text[:at] + string(c) + text[at+1:]); n != at {
+						t.Errorf("%q with %q at %d: %d", text, c, at, n)
+					}
+				}
+			}
+		}
+	}
+}
+
 // TestDecodersKeepNothingClosed: what one request holds is in no other's decoder, though it broke off in the middle.
 func TestDecodersKeepNothingClosed(t *testing.T) {
 	for _, text := range []string{`{"a":{"b":["secret",1]}}`, `{"a":{"b":["secret",]}}`, `{"a":"secret","a":"secret"}`} {
@@ -141,7 +161,7 @@ func TestDecodersKeepNothingClosed(t *testing.T) {
 				t.Errorf("%s: %+v is left", text, m)
 			}
 		}
-		if p := strings.Join(d.path[:cap(d.path)], ""); p != "" || d.in != "" || d.out != nil || d.unknown != nil || d.depth != 0 {
+		if p := strings.Join(d.path[:cap(d.path)], ""); p != "" || d.in != "" || d.out != nil || d.unknown != nil || d.depth != 0 || d.from != 0 {
 			t.Errorf("%s: %q of %+v is left", text, p, d)
 		}
 	}
