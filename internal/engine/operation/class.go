@@ -195,3 +195,20 @@ func (o *Operation) field() string {
 	}
 	return b.String()
 }
+
+// isField says so of a name, without making another one.
+func (o *Operation) isField(name string) bool {
+	for i, key := range o.at {
+		if i > 0 && key != "[]" {
+			if name == "" || name[0] != '.' {
+				return false
+			}
+			name = name[1:]
+		}
+		if !strings.HasPrefix(name, key) {
+			return false
+		}
+		name = name[len(key):]
+	}
+	return name == ""
+}

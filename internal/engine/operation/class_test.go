@@ -275,3 +275,16 @@ func TestUnclassifiedIsUnknownInputClosed(t *testing.T) {
 		t.Errorf("a function that is not there: %s", hazards(op))
 	}
 }
+
+// TestIsField: a name is that of the field if it is what field makes of it.
+func TestIsField(t *testing.T) {
+	places := [][]string{nil, {"a"}, {"a", "b"}, {"a", "[]"}, {"a", "[]", "b"}, {"ab"}, {"axb"}, {"a", "bc"}, {"a", "b", "c"}, {"a", "*", "b"}, {"a[]"}}
+	for _, at := range places {
+		is := &Operation{at: at}
+		for _, other := range places {
+			if name := (&Operation{at: other}).field(); is.isField(name) != (is.field() == name) {
+				t.Errorf("%q is %q: %v", is.field(), name, is.isField(name))
+			}
+		}
+	}
+}

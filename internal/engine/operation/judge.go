@@ -116,8 +116,8 @@ func (o *Operation) hazard(h Hazard) {
 	if o.HazardFields == nil {
 		o.HazardFields = map[Hazard][]string{}
 	}
-	if fields, field := o.HazardFields[h], o.field(); !slices.Contains(fields, field) {
-		o.HazardFields[h] = append(fields, field)
+	if fields := o.HazardFields[h]; !slices.ContainsFunc(fields, o.isField) {
+		o.HazardFields[h] = append(fields, o.field())
 	}
 }
 
@@ -183,6 +183,7 @@ func texts(v any) []string {
 	case string:
 		return []string{v}
 	case []any:
+		all = make([]string, 0, len(v))
 		for _, elem := range v {
 			if s, ok := elem.(string); ok {
 				all = append(all, s)

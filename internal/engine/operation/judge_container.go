@@ -209,9 +209,7 @@ const defaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbi
 
 // judgeEnv accepts the PATH that the daemon gives by itself.
 func (o *Operation) judgeEnv(_ map[string]any, value any) {
-	for _, v := range texts(value) {
-		o.hazardIf(HazardEnv, v != defaultPath)
-	}
+	o.hazardIf(HazardEnv, slices.ContainsFunc(texts(value), func(v string) bool { return v != defaultPath }))
 }
 
 // judgeExecUser notes as whom an exec's process acts: USER[:GROUP], of which a
