@@ -1,6 +1,7 @@
 package record
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"hash/maphash"
 	"slices"
@@ -167,7 +168,7 @@ func (s *Seen) hash(seed maphash.Seed) uint64 {
 	b.text(string(s.Caller.Kind), s.Caller.Door, s.Caller.Listener, s.Caller.User)
 	b.list(s.Caller.Principals)
 	b.text(s.Asked.Method, s.Asked.URI, string(s.Asked.BodyState))
-	b = append(b, s.Asked.Canonical...)
+	b = binary.LittleEndian.AppendUint64(b, maphash.Bytes(seed, s.Asked.Canonical)) // a body may be long
 	b.text(s.Revision, string(s.Verdict.Answer), s.Verdict.Code)
 	if s.Engine != nil {
 		b.text(s.Engine.Version)
