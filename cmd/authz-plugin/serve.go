@@ -354,7 +354,8 @@ func (p *parts) record(r audit.Record) {
 func (p *parts) keep(r audit.Record) {
 	p.records.Add(r)
 	if p.otlp != nil {
-		p.otlp.Log(audit.OTLP(&r, p.settings.auditFormat))
+		sent := r // else each record would be made room for, sent or not
+		p.otlp.Log(audit.OTLP(&sent, p.settings.auditFormat))
 	}
 }
 
