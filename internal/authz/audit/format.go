@@ -128,17 +128,26 @@ func (l *line) quoted(s string) {
 	l.b = append(l.b, '"')
 	from := 0
 	for i := range len(s) {
-		switch c := s[i]; {
-		case c < ' ' || c > '~':
+		if itself[s[i]] {
+			continue
+		}
+		if s[i] != '"' && s[i] != '\\' {
 			l.odd = true
 			return
-		case c == '"' || c == '\\':
-			l.b = append(append(l.b, s[from:i]...), '\\')
-			from = i
 		}
+		l.b = append(append(l.b, s[from:i]...), '\\')
+		from = i
 	}
 	l.b = append(append(l.b, s[from:]...), '"')
 }
+
+// itself says which characters of a text stand in a line as they are: all that are visible ASCII, but for two.
+var itself = func() (is [256]bool) {
+	for c := ' '; c <= '~'; c++ {
+		is[c] = c != '"' && c != '\\'
+	}
+	return is
+}()
 
 // appendLine appends a value as a line of JSON.
 func appendLine(b []byte, v any) ([]byte, error) {

@@ -161,7 +161,7 @@ func (l *Log) fail(n uint64, err error) {
 // and counts the record as lost after that.
 func (l *Log) Add(r Record) {
 	key := r.Caller.account()
-	room := l.add(key, r, true)
+	room := l.add(key, &r, true)
 	if room == nil {
 		return
 	}
@@ -170,7 +170,7 @@ func (l *Log) Add(r Record) {
 	for room != nil {
 		select {
 		case <-room:
-			room = l.add(key, r, false)
+			room = l.add(key, &r, false)
 		case <-l.flushed:
 			l.fail(1, fmt.Errorf("audit record %s came after the log was closed", r.ID))
 			return
@@ -183,7 +183,7 @@ func (l *Log) Add(r Record) {
 
 // add queues a record, or says what to wait for. No caller may have more in the
 // queue than is left of it: whoever fills it waits for the writer alone.
-func (l *Log) add(key string, r Record, first bool) (room <-chan struct{}) {
+func (l *Log) add(key string, r *Record, first bool) (room <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if first {
@@ -193,7 +193,7 @@ func (l *Log) add(key string, r Record, first bool) (room <-chan struct{}) {
 		return l.room
 	}
 	l.by[key]++
-	l.waiting = append(l.waiting, r)
+	l.waiting = append(l.waiting, *r)
 	if l.asleep || len(l.waiting) == batch {
 		l.asleep = false
 		l.hurry()
@@ -213,16 +213,16 @@ func (l *Log) Health() error {
 }
 
 // remember keeps a record for Recent and Follow; the caller holds mu.
-func (l *Log) remember(r Record) {
+func (l *Log) remember(r *Record) {
 	if len(l.recent) < kept {
-		l.recent = append(l.recent, r)
+		l.recent = append(l.recent, *r)
 	} else {
-		l.recent[l.next] = r
+		l.recent[l.next] = *r
 		l.next = (l.next + 1) % kept
 	}
 	for f := range l.followers {
 		select {
-		case f <- r:
+		case f <- *r:
 		default: // too slow: it ends, and its reader sees that
 			delete(l.followers, f)
 			close(f)
