@@ -62,7 +62,7 @@ type deniedAccount struct {
 	until time.Time // when nothing of it is of use any longer
 }
 
-// Denied is a request that was denied a moment ago. It never changes.
+// Denied is a request that was denied a moment ago. It never changes, but that its answer is written when it is asked for first.
 type Denied struct {
 	steps   *Steps
 	raw     []byte
@@ -73,6 +73,9 @@ type Denied struct {
 	message string
 	record  audit.Record
 	shape   *record.Kept // nil if nobody is told of shapes
+
+	writing sync.Once
+	answer  []byte
 }
 
 // Denial is the answer to a request that is denied.
@@ -153,6 +156,12 @@ func (d *Denied) Again(ctx context.Context, conn *identity.Connection) (_ Denial
 	r.DurationUsec = r.Duration.Microseconds()
 	s.Record(r)
 	return Denial{Status: r.Status, Message: d.message, Caller: caller}, true
+}
+
+// Answer is the message as the door writes it, which it does once. It must not be changed.
+func (d *Denied) Answer(write func(message string) []byte) []byte {
+	d.writing.Do(func() { d.answer = write(d.message) })
+	return d.answer
 }
 
 // note remembers a denial when it comes the second time. r is its record, shape what the record of shapes has of it.
@@ -247,9 +256,9 @@ func (a *deniedAccount) forget(which func(*Denied) bool) {
 	}
 }
 
-// size is about what it costs, in bytes: the reasons are in the message, too, and the shape says who asked.
+// size is about what it costs, in bytes: the reasons are in the message and in the answer, too, and the shape says who asked.
 func (d *Denied) size() int {
-	n := deniedOverhead + len(d.raw) + 2*len(d.message) + len(d.record.URI)
+	n := deniedOverhead + len(d.raw) + 3*len(d.message) + len(d.record.URI)
 	if d.shape != nil {
 		n += len(d.shape.Text())
 	}

@@ -101,6 +101,24 @@ func (r *retrying) Decide(_ context.Context, in *policy.Input) policy.Decision {
 	return r.decision
 }
 
+// TestAnswerOfADenialIsWrittenOnce, of its own message.
+func TestAnswerOfADenialIsWrittenOnce(t *testing.T) {
+	r := newRetrying(t)
+	for range 3 {
+		r.ask(creates(image))
+	}
+	d := r.steps.Denied(r.conn, []byte(creates(image)))
+	again, ok := d.Again(t.Context(), r.conn)
+	if !ok {
+		t.Fatal("it is not denied again")
+	}
+	first := d.Answer(func(message string) []byte { return []byte(message) })
+	second := d.Answer(func(string) []byte { return []byte("another") })
+	if string(first) != again.Message || string(second) != again.Message {
+		t.Errorf("%q and %q, want %q", first, second, again.Message)
+	}
+}
+
 // creates is a request as it arrives.
 func creates(body string) string {
 	return fmt.Sprintf("POST /v1.41/containers/create?name=job HTTP/1.1\r\nHost: docker\r\nX-Team: blue\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)

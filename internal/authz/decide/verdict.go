@@ -155,4 +155,7 @@ func newIDSource() idSource {
 	return idSource{prefix: hex.EncodeToString(b[:]) + "-", n: new(atomic.Uint64)}
 }
 
-func (s idSource) next() string { return s.prefix + strconv.FormatUint(s.n.Add(1), 36) }
+func (s idSource) next() string {
+	id := make([]byte, 0, 32)
+	return string(strconv.AppendUint(append(id, s.prefix...), s.n.Add(1), 36))
+}

@@ -25,7 +25,7 @@ func (s *Server) known(c *conn, raw []byte) func(w http.ResponseWriter) bool {
 		again, ok := denied.Again(context.Background(), who)
 		if ok {
 			s.conns.attribute(c, again.Caller)
-			refuse(w, again.Status, again.Message)
+			refuseWith(w, again.Status, denied.Answer(errorBody))
 		}
 		return ok
 	}

@@ -218,12 +218,17 @@ func (t *task) upstreamFailed(ctx context.Context, err error) {
 
 // refuse answers in the Engine's own error shape.
 func refuse(w http.ResponseWriter, status int, message string) {
+	refuseWith(w, status, errorBody(message))
+}
+
+// refuseWith answers with an error as errorBody has written it.
+func refuseWith(w http.ResponseWriter, status int, body []byte) {
 	w.Header().Set("Content-Type", "application/json")
 	if status == http.StatusBadRequest {
 		w.Header().Set("Connection", "close")
 	}
 	w.WriteHeader(status)
-	_, _ = w.Write(errorBody(message)) // a client that has gone needs no answer
+	_, _ = w.Write(body) // a client that has gone needs no answer
 }
 
 // errorBody is the Engine's own shape of an error.
