@@ -70,7 +70,7 @@ func (id *Identity) Same(other *Identity) bool {
 	a, b := id, other
 	return a == b || a.Kind == b.Kind && slices.Equal(a.Principals, b.Principals) && equal(a.UID, b.UID) && equal(a.GID, b.GID) && slices.Equal(a.Groups, b.Groups) &&
 		a.PID == b.PID && a.User == b.User && a.Door == b.Door && a.Listener == b.Listener && a.Process.same(b.Process) && a.Err == nil && b.Err == nil &&
-		reflect.DeepEqual(a.Container, b.Container) && reflect.DeepEqual(a.Certificate, b.Certificate)
+		(a.Container == b.Container || reflect.DeepEqual(a.Container, b.Container)) && (a.Certificate == b.Certificate || reflect.DeepEqual(a.Certificate, b.Certificate))
 }
 
 func (p *Process) same(other *Process) bool {
