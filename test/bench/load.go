@@ -10,6 +10,7 @@ import (
 	"net/http/httputil"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -152,8 +153,18 @@ func (c *callers) slice(request []byte, status int, during time.Duration, count 
 	return nil
 }
 
+// numbered stands in a request for a number that is another one each time.
+const numbered = "job0000000000"
+
+var numbers atomic.Uint64
+
 func (c *client) keepAsking(request []byte, status int, until time.Time) (times []time.Duration, err error) {
+	request = bytes.Clone(request)
+	number := bytes.Index(request, []byte(numbered))
 	for from := time.Now(); from.Before(until) || len(times) == 0; {
+		if number >= 0 {
+			copy(request[number:], fmt.Sprintf("job%010d", numbers.Add(1)))
+		}
 		got, err := c.ask(request)
 		if err == nil && got != status {
 			err = fmt.Errorf("status %d, not %d", got, status)

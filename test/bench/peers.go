@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"flag"
 	"fmt"
@@ -81,6 +82,11 @@ func createOf(size int) []byte {
 
 const pingName, denyName = "GET /_ping", "denied create of 0.5 KB"
 
+// another returns a request like one of createOf, of which each caller puts a number of its own in each time.
+func another(create []byte) []byte {
+	return bytes.Replace(create, []byte("name=job "), []byte("name="+numbered+" "), 1)
+}
+
 func questions() []question {
 	return []question{
 		{name: pingName, request: get("/_ping"), status: 200, bare: true, quick: true},
@@ -89,6 +95,7 @@ func questions() []question {
 		{name: "list of 1000", request: get("/v1.41/containers/json?limit=1000"), status: 200, bare: true},
 		{name: "inspect", request: get("/v1.41/containers/web7/json"), status: 200, bare: true, quick: true},
 		{name: denyName, request: createOf(512), status: 403, quick: true},
+		{name: "denied creates of 0.5 KB that differ", request: another(createOf(512)), status: 403, quick: true},
 		{name: "denied create of 64 KB", request: createOf(64 << 10), status: 403},
 		{name: "logs -f of 100 MB", request: get("/v1.41/containers/web7/logs?stdout=1&follow=1"), status: 200, bare: true, bytes: logBytes, quick: true},
 		{name: "cp of 500 MB", request: get("/v1.41/containers/web7/archive?path=/data"), status: 200, bare: true, bytes: copyBytes},
