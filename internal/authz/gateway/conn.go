@@ -54,15 +54,23 @@ func (c *conn) Close() error {
 	if c.lane != nil && c.lane.Keeps() {
 		return nil
 	}
-	return c.sever()
+	c.sever()
+	return nil
 }
 
-// sever closes the connection and forgets it. Its request ends as when the client leaves.
-func (c *conn) sever() error {
-	err := c.Conn.Close()
-	c.once.Do(func() { c.conns.forget(c) })
+// sever closes the connection, and forgets it when it is closed; nothing is written to it any more. Its request ends as when the client leaves. Nobody waits for the
+// close: that waits for who reads from the connection, and a read lasts as long as a client likes who gives up a descriptor along with his bytes (see package unixsocket).
+func (c *conn) sever() {
+	c.once.Do(func() {
+		if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+			_ = half.CloseWrite() // it may be closed already
+		}
+		go func() {
+			_ = c.Conn.Close() // nobody is left to be told
+			c.conns.forget(c)
+		}()
+	})
 	c.endRequest()
-	return err
 }
 
 // CloseWrite ends our half of the connection.
@@ -202,6 +210,13 @@ func (cs *connections) closeContainer(id string) {
 
 func (cs *connections) closeAll() { closeConns(cs.all()) }
 
+// closed waits until all are closed, for as long as that may take: a client can hold it up.
+func (cs *connections) closed(most time.Duration) {
+	for end := time.Now().Add(most); len(cs.all()) > 0 && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
+}
+
 func (cs *connections) all() (all []*conn) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
@@ -222,6 +237,6 @@ func (cs *connections) lanes() (all []*lane.Lane) {
 
 func closeConns(cs []*conn) {
 	for _, c := range cs {
-		_ = c.sever()
+		c.sever()
 	}
 }

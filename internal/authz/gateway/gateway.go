@@ -214,6 +214,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	s.conns.closeAll()
 	s.end()
 	s.requests.Wait()
+	s.conns.closed(drainTime)
 	s.up.pool.close()
 	for range cap(running) {
 		<-running

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -10,10 +11,12 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"vitrine/internal/authz/ticket"
+	"vitrine/internal/caller/identity"
 	"vitrine/internal/lane"
 	"vitrine/test/wait"
 )
@@ -46,6 +49,50 @@ func TestOneCallerCannotExhaustTheGatewayClosed(t *testing.T) {
 	if !conns.add(&conn{key: "container:quiet", conns: conns}) {
 		t.Error("the other caller has no connection")
 	}
+}
+
+// heldUp is a connection whose close waits, as for a read that goes on.
+type heldUp struct {
+	net.Conn
+	ended   atomic.Bool // our half
+	release chan struct{}
+}
+
+func (c *heldUp) CloseWrite() error { c.ended.Store(true); return nil }
+
+func (c *heldUp) Close() error { <-c.release; return c.Conn.Close() }
+
+// TestCloseThatIsHeldUpHoldsUpNobodyClosed: not who ends a container's connections, nor the others of it. It counts for as long as it is open, and
+// nothing is written to it.
+func TestCloseThatIsHeldUpHoldsUpNobodyClosed(t *testing.T) {
+	conns := newConnections(Limits{}.withDefaults())
+	caller := &identity.Identity{Container: &identity.ContainerInfo{ID: "c"}}
+	add := func(c net.Conn) {
+		counted := &conn{Conn: c, key: "container:c", conns: conns}
+		conns.add(counted)
+		conns.attribute(counted, caller)
+	}
+	ours, theirs := net.Pipe()
+	held := &heldUp{Conn: ours, release: make(chan struct{})}
+	other, client := net.Pipe()
+	defer client.Close()
+	add(held)
+	add(other)
+	var back atomic.Bool
+	go func() { conns.closeContainer("c"); back.Store(true) }()
+	wait.Until(t, "who ends a container's connections to come back", back.Load)
+	if !held.ended.Load() {
+		t.Error("something can still be written to it")
+	}
+	if _, err := client.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("the other one: %v", err)
+	}
+	wait.Until(t, "the other one to be forgotten", func() bool { return conns.count.Len() == 1 })
+	close(held.release)
+	if _, err := theirs.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("the one that was held up: %v", err)
+	}
+	wait.Until(t, "all to be forgotten", func() bool { return conns.count.Len() == 0 })
 }
 
 func TestStreamsPerCallerAreLimited(t *testing.T) {

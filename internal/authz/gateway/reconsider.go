@@ -127,7 +127,7 @@ func (t *task) keepIf(err error) {
 		t.conn.endRequest()
 	} else {
 		t.s.log.Warn("request broken off", "caller", t.v.Caller.String(), "operation", t.v.Operation.ID, "id", t.v.ID(), "reason", err)
-		_ = t.conn.sever() // as when the client leaves
+		t.conn.sever() // as when the client leaves
 	}
 }
 
