@@ -40,7 +40,7 @@ type counts struct{ asked, cut, again, failed atomic.Int64 }
 // errAgain is an answer that says so, or that there was no time to decide, as on a machine that does much else.
 var errAgain = errors.New("try again")
 
-const late = "the policy gave no answer in time [policy-failed]"
+const late = "the policy gave no answer in time"
 
 // caller is one user, who asks one thing after the other on connections that are kept, but now and then.
 type caller struct {
@@ -121,13 +121,17 @@ func (c *caller) ask(r request) error {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("%s %s: %w", r.method, r.path, err)
 	}
-	if res.StatusCode == http.StatusServiceUnavailable && bytes.Contains(text, []byte(errAgain.Error())) || bytes.Contains(text, []byte(late)) {
+	if again(res.StatusCode, text) {
 		return errAgain
 	}
 	if res.StatusCode != r.status {
 		return fmt.Errorf("%s %s: %s, not %d: %.300s", r.method, r.path, res.Status, r.status, text)
 	}
 	return nil
+}
+
+func again(status int, text []byte) bool {
+	return status == http.StatusServiceUnavailable && bytes.Contains(text, []byte(errAgain.Error())) || bytes.Contains(text, []byte(late))
 }
 
 // looks is what a reader does: with secrets blanked, and refused what it may not.

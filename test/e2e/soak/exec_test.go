@@ -24,11 +24,15 @@ func (c *caller) exec(container string) error {
 		return err
 	}
 	defer res.Body.Close()
-	if res.StatusCode == http.StatusServiceUnavailable {
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		return fmt.Errorf("exec: %w", err)
+	}
+	if again(res.StatusCode, text) {
 		return errAgain
 	}
-	if err := json.NewDecoder(res.Body).Decode(&made); err != nil || res.StatusCode != http.StatusCreated {
-		return fmt.Errorf("exec: %s: %w", res.Status, err)
+	if err := json.Unmarshal(text, &made); err != nil || res.StatusCode != http.StatusCreated {
+		return fmt.Errorf("exec: %s: %.300s", res.Status, text)
 	}
 
 	conn, err := c.user.Dial(c.process.Socket)
@@ -45,11 +49,12 @@ func (c *caller) exec(container string) error {
 	if err != nil {
 		return fmt.Errorf("exec start: %w", err)
 	}
-	if answer.StatusCode == http.StatusServiceUnavailable {
-		return errAgain
-	}
 	if answer.StatusCode != http.StatusSwitchingProtocols {
-		return fmt.Errorf("exec start: %s", answer.Status)
+		text, err := io.ReadAll(answer.Body)
+		if err == nil && again(answer.StatusCode, text) {
+			return errAgain
+		}
+		return fmt.Errorf("exec start: %s: %.300s", answer.Status, text)
 	}
 	const said = "hello"
 	if _, err := io.WriteString(conn, said); err != nil {
