@@ -399,6 +399,7 @@ func TestDataProblems(t *testing.T) {
 	for data, want := range map[string]string{
 		"roles: {r: null}":                          "roles.r: must be a mapping, not nothing",
 		"roles: {r: {access: [list], ceilings: 5}}": "roles.r.ceilings: must be a mapping, not a number",
+		"roles: {r: {access: [list], recreate: 5}}": "roles.r.recreate: must be a mapping, not a number",
 	} {
 		dir := policyDir(t, "data.yaml", data)
 		if said := refused(t, Options{Paths: []string{dir}}); said != dir+"/data.yaml:1: "+want {

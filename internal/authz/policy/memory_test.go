@@ -252,8 +252,24 @@ func TestMemoryIsBounded(t *testing.T) {
 	if n := (len(m.young) + len(m.old)) * len(key); n > 2*memoryBytes {
 		t.Errorf("%d bytes of keys", n)
 	}
-	if m.put(make([]byte, maxKey+1), Decision{}); m.young[string(make([]byte, maxKey+1))].Allow {
-		t.Error("an endless key is kept")
+	for length, want := range map[int]bool{maxKey: true, maxKey + 1: false} {
+		key := make([]byte, length)
+		m.put(key, Decision{})
+		if _, kept := m.get(key); kept != want {
+			t.Errorf("a key of %d bytes: kept %v", length, kept)
+		}
+	}
+}
+
+// TestMemoryCountsAKeyOnce: a request that is decided by many at one time pushes no other out.
+func TestMemoryCountsAKeyOnce(t *testing.T) {
+	m := newMemory()
+	m.put([]byte("other"), Decision{})
+	for range memoryBytes / entryBytes * 3 {
+		m.put([]byte("often"), Decision{})
+	}
+	if _, kept := m.get([]byte("other")); !kept {
+		t.Error("another key is forgotten")
 	}
 }
 
