@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	"vitrine/internal/engine/operation"
@@ -29,6 +31,26 @@ func TestLiftedClosed(t *testing.T) {
 	} {
 		if got := lifted(&tc.d, tc.in); got != tc.want {
 			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// TestWithoutAGatewayViewsAreWarnedOf: what only a gateway can do is denied by dockerd's own socket, where there is none.
+func TestWithoutAGatewayViewsAreWarnedOf(t *testing.T) {
+	const roles = "roles: {r: {access: [list], where: {a: b}}}\n"
+	data := policyDir(t, "data.yaml", roles+"bindings: {admin: [local], r: [\"container:x\"]}\n")
+	own := policyDir(t, "authz.rego", module(allowList), "data.yaml", roles) // whose roles are its own affair
+	for name, tc := range map[string]struct {
+		dir     string
+		alone   bool
+		warnsOf bool
+	}{"a gateway": {data, false, false}, "none": {data, true, true}, "none, and rules of one's own": {own, true, false}} {
+		found := Check(t.Context(), Options{Paths: []string{tc.dir}, NoGateway: tc.alone})
+		warns := slices.ContainsFunc(found, func(p Problem) bool {
+			return p.Warning && p.Key == "roles.r.where" && strings.Contains(p.Message, "is the gateway's work, and there is none")
+		})
+		if warns != tc.warnsOf {
+			t.Errorf("%s: %v", name, found)
 		}
 	}
 }
