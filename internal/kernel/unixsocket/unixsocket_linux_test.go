@@ -280,4 +280,12 @@ func TestNobodyHandsUsDescriptorsClosed(t *testing.T) {
 	}
 	defer func() { _ = accepted.Close() }()
 	pass("accepted", c)
+
+	path := filepath.Join(t.TempDir(), "i")
+	theirs := listening(t, "unix", path)
+	dial("unix", path) // for whom the program waits
+	if says, code := started(t, "agents", theirs)(); code != 0 {
+		t.Fatal(code, says)
+	}
+	pass("on a socket that another program made", dial("unix", path))
 }
