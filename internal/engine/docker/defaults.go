@@ -35,10 +35,18 @@ type Kind struct {
 var ErrPlatform = errors.New("with containerd's image store an Engine older than 28.1 (API 1.49) does not say which platform of an image it means: " +
 	"upgrade it, or have it use the other store (features: containerd-snapshotter: false)")
 
+// untold is [ErrPlatform] of such an engine.
+func (k *Kind) untold() error {
+	if k.Platforms && !k.TellsPlatform {
+		return ErrPlatform
+	}
+	return nil
+}
+
 // Untold is [ErrPlatform] where the engine is known to be such a one.
 func (inv *Inventory) Untold() error {
-	if k := inv.kind.Load(); k != nil && k.Platforms && !k.TellsPlatform {
-		return ErrPlatform
+	if k := inv.kind.Load(); k != nil {
+		return k.untold()
 	}
 	return nil
 }

@@ -46,8 +46,8 @@ func (inv *Inventory) Image(ctx context.Context, ref string) (Named, error) {
 // variant is an error, and not [ErrNotFound]: for a new container the Engine may take one that comes near.
 func (inv *Inventory) ImageConfig(ctx context.Context, ref, platform string) (json.RawMessage, error) {
 	kind, err := inv.kindNow(ctx)
-	if err == nil && kind.Platforms && !kind.TellsPlatform {
-		err = ErrPlatform
+	if err == nil {
+		err = kind.untold()
 	}
 	if err != nil {
 		return nil, err

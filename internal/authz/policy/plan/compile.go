@@ -48,7 +48,7 @@ func plannable(rules *ast.Compiler) (err error) {
 		for _, r := range m.Rules {
 			at := r.Ref()
 			texts := len(at.StringPrefix())
-			alone := r.Head.RuleKind() == ast.SingleValue && at.IsGround() && texts == len(at)-1 // p[1] := x
+			alone := r.Head.RuleKind() == ast.SingleValue && texts == len(at)-1 // p[1] := x
 			if texts < len(at.GroundPrefix()) && !alone {
 				refuse(r.Location, at.String()+" has a name that is no text")
 			}
