@@ -257,8 +257,13 @@ type question struct {
 func (s *Steps) decide(ctx context.Context, v *Verdict) {
 	limited := withDeadline(ctx, s.Timeout)
 	defer limited.stop()
-	ctx = limited //nolint:contextcheck // limited inherits ctx
+	s.judge(limited, v)                                                           //nolint:contextcheck // limited inherits ctx
+	if v.Decision.Failed && v.Code == v.Decision.Code() && limited.Err() != nil { // what was late passes
+		v.deny(http.StatusServiceUnavailable, v.Code, append(slices.Clip(v.reasons), "try again")...)
+	}
+}
 
+func (s *Steps) judge(ctx context.Context, v *Verdict) {
 	q := s.question(ctx, v)
 	settled, err := s.ask(ctx, v, q)
 	if settled {

@@ -102,6 +102,39 @@ func TestAllowed(t *testing.T) {
 	}
 }
 
+// TestDecisionThatIsLateIsToTryAgain: that passes, unlike a policy that fails in time, one that has said no by then, and a rail,
+// which stands whatever a policy says.
+func TestDecisionThatIsLateIsToTryAgain(t *testing.T) {
+	undefined := policy.Decision{Diagnostics: policy.Diagnostics{Failed: true, Reasons: []string{"it is undefined"}}}
+	for name, tc := range map[string]struct {
+		method, uri string
+		late        bool
+		answer      policy.Decision
+		status      int
+	}{
+		"late":         {"GET", "/containers/json", true, undefined, http.StatusServiceUnavailable},
+		"in time":      {"GET", "/containers/json", false, undefined, http.StatusForbidden},
+		"late, a no":   {"GET", "/containers/json", true, policy.Decision{}, http.StatusForbidden},
+		"late, railed": {"POST", "/plugins/x/disable", true, undefined, http.StatusForbidden},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := &world{}
+			o := w.options()
+			o.Timeout = time.Second
+			w.decide = func(*policy.Input) policy.Decision {
+				if tc.late {
+					time.Sleep(o.Timeout)
+				}
+				return tc.answer
+			}
+			v := w.ask(t, o, tc.method, tc.uri, "")
+			if v.Allow || v.Status != tc.status || strings.Contains(v.Message, "; try again [") != (tc.status == http.StatusServiceUnavailable) {
+				t.Errorf("%s: %d %s", name, v.Status, v.Message)
+			}
+		})
+	}
+}
+
 func TestEveryDoubtClosed(t *testing.T) {
 	yes := policy.Decision{Allow: true}
 	for name, tc := range map[string]struct {
