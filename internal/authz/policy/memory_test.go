@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/open-policy-agent/opa/v1/ast"
+
 	"vitrine/internal/caller/identity"
 	"vitrine/internal/engine/operation"
 	"vitrine/test/long"
@@ -177,6 +179,33 @@ func TestReads(t *testing.T) {
 				t.Errorf("got %s, want %s", got, want)
 			}
 		})
+	}
+}
+
+// TestReadsWhatARecordLeavesOut: it is found whatever field of the input it comes to a policy in.
+func TestReadsWhatARecordLeavesOut(t *testing.T) {
+	e := New(Options{})
+	if e.Reads([]string{"request.body"}) {
+		t.Error("there is no policy")
+	}
+	for part, refs := range map[string]struct{ read, unread string }{
+		"request.body":        {"request.body.Image request.body Body.Image Body BindMounts", "request.query Path"},
+		"request.body.Env":    {"request.body.Env request.body Body.Env Body", "request.body.Image Body.Image BindMounts operation.params.Env"},
+		"request.body.A.B":    {"request.body.A request.body.A.B.C", "request.body.A.C request.body.B"},
+		"request.query.since": {"request.query.since operation.params.since Query.since request.uri Path", "request.query.all operation.params.all Query.all request.path"},
+		"operation.target":    {"operation.target request.path request.uri Path PathPlain PathArr", "operation.id caller.target request.query"},
+		"request.headers":     {"request.headers Headers", "request.body"},
+		"caller.pid":          {"caller.pid caller", "caller.uid operation.pid"},
+		"request":             {"", "request.body request.method"},
+	} {
+		for i, list := range []string{refs.read, refs.unread} {
+			for ref := range strings.FieldsSeq(list) {
+				e.current.Store(&generation{reads: project([]*ast.Rule{ast.MustParseRule("allow if input." + ref)})})
+				if got := e.Reads([]string{"caller.door", part}); got != (i == 0) {
+					t.Errorf("of %s input.%s reads something: %v", part, ref, got)
+				}
+			}
+		}
 	}
 }
 

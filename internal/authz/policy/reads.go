@@ -14,34 +14,30 @@ func (e *Engine) Reads(parts []string) bool {
 
 // part says whether the policy reads a part of the input, or something that holds it.
 func (p projection) part(name string) bool {
-	at := strings.SplitN(name, ".", 3)
-	if len(at) < 2 {
-		return false
-	}
+	section, rest, _ := strings.Cut(name, ".")
+	field, path, deeper := strings.Cut(rest, ".")
 	var below []string
-	if len(at) == 3 {
-		below = strings.Split(at[2], ".")
+	if deeper {
+		below = strings.Split(path, ".")
 	}
-	switch section := at[0] + "." + at[1]; section {
-	case "request.body":
-		return p.below("request", "body", below) || p.below("", "Body", below)
+	switch at := section + "." + field; at {
+	case "request.body": // of which sources of mounts are left out only with all of it
+		return p.below(at, below) || p.below(".Body", below) || !deeper && p.below(".BindMounts", nil)
 	case "request.query":
-		return p.below("request", "query", below) || p.below("operation", "params", below) || p.below("", "Query", below) ||
-			p.below("request", "uri", nil) || p.below("", "Path", nil)
+		return p.below(at, below) || p.below("operation.params", below) || p.below(".Query", below) || p.below("request.uri", nil) || p.below(".Path", nil)
 	case "operation.target":
-		return slices.ContainsFunc([][2]string{
-			{"operation", "target"}, {"request", "path"}, {"request", "uri"}, {"", "Path"}, {"", "PathPlain"}, {"", "PathArr"},
-		}, func(f [2]string) bool { return p.below(f[0], f[1], nil) })
+		return slices.ContainsFunc([]string{at, "request.path", "request.uri", ".Path", ".PathPlain", ".PathArr"}, func(f string) bool { return p.below(f, nil) })
 	case "request.headers":
-		return p.below("request", "headers", nil) || p.below("", "Headers", nil)
+		return p.below(at, nil) || p.below(".Headers", nil)
+	default:
+		return p.below(at, below)
 	}
-	return p.below(at[0], at[1], below)
 }
 
-// below says whether one field is read, at this place or around it.
-func (p projection) below(section, name string, path []string) bool {
+// below says whether a field, with the section it is in, is read at this place or around it.
+func (p projection) below(at string, path []string) bool {
 	return slices.ContainsFunc(p, func(f projected) bool {
-		if f.section != section || f.name != name {
+		if f.section+"."+f.name != at {
 			return false
 		}
 		return len(f.paths) == 0 || slices.ContainsFunc(f.paths, func(read []string) bool {
