@@ -52,7 +52,9 @@ var unheld = []string{
 // heldFiles are files of unheld packages in which every change has been looked at.
 var heldFiles = []string{
 	"internal/authz/policy/accident.go", "internal/authz/policy/ceilings.go", "internal/authz/policy/kept.go", "internal/authz/policy/load.go",
-	"internal/authz/policy/locked.go", "internal/authz/policy/memory.go", "internal/authz/policy/recreate.go", "internal/authz/policy/streams.go", "internal/authz/policy/would.go",
+	"internal/authz/policy/locked.go", "internal/authz/policy/memory.go", "internal/authz/policy/reads.go", "internal/authz/policy/recreate.go",
+	"internal/authz/policy/relevant.go", "internal/authz/policy/show.go", "internal/authz/policy/streams.go", "internal/authz/policy/words.go",
+	"internal/authz/policy/would.go",
 }
 
 // held says whether every change to a file is known to be noticed or to change nothing.

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"bytes"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -217,4 +218,42 @@ bindings: {admin: [local], "9": [["unix:x", "label:vitrine.role=look"], "tls:Ün
 		t.Fatal(err)
 	}
 	wantContains(t, rules.String(), "# built-in/authz.rego\n", "# "+dir+"/p/extra.rego\n"+extraTop)
+}
+
+// TestShow: what is shown of rules of one's own, and of the built-in ones alone.
+func TestShow(t *testing.T) {
+	long.Alone(t)
+	t.Parallel()
+	own := policyDir(t, "authz.rego", module(allowList))
+	data := policyDir(t, "authz.rego", module(allowList), "data.yaml", "a: &x {b: 1}\nc: *x\n")
+	for name, tt := range map[string]struct{ dir, want string }{
+		"rules alone":        {own, "Rules: " + own + "/authz.rego.\n"},
+		"what is said twice": {data, "Rules: " + data + "/authz.rego.\na:\n  # " + data + "/data.yaml:1\n  b: 1\nc:\n  b: 1\n"},
+	} {
+		var out strings.Builder
+		err := Show(t.Context(), Options{Paths: []string{tt.dir}}, false, &out)
+		if _, shown, _ := strings.Cut(out.String(), ". "); err != nil || shown != tt.want {
+			t.Errorf("%s: %v, %q, want %q", name, err, shown, tt.want)
+		}
+	}
+	if from := (&sources{builtin: true}).rulesFrom(); from != "the built-in ones" {
+		t.Error(from)
+	}
+}
+
+// TestShowOfNoPolicyClosed: what would not load is not shown, and what cannot be written is said.
+func TestShowOfNoPolicyClosed(t *testing.T) {
+	long.Alone(t)
+	t.Parallel()
+	for dir, want := range map[string]string{t.TempDir(): "holds no policy", policyDir(t, "data.yaml", "roles: {r: {acess: [list]}}"): "unknown key"} {
+		var out strings.Builder
+		if err := Show(t.Context(), Options{Paths: []string{dir}}, false, &out); err == nil || !strings.Contains(err.Error(), want) || out.Len() > 0 {
+			t.Errorf("%v, shown %q", err, out.String())
+		}
+	}
+	read, write := io.Pipe()
+	_ = read.Close()
+	if err := Show(t.Context(), Options{Paths: []string{policyDir(t, "authz.rego", module(allowList), "data.yaml", "a: b")}}, false, write); err == nil || !strings.Contains(err.Error(), "write the data") {
+		t.Error(err)
+	}
 }

@@ -25,14 +25,13 @@ func (p projection) showOnlyBound(data map[string]any) {
 		if bound[name] || strings.HasSuffix(name, "*") { // it may stand for a bound one
 			return true
 		}
-		user, ok := strings.CutPrefix(name, "container-") // a container's user is a peer where its process is not seen
-		return ok && bound["peer-"+user]
+		return bound["peer-"+strings.TrimPrefix(name, "container-")] // a container's user is a peer where its process is not seen
 	}
 	for i, f := range p {
-		if f.section == "operation" && (f.name == "mints" || f.name == "enters") {
+		switch f.section + "." + f.name {
+		case "operation.mints", "operation.enters":
 			p[i].value = func(in *Input) value { return strs(only(f.value(in).list, matters)) }
-		}
-		if f.section == "caller" && f.name == "principals" {
+		case "caller.principals":
 			p[i].value = func(in *Input) value { return strs(only(f.value(in).list, isCaller)) }
 		}
 	}

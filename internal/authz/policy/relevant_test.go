@@ -45,10 +45,11 @@ func TestNamesThatNothingIsBoundToAreDecidedOnce(t *testing.T) {
 		return evaluate(ctx, input, cancel)
 	}
 	create := func(name string) Decision {
-		return e.Decide(t.Context(), ask(t, []string{"container:runner", "container-id:" + name}, "POST", "/containers/create?name="+name, `{"Image":"i`+name+`","Labels":{"l":"`+name+`"}}`))
+		return e.Decide(t.Context(), ask(t, []string{"container:runner", "container:also-" + name, "container-id:" + name, "unix:" + name}, "POST", "/containers/create?name="+name,
+			`{"Image":"i`+name+`","Labels":{"l":"`+name+`"},"User":"`+name+`:5"}`))
 	}
 	for i := range 100 {
-		if d := create(fmt.Sprint("job", i)); !d.Allow || d.Failed {
+		if d := create(fmt.Sprint(1000 + i)); !d.Allow || d.Failed {
 			t.Fatalf("%+v", d)
 		}
 	}
@@ -57,6 +58,24 @@ func TestNamesThatNothingIsBoundToAreDecidedOnce(t *testing.T) {
 	}
 	if d := create("b"); d.Allow || !strings.Contains(fmt.Sprint(d.Reasons), "container:b is bound to role look") {
 		t.Errorf("a name that a role is bound to: %+v", d)
+	}
+}
+
+// Of who has something of his own by his name, or a folder of it, the name is shown, though nothing is bound to it.
+func TestOwnNameIsShownClosed(t *testing.T) {
+	long.Alone(t)
+	t.Parallel()
+	for role, names := range map[string][2]string{
+		"own: container": {"container:x", "unix:x"}, "own: user": {"unix:x", "container:x"}, "host_paths: [/home/$user]": {"unix:x", "container:x"},
+	} {
+		e := loaded(t, Options{Once: true, Paths: []string{policyDir(t, "data.yaml", "roles: {r: {access: [write], hazards: [host-path], "+role+"}}\nbindings: {admin: [local], r: ['gid:5']}\n")}})
+		for i, name := range names {
+			in := ask(t, []string{name, "gid:5"}, "POST", "/containers/create", `{"Image":"i"}`)
+			in.Operation.HostPath = []string{"/home/x"}
+			if d := e.Decide(t.Context(), in); d.Allow != (i == 0) {
+				t.Errorf("%s for %s: %+v", role, name, d)
+			}
+		}
 	}
 }
 

@@ -83,10 +83,10 @@ func withheld(name string) string {
 }
 
 func ruleNames(modules map[string]*ast.Module) []string {
-	names := map[string]bool{}
+	names := map[string]struct{}{}
 	for _, m := range modules {
 		for _, r := range m.Rules {
-			names[r.Head.Ref()[0].String()] = true
+			names[r.Head.Ref()[0].String()] = struct{}{}
 		}
 	}
 	return slices.Sorted(maps.Keys(names))
