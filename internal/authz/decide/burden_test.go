@@ -24,9 +24,9 @@ type publisher struct {
 	asked   string
 }
 
-func (p *publisher) ImageBurdens(_ context.Context, ref, platform string) ([]string, error) {
+func (p *publisher) ImageConfig(_ context.Context, ref, platform string) (operation.ImageConfig, error) {
 	p.asked = ref + platform
-	return p.burdens, p.err
+	return operation.ImageConfig{Burdens: p.burdens}, p.err
 }
 
 // TestWhatAnImageCarriesIsJudgedClosed: what a request may not ask for, an image may not bring along, and of one of which that cannot be told it is

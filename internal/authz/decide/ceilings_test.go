@@ -22,26 +22,28 @@ import (
 
 func (tenancy) ExecWaits(context.Context, string) (bool, error) { return false, nil }
 
-func (tenancy) ImageBurdens(context.Context, string, string) ([]string, error) { return nil, nil }
+func (tenancy) ImageConfig(context.Context, string, string) (operation.ImageConfig, error) {
+	return operation.ImageConfig{}, nil
+}
 
 // platforms is a yard whose image has parts for platforms.
 type platforms struct {
 	*yard
-	burdens map[string][]string
+	owns map[string]bool
 }
 
-func (p platforms) ImageBurdens(_ context.Context, _, platform string) ([]string, error) {
-	fields, has := p.burdens[platform]
+func (p platforms) ImageConfig(_ context.Context, _, platform string) (operation.ImageConfig, error) {
+	owns, has := p.owns[platform]
 	if !has {
-		return nil, errors.New("no such part")
+		return operation.ImageConfig{}, errors.New("no such part")
 	}
-	return fields, nil
+	return operation.ImageConfig{Owns: owns}, nil
 }
 
 // TestImagesThatClaimForAPlatformClosed: an image whose part for another platform says whose its containers are is as one that says so itself, and
 // which part it would be is as if it said so where that cannot be told. It is no burden.
 func TestImagesThatClaimForAPlatformClosed(t *testing.T) {
-	parts := platforms{newYard(0), map[string][]string{"": nil, "linux/amd64": nil, "linux/386": {operation.BurdenOwner}}}
+	parts := platforms{newYard(0), map[string]bool{"": false, "linux/amd64": false, "linux/386": true}}
 	for platform, says := range map[string]string{"": "", "linux/amd64": "", "linux/386": "sets the label", "linux/s390x": "sets the label"} {
 		w, o := ciWorld(three, parts)
 		v := w.ask(t, o, "POST", "/containers/create?platform="+url.QueryEscape(platform), creates)
@@ -54,7 +56,7 @@ func TestImagesThatClaimForAPlatformClosed(t *testing.T) {
 	}
 }
 
-func (y tenancy) Owned(context.Context, operation.Kind, string) (int, error) { return 0, y.err }
+func (y tenancy) Owned(context.Context, operation.Kind, string) ([]string, error) { return nil, y.err }
 
 // yard is a daemon with a number of somebody's containers.
 type yard struct {
@@ -65,19 +67,32 @@ type yard struct {
 	err  error
 
 	networks int
+	volumes  []string
+	image    operation.ImageConfig
+	unknown  error // which volumes the image has
 }
 
-func (y *yard) Owned(_ context.Context, kind operation.Kind, owner string) (int, error) {
+func (y *yard) Owned(_ context.Context, kind operation.Kind, owner string) (ids []string, err error) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	y.asks++
-	if kind == operation.KindNetwork {
-		return y.networks, y.err
+	n := y.has
+	switch {
+	case owner != "container:ci":
+		return nil, fmt.Errorf("asked for %q", owner)
+	case kind == operation.KindVolume:
+		return y.volumes, y.err
+	case kind == operation.KindNetwork:
+		n = y.networks
 	}
-	if owner != "container:ci" {
-		return 0, fmt.Errorf("asked for %q", owner)
+	for i := range n {
+		ids = append(ids, fmt.Sprint(kind, i))
 	}
-	return y.has, y.err
+	return ids, y.err
+}
+
+func (y *yard) ImageConfig(context.Context, string, string) (operation.ImageConfig, error) {
+	return y.image, y.unknown
 }
 
 var (
@@ -310,14 +325,18 @@ func TestRacedCreatesClosed(t *testing.T) {
 	})
 }
 
-func (joining) Owned(context.Context, operation.Kind, string) (int, error) { return 0, nil }
+func (joining) Owned(context.Context, operation.Kind, string) ([]string, error) { return nil, nil }
 
-func (*counting) Owned(context.Context, operation.Kind, string) (int, error) { return 0, nil }
+func (*counting) Owned(context.Context, operation.Kind, string) ([]string, error) { return nil, nil }
 
 func (joining) ExecWaits(context.Context, string) (bool, error) { return false, nil }
 
-func (joining) ImageBurdens(context.Context, string, string) ([]string, error) { return nil, nil }
+func (joining) ImageConfig(context.Context, string, string) (operation.ImageConfig, error) {
+	return operation.ImageConfig{}, nil
+}
 
 func (*counting) ExecWaits(context.Context, string) (bool, error) { return false, nil }
 
-func (*counting) ImageBurdens(context.Context, string, string) ([]string, error) { return nil, nil }
+func (*counting) ImageConfig(context.Context, string, string) (operation.ImageConfig, error) {
+	return operation.ImageConfig{}, nil
+}

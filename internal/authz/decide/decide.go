@@ -69,13 +69,13 @@ type Objects interface {
 	// Objects are what the request names.
 	Objects(ctx context.Context, op *operation.Operation) []object.Object
 	view.Engine
-	// Owned is how many containers, or networks, the daemon has that are labelled as somebody's.
-	Owned(ctx context.Context, kind operation.Kind, owner string) (int, error)
+	// Owned are the ids of the containers, networks or volumes that the daemon has, and that are labelled as somebody's.
+	Owned(ctx context.Context, kind operation.Kind, owner string) (ids []string, err error)
 	// ExecWaits says whether an exec was made, and neither started nor forgotten since.
 	ExecWaits(ctx context.Context, id string) (bool, error)
-	// ImageBurdens are the fields of an image's configuration that have the daemon do more than a container may.
-	// platform is the variant that is asked for, "" for the daemon's own.
-	ImageBurdens(ctx context.Context, ref, platform string) (fields []string, err error)
+	// ImageConfig is what an image asks of the daemon for each container. platform is the variant that is asked for, "" for
+	// the daemon's own.
+	ImageConfig(ctx context.Context, ref, platform string) (operation.ImageConfig, error)
 }
 
 // Policy answers an input. Its zero decision denies.
@@ -320,7 +320,7 @@ func (s *Steps) ask(ctx context.Context, v *Verdict, q *question) (settled bool,
 	d, err = s.onHost(ctx, v, in, d)
 	q.typed = in.Operation
 	if err == nil {
-		d, err = s.stamped(ctx, in, d)
+		d, err = s.stamped(ctx, v, in, d)
 	}
 	if err == nil {
 		d, err = s.within(ctx, in, d)

@@ -81,7 +81,9 @@ func (r *retrying) ContainerPrincipals(context.Context, string) ([]string, error
 // nothing is what there is: of all else nobody may be asked.
 type nothing struct{ anything }
 
-func (nothing) ImageBurdens(context.Context, string, string) ([]string, error) { return nil, nil }
+func (nothing) ImageConfig(context.Context, string, string) (operation.ImageConfig, error) {
+	return operation.ImageConfig{}, nil
+}
 
 type anything = Objects
 

@@ -18,13 +18,11 @@ import (
 func (s *Steps) carried(ctx context.Context, v *Verdict, in *policy.Input, d policy.Decision) policy.Decision {
 	op := in.Operation
 	image := carrier(op)
-	if image == "" || s.Objects == nil || !d.Allows() || d.Admin || len(d.Recreate) > 0 || slices.Contains(op.Hazards, operation.HazardLimits) {
+	if !d.Allows() || d.Admin || len(d.Recreate) > 0 || slices.Contains(op.Hazards, operation.HazardLimits) {
 		return d
 	}
-	fields, err := s.Objects.ImageBurdens(ctx, image, op.Query.Get("platform"))
-	fields = slices.DeleteFunc(slices.Clone(fields), func(field string) bool {
-		return field == operation.BurdenOwner || op.ID != "ContainerCreate" && field != "Labels"
-	})
+	config, err := s.imageConfig(ctx, v, image)
+	fields := slices.DeleteFunc(slices.Clone(config.Burdens), func(field string) bool { return op.ID != "ContainerCreate" && field != "Labels" })
 	if len(fields) == 0 && err == nil {
 		return d
 	}
@@ -40,6 +38,18 @@ func (s *Steps) carried(ctx context.Context, v *Verdict, in *policy.Input, d pol
 	}
 	again.Reasons = append(slices.Clip(again.Reasons), why)
 	return again
+}
+
+// imageConfig is what the image that a request names asks of the daemon, which is asked once a request; nothing if it names none.
+func (s *Steps) imageConfig(ctx context.Context, v *Verdict, image string) (operation.ImageConfig, error) {
+	if image == "" || s.Objects == nil {
+		return operation.ImageConfig{}, nil
+	}
+	if v.image == nil {
+		config, err := s.Objects.ImageConfig(ctx, image, v.Operation.Query.Get("platform"))
+		v.image = func() (operation.ImageConfig, error) { return config, err }
+	}
+	return v.image()
 }
 
 // carrier is the image of which a request makes a container, or an event; "" for other requests. (Of no image the daemon makes none.)

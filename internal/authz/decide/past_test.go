@@ -68,8 +68,8 @@ func TestWhatARecordSaysClosed(t *testing.T) {
 		"what joins, lost":      {full, func(p *past) (string, error) { return ref(p.JoinedBy(ctx, "lost")) }, "", "no answer", ""},
 		"what joins, unasked":   {full, func(p *past) (string, error) { return ref(p.JoinedBy(ctx, "other")) }, "", "", "which networks a container joins when it starts"},
 		"how many there were, unasked": {full, func(p *past) (string, error) {
-			n, err := p.Owned(ctx, operation.KindContainer, "x")
-			return fmt.Sprint(n), err
+			has, err := p.Owned(ctx, operation.KindContainer, "x")
+			return fmt.Sprint(len(has)), err
 		}, "0", "", "how many containers the caller had"},
 		"who borrows, unasked": {full, func(p *past) (string, error) { return p.AnyBorrowed(nil) }, "", "", "which labels containers have by their images"},
 		"one in an answer": {full, func(p *past) (string, error) {
@@ -91,13 +91,17 @@ func TestWhatARecordSaysClosed(t *testing.T) {
 // TestWhoMakesNothingIsForgotten: else each owner would stay in memory.
 func TestWhoMakesNothingIsForgotten(t *testing.T) {
 	var m making
-	_, first := m.begin("a")
-	before, second := m.begin("a")
+	_, _, first := m.begin("a", []string{"x", "y"}, 1)
+	before, named, second := m.begin("a", []string{"x"}, 2)
+	slices.Sort(named)
 	first()
-	if before != 1 || m.of["a"] != 1 {
-		t.Errorf("%d before, %d left", before, m.of["a"])
+	left, names, third := m.begin("a", nil, 0)
+	if before != 1 || !slices.Equal(named, []string{"x", "y"}) || left != 2 || !slices.Equal(names, []string{"x"}) {
+		t.Errorf("%d and %q before, %d and %q left", before, named, left, names)
 	}
 	second()
+	second()
+	third()
 	if len(m.of) > 0 {
 		t.Errorf("%v", m.of)
 	}

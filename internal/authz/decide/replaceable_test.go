@@ -232,8 +232,8 @@ func (u *unsure) HostNetworks(context.Context, *operation.Operation) ([]string, 
 	return u.hosts, u.network
 }
 
-func (u *unsure) ImageBurdens(context.Context, string, string) ([]string, error) {
-	return u.burdens, u.image
+func (u *unsure) ImageConfig(context.Context, string, string) (operation.ImageConfig, error) {
+	return operation.ImageConfig{Burdens: u.burdens}, u.image
 }
 
 func (u *unsure) Objects(ctx context.Context, op *operation.Operation) []object.Object {

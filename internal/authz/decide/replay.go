@@ -119,20 +119,21 @@ func (p *past) Joined(_ context.Context, ref string) ([]string, error) {
 }
 
 // Owned is recorded nowhere, and changes with each request.
-func (p *past) Owned(context.Context, operation.Kind, string) (int, error) {
-	p.miss("how many containers the caller had")
-	return 0, nil
+func (p *past) Owned(_ context.Context, kind operation.Kind, _ string) ([]string, error) {
+	p.miss("how many " + string(kind) + "s the caller had")
+	return nil, nil
 }
 
-func (p *past) ImageBurdens(context.Context, string, string) ([]string, error) {
+// ImageConfig has no volumes: what those of an image count for depends on what the caller had.
+func (p *past) ImageConfig(context.Context, string, string) (c operation.ImageConfig, err error) {
 	switch i := p.world.Image; {
 	case i == nil:
-		return nil, nil
 	case i.Why != "":
-		return nil, errors.New(i.Why)
+		err = errors.New(i.Why)
 	default:
-		return i.Burdens, nil
+		c.Burdens = i.Burdens
 	}
+	return c, err
 }
 
 // ExecWaits is not called: a shape has no account whose execs would count.

@@ -13,7 +13,7 @@ func MayRead(op *operation.Operation) bool {
 	switch op.ID {
 	case "SystemPing", "SystemPingHead", "SystemVersion", "SystemInfo", "SystemEvents",
 		"ContainerList", "ContainerInspect", "ImageInspect", "ExecInspect", "PluginList", "NetworkList", "NetworkInspect",
-		"VolumeInspect", "ServiceInspect", "TaskInspect", "SecretInspect", "ConfigInspect", "NodeInspect":
+		"VolumeList", "VolumeInspect", "ServiceInspect", "TaskInspect", "SecretInspect", "ConfigInspect", "NodeInspect":
 		return op.Method == http.MethodGet || op.Method == http.MethodHead
 	}
 	return false

@@ -46,7 +46,8 @@ type Verdict struct {
 	world      record.World // what was found out
 	named      *named
 	planned    planned
-	inPlaceOf  *old // the container in whose place it makes one, or connects what it made so
+	image      func() (operation.ImageConfig, error) // what that of a new container asks for, nil while nobody has looked
+	inPlaceOf  *old                                  // the container in whose place it makes one, or connects what it made so
 	id         string
 	start      time.Time
 	turn       fair.Turn

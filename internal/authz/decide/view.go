@@ -24,7 +24,7 @@ var errStamp = errors.New("what it makes cannot be labelled")
 // stamped puts the policy's labels on what the request makes, and decides once more on
 // that: so a label that somebody's role is bound to is guarded, whoever gives it. in is then
 // about the request with its labels.
-func (s *Steps) stamped(ctx context.Context, in *policy.Input, d policy.Decision) (policy.Decision, error) {
+func (s *Steps) stamped(ctx context.Context, v *Verdict, in *policy.Input, d policy.Decision) (policy.Decision, error) {
 	if !d.Allows() || d.Admin || in.Caller.Door != string(obligation.Gateway) {
 		return d, nil
 	}
@@ -39,7 +39,10 @@ func (s *Steps) stamped(ctx context.Context, in *policy.Input, d policy.Decision
 	if len(d.Stamp) == 0 {
 		return d, nil
 	}
-	op, err := in.Operation.WithLabels(d.Stamp)
+	op, err := s.mounted(ctx, v, in.Operation, d.Ceilings)
+	if err == nil {
+		op, err = op.WithLabels(d.Stamp)
+	}
 	switch {
 	case err != nil:
 		return d, fmt.Errorf("%w: %w", errStamp, err)

@@ -87,14 +87,14 @@ func (s *Steps) countExecs(ctx context.Context, v *Verdict) {
 	if v.Operation.ID != "ContainerExec" || v.lifted || v.Decision.Admin || s.Objects == nil || v.account == "" || v.Caller.Door != string(obligation.Gateway) {
 		return
 	}
-	before, end := s.making.begin("exec " + v.account)
-	full := s.waiting.count(v.account)+int(before) >= execsWaiting
+	before, _, end := s.making.begin("exec "+v.account, nil, 1)
+	full := s.waiting.count(v.account)+before >= execsWaiting
 	for _, id := range s.waiting.turn(v.account, full) {
 		if waits, err := s.Objects.ExecWaits(ctx, id); err == nil && !waits {
 			s.waiting.remove(id)
 		}
 	}
-	waiting := s.waiting.count(v.account) + int(before)
+	waiting := s.waiting.count(v.account) + before
 	if waiting < execsWaiting {
 		v.lasts(end)
 		return

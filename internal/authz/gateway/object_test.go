@@ -24,9 +24,11 @@ func (byObjects) Decide(_ context.Context, in *policy.Input) policy.Decision {
 
 func (byObjects) ExecWaits(context.Context, string) (bool, error) { return false, nil }
 
-func (byObjects) ImageBurdens(context.Context, string, string) ([]string, error) { return nil, nil }
+func (byObjects) ImageConfig(context.Context, string, string) (operation.ImageConfig, error) {
+	return operation.ImageConfig{}, nil
+}
 
-func (byObjects) Owned(context.Context, operation.Kind, string) (int, error) { return 0, nil }
+func (byObjects) Owned(context.Context, operation.Kind, string) ([]string, error) { return nil, nil }
 
 func (byObjects) HostNetworks(context.Context, *operation.Operation) ([]string, error) {
 	return nil, nil

@@ -26,9 +26,11 @@ func (blue) Decide(context.Context, *policy.Input) policy.Decision {
 
 func (blue) ExecWaits(context.Context, string) (bool, error) { return false, nil }
 
-func (blue) ImageBurdens(context.Context, string, string) ([]string, error) { return nil, nil }
+func (blue) ImageConfig(context.Context, string, string) (operation.ImageConfig, error) {
+	return operation.ImageConfig{}, nil
+}
 
-func (blue) Owned(context.Context, operation.Kind, string) (int, error) { return 0, nil }
+func (blue) Owned(context.Context, operation.Kind, string) ([]string, error) { return nil, nil }
 
 func (blue) HostNetworks(context.Context, *operation.Operation) ([]string, error) { return nil, nil }
 

@@ -64,9 +64,11 @@ func (world) Objects(_ context.Context, op *operation.Operation) (list []object.
 
 func (world) ExecWaits(context.Context, string) (bool, error) { return false, nil }
 
-func (world) ImageBurdens(context.Context, string, string) ([]string, error) { return nil, nil }
+func (world) ImageConfig(context.Context, string, string) (operation.ImageConfig, error) {
+	return operation.ImageConfig{}, nil
+}
 
-func (world) Owned(context.Context, operation.Kind, string) (int, error) { return 0, nil }
+func (world) Owned(context.Context, operation.Kind, string) ([]string, error) { return nil, nil }
 func (world) Object(context.Context, operation.Kind, string) (object.Object, error) {
 	return object.Object{}, nil
 }

@@ -70,20 +70,23 @@ func TestOwnedClosed(t *testing.T) {
 			"imageless":    {ID: "imageless", Labels: ci, ImageLabels: ci},
 		},
 	}
-	if n, err := object.NewResolver(e).Owned(t.Context(), operation.KindContainer, "container:ci"); n != 4 || err != nil || !slices.Equal(e.labelled, []string{"vitrine.owner=container:ci"}) {
-		t.Errorf("%d, %v, asked for %q", n, err, e.labelled)
+	r := object.NewResolver(e)
+	if has, err := r.Owned(t.Context(), operation.KindContainer, "container:ci"); !slices.Equal(has, []string{"own", "own too", "overwritten", "imageless"}) || err != nil || !slices.Equal(e.labelled, []string{"containers vitrine.owner=container:ci"}) {
+		t.Errorf("%q, %v, asked for %q", has, err, e.labelled)
 	}
-	if n, err := object.NewResolver(e).Owned(t.Context(), operation.KindNetwork, "container:ci"); n != len(e.owned) || err != nil || !slices.Contains(e.labelled, "networks vitrine.owner=container:ci") {
-		t.Errorf("%d networks, %v, of %v", n, err, e.labelled)
+	for _, kind := range []operation.Kind{operation.KindNetwork, operation.KindVolume} {
+		if has, err := r.Owned(t.Context(), kind, "container:ci"); !slices.Equal(has, e.owned) || err != nil || !slices.Contains(e.labelled, string(kind)+"s vitrine.owner=container:ci") {
+			t.Errorf("%ss %q, %v, of %v", kind, has, err, e.labelled)
+		}
 	}
 	e.err = errors.New("the Engine does not answer")
-	if n, err := object.NewResolver(e).Owned(t.Context(), operation.KindContainer, "container:ci"); n != 7 || err == nil {
-		t.Errorf("%d, %v", n, err)
+	if has, err := r.Owned(t.Context(), operation.KindContainer, "container:ci"); len(has) != 7 || err == nil {
+		t.Errorf("%q, %v", has, err)
 	}
 }
 
-// TestImageBurdensClosed: what cannot be told is an error; an image that is not there has none.
-func TestImageBurdensClosed(t *testing.T) {
+// TestImageConfigClosed: what cannot be told is an error; an image that is not there has none.
+func TestImageConfigClosed(t *testing.T) {
 	e := &engine{configs: map[string]json.RawMessage{
 		"app":  json.RawMessage(`{"Cmd":["sh"],"ExposedPorts":{"80/tcp":{}}}`),
 		"wide": json.RawMessage(`{"ExposedPorts":{"1-65535/tcp":{}}}`),
@@ -91,19 +94,19 @@ func TestImageBurdensClosed(t *testing.T) {
 	}}
 	r := object.NewResolver(e)
 	for ref, want := range map[string][]string{"app": nil, "wide": {"ExposedPorts"}, "gone": nil} {
-		if got, err := r.ImageBurdens(t.Context(), ref, ""); err != nil || !slices.Equal(got, want) {
-			t.Errorf("%s: %q, %v", ref, got, err)
+		if got, err := r.ImageConfig(t.Context(), ref, ""); err != nil || !slices.Equal(got.Burdens, want) {
+			t.Errorf("%s: %v, %v", ref, got, err)
 		}
 	}
-	if got, err := r.ImageBurdens(t.Context(), "wi", "de"); err != nil || !slices.Equal(got, []string{"ExposedPorts"}) {
-		t.Errorf("of a variant: %q, %v", got, err)
+	if got, err := r.ImageConfig(t.Context(), "wi", "de"); err != nil || !slices.Equal(got.Burdens, []string{"ExposedPorts"}) {
+		t.Errorf("of a variant: %v, %v", got, err)
 	}
-	if got, err := r.ImageBurdens(t.Context(), "odd", ""); err == nil {
-		t.Errorf("of what is no configuration: %q", got)
+	if got, err := r.ImageConfig(t.Context(), "odd", ""); err == nil {
+		t.Errorf("of what is no configuration: %v", got)
 	}
 	e.err = errors.New("the Engine does not answer")
-	if got, err := r.ImageBurdens(t.Context(), "app", ""); !errors.Is(err, e.err) {
-		t.Errorf("of what nobody tells: %q, %v", got, err)
+	if got, err := r.ImageConfig(t.Context(), "app", ""); !errors.Is(err, e.err) {
+		t.Errorf("of what nobody tells: %v, %v", got, err)
 	}
 }
 

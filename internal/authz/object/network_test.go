@@ -88,14 +88,9 @@ func (e *engine) Append(list []docker.Container) []docker.Container {
 	return list
 }
 
-func (e *engine) Labelled(_ context.Context, label string) ([]string, error) {
-	e.labelled = append(e.labelled, label)
-	return e.owned, e.err
-}
-
-func (e *engine) LabelledNetworks(_ context.Context, label string) ([]string, error) {
-	e.labelled = append(e.labelled, "networks "+label)
-	return e.owned, e.err
+func (e *engine) Labelled(_ context.Context, resource, label string) ([]string, error) {
+	e.labelled = append(e.labelled, resource+" "+label)
+	return slices.Clone(e.owned), e.err
 }
 
 func (e *engine) ImageConfig(_ context.Context, ref, platform string) (json.RawMessage, error) {

@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	"vitrine/internal/engine/docker"
@@ -58,8 +59,7 @@ type inventory interface {
 	Swarm(ctx context.Context, resource, ref string) (docker.Named, error)
 	NetworksOf(ctx context.Context, id string) (refs []string, err error)
 	Append(list []docker.Container) []docker.Container
-	Labelled(ctx context.Context, label string) (ids []string, err error)
-	LabelledNetworks(ctx context.Context, label string) (ids []string, err error)
+	Labelled(ctx context.Context, resource, label string) (ids []string, err error)
 	ImageConfig(ctx context.Context, ref, platform string) (json.RawMessage, error)
 	ExecWaits(ctx context.Context, id string) (bool, error)
 	Untold() error
@@ -205,38 +205,33 @@ func (r *Resolver) JoinedBy(ctx context.Context, id string) (list []Object, err 
 	return list, err
 }
 
-// Owned is how many containers, or networks, were labelled as an owner's when they were made. Whoever publishes an image may write any owner into it, so
-// a container with the value of its image is nobody's; one of which that cannot be told counts.
-func (r *Resolver) Owned(ctx context.Context, kind operation.Kind, owner string) (n int, err error) {
-	if kind == operation.KindNetwork {
-		ids, err := r.inv.LabelledNetworks(ctx, operation.OwnerLabel+"="+owner)
-		return len(ids), err
+// Owned are the ids of the containers, networks or volumes that were labelled as an owner's when they were made. Whoever publishes an image may write any
+// owner into it, so a container with the value of its image is nobody's; one of which that cannot be told counts.
+func (r *Resolver) Owned(ctx context.Context, kind operation.Kind, owner string) (ids []string, err error) {
+	ids, err = r.inv.Labelled(ctx, string(kind)+"s", operation.OwnerLabel+"="+owner)
+	if kind != operation.KindContainer {
+		return ids, err
 	}
-	ids, err := r.inv.Labelled(ctx, operation.OwnerLabel+"="+owner)
-	for _, id := range ids {
+	return slices.DeleteFunc(ids, func(id string) bool {
 		c, err := r.inv.Find(ctx, id)
-		borrowed := c.ImageLabels[operation.OwnerLabel]
-		switch {
-		case errors.Is(err, docker.ErrNotFound): // it has been removed since
-		case c.ImageKnown && borrowed == owner: // of what cannot be told nothing is known
-		default:
-			n++
+		if errors.Is(err, docker.ErrNotFound) { // it has been removed since
+			return true
 		}
-	}
-	return n, err
+		return c.ImageKnown && c.ImageLabels[operation.OwnerLabel] == owner // of what cannot be told nothing is known
+	}), err
 }
 
-// ImageBurdens are the fields of an image's configuration that ask for more than a container may have the daemon do. Of an image that is not there
-// there are none. platform is which of its variants, "" for the Engine's own. The error says why that cannot be told.
-func (r *Resolver) ImageBurdens(ctx context.Context, ref, platform string) (fields []string, err error) {
+// ImageConfig is what an image asks of the daemon for each container; nothing, if it is not there. platform is which of its variants, "" for the Engine's
+// own. The error says why that cannot be told.
+func (r *Resolver) ImageConfig(ctx context.Context, ref, platform string) (operation.ImageConfig, error) {
 	config, err := r.inv.ImageConfig(ctx, ref, platform)
 	switch {
 	case errors.Is(err, docker.ErrNotFound):
-		return nil, nil
+		return operation.ImageConfig{}, nil
 	case err != nil:
-		return nil, err
+		return operation.ImageConfig{}, err
 	}
-	return operation.ImageBurdens(config)
+	return operation.ReadImageConfig(config)
 }
 
 // ExecWaits says of an exec that it was made, and has not run, and that the daemon still has it.

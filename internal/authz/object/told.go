@@ -120,18 +120,20 @@ func (f Told) Object(_ context.Context, kind operation.Kind, id string) (Object,
 // JoinedBy is nothing: what is told of a container says nothing of its networks.
 func (Told) JoinedBy(context.Context, string) ([]Object, error) { return nil, nil }
 
-// Owned counts those that are told of.
-func (f Told) Owned(_ context.Context, kind operation.Kind, owner string) (n int, _ error) {
+// Owned are those that are told of.
+func (f Told) Owned(_ context.Context, kind operation.Kind, owner string) (ids []string, _ error) {
 	for _, o := range f {
 		if o.Kind == kind && o.Labels[operation.OwnerLabel] == owner {
-			n++
+			ids = append(ids, o.ID)
 		}
 	}
-	return n, nil
+	return ids, nil
 }
 
-// ImageBurdens are none: nothing is told of an image's configuration.
-func (Told) ImageBurdens(context.Context, string, string) ([]string, error) { return nil, nil }
+// ImageConfig asks for nothing: nothing is told of an image's configuration.
+func (Told) ImageConfig(context.Context, string, string) (operation.ImageConfig, error) {
+	return operation.ImageConfig{}, nil
+}
 
 // ExecWaits is of none: nobody makes an exec here.
 func (Told) ExecWaits(context.Context, string) (bool, error) { return false, errNoEngine }

@@ -30,6 +30,7 @@ func ceilings() map[string]ceiling {
 		"pids":       {"a number of processes", true, func(c *operation.Ceilings, n float64) { c.Pids = int64(n) }},
 		"containers": {"a number of containers", true, func(c *operation.Ceilings, n float64) { c.Containers = int64(n) }},
 		"networks":   {"a number of networks", true, func(c *operation.Ceilings, n float64) { c.Networks = int64(n) }},
+		"volumes":    {"a number of volumes", true, func(c *operation.Ceilings, n float64) { c.Volumes = int64(n) }},
 	}
 }
 

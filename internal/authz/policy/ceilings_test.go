@@ -12,13 +12,13 @@ func TestCeilingsOfRoles(t *testing.T) {
 	t.Parallel()
 	data := `
 roles:
-  ci: {access: [list], own: true, ceilings: {memory: 2GiB, cpus: 0.5, pids: 512, containers: 20, networks: 5}}
+  ci: {access: [list], own: true, ceilings: {memory: 2GiB, cpus: 0.5, pids: 512, containers: 20, networks: 5, volumes: 6}}
   small: {access: [list], own: true, ceilings: {memory: 1048576}}
 bindings: {admin: [local], ci: ["container:a"], small: ["container:a"]}
 `
 	e := loaded(t, Options{Paths: []string{policyDir(t, "data.yaml", data)}})
 	d := e.Decide(t.Context(), ask(t, []string{"container:a"}, "GET", "/containers/json", ""))
-	if want := (operation.Ceilings{Memory: 1 << 20, NanoCPUs: 5e8, Pids: 512, Containers: 20, Networks: 5}); !d.Allows() || d.Ceilings != want || d.Demand().Ceilings != want {
+	if want := (operation.Ceilings{Memory: 1 << 20, NanoCPUs: 5e8, Pids: 512, Containers: 20, Networks: 5, Volumes: 6}); !d.Allows() || d.Ceilings != want || d.Demand().Ceilings != want {
 		t.Errorf("got %+v, want %+v", d, want)
 	}
 }
@@ -37,7 +37,7 @@ func TestCeilingsThatAreNoneClosed(t *testing.T) {
 		`ceilings := {"memory": 1e300}`:         "for memory",
 		`ceilings := {"memory": 1.5}`:           "has 1.5 for memory",
 		`ceilings := 3`:                         "not an object of numbers",
-		`ceilings := {1: 2}`:                    "has 1 (there are containers, cpus, memory, networks, pids)",
+		`ceilings := {1: 2}`:                    "has 1 (there are containers, cpus, memory, networks, pids, volumes)",
 		`ceilings contains "memory"`:            "not an object of numbers",
 		`ceilings := {"memory": {"most": 3}}`:   "for memory",
 		`ceilings := {"containers": [1, 2, 3]}`: "for containers",

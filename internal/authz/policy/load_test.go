@@ -332,6 +332,7 @@ func TestDataProblems(t *testing.T) {
 		"another ceiling":      {"roles: {r: {access: [list], ceilings: {cpu: 2}}}", "ceilings.cpu: unknown key; is it cpus?"},
 		"no ceilings":          {"roles: {r: {access: [list], ceilings: {}}}", "ceilings: is empty"},
 		"how many networks":    {"roles: {r: {access: [list], ceilings: {networks: 2}}}", "ceilings.networks: counts the holder's own networks"},
+		"how many volumes":     {"roles: {r: {access: [list], ceilings: {volumes: 2}}}", "ceilings.volumes: counts the holder's own volumes"},
 		"how many, of whom":    {"roles: {r: {access: [list], ceilings: {containers: 2}}}", "ceilings.containers: counts the holder's own"},
 		"relative host path":   {"roles: {r: {access: [list], host_paths: [srv]}}", "must be an absolute path"},
 		"empty role":           {"roles: {r: {hazards: [cap]}}", "roles.r: grants nothing"},

@@ -153,7 +153,7 @@ func (c *roleChecker) role(key string, v any) {
 		}
 	}
 	of, _ := role["ceilings"].(map[string]any)
-	for _, kind := range []string{"containers", "networks"} {
+	for _, kind := range []string{"containers", "networks", "volumes"} {
 		if of[kind] != nil && role["own"] == nil {
 			c.problem(key+".ceilings."+kind, "counts the holder's own %s, and nothing is the holder's own: write own", kind)
 		}

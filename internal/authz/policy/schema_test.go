@@ -56,6 +56,7 @@ func TestDataSchema(t *testing.T) {
 			"ceilings": schemaObject{"type": "object", "minProperties": 1, "additionalProperties": false, "properties": schemaObject{
 				"memory": schemaObject{"type": []any{"string", "integer"}, "minimum": 1}, "cpus": schemaObject{"type": "number", "minimum": 0.01},
 				"pids": schemaObject{"type": "integer", "minimum": 1}, "containers": schemaObject{"type": "integer", "minimum": 1}, "networks": schemaObject{"type": "integer", "minimum": 1},
+				"volumes": schemaObject{"type": "integer", "minimum": 1},
 			}},
 			"own": schemaObject{"enum": []any{true, "container", "user"}},
 			"shared": schemaObject{"type": "object", "additionalProperties": false, "properties": schemaObject{

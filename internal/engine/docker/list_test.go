@@ -3,6 +3,8 @@ package docker
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -74,5 +76,23 @@ func TestCountsOfLongLists(t *testing.T) {
 	c.most = most
 	if n, err := c.Counts(t.Context()); err != nil || len(n.Images) != most+1 || n.Volumes != most+1 || n.Networks != most+1 || n.Dangling != 0 {
 		t.Errorf("%d %+v, %v", len(n.Images), n.Volumes, err)
+	}
+}
+
+// TestLabelledClosed: what the daemon says of each kind, and no answer is no list of none.
+func TestLabelledClosed(t *testing.T) {
+	const filter = "filters=%7B%22label%22%3A%5B%22a%3Db%22%5D%7D"
+	inv := NewInventory(NewClient(answers{
+		"/containers/json?all=1&" + filter: `[{"Id":"c1"},{"Id":"c2"}]`,
+		"/networks?" + filter:              `[{"Id":"n1","Name":"n"}]`,
+		"/volumes?" + filter:               `{"Volumes":[{"Name":"v1"},{"Name":"v2"}],"Warnings":null}`,
+	}), slog.New(slog.DiscardHandler))
+	for resource, want := range map[string][]string{"containers": {"c1", "c2"}, "networks": {"n1"}, "volumes": {"v1", "v2"}} {
+		if ids, err := inv.Labelled(t.Context(), resource, "a=b"); !slices.Equal(ids, want) || err != nil {
+			t.Errorf("%s: %q, %v", resource, ids, err)
+		}
+		if ids, err := inv.Labelled(t.Context(), resource, "other"); err == nil {
+			t.Errorf("%s: %q without an answer", resource, ids)
+		}
 	}
 }

@@ -129,30 +129,30 @@ func (inv *Inventory) Swarm(ctx context.Context, resource, ref string) (Named, e
 	return found, given(err, out.ID)
 }
 
-// Labelled are the ids of the containers that have a label, by GET /containers/json: the daemon's own word, of this moment. It takes
-// the labels of images too.
-func (inv *Inventory) Labelled(ctx context.Context, label string) (ids []string, err error) {
-	return inv.labelled(ctx, "/containers/json", label)
-}
-
-// LabelledNetworks are the ids of the networks that have a label, by GET /networks.
-func (inv *Inventory) LabelledNetworks(ctx context.Context, label string) (ids []string, err error) {
-	return inv.labelled(ctx, "/networks", label)
-}
-
-func (inv *Inventory) labelled(ctx context.Context, path, label string) (ids []string, err error) {
+// Labelled are the ids of the containers, networks or volumes (whose names those are) that have a label: the daemon's own word, of this moment. Of
+// containers it takes the labels of images too.
+func (inv *Inventory) Labelled(ctx context.Context, resource, label string) (ids []string, err error) {
 	filters, err := json.Marshal(map[string][]string{"label": {label}})
 	if err != nil {
 		return nil, err
 	}
 	query := url.Values{"filters": {string(filters)}}
-	if path == "/containers/json" {
-		query.Set("all", "1")
-	}
 	var all []struct {
 		ID string `json:"Id"`
 	}
-	err = inv.lookUp(ctx, path, query, &all)
+	switch resource {
+	case "containers":
+		query.Set("all", "1")
+		err = inv.lookUp(ctx, "/containers/json", query, &all)
+	case "volumes":
+		var of struct{ Volumes []struct{ Name string } }
+		err = inv.lookUp(ctx, "/volumes", query, &of)
+		for _, v := range of.Volumes {
+			ids = append(ids, v.Name)
+		}
+	default:
+		err = inv.lookUp(ctx, "/"+resource, query, &all)
+	}
 	for _, c := range all {
 		ids = append(ids, c.ID)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -144,30 +145,32 @@ func often(value any) bool {
 	return err != nil || interval != 0 && interval < int64(leastInterval)
 }
 
-// BurdenOwner is that an image says whose its containers are. It asks the daemon for nothing, but they could not be counted.
-const BurdenOwner = "Labels." + OwnerLabel
+// ImageConfig is what an image's configuration asks of the daemon for each container.
+type ImageConfig struct {
+	Burdens []string // the fields that ask for more than a container may, sorted
+	Owns    bool     // it says whose its containers are, so that they could not be counted
+	Volumes []string // where each is given a volume of its own, sorted
+}
 
-// ImageBurdens are the fields of an image's configuration that ask for more than a container may have the daemon do, and [BurdenOwner], sorted. The
-// text is JSON, as the Engine shows it.
-func ImageBurdens(config []byte) (fields []string, err error) {
+// ReadImageConfig reads it as the Engine shows it, as JSON.
+func ReadImageConfig(config []byte) (c ImageConfig, err error) {
 	var image map[string]any
 	dec := json.NewDecoder(bytes.NewReader(config))
 	dec.UseNumber()
 	if err := dec.Decode(&image); err != nil {
-		return nil, fmt.Errorf("read an image's configuration: %w", err)
+		return c, fmt.Errorf("read an image's configuration: %w", err)
 	}
-	fields = burdens(image)
+	c.Burdens = burdens(image)
 	for _, key := range []string{"Interval", "StartInterval"} {
 		if often(object(image, "Healthcheck")[key]) {
-			fields = append(fields, "Healthcheck."+key)
+			c.Burdens = append(c.Burdens, "Healthcheck."+key)
 		}
 	}
 	if tooMany(object(image, "Labels")) {
-		fields = append(fields, "Labels") // which its containers have
+		c.Burdens = append(c.Burdens, "Labels") // which its containers have
 	}
-	if text(object(image, "Labels"), OwnerLabel) != "" {
-		fields = append(fields, BurdenOwner)
-	}
-	slices.Sort(fields)
-	return fields, nil
+	slices.Sort(c.Burdens)
+	c.Owns = text(object(image, "Labels"), OwnerLabel) != ""
+	c.Volumes = slices.Sorted(maps.Keys(object(image, "Volumes")))
+	return c, nil
 }

@@ -60,23 +60,26 @@ func TestClosedBurdens(t *testing.T) {
 		if got := strings.Join(op.HazardFields[HazardLimits], " "); got != want {
 			t.Errorf("a request for %.80s: %q, want %q", config, got, want)
 		}
-		if got, err := ImageBurdens([]byte(config)); strings.Join(got, " ") != want || err != nil {
-			t.Errorf("an image of %.80s: %q (%v), want %q", config, got, err, want)
+		if got, err := ReadImageConfig([]byte(config)); strings.Join(got.Burdens, " ") != want || err != nil {
+			t.Errorf("an image of %.80s: %q (%v), want %q", config, got.Burdens, err, want)
 		}
 	}
-	if got, err := ImageBurdens([]byte(`{"WorkingDir":"` + long + `x","Labels":{"a":"` + strings.Repeat("x", 64<<10) + `"}}`)); !slices.Equal(got, []string{"Labels", "WorkingDir"}) || err != nil {
-		t.Errorf("labels of an image: %q, %v", got, err)
+	if got, err := ReadImageConfig([]byte(`{"WorkingDir":"` + long + `x","Labels":{"a":"` + strings.Repeat("x", 64<<10) + `"}}`)); !slices.Equal(got.Burdens, []string{"Labels", "WorkingDir"}) || err != nil {
+		t.Errorf("labels of an image: %q, %v", got.Burdens, err)
 	}
-	for owner, want := range map[string][]string{"": nil, "uid:1": {BurdenOwner}} {
-		if got, err := ImageBurdens([]byte(`{"Labels":{"` + OwnerLabel + `":"` + owner + `"}}`)); !slices.Equal(got, want) || err != nil {
+	for owner, want := range map[string]bool{"": false, "uid:1": true} {
+		if got, err := ReadImageConfig([]byte(`{"Labels":{"` + OwnerLabel + `":"` + owner + `"}}`)); got.Owns != want || len(got.Burdens) > 0 || err != nil {
 			t.Errorf("whose: %v, %v", got, err)
 		}
 	}
-	if got, err := ImageBurdens([]byte(`null`)); len(got) > 0 || err != nil {
-		t.Errorf("an image without a configuration: %q, %v", got, err)
+	if got, err := ReadImageConfig([]byte(`{"Volumes":{"/b":{},"/a":{}}}`)); !slices.Equal(got.Volumes, []string{"/a", "/b"}) || err != nil {
+		t.Errorf("volumes of an image: %q, %v", got.Volumes, err)
 	}
-	if got, err := ImageBurdens([]byte(`[]`)); err == nil {
-		t.Errorf("what is none: %q", got)
+	if got, err := ReadImageConfig([]byte(`null`)); len(got.Burdens)+len(got.Volumes) > 0 || err != nil {
+		t.Errorf("an image without a configuration: %v, %v", got, err)
+	}
+	if got, err := ReadImageConfig([]byte(`[]`)); err == nil {
+		t.Errorf("what is none: %v", got)
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 	units "github.com/docker/go-units"
 )
 
-// Ceilings are how much a container may be given, and how many of them, and of networks, somebody may have; zero is no ceiling.
+// Ceilings are how much a container may be given, and how many of them, of networks and of volumes, somebody may have; zero is no ceiling.
 type Ceilings struct {
 	Memory   int64 `json:"memory,omitempty"`    // bytes; with swap twice as many, which is what the daemon gives by itself
 	NanoCPUs int64 `json:"nano_cpus,omitempty"` // processors, in 10⁻⁹
@@ -17,6 +17,7 @@ type Ceilings struct {
 	// How many the holder has, containers that do not run too: not the request's to say, see package decide.
 	Containers int64 `json:"containers,omitempty"`
 	Networks   int64 `json:"networks,omitempty"`
+	Volumes    int64 `json:"volumes,omitempty"`
 }
 
 // defaultCPUPeriod is the kernel's, in µs, where a request gives a quota without a period.
@@ -32,12 +33,17 @@ type setField struct {
 // gives none, they stay as they are, and that is within the ceilings); Operation.Set says which those are. What asks for more, or for no limit, is an error for
 // the caller, and so is an operation that would make containers whose resources cannot be said here. The operation itself is not changed.
 func (o *Operation) WithCeilings(c Ceilings) (*Operation, error) {
-	if c.Memory == 0 && c.NanoCPUs == 0 && c.Pids == 0 {
+	limits := c.Memory != 0 || c.NanoCPUs != 0 || c.Pids != 0
+	runs := slices.Contains([]string{"ServiceCreate", "ServiceUpdate", "ImageBuild"}, o.ID)
+	switch {
+	case runs && limits:
+		return nil, fmt.Errorf("what %s runs cannot be held to its limits of memory, processors and processes", o.ID)
+	case runs && c.Volumes != 0:
+		return nil, fmt.Errorf("the volumes of what %s runs cannot be counted", o.ID)
+	case !limits:
 		return o, nil
 	}
 	switch o.ID {
-	case "ServiceCreate", "ServiceUpdate", "ImageBuild":
-		return nil, fmt.Errorf("what %s runs cannot be held to its limits of memory, processors and processes", o.ID)
 	case "ContainerCreate", "ContainerUpdate":
 	default:
 		return o, nil

@@ -113,6 +113,17 @@ func TestCeilingsClosed(t *testing.T) {
 	if with, err := op.WithCeilings(Ceilings{Containers: 3}); with != op || err != nil {
 		t.Errorf("no ceiling of what one may have: %v", err)
 	}
+	for _, op := range []*Operation{op, mustParse(t, post("/services/0/update?version=1", `{"Name":"s"}`)), mustParse(t, request("POST", "/build", ""))} {
+		if _, err := op.WithCeilings(Ceilings{Volumes: 3}); err == nil || !strings.Contains(err.Error(), "the volumes of what "+op.ID+" runs") {
+			t.Errorf("%s with a ceiling on volumes: %v", op.ID, err)
+		}
+	}
+	for _, body := range []string{`{"Image":"x"}`, `null`} {
+		op := create(t, body)
+		if with, err := op.WithCeilings(Ceilings{Volumes: 3}); with != op || err != nil {
+			t.Errorf("%s is not limited by how many volumes there may be: %v", body, err)
+		}
+	}
 }
 
 // TestEachCeilingStandsAlone: what has none is as it was asked for.

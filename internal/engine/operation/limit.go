@@ -202,7 +202,7 @@ func (o *Operation) WithLabels(labels map[string]string) (*Operation, error) {
 	r := *o
 	r.Body = clone(o.Body)
 	if r.ID == "ContainerCreate" {
-		r.Mounted = mountVolumes(object(r.body(), "HostConfig"))
+		r.Mounted = append(slices.Clip(o.Mounted), mountVolumes(object(r.body(), "HostConfig"))...)
 	}
 	for _, of := range r.labelled(true) {
 		if of == nil {

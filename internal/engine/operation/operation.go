@@ -127,7 +127,7 @@ type Operation struct {
 	Typed    *Operation
 	Resolved []ResolvedPath
 
-	// Mounted are the binds that WithLabels has written as mounts, for the labels of the volumes that they make.
+	// Mounted are the binds that WithLabels, and the volumes without a name that WithVolumeMounts, has written as mounts, for the labels of the volumes that they make.
 	Mounted []string
 
 	// Set are the fields that WithCeilings has given a value.
