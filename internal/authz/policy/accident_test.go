@@ -73,7 +73,7 @@ func (w *inForce) in(t *testing.T) *inForce {
 func putInForce(t *testing.T, files ...string) *inForce {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "vitrine")
-	w := &inForce{T: t, dir: dir, opts: Options{Paths: []string{dir}, BuiltinIfAbsent: true, StateDir: t.TempDir()}, asked: new(atomic.Int64)}
+	w := &inForce{T: t, dir: dir, opts: Options{Paths: []string{dir}, BuiltinIfAbsent: true, StateDir: t.TempDir(), Once: true}, asked: new(atomic.Int64)} // it is loaded more often than it is asked anything new
 	w.write(files)
 	w.e = loaded(t, w.opts)
 	w.revision = w.e.Status().Revision

@@ -66,7 +66,7 @@ refused contains "no"`))}})
 // TestBuiltInPolicyReads: what is remembered of it hangs on no more than this.
 func TestBuiltInPolicyReads(t *testing.T) {
 	t.Parallel()
-	if got := summarize(loaded(t, Options{}).current.Load().reads); got != "caller.principals caller.container/mounts operation.id operation.resource operation.access operation.hazards operation.hazard_fields operation.host_paths operation.unresolved operation.substituted operation.replaced operation.mints operation.enters operation.own_exec operation.unknown request.body_state" {
+	if got := summarize(builtin().current.Load().reads); got != "caller.principals caller.container/mounts operation.id operation.resource operation.access operation.hazards operation.hazard_fields operation.host_paths operation.unresolved operation.substituted operation.replaced operation.mints operation.enters operation.own_exec operation.unknown request.body_state" {
 		t.Errorf("it reads %s", got)
 	}
 }

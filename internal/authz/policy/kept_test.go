@@ -92,7 +92,7 @@ func TestKeptPolicyClosed(t *testing.T) {
 				t.Skip("needs root: to give a file away")
 			}
 			dir := policyDir(t, "data.yaml", strictData)
-			opts := Options{Paths: []string{dir}, BuiltinIfAbsent: true, StateDir: t.TempDir()}
+			opts := Options{Paths: []string{dir}, BuiltinIfAbsent: true, StateDir: t.TempDir(), Once: true}
 			loaded(t, opts)
 			kept, err := filepath.Glob(filepath.Join(opts.StateDir, "policy-*.json"))
 			if err != nil || len(kept) != 1 {
@@ -136,7 +136,7 @@ func TestNothingIsKept(t *testing.T) {
 	for name, state := range map[string]string{"no setting": "", "no folder": filepath.Join(t.TempDir(), "none")} {
 		t.Run(name, func(t *testing.T) {
 			dir := policyDir(t, "data.yaml", strictData)
-			opts := Options{Paths: []string{dir}, BuiltinIfAbsent: true, StateDir: state}
+			opts := Options{Paths: []string{dir}, BuiltinIfAbsent: true, StateDir: state, Once: true}
 			loaded(t, opts)
 			write(t, dir, "data.yaml", "")
 			e, err := restart(t, opts)
@@ -224,7 +224,7 @@ func TestOtherPathsAreAnotherPolicy(t *testing.T) {
 func TestAccepted(t *testing.T) {
 	t.Parallel()
 	dir := policyDir(t, "data.yaml", strictData, "more/data.yaml", "x: 1\n", "authz.rego", module(allowList))
-	opts := Options{Paths: []string{dir}, BuiltinIfAbsent: true, StateDir: t.TempDir()}
+	opts := Options{Paths: []string{dir}, BuiltinIfAbsent: true, StateDir: t.TempDir(), Once: true}
 	e, _ := watched(t, opts)
 	first := e.Status().Revision
 	for _, name := range []string{"more/data.yaml", "authz.rego", "data.yaml"} {

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"context"
 	"flag"
 	"os"
 	"path/filepath"
@@ -8,6 +9,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -21,7 +23,7 @@ import (
 const garbage = 400
 
 // atATime is how many tests run at one time, at least.
-const atATime = 4
+const atATime = 8
 
 // TestMain runs more tests beside each other than there may be processors: those that wait for the files to be quiet keep none.
 func TestMain(m *testing.M) {
@@ -65,6 +67,15 @@ func loaded(t testing.TB, opts Options) *Engine {
 	}
 	return e
 }
+
+// builtin is an engine with the built-in policy, for all tests that only ask it.
+var builtin = sync.OnceValue(func() *Engine {
+	e := New(Options{})
+	if err := e.Load(context.Background()); err != nil {
+		panic(err)
+	}
+	return e
+})
 
 // refused loads a policy that must not load, and gives the reason.
 func refused(t testing.TB, opts Options) string {

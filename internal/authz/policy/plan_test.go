@@ -111,7 +111,7 @@ func TestFailedPlanAsksTopdownClosed(t *testing.T) {
 func TestPlanThatSaysNothingClosed(t *testing.T) {
 	long.Alone(t)
 	t.Parallel()
-	g := loaded(t, Options{}).current.Load()
+	g := builtin().current.Load()
 	admin := listing()
 	admin.Caller = callerNamed([]string{"local"})
 	for query, why := range map[string]string{

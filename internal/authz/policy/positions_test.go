@@ -19,7 +19,7 @@ func TestReasonsHaveTheirLines(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := strings.Split(string(source), "\n")
-	quick, slow := loaded(t, Options{}), loaded(t, Options{Positions: true})
+	quick, slow := builtin(), loaded(t, Options{Positions: true})
 	for _, tt := range []struct {
 		who           []string
 		request, rule string
@@ -55,7 +55,7 @@ func TestReasonsHaveTheirLines(t *testing.T) {
 // TestLoadedForFewQuestions: nothing is made ready for more of them, and they are answered alike.
 func TestLoadedForFewQuestions(t *testing.T) {
 	long.Alone(t)
-	often, once := loaded(t, Options{}), loaded(t, Options{Once: true})
+	often, once := builtin(), loaded(t, Options{Once: true})
 	if often.current.Load().plan == nil || once.current.Load().plan != nil {
 		t.Error("the one is not ready for many questions, or the other is")
 	}

@@ -46,7 +46,7 @@ func TestPresets(t *testing.T) {
 
 func presetsAnswer(t *testing.T, paths []string, cases string) {
 	t.Helper()
-	for _, p := range Check(t.Context(), Options{Paths: paths}) {
+	for _, p := range Check(t.Context(), Options{Paths: paths, Once: true}) {
 		t.Error(p)
 	}
 	askAll(t, loaded(t, Options{Paths: paths}), cases)

@@ -88,6 +88,9 @@ func TestNamesThatAreNotShownWouldChangeNothingClosed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := all.usePlan(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	names := []string{
 		"container:runner", "container:a", "container:b", "container:other", "label:pool=x", "label:pool=y", "label:vitrine.role=look",
 		"owner:container:runner", "owner:container:other", "container-uid:1000", "container-uid:7", "container-uid:0", "container-gid:5", "container-gid:6",

@@ -12,7 +12,7 @@ import (
 func TestBuiltinRoles(t *testing.T) {
 	long.Alone(t)
 	t.Parallel()
-	e := loaded(t, Options{})
+	e := builtin()
 	look, monitor := []string{"container:x", "label:vitrine.role=look"}, []string{"container:monitor"}
 	root, local := []string{"unix:root", "uid:0"}, []string{"local"}
 	tests := []struct {
@@ -89,7 +89,7 @@ func TestBuiltinRoles(t *testing.T) {
 func TestBuiltinRedaction(t *testing.T) {
 	long.Alone(t)
 	t.Parallel()
-	e := loaded(t, Options{})
+	e := builtin()
 	for uri, want := range map[string]string{
 		"/containers/web/json": "/Config/Env/*",
 		"/images/x/json":       "/Config/Env/*",

@@ -14,7 +14,7 @@ import (
 func sequenceProblems(t *testing.T, data string) string {
 	t.Helper()
 	var all []string
-	for _, p := range Check(t.Context(), Options{Paths: []string{policyDir(t, "data.yaml", data)}}) {
+	for _, p := range Check(t.Context(), Options{Paths: []string{policyDir(t, "data.yaml", data)}, Once: true}) {
 		if !strings.Contains(p.Message, " also asks ") {
 			continue
 		}

@@ -200,6 +200,7 @@ func TestNotLentClosed(t *testing.T) {
 	long.Alone(t)
 	t.Parallel()
 	now := noon.Add(-time.Hour)
+	w := atTime(t, lending, now)
 	for name, tc := range map[string]struct {
 		change func(*grant.Grant)
 		want   string
@@ -212,7 +213,6 @@ func TestNotLentClosed(t *testing.T) {
 		"no role":              {func(g *grant.Grant) { g.Role = "opps" }, "there is no role opps; is it ops?"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := atTime(t, lending, now)
 			g := lend(now, 30*time.Minute)
 			tc.change(&g)
 			w.Lend(t.Context(), []grant.Grant{g})

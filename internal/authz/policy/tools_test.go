@@ -105,7 +105,7 @@ func TestCheckAdmin(t *testing.T) {
 	for bound, want := range tests {
 		t.Run(bound, func(t *testing.T) {
 			dir := policyDir(t, "data.yaml", "bindings:\n  admin:\n    "+bound+"\n")
-			found := Check(t.Context(), Options{Paths: []string{dir}})
+			found := Check(t.Context(), Options{Paths: []string{dir}, Once: true})
 			var all []string
 			for _, p := range found {
 				all = append(all, p.Error())
@@ -157,15 +157,14 @@ func TestPolicyThatNobodyCanAdministerClosed(t *testing.T) {
 		`[["local", "unix:root"]]`: false, `[["unix:root", "tls:boss"]]`: false,
 	} {
 		data := "bindings:\n  look: [\"tls:x\"]\n  admin: " + bound + "\n"
-		e := New(Options{Paths: []string{policyDir(t, "data.yaml", data)}})
-		err := e.Load(t.Context())
+		err := New(Options{Paths: []string{policyDir(t, "data.yaml", data)}, Once: true}).Load(t.Context())
 		if (err == nil) != host {
 			t.Errorf("admin: %s: %v", bound, err)
 		}
 		if err != nil {
 			wantContains(t, err.Error(), "data.yaml:", "admin", "strict: true")
 		}
-		loaded(t, Options{Paths: []string{policyDir(t, "data.yaml", "strict: true\n"+data)}})
+		loaded(t, Options{Paths: []string{policyDir(t, "data.yaml", "strict: true\n"+data)}, Once: true})
 	}
 	wantContains(t, refused(t, Options{Paths: []string{policyDir(t, "data.yaml", "bindings: {look: ['tls:x']}")}}), "data.yaml:1: bindings: nobody is admin")
 	refused(t, Options{Paths: []string{policyDir(t, "data.yaml", "strict: false\nbindings: {look: ['tls:x']}")}})
