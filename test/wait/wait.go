@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	pause = 5 * time.Millisecond // between two looks
+	pause = 5 * time.Millisecond // between two looks, but for the first few
 	// grace multiplies what is waited for something that need not come soon: the load is a minute's, and knows little of
 	// the last seconds.
 	grace = 3
@@ -23,7 +23,8 @@ const (
 // Until waits until is reports true, and fails the test after half a minute of patience.
 func Until(tb testing.TB, what string, is func() bool) {
 	tb.Helper()
-	for begin := time.Now(); !is(); time.Sleep(pause) {
+	look := looks()
+	for begin := time.Now(); !is(); look() {
 		if waited := time.Since(begin); waited > grace*Patience(10*time.Second) {
 			tb.Fatalf("not within %s: %s", waited.Round(time.Second), what)
 		}
@@ -33,11 +34,21 @@ func Until(tb testing.TB, what string, is func() bool) {
 // NoError tries f until it gives nil, and returns its last error when three times the patience
 // of limit has come to its end.
 func NoError(limit time.Duration, f func() error) error {
-	for begin := time.Now(); ; time.Sleep(pause) {
+	look := looks()
+	for begin := time.Now(); ; look() {
 		err := f()
 		if err == nil || time.Since(begin) > grace*Patience(limit) {
 			return err
 		}
+	}
+}
+
+// looks sleeps before the next look: for a moment at first, as most of what is waited for is there by then.
+func looks() (next func()) {
+	now := pause / 32
+	return func() {
+		time.Sleep(now)
+		now = min(2*now, pause)
 	}
 }
 

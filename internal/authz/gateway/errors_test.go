@@ -53,7 +53,8 @@ func TestErrorTextIsWithheldClosed(t *testing.T) {
 		},
 		"upgraded without asking": failing(426, "application/json", `{"message":"hunter2"}`),
 	} {
-		for _, request := range []struct {
+		g := startHTTP(t, daemon)
+		for i, request := range []struct {
 			method, uri string
 			redact      []string
 		}{
@@ -63,13 +64,12 @@ func TestErrorTextIsWithheldClosed(t *testing.T) {
 			{"POST", "/containers/x/attach?stream=1", []string{"/message"}},
 			{"GET", "/events", []string{"/Action"}},
 		} {
-			g := startHTTP(t, daemon)
 			g.set(func() { g.decision = policy.Decision{Allow: true, Redact: request.redact} })
 			status, body := g.do(request.method, request.uri, "", "")
 			if status < 300 || strings.Contains(body, "hunter2") {
 				t.Errorf("%s, %s %s: %d %s", name, request.method, request.uri, status, body)
 			}
-			rec := g.recorded(1)[0]
+			rec := g.recorded(i + 1)[i]
 			if rec.Status != status || name == "500" && (!rec.Redacted || !strings.Contains(body, rec.ID)) {
 				t.Errorf("%s: %s is not in the record %+v", name, body, rec)
 			}
