@@ -12,9 +12,9 @@ import (
 	"os"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -411,13 +411,13 @@ func TestAnswerToWhoHasSentAll(t *testing.T) {
 
 // TestAlarmRingsAtTheStart: of a dockerd that has never asked.
 func TestAlarmRingsAtTheStart(t *testing.T) {
-	told := make(chan bool, 100)
+	var log wait.Buffer
 	g := newRig(t)
-	g.noAsk = true
-	u := newUpstream(Config{Tickets: g.tickets, Logger: g.config().Logger, OnAsked: func(now bool) { told <- now }})
-	u.settle(g.tickets.Issue(ticket.Entry{}), &outgoing{}, &http.Response{StatusCode: 200}, time.Now())
-	if len(told) != 1 || <-told {
-		t.Error("nobody was told")
+	cfg := Config{Tickets: g.tickets}
+	logged(&log)(&cfg)
+	newUpstream(cfg).settle(g.tickets.Issue(ticket.Entry{}), &outgoing{}, &http.Response{StatusCode: 200}, time.Now())
+	if said := told(&log); !slices.Equal(said, []bool{false}) {
+		t.Errorf("told %v", said)
 	}
 }
 
@@ -544,18 +544,12 @@ func TestConnectionIsClosedBehindItsAnswer(t *testing.T) {
 
 // TestNoAlarmWhileEachRequestIsAsked: only what nobody asked about rings it.
 func TestNoAlarmWhileEachRequestIsAsked(t *testing.T) {
-	var alarms atomic.Int64
-	g := startHTTP(t, func(http.ResponseWriter, *http.Request) {}, func(c *Config) {
-		c.OnAsked = func(now bool) {
-			if !now {
-				alarms.Add(1)
-			}
-		}
-	})
+	var log wait.Buffer
+	g := startHTTP(t, func(http.ResponseWriter, *http.Request) {}, logged(&log))
 	for range 3 {
 		g.do("GET", "/containers/json", "", "")
 	}
-	if n := alarms.Load(); n > 0 {
-		t.Errorf("it rang %d times", n)
+	if said := told(&log); slices.Contains(said, false) {
+		t.Errorf("told %v", said)
 	}
 }

@@ -15,9 +15,8 @@ import (
 // does not ask. That dockerd asks is proven by our own pings only, because a ping is short: a
 // request about which dockerd asked an hour ago says nothing of now.
 type asked struct {
-	log     *slog.Logger
-	changed func(bool)
-	kick    chan struct{} // ping now
+	log  *slog.Logger
+	kick chan struct{} // ping now
 
 	mu         sync.Mutex
 	now, known bool
@@ -37,7 +36,7 @@ func (a *asked) yes(began time.Time) {
 	changed := a.set(true)
 	a.mu.Unlock()
 	if changed {
-		a.tell(true)
+		a.log.Info("dockerd asks the authorization plugin")
 	}
 }
 
@@ -51,7 +50,8 @@ func (a *asked) no(began time.Time) {
 	changed := a.set(false)
 	a.mu.Unlock()
 	if changed {
-		a.tell(false)
+		a.log.Error("dockerd does not ask the authorization plugin: requests on its own sockets pass undecided",
+			"hint", "name the plugin in authorization-plugins of daemon.json and send dockerd a SIGHUP")
 	}
 	select {
 	case a.kick <- struct{}{}:
@@ -63,19 +63,6 @@ func (a *asked) set(now bool) (changed bool) {
 	changed = !a.known || a.now != now
 	a.now, a.known = now, true
 	return changed
-}
-
-// tell is called without the lock: whoever listens may ask back.
-func (a *asked) tell(now bool) {
-	if now {
-		a.log.Info("dockerd asks the authorization plugin")
-	} else {
-		a.log.Error("dockerd does not ask the authorization plugin: requests on its own sockets pass undecided",
-			"hint", "name the plugin in authorization-plugins of daemon.json and send dockerd a SIGHUP")
-	}
-	if a.changed != nil {
-		a.changed(now)
-	}
 }
 
 // Pinging goes faster while there is something to wait for.

@@ -2,9 +2,9 @@ package gateway
 
 import (
 	"io"
+	"log/slog"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -15,15 +15,8 @@ import (
 func fastPings(c *Config) { c.PingEvery = 5 * time.Millisecond }
 
 func TestAlarmWhenDockerdStopsAsking(t *testing.T) {
-	var mu sync.Mutex
-	var calls []bool
-	g := startHTTP(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "[]") }, fastPings, func(c *Config) {
-		c.OnAsked = func(asked bool) {
-			mu.Lock()
-			defer mu.Unlock()
-			calls = append(calls, asked)
-		}
-	})
+	var log wait.Buffer
+	g := startHTTP(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "[]") }, fastPings, logged(&log))
 	state := func(want bool) func() bool {
 		return func() bool { asked, known := g.srv.Asked(); return known && asked == want }
 	}
@@ -35,11 +28,25 @@ func TestAlarmWhenDockerdStopsAsking(t *testing.T) {
 	}
 	g.set(func() { g.noAsk = false })
 	wait.Until(t, "the alarm to end", state(true))
-	mu.Lock()
-	defer mu.Unlock()
-	if len(calls) < 3 || !calls[0] || calls[1] || !calls[len(calls)-1] {
-		t.Errorf("OnAsked %v", calls)
+	wait.Until(t, "its end to be told", func() bool { return len(told(&log)) > 2 }) // a moment after it counts
+	if said := told(&log); !said[0] || said[1] || !said[len(said)-1] {
+		t.Errorf("told %v", said)
 	}
+}
+
+// logged has the gateway log into a buffer.
+func logged(to io.Writer) option {
+	return func(c *Config) { c.Logger = slog.New(slog.NewTextHandler(to, nil)) }
+}
+
+// told is what a log says of whether dockerd asks, in its order.
+func told(log *wait.Buffer) (asks []bool) {
+	for line := range strings.Lines(log.String()) {
+		if strings.Contains(line, " the authorization plugin") {
+			asks = append(asks, strings.Contains(line, "dockerd asks"))
+		}
+	}
+	return asks
 }
 
 // A request rings at once, without waiting for the next ping.

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"io"
-	"log/slog"
 	"maps"
 	"net/http"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"github.com/moby/moby/client"
 
 	"vitrine/internal/authz/policy"
+	"vitrine/test/wait"
 )
 
 func redactingEvents(g *rig) {
@@ -120,8 +120,8 @@ func TestEventsThatCannotBeRedactedClosed(t *testing.T) {
 			next <- text
 			next <- good
 			close(next)
-			var log safeBuffer
-			g := startHTTP(t, eventDaemon(next), limits(Limits{RedactBytes: 1 << 10}), func(c *Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+			var log wait.Buffer
+			g := startHTTP(t, eventDaemon(next), limits(Limits{RedactBytes: 1 << 10}), logged(&log))
 			redactingEvents(g)
 			res, err := g.client().Get("http://docker/events")
 			if err != nil {

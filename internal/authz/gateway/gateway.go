@@ -91,9 +91,6 @@ type Config struct {
 	// CallerOf groups the peers of Unix sockets for Limits.ConnectionsPerCaller,
 	// at accept, before anybody is identified. nil: by user id.
 	CallerOf func(*peercred.Peer) string
-	// OnAsked is called when dockerd begins or ceases to ask the plugin. It must
-	// not block. It may be nil.
-	OnAsked func(asked bool)
 	// PingEvery is how often we ping the daemon ourselves; default 5 s, so that
 	// the alarm rings within 10 s though a ping may take its pingTimeout.
 	PingEvery time.Duration

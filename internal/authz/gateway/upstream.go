@@ -43,7 +43,7 @@ type upstream struct {
 func newUpstream(cfg Config) *upstream {
 	return &upstream{
 		dial: cfg.Dial, name: cfg.Upstream, tickets: cfg.Tickets, log: cfg.Logger, every: cfg.PingEvery,
-		asked: asked{log: cfg.Logger, changed: cfg.OnAsked, kick: make(chan struct{}, 1)},
+		asked: asked{log: cfg.Logger, kick: make(chan struct{}, 1)},
 	}
 }
 
