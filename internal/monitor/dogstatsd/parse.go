@@ -149,18 +149,15 @@ func cutField(b []byte) (field, rest []byte) {
 }
 
 func (m *Metric) field(f []byte) Reason {
-	if len(f) < 2 {
-		return m.shortField(f)
-	}
-	switch f[0] {
-	case '@':
+	switch {
+	case len(f) > 0 && f[0] == '@':
 		rate, ok := parseFloat(f[1:])
 		// A rate that is not above 0 would turn one sample into infinitely many.
 		if !ok || !(rate > 0) || math.IsInf(1/rate, 0) || math.IsInf(rate, 0) {
 			return badRate
 		}
 		m.Rate = rate
-	case 'T':
+	case len(f) > 0 && f[0] == 'T':
 		t, ok := parseTime(f[1:])
 		if !ok {
 			return badTime
@@ -169,18 +166,6 @@ func (m *Metric) field(f []byte) Reason {
 	default:
 		m.claim(f)
 	}
-	return Parsed
-}
-
-// shortField is a field without content.
-func (m *Metric) shortField(f []byte) Reason {
-	switch string(f) {
-	case "@":
-		return badRate
-	case "T":
-		return badTime
-	}
-	m.claim(f)
 	return Parsed
 }
 
