@@ -36,7 +36,7 @@ var allowed = map[string][]string{
 
 	"kernel/procfs":      {},
 	"kernel/peercred":    {"kernel/procfs"},
-	"kernel/hostpath":    {"kernel/peercred"},
+	"kernel/hostpath":    {"fair", "kernel/peercred"},
 	"kernel/cgroupname":  {},
 	"kernel/cgroup":      {"kernel/cgroupname", "kernel/procfs"},
 	"kernel/kmsg":        {},
@@ -77,7 +77,7 @@ var allowed = map[string][]string{
 	"monitor/collect":   {"printable", "kernel/procfs", "kernel/cgroup", "kernel/kmsg", "engine/docker", "monitor/oom"},
 	"monitor/tag":       {"engine/imagename", "engine/docker"},
 	"monitor/sender":    {"kernel/cgroupname", "kernel/procfs", "kernel/peercred", "engine/docker", "caller/attest"},
-	"monitor/dogstatsd": {"kernel/peercred", "kernel/unixsocket", "caller/attest", "monitor/tag", "monitor/sender"},
+	"monitor/dogstatsd": {"fair", "kernel/peercred", "kernel/unixsocket", "caller/attest", "monitor/tag", "monitor/sender"},
 	"monitor/messages":  {"monitor/dogstatsd", "monitor/tag"},
 	"monitor/series":    {"kernel/cgroup", "engine/docker", "monitor/collect", "monitor/dogstatsd", "monitor/messages", "monitor/tag"},
 	"monitor/status":    {"monitor/collect", "monitor/dogstatsd", "monitor/messages", "monitor/series", "monitor/tag"},

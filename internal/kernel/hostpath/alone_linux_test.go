@@ -109,23 +109,23 @@ func TestWhatTheKernelSays(t *testing.T) {
 func TestClosedPlacesOfAllCallers(t *testing.T) {
 	h, _ := hostWith(t)
 	for i := range inAll {
-		if !h.enter(fmt.Sprint(i)) {
+		if !h.busy.Add(fmt.Sprint(i)) {
 			t.Fatalf("no place for the %dth", i)
 		}
 	}
-	if h.enter("one more") {
+	if h.busy.Add("one more") {
 		t.Error("a place for one more")
 	}
-	h.leave("0")
-	if !h.enter("again") || h.enter("one more") {
+	h.busy.Remove("0")
+	if !h.busy.Add("again") || h.busy.Add("one more") {
 		t.Error("a place that was given back is gone, or two are there")
 	}
-	h.leave("again")
+	h.busy.Remove("again")
 	for i := 1; i < inAll; i++ {
-		h.leave(fmt.Sprint(i))
+		h.busy.Remove(fmt.Sprint(i))
 	}
-	if h.all != 0 || len(h.busy) != 0 {
-		t.Errorf("%d places are taken, by %v", h.all, h.busy)
+	if n := h.busy.Len(); n != 0 {
+		t.Errorf("%d places are taken", n)
 	}
 }
 

@@ -30,6 +30,7 @@ import (
 	"sync"
 	"time"
 
+	"vitrine/internal/fair"
 	"vitrine/internal/kernel/peercred"
 )
 
@@ -68,9 +69,7 @@ type Host struct {
 	root  *root
 	state string // what was logged last
 
-	busyMu sync.Mutex
-	busy   map[string]int
-	all    int
+	busy *fair.Count[string]
 }
 
 // root is the root directory of dockerd.
@@ -88,7 +87,7 @@ func New(cfg Config) *Host {
 	if cfg.Timeout <= 0 {
 		cfg.Timeout = time.Second
 	}
-	h := &Host{cfg: cfg, whose: peercred.FromConn, busy: map[string]int{}}
+	h := &Host{cfg: cfg, whose: peercred.FromConn, busy: fair.NewCount[string](inAll, perCaller)}
 	h.find = h.resolve
 	return h
 }
@@ -99,7 +98,7 @@ func (h *Host) Resolve(ctx context.Context, caller, p string) (string, error) {
 	if !path.IsAbs(p) || path.Clean(p) != p {
 		return "", fmt.Errorf("look up %q on the host: it is no canonical path", p)
 	}
-	if !h.enter(caller) {
+	if !h.busy.Add(caller) {
 		return "", ErrBusy
 	}
 	ctx, cancel := context.WithTimeout(ctx, h.cfg.Timeout)
@@ -110,7 +109,7 @@ func (h *Host) Resolve(ctx context.Context, caller, p string) (string, error) {
 	}
 	done := make(chan answer, 1)
 	go func() {
-		defer h.leave(caller)
+		defer h.busy.Remove(caller)
 		to, err := h.find(p)
 		done <- answer{to, err}
 	}()
@@ -207,24 +206,4 @@ func (h *Host) rootOf(peer *peercred.Peer) (*root, error) {
 func (r *root) close() {
 	_ = r.dir.Close() // lookups that are still in it keep it open
 	r.peer.Close()
-}
-
-func (h *Host) enter(caller string) bool {
-	h.busyMu.Lock()
-	defer h.busyMu.Unlock()
-	if h.busy[caller] >= perCaller || h.all >= inAll {
-		return false
-	}
-	h.busy[caller]++
-	h.all++
-	return true
-}
-
-func (h *Host) leave(caller string) {
-	h.busyMu.Lock()
-	defer h.busyMu.Unlock()
-	h.all--
-	if h.busy[caller]--; h.busy[caller] == 0 {
-		delete(h.busy, caller)
-	}
 }

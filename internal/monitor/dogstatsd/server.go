@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"vitrine/internal/kernel/peercred"
+	"vitrine/internal/fair"
 	"vitrine/internal/kernel/unixsocket"
 )
 
@@ -56,7 +56,7 @@ type Server struct {
 	udp       *receiver   // of them; nil: none
 	stream    net.Listener
 	resolver  *resolver
-	conns     connections
+	conns     *fair.Count[string] // of the stream socket, by group
 }
 
 // New makes a Server that does not listen yet.
@@ -72,7 +72,7 @@ func New(cfg Config, a attestor, sink Sink) *Server {
 	}
 	s := &Server{cfg: cfg, attestor: a, sink: sink, log: cfg.Logger, started: time.Now()}
 	s.resolver = newResolver(s)
-	s.conns.open, s.conns.byGroup = map[*peercred.Conn]string{}, map[string]int{}
+	s.conns = fair.NewCount[string](cfg.MaxConns, max(1, cfg.MaxConns/8))
 	return s
 }
 
@@ -137,7 +137,6 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 	if s.stream != nil {
 		_ = s.stream.Close()
-		s.conns.closeAll()
 	}
 	wg.Wait()
 	s.resolver.drain()

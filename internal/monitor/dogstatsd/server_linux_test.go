@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"vitrine/internal/kernel/peercred"
 	"vitrine/internal/kernel/unixsocket"
 	"vitrine/test/wait"
 )
@@ -125,28 +124,22 @@ func TestConnectionsOfOneOriginAreLimited(t *testing.T) {
 // TestConnectionsOfOneAreNotAnothers: who has all that it may have, before it is
 // known who it is, takes none from another.
 func TestConnectionsOfOneAreNotAnothers(t *testing.T) {
-	c := connections{open: map[*peercred.Conn]string{}, byGroup: map[string]int{}}
-	first := &peercred.Conn{}
+	c := New(Config{MaxConns: 16}, nil, nil).conns
 	for i, tt := range []struct {
-		conn  *peercred.Conn
 		group string
 		want  bool
-	}{
-		{first, "flooder", true},
-		{&peercred.Conn{}, "flooder", true},
-		{&peercred.Conn{}, "flooder", false},
-		{&peercred.Conn{}, "another", true},
-	} {
-		if got := c.add(tt.conn, tt.group, 16); got != tt.want {
+	}{{"flooder", true}, {"flooder", true}, {"flooder", false}, {"another", true}} {
+		if got := c.Add(tt.group); got != tt.want {
 			t.Errorf("connection %d, of %s: accepted %v", i, tt.group, got)
 		}
 	}
-	c.remove(first)
-	if !c.add(first, "flooder", 16) {
+	c.Remove("flooder")
+	if !c.Add("flooder") {
 		t.Error("a place that was given back cannot be had")
 	}
-	if c.add(&peercred.Conn{}, "a third", 3) {
-		t.Error("more than there may be in all")
+	few := New(Config{MaxConns: 2}, nil, nil).conns
+	if !few.Add("a") || !few.Add("b") || few.Add("a third") {
+		t.Error("not as many as there may be in all")
 	}
 }
 

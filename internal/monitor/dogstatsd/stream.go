@@ -12,47 +12,6 @@ import (
 	"vitrine/internal/kernel/peercred"
 )
 
-// connections of the stream socket. They are counted for their group when they
-// are accepted, before it is established who sent them: that takes a while, in which one
-// sender could open more than all others together.
-type connections struct {
-	mu      sync.Mutex
-	open    map[*peercred.Conn]string // with their groups
-	byGroup map[string]int
-	closed  bool
-}
-
-// add counts a connection, unless there are too many, or too many of its group.
-func (c *connections) add(conn *peercred.Conn, group string, most int) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed || len(c.open) >= most || c.byGroup[group] >= max(1, most/8) {
-		return false
-	}
-	c.open[conn] = group
-	c.byGroup[group]++
-	return true
-}
-
-func (c *connections) remove(conn *peercred.Conn) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	group := c.open[conn]
-	delete(c.open, conn)
-	if c.byGroup[group]--; c.byGroup[group] == 0 {
-		delete(c.byGroup, group)
-	}
-}
-
-func (c *connections) closeAll() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.closed = true
-	for conn := range c.open {
-		_ = conn.UnixConn.Close() // its goroutine closes the rest
-	}
-}
-
 // serveStream accepts connections until the listener is closed.
 func (s *Server) serveStream(ctx context.Context) error {
 	var wg sync.WaitGroup
@@ -71,14 +30,18 @@ func (s *Server) serveStream(ctx context.Context) error {
 			continue
 		}
 		conn := c.(*peercred.Conn) //nolint:forcetypeassert // a peercred.Listener accepts nothing else
-		if !s.conns.add(conn, s.attestor.Group(conn.Peer()), s.cfg.MaxConns) {
-			s.counts.stream.refusedConns.Add(1)
+		// It counts for its group from now on: that it is established who sends takes a while, in which one
+		// sender could open more than all others together.
+		group := s.attestor.Group(conn.Peer())
+		if !s.conns.Add(group) {
 			_ = conn.Close()
 			continue
 		}
 		wg.Go(func() {
+			stop := context.AfterFunc(ctx, func() { _ = conn.UnixConn.Close() })
 			s.serveConn(ctx, conn)
-			s.conns.remove(conn)
+			stop()
+			s.conns.Remove(group)
 			_ = conn.Close()
 		})
 	}

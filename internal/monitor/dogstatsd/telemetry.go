@@ -25,7 +25,6 @@ type transport struct {
 	lost           atomic.Uint64 // by the kernel, for want of room
 	full           atomic.Uint64 // times that the queue was found full, so that senders had to wait or gave up
 	originErrors   atomic.Uint64 // packets whose sender was not established
-	refusedConns   atomic.Uint64
 }
 
 // Sample is one value of a Server's telemetry. All but gauges count from its start.
@@ -88,7 +87,7 @@ func (s *Server) Telemetry() []Sample {
 	add("dogstatsd.uds_queue_full", c.datagram.full.Load(), "transport:unixgram")
 	add("dogstatsd.uds_origin_detection_error", c.datagram.originErrors.Load(), "transport:unixgram")
 	add("dogstatsd.uds_origin_detection_error", c.stream.originErrors.Load(), "transport:unix")
-	add("dogstatsd.uds_connections_refused", c.stream.refusedConns.Load(), "transport:unix")
+	add("dogstatsd.uds_connections_refused", s.conns.Refused(), "transport:unix")
 	const connections = "dogstatsd.uds_connections"
 	out = append(out, Sample{Name: connections, Help: helps[connections], Tags: []string{"transport:unix"}, Value: float64(c.connections.Load()), Gauge: true})
 	return out
