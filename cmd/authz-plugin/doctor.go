@@ -28,12 +28,7 @@ Exit 0: nothing high, 1: a finding is high, 2: wrong use.`,
 				Socket: s.upstream, Admin: s.adminSocket, Proc: s.proc, Etc: "/etc",
 				Policy: s.policy,
 			}))
-			var err error
-			if asJSON {
-				err = printJSON(std.Out, findings)
-			} else {
-				err = doctor.Write(std.Out, findings)
-			}
+			err := show(std.Out, asJSON, findings, func() error { return doctor.Write(std.Out, findings) })
 			if err == nil && !doctor.Worst(findings) {
 				return nil
 			}

@@ -45,11 +45,7 @@ func explainOne(ctx context.Context, f evalFlags, method, uri string, std comman
 	if err != nil {
 		return command.ExitError{Code: command.Usage, Err: err}
 	}
-	if f.asJSON {
-		err = printJSON(std.Out, a)
-	} else {
-		err = printExplanation(a, std)
-	}
+	err = show(std.Out, f.asJSON, a, func() error { return printExplanation(a, std) })
 	switch {
 	case err != nil:
 		return command.ExitError{Code: command.Failed, Err: fmt.Errorf("print the explanation: %w", err)}

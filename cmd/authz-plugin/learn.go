@@ -117,11 +117,7 @@ Exit 0: none, 1: some, 2: it cannot be told.`,
 				}
 			}
 			report := learn.Compare(cmd.Context(), engines[0], engines[1], lines)
-			if asJSON {
-				err = printJSON(std.Out, report)
-			} else {
-				err = report.Write(std.Out, time.Now())
-			}
+			err = show(std.Out, asJSON, report, func() error { return report.Write(std.Out, time.Now()) })
 			if err := told(err, unread, len(report.Differences)); err != nil || len(report.Failed) == 0 {
 				return err
 			}
@@ -158,17 +154,23 @@ Exit 0: all is used, 1: something is not, 2: it cannot be told.`,
 				return command.ExitError{Code: command.Usage, Err: errors.New("the policy has rules of its own: there are no roles to look at")}
 			}
 			unused, since := learn.Unused(model, lines)
-			if asJSON {
-				err = printJSON(std.Out, map[string]any{"since": since, "unused": append([]learn.Grant{}, unused...)})
-			} else {
-				err = learn.WriteUnused(std.Out, unused, since)
-			}
+			err = show(std.Out, asJSON, map[string]any{"since": since, "unused": append([]learn.Grant{}, unused...)}, func() error {
+				return learn.WriteUnused(std.Out, unused, since)
+			})
 			return told(err, unread, len(unused))
 		},
 	}
 	cmd.Flags().StringVar(&from, "record", "", "`FILE` of a record, or an admin socket; default: "+defaultAdmin)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print it as JSON")
 	return cmd
+}
+
+// show prints JSON, or what a person reads.
+func show(w io.Writer, asJSON bool, v any, inWords func() error) error {
+	if asJSON {
+		return printJSON(w, v)
+	}
+	return inWords()
 }
 
 func printJSON(w io.Writer, v any) error {

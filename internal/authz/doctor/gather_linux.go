@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"bufio"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -161,11 +163,10 @@ func plain(ctx context.Context, at string) bool {
 	defer c.Close()
 	_ = c.SetDeadline(time.Now().Add(patience))
 	_, _ = io.WriteString(c, "GET /_ping HTTP/1.0\r\n\r\n")
-	var status int
-	head, _ := io.ReadAll(io.LimitReader(c, 512))
-	if n, _ := fmt.Sscanf(string(head), "HTTP/1.%d", new(int)); n != 1 {
+	res, err := http.ReadResponse(bufio.NewReader(io.LimitReader(c, 4096)), nil)
+	if err != nil {
 		return false
 	}
-	_, _ = fmt.Sscanf(string(head[len("HTTP/1.0"):]), "%d", &status)
-	return status != 400 && strings.Contains(strings.ToLower(string(head)), "\napi-version:") || status == 403
+	defer res.Body.Close()
+	return res.StatusCode != http.StatusBadRequest && res.Header.Get("Api-Version") != "" || res.StatusCode == http.StatusForbidden
 }
