@@ -216,7 +216,7 @@ func unseen(op *Operation, req *container.CreateRequest) string {
 		HazardUnmasked:      host.MaskedPaths != nil && !slices.Contains(host.MaskedPaths, "/proc/kcore") || host.ReadonlyPaths != nil && !slices.Contains(host.ReadonlyPaths, "/proc/sys"),
 		HazardLimits:        len(host.Ulimits) > 0 || len(host.StorageOpt) > 0,
 		HazardNamedNetwork:  host.NetworkMode != "" && host.NetworkMode.IsUserDefined() && !host.NetworkMode.IsHost() && !strings.EqualFold(string(host.NetworkMode), "host"),
-		HazardGroupAdd:      len(host.GroupAdd) > 0,
+		"group-add":         len(host.GroupAdd) > 0,
 	} {
 		if is && !has(h) {
 			return string(h)

@@ -2,7 +2,7 @@ package operation
 
 import "slices"
 
-// The hazards. Hazards has their meanings.
+// The hazards that the code names. Hazards has all, with their meanings.
 const (
 	HazardPrivileged      Hazard = "privileged"
 	HazardCap             Hazard = "cap"
@@ -19,21 +19,16 @@ const (
 	HazardNetworkDriver   Hazard = "network-driver"
 	HazardNetworkAddress  Hazard = "network-address"
 	HazardNamedNetwork    Hazard = "named-network"
-	HazardHostPort        Hazard = "host-port"
 	HazardLink            Hazard = "link"
-	HazardExtraHosts      Hazard = "extra-hosts"
 	HazardCgroupParent    Hazard = "cgroup-parent"
 	HazardSecurityOpt     Hazard = "security-opt"
 	HazardUnmasked        Hazard = "unmasked"
 	HazardRuntime         Hazard = "runtime"
 	HazardSysctl          Hazard = "sysctl"
 	HazardUserns          Hazard = "userns"
-	HazardGroupAdd        Hazard = "group-add"
-	HazardOOM             Hazard = "oom"
 	HazardLimits          Hazard = "limits"
 	HazardLogDriver       Hazard = "log-driver"
 	HazardEnv             Hazard = "env"
-	HazardSwarmSecret     Hazard = "swarm-secret"
 	HazardOutbound        Hazard = "outbound"
 	HazardUnknownInput    Hazard = "unknown-input"
 )
@@ -67,21 +62,21 @@ func Hazards() []HazardInfo {
 		{HazardNetworkDriver, "a network with a driver other than bridge or overlay, or with driver options (which can attach to the host's interfaces), or one that changes how the host forwards"},
 		{HazardNetworkAddress, "chooses addresses: of a network, for which the host then sends traffic there, or of a container in it"},
 		{HazardNamedNetwork, "joins a network by its name, where services of others are, or takes a name in it"},
-		{HazardHostPort, "publishes ports on the host"},
+		{"host-port", "publishes ports on the host"},
 		{HazardLink, "legacy links: shows another container's environment"},
-		{HazardExtraHosts, "chooses how names resolve in a container or a build: /etc/hosts, DNS servers"},
+		{"extra-hosts", "chooses how names resolve in a container or a build: /etc/hosts, DNS servers"},
 		{HazardCgroupParent, "chooses the parent cgroup"},
 		{HazardSecurityOpt, "security options other than no-new-privileges: seccomp, AppArmor, SELinux, unmasked system paths"},
 		{HazardUnmasked, "takes paths of /proc and /sys off the list of masked or read-only ones"},
 		{HazardRuntime, "chooses an OCI runtime or an isolation other than the daemon's own, or sends annotations to it"},
 		{HazardSysctl, "sets kernel parameters"},
 		{HazardUserns, "chooses the user namespace (host: no remapping)"},
-		{HazardGroupAdd, "adds groups to the container's process, e.g. the docker group's"},
-		{HazardOOM, "changes what the kernel kills first when memory runs out"},
+		{"group-add", "adds groups to the container's process, e.g. the docker group's"},
+		{"oom", "changes what the kernel kills first when memory runs out"},
 		{HazardLimits, "sets limits that keep a container from starving the host and others: ulimits, real-time CPU, weights above the default, the size of its file system, what the daemon does with its output (a large buffer, thousands of files, a tag that is computed), more than 64 KiB or 1000 of labels, a setting, a program's name or what an image is said to be of more than 16 KiB, instructions for an image, a command, a health check's command, mounts or networks of more than 64 KiB, more than 1000 exposed ports, 256 mounts or 100 volumes without a name, health checks more often than each second, more than ten minutes to end in, less than a hundredth of a processor (of all this, what an image carries counts as well), more than 10000 tasks of a service, or templates of it that do more than name these"},
 		{HazardLogDriver, "a log driver, or options of one, that may send logs elsewhere"},
 		{HazardEnv, "sets environment variables, or the answer shows them"},
-		{HazardSwarmSecret, "gives a service secrets or configs, or has a plugin make a secret"},
+		{"swarm-secret", "gives a service secrets or configs, or has a plugin make a secret"},
 		{HazardOutbound, "makes the daemon contact a host that the caller chooses"},
 		{HazardUnknownInput, "keys or parameters that the catalogue does not know; see unknown"},
 	}
