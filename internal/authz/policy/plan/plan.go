@@ -17,10 +17,11 @@
 // A Program never changes. An evaluation has its own slots and its own memory of rules while it lasts, so any number may
 // run at one time; terms are shared, and nobody changes one but the evaluation that is still making it.
 //
-// It gives what topdown gives, or an error. There are more errors than with topdown, and never fewer: topdown passes over
-// a rule that cannot change the answer (the second of two that both say true; one whose first comparison with the input fails;
-// a key of an object that nobody asked for), and so over what fails in it, where a plan looks at all of them. An error of a builtin
-// ends the evaluation, as with topdown's strict errors. The caller asks topdown after an error; whoever cannot, denies.
+// It gives what topdown gives, or an error. There are more errors than with topdown: that passes over a rule that cannot change
+// the answer (the second of two that both say true; one whose first comparison with the input fails; a key of an object that nobody
+// asked for), and so over what fails in it, where a plan looks at all of them. There are fewer only where topdown indexes a
+// comprehension, and fails over values that nobody asks for. An error of a builtin ends the evaluation, as with topdown's strict
+// errors. The caller asks topdown after an error; whoever cannot, denies.
 //
 // What it will not do: trace, explain, evaluate in part, read from a store (the data is one value, given once), or give builtins
 // the network, the clock or randomness: they get no more than the capabilities that the policy was compiled with.
