@@ -32,31 +32,26 @@ func (e *Engine) Watch(ctx context.Context) error {
 	w := folderwatch.New("the policy", e.log)
 	defer w.Close()
 
-	e.watchFolders(w)
 	again := time.NewTicker(lookAgain)
-	defer again.Stop()
 	quiet := time.NewTimer(settle) // something may have changed since Load
-	defer quiet.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-w.Events():
 			quiet.Reset(settle)
+			continue
 		case err := <-w.Errors():
 			e.log.Warn("policy watch", "error", err)
 			quiet.Reset(settle)
+			continue
 		case <-again.C:
-			e.watchFolders(w)
-			if e.reload(ctx) {
-				quiet.Reset(settle)
-			}
 		case <-quiet.C:
-			// Watch first, so that what changes while we read is an event.
-			e.watchFolders(w)
-			if e.reload(ctx) {
-				quiet.Reset(settle)
-			}
+		}
+		// Watch first, so that what changes while we read is an event.
+		e.watchFolders(w)
+		if e.reload(ctx) {
+			quiet.Reset(settle)
 		}
 	}
 }
@@ -93,9 +88,7 @@ func foldersOf(path string, dirs map[string]bool) {
 	if err != nil {
 		return
 	}
-	if target != path {
-		dirs[filepath.Dir(target)] = true
-	}
+	dirs[filepath.Dir(target)] = true
 	below(target, dirs, 0)
 }
 

@@ -3,8 +3,10 @@ package policy
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -198,5 +200,36 @@ func TestWatchBuiltin(t *testing.T) {
 	e, _ := watched(t, Options{})
 	if !lists(t, e)() {
 		t.Error("the built-in policy does not decide")
+	}
+}
+
+// TestFoldersThatAreWatched are those in which something can change what a path holds, however links lead there, in circles too.
+func TestFoldersThatAreWatched(t *testing.T) {
+	t.Parallel()
+	dir, err := filepath.EvalSymlinks(policyDir(t, "p/sub/x.rego", "", "p/.hidden/x.rego", "", "other/data.yaml", "", "other/one/y.rego", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for link, to := range map[string]string{"p/link.yaml": "other/data.yaml", "p/again": "p", "linked": "other/one", "file": "other/data.yaml", "p/nowhere": "none"} {
+		if err := os.Symlink(filepath.Join(dir, to), filepath.Join(dir, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for path, want := range map[string]string{
+		"p": ". other p p/sub", "p/sub/x.rego": "p/sub", "linked": ". other other/one", "file": ". other", "none/at/all": ".", "p/nowhere": "p",
+	} {
+		found := map[string]bool{}
+		foldersOf(filepath.Join(dir, path), found)
+		var names []string
+		for _, folder := range slices.Sorted(maps.Keys(found)) {
+			name, err := filepath.Rel(dir, folder)
+			if err != nil || !found[folder] {
+				t.Errorf("%s: %s: %v, %v", path, folder, found[folder], err)
+			}
+			names = append(names, name)
+		}
+		if got := strings.Join(names, " "); got != want {
+			t.Errorf("%s: %s, want %s", path, got, want)
+		}
 	}
 }
