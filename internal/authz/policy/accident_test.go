@@ -464,3 +464,20 @@ func TestBuiltInRolesThatReturnAreAnAccident(t *testing.T) {
 		}
 	}
 }
+
+// TestReadingKeepsNobodyFromWriting: who wants to write a file of the policy need not wait until it has been read.
+func TestReadingKeepsNobodyFromWriting(t *testing.T) {
+	t.Parallel()
+	name := write(t, t.TempDir(), "data.yaml", "")
+	reading, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reading.Close()
+	openForWriting(reading)
+	writing, err := os.OpenFile(name, os.O_WRONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writing.Close()
+}

@@ -181,9 +181,6 @@ func runCases(ctx context.Context, g *generation, src *sources, tell func(c test
 
 // vetCases refuses a policy whose cases fail.
 func vetCases(ctx context.Context, g *generation, src *sources) error {
-	if len(src.cases()) == 0 {
-		return nil
-	}
 	ctx, cancel := context.WithTimeout(ctx, testsTimeout)
 	defer cancel()
 	var errs []error

@@ -80,6 +80,7 @@ deny  tls:x POST /containers/shop/restart
 deny  tls:x POST /containers/other/restart
 allow tls:x GET  /containers/json
 allow local POST /containers/shop/restart
+allow local POST /images/load
 `)
 	loaded(t, Options{Paths: []string{dir}})
 	for line, says := range map[string]string{

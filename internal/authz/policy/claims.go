@@ -70,7 +70,7 @@ func passedOver(name string) error {
 	return fmt.Errorf("%s is not read, and looks like invariants: they stand in %s, in the policy's folder itself; rename it", name, invariantsFile)
 }
 
-// readBundledClaims reads what OPA passes over in a bundle: what must hold of the policy.
+// readBundledClaims reads what OPA passes over in a bundle: what must hold of the policy. OPA has looked at it all before, and how long each file is.
 func (g *group) readBundledClaims(name string, whole file) error {
 	unzipped, err := gzip.NewReader(bytes.NewReader(whole.raw))
 	if err != nil {
@@ -98,13 +98,10 @@ func (g *group) readBundledClaims(name string, whole file) error {
 		if header.Typeflag != tar.TypeReg {
 			return fmt.Errorf("%s is not a regular file", inside)
 		}
-		raw, err := io.ReadAll(io.LimitReader(archive, maxSourceFile+1))
+		raw, err := io.ReadAll(archive)
 		if err != nil {
 			return err
 		}
-		if len(raw) > maxSourceFile {
-			return fmt.Errorf("%s is larger than %d bytes", inside, maxSourceFile)
-		}
-		g.add(file{name: path.Join(name, inside), raw: raw, bundled: true, change: whole.change})
+		g.add(file{name: path.Join(name, inside), raw: raw, change: whole.change})
 	}
 }

@@ -3,6 +3,7 @@ package policy
 import (
 	"context"
 	"errors"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/topdown"
 
+	"vitrine/internal/authz/obligation"
 	"vitrine/internal/caller/identity"
 	"vitrine/internal/engine/operation"
 	"vitrine/test/long"
@@ -190,8 +192,11 @@ func loadedUnvetted(t *testing.T, policy string) *Engine {
 
 func TestZeroDecisionClosed(t *testing.T) {
 	t.Parallel()
-	if (Decision{}).Allow || failed("", "").Allow {
+	if (Decision{}).Allow || failed("", "").Allow || (&Decision{Allow: true, Diagnostics: Diagnostics{Failed: true}}).Allows() {
 		t.Fatal("allowed")
+	}
+	if demand := (&Decision{}).Demand(); !reflect.DeepEqual(demand, obligation.Demand{}) {
+		t.Errorf("it demands %+v", demand)
 	}
 }
 
@@ -250,9 +255,14 @@ func TestInputThatIsNoJSONClosed(t *testing.T) {
 	t.Parallel()
 	e := loadedUnvetted(t, "default allow := true\nallow := false if input.request.body.x")
 	in := listing()
-	in.Operation.Body = map[string]any{"x": struct{}{}}
-	if d := e.Decide(t.Context(), in); d.Allow || !d.Failed {
+	in.Operation.Body = map[string]any{"x": []any{map[string]any{"y": struct{}{}}}}
+	d := e.Decide(t.Context(), in)
+	if d.Allow || !d.Failed {
 		t.Fatalf("got %+v", d)
+	}
+	wantContains(t, d.Reasons[0], "a struct {} is no JSON value")
+	if _, ok := e.current.Load().reads.appendKey(nil, in); ok {
+		t.Error("it can be remembered")
 	}
 }
 

@@ -26,6 +26,7 @@ func TestCodesOfAPolicyClosed(t *testing.T) {
 	in := &Input{Operation: &operation.Operation{ID: "ContainerList", Target: "x] allowed ["}}
 	for rule, code := range map[string]string{
 		`codes contains "night"`:                                  "night",
+		`codes contains "` + strings.Repeat("x", maxCode) + `"`:   strings.Repeat("x", maxCode),
 		`codes contains "Night"`:                                  codeFailed,
 		`codes contains input.operation.target`:                   codeFailed,
 		`codes contains concat("-", ["a", ""])`:                   codeFailed,

@@ -139,7 +139,9 @@ func TestCheckSaysWhatOfExtraNothingReads(t *testing.T) {
 	long.Alone(t)
 	t.Parallel()
 	var got []string
-	for _, p := range Check(t.Context(), withExtra(t, "deny contains \"x\" if used\n\nused if input.request.body == null\n\ndenny contains \"x\" if input.request.body == null")) {
+	opts := withExtra(t, "deny contains \"x\" if used\n\nused if input.request.body == null\n\ndenny contains \"x\" if input.request.body == null")
+	write(t, opts.Paths[0], "lib.rego", "package lib\n\nimport rego.v2\n\nhelps := 1\n")
+	for _, p := range Check(t.Context(), opts) {
 		if !p.Warning {
 			t.Error(p)
 		}

@@ -22,7 +22,7 @@ func openForWriting(f fs.File) bool {
 	if err != nil {
 		return false
 	}
-	busy := false
+	var busy bool
 	_ = conn.Control(func(fd uintptr) {
 		_, err := unix.FcntlInt(fd, unix.F_SETLEASE, unix.F_RDLCK)
 		if busy = errors.Is(err, unix.EAGAIN); err == nil {

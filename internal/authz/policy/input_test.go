@@ -34,7 +34,7 @@ func full() *Input {
 			Query: map[string][]string{"name": {"new"}}, Headers: map[string][]string{"Accept": {"a", "b"}},
 			Body: map[string]any{
 				"Image": "nginx", "HostConfig": map[string]any{
-					"Memory": json.Number("1e3"), "Binds": []any{"/a/../b:/c:ro", "vol:/d", "/e:/f"},
+					"Memory": json.Number("1e3"), "Binds": []any{"/a/../b:/c:ro", "vol:/d", "/e:/f", "/anonymous"},
 					"Mounts": []any{map[string]any{"Type": "bind", "Source": "/g", "ReadOnly": true}, map[string]any{"Type": "volume", "Source": "v"}},
 				},
 			},
@@ -64,7 +64,7 @@ func TestInputJSON(t *testing.T) {
 {"id":"","image":"","kind":"volume","known":null,"labels":{},"name":"","names":[],"networks":[],"ref":"vol","role":"uses","why":"no answer"}],
 "operation":{"access":"write","enters":["container:web"],"hazard_fields":{"cap":["HostConfig.CapAdd"]},"hazards":["cap"],"host_paths":["/x"],"id":"ContainerCreate",
 "mints":["container:new"],"own_exec":true,"params":{"filters":{"label":["a"]}},"replaced":[],"resource":"containers","substituted":[],"target":"t","unknown":["/Foo"],"unresolved":[],"version":"1.41"},
-"request":{"body":{"HostConfig":{"Binds":["/a/../b:/c:ro","vol:/d","/e:/f"],"Memory":1e3,
+"request":{"body":{"HostConfig":{"Binds":["/a/../b:/c:ro","vol:/d","/e:/f","/anonymous"],"Memory":1e3,
 "Mounts":[{"ReadOnly":true,"Source":"/g","Type":"bind"},{"Source":"v","Type":"volume"}]},"Image":"nginx"},
 "body_state":"json","headers":{"Accept":"a, b"},"method":"POST","path":"/containers/create","query":{"name":["new"]},
 "uri":"/v1.41/containers/create?name=new"}}`

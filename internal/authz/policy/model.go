@@ -128,9 +128,6 @@ func (m *Model) role(name string) map[string]any {
 }
 
 func (m *Model) at(key string) string {
-	p, known := m.where[key]
-	if !known {
-		return ""
-	}
+	p := m.where[key]
 	return Problem{File: p.file, Line: p.line}.at()
 }

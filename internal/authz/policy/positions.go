@@ -33,11 +33,8 @@ func (t *tracer) TraceEvent(e topdown.Event) {
 	if r.Head.Key != nil {
 		gives = r.Head.Key
 	}
-	if gives == nil {
-		return
-	}
 	v := gives.Value
-	if name, isVar := v.(ast.Var); isVar && e.Locals != nil {
+	if name, isVar := v.(ast.Var); isVar {
 		v = e.Locals.Get(name)
 	}
 	if o, isObject := v.(ast.Object); isObject { // a denial with its code
@@ -60,7 +57,7 @@ func (t *tracer) TraceEvent(e topdown.Event) {
 // of gives the rules that the reasons come from, as far as they are known.
 func (t *tracer) of(reasons []string) (rules []Rule) {
 	for _, reason := range reasons {
-		if r := t.first[reason]; r != nil && r.Location != nil {
+		if r := t.first[reason]; r != nil {
 			rules = append(rules, Rule{reason, r.Head.Name.String(), fmt.Sprintf("%s:%d", r.Location.File, r.Location.Row)})
 		}
 	}

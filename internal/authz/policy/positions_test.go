@@ -72,13 +72,13 @@ func TestLoadedForFewQuestions(t *testing.T) {
 // TestPositionsOfOnesOwnRules: of several files, in any form of a rule.
 func TestPositionsOfOnesOwnRules(t *testing.T) {
 	dir := policyDir(t, "a.rego", module("default allow := false\n\nreasons contains why if some why in no\n"),
-		"b.rego", module("no contains \"never\" if true\n\nno contains sprintf(\"not %s\", [input.operation.id]) if true\n"))
+		"b.rego", module("no contains \"never\" if count(input.operation.id) == 1\n\nno contains \"never\" if true\n\nno contains sprintf(\"not %s\", [input.operation.id]) if true\n\nno contains \"\" if number == 1\n\nnumber := 1 if true\n"))
 	d := loaded(t, Options{Paths: []string{dir}, Positions: true}).Decide(t.Context(), listing())
 	var at []string
 	for _, r := range d.Rules {
 		at = append(at, r.Reason+" "+r.Rule+" "+r.At[strings.LastIndex(r.At, "/")+1:])
 	}
-	if want := []string{"never no b.rego:3", "not ContainerList no b.rego:5"}; !slices.Equal(at, want) {
+	if want := []string{" no b.rego:9", "never no b.rego:5", "not ContainerList no b.rego:7"}; !slices.Equal(at, want) {
 		t.Errorf("%q, want %q", at, want)
 	}
 }

@@ -101,7 +101,15 @@ func TestWhoCan(t *testing.T) {
 			t.Errorf("%s: %s: %s\nwant %s", question, f.State, got, want)
 		}
 	}
-	if _, err := p.WhoCan(t.Context(), "ContainerMurder", ""); err == nil {
+	for question, shown := range map[string]bool{
+		"tls:ci ContainerCreate": true, "tls:ci ContainerLogs": false, "tls:nobody ContainerCreate": false, "unix:ci ContainerCreate": false,
+	} {
+		who, id, _ := strings.Cut(question, " ")
+		if a, err := p.Can(t.Context(), []string{who}, id, ""); err != nil || a.State != Proved || (a.Can != nil) != shown {
+			t.Errorf("can %s: %+v, %v", question, a, err)
+		}
+	}
+	if _, err := p.Can(t.Context(), []string{"tls:ci"}, "ContainerMurder", ""); err == nil {
 		t.Error("an operation that there is not")
 	}
 }
@@ -116,6 +124,9 @@ bindings: {admin: [local], r: ["tls:r"]}
 `)}})
 	if f := whoCan(t, p, "ContainerCreate", "engine-socket"); f.State != NotDecided || !strings.Contains(f.who(), "r=tls:r?") {
 		t.Errorf("%s: %s", f.State, f.who())
+	}
+	if a, err := p.Can(t.Context(), []string{"tls:r"}, "ContainerCreate", "engine-socket"); err != nil || a.Can != nil || a.State != NotDecided {
+		t.Errorf("can: %+v, %v", a, err)
 	}
 }
 
@@ -238,6 +249,23 @@ func TestWhoCanUnderOnesOwnRules(t *testing.T) {
 	if f.State != NotDecided || !strings.Contains(f.who(), "=tls:reader") || !strings.Contains(strings.Join(f.Open, "\n"), "tls:reader") {
 		t.Errorf("a reader: %+v", f)
 	}
+	for who, want := range map[string]string{"tls:reader ContainerList": "shown", "tls:other ContainerList": "not decided", "tls:reader ContainerCreate": "proved"} {
+		name, id, _ := strings.Cut(who, " ")
+		a, err := p.Can(t.Context(), []string{name}, id, "")
+		got := string(a.State)
+		if a.Can != nil && a.State == Proved {
+			got = "shown"
+		}
+		if err != nil || got != want {
+			t.Errorf("%s: %+v, %v", who, a, err)
+		}
+	}
+	if m, err := ReadModel(Options{Paths: []string{policyDir(t, "authz.rego", provedRego)}}); m != nil || err != nil {
+		t.Errorf("it has a model: %+v, %v", m, err)
+	}
+	if m, err := ReadModel(Options{Paths: []string{filepath.Join(t.TempDir(), "missing")}}); m != nil || err == nil {
+		t.Errorf("a policy that is not there: %+v, %v", m, err)
+	}
 	whole := prover(t, Options{Paths: []string{policyDir(t, "authz.rego", module(`default allow := false
 allow if object.get(input.operation, "target", "none") != "none"`))}})
 	if f := whoCan(t, whole, "ContainerKill", ""); f.State != NotDecided || !strings.Contains(strings.Join(f.Open, ""), "as a whole") {
@@ -318,6 +346,7 @@ func TestInvariantsAreNotPassedOverClosed(t *testing.T) {
 		"in a bundle":         {"invariants.yaml:1: only admin may", []string{bundled(map[string]string{"/data.yaml": data, "/invariants.yaml": broken})}},
 		"cases in a bundle":   {"a.cases:1", []string{bundled(map[string]string{"data.yaml": data, "./a.cases": "deny unix:ci POST /containers/create {}"})}},
 		"beside a bundle":     {"but unix:ci can", []string{beside}},
+		"large in a bundle":   {"bundle file 'a.cases' size", []string{bundled(map[string]string{"data.yaml": data, "a.cases": strings.Repeat("#", maxSourceFile+1)})}},
 		"deep in a bundle":    {"sub/invariants.yaml is not read", []string{bundled(map[string]string{"/data.yaml": data, "/sub/invariants.yaml": broken})}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -329,6 +358,7 @@ func TestInvariantsAreNotPassedOverClosed(t *testing.T) {
 			}
 		})
 	}
+	loaded(t, Options{Paths: []string{filepath.Join(policyDir(t, "data.yaml", data, ".invariants.yml", broken), "data.yaml")}}) // an editor's
 	for _, near := range []string{"invariants.yml", "Invariants.yaml", "invariants.json", "invariant.yaml", "my-invariants.yaml", "invariants", "sub/invariants.yaml", "sub/Invariants.yml"} {
 		t.Run(near, func(t *testing.T) {
 			t.Parallel()

@@ -46,7 +46,7 @@ func checkSequences(data map[string]any, report func(key, message string)) {
 			if grants(roles[name], s.first) {
 				for _, held := range heldWith(name, bindings) {
 					for _, op := range s.rest {
-						if !slices.ContainsFunc(held, func(role string) bool { return role == adminRole || grants(roles[role], op) }) {
+						if !slices.ContainsFunc(held, func(role string) bool { return grants(roles[role], op) }) {
 							missing[op] = true
 						}
 					}
@@ -72,10 +72,10 @@ func aboutEnv(ops []string) string {
 func heldWith(role string, bindings map[string]any) (all [][]string) {
 	list, _ := bindings[role].([]any)
 	for _, bound := range list {
-		held := []string{role}
+		var held []string // that role, too
 		for other, principals := range bindings {
 			list, _ := principals.([]any)
-			if other != role && slices.ContainsFunc(list, func(p any) bool { return fmt.Sprint(p) == fmt.Sprint(bound) }) {
+			if slices.ContainsFunc(list, func(p any) bool { return fmt.Sprint(p) == fmt.Sprint(bound) }) {
 				held = append(held, other)
 			}
 		}

@@ -39,10 +39,7 @@ func takeEnds(data map[string]any, where map[string]position) (terms []term) {
 			list[i] = endless(entry)
 			all := append(stringsOf(ending["all"]), stringsOf([]any{ending["principal"]})...)
 			text, _ := ending["until"].(string)
-			until, err := parseUntil(text)
-			if err != nil {
-				until = time.Time{} // it has ended
-			}
+			until, _ := parseUntil(text) // what is none has ended
 			sum := sha256.Sum256([]byte(role + "\x00" + strings.Join(all, "\x00") + "\x00" + until.UTC().String()))
 			at := where[join(join("bindings", role), strconv.Itoa(i))]
 			terms = append(terms, term{role, i, grant.Grant{
@@ -152,7 +149,7 @@ func lendable(roles map[string]any, name string) (most time.Duration, err error)
 	terms, _ := role["grant"].(map[string]any)
 	text, _ := terms["max"].(string)
 	most, err = time.ParseDuration(text)
-	if err != nil || most <= 0 {
+	if err != nil {
 		return 0, fmt.Errorf("role %s is not lent: it has no `grant: {max: 1h}`", name)
 	}
 	return most, nil
@@ -330,7 +327,6 @@ const lookAtClock = time.Second
 // comes first does so, too.
 func (e *Engine) Expire(ctx context.Context) error {
 	timer := time.NewTimer(0)
-	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -342,7 +338,6 @@ func (e *Engine) Expire(ctx context.Context) error {
 		if gen != nil && gen.moment.over(e.now) {
 			gen = e.renewed(ctx)
 		}
-		timer.Stop()
 		if gen != nil && !gen.moment.next.IsZero() {
 			timer.Reset(min(lookAtClock, gen.moment.next.Sub(e.now())))
 		}

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"reflect"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -173,6 +174,17 @@ func TestLent(t *testing.T) {
 	}
 	if len(w.held) != 3 || len(w.refused) != 0 {
 		t.Errorf("held %v, refused %v", w.held, w.refused)
+	}
+	m, err := ReadModel(Options{Paths: w.opts.Paths, Now: w.opts.Now, Lent: []grant.Grant{lend(now, time.Hour)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Holding{{"ops", []string{"tls:lent"}, "grant g-1, until " + now.Add(time.Hour).Format(time.RFC3339)}}
+	if held := m.Held([]string{"tls:lent"}); !reflect.DeepEqual(held, want) {
+		t.Errorf("by the model it is held by %+v", held)
+	}
+	if most, err := Lends(w.opts, "ops"); most != time.Hour || err != nil {
+		t.Errorf("lent for %s at most, %v", most, err)
 	}
 	loads := w.loads.Load()
 	if w.Lend(t.Context(), []grant.Grant{lend(now, time.Hour)}); w.loads.Load() != loads {

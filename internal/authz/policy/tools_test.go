@@ -126,12 +126,15 @@ func TestCheckHostPaths(t *testing.T) {
   r:
     access: [write]
     hazards: [host-path]
-    host_paths: ["volume:v", /srv/good, /srv/bad]
+    host_paths: ["volume:v", /srv/good, /srv/bad, /srv/$user]
 bindings: {admin: [local], r: ["tls:x"]}
 `)
 	survey := func(p string) []string {
-		if p == "/srv/bad" {
+		switch p {
+		case "/srv/bad":
 			return []string{"one thing", "another"}
+		case "volume:v", "/srv/$user":
+			t.Errorf("the host is asked of %s", p)
 		}
 		return nil
 	}
@@ -234,6 +237,15 @@ roles:
 	if strings.Join(said, "\n") != strings.Join(want, "\n") {
 		t.Errorf("got\n%s", strings.Join(said, "\n"))
 	}
+	look := policyDir(t, "data.yaml", "bindings: {admin: [local]}\nroles: {look: {access: [list]}}\n")
+	found := Check(t.Context(), Options{Paths: []string{look}})
+	if len(found) != 1 || found[0].Key != "roles.look" {
+		t.Errorf("a built-in role that is written anew, and not bound: %v", found)
+	}
+	none := policyDir(t, "data.yaml", "bindings: {admin: [local], look: [[]]}\n")
+	if found := Check(t.Context(), Options{Paths: []string{none}}); len(found) != 1 || found[0].Warning {
+		t.Errorf("an entry of nobody: %v", found)
+	}
 }
 
 // TestCheckOwners: what is bound to somebody's things and can be held by nobody.
@@ -275,6 +287,14 @@ func TestSummary(t *testing.T) {
 		got, err := Summary(Options{Paths: []string{policyDir(t, files...)}})
 		if err != nil || !strings.HasPrefix(got, want) {
 			t.Errorf("%v, %q", err, got)
+		}
+	}
+	if got, err := Summary(Options{}); err != nil || !strings.HasPrefix(got, "the built-in rules; 3 roles, ") {
+		t.Errorf("of no files: %q, %v", got, err)
+	}
+	for _, path := range []string{filepath.Join(t.TempDir(), "missing"), policyDir(t, "data.yaml", "roles: 5")} {
+		if got, err := Summary(Options{Paths: []string{path}}); err == nil {
+			t.Errorf("%s: %q", path, got)
 		}
 	}
 }
