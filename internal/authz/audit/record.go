@@ -65,7 +65,7 @@ type Record struct {
 
 // Change is one thing that was forwarded otherwise than it was asked.
 type Change struct {
-	What string `json:"what"` // "host_path", "container", "id", "label", "volume", "ceiling", "filter", "hidden"
+	What string `json:"what"` // "host_path", "container", "id", "label", "volume", "ceiling", "filter", "hidden", "session"
 	From string `json:"from,omitempty"`
 	To   string `json:"to,omitempty"`
 }

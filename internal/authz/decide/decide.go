@@ -129,7 +129,9 @@ type Steps struct {
 	// volumes are held for requests of callers in a view.
 	volumes inUse
 	denied  denials
-	nobody  *identity.Identity // the caller, as long as nobody has looked
+	// sessions makes the names by which the daemon knows callers' sessions with BuildKit.
+	sessions sessionKey
+	nobody   *identity.Identity // the caller, as long as nobody has looked
 }
 
 // New connects the steps. Options.Identifier, Policy and Record are required.
@@ -140,7 +142,7 @@ func New(o Options) *Steps {
 	if o.Patience <= 0 {
 		o.Patience = 8 * time.Second
 	}
-	return &Steps{Options: o, ids: newIDSource(), turns: fair.New(), denied: newDenials(), nobody: &identity.Identity{Kind: identity.Unknown}}
+	return &Steps{Options: o, ids: newIDSource(), turns: fair.New(), denied: newDenials(), sessions: newSessionKey(), nobody: &identity.Identity{Kind: identity.Unknown}}
 }
 
 // Authorize decides one request.

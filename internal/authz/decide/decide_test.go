@@ -152,7 +152,7 @@ func TestEveryDoubtClosed(t *testing.T) {
 		"an unknown route":                 {yes, nil, "GET", "/nope", "", 403, "unknown-route", ""},
 		"a path that is not canonical":     {yes, nil, "GET", "/v1.41/../containers/json", "", 400, "", ""},
 		"a rail":                           {yes, nil, "POST", "/plugins/vitrine/disable", "", 403, "rail-operation", ""},
-		"a session":                        {yes, nil, "POST", "/session", "", 403, "rail-operation", ""},
+		"gRPC":                             {yes, nil, "POST", "/grpc", "", 403, "rail-operation", ""},
 		"an API older than 1.24":           {yes, nil, "GET", "/v1.23/containers/json", "", 403, "rail-operation", ""},
 		"a body on start":                  {yes, nil, "POST", "/v1.41/containers/x/start", `{"Privileged":true}`, 403, "rail-operation", ""},
 	} {

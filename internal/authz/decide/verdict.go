@@ -61,6 +61,7 @@ type Verdict struct {
 	lifted     bool          // denied by the policy, let through by audit mode
 	again      bool          // it was allowed, and is decided once more
 	holds      bool          // the volumes that it names are held for it
+	sessioned  bool          // the daemon is given names of its caller's own for a session or a build
 	finished   sync.Once
 }
 

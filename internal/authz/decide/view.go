@@ -184,6 +184,9 @@ func (v *Verdict) Changes() []audit.Change {
 		return nil
 	}
 	list := audit.Changes(v.Operation, v.pinned)
+	if v.sessioned {
+		list = append(list, audit.Change{What: "session"}) // by which name is nobody's business
+	}
 	if !v.Decision.Admin {
 		labels := given(v.Operation, &v.Decision)
 		for _, label := range slices.Sorted(maps.Keys(labels)) {

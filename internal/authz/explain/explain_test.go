@@ -96,7 +96,7 @@ func TestExplain(t *testing.T) {
 			decided: ":4 role maker does not take the hazards privileged", edits: []string{"add privileged to hazards of role maker (:4)"},
 		},
 		"an admin's alone": {
-			as: "unix:lea", method: "POST", uri: "/session", code: "rail-operation", says: "may not", holds: "look :8", y: "only an admin may",
+			as: "unix:lea", method: "POST", uri: "/grpc", code: "rail-operation", says: "may not", holds: "look :8", y: "only an admin may",
 		},
 		"what no request is": {
 			as: "unix:lea", method: "GET", uri: "/nope", says: "nope", holds: "look :8", y: "nothing that a policy can say",

@@ -160,6 +160,7 @@ func (t *task) obligations() {
 		t.badRequest("the body could not be judged, so it cannot be forwarded")
 	default:
 		t.plan, t.quiet = plan, len(d.Redact) > 0 || t.v.View != nil
+		t.v.OwnSession()
 	}
 }
 

@@ -1,8 +1,11 @@
 package gateway
 
 import (
+	"bufio"
 	"context"
+	"io"
 	"net/http"
+	"strings"
 	"testing"
 
 	"vitrine/internal/authz/decide"
@@ -57,5 +60,31 @@ func TestClosedTheDaemonIsGivenTheIDThatWasJudged(t *testing.T) {
 	}
 	if status, body := g.do("POST", "/v1.41/containers/other/stop", "", ""); status != http.StatusForbidden {
 		t.Errorf("%d %s", status, body)
+	}
+}
+
+// TestClosedTheDaemonKnowsASessionByAnotherName than its client does, and the build that names it by the same, under a ticket for that.
+func TestClosedTheDaemonKnowsASessionByAnotherName(t *testing.T) {
+	got := make(chan string, 2)
+	g := startHTTP(t, func(_ http.ResponseWriter, r *http.Request) {
+		got <- r.Header.Get("X-Docker-Expose-Session-Uuid") + r.URL.Query().Get("session")
+	})
+	uid := uint32(1000)
+	g.set(func() { g.decision, g.caller.UID = policy.Decision{Allow: true}, &uid })
+	if status, body := g.do("POST", "/build?session=one", "", ""); status != http.StatusOK {
+		t.Fatalf("%d %s", status, body)
+	}
+	c := g.dial()
+	_, _ = io.WriteString(c, "POST /session HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nX-Docker-Expose-Session-Uuid: one\r\n\r\n")
+	if head := readHead(t, bufio.NewReader(c)); !strings.HasPrefix(head, "HTTP/1.1 200 ") {
+		t.Fatal(head)
+	}
+	if built, opened := <-got, <-got; built != opened || built == "one" || built == "" {
+		t.Errorf("the daemon was told to build in %q, and of session %q", built, opened)
+	}
+	for _, r := range g.recorded(2) {
+		if len(r.Changed) != 1 || r.Changed[0].What != "session" {
+			t.Errorf("%s: recorded as %+v", r.Operation, r.Changed)
+		}
 	}
 }

@@ -31,6 +31,7 @@ var onlyNamed = []operation.Access{operation.Content, operation.Secret, operatio
 const (
 	unnamed  = "passed there without being named: add what the tool needs"
 	forAdmin = "only an admin may"
+	trusting = "it is to trust who builds with BuildKit, docs/views.md: add the hazard buildkit as well"
 )
 
 // carried sorts what a grant lets through into what its role grants and what it leaves out, with the reason.
@@ -44,6 +45,8 @@ func (g *grant) carried() (granted []operation.Info, left map[string][]operation
 		switch {
 		case op.Rail != "":
 			left[forAdmin] = append(left[forAdmin], op)
+		case op.ID == "Session":
+			left[trusting] = append(left[trusting], op)
 		case !named && mustBeNamed(op):
 			left[unnamed] = append(left[unnamed], op)
 		default:
@@ -132,7 +135,7 @@ func hazardsOf(granted []operation.Info, mounts bool) []string {
 // tell reports what is otherwise here.
 func (s *source) tell(g *grant, r role, granted []operation.Info, left map[string][]operation.Info) {
 	s.note(0, "role %s is bound to %s", g.role, strings.Join(g.as, ", "))
-	for _, why := range []string{unnamed, forAdmin} {
+	for _, why := range []string{unnamed, trusting, forAdmin} {
 		if ops := left[why]; len(ops) > 0 {
 			s.note(0, "role %s, left out (%s): %s", g.role, why, strings.Join(ids(ops), ", "))
 		}

@@ -41,12 +41,13 @@ type Demand struct {
 	Stamp            map[string]string // labels on what the request makes
 	Ceilings         operation.Ceilings
 	Recreate         bool // it may change only some containers
+	Sessions         bool // its sessions with BuildKit are told from others'
 	WithoutRedaction bool // Redact does not hold where nothing can be blanked
 }
 
 // Unmet is a demand that a door cannot meet.
 type Unmet struct {
-	Rule    string // of the policy, which demands it: "where", "stamp", "ceilings", "recreate", "redact", "substitute" or "host_paths"
+	Rule    string // of the policy, which demands it: "where", "stamp", "ceilings", "recreate", "redact", "substitute" or "host_paths"; "session", which none has to demand
 	Reason  string // for the caller
 	Gateway bool   // the gateway can meet it
 }
@@ -67,6 +68,8 @@ func Meet(door Door, op *operation.Operation, d Demand) (*redact.Plan, *Unmet) {
 	switch {
 	case limited:
 		return nil, &Unmet{Rule: "where", Reason: "it may only see some objects, and only the gateway can leave out the others", Gateway: true}
+	case d.Sessions && op.NamesSession():
+		return nil, &Unmet{Rule: "session", Reason: "its session with BuildKit is to be told from others', which only the gateway can do", Gateway: true}
 	case len(d.Stamp) > 0 && op.MakesLabelled():
 		return nil, &Unmet{Rule: "stamp", Reason: "what it makes is given labels, which only the gateway can do", Gateway: true}
 	}

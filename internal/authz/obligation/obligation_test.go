@@ -99,6 +99,11 @@ func TestUnmetClosed(t *testing.T) {
 		"limits on what it makes":   {"POST", "/containers/create", `{"Image":"a"}`, Demand{Ceilings: two}, "", "ceilings!"},
 		"limits that it has":        {"POST", "/containers/create", `{"Image":"a","HostConfig":{"PidsLimit":2}}`, Demand{Ceilings: two}, "", ""},
 		"limits on a build":         {"POST", "/build", "", Demand{Ceilings: two}, "", "ceilings"},
+		"a session":                 {"POST", "/session", "", Demand{Sessions: true}, "", "session!"},
+		"a build in a session":      {"POST", "/build?session=x", "", Demand{Sessions: true}, "", "session!"},
+		"a build with an id":        {"POST", "/build?buildid=x", "", Demand{Sessions: true}, "", "session!"},
+		"a build without":           {"POST", "/build?version=2", "", Demand{Sessions: true}, "", ""},
+		"an admin's session":        {"POST", "/session", "", Demand{}, "", ""},
 		"limits on nothing":         {"GET", "/containers/json", "", Demand{Ceilings: two}, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {

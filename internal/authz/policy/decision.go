@@ -74,5 +74,5 @@ func (d *Decision) Allows() bool { return d.Allow && !d.Failed }
 // Demand is what an allowing decision demands of the answer, and of what is made; a door that cannot
 // meet it must deny.
 func (d *Decision) Demand() obligation.Demand {
-	return obligation.Demand{Redact: d.Redact, KeepEnv: d.KeepEnv, Where: d.Where, Stamp: d.Stamp, Ceilings: d.Ceilings, Recreate: len(d.Recreate) > 0, WithoutRedaction: d.WithoutRedaction}
+	return obligation.Demand{Redact: d.Redact, KeepEnv: d.KeepEnv, Where: d.Where, Stamp: d.Stamp, Ceilings: d.Ceilings, Recreate: len(d.Recreate) > 0, Sessions: !d.Admin, WithoutRedaction: d.WithoutRedaction}
 }

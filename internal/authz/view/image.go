@@ -72,8 +72,8 @@ func (v *View) builds(op *operation.Operation) *Denial {
 		return denied(http.StatusForbidden, "the name %q is not its own to give%s", names[foreign], v.which())
 	case op.Query.Get("outputs") != "":
 		return denied(http.StatusForbidden, "outputs name images beside -t: leave them out")
-	case !slices.Contains([]string{"", "1"}, op.Query.Get("version")):
-		return denied(http.StatusForbidden, "the caches that BuildKit mounts in a build are everybody's: use the classic builder (DOCKER_BUILDKIT=0)")
+	case !op.Asks("nocache") && !slices.Contains([]string{"", "1"}, op.Query.Get("version")): // cache-from adds a cache to BuildKit's own, and takes none away
+		return denied(http.StatusForbidden, "what a step of a build takes from BuildKit's cache anybody on the host may have put there: build with --no-cache")
 	case !op.Asks("nocache") && !v.caches(op):
 		return denied(http.StatusForbidden, "what a step of a build takes from the cache anybody on the host may have put there: build with --no-cache, or with --cache-from names of its own alone%s", v.which())
 	}

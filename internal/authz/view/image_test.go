@@ -94,7 +94,14 @@ func TestClosedImagesUnderAView(t *testing.T) {
 		{builder, "POST", "/build?nocache=1", "403"},
 		{builder, "POST", `/build?nocache=1&t=ci/a/app&outputs=[{"Type":"image","Attrs":{"name":"alpine"}}]`, "403"},
 		{builder, "POST", "/build?nocache=1&t=ci/a/app&version=1", "as asked"},
-		{builder, "POST", "/build?nocache=1&t=ci/a/app&version=2", "403"},
+		{builder, "POST", "/build?nocache=1&t=ci/a/app&version=2", "as asked"},
+		{builder, "POST", "/build?nocache=1&t=ci/b/app&version=2", "403"},
+		{builder, "POST", "/build?nocache=1&version=2", "403"},
+		{builder, "POST", "/build?t=ci/a/app&version=2", "403"},
+		{builder, "POST", `/build?t=ci/a/app&version=2&cachefrom=["ci/a/app:1"]`, "403"}, // beside BuildKit's own cache
+		{builder, "POST", `/build?nocache=1&t=ci/a/app&version=2&outputs=[{"Type":"moby"}]`, "403"},
+		{ci, "POST", "/build?nocache=1&t=ci/a/app&version=2", "403"},
+		{builder, "POST", "/session", "as asked"},
 		{builder, "POST", "/build?t=ci/a/app", "403"}, // a step of the cache may be another's
 		{builder, "POST", "/build?nocache=0&t=ci/a/app", "403"},
 		{builder, "POST", `/build?t=ci/a/app&cachefrom=["ci/a/app:1"]`, "as asked"},

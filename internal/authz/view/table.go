@@ -63,6 +63,7 @@ var table = map[string]how{
 	"ImageInspect": {what: image}, "ImageHistory": {what: history}, "ImageGet": saves, "ImageGetAll": saves,
 	"ImageDelete": changes, "ImageCreate": uses, "ImageTag": uses, "ImageCommit": uses, "ImagePush": uses, "ImageBuild": uses, // see imaged
 	"ImagePrune": {what: pruned, kind: operation.KindImage, filtered: true},
+	"Session":    uses,           // to its own client, by a name of its own
 	"BuildPrune": {what: pruned}, // of a cache in which nothing is anybody's
 
 	"ServiceList": {what: list, kind: operation.KindService, filtered: true}, "ServiceInspect": uses, "ServiceLogs": changes,

@@ -96,7 +96,7 @@ var catalogue = [...]entry{
 	{id: "ContainerWait", method: "POST", path: "/containers/{id}/wait", resource: "containers", access: Write, params: span{166, 167}, schema: 1, traits: AnswersLate, since: 24, until: 57},
 	{id: "ExecResize", method: "POST", path: "/exec/{id}/resize", resource: "exec", access: Interactive, params: span{167, 169}, schema: 1, since: 24, until: 57},
 	{id: "ExecStart", method: "POST", path: "/exec/{id}/start", resource: "exec", access: Interactive, params: span{169, 169}, body: bodyOptional, schema: 52, carry: CarryHijack, since: 24, until: 57},
-	{id: "Grpc", method: "POST", path: "/grpc", resource: "build", access: Build, params: span{169, 169}, schema: 1, carry: CarryUpgrade, rail: "what BuildKit does in a session cannot be judged; build with the classic builder (DOCKER_BUILDKIT=0)"},
+	{id: "Grpc", method: "POST", path: "/grpc", resource: "build", access: Build, params: span{169, 169}, schema: 1, carry: CarryUpgrade, rail: "what BuildKit is told by gRPC cannot be judged; build with the classic builder (DOCKER_BUILDKIT=0)"},
 	{id: "ImageCreate", method: "POST", path: "/images/create", resource: "images", access: Write, params: span{169, 176}, body: bodyOpaque, schema: 1, traits: AnswersProgress, since: 24, until: 57},
 	{id: "ImageLoad", method: "POST", path: "/images/load", resource: "images", access: Write, params: span{176, 178}, body: bodyOpaque, schema: 1, since: 24, until: 57},
 	{id: "ImagePrune", method: "POST", path: "/images/prune", resource: "images", access: Write, params: span{178, 179}, schema: 1, since: 24, until: 57},
@@ -118,7 +118,7 @@ var catalogue = [...]entry{
 	{id: "SecretUpdate", method: "POST", path: "/secrets/{id}/update", resource: "secrets", access: Write, params: span{191, 192}, body: bodyOptional, schema: 63, since: 26, until: 57},
 	{id: "ServiceCreate", method: "POST", path: "/services/create", resource: "services", access: Write, params: span{192, 192}, body: bodyRequired, schema: 105, since: 24, until: 57},
 	{id: "ServiceUpdate", method: "POST", path: "/services/{id}/update", resource: "services", access: Write, params: span{192, 195}, body: bodyRequired, schema: 105, since: 24, until: 57},
-	{id: "Session", method: "POST", path: "/session", resource: "build", access: Build, params: span{195, 195}, schema: 1, carry: CarryUpgrade, since: 31, until: 57, rail: "what BuildKit does in a session cannot be judged; build with the classic builder (DOCKER_BUILDKIT=0)"},
+	{id: "Session", method: "POST", path: "/session", resource: "build", access: Build, params: span{195, 195}, schema: 1, carry: CarryUpgrade, since: 31, until: 57},
 	{id: "SwarmInit", method: "POST", path: "/swarm/init", resource: "swarm", access: Admin, params: span{195, 195}, body: bodyRequired, schema: 116, since: 24, until: 57, rail: "writes to the swarm itself, whose tasks are not authorized"},
 	{id: "SwarmJoin", method: "POST", path: "/swarm/join", resource: "swarm", access: Admin, params: span{195, 195}, body: bodyRequired, schema: 117, since: 24, until: 57, rail: "writes to the swarm itself, whose tasks are not authorized"},
 	{id: "SwarmLeave", method: "POST", path: "/swarm/leave", resource: "swarm", access: Admin, params: span{195, 196}, schema: 1, since: 24, until: 57, rail: "writes to the swarm itself, whose tasks are not authorized"},
@@ -391,80 +391,81 @@ func Alias(id string) string {
 
 const (
 	byBinds          class = railed + 1
-	onCap            class = railed + 2
-	byCgroupParent   class = railed + 3
-	byCgroupns       class = railed + 4
-	byChanges        class = railed + 5
-	byCheckpoint     class = railed + 6
-	byContainer      class = railed + 7
-	byContainerName  class = railed + 8
-	byCpuPeriod      class = railed + 9
-	byCpuQuota       class = railed + 10
-	byCpuShares      class = railed + 11
-	byDevice         class = railed + 12
-	byDeviceRequests class = railed + 13
-	byDeviceRules    class = railed + 14
-	onDevices        class = railed + 15
-	byEndpoints      class = railed + 16
-	onEnv            class = railed + 17
-	byEnv            class = railed + 18
-	byExecPrivileged class = railed + 19
-	byExecUser       class = railed + 20
-	onExtraHosts     class = railed + 21
-	onGroupAdd       class = railed + 22
-	onHostPort       class = railed + 23
-	byImage          class = railed + 24
-	byImportSource   class = railed + 25
-	byInitPath       class = railed + 26
-	byInterval       class = railed + 27
-	byIpamDriver     class = railed + 28
-	byIpc            class = railed + 29
-	byIsolation      class = railed + 30
-	byLabels         class = railed + 31
-	onLimits         class = railed + 32
-	byLinks          class = railed + 33
-	byLogDetails     class = railed + 34
-	byLogDriver      class = railed + 35
-	byLogOptions     class = railed + 36
-	byMacAddress     class = railed + 37
-	byMaskedPaths    class = railed + 38
-	byMountSource    class = railed + 39
-	byMountType      class = railed + 40
-	onNamedNetwork   class = railed + 41
-	byNamespace      class = railed + 42
-	onNetworkAddress class = railed + 43
-	onNetworkDriver  class = railed + 44
-	byNetworkDriver  class = railed + 45
-	byNetworkID      class = railed + 46
-	byNetworkMode    class = railed + 47
-	onOom            class = railed + 48
-	byOtherLabels    class = railed + 49
-	onOutbound       class = railed + 50
-	byOutputs        class = railed + 51
-	onPrivileged     class = railed + 52
-	byPropagation    class = railed + 53
-	byPsArgs         class = railed + 54
-	byPull           class = railed + 55
-	byReadonlyPaths  class = railed + 56
-	byRemote         class = railed + 57
-	byRepository     class = railed + 58
-	byRollback       class = railed + 59
-	onRuntime        class = railed + 60
-	byRuntime        class = railed + 61
-	onSecurityOpt    class = railed + 62
-	bySecurityMode   class = railed + 63
-	bySecurityOpt    class = railed + 64
-	byStopTimeout    class = railed + 65
-	onSwarmSecret    class = railed + 66
-	onSysctl         class = railed + 67
-	byTaskRuntime    class = railed + 68
-	byTmpfs          class = railed + 69
-	onUserns         class = railed + 70
-	onVolumeDriver   class = railed + 71
-	byVolumeDriver   class = railed + 72
-	byVolumeOptions  class = railed + 73
-	byVolumes        class = railed + 74
-	byVolumesFrom    class = railed + 75
+	byBuilder        class = railed + 2
+	onCap            class = railed + 3
+	byCgroupParent   class = railed + 4
+	byCgroupns       class = railed + 5
+	byChanges        class = railed + 6
+	byCheckpoint     class = railed + 7
+	byContainer      class = railed + 8
+	byContainerName  class = railed + 9
+	byCpuPeriod      class = railed + 10
+	byCpuQuota       class = railed + 11
+	byCpuShares      class = railed + 12
+	byDevice         class = railed + 13
+	byDeviceRequests class = railed + 14
+	byDeviceRules    class = railed + 15
+	onDevices        class = railed + 16
+	byEndpoints      class = railed + 17
+	onEnv            class = railed + 18
+	byEnv            class = railed + 19
+	byExecPrivileged class = railed + 20
+	byExecUser       class = railed + 21
+	onExtraHosts     class = railed + 22
+	onGroupAdd       class = railed + 23
+	onHostPort       class = railed + 24
+	byImage          class = railed + 25
+	byImportSource   class = railed + 26
+	byInitPath       class = railed + 27
+	byInterval       class = railed + 28
+	byIpamDriver     class = railed + 29
+	byIpc            class = railed + 30
+	byIsolation      class = railed + 31
+	byLabels         class = railed + 32
+	onLimits         class = railed + 33
+	byLinks          class = railed + 34
+	byLogDetails     class = railed + 35
+	byLogDriver      class = railed + 36
+	byLogOptions     class = railed + 37
+	byMacAddress     class = railed + 38
+	byMaskedPaths    class = railed + 39
+	byMountSource    class = railed + 40
+	byMountType      class = railed + 41
+	onNamedNetwork   class = railed + 42
+	byNamespace      class = railed + 43
+	onNetworkAddress class = railed + 44
+	onNetworkDriver  class = railed + 45
+	byNetworkDriver  class = railed + 46
+	byNetworkID      class = railed + 47
+	byNetworkMode    class = railed + 48
+	onOom            class = railed + 49
+	byOtherLabels    class = railed + 50
+	onOutbound       class = railed + 51
+	byOutputs        class = railed + 52
+	onPrivileged     class = railed + 53
+	byPropagation    class = railed + 54
+	byPsArgs         class = railed + 55
+	byPull           class = railed + 56
+	byReadonlyPaths  class = railed + 57
+	byRemote         class = railed + 58
+	byRepository     class = railed + 59
+	byRollback       class = railed + 60
+	onRuntime        class = railed + 61
+	byRuntime        class = railed + 62
+	onSecurityOpt    class = railed + 63
+	bySecurityMode   class = railed + 64
+	bySecurityOpt    class = railed + 65
+	byStopTimeout    class = railed + 66
+	onSwarmSecret    class = railed + 67
+	onSysctl         class = railed + 68
+	byTaskRuntime    class = railed + 69
+	byTmpfs          class = railed + 70
+	onUserns         class = railed + 71
+	onVolumeDriver   class = railed + 72
+	byVolumeDriver   class = railed + 73
+	byVolumeOptions  class = railed + 74
+	byVolumes        class = railed + 75
+	byVolumesFrom    class = railed + 76
 )
 
 var classNames = [...]string{
@@ -476,6 +477,7 @@ var classNames = [...]string{
 	part:             "part",
 	railed:           "railed",
 	byBinds:          "binds()",
+	byBuilder:        "builder()",
 	onCap:            "cap",
 	byCgroupParent:   "cgroupParent()",
 	byCgroupns:       "cgroupns()",
@@ -674,7 +676,7 @@ var paramTable = [...]param{
 	{name: "filters", class: named, json: 5},
 	{name: "path", class: named},
 	{name: "buildargs", class: onEnv, json: 7},
-	{name: "buildid", class: harmless},
+	{name: "buildid", class: moment},
 	{name: "cachefrom", class: harmless, json: 3},
 	{name: "cgroupparent", class: byCgroupParent},
 	{name: "cpuperiod", class: harmless},
@@ -699,13 +701,13 @@ var paramTable = [...]param{
 	{name: "remote", class: byRemote},
 	{name: "rm", class: harmless},
 	{name: "securityopt", class: bySecurityOpt, list: true},
-	{name: "session", class: harmless},
+	{name: "session", class: moment},
 	{name: "shmsize", class: harmless},
 	{name: "squash", class: harmless},
 	{name: "t", class: byRepository, list: true},
 	{name: "target", class: named},
 	{name: "ulimits", class: onLimits, json: 12},
-	{name: "version", class: harmless},
+	{name: "version", class: byBuilder},
 	{name: "id", class: railed},
 	{name: "all", class: harmless},
 	{name: "filters", class: named, json: 5},

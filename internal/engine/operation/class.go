@@ -34,6 +34,7 @@ type function struct {
 
 var functions = [len(classNames)]function{
 	byBinds:          {(*Operation).judgeBinds, []Hazard{HazardHostPath, HazardEngineSocket, HazardVitrineFiles, HazardNamedVolume, HazardPropagation}},
+	byBuilder:        {unless(HazardBuildKit, "1"), []Hazard{HazardBuildKit}},
 	byCgroupParent:   {(*Operation).judgeCgroupParent, []Hazard{HazardCgroupParent}},
 	byCgroupns:       {(*Operation).judgeCgroupns, []Hazard{HazardHostNamespace}},
 	byChanges:        {(*Operation).judgeChanges, []Hazard{HazardEnv}},

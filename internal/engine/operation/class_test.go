@@ -171,6 +171,7 @@ var functionExamples = map[string]map[string]string{
 		`{"/srv:/x":{}}`: "host-path", `{"/run/docker.sock:/x":{}}`: "engine-socket host-path", `{"/etc:/x":{}}`: "host-path vitrine-files",
 		`{"v:/x":{}}`: "named-volume", `{"v:/x:shared":{}}`: "named-volume propagation", `{"/x":{}}`: "",
 	},
+	"builder()":              {`"2"`: "buildkit", `"x"`: "buildkit", `"1"`: "", `""`: ""},
 	"cgroupParent()":         {`"/x"`: "cgroup-parent", `""`: ""},
 	"cgroupns()":             {`"host"`: "host-namespace", `"private"`: "", `""`: "", `"x"`: "host-namespace"},
 	"changes()":              {`["ENV A=b"]`: "env", `["CMD x","env A=b"]`: "env", `["LABEL a=b\nENV A=b"]`: "env", `["EN\\","V A=b"]`: "env", `["LABEL a=\\","b"]`: "env", `["CMD x","label\ta=b"]`: ""},

@@ -30,6 +30,7 @@ const (
 	HazardLogDriver       Hazard = "log-driver"
 	HazardEnv             Hazard = "env"
 	HazardOutbound        Hazard = "outbound"
+	HazardBuildKit        Hazard = "buildkit"
 	HazardUnknownInput    Hazard = "unknown-input"
 )
 
@@ -78,6 +79,7 @@ func Hazards() []HazardInfo {
 		{HazardEnv, "sets environment variables, or the answer shows them"},
 		{"swarm-secret", "gives a service secrets or configs, or has a plugin make a secret"},
 		{HazardOutbound, "makes the daemon contact a host that the caller chooses"},
+		{HazardBuildKit, "has BuildKit build, whose cache all who build with it read and fill, and which runs the frontend that a Dockerfile names: on an Engine before 29.6.2 that is to trust them with the host; see views.md"},
 		{HazardUnknownInput, "keys or parameters that the catalogue does not know; see unknown"},
 	}
 }

@@ -147,6 +147,11 @@ func ForwardHeader(op *Operation, h http.Header) http.Header {
 			out[key] = slices.Clip(values)
 		}
 	}
+	for key, value := range op.session {
+		if out.Del(key); value != "" {
+			out.Set(key, value)
+		}
+	}
 	switch op.BodyState {
 	case BodyJSON:
 		out.Set("Content-Type", jsonType)
@@ -168,7 +173,7 @@ func ForwardHeader(op *Operation, h http.Header) http.Header {
 // forwardedUpgrade says which more the upgrades need: WebSocket's handshake,
 // BuildKit's description of its session.
 func forwardedUpgrade(key string) bool {
-	return key == "Origin" || strings.HasPrefix(key, "Sec-Websocket-") || strings.HasPrefix(key, "X-Docker-Expose-Session-")
+	return key == "Origin" || strings.HasPrefix(key, "Sec-Websocket-") || strings.HasPrefix(key, sessionHeader)
 }
 
 // checkUpgrade refuses protocols that the operation does not speak. A plain

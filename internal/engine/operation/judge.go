@@ -79,6 +79,8 @@ func (o *Operation) judgeOperation() {
 		o.mint(principal.ImageID.Any(), principal.ContainerUID.Any(), principal.ContainerGID.Any()) // its steps run as the users of their choice
 		o.at = append(o.at[:0], "Dockerfile")                                                       // FROM, and ADD of a URL, which the daemon asks from the host's own network
 		o.hazard(HazardOutbound)
+	case "Session":
+		o.hazard(HazardBuildKit)
 	case "ImagePush", "ImageSearch", "DistributionInspect", "GetPluginPrivileges", "SystemAuth":
 		o.hazard(HazardOutbound)
 		o.hideCredentials()

@@ -254,7 +254,7 @@ func TestHazardsElsewhere(t *testing.T) {
 		{"POST", "/networks/create", `{"Name":"n","Driver":"macvlan","Options":{"parent":"eth0"}}`, "network-driver"},
 		{"POST", "/networks/n/connect", `{"Container":"web","EndpointConfig":{"Links":["db:x"]}}`, "link named-network"},
 		{"POST", "/build?networkmode=host&extrahosts=a:1&remote=http://x&buildargs={%22A%22:%22b%22}", "", "env extra-hosts host-namespace outbound"},
-		{"POST", "/build?remote=client-session&version=2", "", "outbound"},
+		{"POST", "/build?remote=client-session&version=2", "", "buildkit outbound"},
 		{"POST", "/images/create?fromImage=x", "", "outbound"},
 		{"POST", "/images/create?fromSrc=http://x", "", "outbound"},
 		{"POST", "/images/create?fromSrc=-", "", ""},

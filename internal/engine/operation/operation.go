@@ -142,6 +142,8 @@ type Operation struct {
 
 	replacement *replacement
 
+	session map[string]string // by WithSession: headers in place of the caller's
+
 	lost  *lost               // by Outline.Operation
 	noted map[Hazard][]string // by WithHazard, with their fields: they are not to be found in the request
 

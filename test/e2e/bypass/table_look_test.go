@@ -44,7 +44,7 @@ var lookRequests = []request{
 	post("1", "gRPC of HTTP/1", "/moby.buildkit.v1.Control/Solve", "").with(as(look, operator)).with(code("unknown-route")).
 		with(header("Content-Type: application/grpc", "TE: trailers")).with(daemon(404)),
 	post("2", "gRPC", "/grpc", "").rail().with(header("Connection: Upgrade", "Upgrade: h2c")),
-	post("2", "session", "/v1.41/session", "").rail().with(header("Connection: Upgrade", "Upgrade: h2c", "X-Docker-Expose-Session-Uuid: x")),
+	post("2", "session", "/v1.41/session", "").with(as(look)).with(header("Connection: Upgrade", "Upgrade: h2c", "X-Docker-Expose-Session-Uuid: x")),
 
 	form("10", "pull", "/v1.41/images/create?fromImage=docker.io/library/good", "fromImage=127.0.0.1:5000/evil", look, creator),
 	form("10", "rename", "/v1.41/containers/web/rename?name=harmless", "name=monitor", look, creator),
@@ -155,7 +155,8 @@ var lookRequests = []request{
 	post("42", "build in another cgroup", "/v1.41/build?cgroupparent=/docker/{monitor}", "").with(as(look, creator)).with(why("cgroup-parent")),
 	post("42", "build unconfined", "/v1.41/build?securityopt=seccomp=unconfined", "").with(as(look, creator)).with(why("security-opt")),
 	post("42", "build on the host's network", "/v1.41/build?networkmode=host", "").with(as(look, creator)).with(why("host-namespace")),
-	post("42", "build in a session", "/v1.41/build?session=x&version=2&buildid=y&remote=client-session", "").with(as(look)),
+	post("42", "build in a session", "/v1.41/build?session=x&version=2&buildid=y&remote=client-session", "").with(as(look, creator)).with(why("buildkit")),
+	post("42", "build by BuildKit without one", "/v1.41/build?version=2", "").with(as(look, creator)).with(why("buildkit")),
 	post("42", "unknown parameter of a build", "/v1.41/build?nextyear=1", "").with(as(look, creator)).with(why("hazards unknown-input")),
 	post("42", "checkpoint", "/v1.41/containers/old/start?checkpoint=a&checkpoint-dir=/tmp", "").rail().with(as(look, creator, operator)),
 	post("46", "move into another's cgroup", "/v1.41/containers/old/update", `{"CgroupParent":"/docker/{monitor}"}`).with(as(look, creator)).with(why("cgroup-parent")),

@@ -213,24 +213,23 @@ func findTarget(c *http.Client) error {
 	return errors.New("no target for web")
 }
 
-// buildKitClosed: a session makes the daemon speak gRPC with the client, which
-// nobody can judge; only admin may have one.
+// buildKitClosed: nobody can judge the gRPC that BuildKit speaks. A session takes the hazard buildkit, and the calls of buildx an admin.
 func (w *world) buildKitClosed() {
-	for _, uid := range []uint32{lookUID, operatorUID} {
+	for uid, path := range map[uint32]string{lookUID: "session", operatorUID: "grpc"} {
 		c, err := vitrine.As(w.T, int(uid)).Dial(w.p.Socket)
 		w.check(err)
-		_, err = io.WriteString(c, "POST /session HTTP/1.1\r\nHost: docker\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\nPRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+		_, err = io.WriteString(c, "POST /"+path+" HTTP/1.1\r\nHost: docker\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\nPRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
 		w.check(err)
 		answer, err := io.ReadAll(c) // ends: what comes behind is no request
 		w.check(err)
-		w.wants(string(answer), "HTTP/1.1 403 ", fmt.Sprintf("vitrine: uid:%d may not Session", uid))
+		w.wants(string(answer), "HTTP/1.1 403 ", fmt.Sprintf("vitrine: uid:%d may not %s%s", uid, strings.ToUpper(path[:1]), path[1:]))
 		w.check(c.Close())
 	}
 
 	dir := w.folder(map[string]string{"Dockerfile": "FROM bb:1\nRUN touch /evil\n"})
 	cmd := w.command("build", "--tag", "evil:1", dir)
 	cmd.Env = append(cmd.Env, "DOCKER_BUILDKIT=1")
-	if out, err := w.try(as(cmd, operatorUID)); err == nil {
+	if out, err := w.try(as(cmd, lookUID)); err == nil {
 		w.Errorf("docker built it:\n%s", out)
 	}
 	if got := w.e.Docker("images", "--quiet", "evil"); got != "" {

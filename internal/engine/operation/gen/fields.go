@@ -246,8 +246,10 @@ var table = []fields{
 	{"AuthConfig", "outbound", "serveraddress"},
 
 	// Parameters of queries.
-	{"?ImageBuild", harmless, `buildid cachefrom cpuperiod cpusetcpus cpusetmems forcerm id memory memswap
-		nocache pull q rm session shmsize squash version`},
+	{"?ImageBuild", harmless, `cachefrom cpuperiod cpusetcpus cpusetmems forcerm id memory memswap
+		nocache pull q rm shmsize squash`},
+	{"?ImageBuild", moment, "buildid session"},
+	{"?ImageBuild", "builder()", "version"},
 	{"?ImageBuild", named, "dockerfile platform target"}, // FROM pulls, too
 	{"?ImageBuild", private, "labels"},                   // are often made of the environment of who builds
 	{"?ImageBuild", "cgroupParent()", "cgroupparent"},

@@ -62,7 +62,6 @@ var rails = map[string]string{
 	"PluginUpgrade": railPlugin, "PluginDelete": railPlugin, "PluginSet": railPlugin, "PluginPush": railPlugin,
 	"SwarmInit": railSwarm, "SwarmJoin": railSwarm, "SwarmLeave": railSwarm, "SwarmUpdate": railSwarm,
 	"SwarmUnlock": railSwarm, "NodeUpdate": railSwarm, "NodeDelete": railSwarm,
-	"Session":        railBuildKit,
 	"Grpc":           railBuildKit,
 	"CheckpointList": railCheckpoint, "CheckpointCreate": railCheckpoint, "CheckpointDelete": railCheckpoint,
 }
@@ -71,7 +70,7 @@ const (
 	railPlugin       = "writes to a plugin"
 	railSwarm        = "writes to the swarm itself, whose tasks are not authorized"
 	railCheckpoint   = "checkpoints cannot be judged"
-	railBuildKit     = "what BuildKit does in a session cannot be judged; build with the classic builder (DOCKER_BUILDKIT=0)"
+	railBuildKit     = "what BuildKit is told by gRPC cannot be judged; build with the classic builder (DOCKER_BUILDKIT=0)"
 	railUndocumented = "undocumented route"
 )
 
