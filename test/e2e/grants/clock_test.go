@@ -31,6 +31,7 @@ const (
 // exec is open that a grant allowed. It ends on time (by what the kernel says has passed), is recorded once, and holds no more after a
 // restart, wherever the clock is then.
 func TestExpiryWhileTheHostsClockIsMovedClosed(t *testing.T) {
+	t.Parallel()
 	if !qemu.InGuest() {
 		qemu.Boot(t, "vitrine/cmd/authz-plugin")
 		return

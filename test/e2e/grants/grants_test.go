@@ -192,6 +192,7 @@ func (w *world) recorded(id string, want ...string) {
 }
 
 func TestWhatWasAllowedEndsWithIt(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	if a := w.ask("GET", "/containers/json", ""); a.Status != http.StatusForbidden {
 		t.Fatalf("before: %s", a)
@@ -274,6 +275,7 @@ func TestWhatWasAllowedEndsWithIt(t *testing.T) {
 
 // TestBindingWithUntilEnds: the same of a binding of the policy.
 func TestBindingWithUntilEnds(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	until := time.Now().Add(40 * time.Second).UTC().Truncate(time.Second)
 	w.p.WritePolicy("data.yaml", policyData+fmt.Sprintf("  ops: [{principal: \"uid:%d\", until: \"%s\"}]\n", borrower, until.Format(time.RFC3339)))
