@@ -4,7 +4,10 @@
 package long
 
 import (
+	"flag"
 	"os"
+	"runtime"
+	"strconv"
 	"testing"
 )
 
@@ -22,5 +25,13 @@ func Alone(t testing.TB) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("it has one goroutine: it is run without -race")
+	}
+}
+
+// AtATime has n parallel tests at least run beside each other, for a package whose tests wait more than they compute. It is for TestMain.
+func AtATime(n int) {
+	flag.Parse()
+	if runtime.GOMAXPROCS(0) < n {
+		_ = flag.Set("test.parallel", strconv.Itoa(n))
 	}
 }

@@ -22,10 +22,12 @@ import (
 	"vitrine/internal/authz/ticket"
 	"vitrine/internal/caller/identity"
 	"vitrine/internal/kernel/unixsocket"
+	"vitrine/test/long"
 	"vitrine/test/wait"
 )
 
 func TestMain(m *testing.M) {
+	long.AtATime(8)
 	// net/http sleeps half a second before it closes on a client that is still sending.
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
 }

@@ -64,7 +64,7 @@ func TestGuide(t *testing.T) {
 					wantContains(t, out.String(), "coverage: 100.0 %")
 				}
 			}
-			askAll(t, loaded(t, Options{Paths: paths}), lines[entry.Name()])
+			askAll(t, loaded(t, Options{Paths: paths, Once: true}), lines[entry.Name()])
 		})
 	}
 }

@@ -2,12 +2,9 @@ package policy
 
 import (
 	"context"
-	"flag"
 	"os"
 	"path/filepath"
-	"runtime"
 	"runtime/debug"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -16,22 +13,17 @@ import (
 
 	"vitrine/internal/caller/identity"
 	"vitrine/internal/engine/operation"
+	"vitrine/test/long"
 )
 
 // garbage is how much of it there may be, in percent of what lives, before it is collected: a policy leaves much and lives for one test, and
 // with Go's default every fifth second of the tests' time went into that.
 const garbage = 400
 
-// atATime is how many tests run at one time, at least.
-const atATime = 8
-
 // TestMain runs more tests beside each other than there may be processors: those that wait for the files to be quiet keep none.
 func TestMain(m *testing.M) {
 	debug.SetGCPercent(garbage)
-	flag.Parse()
-	if runtime.GOMAXPROCS(0) < atATime {
-		_ = flag.Set("test.parallel", strconv.Itoa(atATime))
-	}
+	long.AtATime(8)
 	goleak.VerifyTestMain(m)
 }
 
