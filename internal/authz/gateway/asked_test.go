@@ -4,6 +4,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -47,6 +48,20 @@ func told(log *wait.Buffer) (asks []bool) {
 		}
 	}
 	return asks
+}
+
+// TestWhetherDockerdAsksIsToldOnce: only a change is.
+func TestWhetherDockerdAsksIsToldOnce(t *testing.T) {
+	var log wait.Buffer
+	cfg := Config{}
+	logged(&log)(&cfg)
+	a := &newUpstream(cfg).asked
+	for _, tell := range []func(time.Time){a.yes, a.yes, a.no, a.no, a.yes, a.yes} {
+		tell(time.Now())
+	}
+	if said := told(&log); !slices.Equal(said, []bool{true, false, true}) {
+		t.Errorf("told %v", said)
+	}
 }
 
 // A request rings at once, without waiting for the next ping.
