@@ -74,9 +74,9 @@ func (e *Event) field(f []byte) {
 	case 't':
 		switch string(value) {
 		case "success":
-			e.Alert = AlertSuccess
+			e.Alert = alertSuccess
 		case "warning":
-			e.Alert = AlertWarning
+			e.Alert = alertWarning
 		case "error":
 			e.Alert = AlertError
 		}

@@ -77,9 +77,9 @@ type AlertType uint8
 
 // The alert types.
 const (
-	AlertInfo AlertType = iota
-	AlertSuccess
-	AlertWarning
+	alertInfo AlertType = iota
+	alertSuccess
+	alertWarning
 	AlertError
 )
 
