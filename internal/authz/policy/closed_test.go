@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"vitrine/internal/authz/obligation"
 	"vitrine/internal/caller/identity"
 	"vitrine/internal/engine/operation"
+	"vitrine/internal/fair"
 	"vitrine/test/long"
 	"vitrine/test/wait"
 )
@@ -209,23 +211,41 @@ func TestNothingLoadedClosed(t *testing.T) {
 	if d.Allow || !d.Failed {
 		t.Fatalf("got %+v", d)
 	}
-	wantContains(t, d.Reasons[0], "no policy is loaded")
+	wantContains(t, d.Reasons[0], "no policy is loaded: none was found yet")
 	if took := time.Since(began); took < 50*time.Millisecond {
 		t.Errorf("denied after %s, without waiting for the first policy", took)
 	}
 }
 
-// Who asks between the start and the first policy is not refused for it. Loading takes no time here, however busy the machine is.
+// Who asks between the start and the first policy is not refused for it, and keeps no turn meanwhile. Loading takes no time here, however
+// busy the machine is.
 func TestFirstPolicyIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		e := New(Options{})
+		e, queue := New(Options{}), fair.New()
+		turns := make([]fair.Turn, 2*runtime.GOMAXPROCS(0)+1) // one more than a caller has who is alone
+		for i := range turns {
+			turns[i] = queue.Of("caller")
+		}
+		if err := turns[0].Take(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 		answer := make(chan Decision)
-		go func() { answer <- e.Decide(context.Background(), listing()) }()
+		go func() { answer <- e.Decide(fair.With(context.Background(), &turns[0]), listing()) }()
 		select {
 		case d := <-answer:
 			t.Fatalf("decided without a policy: %+v", d)
 		case <-time.After(20 * time.Millisecond):
+		}
+		for i := range turns[1:] {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+			if err := turns[i+1].Take(ctx); err != nil {
+				t.Errorf("who waits for a policy keeps a turn: %v", err)
+			}
+			cancel()
+		}
+		for i := range turns[1:] {
+			turns[i+1].Give()
 		}
 		if err := e.Load(t.Context()); err != nil {
 			t.Fatal(err)

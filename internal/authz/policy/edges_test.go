@@ -45,13 +45,29 @@ func TestRegoVersionOfAModule(t *testing.T) {
 	}
 }
 
-// TestClaimsAreOfThePolicysRevision: who changes what must hold changes the policy.
-func TestClaimsAreOfThePolicysRevision(t *testing.T) {
+// TestRevision: whatever is changed, it is another policy.
+func TestRevision(t *testing.T) {
 	t.Parallel()
-	of := func(claims ...file) string { return (&sources{claims: claims}).digest() }
-	none, one, other := of(), of(file{name: "a", raw: []byte("x")}), of(file{name: "a", raw: []byte("y")})
-	if none == one || one == other || none == other {
-		t.Errorf("%s, %s, %s", none, one, other)
+	x, y, z := file{name: "a", raw: []byte("x")}, file{name: "a", raw: []byte("y")}, file{name: "b", raw: []byte("x")}
+	seen := map[string]int{}
+	for i, s := range []sources{
+		{},
+		{claims: []file{x}},
+		{claims: []file{y}},
+		{claims: []file{z}},
+		{modules: []file{x}},
+		{modules: []file{y}},
+		{modules: []file{z}},
+		{modules: []file{x}, tests: []file{z}},
+		{modules: []file{x, z}},
+		{data: [][]file{{y, z}}},
+		{data: [][]file{{y}, {z}}},
+		{data: [][]file{{z}, {y}}},
+	} {
+		if other, has := seen[s.digest()]; has {
+			t.Errorf("%d and %d have one revision", other, i)
+		}
+		seen[s.digest()] = i
 	}
 }
 

@@ -160,7 +160,7 @@ func (g *generation) decide(ctx context.Context, in *Input) Decision {
 		}
 	}
 	d := g.fresh(ctx, in)
-	if ok && !d.Failed && !g.positions {
+	if ok && !d.Failed {
 		g.memory.put(key, d)
 	}
 	return d
@@ -346,7 +346,7 @@ func (r *answerReader) value(rule string) ast.Value {
 func (r *answerReader) boolean(rule string, required bool) bool {
 	switch v := r.value(rule).(type) {
 	case nil:
-		if required && r.err == nil {
+		if required { // allow, which is read before all others
 			r.err = errUndefined
 		}
 		return false

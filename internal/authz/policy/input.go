@@ -78,9 +78,6 @@ func operationFields() []field {
 		operation("target", func(in *Input) value { return str(in.Operation.Target) }),
 		operation("access", func(in *Input) value { return str(in.Operation.Access) }),
 		operation("hazards", func(in *Input) value {
-			if len(in.Operation.Hazards) == 0 {
-				return strs(nil)
-			}
 			list := make([]string, len(in.Operation.Hazards))
 			for i, h := range in.Operation.Hazards {
 				list[i] = string(h)

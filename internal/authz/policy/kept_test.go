@@ -104,9 +104,11 @@ func TestKeptPolicyClosed(t *testing.T) {
 			if err := os.Remove(filepath.Join(dir, "data.yaml")); err != nil {
 				t.Fatal(err)
 			}
+			var log strings.Builder
+			opts.Logger = slog.New(slog.NewTextHandler(&log, nil))
 			e, err := restart(t, opts)
-			if d := e.Decide(t.Context(), listing()); err == nil || d.Allow || !d.Failed {
-				t.Errorf("%v, %+v", err, d)
+			if d := e.Decide(t.Context(), listing()); err == nil || d.Allow || !d.Failed || !strings.Contains(log.String(), "the last good policy cannot be had") {
+				t.Errorf("%v, %+v, %s", err, d, log.String())
 			}
 			if err == nil || !strings.Contains(err.Error(), "there may have been one") {
 				t.Errorf("it says %v", err)
@@ -136,8 +138,12 @@ func TestNothingIsKept(t *testing.T) {
 	for name, state := range map[string]string{"no setting": "", "no folder": filepath.Join(t.TempDir(), "none")} {
 		t.Run(name, func(t *testing.T) {
 			dir := policyDir(t, "data.yaml", strictData)
-			opts := Options{Paths: []string{dir}, BuiltinIfAbsent: true, StateDir: state, Once: true}
+			var log strings.Builder
+			opts := Options{Paths: []string{dir}, BuiltinIfAbsent: true, StateDir: state, Once: true, Logger: slog.New(slog.NewTextHandler(&log, nil))}
 			loaded(t, opts)
+			if said := strings.Contains(log.String(), "will not outlive a restart"); said != (state != "") {
+				t.Error(log.String())
+			}
 			write(t, dir, "data.yaml", "")
 			e, err := restart(t, opts)
 			if d := e.Decide(t.Context(), listing()); err == nil || d.Allow || !d.Failed {

@@ -4,12 +4,16 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"flag"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"testing/fstest"
 
 	"vitrine/internal/engine/operation"
 	"vitrine/test/long"
@@ -110,7 +114,7 @@ func TestSourcesClosed(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	missing := filepath.Join(dir, "missing")
-	wantContains(t, refused(t, Options{Paths: []string{missing}}), missing, "no such file")
+	wantContains(t, refused(t, Options{Paths: []string{missing}}), missing+": there is no such file or folder")
 	wantContains(t, refused(t, Options{Paths: []string{dir}}), dir, "holds no policy")
 
 	config := policyDir(t, "config.yaml", "mode: enforce")
@@ -128,8 +132,68 @@ func TestSourcesClosed(t *testing.T) {
 	hiding := policyDir(t, "authz.rego", module(allowList), "data.yaml", "docker: {authz: {allow: true}}")
 	wantContains(t, refused(t, Options{Paths: []string{hiding}}), "conflict")
 
+	wantContains(t, refused(t, Options{Paths: []string{strange + "/x"}}), "not a directory")
+	none := filepath.Join(dir, "none.tgz")
+	if err := os.Symlink("/dev/null", none); err != nil {
+		t.Fatal(err)
+	}
+	wantContains(t, refused(t, Options{Paths: []string{none}}), "is not a regular file")
+
+	if err := os.Symlink("nowhere", filepath.Join(hiding, "notes")); err != nil { // no file of a policy's, nor is it looked at
+		t.Fatal(err)
+	}
+	wantContains(t, refused(t, Options{Paths: []string{hiding}}), "conflict")
+
+	deep := strings.Repeat("a/", maxDepth)
+	wantContains(t, refused(t, Options{Paths: []string{policyDir(t, deep+"a/authz.rego", module(allowList))}}), "folders nested deeper than 8")
+	loaded(t, Options{Paths: []string{policyDir(t, deep+"authz.rego", module(allowList))}})
+
 	// Every path is named, not only the first.
 	wantContains(t, refused(t, Options{Paths: []string{missing, strange}}), missing, strange)
+}
+
+// racing is a folder whose file is another one, or gone, after it was looked at.
+type racing struct {
+	fstest.MapFS
+	looked fs.FileInfo
+	gone   error
+}
+
+func (r racing) Stat(string) (fs.FileInfo, error) { return r.looked, nil }
+
+func (r racing) Open(name string) (fs.File, error) {
+	if r.gone != nil {
+		return nil, r.gone
+	}
+	return r.MapFS.Open(name)
+}
+
+// TestFileThatChangesWhileItIsReadClosed: half of a policy, or two halves, is none.
+func TestFileThatChangesWhileItIsReadClosed(t *testing.T) {
+	t.Parallel()
+	one := func(ino uint64, size int) fstest.MapFS {
+		return fstest.MapFS{"a": {Data: make([]byte, size), Sys: &syscall.Stat_t{Ino: ino}}}
+	}
+	looked, err := one(1, 10).Stat("a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct {
+		at   racing
+		want error
+	}{
+		"the same": {racing{one(1, 10), looked, nil}, nil}, "another": {racing{one(2, 10), looked, nil}, errBeingWritten},
+		"as long as it may be":  {racing{one(1, maxSourceFile), looked, nil}, nil},
+		"longer than it may be": {racing{one(1, maxSourceFile+1), looked, nil}, errBeingWritten}, "gone": {racing{nil, looked, fs.ErrNotExist}, fs.ErrNotExist},
+		"a folder by now": {racing{fstest.MapFS{"a/b": {}}, looked, nil}, fs.ErrInvalid},
+	} {
+		if _, err := readLimited(tt.at, "a"); !errors.Is(err, tt.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := new(group).readDir(fstest.MapFS{}, "policy", "gone", 0); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a folder that is gone: %v", err)
+	}
 }
 
 func TestBuiltinIfAbsent(t *testing.T) {
@@ -254,6 +318,10 @@ func TestBundle(t *testing.T) {
 	}
 	path := write(t, t.TempDir(), "policy.tar.gz", "no archive")
 	wantContains(t, refused(t, Options{Paths: []string{path}}), "policy.tar.gz")
+	if err := os.WriteFile(path, archive(t, map[string]string{"/authz.rego": module("allow if {")}), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	wantContains(t, refused(t, Options{Paths: []string{path}}), "rego_parse_error")
 }
 
 func archive(t *testing.T, files map[string]string) []byte {

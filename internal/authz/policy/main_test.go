@@ -81,6 +81,7 @@ func refused(t testing.TB, opts Options) string {
 	if d.Allow || !d.Failed || len(d.Reasons) == 0 {
 		t.Errorf("without a good policy: %+v, want a failed denial with a reason", d)
 	}
+	wantContains(t, strings.Join(d.Reasons, "; "), "no policy is loaded: the latest one was refused")
 	if got := e.Status().LastError; got != err.Error() {
 		t.Errorf("status says %q, want %q", got, err)
 	}

@@ -57,6 +57,9 @@ func TestObjectsThatNobodyCanTellClosed(t *testing.T) {
 // TestNobodyAsksForObjectsThatThePolicyDoesNotRead.
 func TestNobodyAsksForObjectsThatThePolicyDoesNotRead(t *testing.T) {
 	long.Alone(t)
+	if New(Options{}).ReadsObjects() {
+		t.Error("there is no policy")
+	}
 	if builtin().ReadsObjects() {
 		t.Error("the built-in policy reads them")
 	}

@@ -3,6 +3,7 @@ package policy
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"math/rand/v2"
 	"reflect"
 	"strings"
@@ -98,8 +99,8 @@ func TestFailedPlanAsksTopdownClosed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if d, err := g.byPlan(t.Context(), input, topdown.NewCancel()); err == nil {
-			t.Errorf("%s: the plan says %+v", name, d)
+		if d, err := g.byPlan(t.Context(), input, topdown.NewCancel()); err == nil || !strings.HasPrefix(err.Error(), "the plan of the policy failed") {
+			t.Errorf("%s: the plan says %+v, %v", name, d, err)
 		}
 		if d := g.fresh(t.Context(), in); d.Allow != tt.allow || d.Failed == tt.allow || !strings.Contains(strings.Join(d.Reasons, ""), tt.failed) {
 			t.Errorf("%s: %+v", name, d)
@@ -134,5 +135,10 @@ func TestPlanThatSaysNothingClosed(t *testing.T) {
 	none.evaluate = none.eval
 	if d := none.fresh(context.Background(), admin); !d.Allow {
 		t.Errorf("without a plan: %+v", d)
+	}
+	var log strings.Builder
+	e := New(Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if err := e.swap(t.Context(), &none, Status{}); err != nil || !strings.Contains(log.String(), "take several times as long") {
+		t.Errorf("without a plan: %v, %s", err, log.String())
 	}
 }

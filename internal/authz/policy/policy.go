@@ -63,8 +63,7 @@ type Options struct {
 	StateDir string
 	// AllowByDefault accepts a policy that allows an empty input.
 	AllowByDefault bool
-	// Positions makes decisions say where their reasons come from. They take several times as long then,
-	// and none is remembered.
+	// Positions makes decisions say where their reasons come from. They take several times as long then.
 	Positions bool
 	// Once says that few questions will be asked: the policy is loaded in a third of the time, and they take several times as long.
 	Once bool

@@ -135,7 +135,7 @@ func (s *sources) readPath(p string) error {
 	s.modules = append(s.modules, group.modules...)
 	s.tests = append(s.tests, group.tests...)
 	for _, f := range group.claims { // one file may be beside several
-		if !slices.ContainsFunc(s.claims, func(has file) bool { return has.name == f.name && bytes.Equal(has.raw, f.raw) }) {
+		if !slices.ContainsFunc(s.claims, func(has file) bool { return has.name == f.name }) {
 			s.claims = append(s.claims, f)
 		}
 	}
@@ -210,13 +210,7 @@ type group struct {
 }
 
 func (g *group) wants(name string) bool {
-	switch {
-	case strings.HasPrefix(name, "."): // editors' files, ConfigMap's ..data
-		return false
-	case strings.HasSuffix(name, ".rego"), isClaim(name):
-		return true
-	}
-	return slices.Contains([]string{"data.yaml", "data.yml", "data.json"}, name)
+	return strings.HasSuffix(name, ".rego") || isClaim(name) || slices.Contains([]string{"data.yaml", "data.yml", "data.json"}, name)
 }
 
 func isData(name string) bool {
@@ -248,7 +242,7 @@ func (g *group) readDir(fsys fs.FS, root, dir string, depth int) error {
 	}
 	for _, entry := range entries {
 		name := path.Join(dir, entry.Name())
-		if strings.HasPrefix(entry.Name(), ".") || dir != "." && strings.HasSuffix(name, casesSuffix) {
+		if strings.HasPrefix(entry.Name(), ".") /* editors' files, ConfigMap's ..data */ || dir != "." && strings.HasSuffix(name, casesSuffix) {
 			continue
 		}
 		if !entry.IsDir() {

@@ -192,8 +192,12 @@ func TestLent(t *testing.T) {
 	}
 	// It outlives another policy, and shorter is shorter.
 	write(t, w.opts.Paths[0], "data.yaml", lending+"# another\n")
+	was := w.Status().Revision
 	if err := w.Load(t.Context()); err != nil || !w.may(t, "tls:lent") {
 		t.Error("a new policy forgets what is lent: ", err)
+	}
+	if w.Status().Revision == was {
+		t.Error("the new policy does not decide")
 	}
 	w.Lend(t.Context(), []grant.Grant{lend(now, time.Minute)})
 	if w.set(now.Add(time.Minute)); w.may(t, "tls:lent") {
@@ -282,6 +286,9 @@ func TestEndThatCannotBeMadeClosed(t *testing.T) {
 	gen.vetted = &broken
 	loads := w.loads.Load()
 	w.set(noon)
+	if err := w.swap(t.Context(), gen, Status{Revision: "another"}); err == nil || w.Status().Revision == "another" {
+		t.Errorf("it is put in force: %v", err)
+	}
 	for range 2 {
 		if d := w.Decide(t.Context(), ask(t, []string{"tls:a"}, "GET", "/containers/json", "")); d.Allow || !d.Failed {
 			t.Errorf("got %+v", d)

@@ -45,11 +45,16 @@ func not(is func() bool) func() bool { return func() bool { return !is() } }
 func TestWatchChange(t *testing.T) {
 	t.Parallel()
 	dir := policyDir(t, "authz.rego", module(allowNothing))
-	e, _ := watched(t, Options{Paths: []string{dir}})
+	e, log := watched(t, Options{Paths: []string{dir}})
 	write(t, dir, "authz.rego", module(allowList))
 	wait.Until(t, "the new policy decides", lists(t, e))
 	write(t, dir, "authz.rego", module(allowNothing))
 	wait.Until(t, "the old one again", not(lists(t, e)))
+	for _, trouble := range []string{"cannot be had", "several times as long", "outlive a restart"} {
+		if said := log(); strings.Contains(said, trouble) {
+			t.Errorf("nothing is wrong, and it says\n%s", said)
+		}
+	}
 }
 
 func TestWatchBrokenPolicy(t *testing.T) {
@@ -178,6 +183,23 @@ func TestWatchGone(t *testing.T) {
 	}
 	write(t, dir, "p/authz.rego", module(allowNothing))
 	wait.Until(t, "it is back", not(lists(t, e)))
+}
+
+// TestReloadWaitsForQuietFilesClosed: what changed since the last look may be half of what it is going to be.
+func TestReloadWaitsForQuietFilesClosed(t *testing.T) {
+	t.Parallel()
+	dir := policyDir(t, "authz.rego", module(allowNothing))
+	e := loaded(t, Options{Paths: []string{dir}})
+	if e.reload(t.Context()) {
+		t.Error("nothing has changed, and it looks again")
+	}
+	write(t, dir, "authz.rego", module(allowList))
+	if again := e.reload(t.Context()); !again || lists(t, e)() {
+		t.Error("it is loaded at the first look at it")
+	}
+	if again := e.reload(t.Context()); again || !lists(t, e)() {
+		t.Error("it is not loaded at the second look at it")
+	}
 }
 
 // TestWatchQuiet: what is not of the policy is not an occasion to load it again.
