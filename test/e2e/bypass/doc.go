@@ -9,4 +9,7 @@
 // listener, and on dockerd's own socket where `local` is not admin. A refusal is
 // not believed: the daemon's objects, its event log, the container's standard
 // input and a listener that nobody may call must show that nothing happened.
+//
+// raw_cases_test.go holds bytes that two readers could read differently. Each goes straight to dockerd and by the
+// gateway: the answers must be the same, and what dockerd logs that it was asked what was judged, or it is refused.
 package bypass
