@@ -2,11 +2,14 @@ package policy
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
+	"vitrine/internal/engine/operation"
 	"vitrine/test/long"
 )
 
@@ -40,6 +43,25 @@ func TestCasesThatFailClosed(t *testing.T) {
 	write(t, dir, "more.cases", "deny tls:x GET /containers/json")
 	if err := e.Load(t.Context()); err == nil || e.Status().Revision != was {
 		t.Errorf("%v, revision %s", err, e.Status().Revision)
+	}
+}
+
+// Cases that there was no time to decide hold of nothing, though who asks too late is denied. What a request enters is sorted, as at the gateway.
+func TestCasesThatAreNotDecidedClosed(t *testing.T) {
+	t.Parallel()
+	opts := Options{Paths: []string{policyDir(t, "data.yaml", casedData, "look.cases", "deny tls:x POST /containers/web/kill")}}
+	g := loaded(t, opts).current.Load()
+	src, err := readSources(opts.Paths, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := vetCases(ctx, g, src); err == nil || !strings.Contains(err.Error(), "not decided within") {
+		t.Errorf("got %v", err)
+	}
+	if got := entersNamed(&operation.Operation{Enters: []string{"b", "a"}}); !slices.Equal(got, []string{"container:a", "container:b"}) {
+		t.Errorf("it enters %v", got)
 	}
 }
 

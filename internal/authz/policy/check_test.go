@@ -7,6 +7,15 @@ import (
 	"vitrine/test/long"
 )
 
+// TestCheckWarnsOfAudit: what a role in mode audit may do is everything.
+func TestCheckWarnsOfAudit(t *testing.T) {
+	t.Parallel()
+	found := Check(t.Context(), Options{Paths: []string{policyDir(t, "data.yaml", auditData)}})
+	if len(found) != 1 || !found[0].Warning || found[0].Key != "roles.learning.mode" {
+		t.Errorf("got %v", found)
+	}
+}
+
 // TestCheckWarnsOfWaysAroundHostPaths: whoever mounts only below a folder of its own, and reaches into any container, has what those have mounted.
 func TestCheckWarnsOfWaysAroundHostPaths(t *testing.T) {
 	long.Alone(t)

@@ -44,7 +44,7 @@ func misnamed(src *sources) (found []Problem) {
 func unlike(words map[string][]string, constant, field *ast.Term) (found []Problem) {
 	ref, _ := field.Value.(ast.Ref)
 	const depth = 3 // input.operation.id, and input.operation.hazards[_]
-	if len(ref) < depth || len(ref) > depth+1 {
+	if len(ref) < depth {
 		return nil
 	}
 	known := words[ref[:depth].String()]

@@ -23,7 +23,7 @@ func ReadModel(opts Options) (*Model, error) {
 	if err != nil || !src.builtin {
 		return nil, err
 	}
-	m, err := src.model()
+	m, err := src.model(opts.now())
 	if err != nil {
 		return nil, err
 	}
@@ -46,13 +46,13 @@ func (m *Model) lend(grants []grant.Grant, now time.Time) {
 	}
 }
 
-func (s *sources) model() (*Model, error) {
+func (s *sources) model(now time.Time) (*Model, error) {
 	data, where, err := checkedData(s)
 	if err != nil {
 		return nil, err
 	}
 	for _, t := range takeEnds(data, where) {
-		if list, _ := data["bindings"].(map[string]any)[t.role].([]any); t.Over(time.Now()) {
+		if list, _ := data["bindings"].(map[string]any)[t.role].([]any); t.Over(now) {
 			list[t.index] = nil
 		}
 	}
@@ -101,10 +101,13 @@ func (m *Model) Held(principals []string) []Holding {
 // Line is where a role says of an operation that it grants it; where the role begins, if it does not say so.
 func (m *Model) Line(role string, op *operation.Operation) string {
 	data := m.role(role)
-	for key, words := range map[string][]string{"operations": {op.ID, "*"}, "access": {string(op.Access)}} {
-		for i, word := range stringsOf(data[key]) {
-			if slices.Contains(words, word) {
-				return m.at(fmt.Sprintf("roles.%s.%s.%d", role, key, i))
+	for _, says := range []struct {
+		key   string
+		words []string
+	}{{"operations", []string{op.ID, "*"}}, {"access", []string{string(op.Access)}}} {
+		for i, word := range stringsOf(data[says.key]) {
+			if slices.Contains(says.words, word) {
+				return m.at(fmt.Sprintf("roles.%s.%s.%d", role, says.key, i))
 			}
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"vitrine/internal/authz/obligation"
 	"vitrine/internal/engine/operation"
@@ -49,7 +50,7 @@ func newProver(ctx context.Context, g *generation, src *sources) (*Prover, error
 		return p, nil
 	}
 	var err error
-	if p.model, err = src.model(); err != nil {
+	if p.model, err = src.model(time.Now()); err != nil {
 		return nil, err
 	}
 	p.roles = p.model.Roles()

@@ -114,6 +114,41 @@ func TestWhoCan(t *testing.T) {
 	}
 }
 
+// TestLinesOfARole: where it says of an operation that it grants it, by name before by class.
+func TestLinesOfARole(t *testing.T) {
+	t.Parallel()
+	dir := policyDir(t, "data.yaml", `roles:
+  r:
+    access:
+      - list
+      - write
+    operations:
+      - ContainerStop
+  all: {operations: ["*"]}
+bindings: {admin: [local]}
+`)
+	m, err := ReadModel(Options{Paths: []string{dir}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for question, want := range map[string]string{
+		"r POST /containers/x/stop": "7", "r POST /containers/x/kill": "5", "r GET /containers/json": "4", "r GET /plugins/x/json": "2", "all GET /plugins/x/json": "8", "none GET /_ping": "",
+	} {
+		words := strings.Fields(question)
+		at := m.Line(words[0], ask(t, nil, words[1], words[2], "").Operation)
+		if _, line, _ := strings.Cut(at, "data.yaml:"); line != want {
+			t.Errorf("%s: %s, want line %s", question, at, want)
+		}
+	}
+	words, at, given := m.Has("r", "access")
+	if !slices.Equal(words, []string{"list", "write"}) || !given || !strings.HasSuffix(at, "data.yaml:3") {
+		t.Errorf("%v, %s, %v", words, at, given)
+	}
+	if words, at, given := m.Has("r", "hazards"); len(words) > 0 || given || !strings.HasSuffix(at, "data.yaml:2") {
+		t.Errorf("%v, %s, %v", words, at, given)
+	}
+}
+
 // What a role is not denied by the rules, and no example shows, is not decided.
 func TestWhoCanNotDecidedClosed(t *testing.T) {
 	long.Alone(t)
@@ -359,6 +394,7 @@ func TestInvariantsAreNotPassedOverClosed(t *testing.T) {
 		})
 	}
 	loaded(t, Options{Paths: []string{filepath.Join(policyDir(t, "data.yaml", data, ".invariants.yml", broken), "data.yaml")}}) // an editor's
+	loaded(t, Options{Paths: []string{bundled(map[string]string{"data.yaml": data, ".a.cases": "deny unix:ci POST /containers/create {}"})}})
 	for _, near := range []string{"invariants.yml", "Invariants.yaml", "invariants.json", "invariant.yaml", "my-invariants.yaml", "invariants", "sub/invariants.yaml", "sub/Invariants.yml"} {
 		t.Run(near, func(t *testing.T) {
 			t.Parallel()

@@ -66,7 +66,8 @@ func TestSequences(t *testing.T) {
 		"cp":            {with("{operations: [ContainerArchive]}", ""), "roles.r: grants ContainerArchive, and docker cp also asks ContainerArchiveInfo: add to operations what is meant"},
 		"stats":         {with("{operations: [ContainerStats]}", ""), "roles.r: grants ContainerStats, and docker stats also asks ContainerList and SystemEvents: add to operations what is meant"},
 		"stats, once":   {with("{access: [inspect], hazards: [env]}", ""), ""},
-		"an older name": {with("{operations: [PutContainerArchive, ContainerKill]}", ""), ""},
+		"an older name": {with("{operations: [ContainerGetArchive]}", ""), "roles.r: grants ContainerArchive, and docker cp also asks ContainerArchiveInfo: add to operations what is meant"},
+		"of nobody":     {"roles: {r: {operations: [ContainerCreate]}}\nbindings: {admin: [local]}\n", "roles.r: grants ContainerCreate, and docker run also asks ContainerStart: add to operations what is meant"},
 		"everything":    {with("{operations: ['*'], hazards: ['*']}", ""), ""},
 	} {
 		if got := sequenceProblems(t, c.data); got != c.want {

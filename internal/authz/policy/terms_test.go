@@ -102,6 +102,13 @@ func TestBindingThatHasEndedIsNotLoadedClosed(t *testing.T) {
 	if w.may(t, "tls:b") || !w.may(t, "tls:a") {
 		t.Error("a binding that has ended holds after a restart")
 	}
+	m, err := ReadModel(Options{Paths: w.opts.Paths, Now: w.opts.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if held := m.Held([]string{"tls:b"}); len(held) > 0 {
+		t.Errorf("by the model: %v", held)
+	}
 	warned := Check(t.Context(), Options{Paths: w.opts.Paths, Now: w.opts.Now})
 	if !slices.ContainsFunc(warned, func(p Problem) bool { return p.Key == "bindings.ops.1" && p.Message == "has ended: take it out" }) {
 		t.Errorf("policy check does not say so: %v", warned)
