@@ -51,9 +51,13 @@ var unheld = []string{
 
 // heldFiles are files of unheld packages in which every change has been looked at.
 var heldFiles = []string{
-	"internal/authz/policy/accident.go", "internal/authz/policy/ceilings.go", "internal/authz/policy/kept.go", "internal/authz/policy/load.go",
-	"internal/authz/policy/locked.go", "internal/authz/policy/memory.go", "internal/authz/policy/reads.go", "internal/authz/policy/recreate.go",
-	"internal/authz/policy/relevant.go", "internal/authz/policy/show.go", "internal/authz/policy/streams.go", "internal/authz/policy/words.go",
+	"internal/authz/policy/accident.go", "internal/authz/policy/can.go", "internal/authz/policy/cases.go", "internal/authz/policy/catalogue.go",
+	"internal/authz/policy/ceilings.go", "internal/authz/policy/check.go", "internal/authz/policy/claims.go", "internal/authz/policy/codes.go",
+	"internal/authz/policy/compat.go", "internal/authz/policy/decision.go", "internal/authz/policy/extra.go", "internal/authz/policy/file_linux.go",
+	"internal/authz/policy/kept.go", "internal/authz/policy/load.go", "internal/authz/policy/locked.go", "internal/authz/policy/memory.go",
+	"internal/authz/policy/misnamed.go", "internal/authz/policy/model.go", "internal/authz/policy/positions.go", "internal/authz/policy/reads.go",
+	"internal/authz/policy/recreate.go", "internal/authz/policy/relevant.go", "internal/authz/policy/sequences.go", "internal/authz/policy/show.go",
+	"internal/authz/policy/streams.go", "internal/authz/policy/summary.go", "internal/authz/policy/value.go", "internal/authz/policy/words.go",
 	"internal/authz/policy/would.go",
 }
 

@@ -63,6 +63,11 @@ func TestCasesThatAreNotDecidedClosed(t *testing.T) {
 	if got := entersNamed(&operation.Operation{Enters: []string{"b", "a"}}); !slices.Equal(got, []string{"container:a", "container:b"}) {
 		t.Errorf("it enters %v", got)
 	}
+	for _, ref := range []string{"exec:1", "*"} {
+		if got := entersNamed(&operation.Operation{Enters: []string{ref}}); !slices.Equal(got, []string{"*"}) {
+			t.Errorf("%s: it enters %v", ref, got)
+		}
+	}
 }
 
 // The mint, a stream that cannot be blanked and rails count as at the gateway, also where the rules allow.
@@ -88,7 +93,7 @@ func TestObjectsOfCasesClosed(t *testing.T) {
 	t.Parallel()
 	const data = `
 roles:
-  blue: {access: [ping, list, inspect, write], where: {team: blue}, hazards: [env]}
+  blue: {access: [ping, list, inspect, stream, write], where: {team: blue}, hazards: [env], redact: {ContainerStats: [/name]}}
 bindings: {admin: [local], blue: ["tls:x"]}
 `
 	dir := policyDir(t, "data.yaml", data, "blue.cases", `
@@ -100,11 +105,15 @@ allow tls:x POST /containers/web/restart
 allow tls:x POST /containers/0f/restart
 deny  tls:x POST /containers/shop/restart
 deny  tls:x POST /containers/other/restart
+deny  tls:x GET  /containers/web/logs
+deny  tls:x GET  /containers/web/stats
 allow tls:x GET  /containers/json
 allow local POST /containers/shop/restart
 allow local POST /images/load
 `)
 	loaded(t, Options{Paths: []string{dir}})
+	own := module("default allow := false\n\nallow if { some o in input.objects; o.labels.team == \"blue\" }")
+	loaded(t, Options{Paths: []string{policyDir(t, "authz.rego", own, "x.cases", "object container:web,label=team=blue\nallow tls:x POST /containers/web/restart\n")}})
 	for line, says := range map[string]string{
 		"object container:shop,label=team=red\nallow tls:x POST /containers/shop/restart":  "blue.cases:2: POST /containers/shop/restart by tls:x is denied, and the case says allow: shop is not there for the caller [view]",
 		"object container:shop,label=team=red\nallow tls:x POST /containers/other/restart": "cannot be told",

@@ -1,18 +1,34 @@
 package policy
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
 	"vitrine/test/long"
 )
 
-// TestCheckWarnsOfAudit: what a role in mode audit may do is everything.
-func TestCheckWarnsOfAudit(t *testing.T) {
+// TestCheckWarns: each kind of a mistake in data is looked for.
+func TestCheckWarns(t *testing.T) {
 	t.Parallel()
-	found := Check(t.Context(), Options{Paths: []string{policyDir(t, "data.yaml", auditData)}})
-	if len(found) != 1 || !found[0].Warning || found[0].Key != "roles.learning.mode" {
-		t.Errorf("got %v", found)
+	opts := Options{Paths: []string{policyDir(t, "data.yaml", `roles:
+  learning: {access: [ping], mode: audit}
+  red: {access: [list], where: {team: red}}
+  blue: {access: [list], where: {team: blue}}
+  stats: {access: [ping], operations: [ContainerStats, ContainerList, SystemEvents], redact: {ContainerStats: [/name]}}
+  maker: {access: [list], engine_socket: substitute}
+bindings: {admin: [local], learning: ["tls:l"], red: ["tls:x"], blue: ["tls:x"], stats: ["tls:s"], maker: ["tls:m"]}
+`)}}
+	var keys []string
+	for _, p := range Check(t.Context(), opts) {
+		if !p.Warning {
+			t.Error(p)
+		}
+		keys = append(keys, p.Key)
+	}
+	slices.Sort(keys)
+	if want := []string{"bindings.red.0", "roles.learning.mode", "roles.maker.engine_socket", "roles.stats.redact.ContainerStats"}; !slices.Equal(keys, want) {
+		t.Errorf("got %v, want %v", keys, want)
 	}
 }
 

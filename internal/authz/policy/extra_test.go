@@ -166,6 +166,7 @@ func TestCheckSaysWhatAFieldNeverIs(t *testing.T) {
 		{`input.operation.id == "ContainerExec"`, ""},
 		{`"privileged" in input.operation.hazards`, ""},
 		{`input.operation.target == "ContainerExce"`, ""},
+		{`startswith(input.operation.id, "ContainerExce")`, ""},
 		{`input.operation.hazards == []`, ""},
 		{`input.operation.id in {id | some id in data.x; id != "odd"}`, ""},
 	}

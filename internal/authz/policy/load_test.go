@@ -330,7 +330,11 @@ func archive(t *testing.T, files map[string]string) []byte {
 	gz := gzip.NewWriter(&buf)
 	tw := tar.NewWriter(gz)
 	for name, content := range files {
-		if err := tw.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(content))}); err != nil {
+		header := &tar.Header{Name: name, Mode: 0o644, Size: int64(len(content))}
+		if to, is := strings.CutPrefix(content, "link:"); is {
+			header, content = &tar.Header{Name: name, Typeflag: tar.TypeSymlink, Linkname: to}, ""
+		}
+		if err := tw.WriteHeader(header); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := tw.Write([]byte(content)); err != nil {

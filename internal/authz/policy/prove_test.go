@@ -298,8 +298,10 @@ func TestWhoCanUnderOnesOwnRules(t *testing.T) {
 	if m, err := ReadModel(Options{Paths: []string{policyDir(t, "authz.rego", provedRego)}}); m != nil || err != nil {
 		t.Errorf("it has a model: %+v, %v", m, err)
 	}
-	if m, err := ReadModel(Options{Paths: []string{filepath.Join(t.TempDir(), "missing")}}); m != nil || err == nil {
-		t.Errorf("a policy that is not there: %+v, %v", m, err)
+	for _, path := range []string{filepath.Join(t.TempDir(), "missing"), policyDir(t, "data.yaml", "roles: 5")} {
+		if m, err := ReadModel(Options{Paths: []string{path}}); m != nil || err == nil {
+			t.Errorf("%s has a model: %+v, %v", path, m, err)
+		}
 	}
 	whole := prover(t, Options{Paths: []string{policyDir(t, "authz.rego", module(`default allow := false
 allow if object.get(input.operation, "target", "none") != "none"`))}})
@@ -380,8 +382,10 @@ func TestInvariantsAreNotPassedOverClosed(t *testing.T) {
 		"beside two":          {"but unix:ci can", []string{filepath.Join(named, "data.yaml"), filepath.Join(named, "more.yaml")}},
 		"in a bundle":         {"invariants.yaml:1: only admin may", []string{bundled(map[string]string{"/data.yaml": data, "/invariants.yaml": broken})}},
 		"cases in a bundle":   {"a.cases:1", []string{bundled(map[string]string{"data.yaml": data, "./a.cases": "deny unix:ci POST /containers/create {}"})}},
+		"beside, a folder":    {"not a regular file", []string{filepath.Join(policyDir(t, "data.yaml", data, "invariants.yaml/x", ""), "data.yaml")}},
 		"beside a bundle":     {"but unix:ci can", []string{beside}},
 		"large in a bundle":   {"bundle file 'a.cases' size", []string{bundled(map[string]string{"data.yaml": data, "a.cases": strings.Repeat("#", maxSourceFile+1)})}},
+		"a link in a bundle":  {"a.cases is not a regular file", []string{bundled(map[string]string{"data.yaml": data, "a.cases": "link:b.cases"})}},
 		"deep in a bundle":    {"sub/invariants.yaml is not read", []string{bundled(map[string]string{"/data.yaml": data, "/sub/invariants.yaml": broken})}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -393,8 +397,13 @@ func TestInvariantsAreNotPassedOverClosed(t *testing.T) {
 			}
 		})
 	}
-	loaded(t, Options{Paths: []string{filepath.Join(policyDir(t, "data.yaml", data, ".invariants.yml", broken), "data.yaml")}}) // an editor's
-	loaded(t, Options{Paths: []string{bundled(map[string]string{"data.yaml": data, ".a.cases": "deny unix:ci POST /containers/create {}"})}})
+	loaded(t, Options{Paths: []string{filepath.Join(policyDir(t, "data.yaml", data, ".invariants.yml", broken, "invariants.md", broken), "data.yaml")}})
+	loaded(t, Options{Paths: []string{filepath.Join(policyDir(t, "my-invariants.yaml", data), "my-invariants.yaml")}}) // it is named as data
+	const wrong = "deny unix:ci POST /containers/create {}"
+	loaded(t, Options{Paths: []string{bundled(map[string]string{"data.yaml": data, ".a.cases": wrong, "sub/a.cases": wrong, "invariants/": ""})}})
+	if err := new(group).readInvariantsBeside(filepath.Join(t.TempDir(), "none", "data.yaml")); err == nil {
+		t.Error("there are none in a folder that cannot be read")
+	}
 	for _, near := range []string{"invariants.yml", "Invariants.yaml", "invariants.json", "invariant.yaml", "my-invariants.yaml", "invariants", "sub/invariants.yaml", "sub/Invariants.yml"} {
 		t.Run(near, func(t *testing.T) {
 			t.Parallel()

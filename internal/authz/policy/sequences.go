@@ -107,7 +107,7 @@ func includes(role map[string]any, id string) bool {
 	if slices.Contains(stringsOf(role["except"]), id) {
 		return false
 	}
-	if id == "ExecStart" || id == "ExecResize" || id == "ExecInspect" {
+	if id == "ExecStart" || id == "ExecInspect" {
 		return includes(role, "ContainerExec") || classed(role, id)
 	}
 	return classed(role, id)

@@ -58,6 +58,9 @@ func TestSequences(t *testing.T) {
 		"another role of the same holder has it": {
 			with("{operations: [ContainerExec]}", "  other: {access: [inspect], hazards: [env]}\n"), "",
 		},
+		"another role of the same holder may do everything": {
+			with("{operations: [ContainerExec]}", "  other: {operations: ['*'], hazards: ['*']}\n"), "",
+		},
 		"another role of some other holder has it": {
 			with("{operations: [ContainerLogs]}", "  third: {access: [inspect], hazards: [env]}\n"),
 			"roles.r: grants ContainerLogs, and docker logs also asks ContainerInspect: add to operations what is meant, and redact ContainerInspect or take the hazard env",

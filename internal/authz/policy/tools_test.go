@@ -280,9 +280,10 @@ func TestSummary(t *testing.T) {
 	long.Alone(t)
 	t.Parallel()
 	for want, files := range map[string][]string{
-		"the built-in rules with data.yaml; 3 roles, bound are admin; 5 inputs of the self-test answered; revision ":                 {"data.yaml", "bindings: {admin: [local]}"},
-		"rules of your own: authz.rego; 5 inputs of the self-test answered; its own tests pass; revision ":                           {"authz.rego", module(allowList), "authz_test.rego", closedTest},
-		"rules of your own: authz.rego, data.yaml; 5 inputs of the self-test answered; no tests of its own (*_test.rego); revision ": {"authz.rego", module(allowList), "data.yaml", "a: 1"},
+		"the built-in rules with data.yaml; 3 roles, bound are admin; 5 inputs of the self-test answered; revision ":                                 {"data.yaml", "bindings: {admin: [local]}"},
+		"the built-in rules with data.yaml; 3 roles, bound are admin, look; 5 inputs of the self-test answered; its cases hold (1 files); revision ": {"data.yaml", casedData, "look.cases", "allow tls:x GET /_ping"},
+		"rules of your own: authz.rego; 5 inputs of the self-test answered; its own tests pass; revision ":                                           {"authz.rego", module(allowList), "authz_test.rego", closedTest},
+		"rules of your own: authz.rego, data.yaml; 5 inputs of the self-test answered; no tests of its own (*_test.rego); revision ":                 {"authz.rego", module(allowList), "data.yaml", "a: 1"},
 	} {
 		got, err := Summary(Options{Paths: []string{policyDir(t, files...)}})
 		if err != nil || !strings.HasPrefix(got, want) {
