@@ -193,7 +193,7 @@ func plainTCP(f *Facts) []seen {
 // hole is a published one of the Engine's, and what it is worth beside Vitrine.
 type hole struct {
 	cve      string
-	severity severity
+	severity Severity
 	in       func(v [3]int) bool
 	note     string
 }
@@ -208,11 +208,11 @@ var holes = []hole{
 		return v[0] < 28
 	}, "a request can be shown to plugins without its body"},
 	{
-		"CVE-2026-34040", low, func(v [3]int) bool { return less(v, [3]int{29, 3, 1}) },
+		"CVE-2026-34040", Low, func(v [3]int) bool { return less(v, [3]int{29, 3, 1}) },
 		"bodies over 1 MiB are not shown to plugins; Vitrine refuses such requests to all but admin, other plugins may not",
 	},
 	{
-		"CVE-2026-33997", low, func(v [3]int) bool { return less(v, [3]int{29, 3, 1}) },
+		"CVE-2026-33997", Low, func(v [3]int) bool { return less(v, [3]int{29, 3, 1}) },
 		"a managed plugin can get privileges that nobody granted; only admin may install one",
 	},
 }
@@ -236,7 +236,7 @@ func engineVersion(f *Facts) []seen {
 		switch {
 		case !h.in(v):
 		case distribution:
-			s := found(low, "Engine %s is of a version with %s (%s), unless its distribution has mended that", version, h.cve, h.note)
+			s := found(Low, "Engine %s is of a version with %s (%s), unless its distribution has mended that", version, h.cve, h.note)
 			s.do = "look for " + h.cve + " in the package's changelog (apt changelog docker.io), or update the Engine"
 			out = append(out, s)
 		default:
@@ -270,7 +270,7 @@ func nriOn(f *Facts) []seen {
 	case f.Engine.Err == nil && f.Engine.Is.NRI:
 		return []seen{found(Medium, "the Engine says that NRI is on")}
 	case f.NRI.Err != nil:
-		return untold(low, "whether NRI is on", f.NRI.Err)
+		return untold(Low, "whether NRI is on", f.NRI.Err)
 	case f.NRI.Is != "":
 		return []seen{found(Medium, "NRI is on in %s", f.NRI.Is)}
 	}
@@ -377,7 +377,7 @@ func notDocker(f *Facts) []seen {
 
 func rootless(f *Facts) []seen {
 	if f.Engine.Err == nil && f.Engine.Is.Rootless {
-		return []seen{found(low, "the Engine is rootless")}
+		return []seen{found(Low, "the Engine is rootless")}
 	}
 	return nil
 }

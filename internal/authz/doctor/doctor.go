@@ -18,22 +18,22 @@ import (
 	"strings"
 )
 
-// severity is how bad a finding is.
-type severity string
+// Severity is how bad a finding is.
+type Severity string
 
 // Severities: a high one is a way around the policy that is open now.
 const (
-	High   severity = "high"
-	Medium severity = "medium" // a way around it for somebody who is trusted with something, or one more step
-	low    severity = "low"    // to be known
+	High   Severity = "high"
+	Medium Severity = "medium" // a way around it for somebody who is trusted with something, or one more step
+	Low    Severity = "low"    // to be known
 )
 
-var severities = []severity{High, Medium, low}
+var severities = []Severity{High, Medium, Low}
 
 // Finding is one thing that is wrong with a host, or that could not be told.
 type Finding struct {
 	Check    string   `json:"check"` // stable; docs/doctor.md has a row for each
-	Severity severity `json:"severity"`
+	Severity Severity `json:"severity"`
 	Found    string   `json:"found"`         // what was seen, with names
 	Means    string   `json:"means"`         // what it is good for to whom
 	Do       string   `json:"do"`            // what mends it
@@ -50,18 +50,18 @@ type check struct {
 
 // seen is what a check's function found; the rest of a finding is the table's.
 type seen struct {
-	severity severity
+	severity Severity
 	found    string
 	do       string // instead of the table's, if there is better advice
 	untold   bool
 }
 
-func found(s severity, format string, args ...any) seen {
+func found(s Severity, format string, args ...any) seen {
 	return seen{severity: s, found: fmt.Sprintf(format, args...)}
 }
 
 // untold is for what nobody could be asked about. It is never nothing: unknown means no.
-func untold(s severity, what string, err error) []seen {
+func untold(s Severity, what string, err error) []seen {
 	return []seen{{severity: s, found: fmt.Sprintf("%s cannot be told: %v", what, err), untold: true}}
 }
 
@@ -89,7 +89,7 @@ func Worst(findings []Finding) (high bool) {
 // Write writes findings for a person.
 func Write(w io.Writer, findings []Finding) error {
 	var b strings.Builder
-	count := map[severity]int{}
+	count := map[Severity]int{}
 	for _, f := range findings {
 		count[f.Severity]++
 		cis := ""
@@ -98,7 +98,7 @@ func Write(w io.Writer, findings []Finding) error {
 		}
 		fmt.Fprintf(&b, "%-6s %s%s\n       %s\n       means: %s\n       do:    %s\n", f.Severity, f.Check, cis, f.Found, f.Means, f.Do)
 	}
-	fmt.Fprintf(&b, "%d checks: %d high, %d medium, %d low\n", len(checks), count[High], count[Medium], count[low])
+	fmt.Fprintf(&b, "%d checks: %d high, %d medium, %d low\n", len(checks), count[High], count[Medium], count[Low])
 	_, err := io.WriteString(w, b.String())
 	return err
 }

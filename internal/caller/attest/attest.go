@@ -31,12 +31,12 @@ import (
 	"vitrine/internal/kernel/procfs"
 )
 
-// kind is what could be established of a process. The zero value is Unknown.
-type kind int
+// Kind is what could be established of a process. The zero value is Unknown.
+type Kind int
 
 // The kinds of processes.
 const (
-	Unknown   kind = iota
+	Unknown   Kind = iota
 	Host           // proven to be the host's own
 	Container      // in a container that Docker knows
 	Peer           // of another PID namespace: the kernel gives ids, and no process
@@ -44,7 +44,7 @@ const (
 
 // Attestation is what could be established of one peer.
 type Attestation struct {
-	Kind      kind
+	Kind      Kind
 	Container docker.Container // for Container, as of now
 	Err       error            // for Unknown: why; an [ErrNotYet] if the Engine may tell more in a moment
 	// UID and GID are the peer's, in our own user namespace; nil where that
@@ -173,7 +173,7 @@ func (a *Attestor) ids(p *peercred.Peer) Attestation {
 // container that the inventory does not hold: then the Engine is asked, and all
 // is weighed anew. In the end the peer must still be alive, so that the facts are
 // the peer's, and not those of a later process with the same number.
-func (a *Attestor) locate(ctx context.Context, p *peercred.Peer) (docker.Container, kind, error) {
+func (a *Attestor) locate(ctx context.Context, p *peercred.Peer) (docker.Container, Kind, error) {
 	if err := p.Alive(); err != nil {
 		return docker.Container{}, Unknown, err
 	}

@@ -160,7 +160,7 @@ func (x *index) innermost(l procfs.Cgroup) (best confirmed, err error) {
 
 // weigh says where a process is, from facts alone. The error is an *askError where the verdict
 // hangs on a container that is not known.
-func (a *Attestor) weigh(facts procfs.Process, absent map[string]bool) (id string, kind kind, err error) {
+func (a *Attestor) weigh(facts procfs.Process, absent map[string]bool) (id string, kind Kind, err error) {
 	a.known.mu.RLock()
 	defer a.known.mu.RUnlock()
 	c, err := a.known.surrounding(facts.Cgroups, absent)

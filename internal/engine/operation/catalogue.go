@@ -16,7 +16,7 @@ type entry struct {
 	schema                     uint16 // of the body, in nodeTable
 	params                     span   // in paramTable
 	carry                      Carry
-	traits                     trait
+	traits                     Trait
 	rail                       string
 	since, until               uint8 // minor API versions; 0: undocumented
 }

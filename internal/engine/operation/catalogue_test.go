@@ -167,7 +167,7 @@ func TestCatalogueIsTheReviewedList(t *testing.T) {
 		}
 		fmt.Fprintf(&got, "%s %s %s resource=%s access=%s body=%s carry=%s versions=%s", o.ID, o.Method, o.Path, o.Resource, o.Access, body, carry, versions)
 		if e.traits != 0 {
-			fmt.Fprintf(&got, " trait=%s", map[trait]string{
+			fmt.Fprintf(&got, " trait=%s", map[Trait]string{
 				AnswersEvents: "AnswersEvents", AnswersID: "AnswersID", AnswersProgress: "AnswersProgress",
 				AnswersVersion: "AnswersVersion", HidesBody: "HidesBody", Waits: "Waits", AnswersLate: "AnswersLate",
 			}[e.traits])

@@ -215,7 +215,7 @@ func unseen(op *Operation, req *container.CreateRequest) string {
 		HazardRuntime:       host.Runtime != "",
 		HazardUnmasked:      host.MaskedPaths != nil && !slices.Contains(host.MaskedPaths, "/proc/kcore") || host.ReadonlyPaths != nil && !slices.Contains(host.ReadonlyPaths, "/proc/sys"),
 		HazardLimits:        len(host.Ulimits) > 0 || len(host.StorageOpt) > 0,
-		hazardNamedNetwork:  host.NetworkMode != "" && host.NetworkMode.IsUserDefined() && !host.NetworkMode.IsHost() && !strings.EqualFold(string(host.NetworkMode), "host"),
+		HazardNamedNetwork:  host.NetworkMode != "" && host.NetworkMode.IsUserDefined() && !host.NetworkMode.IsHost() && !strings.EqualFold(string(host.NetworkMode), "host"),
 		"group-add":         len(host.GroupAdd) > 0,
 	} {
 		if is && !has(h) {
@@ -225,13 +225,13 @@ func unseen(op *Operation, req *container.CreateRequest) string {
 	if req.NetworkingConfig != nil {
 		for name, endpoint := range req.NetworkingConfig.EndpointsConfig {
 			userDefined := container.NetworkMode(name).IsUserDefined()
-			if userDefined && name != "" && !has(hazardNamedNetwork) && !has(HazardHostNamespace) {
+			if userDefined && name != "" && !has(HazardNamedNetwork) && !has(HazardHostNamespace) {
 				return "network " + name
 			}
-			if endpoint != nil && userDefined && endpoint.NetworkID != "" && !has(hazardNamedNetwork) && !has(HazardHostNamespace) {
+			if endpoint != nil && userDefined && endpoint.NetworkID != "" && !has(HazardNamedNetwork) && !has(HazardHostNamespace) {
 				return "network id " + endpoint.NetworkID
 			}
-			if endpoint != nil && endpoint.IPAMConfig != nil && endpoint.IPAMConfig.IPv4Address.IsValid() && !has(hazardNetworkAddress) {
+			if endpoint != nil && endpoint.IPAMConfig != nil && endpoint.IPAMConfig.IPv4Address.IsValid() && !has(HazardNetworkAddress) {
 				return "address " + endpoint.IPAMConfig.IPv4Address.String()
 			}
 		}

@@ -192,7 +192,7 @@ func TestVolumesByTheirOptionsClosed(t *testing.T) {
 		}
 	}
 	op := mustParse(t, request("POST", "/containers/create", `{"Image":"x","HostConfig":{"Binds":["data","/data"]},"Volumes":{"cache":{}}}`))
-	if slices.Contains(op.Hazards, hazardNamedVolume) || len(op.HostPath) > 0 {
+	if slices.Contains(op.Hazards, HazardNamedVolume) || len(op.HostPath) > 0 {
 		t.Errorf("volumes without names: %v %v", op.Hazards, op.HostPath)
 	}
 }

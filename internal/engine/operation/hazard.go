@@ -12,14 +12,14 @@ const (
 	HazardHostPath        Hazard = "host-path"
 	HazardEngineSocket    Hazard = "engine-socket"
 	HazardVitrineFiles    Hazard = "vitrine-files"
-	hazardNamedVolume     Hazard = "named-volume"
+	HazardNamedVolume     Hazard = "named-volume"
 	HazardVolumesFrom     Hazard = "volumes-from"
 	HazardVolumeDriver    Hazard = "volume-driver"
 	HazardPropagation     Hazard = "propagation"
-	hazardNetworkDriver   Hazard = "network-driver"
-	hazardNetworkAddress  Hazard = "network-address"
-	hazardNamedNetwork    Hazard = "named-network"
-	hazardLink            Hazard = "link"
+	HazardNetworkDriver   Hazard = "network-driver"
+	HazardNetworkAddress  Hazard = "network-address"
+	HazardNamedNetwork    Hazard = "named-network"
+	HazardLink            Hazard = "link"
 	HazardCgroupParent    Hazard = "cgroup-parent"
 	HazardSecurityOpt     Hazard = "security-opt"
 	HazardUnmasked        Hazard = "unmasked"
@@ -27,7 +27,7 @@ const (
 	HazardSysctl          Hazard = "sysctl"
 	HazardUserns          Hazard = "userns"
 	HazardLimits          Hazard = "limits"
-	hazardLogDriver       Hazard = "log-driver"
+	HazardLogDriver       Hazard = "log-driver"
 	HazardEnv             Hazard = "env"
 	HazardOutbound        Hazard = "outbound"
 	HazardBuildKit        Hazard = "buildkit"
@@ -56,15 +56,15 @@ func Hazards() []HazardInfo {
 		{HazardHostPath, "mounts a path of the host, or a device as a file system; see host_paths"},
 		{HazardEngineSocket, "a host path that is or holds the socket of an engine: docker.sock, containerd.sock, /run/docker, and upstream"},
 		{HazardVitrineFiles, "a host path that is or holds Vitrine's sockets, policy or plugin, or what the engine keeps: /run/vitrine*, /etc/docker, /var/lib/vitrine, /var/lib/docker, and where the settings and the engine have them instead"},
-		{hazardNamedVolume, "mounts a named volume, which others may use; see host_paths"},
+		{HazardNamedVolume, "mounts a named volume, which others may use; see host_paths"},
 		{HazardVolumesFrom, "mounts all volumes of another container, paths of the host among them; see enters"},
 		{HazardVolumeDriver, "a volume with a driver other than local, or with driver options (which can bind any host path)"},
 		{HazardPropagation, "a mount that passes mounts on to the host (shared, rshared)"},
-		{hazardNetworkDriver, "a network with a driver other than bridge or overlay, or with driver options (which can attach to the host's interfaces), or one that changes how the host forwards"},
-		{hazardNetworkAddress, "chooses addresses: of a network, for which the host then sends traffic there, or of a container in it"},
-		{hazardNamedNetwork, "joins a network by its name, where services of others are, or takes a name in it"},
+		{HazardNetworkDriver, "a network with a driver other than bridge or overlay, or with driver options (which can attach to the host's interfaces), or one that changes how the host forwards"},
+		{HazardNetworkAddress, "chooses addresses: of a network, for which the host then sends traffic there, or of a container in it"},
+		{HazardNamedNetwork, "joins a network by its name, where services of others are, or takes a name in it"},
 		{"host-port", "publishes ports on the host"},
-		{hazardLink, "legacy links: shows another container's environment"},
+		{HazardLink, "legacy links: shows another container's environment"},
 		{"extra-hosts", "chooses how names resolve in a container or a build: /etc/hosts, DNS servers"},
 		{HazardCgroupParent, "chooses the parent cgroup"},
 		{HazardSecurityOpt, "security options other than no-new-privileges: seccomp, AppArmor, SELinux, unmasked system paths"},
@@ -75,7 +75,7 @@ func Hazards() []HazardInfo {
 		{"group-add", "adds groups to the container's process, e.g. the docker group's"},
 		{"oom", "changes what the kernel kills first when memory runs out"},
 		{HazardLimits, "sets limits that keep a container from starving the host and others: ulimits, real-time CPU, weights above the default, the size of its file system, what the daemon does with its output (a large buffer, thousands of files, a tag that is computed), more than 64 KiB or 1000 of labels, a setting, a program's name or what an image is said to be of more than 16 KiB, instructions for an image, a command, a health check's command, mounts or networks of more than 64 KiB, more than 1000 exposed ports, 256 mounts or 100 volumes without a name, health checks more often than each second, more than ten minutes to end in, less than a hundredth of a processor (of all this, what an image carries counts as well), more than 10000 tasks of a service, or templates of it that do more than name these"},
-		{hazardLogDriver, "a log driver, or options of one, that may send logs elsewhere"},
+		{HazardLogDriver, "a log driver, or options of one, that may send logs elsewhere"},
 		{HazardEnv, "sets environment variables, or the answer shows them"},
 		{"swarm-secret", "gives a service secrets or configs, or has a plugin make a secret"},
 		{HazardOutbound, "makes the daemon contact a host that the caller chooses"},

@@ -14,7 +14,7 @@ func (o *Operation) judgeLogDriver(_ map[string]any, value any) {
 	switch value {
 	case "", "json-file", "local", "none", o.engine.LogDriver:
 	default:
-		o.hazard(hazardLogDriver)
+		o.hazard(HazardLogDriver)
 	}
 }
 
@@ -44,7 +44,7 @@ func (o *Operation) judgeLogOptions(_ map[string]any, value any) {
 			size, err := units.RAMInBytes(text) // as the daemon reads it
 			o.hazardIf(HazardLimits, err != nil || size > maxLogBuffer)
 		default:
-			o.hazard(hazardLogDriver)
+			o.hazard(HazardLogDriver)
 		}
 	}
 }

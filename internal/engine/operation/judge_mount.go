@@ -80,7 +80,7 @@ func (o *Operation) judgeBind(spec string) {
 // judgeVolume is for a source that is a volume's name, if it is no path.
 func (o *Operation) judgeVolume(source string) {
 	if source != "" && !isAbsolute(source) {
-		o.hazard(hazardNamedVolume)
+		o.hazard(HazardNamedVolume)
 		o.ask("volume:" + source)
 		o.reach(o.sockets.ofVolume(source))
 	}

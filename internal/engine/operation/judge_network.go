@@ -16,7 +16,7 @@ func (o *Operation) judgeNetworkMode(_ map[string]any, value any) {
 // nobody's: in the bridge a container is found by its address alone.
 func (o *Operation) joinNetwork(ref string) {
 	o.hazardIf(HazardHostNamespace, strings.EqualFold(ref, "host"))
-	o.hazardIf(hazardNamedNetwork, !strings.EqualFold(ref, "host") && userNetwork(ref, nil) != "")
+	o.hazardIf(HazardNamedNetwork, !strings.EqualFold(ref, "host") && userNetwork(ref, nil) != "")
 }
 
 func (o *Operation) judgeEndpoints(_ map[string]any, value any) {
@@ -43,14 +43,14 @@ func (o *Operation) judgeNetworkID(_ map[string]any, value any) {
 // gained nothing, as NET_RAW, which every container has by default, is enough to
 // send frames from any address.
 func (o *Operation) judgeMACAddress(endpoint map[string]any, value any) {
-	o.hazardIf(hazardNetworkAddress, isSet(value) && text(endpoint, "EndpointID") == "")
+	o.hazardIf(HazardNetworkAddress, isSet(value) && text(endpoint, "EndpointID") == "")
 }
 
 // judgeLinks is for container[:alias], whose environment the new container is given.
 func (o *Operation) judgeLinks(_ map[string]any, value any) {
 	for _, ref := range texts(value) {
 		ref, _, _ = strings.Cut(ref, ":")
-		o.hazard(hazardLink)
+		o.hazard(HazardLink)
 		o.enter(ref)
 	}
 }

@@ -76,13 +76,13 @@ const (
 	CarryUpgrade Carry = "upgrade" // attach/ws, /session, /grpc: 101 or nothing
 )
 
-// trait is what sets an operation apart from others of its class, for whoever carries it. They
+// Trait is what sets an operation apart from others of its class, for whoever carries it. They
 // stand in the catalogue.
-type trait uint8
+type Trait uint8
 
 // The traits.
 const (
-	AnswersEvents   trait = 1 << iota // its answer is a stream of JSON documents, Docker's events
+	AnswersEvents   Trait = 1 << iota // its answer is a stream of JSON documents, Docker's events
 	AnswersID                         // its answer names the exec or the container that it has made
 	AnswersProgress                   // its answer is a stream of progress
 	AnswersVersion                    // its answer's body names API versions
@@ -164,7 +164,7 @@ type Operation struct {
 }
 
 // Has says that the operation has a trait.
-func (o *Operation) Has(t trait) bool { return o.entry != nil && o.entry.traits&t != 0 }
+func (o *Operation) Has(t Trait) bool { return o.entry != nil && o.entry.traits&t != 0 }
 
 // Engine is what the daemon does where a request says nothing. Of the zero value
 // nothing is known.

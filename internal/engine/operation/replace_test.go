@@ -59,7 +59,7 @@ func TestReplacing(t *testing.T) {
 		t.Fatalf("%v %v", op.Hazards, op.HostPath)
 	}
 	in, err := op.Replacing(oldWeb(), nil)
-	if err != nil || !slices.Equal(in.Hazards, []Hazard{hazardLink}) || len(in.HazardFields) > 1 || len(in.HostPath) > 0 { // links are by name
+	if err != nil || !slices.Equal(in.Hazards, []Hazard{HazardLink}) || len(in.HazardFields) > 1 || len(in.HostPath) > 0 { // links are by name
 		t.Fatalf("%v: %v %v %v", err, in.Hazards, in.HazardFields, in.HostPath)
 	}
 	if !slices.Equal(in.Mints, op.Mints) || !slices.Equal(in.Enters, op.Enters) || len(op.Enters) != 1 {
@@ -137,12 +137,12 @@ func TestClosedReplacingIsNothingMore(t *testing.T) {
 	}{
 		"another address": {func(body map[string]any) {
 			shop(body)["IPAMConfig"] = map[string]any{"IPv4Address": "10.0.0.1"}
-		}, hazardNetworkAddress},
-		"a name in the network": {func(body map[string]any) { shop(body)["Aliases"] = []any{"web", "vault"} }, hazardNamedNetwork},
-		"a network by its id":   {func(body map[string]any) { shop(body)["NetworkID"] = "ff" }, hazardNamedNetwork},
+		}, HazardNetworkAddress},
+		"a name in the network": {func(body map[string]any) { shop(body)["Aliases"] = []any{"web", "vault"} }, HazardNamedNetwork},
+		"a network by its id":   {func(body map[string]any) { shop(body)["NetworkID"] = "ff" }, HazardNamedNetwork},
 		"one network more": {func(body map[string]any) {
 			body["NetworkingConfig"].(map[string]any)["EndpointsConfig"].(map[string]any)["vault"] = map[string]any{}
-		}, hazardNamedNetwork},
+		}, HazardNamedNetwork},
 		"a volume more":     {func(body map[string]any) { body["Volumes"] = map[string]any{"/etc:/e": map[string]any{}} }, HazardHostPath},
 		"what nobody knows": {func(body map[string]any) { body["HostConfig"].(map[string]any)["Fancy"] = nil }, HazardUnknownInput},
 	} {
@@ -237,7 +237,7 @@ func TestReplacedFieldsAreOfOutlines(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again = again.ReplacingIn(in.ReplacedFields()); !slices.Equal(again.Hazards, []Hazard{hazardLink}) || len(again.HostPath) > 0 {
+	if again = again.ReplacingIn(in.ReplacedFields()); !slices.Equal(again.Hazards, []Hazard{HazardLink}) || len(again.HostPath) > 0 {
 		t.Errorf("%v %v of %v", again.HazardFields, again.HostPath, maps.Collect(maps.All(op.HazardFields)))
 	}
 }
@@ -278,7 +278,7 @@ func TestClosedReplacingLinks(t *testing.T) {
 	old := &Old{Name: "web", Config: []byte(`{"Image":"x"}`), Host: []byte(`{"Links":["/db:/web/db"]}`), Networks: []byte(`{"shop":{"NetworkID":"aa11","Links":["db:db"]}}`)}
 	for _, body := range []string{`{"Image":"x","HostConfig":{"Links":["db:db"]}}`, `{"Image":"x","HostConfig":{"Links":["db:db"]},"NetworkingConfig":{"EndpointsConfig":{"shop":{"NetworkID":"aa11","Links":["db:db"]}}}}`} {
 		op, err := mustParse(t, request("POST", "/containers/create?name=web", body)).Replacing(old, map[string]string{"shop": "aa11"})
-		if err != nil || !slices.Contains(op.Hazards, hazardLink) {
+		if err != nil || !slices.Contains(op.Hazards, HazardLink) {
 			t.Errorf("%s: %v, %v", body, op.Hazards, err)
 		}
 	}

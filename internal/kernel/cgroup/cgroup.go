@@ -40,7 +40,7 @@ type Mode string
 
 // The modes. A hybrid host is a v1 host with cgroup v2 mounted as well.
 const (
-	v1     Mode = "v1"
+	V1     Mode = "v1"
 	V2     Mode = "v2"
 	Hybrid Mode = "hybrid"
 )
@@ -143,7 +143,7 @@ func (h *Host) Mode() Mode {
 	case len(h.v1) == 0:
 		return V2
 	case h.v2 == "":
-		return v1
+		return V1
 	}
 	return Hybrid
 }

@@ -33,7 +33,7 @@ var places = map[string]struct{ init, own string }{
 // namespace and from one of our own.
 func TestPlaces(t *testing.T) {
 	for name, p := range places {
-		for _, mode := range []Mode{v1, Hybrid, V2} {
+		for _, mode := range []Mode{V1, Hybrid, V2} {
 			for _, us := range []string{"/", "/docker/our-own"} {
 				t.Run(name+"/"+string(mode)+us, func(t *testing.T) {
 					root := t.TempDir()
@@ -50,7 +50,7 @@ func TestPlaces(t *testing.T) {
 					if mode == Hybrid { // it has no controllers, but pressure
 						unified, file, format = filepath.Join(root, "unified"), "memory.pressure", "some avg10=0.00 avg60=0.00 avg300=0.00 total=%d\n"
 					}
-					if mode != v1 {
+					if mode != V1 {
 						m[""], own[""] = member, "/"
 						write(t, filepath.Join(unified, "cgroup.controllers"), "memory\n")
 						hierarchy(t, unified, us, p.own, p.init, file, format)

@@ -18,8 +18,8 @@ type Naming int
 // What names say.
 const (
 	Plain   Naming = iota // nothing of a container
-	foreign               // a container runtime's, but no container's own: a pod, a build step, the monitor beside a container
-	own                   // a container's own, which bears the container's id
+	Foreign               // a container runtime's, but no container's own: a pod, a build step, the monitor beside a container
+	Own                   // a container's own, which bears the container's id
 )
 
 // runtimes matches the names of cgroups that container runtimes make: Docker's, containerd's, CRI-O's and Podman's
@@ -35,18 +35,18 @@ func Read(segment string) (id string, says Naming) {
 		return "", Plain
 	}
 	if id = m[1]; id == "" {
-		return "", foreign
+		return "", Foreign
 	}
 	// "<id>", "<runtime>-<id>" and "<runtime>-<id>.scope"; Podman and CRI-O put a monitor beside a container,
 	// whose cgroup bears the container's id as well.
 	runtime, rest, _ := strings.Cut(segment, id)
 	switch {
 	case runtime != "" && !strings.HasSuffix(runtime, "-"), strings.HasSuffix(runtime, "conmon-"):
-		return id, foreign
+		return id, Foreign
 	case rest == "", rest == ".scope" && runtime != "":
-		return id, own
+		return id, Own
 	}
-	return id, foreign
+	return id, Foreign
 }
 
 // ContainerPath is a container's own cgroup, given that of its init, which may
@@ -56,7 +56,7 @@ func ContainerPath(init, id string) (p string, named bool) {
 	end := 0
 	for segment := range strings.SplitSeq(init, "/") {
 		end += len(segment)
-		if named, says := Read(segment); says == own && named == id {
+		if named, says := Read(segment); says == Own && named == id {
 			return init[:end], true
 		}
 		end++ // the slash
@@ -73,7 +73,7 @@ func Bearing(p string) (id, root string) {
 		end += len(segment)
 		switch named, says := Read(segment); {
 		case says == Plain:
-		case says != own || id != "":
+		case says != Own || id != "":
 			return "", ""
 		default:
 			id, root = named, p[:end]

@@ -10,27 +10,27 @@ const id = "c0ffee0000000000000000000000000000000000000000000000000000000007"
 // TestOneReadingOfNames: what a name says, for everybody who asks. No name that bears an id is plain.
 func TestOneReadingOfNames(t *testing.T) {
 	for name, want := range map[string]Naming{
-		id:                                     own,
-		"docker-" + id + ".scope":              own,
-		"libpod-" + id:                         own, // Podman's cgroupfs manager
-		"libpod-" + id + ".scope":              own,
-		"libpod-payload-" + id:                 own, // Podman's --cgroups=split
-		"cri-containerd-" + id:                 own,
-		"crio-" + id + ".scope":                own,
-		"libpod-conmon-" + id:                  foreign,
-		"libpod-conmon-" + id + ".scope":       foreign,
-		"crio-conmon-" + id + ".scope":         foreign,
-		"conmon-" + id:                         foreign,
-		"machine-libpod_pod_" + id + ".slice":  foreign,
-		id + ".scope":                          foreign,
-		"x" + id:                               foreign,
-		id + "0":                               foreign,
-		id + id:                                foreign,
-		"docker-" + id + ".scope.d":            foreign,
-		"0123456789abcdef0123456789abcdef-123": foreign, // ECS
-		"kubepods-besteffort.slice":            foreign,
-		"lxc.payload":                          foreign,
-		"buildkit":                             foreign,
+		id:                                     Own,
+		"docker-" + id + ".scope":              Own,
+		"libpod-" + id:                         Own, // Podman's cgroupfs manager
+		"libpod-" + id + ".scope":              Own,
+		"libpod-payload-" + id:                 Own, // Podman's --cgroups=split
+		"cri-containerd-" + id:                 Own,
+		"crio-" + id + ".scope":                Own,
+		"libpod-conmon-" + id:                  Foreign,
+		"libpod-conmon-" + id + ".scope":       Foreign,
+		"crio-conmon-" + id + ".scope":         Foreign,
+		"conmon-" + id:                         Foreign,
+		"machine-libpod_pod_" + id + ".slice":  Foreign,
+		id + ".scope":                          Foreign,
+		"x" + id:                               Foreign,
+		id + "0":                               Foreign,
+		id + id:                                Foreign,
+		"docker-" + id + ".scope.d":            Foreign,
+		"0123456789abcdef0123456789abcdef-123": Foreign, // ECS
+		"kubepods-besteffort.slice":            Foreign,
+		"lxc.payload":                          Foreign,
+		"buildkit":                             Foreign,
 		"docker.service":                       Plain,
 		"libpod_parent":                        Plain,
 		"conmon":                               Plain,

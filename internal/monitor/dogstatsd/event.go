@@ -74,9 +74,9 @@ func (e *Event) field(f []byte) {
 	case 't':
 		switch string(value) {
 		case "success":
-			e.Alert = alertSuccess
+			e.Alert = AlertSuccess
 		case "warning":
-			e.Alert = alertWarning
+			e.Alert = AlertWarning
 		case "error":
 			e.Alert = AlertError
 		}

@@ -77,9 +77,9 @@ type AlertType uint8
 
 // The alert types.
 const (
-	alertInfo AlertType = iota
-	alertSuccess
-	alertWarning
+	AlertInfo AlertType = iota
+	AlertSuccess
+	AlertWarning
 	AlertError
 )
 

@@ -19,7 +19,7 @@ type Source uint8
 
 // The sources.
 const (
-	sourceNone   Source = iota // nobody's: who sent the message is not known
+	SourceNone   Source = iota // nobody's: who sent the message is not known
 	SourceKernel               // the kernel's, confirmed
 	SourceClient               // the sender's own, where the kernel gives none
 
@@ -31,7 +31,7 @@ func (s Source) String() string { return [...]string{"none", "kernel", "client"}
 // Origin is where a message comes from. It does not change.
 type Origin struct {
 	Source    Source
-	Container string // full id; "" for a process of the host, and for sourceNone
+	Container string // full id; "" for a process of the host, and for SourceNone
 
 	podUID string
 	// claimable says that the kernel has no process to name, so that the client is asked.

@@ -164,7 +164,7 @@ type worker struct {
 
 // deliver parses a packet's lines. A bad one costs its neighbours nothing.
 func (w *worker) deliver(packet []byte, kernel *Origin, t *transport) {
-	if kernel.Source == sourceNone && t != &w.s.counts.udp {
+	if kernel.Source == SourceNone && t != &w.s.counts.udp {
 		t.originErrors.Add(1)
 	}
 	w.s.sink.Lock()

@@ -9,21 +9,21 @@ import (
 	"vitrine/internal/monitor/series"
 )
 
-// severity says how bad a problem is.
-type severity int
+// Severity says how bad a problem is.
+type Severity int
 
 // The severities.
 const (
-	Note     severity = iota + 1 // worth knowing
+	Note     Severity = iota + 1 // worth knowing
 	Warning                      // on its way to be bad
 	Critical                     // does not do what it is there for
 )
 
 // MarshalText writes the severity as a word.
-func (s severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // UnmarshalText reads such a word.
-func (s *severity) UnmarshalText(b []byte) error {
+func (s *Severity) UnmarshalText(b []byte) error {
 	for one := Note; one <= Critical; one++ {
 		if one.String() == string(b) {
 			*s = one
@@ -34,21 +34,21 @@ func (s *severity) UnmarshalText(b []byte) error {
 }
 
 // String is the severity as a word.
-func (s severity) String() string {
+func (s Severity) String() string {
 	return [...]string{"none", "note", "warning", "critical"}[s]
 }
 
 // Problem is one thing that is wrong with a container now. Its codes stand in docs/page.md.
 type Problem struct {
 	Code     string     `json:"code"`
-	Severity severity   `json:"severity"`
+	Severity Severity   `json:"severity"`
 	Text     string     `json:"text"`
 	Since    *time.Time `json:"since,omitempty"` // if that is known
 }
 
 // worst is the severity of the worst problem; 0 if there is none.
-func (c *Container) worst() severity {
-	var worst severity
+func (c *Container) worst() Severity {
+	var worst Severity
 	for i := range c.Problems {
 		worst = max(worst, c.Problems[i].Severity)
 	}
@@ -69,7 +69,7 @@ const (
 // problems are all of a container, the worst first within what belongs together.
 func problems(c *series.Container, row *Container, m *numbers, l *life, now time.Time) []Problem {
 	var out []Problem
-	add := func(code string, severity severity, since time.Time, format string, args ...any) {
+	add := func(code string, severity Severity, since time.Time, format string, args ...any) {
 		p := Problem{Code: code, Severity: severity, Text: fmt.Sprintf(format, args...)}
 		if !since.IsZero() {
 			p.Since = &since
@@ -115,7 +115,7 @@ func killedAt(at time.Time) string {
 }
 
 // ended tells of the last end of a container: of one that is down, or came back by its restart policy.
-func ended(c *series.Container, m *numbers, l *life, check *messages.Check, now time.Time, add func(string, severity, time.Time, string, ...any)) {
+func ended(c *series.Container, m *numbers, l *life, check *messages.Check, now time.Time, add func(string, Severity, time.Time, string, ...any)) {
 	bad := check.Status == dogstatsd.StatusCritical
 	age := now.Sub(check.Time)
 	switch {
@@ -138,7 +138,7 @@ func ended(c *series.Container, m *numbers, l *life, check *messages.Check, now 
 	}
 }
 
-func memoryProblems(m *numbers, add func(string, severity, time.Time, string, ...any)) {
+func memoryProblems(m *numbers, add func(string, Severity, time.Time, string, ...any)) {
 	left := time.Duration(zero(m.fullIn) * float64(time.Second))
 	switch {
 	case left > 0 && left < fullSoon && m.inUse > 0.5:

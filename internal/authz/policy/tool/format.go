@@ -21,19 +21,19 @@ import (
 	"vitrine/internal/authz/policy"
 )
 
-// formatMode says what Format does with a file that is not in canonical layout.
-type formatMode int
+// FormatMode says what Format does with a file that is not in canonical layout.
+type FormatMode int
 
 // The modes of Format.
 const (
-	FormatList  formatMode = iota // write its name
+	FormatList  FormatMode = iota // write its name
 	FormatDiff                    // write how it differs
 	FormatWrite                   // rewrite it, and write its name
 )
 
 // Format brings the .rego files of paths (files and directories) into OPA's
 // canonical layout. It reports whether all of them were in it already.
-func Format(paths []string, mode formatMode, w io.Writer) (tidy bool, err error) {
+func Format(paths []string, mode FormatMode, w io.Writer) (tidy bool, err error) {
 	tidy = true
 	var errs []error
 	for _, p := range paths {
@@ -62,7 +62,7 @@ func regoFiles(path string) ([]string, error) {
 // maxFile is what a policy's file may have, in bytes.
 const maxFile = 8 << 20
 
-func formatFile(name string, mode formatMode, w io.Writer) (same bool, err error) {
+func formatFile(name string, mode FormatMode, w io.Writer) (same bool, err error) {
 	if info, err := os.Stat(name); err != nil {
 		return false, err
 	} else if !info.Mode().IsRegular() || info.Size() > maxFile { // a pipe is not waited for
