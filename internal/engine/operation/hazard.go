@@ -79,7 +79,7 @@ func Hazards() []HazardInfo {
 		{HazardEnv, "sets environment variables, or the answer shows them"},
 		{"swarm-secret", "gives a service secrets or configs, or has a plugin make a secret"},
 		{HazardOutbound, "makes the daemon contact a host that the caller chooses"},
-		{HazardBuildKit, "has BuildKit build, whose cache all who build with it read and fill, and which runs the frontend that a Dockerfile names: to trust them with the host, on an Engine before 29.6.2 by faults that are known; see views.md"},
+		{HazardBuildKit, "has BuildKit build, whose cache all who build with it read and fill, and which runs the frontend that a Dockerfile names: who may is trusted with the host, before Engine 29.6.2 by faults that are known; see views.md"},
 		{HazardUnknownInput, "keys or parameters that the catalogue does not know; see unknown"},
 	}
 }
