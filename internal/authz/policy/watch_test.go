@@ -232,13 +232,13 @@ func TestFoldersThatAreWatched(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for link, to := range map[string]string{"p/link.yaml": "other/data.yaml", "p/again": "p", "linked": "other/one", "file": "other/data.yaml", "p/nowhere": "none"} {
+	for link, to := range map[string]string{"p/link.yaml": "other/data.yaml", "p/again": "p", "p/away": "other/one", "linked": "other/one", "file": "other/data.yaml", "p/nowhere": "none"} {
 		if err := os.Symlink(filepath.Join(dir, to), filepath.Join(dir, link)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for path, want := range map[string]string{
-		"p": ". other p p/sub", "p/sub/x.rego": "p/sub", "linked": ". other other/one", "file": ". other", "none/at/all": ".", "p/nowhere": "p",
+		"p": ". other other/one p p/sub", "other/data.yaml/x": "other", "p/sub/x.rego": "p/sub", "linked": ". other other/one", "file": ". other", "none/at/all": ".", "p/nowhere": "p",
 	} {
 		found := map[string]bool{}
 		foldersOf(filepath.Join(dir, path), found)
