@@ -259,14 +259,15 @@ type question struct {
 func (s *Steps) decide(ctx context.Context, v *Verdict) {
 	limited := withDeadline(ctx, s.Timeout)
 	defer limited.stop()
-	s.judge(limited, v)                                                           //nolint:contextcheck // limited inherits ctx
-	if v.Decision.Failed && v.Code == v.Decision.Code() && limited.Err() != nil { // what was late passes
+	q := s.question(limited, v) //nolint:contextcheck // limited inherits ctx
+	late := limited.Err() != nil
+	s.judge(limited, v, q)                                        //nolint:contextcheck // as above
+	if late && v.Decision.Failed && v.Code == v.Decision.Code() { // there was no time to ask the policy, which passes
 		v.deny(http.StatusServiceUnavailable, v.Code, append(slices.Clip(v.reasons), "try again")...)
 	}
 }
 
-func (s *Steps) judge(ctx context.Context, v *Verdict) {
-	q := s.question(ctx, v)
+func (s *Steps) judge(ctx context.Context, v *Verdict, q *question) {
 	settled, err := s.ask(ctx, v, q)
 	if settled {
 		return

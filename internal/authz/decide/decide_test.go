@@ -102,32 +102,43 @@ func TestAllowed(t *testing.T) {
 	}
 }
 
-// TestDecisionThatIsLateIsToTryAgain: that passes, unlike a policy that fails in time, one that has said no by then, and a rail,
-// which stands whatever a policy says.
-func TestDecisionThatIsLateIsToTryAgain(t *testing.T) {
-	undefined := policy.Decision{Diagnostics: policy.Diagnostics{Failed: true, Reasons: []string{"it is undefined"}}}
+// unhurried takes a second to find out which containers a request enters.
+type unhurried struct{ *world }
+
+func (unhurried) ContainerPrincipals(context.Context, string) ([]string, error) {
+	time.Sleep(time.Second)
+	return nil, context.DeadlineExceeded
+}
+
+// TestNoTimeToAskThePolicyIsToTryAgain: that passes, unlike a policy that is slow itself, or fails in time, one that has said no
+// by then, and a rail, which stands whatever a policy says.
+func TestNoTimeToAskThePolicyIsToTryAgain(t *testing.T) {
+	late := policy.Decision{Diagnostics: policy.Diagnostics{Failed: true, Reasons: []string{"the policy gave no answer in time"}}}
+	const exec, body = "/containers/web/exec", `{"Cmd":["sh"]}`
 	for name, tc := range map[string]struct {
-		method, uri string
-		late        bool
-		answer      policy.Decision
-		status      int
+		uri, body string
+		within    time.Duration
+		takes     time.Duration
+		answer    policy.Decision
+		status    int
 	}{
-		"late":         {"GET", "/containers/json", true, undefined, http.StatusServiceUnavailable},
-		"in time":      {"GET", "/containers/json", false, undefined, http.StatusForbidden},
-		"late, a no":   {"GET", "/containers/json", true, policy.Decision{}, http.StatusForbidden},
-		"late, railed": {"POST", "/plugins/x/disable", true, undefined, http.StatusForbidden},
+		"no time":            {exec, body, time.Second, 0, late, http.StatusServiceUnavailable},
+		"time enough":        {exec, body, 2 * time.Second, 0, late, http.StatusForbidden},
+		"a slow policy":      {"/volumes/prune", "", time.Second, time.Second, late, http.StatusForbidden},
+		"no time, and a no":  {exec, body, time.Second, 0, policy.Decision{}, http.StatusForbidden},
+		"no time, on a rail": {exec, body, time.Second, 0, late, http.StatusForbidden},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			w := &world{}
-			o := w.options()
-			o.Timeout = time.Second
-			w.decide = func(*policy.Input) policy.Decision {
-				if tc.late {
-					time.Sleep(o.Timeout)
-				}
+			w := &world{decide: func(*policy.Input) policy.Decision {
+				time.Sleep(tc.takes)
 				return tc.answer
+			}}
+			o := w.options()
+			o.Identifier, o.Timeout = unhurried{w}, tc.within
+			if strings.HasSuffix(name, "rail") { // the container may be our own
+				o.OwnContainer = func() (string, error) { return own, nil }
 			}
-			v := w.ask(t, o, tc.method, tc.uri, "")
+			v := w.ask(t, o, "POST", tc.uri, tc.body)
 			if v.Allow || v.Status != tc.status || strings.Contains(v.Message, "; try again [") != (tc.status == http.StatusServiceUnavailable) {
 				t.Errorf("%s: %d %s", name, v.Status, v.Message)
 			}
